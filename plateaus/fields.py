@@ -1,0 +1,56 @@
+"""What a configuration may say about one number: the declaration beside every spec and knob.
+
+A field is declared once, in the file that uses it, by `typing.Annotated`. The schema
+(`plateaus.experiment.schema`) reads the declaration; nothing else repeats a range or a default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Field:
+    """Meaning, range and neutral value of one configurable quantity.
+
+    Args:
+      help: one line, without a full stop.
+      low, high: bounds of a number, inclusive unless `low_open` / `high_open`.
+      choices: the allowed values of a string.
+      neutral: the value at which the intervention does nothing, bit for bit; None if it has none.
+      units: of the quantity, for axes ("steps", "1/step"); empty for a pure number.
+
+    >>> Field(help="fraction of the data set", low=0.0, low_open=True, high=1.0).allowed()
+    '(0.0, 1.0]'
+    """
+
+    help: str
+    low: float | None = None
+    high: float | None = None
+    low_open: bool = False
+    high_open: bool = False
+    choices: tuple[str, ...] = ()
+    neutral: Any = None
+    units: str = ""
+
+    def allowed(self) -> str:
+        """Return the allowed values as a reader would write them: an interval or a list."""
+        if self.choices:
+            return " | ".join(self.choices)
+        left = "(" if self.low is None or self.low_open else "["
+        right = ")" if self.high is None or self.high_open else "]"
+        low = "-inf" if self.low is None else f"{self.low}"
+        high = "inf" if self.high is None else f"{self.high}"
+        return f"{left}{low}, {high}{right}"
+
+    def contains(self, value: Any) -> bool:
+        """Return whether `value`, already of the right type, is allowed (NaN never is)."""
+        if self.choices:
+            return value in self.choices
+        if isinstance(value, str | bool):
+            return True
+        above = self.low is None or (value > self.low if self.low_open else value >= self.low)
+        below = self.high is None or (value < self.high if self.high_open else value <= self.high)
+        finite = value == value and value not in (float("inf"), float("-inf"))
+        return bool(above and below and finite)
