@@ -1,0 +1,89 @@
+"""The `data.*` section of a config: every intervention on which indices are drawn, in order."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, NamedTuple
+
+from plateaus.data.pool import curriculum, subset
+from plateaus.data.source import epochs, uniform, whole_batches
+from plateaus.data.zipf import zipf
+from plateaus.fields import Field
+from plateaus.types import Scalar, Source
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What sets a branch of the design."""
+
+    order: Annotated[
+        str, Field(help="how the pool is gone through", choices=("replacement", "epochs"))
+    ] = "replacement"
+    zipf_over: Annotated[
+        str, Field(help="what the Zipf law ranks", choices=("points", "batches"))
+    ] = "points"
+
+
+class Knobs(NamedTuple):
+    """The numbers of the design."""
+
+    subset: Annotated[
+        Scalar, Field(help="fraction rho of the pool", low=0, low_open=True, high=1, neutral=1.0)
+    ] = 1.0
+    zipf_exponent: Annotated[Scalar, Field(help="Zipf exponent alpha", low=0, high=3, neutral=0.0)] = (
+        0.0
+    )
+    curriculum_start: Annotated[
+        Scalar,
+        Field(help="fraction of the pool at the start", low=0, low_open=True, high=1, neutral=1.0),
+    ] = 1.0
+    curriculum_step: Annotated[
+        Scalar, Field(help="step at which the whole pool opens", low=0, high=2**30, neutral=0)
+    ] = 0
+    curriculum_multiple: Annotated[
+        Scalar, Field(help="the same, in multiples of plateau_steps", low=0, high=1000, neutral=0.0)
+    ] = 0.0
+    plateau_steps: Annotated[
+        Scalar, Field(help="measured plateau of the baseline", low=0, high=2**20, units="steps")
+    ] = 0
+
+
+def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (field, message) for combinations that mean nothing."""
+    if values["order"] == "epochs" and values["zipf_over"] == "batches":
+        yield "order", "epochs go through points: it cannot be combined with zipf_over = batches"
+    if values["order"] == "epochs" and values["zipf_exponent"] != 0:
+        yield "order", "epochs visit every point equally often: zipf_exponent must be 0"
+    if values["curriculum_step"] and values["curriculum_multiple"]:
+        yield "curriculum_multiple", "give curriculum_step or curriculum_multiple, not both"
+    if values["curriculum_multiple"] and not values["plateau_steps"]:
+        yield "plateau_steps", "curriculum_multiple is a multiple of it: it must be positive"
+
+
+ALL = frozenset(Knobs._fields)
+
+
+def design(spec: Spec, batch: int, size: int, used: frozenset[str] = ALL) -> Source:
+    """Build the source of a pool of `size` items: what is drawn inside, what is in play outside.
+
+    An intervention none of whose knobs is in `used` is left out: neutral, it would give the same
+    indices, and cost time (a Zipf rank costs three times a uniform one).
+
+    >>> source = design(Spec(), batch=4, size=100)
+    >>> plan = source.prepare(Knobs(subset=0.25), 100)
+    >>> import jax
+    >>> bool((source.draw(jax.random.key(0), (), plan, 0).index < 25).all())
+    True
+    """
+    ranked = "zipf_exponent" in used
+    if spec.order == "epochs":
+        source = epochs(batch)
+    elif spec.zipf_over == "batches":
+        source = uniform(1)
+        source = whole_batches(zipf(source, size) if ranked else source, batch)
+    else:
+        source = uniform(batch)
+        source = zipf(source, size) if ranked else source
+    source = subset(source)
+    return curriculum(source) if "curriculum_start" in used else source

@@ -1,0 +1,77 @@
+"""Sources to start from: uniform draws with replacement, whole batches, epochs."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from plateaus.data.permutation import permute
+from plateaus.types import Draw, Source
+
+
+def _nothing(key):
+    return ()
+
+
+def _ignore(state, signals, knobs, t):
+    return state
+
+
+def uniform(batch: int) -> Source:
+    """Draw `batch` items of the pool a step, uniformly, with replacement.
+
+    Integers all the way: a float32 uniform could not tell more than 2^24 items apart.
+
+    >>> source = uniform(batch=4)
+    >>> plan = source.prepare(None, 10)
+    >>> source.draw(jax.random.key(0), (), plan, 0).index.shape
+    (4,)
+    """
+
+    def prepare(knobs, size):
+        return jnp.int32(size)
+
+    def draw(key, state, size, t):
+        index = jax.random.randint(jax.random.fold_in(key, t), (batch,), 0, size)
+        return Draw(index, jnp.zeros_like(index))
+
+    return Source(_nothing, prepare, draw, _ignore)
+
+
+def epochs(batch: int) -> Source:
+    """Draw every item of the pool once an epoch, in a new order each epoch.
+
+    Step t takes the positions t * batch + (0 .. batch - 1) of the endless sequence of epochs; a
+    batch may straddle two of them. The order is a keyed permutation, so the size may be traced.
+
+    Units: t * batch must stay below 2^31.
+    """
+
+    def prepare(knobs, size):
+        return jnp.int32(size)
+
+    def draw(key, state, size, t):
+        position = t * batch + jnp.arange(batch, dtype=jnp.int32)
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, position // size)
+        index = jax.vmap(permute, (0, 0, None))(keys, position % size, size)
+        return Draw(index, jnp.zeros_like(index))
+
+    return Source(_nothing, prepare, draw, _ignore)
+
+
+def whole_batches(source: Source, batch: int) -> Source:
+    """Let `source` draw one *batch* of the pool a step, out of size // batch fixed ones.
+
+    Batch number i holds the items i * batch .. (i + 1) * batch - 1. An intervention inside (Zipf)
+    then acts on batches, not on items.
+    """
+
+    def prepare(knobs, size):
+        return source.prepare(knobs, jnp.maximum(size // batch, 1))
+
+    def draw(key, state, plan, t):
+        number = source.draw(key, state, plan, t).index
+        index = (number[:, None] * batch + jnp.arange(batch, dtype=jnp.int32)).reshape(-1)
+        return Draw(index, jnp.zeros_like(index))
+
+    return source._replace(prepare=prepare, draw=draw)

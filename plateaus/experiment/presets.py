@@ -1,0 +1,205 @@
+"""Config files: finding one, listing its presets, reading a preset as flat fields.
+
+A config file is a Python module with
+
+  get_config() -> ConfigDict   the base: config.task.name = "sparse_parity", ...
+  PRESETS                      functions preset(config) -> None, the default first; each sets
+                               fields and config.sweep = {dotted name: values}; its docstring is
+                               a page of the lab book whose first line is the claim
+  SCALES                       {"small": f, "paper": f}: f(config) -> None, or None to leave it
+  smoke(config) -> None        shrinks any preset to seconds
+
+applied in the order base, scale, preset, smoke. ConfigDict refuses dotted keys and sorts what it
+holds, so a sweep must stay a plain dict: make the base with `ConfigDict(..., convert_dict=False)`.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib.util
+import linecache
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from plateaus.experiment.schema import ConfigError
+from plateaus.experiment.values import nearest
+
+NEEDED = ("get_config", "PRESETS", "SCALES", "smoke")
+SMOKE_VALUES = 3  # of each swept field under --smoke
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class Page(NamedTuple):
+    """One preset as read: flat `given` fields, `sweep` in order, its docstring and its name."""
+
+    given: dict[str, Any]
+    sweep: dict[str, Sequence[Any]]
+    doc: str
+    preset: str
+
+
+def find(text: str) -> tuple[Path, str | None]:
+    """Return the file and the preset (None: the default) that `FILE[:PRESET]` names.
+
+    FILE is looked up under the current folder, its `experiments/` and the repository's.
+
+    Raises ConfigError, with the places searched and the nearest config file, if there is none.
+    """
+    name, colon, preset = text.partition(":")
+    for folder in _folders():
+        if name and (folder / name).is_file():
+            return folder / name, preset if colon else None
+    near = [folder / name for folder in _folders()]
+    others = {_name(p): None for f in near if f.parent.is_dir() for p in f.parent.glob("*.py")}
+    others |= dict.fromkeys(map(_name, config_files()))
+    by_stem = {Path(other).stem: other for other in reversed(others)}
+    close = nearest(name, others) or by_stem.get(nearest(Path(name).stem, by_stem) or "")
+    hint = f"; did you mean {close}?" if close else ""
+    places = ", ".join(str(folder) for folder in _folders())
+    raise ConfigError(f"--config = {name!r}: no such file under {places}{hint}")
+
+
+def _folders() -> list[Path]:
+    """Return the folders under which a config file is looked up, in order."""
+    folders = [Path.cwd(), Path.cwd() / "experiments", REPOSITORY / "experiments"]
+    return list(dict.fromkeys(f for f in folders if f.is_dir()))
+
+
+def _name(path: Path) -> str:
+    """Return the shortest way to name a config file."""
+    inside = [path.relative_to(f) for f in _folders() if path.is_relative_to(f)]
+    return str(min(inside, key=lambda p: len(p.parts), default=path))
+
+
+def config_files() -> list[Path]:
+    """Return every config file under `experiments/configs`, here or in the repository."""
+    folders = (folder / "configs" for folder in _folders())
+    return list({p.resolve(): p for f in folders for p in sorted(f.glob("*.py"))}.values())
+
+
+def load(path: Path, preset: str | None, scale: str, smoke: bool) -> Page:
+    """Return one preset (None: the first) at a scale, flattened.
+
+    Raises ConfigError for a file that fails, and for an unknown preset or scale.
+    """
+    module = _module(path)
+    presets = {function.__name__: function for function in module.PRESETS}
+    chosen = next(iter(presets)) if preset is None else preset
+    problems = [
+        f"{option} = {value!r}: no such {noun} in {_name(path)}; there are {', '.join(names)}"
+        + (f"; did you mean {close}?" if (close := nearest(value, names)) else "")
+        for option, noun, value, names in (
+            ("preset", "preset", chosen, presets),
+            ("--scale", "scale", scale, module.SCALES),
+        )
+        if value not in names
+    ]
+    if problems:
+        raise ConfigError(*problems)
+    config = _called(path, module.get_config)
+    if not hasattr(config, "to_dict"):
+        raise ConfigError(f"{_name(path)}: get_config() must return a ConfigDict")
+    shrink = module.smoke if smoke else None
+    for change in (module.SCALES[scale], presets[chosen], shrink):
+        if change is not None:
+            _called(path, change, config)
+    tree = _called(path, config.to_dict)
+    sweep = tree.pop("sweep", {})  # a preset may sweep nothing
+    if not isinstance(sweep, Mapping):
+        raise ConfigError(f"{_name(path)}: {chosen}: config.sweep must be a dict of dotted names")
+    if smoke:
+        sweep = {name: _few(values) for name, values in sweep.items()}
+    return Page(flatten(tree), dict(sweep), presets[chosen].__doc__ or "", chosen)
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested fields under dotted names.
+
+    >>> flatten({"steps": 10, "task": {"name": "sparse_parity"}})
+    {'steps': 10, 'task.name': 'sparse_parity'}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        flat |= flatten(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return flat
+
+
+def _few(values: Any) -> Any:
+    """Return at most `SMOKE_VALUES` of the values, from the first (the baseline) to the last."""
+    if not isinstance(values, list | tuple) or len(values) <= SMOKE_VALUES:
+        return values
+    places = {round(i * (len(values) - 1) / (SMOKE_VALUES - 1)) for i in range(SMOKE_VALUES)}
+    return tuple(values[i] for i in sorted(places))
+
+
+def listing(paths: Iterable[Path]) -> list[str]:
+    """Return the lines of --list: each config file, its presets and the claim of each.
+
+    Raises ConfigError for the files that cannot be read.
+    """
+    lines, problems = [], []
+    for path in paths:
+        try:
+            presets = _module(path).PRESETS
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        width = max(len(function.__name__) for function in presets)
+        lines.append(_name(path))
+        for i, function in enumerate(presets):
+            claim = title(function.__doc__ or "") + (" (default)" if i == 0 else "")
+            lines.append(f"  :{function.__name__:<{width}}  {claim}")
+    if problems:
+        raise ConfigError(*problems)
+    return lines
+
+
+def title(doc: str) -> str:
+    """Return the claim of a preset: the first line of its docstring."""
+    return doc.strip().partition("\n")[0]
+
+
+def _module(path: Path) -> ModuleType:
+    """Return the config file as a module, run afresh and without leaving bytecode beside it."""
+    name = f"plateaus_config_{path.stem}_{abs(hash(path.resolve()))}"
+    spec = importlib.util.spec_from_loader(name, loader=None, origin=str(path))
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    module.__file__ = str(path)
+    sys.modules[name] = module  # dataclasses look their module up
+    _called(path, lambda: exec(compile(path.read_bytes(), str(path), "exec"), vars(module)))
+    missing = [needed for needed in NEEDED if not hasattr(module, needed)]
+    if missing or not module.PRESETS:
+        raise ConfigError(
+            f"{_name(path)}: a config file must define {', '.join(missing or NEEDED)}"
+        )
+    return module
+
+
+def _called(path: Path, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a function of a config file returns; its failure becomes one line."""
+    try:
+        return function(*arguments)
+    except (Exception, SystemExit) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+        line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
+        place = _name(path) if line is None else f"{_name(path)}:{line}"
+        linecache.checkcache(str(path))
+        source = linecache.getline(str(path), line or 0).strip()
+        quoted = f", in `{source}`" if source else ""
+        raise ConfigError(f"{place}: {type(error).__name__}: {_reason(error)}{quoted}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return an exception's text on one line, without the quotes of a KeyError's."""
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    with contextlib.suppress(ValueError, SyntaxError):
+        text = str(ast.literal_eval(text))  # ConfigDict's AttributeErrors are quoted so as well
+    return " ".join(text.split())

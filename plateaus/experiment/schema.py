@@ -1,0 +1,217 @@
+"""What a config may say: the fields every component declares, and the check of all of them at once.
+
+A component declares its fields beside its own code (`plateaus.fields.Field`); here they become one
+flat table of dotted names, against which a config file, a preset and the command line are read.
+Nothing here imports jax, so that a bad field is answered at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, get_type_hints
+
+from plateaus.experiment.values import convert, shown, unknown
+from plateaus.fields import Field
+
+# Lengths, counts and names of things are not conditions to compare within one set of results.
+UNSWEEPABLE = frozenset(
+    ("seeds", "steps", "eval_every", "log_every", "eval_points", "task.name", "model.name")
+)
+NAMED = ("task", "model")  # the sections whose component is chosen by its `name`
+MOST_SETTINGS = 10_000  # of a sweep that the cross-field checks visit
+
+Check = Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]]
+
+
+class ConfigError(Exception):
+    """A configuration is refused; `problems` holds one line for each reason."""
+
+    def __init__(self, *problems: str):
+        super().__init__("\n".join(problems))
+        self.problems = list(problems)
+
+
+class Component(NamedTuple):
+    """One buildable thing and what may be said about it.
+
+    `spec` is a frozen dataclass (static fields), `knobs` a NamedTuple class (traced numbers), both
+    with `Annotated[T, Field(...)]` fields that have defaults. `make` builds the thing. `check`
+    receives one complete setting, under the section's own field names and under all dotted names,
+    and yields (field name, message) for fields that do not fit one another.
+    """
+
+    spec: type
+    knobs: type
+    make: Callable
+    check: Check | None = None
+
+
+class Entry(NamedTuple):
+    """One row of the schema; `kind` is bool, int, float or str, `knob` whether it is traced."""
+
+    name: str
+    kind: type
+    field: Field
+    knob: bool
+    default: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What to run: the resolved base `config` (flat) and, in order, the values of `sweep`."""
+
+    name: str
+    config: dict[str, Any]
+    sweep: dict[str, tuple[Any, ...]]
+    title: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How to run it; none of these changes what a run is."""
+
+    workdir: Path | None = None
+    dry_run: bool = False
+    fail_fast: bool = False
+    runs_per_batch: int | None = None
+    allow_inexact_resume: bool = False
+    command: str = ""
+
+
+def entries(sections: Mapping[str, Component]) -> dict[str, Entry]:
+    """Return every field of the sections under its dotted name; section "" gives undotted names.
+
+    Sections "task" and "model" also get a `name`, which has no default.
+
+    Raises TypeError for a field without a default or without a `Field`, or declared twice.
+    """
+    table: dict[str, Entry] = {}
+    for section, component in sections.items():
+        prefix = f"{section}." if section else ""
+        if section in NAMED:
+            name = f"{prefix}name"
+            table[name] = Entry(name, str, Field(help=f"which {section}"), False, None)
+        for owner, knob in ((component.spec, False), (component.knobs, True)):
+            hints = get_type_hints(owner, include_extras=True)
+            for key, default in _defaults(owner).items():
+                declared = [m for m in getattr(hints[key], "__metadata__", ()) if type(m) is Field]
+                name, kind = prefix + key, type(default)
+                if not declared or kind not in (bool, int, float, str):
+                    raise TypeError(f"{owner.__qualname__}.{key} needs a Field and a plain default")
+                if name in table:
+                    raise TypeError(f"{owner.__qualname__}.{key}: {name} is declared twice")
+                table[name] = Entry(name, kind, declared[0], knob, default)
+    return table
+
+
+def _defaults(owner: Any) -> dict[str, Any]:
+    """Return the defaults of a dataclass or NamedTuple class, in order (None where missing)."""
+    if dataclasses.is_dataclass(owner):
+        found = {f.name: f.default for f in dataclasses.fields(owner)}
+    else:
+        found = dict.fromkeys(owner._fields, dataclasses.MISSING) | owner._field_defaults
+    return {key: None if d is dataclasses.MISSING else d for key, d in found.items()}
+
+
+def resolve(
+    schema: Mapping[str, Entry],
+    sections: Mapping[str, Component],
+    given: Mapping[str, Any],
+    sweep: Mapping[str, Sequence[Any]],
+) -> dict[str, Any]:
+    """Return the flat config: `given` over the defaults, every value typed and checked.
+
+    The swept fields keep their base value; `swept_values` gives theirs. The cross-field checks see
+    the settings of the sweep, and run only when each field is sound by itself.
+
+    Raises ConfigError with every problem found.
+    """
+    config = {name: entry.default for name, entry in schema.items()}
+    problems = []
+    for name, value in given.items():
+        if name not in schema:
+            problems.append(f"{name} = {shown(value)}: {unknown(name, schema)}")
+            continue
+        try:
+            config[name] = convert(schema[name].kind, schema[name].field, value)
+        except ValueError as error:
+            problems.append(f"{name} = {shown(value, schema[name].kind)}: {error}")
+    problems += [
+        f"{name}: must be given"
+        for name, value in config.items()
+        if value is None and name not in given
+    ]
+    try:
+        values = swept_values(schema, sweep)
+    except ConfigError as error:
+        problems += error.problems
+    if not problems:
+        problems = _cross_checked(schema, sections, config, values)
+    if problems:
+        raise ConfigError(*dict.fromkeys(problems))
+    return config
+
+
+def swept_values(
+    schema: Mapping[str, Entry], sweep: Mapping[str, Sequence[Any]]
+) -> dict[str, tuple[Any, ...]]:
+    """Return the typed values of every swept field, in the order given.
+
+    Raises ConfigError for a field that cannot be swept, an empty sweep, a bad or repeated value.
+    """
+    typed: dict[str, tuple[Any, ...]] = {}
+    problems = []
+    for name, values in sweep.items():
+        if name not in schema:
+            problems.append(f"{name}: {unknown(name, schema)}")
+        elif name in UNSWEEPABLE:
+            hint = "--seeds N" if name == "seeds" else f"--config.{name}=VALUE"
+            problems.append(f"{name}: cannot be swept; use {hint}")
+        elif isinstance(values, str) or not isinstance(values, Iterable):
+            problems.append(f"{name} = {shown(values)}: a sweep must be a list of values")
+        else:
+            typed[name], refused = _typed_values(schema[name], tuple(values))
+            problems += refused
+    if problems:
+        raise ConfigError(*dict.fromkeys(problems))
+    return typed
+
+
+def _typed_values(entry: Entry, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[str]]:
+    """Return the sound values of one swept field and a line for each of the others."""
+    kept: list[Any] = []
+    problems = [] if values else [f"{entry.name}: the sweep is empty; give at least one value"]
+    for value in values:
+        try:
+            typed = convert(entry.kind, entry.field, value)
+        except ValueError as error:
+            problems.append(f"{entry.name} = {shown(value, entry.kind)}: {error}")
+        else:
+            if typed in kept:
+                problems.append(f"{entry.name} = {shown(typed)}: given twice in the sweep")
+            kept.append(typed)
+    return tuple(kept), problems
+
+
+def _cross_checked(
+    schema: Mapping[str, Entry],
+    sections: Mapping[str, Component],
+    config: Mapping[str, Any],
+    values: Mapping[str, tuple[Any, ...]],
+) -> list[str]:
+    """Return what the sections' own checks say about the settings of the sweep."""
+    problems = []
+    for point in itertools.islice(itertools.product(*values.values()), MOST_SETTINGS):
+        setting = {**config, **dict(zip(values, point, strict=True))}
+        for section, component in sections.items():
+            if component.check is None:
+                continue
+            prefix = f"{section}." if section else ""
+            own = {n.removeprefix(prefix): v for n, v in setting.items() if n.startswith(prefix)}
+            for key, message in component.check({**setting, **own}):
+                name = prefix + key if prefix + key in schema else key
+                problems.append(f"{name} = {shown(setting[name])}: {message}")
+    return problems

@@ -1,0 +1,133 @@
+"""From a plan to its unit of work: settings, members, programs, chunks, and their addresses."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from plateaus.experiment.build import used_knobs
+from plateaus.experiment.schema import Entry, Plan
+
+FORMAT = 1  # of a run folder; a new one makes new folders
+
+
+class Member(NamedTuple):
+    """One run: the value of each swept field, in the order of the sweep, and a seed."""
+
+    values: tuple[Any, ...]
+    seed: int
+
+
+class Program(NamedTuple):
+    """Runs that share one compiled program: the same static fields, the same knobs in use."""
+
+    config: dict[str, Any]  # of any of its members; only the static fields matter
+    used: frozenset[str]
+    address: str  # a digest of what is static
+    members: tuple[Member, ...]
+
+
+class Chunk(NamedTuple):
+    """The unit of work: at most `width` members, padded to `width`, run on one device."""
+
+    program: Program
+    members: tuple[Member, ...]
+    address: str  # a digest of the program and the members
+
+
+def digest(thing: Any, length: int = 10) -> str:
+    """Return a short hexadecimal name of a JSON-like thing, whatever the order of its keys.
+
+    >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    True
+    """
+    text = json.dumps(thing, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def identity(plan: Plan) -> dict[str, Any]:
+    """Return what a run of this plan *is*: neither its seeds nor the values of swept fields."""
+    varies = {"seeds", *plan.sweep}
+    fixed = {name: value for name, value in plan.config.items() if name not in varies}
+    return {"format": FORMAT, "config": fixed, "swept": sorted(plan.sweep)}
+
+
+def members(plan: Plan) -> tuple[Member, ...]:
+    """Return every run of the plan: the product of the sweep, seeds fastest."""
+    settings = itertools.product(*plan.sweep.values())
+    return tuple(
+        Member(values, seed) for values in settings for seed in range(plan.config["seeds"])
+    )
+
+
+def setting(plan: Plan, member: Member) -> dict[str, Any]:
+    """Return the flat config of one run."""
+    return {**plan.config, **dict(zip(plan.sweep, member.values, strict=True))}
+
+
+def programs(
+    schema: Mapping[str, Entry], plan: Plan, wanted: Iterable[Member]
+) -> tuple[Program, ...]:
+    """Group members by program: one for each combination of swept *static* fields."""
+    used = used_knobs(schema, plan.config, plan.sweep)
+    groups: dict[str, list[Member]] = {}
+    configs: dict[str, dict[str, Any]] = {}
+    for member in wanted:
+        config = setting(plan, member)
+        static = {
+            name: value
+            for name, value in config.items()
+            if name != "seeds" and not schema[name].knob
+        }
+        address = digest({"static": static, "used": sorted(used)})
+        groups.setdefault(address, []).append(member)
+        configs.setdefault(address, config)
+    return tuple(
+        Program(configs[address], used, address, tuple(group)) for address, group in groups.items()
+    )
+
+
+def named(plan: Plan, member: Member) -> list[Any]:
+    """Return a member as JSON can keep it, under any order of the swept fields.
+
+    >>> plan = Plan("x", {}, {"b": (1,), "a": (2,)}, "")
+    >>> named(plan, Member((1, 2), 7))
+    [{'a': 2, 'b': 1}, 7]
+    """
+    values = dict(zip(plan.sweep, member.values, strict=True))
+    return [{name: values[name] for name in sorted(values)}, member.seed]
+
+
+def unnamed(plan: Plan, name: Sequence[Any]) -> Member:
+    """Return the member that `named` wrote."""
+    values, seed = name
+    return Member(tuple(values[field] for field in plan.sweep), seed)
+
+
+def chunk(plan: Plan, program: Program, some: Sequence[Member]) -> Chunk:
+    """Make a chunk of some members of a program."""
+    names = [named(plan, member) for member in some]
+    return Chunk(program, tuple(some), digest([program.address, names]))
+
+
+def chunks(
+    plan: Plan, program: Program, width: int, begun: Iterable[Sequence[Member]] = ()
+) -> tuple[Chunk, ...]:
+    """Cut a program's members into chunks of `width`, first those already `begun` as a group.
+
+    Neither neighbours nor places in a chunk change a run's bits, so members that are missing may be
+    grouped anew; a group with a checkpoint is kept together to use it.
+    """
+    left = dict.fromkeys(program.members)
+    kept = []
+    for group in begun:
+        if group and all(member in left for member in group):
+            kept.append(chunk(plan, program, group))
+            for member in group:
+                del left[member]
+    rest = list(left)
+    fresh = [chunk(plan, program, rest[i : i + width]) for i in range(0, len(rest), width)]
+    return (*kept, *fresh)

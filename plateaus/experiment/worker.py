@@ -1,0 +1,191 @@
+"""One chunk of runs on one device, from its checkpoint or from its start to its records."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from plateaus import train
+from plateaus.experiment import checkpoint
+from plateaus.experiment.build import make_recipe, stack_knobs
+from plateaus.experiment.schema import Entry, Plan
+from plateaus.experiment.sweep import Chunk, Program, setting
+from plateaus.probes import plateau
+from plateaus.report.store import DIVERGED, FINISHED
+
+CHECKPOINT_SECONDS = 10.0  # of work between two checkpoints
+_WINDOW = 3  # evaluations averaged to tell a passage
+
+
+class Compiled(NamedTuple):
+    """The two programs of a recipe, mapped over the runs of a chunk. The only jit there is."""
+
+    start: Callable[..., Any]  # (seeds, knobs) -> (state, evaluation, references)
+    phase: Callable[..., Any]  # (state, seeds, knobs, first step) -> (state, Phase)
+
+
+class Report(NamedTuple):
+    """What a phase of a chunk tells the progress bar."""
+
+    run_steps: int
+    escaped: int
+    diverged: int
+
+
+def compiled(program: Program) -> Compiled:
+    """Return the program's functions, jitted and mapped; nothing is compiled before it is called."""
+    recipe = make_recipe(program.config, program.used)
+
+    def start(seed, knobs):
+        state, evaluation = train.init(recipe, seed, knobs)
+        return state, evaluation, train.references(recipe, seed, knobs)
+
+    phase = jax.vmap(functools.partial(train.phase, recipe), in_axes=(0, 0, 0, None))
+    return Compiled(jax.jit(jax.vmap(start)), jax.jit(phase, donate_argnums=0))
+
+
+def arguments(schema: Mapping[str, Entry], plan: Plan, chunk: Chunk, width: int) -> tuple:
+    """Return (seeds, knobs) of a chunk, its last member repeated up to the width."""
+    members = [*chunk.members, *[chunk.members[-1]] * (width - len(chunk.members))]
+    knobs = stack_knobs(schema, [setting(plan, member) for member in members])
+    return np.asarray([member.seed for member in members], np.uint32), knobs
+
+
+class _Curves:
+    """The measurements of a chunk so far, on the host; arrays [width, time]."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], members: int) -> None:
+        self.parts = {name: [array] for name, array in arrays.items()}
+        self.members = members
+        self.escaped, self.diverged = self._counts()
+
+    def add(self, measured: train.Phase) -> None:
+        """Append one phase; blocks until the device has computed it."""
+        self.parts["train_loss"].append(np.asarray(measured.train_loss))
+        for name, value in measured.evaluation.items():
+            self.parts[name].append(np.asarray(value)[:, None])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        joined = {name: np.concatenate(parts, axis=1) for name, parts in self.parts.items()}
+        self.parts = {name: [array] for name, array in joined.items()}
+        return joined
+
+    def _counts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return who passes the plateau, and who has diverged, by the last evaluations."""
+        last = np.concatenate(self.parts["test_loss"][-_WINDOW:], axis=1)[: self.members]
+        bounds = (self.parts[name][0][: self.members, 0] for name in ("uninformed_loss", "best_loss"))
+        level = plateau.normalised(last, *bounds)
+        passed = plateau.passage_step(
+            level, np.arange(level.shape[1]), plateau.THRESHOLDS["escape_step"], _WINDOW
+        )
+        return ~np.isnan(passed), np.isnan(last[:, -1])
+
+    def news(self) -> tuple[int, int]:
+        """Return how many members have escaped, and diverged, since the last call."""
+        escaped, diverged = self._counts()
+        news = (np.sum(escaped & ~self.escaped), np.sum(diverged & ~self.diverged))
+        self.escaped, self.diverged = self.escaped | escaped, self.diverged | diverged
+        return int(news[0]), int(news[1])
+
+
+def _named_leaves(state: Any) -> dict[str, Any]:
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
+    return {"state" + jax.tree_util.keystr(path): leaf for path, leaf in leaves}
+
+
+def run_chunk(
+    schema: Mapping[str, Entry],
+    plan: Plan,
+    chunk: Chunk,
+    programs: Compiled,
+    width: int,
+    device: jax.Device,
+    folder: Path,
+    tell: Callable[[Report], None],
+    warn: Callable[[str], None],
+    stop: threading.Event,
+) -> dict[str, np.ndarray] | None:
+    """Run a chunk to its end and return its members' records, stacked; None if stopped before.
+
+    Resumes from the checkpoint in `folder` if there is one, and keeps one there. Metrics of a phase
+    are fetched while the next phase runs.
+    """
+    config = chunk.program.config
+    phases = config["steps"] // config["eval_every"]
+    members = len(chunk.members)
+    seeds, knobs = jax.device_put(arguments(schema, plan, chunk, width), device)
+    saved = checkpoint.load(folder, warn)
+    if saved is not None and saved[1]["chunk"] == chunk.address and saved[1]["width"] == width:
+        arrays, meta = saved
+        shapes = jax.eval_shape(programs.start, seeds, knobs)[0]
+        leaves = [arrays.pop(name) for name in _named_leaves(shapes)]
+        state = jax.device_put(jax.tree.unflatten(jax.tree.structure(shapes), leaves), device)
+        curves, done = _Curves(arrays, members), meta["phases"]
+    else:
+        state, evaluation, references = programs.start(seeds, knobs)
+        first = {name: np.asarray(x)[:, None] for name, x in {**evaluation, **references}.items()}
+        curves = _Curves({"train_loss": np.zeros((width, 0), np.float32), **first}, members)
+        done = 0
+    tell(Report(done * config["eval_every"] * members, *_totals(curves)))
+
+    def absorb(measured: train.Phase) -> None:
+        curves.add(measured)
+        tell(Report(config["eval_every"] * members, *curves.news()))
+
+    pending, last_save = None, time.monotonic()
+    for number in range(done, phases):
+        if stop.is_set() or time.monotonic() - last_save > CHECKPOINT_SECONDS:
+            if pending is not None:
+                absorb(pending)
+                pending = None
+            _save(folder, chunk, width, number, state, curves, warn)
+            last_save = time.monotonic()
+            if stop.is_set():
+                return None
+        state, measured = programs.phase(state, seeds, knobs, np.int32(number * config["eval_every"]))
+        if pending is not None:
+            absorb(pending)
+        pending = measured
+    if pending is not None:
+        absorb(pending)
+    return records(curves.arrays(), np.asarray(state.diverged_at), config, members)
+
+
+def _totals(curves: _Curves) -> tuple[int, int]:
+    return int(np.sum(curves.escaped)), int(np.sum(curves.diverged))
+
+
+def _save(folder, chunk, width, phases, state, curves, warn) -> None:
+    """Keep a checkpoint; a full disk costs the checkpoint, not the run."""
+    arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(state).items()}
+    meta = {"chunk": chunk.address, "width": width, "phases": phases}
+    try:
+        checkpoint.save(folder, {**arrays, **curves.arrays()}, meta)
+    except OSError as error:
+        warn(f"checkpoint not written: {error}")
+
+
+def records(
+    curves: Mapping[str, np.ndarray], diverged_at: np.ndarray, config: Mapping[str, Any], members: int
+) -> dict[str, np.ndarray]:
+    """Return the variables of results.nc for the members of a chunk, stacked on the first axis."""
+    scalars = ("uninformed_loss", "best_loss")
+    stacked = {
+        name: array[:members, 0] if name in scalars else array[:members]
+        for name, array in curves.items()
+    }
+    steps = config["eval_every"] * np.arange(stacked["test_loss"].shape[1])
+    level = plateau.normalised(stacked["test_loss"], *(stacked[name] for name in scalars))
+    for name, threshold in plateau.THRESHOLDS.items():
+        stacked[name] = plateau.passage_step(level, steps, threshold, _WINDOW)
+    diverged = diverged_at[:members] != train.NEVER
+    stacked["status"] = np.where(diverged, DIVERGED, FINISHED).astype(np.int8)
+    stacked["last_step"] = np.where(diverged, diverged_at[:members], config["steps"]).astype(np.int32)
+    return stacked

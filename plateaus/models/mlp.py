@@ -1,0 +1,79 @@
+"""A multilayer perceptron with a scalar output."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from plateaus.fields import Field
+from plateaus.models.taps import Tap
+from plateaus.types import Array, Model
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spec:
+    """The shape of the network and how its weights start."""
+
+    width: Annotated[int, Field(help="hidden width", low=1, high=65536)] = 40
+    depth: Annotated[int, Field(help="hidden layers", low=0, high=64)] = 2
+    initialisation: Annotated[
+        str, Field(help="law of the first weights", choices=("uniform", "lecun_normal", "he_normal"))
+    ] = "uniform"
+
+
+class Knobs(NamedTuple):
+    """None: an MLP has no traced number of its own."""
+
+
+def _dense(features: int, inputs: int, initialisation: str, name: str) -> nn.Dense:
+    if initialisation == "uniform":  # U(-1, 1) / sqrt(fan in) for weights and biases alike
+
+        def both(key, shape, dtype=jnp.float32):
+            return jax.random.uniform(key, shape, dtype, -1.0, 1.0) / jnp.sqrt(inputs)
+
+        return nn.Dense(features, kernel_init=both, bias_init=both, name=name)
+    kernel = {"lecun_normal": nn.initializers.lecun_normal, "he_normal": nn.initializers.he_normal}
+    return nn.Dense(features, kernel_init=kernel[initialisation](), name=name)
+
+
+class _MLP(nn.Module):
+    spec: Spec
+
+    @nn.compact
+    def __call__(self, x: Array, tap: Tap) -> Array:
+        for layer in range(self.spec.depth):
+            dense = _dense(self.spec.width, x.shape[-1], self.spec.initialisation, f"hidden_{layer}")
+            x = tap(f"hidden_{layer}", nn.relu(dense(x)))
+        readout = _dense(1, x.shape[-1], self.spec.initialisation, "readout")
+        return tap("readout", readout(x))[..., 0]
+
+
+def mlp(spec: Spec, inputs: int) -> Model:
+    r"""Build $f(x) = w \cdot \mathrm{relu}(\ldots \mathrm{relu}(W_0 x + b_0) \ldots) + b$.
+
+    `inputs` is the size of x. Activations: hidden_0, hidden_1, ... after the ReLU, and readout.
+    The default initialisation, uniform in +-1/sqrt(fan in) for weights and biases, is the one the
+    plateau lengths known for parity were measured with.
+
+    Source: paper 1, section 2.2 and appendix B.2 (20-40-40-1 for parity).
+
+    >>> model = mlp(Spec(width=40, depth=2), inputs=20)
+    >>> params = model.init(jax.random.key(0))
+    >>> model.apply(params, jnp.ones((7, 20)))[0].shape
+    (7,)
+    """
+    module = _MLP(spec)
+    activations = (*(f"hidden_{layer}" for layer in range(spec.depth)), "readout")
+
+    def init(key):
+        return module.init(key, jnp.zeros((1, inputs)), Tap(activations))["params"]
+
+    def apply(params, inputs, *, edits=None, capture=()):
+        tap = Tap(activations, edits, capture)
+        return module.apply({"params": params}, inputs, tap), tap.captured
+
+    return Model(init, apply, activations)

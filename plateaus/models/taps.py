@@ -1,0 +1,44 @@
+"""Reading and editing named activations: ablation, patching and probes go through one door."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Mapping
+
+from plateaus.types import Array
+
+Edits = Mapping[str, Callable[[Array], Array]]
+
+
+class Tap:
+    """Called by a model at each named activation: applies its edit, keeps it if asked to.
+
+    Lives for one trace of one forward pass. With no edit and nothing to capture it adds nothing to
+    the program.
+
+    >>> tap = Tap(("hidden",), edits={"hidden": lambda h: 2 * h}, capture=("hidden",))
+    >>> tap("hidden", 3)
+    6
+    >>> tap.captured
+    {'hidden': 6}
+    """
+
+    def __init__(
+        self, names: Collection[str], edits: Edits | None = None, capture: Collection[str] = ()
+    ) -> None:
+        """Refuse, by ValueError, the name of an activation that the model does not have."""
+        self.edits = dict(edits or {})
+        self.capture = frozenset(capture)
+        self.captured: dict[str, Array] = {}
+        for name in sorted(self.capture | set(self.edits)):
+            if name not in names:
+                near = difflib.get_close_matches(name, names, 1, 0.0)
+                raise ValueError(f"no activation {name!r}; the nearest is {near[0]!r}")
+
+    def __call__(self, name: str, value: Array) -> Array:
+        """Return the activation, edited; remember it under its name if it is captured."""
+        if name in self.edits:
+            value = self.edits[name](value)
+        if name in self.capture:
+            self.captured[name] = value
+        return value

@@ -1,0 +1,1 @@
+"""Probes: what is measured on a run, from its curves or its activations."""

@@ -1,0 +1,1 @@
+"""Reports: statistics, tables, figures and sinks over labelled results; imports no jax."""

@@ -1,0 +1,99 @@
+"""Labelled results on disk: one array a variable, one dimension a swept field, and `seed`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+NOT_RUN, FINISHED, DIVERGED = 0, 1, 2
+Record = Mapping[str, np.ndarray]  # variable -> the values of one run
+
+_PASSAGE = "first evaluation at which the mean over three evaluations of the normalised test loss"
+_MEANING = {
+    "train_loss": ("loss", "training loss, mean over the log window that ends at `step`"),
+    "test_loss": ("loss", "loss on the test law"),
+    "uninformed_loss": (
+        "loss",
+        "test loss of the best predictor that has not learned: the plateau",
+    ),
+    "best_loss": ("loss", "test loss of the optimal predictor"),
+    "escape_step": ("optimiser steps", f"{_PASSAGE} is under 0.8; NaN if never"),
+    "half_step": ("optimiser steps", f"{_PASSAGE} is under 0.5; NaN if never"),
+    "completion_step": ("optimiser steps", f"{_PASSAGE} is under 0.1; NaN if never"),
+    "status": ("1", "what became of the run"),
+    "last_step": ("optimiser steps", "last step with a finite loss, or the horizon"),
+}
+_STATUS = {"flag_values": [0, 1, 2], "flag_meanings": "not_run finished diverged"}
+
+
+def assemble(
+    records: Mapping[tuple[tuple[Any, ...], int], Record],
+    sweep: Mapping[str, Sequence[Any]],
+    log_every: int,
+    eval_every: int,
+    attributes: Mapping[str, Any],
+) -> xr.Dataset:
+    """Lay the records of runs, keyed by (swept values, seed), out on the grid of the sweep.
+
+    Cells without a record hold NaN, and `status` 0. A variable that is scalar in the records has
+    the dimensions (*sweep, seed); `train_loss` has `step` too, any other curve `eval_step`.
+
+    Raises ValueError without any record.
+    """
+    if not records:
+        raise ValueError("no run to assemble")
+    seeds = sorted({seed for _, seed in records})
+    axes = [{value: i for i, value in enumerate(values)} for values in sweep.values()]
+    grid = (*(len(axis) for axis in axes), len(seeds))
+    places = {
+        key: (*(axis[v] for axis, v in zip(axes, key[0], strict=True)), seeds.index(key[1]))
+        for key in records
+    }
+    first = next(iter(records.values()))
+    coordinates: dict[str, Any] = {name: list(values) for name, values in sweep.items()}
+    coordinates["seed"] = seeds
+    variables = {}
+    for name, example in first.items():
+        example = np.asarray(example)
+        tail = {0: (), 1: ("step" if name == "train_loss" else "eval_step",)}[example.ndim]
+        empty = np.nan if example.dtype.kind == "f" else 0
+        array = np.full((*grid, *example.shape), empty, example.dtype)
+        for key, place in places.items():
+            array[place] = records[key][name]
+        units, meaning = _MEANING.get(name, ("1", name.replace("_", " ")))
+        notes = {"units": units, "long_name": meaning} | (_STATUS if name == "status" else {})
+        variables[name] = ((*sweep, "seed", *tail), array, notes)
+        if tail == ("step",):
+            coordinates["step"] = log_every * np.arange(1, example.size + 1)
+        elif tail:
+            coordinates["eval_step"] = eval_every * np.arange(example.size)
+    plain = {k: v if isinstance(v, int | str) else json.dumps(v) for k, v in attributes.items()}
+    dataset = xr.Dataset(variables, coordinates, plain)
+    for name in ("step", "eval_step"):
+        dataset[name].attrs["units"] = "optimiser steps"
+    return dataset
+
+
+def save(dataset: xr.Dataset, path: Path) -> None:
+    """Write the data set as netCDF-4 at `path` (aside and renaming is the caller's affair)."""
+    dataset.to_netcdf(path, engine="h5netcdf")
+
+
+def load(path: Path) -> xr.Dataset:
+    """Read a data set into memory and close the file.
+
+    >>> import tempfile
+    >>> record = {"test_loss": np.zeros(3, np.float32), "status": np.int8(1)}
+    >>> dataset = assemble({((0.5,), 0): record}, {"data.subset": (0.5, 1.0)}, 10, 100, {"horizon": 200})
+    >>> path = Path(tempfile.mkdtemp()) / "results.nc"
+    >>> save(dataset, path)
+    >>> load(path).status.values.tolist(), dict(load(path).sizes)
+    ([[1], [0]], {'data.subset': 2, 'seed': 1, 'eval_step': 3})
+    """
+    with xr.open_dataset(path, engine="h5netcdf") as dataset:
+        return dataset.load()

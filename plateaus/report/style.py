@@ -1,0 +1,103 @@
+"""How figures look and how they reach the disk: colours, lines, fonts, whole files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (2.5, 1)))
+MARKERS = "os^Dv<>Pp*hX"
+GREY = "0.35"
+
+SETTINGS = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same figure everywhere
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.title_fontsize": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "lines.linewidth": 1.5,
+    "legend.frameon": False,
+    "text.parse_math": False,  # a swept string may hold a dollar sign
+    "svg.hashsalt": "plateaus",
+    "svg.fonttype": "path",
+    "path.simplify": True,
+}
+
+
+class Look(NamedTuple):
+    """Colour, dash and marker of one swept value: each alone tells it from its neighbours."""
+
+    color: Any
+    dash: Any
+    marker: str
+    width: float
+
+
+def looks(values: int, baseline: int | None = None) -> list[Look]:
+    """Return one look per swept value, dark to light in their order, the baseline heavier.
+
+    The map is cut before its lightest fifth: every line is seen on white, in grey too.
+    """
+    shades = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.82, values))
+    return [
+        Look(
+            tuple(float(part) for part in shades[i]),
+            DASHES[i % len(DASHES)],
+            MARKERS[i % len(MARKERS)],
+            2.2 if i == baseline else 1.5,
+        )
+        for i in range(values)
+    ]
+
+
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
+    """Apply the project's style while a figure is built or drawn."""
+    with matplotlib.rc_context():
+        matplotlib.rcParams.update(matplotlib.rcParamsDefault)
+        matplotlib.rcParams.update(SETTINGS)
+        yield
+
+
+def save(figure: Figure, directory: str | os.PathLike[str], stem: str) -> list[Path]:
+    """Write `stem`.png (200 dpi) and `stem`.svg, whole or not at all; return their paths.
+
+    The same figure gives the same bytes: no dates, fixed identifiers.
+
+    Raises:
+      OSError: if a file cannot be written; what was there before is left as it was.
+    """
+    folder, paths = Path(directory), []
+    folder.mkdir(parents=True, exist_ok=True)
+    for suffix in ("png", "svg"):
+        path = folder / f"{stem}.{suffix}"
+        metadata = {"Date": None} if suffix == "svg" else {}
+        handle, aside = tempfile.mkstemp(dir=folder, prefix=f".{stem}.", suffix=f".{suffix}")
+        try:
+            with os.fdopen(handle, "wb") as file, styled():
+                figure.savefig(file, format=suffix, dpi=200, metadata=metadata)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(aside, 0o644)
+            os.replace(aside, path)
+        except BaseException:
+            Path(aside).unlink(missing_ok=True)
+            raise
+        paths.append(path)
+    return paths

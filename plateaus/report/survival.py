@@ -1,0 +1,209 @@
+"""Right-censored times: Kaplan-Meier medians, restricted means, log-rank tests and intervals.
+
+Everything takes plain arrays, one entry a run: `times` in optimiser steps and `escaped`, False
+where the run was right-censored, that is, had not escaped by `times`.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+RESAMPLES = 9999
+# In simulated pairs the interval below covers 93% from 5 runs on, but 87% with 4 and 74% with 3.
+FEWEST_RUNS = 5
+
+
+class Interval(NamedTuple):
+    """A point estimate and the ends of its 95% confidence interval; NaN where there is none."""
+
+    value: float
+    low: float
+    high: float
+
+
+NOTHING = Interval(math.nan, math.nan, math.nan)
+
+
+def censored(times: ArrayLike, escaped: ArrayLike) -> stats.CensoredData:
+    """Return the runs as scipy's censored sample."""
+    return stats.CensoredData.right_censored(
+        np.asarray(times, np.float64), ~np.asarray(escaped, bool)
+    )
+
+
+def survival_curve(times: ArrayLike, escaped: ArrayLike) -> tuple[NDArray, NDArray]:
+    """Return the Kaplan-Meier curve: the distinct times and the fraction still on the plateau.
+
+    >>> steps, fraction = survival_curve([10, 20, 20], [True, True, False])
+    >>> [round(float(value), 3) for value in fraction]
+    [0.667, 0.333]
+    """
+    curve = stats.ecdf(censored(times, escaped)).sf
+    return curve.quantiles, curve.probabilities
+
+
+def median_time(times: ArrayLike, escaped: ArrayLike, level: float = 0.95) -> Interval:
+    """Return the Kaplan-Meier median and its Brookmeyer-Crowley interval on the log-log scale.
+
+    The median is the first time at which the curve is at or under 1/2, or the middle of the flat
+    stretch where it equals 1/2 (the usual convention of the sample median). The interval holds
+    the times at which the pointwise log-log band of the curve holds 1/2. `inf`: not reached.
+    Where the curve is 0 Greenwood's variance is undefined; there the upper band is the exact
+    binomial limit for no survivor among n, so that 6 runs can bound a median and 5 cannot.
+    No interval (NaN) for fewer than two runs, or when no run escaped.
+
+    Source: Brookmeyer and Crowley, Biometrics 38 (1982) 29; Sawyer, "The Greenwood and
+    Exponential Greenwood confidence intervals in survival analysis" (2003).
+
+    >>> median_time([10, 20, 30, 40], [True, True, True, False]).value
+    25.0
+    """
+    if np.size(times) == 0:
+        return NOTHING
+    curve = stats.ecdf(censored(times, escaped)).sf
+    steps, fraction = curve.quantiles, curve.probabilities
+    tolerance = 1e-9  # the curve is a product of fractions: 1/2 only to rounding
+    value = _first(steps, fraction <= 0.5 + tolerance)
+    later = steps[fraction < 0.5 - tolerance]
+    if later.size and np.any(np.abs(fraction - 0.5) <= tolerance):
+        value = (value + float(later[0])) / 2
+    events = int(np.sum(np.asarray(escaped, bool)))
+    if np.size(times) < 2 or events == 0:
+        return Interval(value, math.nan, math.nan)
+    with warnings.catch_warnings():  # "undefined at some observations": where it is 0 or 1
+        warnings.simplefilter("ignore", RuntimeWarning)
+        band = curve.confidence_interval(level, method="log-log")
+    exact = ((1 - level) / 2) ** (1 / events)
+    lower = np.where(fraction <= 0, 0.0, band.low.probabilities)
+    upper = np.where(fraction <= 0, 1 - exact, band.high.probabilities)
+    return Interval(value, _first(steps, lower <= 0.5), _first(steps, upper <= 0.5))
+
+
+def _first(steps: NDArray, reached: NDArray) -> float:
+    return float(steps[reached.argmax()]) if reached.any() else math.inf
+
+
+def restricted_mean(
+    times: ArrayLike, escaped: ArrayLike, horizon: float, axis: int = -1
+) -> NDArray[np.float64]:
+    """Return the area under the Kaplan-Meier curve from 0 to the horizon, in steps.
+
+    With every run followed to escape or to the horizon this is the mean of min(T, horizon). A
+    curve that ends early, on a censored run, is carried on flat: an upper bound.
+
+    >>> round(float(restricted_mean([10, 20, 90], [True, True, False], horizon=60)), 6)
+    30.0
+    """
+    moved, flags = (np.moveaxis(np.asarray(a), axis, -1) for a in (times, escaped))
+    event = flags.astype(bool) & (moved <= horizon)
+    clipped = np.minimum(moved.astype(np.float64), horizon)
+    order = np.lexsort((~event, clipped))  # at equal times those censored leave last
+    clipped, event = (np.take_along_axis(a, order, -1) for a in (clipped, event))
+    at_risk = np.arange(clipped.shape[-1], 0, -1)
+    fraction = np.cumprod(1 - event / at_risk, axis=-1)
+    width = np.diff(clipped, axis=-1, append=horizon)
+    return clipped[..., 0] + np.sum(fraction * width, axis=-1)
+
+
+def logrank_p(first: tuple[ArrayLike, ArrayLike], second: tuple[ArrayLike, ArrayLike]) -> float:
+    """Return the two-sided log-rank p-value of two (times, escaped) samples.
+
+    The test takes the samples as independent. Runs that share a seed are positively correlated
+    if anything, which makes it conservative. NaN where the data say nothing: a sample is empty,
+    no run escaped, or every run escaped at one and the same step.
+    """
+    if np.size(first[0]) == 0 or np.size(second[0]) == 0:
+        return math.nan
+    if not (np.any(first[1]) or np.any(second[1])):
+        return math.nan
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p = float(stats.logrank(censored(*first), censored(*second)).pvalue)
+    return p
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return Holm's step-down adjusted p-values: family-wise error, no independence assumed.
+
+    p~_(i) = max_{j <= i} min(1, (m - j + 1) p_(j)); NaN stays NaN and counts for no test.
+
+    Source: Holm, Scandinavian Journal of Statistics 6 (1979) 65.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    adjusted = [math.nan] * len(p_values)
+    tested = sorted((p, i) for i, p in enumerate(p_values) if not math.isnan(p))
+    running = 0.0
+    for rank, (p, i) in enumerate(tested):
+        running = max(running, min(1.0, (len(tested) - rank) * p))
+        adjusted[i] = running
+    return adjusted
+
+
+def mean_interval(values: ArrayLike, level: float = 0.95) -> Interval:
+    """Return the mean and its Student t interval; no interval for a single value.
+
+    >>> [round(end, 2) for end in mean_interval([1.0, 2.0, 3.0])]
+    [2.0, -0.48, 4.48]
+    """
+    sample = np.asarray(values, np.float64)
+    if sample.size == 0:
+        return NOTHING
+    mean = float(sample.mean())
+    if sample.size == 1:
+        return Interval(mean, math.nan, math.nan)
+    half = float(stats.t.ppf((1 + level) / 2, sample.size - 1) * stats.sem(sample))
+    return Interval(mean, mean - half, mean + half)
+
+
+def bootstrap_interval(
+    samples: Sequence[ArrayLike], statistic: Callable[..., NDArray], level: float = 0.95
+) -> tuple[Interval, str]:
+    """Return a statistic with its BCa bootstrap interval, and a note where there is none.
+
+    The nominal level is expanded to 2 Phi(sqrt(n / (n - 1)) t_{n-1, (1 + level) / 2}) - 1: a plain
+    bootstrap of n runs is too narrow, by as much as a normal interval is beside Student's.
+    The resampling seed is fixed, so the same data give the same interval.
+
+    Args:
+      samples: arrays of one length, resampled together: entry i of each belongs to pair i.
+      statistic: of the samples along `axis`, vectorised.
+
+    Source: Efron, JASA 82 (1987) 171 (BCa); Hesterberg, The American Statistician 69 (2015) 371,
+    section 4 (the expanded level).
+    """
+    data = [np.asarray(sample, np.float64) for sample in samples]
+    if data[0].size == 0:
+        return NOTHING, "no run"
+    value = float(statistic(*data, axis=-1))
+    bare, size = Interval(value, math.nan, math.nan), data[0].size
+    if size < FEWEST_RUNS:
+        return bare, f"fewer than {FEWEST_RUNS} runs"
+    if not math.isfinite(value) or all(np.ptp(sample) == 0 for sample in data):
+        return bare, "no spread among runs"
+    reach = math.sqrt(size / (size - 1)) * stats.t.ppf((1 + level) / 2, size - 1)
+    expanded = min(1 - 2 * stats.norm.sf(reach), 0.9999)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # degenerate resamples show as NaN ends, handled below
+        ends = stats.bootstrap(
+            data,
+            statistic,
+            paired=True,
+            vectorized=True,
+            axis=-1,
+            confidence_level=expanded,
+            n_resamples=RESAMPLES,
+            method="BCa",
+            rng=np.random.default_rng(0),
+        ).confidence_interval
+    low, high = float(ends.low), float(ends.high)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return bare, "degenerate bootstrap"
+    return Interval(value, low, high), ""

@@ -1,0 +1,175 @@
+"""The table: rows as CSV for machines and as text for the terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from plateaus.report.statistics import Row
+from plateaus.report.survival import Interval
+
+WIDTH = 200  # of a file; the table takes what it needs, under 100 for two swept fields
+
+
+def label(setting: Mapping[str, Any]) -> str:
+    """Return a setting as one would type it.
+
+    >>> label({"data.zipf_exponent": 0.75, "seeds": 16})
+    'data.zipf_exponent=0.75, seeds=16'
+    """
+    return ", ".join(f"{name}={_value(value)}" for name, value in setting.items())
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+    """Return the table as CSV: the swept fields under their dotted names, then the statistics.
+
+    Steps are optimiser steps. `inf`: not reached by the horizon; empty: undefined.
+    """
+    records = [_record(row) for row in rows]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(records[0]) if records else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()
+
+
+def _record(row: Row) -> dict[str, Any]:
+    record: dict[str, Any] = dict(row.setting)
+    record |= {"runs": row.runs, "escaped": row.escaped, "diverged": row.diverged}
+    record["diverged_seeds"] = " ".join(map(str, row.diverged_seeds))
+    for name, interval in (
+        ("escape_step_median", row.escape),
+        ("half_step_median", row.half),
+        ("completion_step_median", row.completion),
+        ("plateau_mean", row.plateau),
+        ("plateau_ratio", row.ratio),
+        ("final_test_loss", row.final_loss),
+    ):
+        ends = (name, f"{name}_low", f"{name}_high")
+        record |= {key: _number(x) for key, x in zip(ends, interval, strict=True)}
+    record |= {"pairs": row.pairs, "logrank_p": _number(row.p_value)}
+    record |= {"logrank_p_holm": _number(row.p_adjusted), "horizon": row.horizon}
+    return record | {"baseline": label(row.baseline), "notes": "; ".join(row.notes)}
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.8g}"
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """Return the table for the terminal, readable in 100 columns."""
+    names = list(rows[0].setting) if rows else []
+    result = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in names:
+        # A dotted name may break after its section, or anywhere when space is short.
+        heading = name.replace(".", ".\n", 1)
+        heading = heading.replace("_", "_\n") if len(names) > 1 else heading
+        result.add_column(heading, overflow="fold", vertical="bottom")
+    for heading in (
+        "escaped",
+        "median escape\nsteps [95%]",
+        "mean\nplateau",
+        "ratio\n[95%]",
+        "p\n(Holm)",
+        "final\nloss",
+    ):
+        result.add_column(heading, justify="right", overflow="fold", vertical="bottom")
+    for row in rows:
+        result.add_row(
+            *(_value(row.setting[name]) for name in names),
+            f"{row.escaped}/{row.runs}",
+            _median(row),
+            _steps(row.plateau.value),
+            "baseline" if row.is_baseline else _bracketed(row.ratio, _ratio),
+            _p(row),
+            _loss(row.final_loss.value),
+            style="bold" if row.is_baseline else None,
+        )
+    return result
+
+
+def remarks(rows: Sequence[Row]) -> list[str]:
+    """Return what is said under the table: the baseline, the diverged runs, what is missing."""
+    lines = []
+    if rows:
+        lines.append(f"mean plateau: steps to escape, {rows[0].horizon} if it never does")
+    if len(rows) > 1:
+        shared = {
+            name: value
+            for name, value in rows[0].baseline.items()
+            if all(row.baseline[name] == value for row in rows)
+        }
+        others = len(shared) < len(rows[0].baseline)
+        lines.append("ratio: of mean plateaus, bootstrapped by seed; p: log-rank test")
+        lines.append(f"baseline: {label(shared)}" + ", other fields as in the row" * others)
+    for row in rows:
+        where = label(row.setting) or "this setting"
+        if row.diverged == row.runs > 0:
+            lines.append(f"diverged: {where}: all {row.runs} runs")
+            continue
+        if row.diverged:
+            seeds = ", ".join(map(str, row.diverged_seeds))
+            lines.append(f"diverged: {where}: {row.diverged} of {row.runs} runs (seeds {seeds})")
+        if row.notes:
+            lines.append(f"note: {where}: {'; '.join(row.notes)}")
+    return lines
+
+
+def show(rows: Sequence[Row], file: IO[str] | None = None) -> None:
+    """Print the table and its remarks: in colour on a terminal, plain text elsewhere."""
+    console = Console(file=file, highlight=False)
+    if not console.is_terminal:
+        console = Console(file=file, width=WIDTH, color_system=None, highlight=False)
+    console.print(table(rows))
+    for line in remarks(rows):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def text(rows: Sequence[Row]) -> str:
+    """Return what `show` prints where there is no terminal."""
+    buffer = io.StringIO()
+    show(rows, file=buffer)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().strip("\n").splitlines()) + "\n"
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _steps(value: float) -> str:
+    return "-" if math.isnan(value) else "inf" if math.isinf(value) else f"{value:.0f}"
+
+
+def _ratio(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"
+
+
+def _loss(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3g}"
+
+
+def _p(row: Row) -> str:
+    if math.isnan(row.p_adjusted):
+        return "" if row.is_baseline else "-"
+    return "<0.0001" if row.p_adjusted < 1e-4 else f"{row.p_adjusted:.2g}"
+
+
+def _median(row: Row) -> str:
+    if math.isinf(row.escape.value):
+        low = row.escape.low
+        reached = "" if math.isnan(low) or math.isinf(low) else f" [{_steps(low)}, inf]"
+        return f"> {row.horizon}{reached}"
+    return _bracketed(row.escape, _steps)
+
+
+def _bracketed(interval: Interval, form: Any) -> str:
+    value, low, high = interval
+    missing = math.isnan(low) or math.isnan(high)
+    return form(value) if missing else f"{form(value)} [{form(low)}, {form(high)}]"

@@ -1,0 +1,145 @@
+"""The records that everything here is made of, and the letters of array shapes.
+
+Letters: B batch, E evaluation points, T steps of a phase, R runs of a chunk.
+Argument order everywhere: key, state or params, data, knobs, t.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+Scalar: TypeAlias = float | int | Array
+"""A knob: a Python number in a config, a traced scalar inside a program."""
+
+__all__ = [
+    "Array",
+    "Draw",
+    "Example",
+    "Float",
+    "Int",
+    "Key",
+    "Knobs",
+    "Model",
+    "PyTree",
+    "Scalar",
+    "Signals",
+    "Source",
+    "Streams",
+    "Task",
+    "streams",
+]
+
+
+class Example(NamedTuple):
+    """One example, or a batch of them when vmapped."""
+
+    inputs: PyTree
+    targets: PyTree
+
+
+class Draw(NamedTuple):
+    """Which examples make a batch."""
+
+    index: Int[Array, "B"]  # number of the example or of the task, from 0
+    group: Int[Array, "B"]  # the task or domain it belongs to
+
+
+class Signals(NamedTuple):
+    """What a step tells the design: read by adaptive sources."""
+
+    group_loss: Float[Array, "G"]
+    gram: Float[Array, "G G"] | None  # inner products of group gradients, where something asks
+
+
+class Knobs(NamedTuple):
+    """The numbers of a run, traced: one leaf each, swept along a leading axis."""
+
+    task: Any
+    data: Any
+    optim: Any
+
+
+class Task(NamedTuple):
+    """The law: what a world is, how an example is drawn, what an ideal predictor says.
+
+    Fields:
+      init: key -> world, whatever one run's examples share.
+      emit: (key, world, index, knobs) -> Example number `index` of the training law.
+      emit_test: (key, world) -> a fresh Example of the test law; no knob reaches it.
+      loss: (prediction, example) -> scalar, the loss of one example.
+      metrics: name -> (prediction, example) -> scalar.
+      predictors: (world, batch, knobs) -> name -> predictions for a batch.
+      uninformed, best: the predictors whose losses are the plateau's height and its floor.
+      size: how many indices the training law has.
+    """
+
+    init: Callable[..., PyTree]
+    emit: Callable[..., Example]
+    emit_test: Callable[..., Example]
+    loss: Callable[..., Array]
+    metrics: Mapping[str, Callable[..., Array]]
+    predictors: Callable[..., Mapping[str, Array]]
+    uninformed: str
+    best: str
+    size: int
+
+
+class Source(NamedTuple):
+    """The design: which indices are drawn, how often, when.
+
+    Fields:
+      init: key -> state, what adapts over a run; () if nothing does.
+      prepare: (knobs, size) -> plan, what draws need that changes with neither step nor state:
+        evaluated once a phase, outside the loop. `size` items of the pool are in play.
+      draw: (key, state, plan, t) -> Draw of step t. A function of the key and t: nothing is consumed.
+      observe: (state, signals, knobs, t) -> state.
+
+    An intervention is a function Source -> Source; it narrows `size`, or replaces indices.
+    """
+
+    init: Callable[..., PyTree]
+    prepare: Callable[..., PyTree]
+    draw: Callable[..., Draw]
+    observe: Callable[..., PyTree]
+
+
+class Model(NamedTuple):
+    """A network behind two functions; Flax lives only here.
+
+    Fields:
+      init: key -> params.
+      apply: (params, inputs, *, edits=None, capture=()) -> (predictions, captured). `edits` maps
+        the name of an activation to a function of it; `capture` names activations to return.
+      activations: the names there are.
+    """
+
+    init: Callable[..., PyTree]
+    apply: Callable[..., tuple[Array, dict[str, Array]]]
+    activations: tuple[str, ...]
+
+
+class Streams(NamedTuple):
+    """The independent keys of one run, by purpose."""
+
+    world: Key[Array, ""]
+    params: Key[Array, ""]
+    data: Key[Array, ""]
+    noise: Key[Array, ""]
+    test: Key[Array, ""]
+
+
+def streams(seed: Array | int) -> Streams:
+    """Return a run's keys: a function of its seed alone, never of its place in a sweep.
+
+    So the same seed means the same world, initialisation and draws at every setting, and settings
+    can be compared pair by pair.
+
+    >>> streams(0).world == streams(0).params
+    Array(False, dtype=bool)
+    """
+    key = jax.random.key(seed, impl="threefry2x32")
+    return Streams(*(jax.random.fold_in(key, purpose) for purpose in range(len(Streams._fields))))

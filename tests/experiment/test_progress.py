@@ -1,0 +1,246 @@
+"""The progress display: arithmetic on a false clock, and behaviour on real terminals and pipes."""
+
+import errno
+import io
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from plateaus.experiment.progress import Progress
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def lines_of(stream):
+    return stream.getvalue().splitlines()
+
+
+def test_a_plain_line_has_every_part():
+    clock, stream = Clock(), io.StringIO()
+    with Progress(24_000_000, 96, stream=stream, plain_every=10, clock=clock) as progress:
+        clock.now += 9.2
+        progress.update(10_120_000, escaped=31)
+        assert lines_of(stream) == []  # not yet ten seconds
+        clock.now += 0.8
+        progress.update(880_000, diverged=2)
+        assert lines_of(stream) == [" 45%  1.1e6 run-steps/s  12 s left  escaped 31/96  diverged 2"]
+        clock.now += 5
+        progress.update(13_000_000, escaped=60)
+    assert lines_of(stream)[1:] == ["100%  2.4e6 run-steps/s  in 15 s  escaped 91/96  diverged 2"]
+
+
+def test_plain_lines_come_no_faster_than_asked():
+    clock, stream = Clock(), io.StringIO()
+    with Progress(1000, 1, stream=stream, plain_every=10, clock=clock) as progress:
+        for _ in range(100):
+            clock.now += 1
+            progress.update(1)
+    assert len(lines_of(stream)) == 11
+    assert lines_of(stream)[0].startswith("  1%") and lines_of(stream)[-1].startswith(" 10%")
+
+
+def test_the_rate_is_recent_and_forgets_compilation_and_earlier_sessions():
+    clock, stream = Clock(), io.StringIO()
+    with Progress(10_000, 1, done=5000, stream=stream, plain_every=0, clock=clock) as progress:
+        clock.now += 100  # compiling
+        progress.update(100)
+        assert "1 run-steps/s" in lines_of(stream)[-1]
+        clock.now += 1
+        progress.update(100)
+        assert "100 run-steps/s" in lines_of(stream)[-1]
+        assert lines_of(stream)[-1].startswith(" 52%")
+        for _ in range(40):
+            clock.now += 1
+            progress.update(10)
+        assert "10 run-steps/s" in lines_of(stream)[-1]
+        assert "7 min 20 s left" in lines_of(stream)[-1]  # (10,000 - 5,600) / 10
+
+
+def test_no_rate_before_the_first_update_and_percent_never_early():
+    clock, stream = Clock(), io.StringIO()
+    with Progress(1000, 3, stream=stream, plain_every=0, clock=clock) as progress:
+        progress.update(0, escaped=2)
+        assert lines_of(stream) == ["  0%  - run-steps/s  escaped 2/3  diverged 0"]
+        clock.now += 1
+        progress.update(999)
+        assert lines_of(stream)[-1].startswith(" 99%")
+    with Progress(0, 0, stream=stream, clock=clock):
+        pass
+    assert lines_of(stream)[-1].startswith("100%")
+
+
+@pytest.mark.parametrize(
+    ("left", "text"),
+    [
+        (59, "59 s"),
+        (59.6, "1 min 00 s"),
+        (3599, "59 min 59 s"),
+        (3661, "1 h 01 min"),
+        (90_000, "25 h 00 min"),
+    ],
+)
+def test_durations(left, text):
+    clock, stream = Clock(), io.StringIO()
+    with Progress(10 + int(10 * left), 1, stream=stream, plain_every=0, clock=clock) as progress:
+        clock.now += 1
+        progress.update(10)
+    assert f"  {text} left" in lines_of(stream)[-1]
+
+
+def test_many_threads_lose_no_step():
+    stream = io.StringIO()
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with Progress(80_000, 80_000, stream=stream) as progress:
+
+            def work():
+                for _ in range(2000):
+                    progress.update(1, escaped=1, diverged=1)
+
+            threads = [threading.Thread(target=work) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    finally:
+        sys.setswitchinterval(switch)
+    assert lines_of(stream)[-1].startswith(" 20%")
+    assert "escaped 16000/80000  diverged 16000" in lines_of(stream)[-1]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_gets_a_bar_and_whole_messages(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    clock, stream = Clock(), Terminal()
+    with Progress(24_000_000, 96, stream=stream, clock=clock) as progress:
+        clock.now += 10
+        progress.update(11_000_000, escaped=31, diverged=1)
+        progress.message("a [bold] word of " + "x" * 200)
+    text = stream.getvalue()
+    assert "a [bold] word of " + "x" * 200 in text
+    for part in ("45%", "1.1e6 run-steps/s", "12 s left", "escaped 31/96", "diverged 1"):
+        assert part in text
+    assert "\x1b[" in text
+
+
+@pytest.mark.parametrize("term", ["dumb", "unknown"])
+def test_a_terminal_that_cannot_move_its_cursor_gets_lines(monkeypatch, term):
+    monkeypatch.setenv("TERM", term)
+    stream = Terminal()
+    with Progress(10, 1, stream=stream) as progress:
+        progress.update(10)
+    assert "\x1b" not in stream.getvalue() and lines_of(stream)[-1].startswith("100%")
+
+
+def test_standard_streams_are_given_back_even_after_an_error(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    before = sys.stdout, sys.stderr
+    with pytest.raises(ZeroDivisionError), Progress(10, 1, stream=Terminal()):
+        raise ZeroDivisionError
+    assert (sys.stdout, sys.stderr) == before
+
+
+class Broken(io.StringIO):
+    def __init__(self, error, terminal):
+        super().__init__()
+        self.error, self.terminal = error, terminal
+
+    def write(self, text):
+        raise self.error
+
+    def flush(self):
+        raise self.error
+
+    def isatty(self):
+        return self.terminal
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize(
+    "error",
+    [BrokenPipeError(errno.EPIPE, "pipe"), ValueError("closed"), OSError(errno.EIO, "gone")],
+)
+def test_a_broken_stream_makes_it_silent(monkeypatch, error, terminal, capsys):
+    monkeypatch.setenv("TERM", "xterm")
+    with Progress(10, 1, stream=Broken(error, terminal), plain_every=0) as progress:
+        progress.update(5)
+        progress.message("nobody hears this")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_stream_without_greek_still_gets_the_line():
+    raw = io.BytesIO()
+    with Progress(10, 1, stream=io.TextIOWrapper(raw, "ascii")) as progress:
+        progress.message("γ = 0.5")
+        assert raw.getvalue() == b"? = 0.5\n"
+
+
+def test_a_closed_stream_makes_it_silent():
+    stream = io.StringIO()
+    progress = Progress(10, 1, stream=stream, plain_every=0)
+    stream.close()
+    with progress:
+        progress.update(10)
+
+
+CODE = """
+import sys, time
+from plateaus.experiment.progress import Progress
+with Progress(4, 4, plain_every=0) as progress:
+    for step in range(4):
+        progress.update(1, escaped=1)
+        progress.message(f"step {step}")
+        print("result", step, flush=True)
+        time.sleep(0.15)
+assert "rich" in sys.modules or not sys.stderr.isatty()
+assert "jax" not in sys.modules
+print("end")
+"""
+
+
+def test_a_reader_that_hangs_up_stops_nothing():
+    process = subprocess.Popen(
+        [sys.executable, "-c", CODE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stderr.close()
+    assert process.stdout.read().endswith("end\n")
+    process.stdout.close()
+    assert process.wait() == 0
+
+
+def test_a_real_terminal_and_stdout_in_a_file():
+    pty = pytest.importorskip("pty")
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", CODE],
+        stdout=subprocess.PIPE,
+        stderr=slave,
+        text=True,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "80"},
+    )
+    os.close(slave)
+    assert process.communicate()[0].splitlines() == [f"result {i}" for i in range(4)] + ["end"]
+    assert process.returncode == 0
+    shown = b""
+    try:
+        while chunk := os.read(master, 65536):
+            shown += chunk
+    except OSError:  # how Linux says that the other end is closed
+        pass
+    os.close(master)
+    assert b"step 3" in shown and b"escaped 4/4" in shown and b"diverged 0" in shown and b"Traceback" not in shown

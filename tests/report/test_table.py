@@ -1,0 +1,92 @@
+import csv
+import io
+import math
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from plateaus.report import table
+from plateaus.report.statistics import summarise
+
+
+@pytest.fixture(scope="module")
+def rows(zipf_results):
+    return summarise(zipf_results)
+
+
+@pytest.fixture(scope="module")
+def wild_rows(make_results):
+    swept = {"optim.learning_rate": [0.1, 1e6], "data.zipf_exponent": [0.0, 0.75]}
+    centres = [[36_000, 12_000], [np.nan, np.nan]]
+    results = make_results(swept, centres, seeds=6, baseline={"data.zipf_exponent": 0.0})
+    results["status"][0, 1, [2, 4]] = 2
+    return summarise(results)
+
+
+def test_csv_starts_with_the_swept_field_and_reads_back(rows):
+    records = list(csv.DictReader(io.StringIO(table.csv_text(rows))))
+    assert list(records[0])[:4] == ["data.zipf_exponent", "runs", "escaped", "diverged"]
+    assert [float(record["data.zipf_exponent"]) for record in records] == [
+        0, 0.5, 0.75, 1, 1.25, 1.5,
+    ]  # fmt: skip
+    for record, row in zip(records, rows, strict=True):
+        assert float(record["plateau_mean"]) == pytest.approx(row.plateau.value)
+        assert float(record["escape_step_median"]) == row.escape.value
+        assert float(record["final_test_loss_high"]) == pytest.approx(row.final_loss.high)
+        assert record["baseline"] == "data.zipf_exponent=0"
+    assert records[0]["plateau_ratio"] == records[0]["logrank_p_holm"] == ""
+    assert records[-1]["escape_step_median"] == "inf"
+    assert "no spread" in records[-1]["notes"]
+
+
+def test_csv_columns_do_not_depend_on_the_outcome(rows, wild_rows):
+    header, other = (table.csv_text(r).splitlines()[0].split(",") for r in (rows, wild_rows))
+    assert other[:2] == ["optim.learning_rate", "data.zipf_exponent"]
+    assert header[1:] == other[2:]
+
+
+def test_text_says_the_numbers(rows):
+    lines = table.text(rows).splitlines()
+    (line,) = [line for line in lines if line.strip().startswith("0.75 ")]
+    row = rows[2]
+    for part in (
+        f"{row.escaped}/{row.runs}",
+        f"{row.escape.value:.0f} [{row.escape.low:.0f}, {row.escape.high:.0f}]",
+        f"{row.ratio.value:.2f} [{row.ratio.low:.2f}, {row.ratio.high:.2f}]",
+    ):
+        assert part in line
+    assert any("> 50000" in line and "0/16" in line for line in lines)
+    assert "baseline: data.zipf_exponent=0" in lines
+
+
+def test_text_fits_in_100_columns_without_cutting(rows, wild_rows):
+    for some in (rows, wild_rows):
+        text = table.text(some)
+        assert max(map(len, text.splitlines())) <= 100
+        assert "…" not in text and "\x1b" not in text
+
+
+def test_a_narrow_terminal_folds_and_never_cuts(rows):
+    console = Console(file=io.StringIO(), width=60)
+    console.print(table.table(rows))
+    assert "…" not in console.file.getvalue()
+
+
+def test_diverged_runs_are_listed_under_the_table(wild_rows):
+    lines = table.text(wild_rows).splitlines()
+    (some,) = [line for line in lines if line.startswith("diverged") and "seeds" in line]
+    assert some.endswith("2 of 6 runs (seeds 2, 4)") and "data.zipf_exponent=0.75" in some
+    assert sum("all 6 runs" in line for line in lines) == 2
+    assert "baseline: data.zipf_exponent=0, other fields as in the row" in lines
+
+
+def test_no_sweep_no_rows_and_extreme_numbers(make_results):
+    (row,) = summarise(make_results({}, np.array(9_000), seeds=1))
+    assert "1/1" in table.text([row]) and table.csv_text([row]).startswith("runs,")
+    assert table.csv_text([]).strip() == "" and table.text([])
+    import dataclasses
+
+    tiny = dataclasses.replace(row, p_adjusted=3e-9, setting={"a": 1}, baseline={"a": 0})
+    assert "<0.0001" in table.text([tiny])
+    assert math.isnan(row.p_adjusted)
