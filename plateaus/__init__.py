@@ -1,0 +1,1 @@
+"""Plateaus: what shortens the loss plateau, as pure JAX functions and honest statistics."""

@@ -21,7 +21,6 @@ from plateaus.types import (
     Knobs,
     Model,
     PyTree,
-    Scalar,
     Signals,
     Source,
     Streams,
@@ -50,14 +49,14 @@ class RunState(NamedTuple):
     params: PyTree
     optimiser: PyTree
     source: PyTree
-    diverged_at: Int[Array, ""]  # the first step with a loss that is not finite, or NEVER
+    diverged_at: Array  # the first step with a loss that is not finite, or NEVER
 
 
 class Phase(NamedTuple):
     """What one phase of a run has measured."""
 
-    train_loss: Float[Array, "windows"]
-    evaluation: dict[str, Float[Array, ""]]
+    train_loss: Array  # [windows]
+    evaluation: dict[str, Array]
 
 
 def _mean_loss(recipe: Recipe, params: PyTree, batch: Example) -> Array:
@@ -71,15 +70,17 @@ def _test_batch(recipe: Recipe, keys: Streams, world: PyTree) -> Example:
 
 
 def evaluate(recipe: Recipe, params: PyTree, keys: Streams) -> dict[str, Float[Array, ""]]:
-    """Return the test loss and the task's metrics, on the run's own fixed sample of the test law."""
+    """Return the test loss and the task's metrics on the run's own, fixed, test sample."""
     batch = _test_batch(recipe, keys, recipe.task.init(keys.world))
     predictions, _ = recipe.model.apply(params, batch.inputs)
     measures = {"loss": recipe.task.loss, **recipe.task.metrics}
-    return {f"test_{name}": jnp.mean(jax.vmap(f)(predictions, batch)) for name, f in measures.items()}
+    return {
+        f"test_{name}": jnp.mean(jax.vmap(f)(predictions, batch)) for name, f in measures.items()
+    }
 
 
-def references(recipe: Recipe, seed: Scalar, knobs: Knobs) -> dict[str, Float[Array, ""]]:
-    """Return the test losses that bound the plateau: of the uninformed and of the best predictor."""
+def references(recipe: Recipe, seed: Array | int, knobs: Knobs) -> dict[str, Float[Array, ""]]:
+    """Return the test losses of the uninformed and of the best predictor."""
     keys = streams(seed)
     world = recipe.task.init(keys.world)
     batch = _test_batch(recipe, keys, world)
@@ -88,7 +89,7 @@ def references(recipe: Recipe, seed: Scalar, knobs: Knobs) -> dict[str, Float[Ar
     return {k: jnp.mean(jax.vmap(recipe.task.loss)(said[name], batch)) for k, name in names.items()}
 
 
-def init(recipe: Recipe, seed: Scalar, knobs: Knobs) -> tuple[RunState, dict[str, Array]]:
+def init(recipe: Recipe, seed: Array | int, knobs: Knobs) -> tuple[RunState, dict[str, Array]]:
     """Return a run's state before the first step, and its evaluation there."""
     keys = streams(seed)
     params = recipe.model.init(keys.params)
@@ -102,7 +103,7 @@ def init(recipe: Recipe, seed: Scalar, knobs: Knobs) -> tuple[RunState, dict[str
 
 
 def phase(
-    recipe: Recipe, state: RunState, seed: Scalar, knobs: Knobs, start: Int[Array, ""]
+    recipe: Recipe, state: RunState, seed: Array | int, knobs: Knobs, start: Int[Array, ""]
 ) -> tuple[RunState, Phase]:
     """Take `recipe.phase_steps` steps from step `start` on, then evaluate.
 

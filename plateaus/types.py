@@ -1,6 +1,6 @@
 """The records that everything here is made of, and the letters of array shapes.
 
-Letters: B batch, E evaluation points, T steps of a phase, R runs of a chunk.
+Letters: B batch, G groups, E evaluation points, T steps of a phase, R runs of a chunk.
 Argument order everywhere: key, state or params, data, knobs, t.
 """
 
@@ -10,7 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Key as _Key
+
+Key: TypeAlias = _Key[Array, ""]
+"""One typed random key."""
 
 Scalar: TypeAlias = float | int | Array
 """A knob: a Python number in a config, a traced scalar inside a program."""
@@ -44,15 +48,16 @@ class Example(NamedTuple):
 class Draw(NamedTuple):
     """Which examples make a batch."""
 
-    index: Int[Array, "B"]  # number of the example or of the task, from 0
-    group: Int[Array, "B"]  # the task or domain it belongs to
+    # [B]; shadowing tuple.index is harmless here
+    index: Array  # type: ignore[assignment] # number of the example or of the task, from 0
+    group: Array  # [B], the task or domain it belongs to
 
 
 class Signals(NamedTuple):
     """What a step tells the design: read by adaptive sources."""
 
-    group_loss: Float[Array, "G"]
-    gram: Float[Array, "G G"] | None  # inner products of group gradients, where something asks
+    group_loss: Array  # [G]
+    gram: Array | None  # [G, G] inner products of group gradients, where something asks
 
 
 class Knobs(NamedTuple):
@@ -95,7 +100,7 @@ class Source(NamedTuple):
       init: key -> state, what adapts over a run; () if nothing does.
       prepare: (knobs, size) -> plan, what draws need that changes with neither step nor state:
         evaluated once a phase, outside the loop. `size` items of the pool are in play.
-      draw: (key, state, plan, t) -> Draw of step t. A function of the key and t: nothing is consumed.
+      draw: (key, state, plan, t) -> Draw of step t, a function of the key and t.
       observe: (state, signals, knobs, t) -> state.
 
     An intervention is a function Source -> Source; it narrows `size`, or replaces indices.
@@ -125,11 +130,11 @@ class Model(NamedTuple):
 class Streams(NamedTuple):
     """The independent keys of one run, by purpose."""
 
-    world: Key[Array, ""]
-    params: Key[Array, ""]
-    data: Key[Array, ""]
-    noise: Key[Array, ""]
-    test: Key[Array, ""]
+    world: Array
+    params: Array
+    data: Array
+    noise: Array
+    test: Array
 
 
 def streams(seed: Array | int) -> Streams:

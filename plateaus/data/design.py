@@ -31,9 +31,9 @@ class Knobs(NamedTuple):
     subset: Annotated[
         Scalar, Field(help="fraction rho of the pool", low=0, low_open=True, high=1, neutral=1.0)
     ] = 1.0
-    zipf_exponent: Annotated[Scalar, Field(help="Zipf exponent alpha", low=0, high=3, neutral=0.0)] = (
-        0.0
-    )
+    zipf_exponent: Annotated[
+        Scalar, Field(help="Zipf exponent alpha", low=0, high=3, neutral=0.0)
+    ] = 0.0
     curriculum_start: Annotated[
         Scalar,
         Field(help="fraction of the pool at the start", low=0, low_open=True, high=1, neutral=1.0),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from plateaus.types import Array, Draw, Float, Int, Key, Source
+from plateaus.types import Array, Draw, Int, Key, Source
 
 _BUCKETS = 256  # to an octave; the error of a rank's probability falls with its square
 _SEARCH = _BUCKETS.bit_length() - 1
@@ -20,11 +20,11 @@ class Table(NamedTuple):
     Octave j holds the ranks [2^j, 2^(j+1)), cut into at most 256 buckets of equal width.
     """
 
-    size: Int[Array, ""]
-    exponent: Float[Array, ""]
-    octave: Int[Array, "octaves"]  # octaves from the least to the most probable ...
-    octave_mass: Float[Array, "octaves"]  # ... and the running sum of their masses, ending at 1
-    within: Int[Array, "octaves*buckets"]  # running mass of the buckets inside an octave, x 2^31
+    size: Array
+    exponent: Array
+    octave: Array  # octaves from the least to the most probable ...
+    octave_mass: Array  # ... and the running sum of their masses, ending at 1
+    within: Array  # running mass of the buckets inside an octave, x 2^31
 
 
 def _bucket(octave: Array, bucket: Array, size: Array) -> tuple[Array, Array]:
@@ -51,14 +51,14 @@ def zipf_table(exponent: Array | float, size: Array | int, max_size: int) -> Tab
       max_size: static bound on the size, below 2^31.
     """
     octaves = max_size.bit_length()
-    exponent, size = jnp.float32(exponent), jnp.int32(size)
+    alpha, size = jnp.asarray(exponent, jnp.float32), jnp.asarray(size, jnp.int32)
     octave = jnp.arange(octaves, dtype=jnp.int32)[:, None]
     bucket = jnp.arange(_BUCKETS, dtype=jnp.int32)[None, :]
     first, count = _bucket(octave, bucket, size)
     n = count.astype(jnp.float32)
     mean = first + 0.5 * (n - 1.0)
-    curvature = 1.0 + exponent * (exponent + 1.0) * (n * n - 1.0) / (24.0 * mean * mean)
-    mass = jnp.where(count > 0, n * mean**-exponent * curvature, 0.0)
+    curvature = 1.0 + alpha * (alpha + 1.0) * (n * n - 1.0) / (24.0 * mean * mean)
+    mass = jnp.where(count > 0, n * mean**-alpha * curvature, 0.0)
     octave_mass = jnp.sum(mass, axis=1)
 
     share = mass / jnp.where(octave_mass > 0, octave_mass, 1.0)[:, None]
@@ -68,15 +68,15 @@ def zipf_table(exponent: Array | float, size: Array | int, max_size: int) -> Tab
 
     order = jnp.argsort(octave_mass)
     running = jnp.cumsum(octave_mass[order])
-    return Table(size, exponent, order, running / running[-1], within.reshape(-1))
+    return Table(size, alpha, order, running / running[-1], within.reshape(-1))
 
 
-def zipf_rank(key: Key, table: Table, shape: tuple[int, ...]) -> Int[Array, "..."]:
+def zipf_rank(key: Key, table: Table, shape: tuple[int, ...]) -> Int[Array, ...]:
     """Draw ranks in 1..size, each with its Zipf probability to within 3e-5 of it (alpha <= 3).
 
     An octave by inversion, a bucket by inversion, a rank by a uniform choice of a *pair* of ranks
-    that mirror each other in the bucket and a biased coin between the two. Pairs of a bucket 1/256
-    of an octave wide have equal mass up to alpha (alpha + 1) / (8 * 256^2) of it: 4e-6 at alpha = 1.
+    that mirror each other in the bucket and a biased coin between the two. Pairs in a bucket 1/256
+    of an octave wide have equal mass up to alpha (alpha + 1) / (8 * 256^2): 4e-6 at alpha = 1.
     No loop, no rejection: the cost does not depend on the exponent.
 
     >>> table = zipf_table(exponent=1.0, size=1_000_000, max_size=1_000_000)

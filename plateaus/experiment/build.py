@@ -92,7 +92,9 @@ def used_knobs(schema: Mapping[str, Entry], config: Mapping[str, Any], swept) ->
 
 def _own(section: str, names) -> dict[str, str]:
     """Map the section's own field names to dotted names."""
-    return {name.removeprefix(f"{section}."): name for name in names if name.startswith(f"{section}.")}
+    return {
+        name.removeprefix(f"{section}."): name for name in names if name.startswith(f"{section}.")
+    }
 
 
 def make_spec(component: Component, section: str, config: Mapping[str, Any]) -> Any:
@@ -130,7 +132,7 @@ def stack_knobs(schema: Mapping[str, Entry], configs: Sequence[Mapping[str, Any]
 
     def stack(section: str) -> Any:
         columns = {}
-        for key in parts[section].knobs._fields:
+        for key in parts[section].knobs._fields:  # type: ignore[attr-defined] # a NamedTuple class
             name = f"{section}.{key}"
             dtype = np.int32 if schema[name].kind is int else np.float32
             columns[key] = np.asarray([config[name] for config in configs], dtype)

@@ -53,13 +53,12 @@ def write_arrays(
     ({'step': array(3, dtype=int32)}, {'width': 8})
     """
     path = Path(path)
-    meta = json.loads(json.dumps(dict(meta)))  # as it will be read: lists, and keys as strings
     plain = {name: np.asarray(array) for name, array in arrays.items()}
     for name, array in plain.items():
         if array.dtype.hasobject or array.dtype.names is not None:
             raise TypeError(f"array {name!r}: objects and records ({array.dtype}) are not kept")
     dtypes = {n: a.dtype.name for n, a in plain.items() if a.dtype.isbuiltin == _USER_DEFINED}
-    header = json.dumps({"meta": meta, "dtypes": dtypes}).encode()
+    header = json.dumps({"meta": dict(meta), "dtypes": dtypes}).encode()
     manifest = b""
 
     def fill(file: BinaryIO) -> None:
@@ -69,7 +68,7 @@ def write_arrays(
             for name, array in plain.items():
                 raw = array.view(f"u{array.dtype.itemsize}") if name in dtypes else array
                 _add(archive, _ARRAYS + name, raw)
-        manifest = _manifest(*_digest(file), meta)
+        manifest = _manifest(*_digest(file), dict(meta))
 
     write_atomically(path, fill)
     write_atomically(_manifest_path(path), manifest)

@@ -31,6 +31,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _main(list(argv))
     except ConfigError as error:
+        error.problems = [line.replace("\n", "\\n") for line in error.problems]
         many = len(error.problems) > 1
         lines = [f"{len(error.problems)} problems in the configuration"] if many else []
         lines += [f"  {line}" if many else line for line in error.problems]

@@ -28,14 +28,14 @@ def configure() -> None:
 
     Takes effect only before JAX's first computation in this process; what the user has set stays.
     """
-    flags = os.environ["XLA_FLAGS"] if "XLA_FLAGS" in os.environ else ""
+    flags = os.environ.get("XLA_FLAGS", "")
     if _DEVICES not in flags:
         flags += f" {_DEVICES}={cores()}"
     if "xla_cpu_multi_thread_eigen" not in flags:
         flags += f" {_ONE_THREAD}"
     os.environ["XLA_FLAGS"] = flags.strip()
-    if jax.config.jax_compilation_cache_dir is None:
-        home = os.environ["XDG_CACHE_HOME"] if "XDG_CACHE_HOME" in os.environ else "~/.cache"
+    if jax.config.read("jax_compilation_cache_dir") is None:
+        home = os.environ.get("XDG_CACHE_HOME", "~/.cache")
         folder = Path(home).expanduser() / "plateaus" / "compiled"
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
@@ -67,7 +67,7 @@ def processor() -> str:
 
 def exactness(device: Any, width: int) -> dict[str, Any]:
     """Return everything that bit-identical results depend on, besides the code and the config."""
-    flags = os.environ["XLA_FLAGS"].split() if "XLA_FLAGS" in os.environ else []
+    flags = os.environ.get("XLA_FLAGS", "").split()
     return {
         "jax": jax.__version__,
         "jaxlib": jax.lib.__version__,

@@ -50,8 +50,7 @@ def write_atomically(
                 data(file)
             else:
                 file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        _sync(partial)  # by name: `data` may have written it by name
         os.replace(partial, path)
     except BaseException:  # an interrupt too must leave nothing behind
         with contextlib.suppress(OSError):
@@ -66,16 +65,19 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
     Raises:
       OSError: the disk failed.
     """
-    descriptor = None
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
-        os.fsync(descriptor)
+        _sync(folder)
     except OSError as error:
         if error.errno not in _NO_FOLDER_SYNC:
             raise
+
+
+def _sync(path: str | os.PathLike[str]) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
     finally:
-        if descriptor is not None:
-            os.close(descriptor)
+        os.close(descriptor)
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> int:

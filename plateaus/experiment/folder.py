@@ -23,7 +23,9 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "xarray")
 
 def locate(plan: Plan, workdir: Path | None) -> Path:
     """Return the folder of a plan: as asked for, or named by what its runs are."""
-    return workdir if workdir is not None else Path("runs") / f"{plan.name}-{digest(identity(plan))}"
+    return (
+        workdir if workdir is not None else Path("runs") / f"{plan.name}-{digest(identity(plan))}"
+    )
 
 
 def check_identity(folder: Path, plan: Plan) -> None:
@@ -88,7 +90,7 @@ class Finished:
         self._take(chunk.members, arrays)
 
     def sweep(self, plan: Plan) -> dict[str, tuple[Any, ...]]:
-        """Return the values of each swept field: the plan's in its order, then others found here."""
+        """Return the values of each swept field: the plan's in order, then others found here."""
         found: dict[str, dict[Any, None]] = {n: dict.fromkeys(v) for n, v in plan.sweep.items()}
         for member in sorted(self.records, key=repr):
             for name, value in zip(plan.sweep, member.values, strict=True):

@@ -35,10 +35,8 @@ _REDUCTIONS = frozenset({"reduce_sum", "reduce_max", "reduce_min", "reduce_prod"
 _FUSES_INTO_READER = _ELEMENTWISE | _MOVES | {"gather"}
 _FUSES_READ = _ELEMENTWISE | _MOVES | _REDUCTIONS | {"dynamic_update_slice"}
 _IN_PLACE = _ELEMENTWISE | {"dynamic_update_slice", "scatter", "scatter-add", "scan", "while"}
-_ALIASES = frozenset(
-    {"reshape", "squeeze", "expand_dims", "broadcast_in_dim", "copy", "copy_p"}
-) | {
-    *("bitcast_convert_type", "random_wrap", "random_unwrap", "stop_gradient", "name")
+_ALIASES = frozenset({"reshape", "squeeze", "expand_dims", "broadcast_in_dim", "copy", "name"}) | {
+    *("bitcast_convert_type", "copy_p", "random_wrap", "random_unwrap", "stop_gradient")
 }  # the same bytes under another shape, where the size agrees
 # Bytes beside the output while it is made, per byte of output: counters of a hash, copy of a sort.
 _SCRATCH = {"random_bits": 3, "threefry2x32": 1, "sort": 1, "cumsum": 1, "top_k": 1}
@@ -87,9 +85,8 @@ class _Program:
         self.nodes: list[_Node] = []
 
     def new(self, aval: Any = None) -> int:
-        shape, dtype = getattr(aval, "shape", None), getattr(aval, "dtype", None)
-        known = shape is not None and dtype is not None  # tokens have neither
-        self.bytes.append(math.prod(shape) * int(dtype.itemsize) if known else 0)
+        numbers = hasattr(aval, "shape") and hasattr(aval, "dtype")  # tokens have neither
+        self.bytes.append(math.prod(aval.shape) * int(aval.dtype.itemsize) if numbers else 0)
         return len(self.bytes) - 1
 
     def total(self, arrays: Iterable[int]) -> int:
@@ -183,12 +180,14 @@ def _fused(program: _Program, outputs: Iterable[int]) -> tuple[set[int], set[int
         alive.add(i)
         for array in set(node.inputs):
             readers[array].append(i)
-        if end in found or not all(nodes[r].primitive in _FUSES_READ | _GENERATORS for r in found):
+        generates = node.primitive in _GENERATORS
+        takers = _FUSES_READ | _GENERATORS if generates else _FUSES_READ
+        if end in found or not all(nodes[r].primitive in takers for r in found):
             continue
         # XLA keeps costly functions out of the loop of a reduction, but not sums and products.
         into_reduction = any(nodes[r].primitive in _REDUCTIONS or r in reduced for r in found)
         fusible = _ARITHMETIC if into_reduction else _FUSES_INTO_READER
-        if node.primitive in _GENERATORS or (len(found) == 1 and node.primitive in fusible):
+        if generates or (len(found) == 1 and node.primitive in fusible):
             fused.add(i)
             reduced |= {i} if into_reduction else set()
     return alive, fused

@@ -40,7 +40,7 @@ class Report(NamedTuple):
 
 
 def compiled(program: Program) -> Compiled:
-    """Return the program's functions, jitted and mapped; nothing is compiled before it is called."""
+    """Return the program's functions, jitted and mapped; the first call compiles."""
     recipe = make_recipe(program.config, program.used)
 
     def start(seed, knobs):
@@ -80,7 +80,9 @@ class _Curves:
     def _counts(self) -> tuple[np.ndarray, np.ndarray]:
         """Return who passes the plateau, and who has diverged, by the last evaluations."""
         last = np.concatenate(self.parts["test_loss"][-_WINDOW:], axis=1)[: self.members]
-        bounds = (self.parts[name][0][: self.members, 0] for name in ("uninformed_loss", "best_loss"))
+        bounds = (
+            self.parts[name][0][: self.members, 0] for name in ("uninformed_loss", "best_loss")
+        )
         level = plateau.normalised(last, *bounds)
         passed = plateau.passage_step(
             level, np.arange(level.shape[1]), plateau.THRESHOLDS["escape_step"], _WINDOW
@@ -149,7 +151,9 @@ def run_chunk(
             last_save = time.monotonic()
             if stop.is_set():
                 return None
-        state, measured = programs.phase(state, seeds, knobs, np.int32(number * config["eval_every"]))
+        state, measured = programs.phase(
+            state, seeds, knobs, np.int32(number * config["eval_every"])
+        )
         if pending is not None:
             absorb(pending)
         pending = measured
@@ -173,7 +177,10 @@ def _save(folder, chunk, width, phases, state, curves, warn) -> None:
 
 
 def records(
-    curves: Mapping[str, np.ndarray], diverged_at: np.ndarray, config: Mapping[str, Any], members: int
+    curves: Mapping[str, np.ndarray],
+    diverged_at: np.ndarray,
+    config: Mapping[str, Any],
+    members: int,
 ) -> dict[str, np.ndarray]:
     """Return the variables of results.nc for the members of a chunk, stacked on the first axis."""
     scalars = ("uninformed_loss", "best_loss")
@@ -187,5 +194,7 @@ def records(
         stacked[name] = plateau.passage_step(level, steps, threshold, _WINDOW)
     diverged = diverged_at[:members] != train.NEVER
     stacked["status"] = np.where(diverged, DIVERGED, FINISHED).astype(np.int8)
-    stacked["last_step"] = np.where(diverged, diverged_at[:members], config["steps"]).astype(np.int32)
+    stacked["last_step"] = np.where(diverged, diverged_at[:members], config["steps"]).astype(
+        np.int32
+    )
     return stacked

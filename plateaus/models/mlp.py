@@ -21,7 +21,8 @@ class Spec:
     width: Annotated[int, Field(help="hidden width", low=1, high=65536)] = 40
     depth: Annotated[int, Field(help="hidden layers", low=0, high=64)] = 2
     initialisation: Annotated[
-        str, Field(help="law of the first weights", choices=("uniform", "lecun_normal", "he_normal"))
+        str,
+        Field(help="law of the first weights", choices=("uniform", "lecun_normal", "he_normal")),
     ] = "uniform"
 
 
@@ -46,7 +47,9 @@ class _MLP(nn.Module):
     @nn.compact
     def __call__(self, x: Array, tap: Tap) -> Array:
         for layer in range(self.spec.depth):
-            dense = _dense(self.spec.width, x.shape[-1], self.spec.initialisation, f"hidden_{layer}")
+            dense = _dense(
+                self.spec.width, x.shape[-1], self.spec.initialisation, f"hidden_{layer}"
+            )
             x = tap(f"hidden_{layer}", nn.relu(dense(x)))
         readout = _dense(1, x.shape[-1], self.spec.initialisation, "readout")
         return tap("readout", readout(x))[..., 0]

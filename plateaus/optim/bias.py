@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from plateaus.types import Array, Int, PyTree, Scalar
+from plateaus.types import Array, PyTree, Scalar
 
 
 class BiasState(NamedTuple):
     """The stored gradient b, and how many updates there have been."""
 
-    count: Int[Array, ""]
+    count: Array  # type: ignore[assignment] # shadowing tuple.count, as optax does
     bias: PyTree
 
 

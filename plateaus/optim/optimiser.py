@@ -36,7 +36,9 @@ class Knobs(NamedTuple):
     beta1: Annotated[
         Scalar, Field(help="momentum, and Adam's first beta", low=0, high=1, high_open=True)
     ] = 0.9
-    beta2: Annotated[Scalar, Field(help="Adam's second beta", low=0, high=1, high_open=True)] = 0.999
+    beta2: Annotated[Scalar, Field(help="Adam's second beta", low=0, high=1, high_open=True)] = (
+        0.999
+    )
     gradient_bias: Annotated[
         Scalar, Field(help="weight gamma of the stored gradient", low=0, high=1e6, neutral=0.0)
     ] = 0.0

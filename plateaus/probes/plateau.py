@@ -35,7 +35,7 @@ def normalised(loss: ArrayLike, uninformed: ArrayLike, best: ArrayLike) -> NDArr
 
 
 def passage_step(
-    curve: ArrayLike, eval_steps: ArrayLike, threshold: float, window: int = 3
+    curve: ArrayLike, eval_steps: ArrayLike, threshold: float | int, window: int = 3
 ) -> NDArray[np.float64]:
     """Return the first evaluation step at which the trailing mean of `curve` is under a threshold.
 

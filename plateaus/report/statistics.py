@@ -187,7 +187,7 @@ def _row(
     )
 
 
-def _ratio(here: Passages, there: Passages, horizon: float) -> tuple[Interval, int, str]:
+def _ratio(here: Passages, there: Passages, horizon: float | int) -> tuple[Interval, int, str]:
     """Return the ratio of restricted means over the seeds run in both settings."""
     _, i, j = np.intersect1d(here.seeds, there.seeds, return_indices=True)
 

@@ -32,7 +32,7 @@ _STATUS = {"flag_values": [0, 1, 2], "flag_meanings": "not_run finished diverged
 
 
 def assemble(
-    records: Mapping[tuple[tuple[Any, ...], int], Record],
+    records: Mapping[Any, Record],
     sweep: Mapping[str, Sequence[Any]],
     log_every: int,
     eval_every: int,
@@ -89,7 +89,8 @@ def load(path: Path) -> xr.Dataset:
 
     >>> import tempfile
     >>> record = {"test_loss": np.zeros(3, np.float32), "status": np.int8(1)}
-    >>> dataset = assemble({((0.5,), 0): record}, {"data.subset": (0.5, 1.0)}, 10, 100, {"horizon": 200})
+    >>> records, sweep = {((0.5,), 0): record}, {"data.subset": (0.5, 1.0)}
+    >>> dataset = assemble(records, sweep, 10, 100, {"horizon": 200})
     >>> path = Path(tempfile.mkdtemp()) / "results.nc"
     >>> save(dataset, path)
     >>> load(path).status.values.tolist(), dict(load(path).sizes)

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (2.5, 1)))
 MARKERS = "os^Dv<>Pp*hX"
-GREY = "0.35"
+GREY, PALE = "0.35", "0.75"
 
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same figure everywhere
     "font.size": 9,
@@ -48,13 +48,24 @@ class Look(NamedTuple):
     marker: str
     width: float
 
+    @property
+    def line(self) -> dict[str, Any]:
+        """The keywords of a line."""
+        return {"color": self.color, "ls": self.dash, "lw": self.width}
+
+    @property
+    def mark(self) -> dict[str, Any]:
+        """The keywords of its markers, edged in white so that they stand off the line."""
+        return {"marker": self.marker, "mec": "white", "mew": 0.5}
+
 
 def looks(values: int, baseline: int | None = None) -> list[Look]:
     """Return one look per swept value, dark to light in their order, the baseline heavier.
 
-    The map is cut before its lightest fifth: every line is seen on white, in grey too.
+    The map is cut before its lightest part, earlier for few values: every line is seen on white.
     """
-    shades = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.82, values))
+    lightest = min(0.78, 0.45 + 0.07 * values)
+    shades = matplotlib.colormaps["viridis"](np.linspace(0.0, lightest, values))
     return [
         Look(
             tuple(float(part) for part in shades[i]),
@@ -70,7 +81,7 @@ def looks(values: int, baseline: int | None = None) -> list[Look]:
 def styled() -> Iterator[None]:
     """Apply the project's style while a figure is built or drawn."""
     with matplotlib.rc_context():
-        matplotlib.rcParams.update(matplotlib.rcParamsDefault)
+        matplotlib.rcdefaults()
         matplotlib.rcParams.update(SETTINGS)
         yield
 

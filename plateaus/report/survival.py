@@ -91,7 +91,7 @@ def _first(steps: NDArray, reached: NDArray) -> float:
 
 
 def restricted_mean(
-    times: ArrayLike, escaped: ArrayLike, horizon: float, axis: int = -1
+    times: ArrayLike, escaped: ArrayLike, horizon: float | int, axis: int = -1
 ) -> NDArray[np.float64]:
     """Return the area under the Kaplan-Meier curve from 0 to the horizon, in steps.
 
@@ -161,6 +161,22 @@ def mean_interval(values: ArrayLike, level: float = 0.95) -> Interval:
         return Interval(mean, math.nan, math.nan)
     half = float(stats.t.ppf((1 + level) / 2, sample.size - 1) * stats.sem(sample))
     return Interval(mean, mean - half, mean + half)
+
+
+def mean_band(curves: NDArray) -> tuple[NDArray, NDArray]:
+    """Return the mean over runs and the half width of its 95% Student t interval, [step].
+
+    `curves` is [run, step]. NaN entries are left out; NaN where no run is left, and no width
+    where one is.
+    """
+    usable = np.isfinite(curves)
+    count = usable.sum(axis=0)
+    filled = np.where(usable, curves, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        mean = filled.sum(axis=0) / count
+        spread = np.where(usable, (filled - mean) ** 2, 0.0).sum(axis=0) / (count - 1)
+        half = stats.t.ppf(0.975, np.maximum(count - 1, 1)) * np.sqrt(spread / count)
+    return mean, np.where(count > 1, half, np.nan)
 
 
 def bootstrap_interval(

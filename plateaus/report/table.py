@@ -24,7 +24,7 @@ def label(setting: Mapping[str, Any]) -> str:
     >>> label({"data.zipf_exponent": 0.75, "seeds": 16})
     'data.zipf_exponent=0.75, seeds=16'
     """
-    return ", ".join(f"{name}={_value(value)}" for name, value in setting.items())
+    return ", ".join(f"{name}={value_text(value)}" for name, value in setting.items())
 
 
 def csv_text(rows: Sequence[Row]) -> str:
@@ -83,7 +83,7 @@ def table(rows: Sequence[Row]) -> Table:
         result.add_column(heading, justify="right", overflow="fold", vertical="bottom")
     for row in rows:
         result.add_row(
-            *(_value(row.setting[name]) for name in names),
+            *(value_text(row.setting[name]) for name in names),
             f"{row.escaped}/{row.runs}",
             _median(row),
             _steps(row.plateau.value),
@@ -139,8 +139,15 @@ def text(rows: Sequence[Row]) -> str:
     return "\n".join(line.rstrip() for line in buffer.getvalue().strip("\n").splitlines()) + "\n"
 
 
-def _value(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def value_text(value: Any) -> str:
+    """Return a swept value as text, short where that loses nothing.
+
+    >>> value_text(0.0), value_text(1e6), value_text(0.12345678), value_text("epochs")
+    ('0', '1e+06', '0.12345678', 'epochs')
+    """
+    if not isinstance(value, float):
+        return str(value)
+    return short if float(short := f"{value:g}") == value else repr(value)
 
 
 def _steps(value: float) -> str:

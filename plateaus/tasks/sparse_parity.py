@@ -38,7 +38,7 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "relevant_bits", f"must be at most task.dimension ({values['dimension']})"
 
 
-def signs(key: Key, dimension: int) -> Float[Array, "d"]:
+def signs(key: Key, dimension: int) -> Float[Array, " d"]:
     """Draw a uniform point of {-1, +1}^d, one bit a coordinate.
 
     >>> signs(jax.random.key(0), 3).shape
@@ -67,7 +67,7 @@ def sparse_parity(spec: Spec) -> Task:
     True
     """
 
-    def parities(x: Float[Array, "d"]) -> Float[Array, "k"]:
+    def parities(x: Float[Array, " d"]) -> Float[Array, " k"]:
         return jnp.cumprod(x[: spec.relevant_bits])
 
     def init(key):

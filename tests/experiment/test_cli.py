@@ -114,6 +114,7 @@ REFUSALS = [
     ([CONFIG, CONFIG], ["--config: given twice"]),
     ([CONFIG, "--config"], ["--config: expected one argument"]),
     ([CONFIG, "--config.data.zipf_exponet=1"], ["data.zipf_exponet = '1': no such field; did you"]),
+    ([CONFIG, "--config.step\ns=1"], ["step\\ns = '1': no such field; did you mean steps?"]),
     ([CONFIG, "--config.=1"], ["no such field"]),
     ([CONFIG, "--config.steps"], ["--config.steps: needs a value"]),
     ([CONFIG, "--config.steps", "--smoke"], ["--config.steps: needs a value"]),
@@ -177,6 +178,13 @@ def test_everything_bad_is_told_at_once(executed, capsys):
     starts = ["'stray':", "--sede:", "task.name", "steps", "data.subst", "seeds", "batch", "batch"]
     assert sorted(line.split()[0] for line in lines[1:]) == sorted(starts)
     assert not executed
+
+
+def test_nothing_is_said_of_the_fields_of_an_unknown_task(executed, capsys):
+    words = ["--config.task.name=parity", "--config.task.noise=1", "--sweep=task.depth=1,2"]
+    assert cli.main([CONFIG, *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: task.name = parity: no such task")
 
 
 def test_a_broken_config_file_is_refused_with_its_line(executed, capsys, here):

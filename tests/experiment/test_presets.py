@@ -136,6 +136,11 @@ def test_a_file_that_fails_is_one_line(old, new, expected):
     assert expected in line and "configs/toy.py" in line
 
 
+def test_the_line_quoted_is_the_one_now_in_the_file():
+    assert refusal(written("1/0"), None, "small", False).endswith("in `1/0`")
+    assert refusal(written("2/0 # new"), None, "small", False).endswith("in `2/0 # new`")
+
+
 def test_nul_bytes_and_bytecode(here):
     assert "null bytes" in refusal(written("\0"), None, "small", False)
     presets.load(written(GOOD), None, "small", False)

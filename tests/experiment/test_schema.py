@@ -225,3 +225,4 @@ def test_shown_stays_on_one_short_line():
 def test_nearest_gives_up_on_what_is_far():
     assert nearest("wibble", SCHEMA) is None
     assert nearest("optim.dimension", SCHEMA) == "task.dimension"
+    assert nearest("preprocessing.zipf_exponet", SCHEMA) == "data.zipf_exponent"

@@ -1,0 +1,1 @@
+"""The design: which examples are drawn, how often, when."""

@@ -1,0 +1,1 @@
+"""The top floor: from a config to results on disk."""

@@ -1,0 +1,143 @@
+"""What a command comes down to: which runs are missing, in which chunks, and whether they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from plateaus.experiment import devices, folder, memory, sweep, worker
+from plateaus.experiment.build import make_recipe
+from plateaus.experiment.schema import ConfigError, Entry, Options, Plan
+from plateaus.experiment.sweep import Chunk
+
+
+class Job(NamedTuple):
+    """All that the workers share."""
+
+    schema: dict[str, Entry]
+    plan: Plan
+    options: Options
+    place: Path
+    finished: folder.Finished
+    chunks: tuple[Chunk, ...]
+    widths: dict[str, int]  # of each program, by address
+    programs: dict[str, worker.Compiled]
+    exactness: dict[str, dict[str, Any]]
+    bytes: dict[str, int]  # expected live memory of one chunk
+
+
+def prepare(
+    schema: dict[str, Entry],
+    plan: Plan,
+    options: Options,
+    place: Path,
+    warn: Callable[[str], None],
+) -> Job:
+    """Find out what is missing, cut it into chunks, and refuse what cannot be run here."""
+    finished = folder.Finished(place, plan, warn)
+    missing = [member for member in sweep.members(plan) if member not in finished.records]
+    job = Job(schema, plan, options, place, finished, (), {}, {}, {}, {})
+    device = jax.devices()[0]
+    chunks: list[Chunk] = []
+    for program in sweep.programs(schema, plan, missing):
+        width = options.runs_per_batch or devices.width(_parameters(program), device.platform)
+        here = devices.exactness(device, width)
+        cut = sweep.chunks(plan, program, width, folder.begun(place, plan, here))
+        job.programs[program.address] = worker.compiled(program)
+        job.widths[program.address] = width
+        job.exactness[program.address] = here
+        job.bytes[program.address] = _memory(job, cut[0], width)
+        chunks += cut
+    job = job._replace(chunks=tuple(chunks))
+    if not options.allow_inexact_resume:
+        _refuse_inexact(job, len(missing))
+    _refuse_too_large(job, device)
+    return job
+
+
+def _parameters(program: sweep.Program) -> int:
+    """Return the number of parameters of a program's model, from shapes alone."""
+    model = make_recipe(program.config, program.used).model
+    shapes = jax.eval_shape(model.init, jax.eval_shape(jax.random.key, 0))
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
+
+
+def _refuse_inexact(job: Job, missing: int) -> None:
+    """Refuse to add runs to a folder under circumstances that change the last bits."""
+    differ = [
+        f"{name} was {there[name]}, is {here[name]}"
+        for address, here in job.exactness.items()
+        for there in job.finished.exactness.get(address, [])
+        for name in here
+        if there[name] != here[name]
+    ]
+    if differ:
+        raise ConfigError(
+            f"{job.place} holds runs that {missing} new ones would not match bit for bit: "
+            f"{'; '.join(dict.fromkeys(differ))}. Use another --workdir, or --allow-inexact-resume"
+        )
+
+
+def _memory(job: Job, chunk: Chunk, width: int) -> int:
+    """Return the bytes expected to be live while one chunk of `width` runs computes a phase."""
+    compiled = job.programs[chunk.program.address]
+    seeds, knobs = worker.arguments(
+        job.schema, job.plan, chunk._replace(members=chunk.members[:1]), width
+    )
+    state = jax.eval_shape(compiled.start, seeds, knobs)[0]
+    return memory.peak_bytes(jax.make_jaxpr(compiled.phase)(state, seeds, knobs, np.int32(0)))
+
+
+def at_once(job: Job) -> int:
+    """Return how many chunks are computed at the same time."""
+    return min(len(jax.devices()), len(job.chunks))
+
+
+def _sharing(job: Job, device: jax.Device) -> int:
+    """Return how many chunks share one memory: all CPU devices are one machine."""
+    return at_once(job) if device.platform == "cpu" else 1
+
+
+def _refuse_too_large(job: Job, device: jax.Device) -> None:
+    """Refuse, before compiling, chunks whose expected memory is not to be had."""
+    share = memory.available_bytes(device) // max(_sharing(job, device), 1)
+    for chunk in {chunk.program.address: chunk for chunk in job.chunks}.values():
+        needed, width = job.bytes[chunk.program.address], job.widths[chunk.program.address]
+        if needed <= share:
+            continue
+        fits = memory.fitting_width(partial(_memory, job, chunk), width, share)
+        hint = f"--runs-per-batch {fits} would fit" if fits else "not even one run fits"
+        raise ConfigError(
+            f"{width} runs at once need about {memory.readable(needed)} on each of "
+            f"{_sharing(job, device)} device(s), where {memory.readable(share)} is free: {hint}"
+        )
+
+
+def announce(job: Job) -> Iterator[str]:
+    """Say the plan: programs, runs, device, memory, folder."""
+    plan, chunks = job.plan, job.chunks
+    if plan.title:
+        yield plan.title
+    runs = len(sweep.members(plan))
+    count = len(sweep.programs(job.schema, plan, sweep.members(plan)))
+    product = [f"{len(v)} {name}" for name, v in plan.sweep.items()]
+    product.append(f"{plan.config['seeds']} seeds")
+    yield f"{count} program{'s' * (count > 1)} x {runs // count} runs: {' x '.join(product)}"
+    missing = sum(len(chunk.members) for chunk in chunks)
+    if missing < runs:
+        yield f"{runs - missing} of {runs} runs are finished already; {missing} to run"
+    if not chunks:
+        return
+    device = jax.devices()[0]
+    kind = devices.processor() if device.platform == "cpu" else device.device_kind
+    widths = "/".join(str(width) for width in dict.fromkeys(job.widths.values()))
+    total = memory.readable(max(job.bytes.values()) * _sharing(job, device))
+    yield (
+        f"device: {at_once(job)} x {device.platform} ({kind}); chunks of {widths} runs; "
+        f"memory: about {total} of {memory.readable(memory.available_bytes(device))}"
+    )

@@ -1,0 +1,194 @@
+"""The panels that the figures are made of: each draws rows of the table into given axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
+
+from plateaus.report import survival
+from plateaus.report.statistics import FINISHED, Row, cell, passages
+from plateaus.report.style import GREY, PALE, Look, looks
+from plateaus.report.table import value_text
+
+THOUSANDS = FuncFormatter(lambda x, _: f"{x:,.0f}")
+
+
+def loss_panel(
+    axes: Axes, dataset: xr.Dataset, rows: Sequence[Row], styles: Sequence[Look]
+) -> None:
+    """Draw the mean test loss of each row's finished runs with its 95% band, and both levels."""
+    steps = dataset["eval_step"].values
+    every = max(1, steps.size // 8)
+    for i, (row, look) in enumerate(zip(rows, styles, strict=True)):
+        mean, half = survival.mean_band(_finished_losses(dataset, row))
+        axes.fill_between(steps, mean - half, mean + half, color=look.color, alpha=0.16, lw=0)
+        staggered = (i * every // len(rows), every)  # markers of overlapping lines stay apart
+        axes.plot(steps, mean, **look.line, **look.mark, ms=4, markevery=staggered)
+    axes.set_ylim(loss_limits(dataset, rows))
+    _level_lines(axes, dataset, rows, styles)
+    if all(row.diverged == row.runs for row in rows):
+        _note(axes, "no run finished", (0.5, 0.5), "axes fraction", (0, 1))
+    axes.set_ylabel(loss_label(dataset))
+
+
+def survival_panel(
+    axes: Axes, dataset: xr.Dataset, rows: Sequence[Row], styles: Sequence[Look]
+) -> None:
+    """Draw the Kaplan-Meier curve of each row, with a tick where runs were censored."""
+    for row, look in zip(rows, styles, strict=True):
+        runs = passages(dataset, row.index)
+        if not runs.times.size:
+            continue
+        times, fraction = survival.survival_curve(runs.times, runs.escaped)
+        x, y = np.r_[0, times], np.r_[1, fraction]
+        axes.step(x, y, where="post", **look.line)
+        ends = np.unique(runs.times[~runs.escaped])
+        if ends.size:  # an empty unclipped line would have an infinite extent in the layout
+            at = np.searchsorted(x, ends, side="right") - 1
+            tick = {"marker": "|", "ms": 8, "mew": 1.6, "color": look.color}
+            axes.plot(ends, y[at], ls="", clip_on=False, **tick)
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_ylabel("fraction still on the plateau")
+
+
+def length_panel(
+    axes: Axes, dataset: xr.Dataset, rows: Sequence[Row], styles: Sequence[Look]
+) -> None:
+    """Draw the restricted mean plateau of each row with its interval, and every seed faintly."""
+    horizon = rows[0].horizon
+    for x, (row, look) in enumerate(zip(rows, styles, strict=True)):
+        runs = passages(dataset, row.index)
+        times = np.minimum(runs.times, horizon)
+        places = x + (np.linspace(-0.25, 0.25, times.size) if times.size > 1 else 0)
+        axes.plot(places, times, ls="", marker="o", ms=3, color=look.color, alpha=0.3, mew=0)
+        value, low, high = row.plateau
+        axes.plot([x, x], [low, high], color=look.color, lw=1.8, solid_capstyle="butt")
+        axes.plot([x], [value], color=look.color, **look.mark, ms=7)
+        _note(axes, f"{row.escaped}/{row.runs}", (x, 1.0), ("data", "axes fraction"), (0, -1))
+        if row.is_baseline and len(rows) > 1:
+            axes.axhline(value, ls=(0, (4, 3)), lw=0.8, color=GREY, zorder=0)
+    names = list(rows[0].setting)
+    ticks = [last_value(row) for row in rows] if names else [""]
+    crowded = len(ticks) * max(map(len, ticks)) > 40
+    axes.set_xticks(range(len(rows)), ticks)
+    axes.tick_params("x", labelrotation=40 if crowded else 0)
+    axes.set_xlim(-0.6, len(rows) - 0.4)
+    axes.set_ylim(0, 1.14 * horizon)  # room for the counts above the censored runs
+    axes.set_xlabel(names[-1] if names else "")
+    axes.set_ylabel("optimiser steps to escape")
+    axes.yaxis.set_major_formatter(THOUSANDS)
+
+
+def run_panel(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
+    """Draw every run of one setting as a thin line: training loss faint, test loss over it."""
+    for variable, axis, color, width in (
+        ("train_loss", "step", PALE, 0.4),
+        ("test_loss", "eval_step", looks(1)[0].color, 0.7),
+    ):
+        curves = cell(dataset, variable, row.index)
+        shown = np.where(np.abs(curves) < 1e30, curves, np.nan)  # beyond, Agg loses its way
+        axes.plot(dataset[axis].values, shown.T, color=color, lw=width, alpha=0.8)
+    for levels in _levels(dataset, [row]):
+        if np.isfinite(levels[0]):
+            axes.axhline(levels[0], ls=":", lw=0.9, color=GREY)
+
+
+def step_axis(axes: Axes, last: float | int) -> None:
+    """Make the horizontal axis one of optimiser steps, from 0 to `last`."""
+    axes.set_xlim(0, last)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_formatter(THOUSANDS)
+    axes.set_xlabel("optimiser steps")
+
+
+def last_value(row: Row) -> str:
+    """Return the value of the last swept field as text."""
+    return value_text(list(row.setting.values())[-1])
+
+
+def loss_label(dataset: xr.Dataset) -> str:
+    """Return the axis label of the test loss, with its units where they say more than "loss"."""
+    units = dataset["test_loss"].attrs["units"]
+    return "test loss" if units in ("", "1", "loss") else f"test loss ({units})"
+
+
+def loss_limits(dataset: xr.Dataset, rows: Sequence[Row]) -> tuple[float, float]:
+    """Return the range of losses worth showing: a spike to 1e6 must not flatten the plateau."""
+    uninformed, best = _levels(dataset, rows)
+    losses = [_finished_losses(dataset, row).ravel() for row in rows]
+    seen = np.concatenate([*losses, uninformed, best])
+    seen = seen[np.isfinite(seen)]
+    if not seen.size:
+        return 0.0, 1.0
+    low, high = (float(end) for end in np.quantile(seen, (0.001, 0.995)))
+    floor, top = best[np.isfinite(best)], uninformed[np.isfinite(uninformed)]
+    if floor.size and top.size:
+        bottom, ceiling = float(floor.min()), float(top.max())
+        span = max(ceiling - bottom, 1e-12)
+        low = max(min(low, bottom), bottom - span)
+        high = min(max(high, ceiling), ceiling + 1.5 * span)
+    room = 0.08 * max(high - low, 1e-12)
+    return low - room, high + room
+
+
+def _finished_losses(dataset: xr.Dataset, row: Row) -> NDArray[np.float64]:
+    """Return the test losses of the finished runs, [run, eval], NaN where not finite."""
+    curves = cell(dataset, "test_loss", row.index).astype(np.float64)
+    curves = curves[cell(dataset, "status", row.index) == FINISHED]
+    return np.where(np.isfinite(curves), curves, np.nan)
+
+
+def _levels(dataset: xr.Dataset, rows: Sequence[Row]) -> tuple[NDArray, NDArray]:
+    """Return the uninformed and the best loss of each row, mean over its runs, NaN if none."""
+
+    def mean(name: str, row: Row) -> float:
+        values = cell(dataset, name, row.index).astype(np.float64)
+        values = values[np.isfinite(values)]
+        return float(values.mean()) if values.size else np.nan
+
+    uninformed = np.array([mean("uninformed_loss", row) for row in rows])
+    return uninformed, np.array([mean("best_loss", row) for row in rows])
+
+
+def _level_lines(
+    axes: Axes, dataset: xr.Dataset, rows: Sequence[Row], styles: Sequence[Look]
+) -> None:
+    """Draw the uninformed and the best loss: once if shared, else in each row's colour."""
+    uninformed, best = _levels(dataset, rows)
+    for name, levels, side in (("uninformed", uninformed, 1), ("best", best, -1)):
+        known = levels[np.isfinite(levels)]
+        if not known.size:
+            continue
+        if np.ptp(known) <= 0.01 * float(np.abs(known).max()):
+            axes.axhline(float(known.mean()), ls=":", lw=1, color=GREY)
+        else:
+            for level, look in zip(levels, styles, strict=True):
+                axes.axhline(level, ls=":", lw=1, color=look.color)
+        edge = float(known.max() if side > 0 else known.min())
+        # Late losses are low and early ones high: each label where the curves are not.
+        at = (1.0 if side > 0 else 0.0, edge)
+        _note(axes, name, at, ("axes fraction", "data"), (-3 * side, 2 * side))
+
+
+def _note(
+    axes: Axes, text: str, at: tuple[float, float], coordinates: Any, offset: tuple[int, int]
+) -> None:
+    """Write a small grey note inside the axes, on the side of `at` to which `offset` points."""
+    note = axes.annotate(
+        text,
+        at,
+        xycoords=coordinates,
+        xytext=offset,
+        textcoords="offset points",
+        color=GREY,
+        fontsize=8,
+        ha="right" if offset[0] < 0 else "left" if offset[0] > 0 else "center",
+        va="bottom" if offset[1] > 0 else "top",
+    )
+    note.set_in_layout(False)  # it lies inside; the layout would take it for a margin

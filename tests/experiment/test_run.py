@@ -1,0 +1,298 @@
+"""Whole jobs on tiny worlds: what is run, what is kept, and what no accident may change."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from plateaus.experiment import checkpoint, files, memory, run, sweep, worker
+from plateaus.experiment.build import sections
+from plateaus.experiment.schema import ConfigError, Options, Plan, entries, resolve, swept_values
+from plateaus.report import store
+
+TINY = {
+    "steps": 400,
+    "batch": 8,
+    "seeds": 2,
+    "eval_every": 100,
+    "log_every": 50,
+    "eval_points": 128,
+    "task.name": "sparse_parity",
+    "task.dimension": 8,
+    "task.relevant_bits": 2,
+    "task.dataset_size": 1000,
+    "model.name": "mlp",
+    "model.width": 8,
+}
+ZIPF = {"data.zipf_exponent": (0.0, 1.0)}
+
+
+def make_plan(swept=ZIPF, **given):
+    parts = sections("sparse_parity", "mlp")
+    schema = entries(parts)
+    given = {**TINY, **{name.replace("__", "."): value for name, value in given.items()}}
+    return Plan(
+        "tiny", resolve(schema, parts, given, swept), swept_values(schema, swept), "A tiny world."
+    )
+
+
+def execute(plan, place, **options):
+    return run.execute(plan, Options(workdir=place, command="test", **options))
+
+
+def results(place) -> xr.Dataset:
+    return store.load(place / "results.nc")
+
+
+def snapshot(place):
+    return {
+        str(p.relative_to(place)): (p.stat().st_mtime_ns, p.read_bytes())
+        for p in place.rglob("*")
+        if p.is_file() and p.name != ".lock"
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    place = tmp_path_factory.mktemp("whole") / "run"
+    assert execute(make_plan(), place) == 0
+    return place
+
+
+def test_leaves_everything_a_reader_needs(whole):
+    found = results(whole)
+    assert found.sizes == {
+        "data.zipf_exponent": 2, "seed": 2, "step": 8, "eval_step": 5
+    }  # fmt: skip
+    assert found.eval_step.values.tolist() == [0, 100, 200, 300, 400]
+    assert found.step.values.tolist() == list(range(50, 401, 50))
+    assert (found.status == store.FINISHED).all() and np.isfinite(found.test_loss).all()
+    assert (found.uninformed_loss == 1).all() and (found.best_loss == 0).all()
+    assert json.loads(found.attrs["baseline"]) == {"data.zipf_exponent": 0.0}
+    for name in ("summary.csv", "figures/plateau.png", "figures/plateau.svg", "tensorboard"):
+        assert (whole / name).exists()
+    (session,) = json.loads((whole / "provenance.json").read_text())["sessions"]
+    assert session["runs"] == 4 and session["exactness"][0]["width"] == 16
+    assert not list((whole / "checkpoints" / "running").iterdir())
+
+
+def test_the_same_command_changes_nothing(whole, capsys):
+    before = snapshot(whole)
+    assert execute(make_plan(), whole) == 0
+    assert snapshot(whole) == before
+    assert "nothing to do: all 4 runs are finished" in capsys.readouterr().out
+
+
+def test_a_second_folder_holds_identical_arrays(whole, tmp_path):
+    execute(make_plan(), tmp_path / "again")
+    xr.testing.assert_identical(results(whole), results(tmp_path / "again"))
+
+
+def test_more_seeds_and_values_run_only_what_is_missing(tmp_path, capsys):
+    grown, fresh = tmp_path / "grown", tmp_path / "fresh"
+    execute(make_plan(seeds=1, swept={"data.zipf_exponent": (1.0,)}), grown)
+    wide = make_plan(seeds=2, swept={"data.zipf_exponent": (0.0, 0.5, 1.0)})
+    capsys.readouterr()
+    execute(wide, grown)
+    assert "1 of 6 runs are finished already; 5 to run" in capsys.readouterr().out
+    execute(wide, fresh)
+    xr.testing.assert_identical(results(grown), results(fresh))
+
+
+def test_a_report_that_was_never_written_is_written(tmp_path, monkeypatch):
+    def broken(*_):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run.results, "write", broken)
+        assert execute(make_plan(), tmp_path / "run") == 1
+    assert not (tmp_path / "run" / "results.nc").exists()
+    assert execute(make_plan(), tmp_path / "run") == 0
+    assert (results(tmp_path / "run").status == store.FINISHED).all()
+
+
+CRASH = """
+import os, signal, sys
+from plateaus.experiment import checkpoint, worker
+worker.CHECKPOINT_SECONDS = -1.0  # a checkpoint at every phase
+real, saves = checkpoint.save, []
+def save(folder, arrays, meta):
+    path = real(folder, arrays, meta)
+    saves.append(path)
+    if len(saves) == int(sys.argv[1]):
+        os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+    return path
+checkpoint.save = save
+from plateaus.experiment.cli import main
+sys.exit(main(sys.argv[3:]))
+"""
+
+
+def crash(place, saves, by):
+    """Run the tiny job in its own process, which sends itself a signal after some checkpoints."""
+    words = [f"--config.{n}={v}" for n, v in TINY.items() if not n.endswith("name")]
+    command = [sys.executable, "-c", CRASH, str(saves), by, "--config=configs/sparse_parity.py"]
+    command += [*words, "--sweep", "data.zipf_exponent=0,1", "--workdir", str(place)]
+    repository = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    flags = "--xla_force_host_platform_device_count=4"
+    return subprocess.run(
+        command,
+        cwd=repository,
+        env={**os.environ, "XLA_FLAGS": os.environ.get("XLA_FLAGS", flags)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize(("saves", "damage"), [(1, False), (3, False), (3, True)])
+def test_killed_and_resumed_is_bit_identical(whole, tmp_path, capsys, saves, damage):
+    place = tmp_path / "run"
+    assert crash(place, saves, "SIGKILL").returncode == -signal.SIGKILL
+    assert not (place / "results.nc").exists()
+    generations = sorted(place.rglob("checkpoint-*.npz"))
+    assert len(generations) == min(saves, 2)
+    if damage:
+        content = bytearray(generations[-1].read_bytes())
+        content[len(content) // 2] ^= 1
+        generations[-1].write_bytes(content)
+    loads = []
+    real = checkpoint.load
+
+    def load(folder, report):
+        loads.append(real(folder, report))
+        return loads[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "load", load)
+        assert execute(make_plan(), place) == 0
+    assert loads[0][1]["phases"] == saves - 1 - damage  # resumed, not started anew
+    assert ("passed over" in capsys.readouterr().err) == damage
+    named = {"title": "", "config": ""}  # the plan's words are not the preset's
+    ours, theirs = (results(p).assign_attrs(named) for p in (place, whole))
+    xr.testing.assert_identical(ours, theirs)
+
+
+def test_sigterm_saves_and_says_how_to_resume(tmp_path):
+    done = crash(tmp_path / "run", 1, "SIGTERM")
+    assert done.returncode == 128 + signal.SIGTERM
+    assert "The same command goes on from here" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "run").rglob("checkpoint-*.npz"))
+
+
+def test_a_diverged_run_is_marked_and_disturbs_nobody(tmp_path, capsys):
+    rates = {"optim.learning_rate": (0.1, 1e6)}
+    calm = {"optim.learning_rate": (0.1, 0.05)}
+    assert execute(make_plan(swept=rates), tmp_path / "wild") == 0
+    assert "diverged" in capsys.readouterr().out
+    execute(make_plan(swept=calm), tmp_path / "calm")
+    wild, mild = results(tmp_path / "wild"), results(tmp_path / "calm")
+    keep = {"optim.learning_rate": 0}
+    xr.testing.assert_identical(wild.isel(keep).drop_attrs(), mild.isel(keep).drop_attrs())
+    assert (wild.status[1] == store.DIVERGED).all()
+    assert (wild.last_step[1] < 400).all() and np.isnan(wild.test_loss[1, :, -1]).all()
+
+
+def test_fail_fast_stops_and_keeps_what_it_has(tmp_path, capsys):
+    plan = make_plan(swept={"optim.learning_rate": (0.1, 1e6)}, steps=4000)
+    assert execute(plan, tmp_path / "run", fail_fast=True) == 1
+    assert "--fail-fast" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "results.nc").exists()
+
+
+def test_swept_static_fields_make_programs(tmp_path, capsys):
+    plan = make_plan(swept={"model.width": (4, 8), **ZIPF})
+    assert execute(plan, tmp_path / "run") == 0
+    assert "2 programs x 4 runs: 2 model.width x 2 data.zipf_exponent x 2 seeds" in (
+        capsys.readouterr().out
+    )
+    alone = make_plan(swept=ZIPF)
+    execute(alone, tmp_path / "alone")
+    both = results(tmp_path / "run").sel({"model.width": 8})
+    np.testing.assert_array_equal(both.test_loss, results(tmp_path / "alone").test_loss)
+
+
+def test_other_values_of_the_same_fields_compile_nothing():
+    plan, other = make_plan(), make_plan(swept={"data.zipf_exponent": (0.25, 3.0)})
+    schema = entries(sections("sparse_parity", "mlp"))
+    (first,) = sweep.programs(schema, plan, sweep.members(plan))
+    (second,) = sweep.programs(schema, other, sweep.members(other))
+    assert first.address == second.address
+    programs = worker.compiled(first)
+    for p, program in ((plan, first), (other, second)):
+        (chunk,) = sweep.chunks(p, program, 4)
+        seeds, knobs = worker.arguments(schema, p, chunk, 4)
+        state, *_ = programs.start(seeds, knobs)
+        programs.phase(state, seeds, knobs, np.int32(0))
+    assert programs.start._cache_size() == programs.phase._cache_size() == 1
+
+
+def test_a_second_process_is_refused(tmp_path):
+    with files.lock(tmp_path / "run"), pytest.raises(ConfigError, match="in use by"):
+        execute(make_plan(), tmp_path / "run")
+
+
+def test_too_large_is_refused_before_anything(tmp_path, monkeypatch):
+    def no_compiling(*_):
+        raise AssertionError("compiled")
+
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 300_000)
+    monkeypatch.setattr(run, "_compute", no_compiling)
+    with pytest.raises(ConfigError, match=r"--runs-per-batch \d+ would fit"):
+        execute(make_plan(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_experiment_in_the_folder_is_refused(whole):
+    before = snapshot(whole)
+    with pytest.raises(ConfigError, match=r"optim.learning_rate is 0.1 there, 0.2 here"):
+        execute(make_plan(optim__learning_rate=0.2), whole)
+    assert snapshot(whole) == before
+
+
+def test_resume_under_another_width_is_refused_unless_allowed(tmp_path):
+    place = tmp_path / "run"
+    execute(make_plan(seeds=1), place)
+    with pytest.raises(ConfigError, match="width was 16, is 3"):
+        execute(make_plan(seeds=2), place, runs_per_batch=3)
+    assert execute(make_plan(seeds=2), place, runs_per_batch=3, allow_inexact_resume=True) == 0
+
+
+def test_a_stranger_s_folder_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(ConfigError, match="not a run folder"):
+        execute(make_plan(), tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_full_disk_costs_the_checkpoint_not_the_run(whole, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(worker, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(checkpoint, "save", full)
+    assert execute(make_plan(), tmp_path / "run") == 0
+    assert "checkpoint not written" in capsys.readouterr().err
+    xr.testing.assert_identical(results(tmp_path / "run"), results(whole))
+
+
+def test_a_dry_run_writes_nothing(tmp_path, capsys):
+    assert execute(make_plan(), tmp_path / "run", dry_run=True) == 0
+    assert "1 program x 4 runs: 2 data.zipf_exponent x 2 seeds" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+
+
+def test_runs_off_the_main_thread_too(tmp_path):
+    codes = []
+    thread = threading.Thread(target=lambda: codes.append(execute(make_plan(), tmp_path / "run")))
+    thread.start()
+    thread.join()
+    assert codes == [0]

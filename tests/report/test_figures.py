@@ -1,0 +1,191 @@
+import itertools
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.text import Text
+
+from plateaus.report import figures, panels
+from plateaus.report.statistics import summarise
+from plateaus.report.style import looks
+
+
+@pytest.fixture(scope="module")
+def wild_results(make_results):
+    """Every trouble at once: diverged settings, a NaN and a huge loss in finished runs."""
+    values = [0.05, 0.1, 0.4, 1.0, 1e6]
+    results = make_results({"optim.learning_rate": values},
+                           [40_000, 20_000, 9_000, 5_000, np.nan], seeds=6)  # fmt: skip
+    results["status"][3, :2] = 2
+    results["test_loss"][2, 1, 40:] = np.nan
+    results["test_loss"][2, 2, 50:] = 1e30
+    results["train_loss"][2, 2, 50:] = 3e38
+    results["status"][0, 5] = 0
+    return results
+
+
+def legend_texts(figure):
+    (legend,) = figure.legends
+    return legend.get_title().get_text(), [text.get_text() for text in legend.get_texts()]
+
+
+def assert_readable(figure):
+    """Nothing smaller than 8 points, nothing cut off at the edge."""
+    for text in figure.findobj(Text):
+        if text.get_text().strip():
+            assert text.get_fontsize() >= 8, text.get_text()
+    figure.draw_without_rendering()
+    inside, page = figure.get_tightbbox(), figure.bbox_inches
+    assert inside.x0 > -0.02 and inside.y0 > -0.02, inside
+    assert inside.x1 < page.width + 0.02 and inside.y1 < page.height + 0.02, inside
+
+
+def test_main_figure_says_what_it_shows(zipf_results):
+    figure = figures.plateau(zipf_results, summarise(zipf_results))
+    loss, survival, length = figure.subfigs[0].axes
+    assert loss.get_xlabel() == survival.get_xlabel() == "optimiser steps"
+    assert loss.get_ylabel() == "test loss (squared error)"
+    assert length.get_xlabel() == "data.zipf_exponent"
+    title, entries = legend_texts(figure)
+    assert title == "data.zipf_exponent"
+    assert entries == ["0 (baseline)", "0.5", "0.75", "1", "1.25", "1.5"]
+    notes = [text.get_text() for text in length.texts]
+    assert notes == ["14/16", *["16/16"] * 4, "0/16"]
+    assert [text.get_text() for text in loss.texts] == ["uninformed", "best"]
+    assert_readable(figure)
+
+
+def test_main_figure_draws_the_mean_the_survival_and_the_length(zipf_results):
+    rows = summarise(zipf_results)
+    figure = figures.plateau(zipf_results, rows)
+    loss, survival, length = figure.subfigs[0].axes
+    mean = zipf_results["test_loss"].values[1].astype(float).mean(axis=0)
+    np.testing.assert_allclose(loss.lines[1].get_ydata(), mean)
+    steps = np.sort(zipf_results["escape_step"].values[2])
+    x, y = survival.lines[3].get_data()  # a curve and its ticks for 0, a curve for .5, for .75
+    for step in (steps[0] - 1, steps[0], steps[8], steps[15]):
+        drawn = y[np.searchsorted(x, step, side="right") - 1]
+        assert drawn == pytest.approx(np.mean(steps > step))
+    points = [line for line in length.lines if len(line.get_xdata()) == 1]
+    assert [line.get_ydata()[0] for line in points] == [row.plateau.value for row in rows]
+
+
+def test_every_line_differs_in_dash_marker_and_lightness():
+    styles = looks(6, baseline=0)
+    for one, other in itertools.pairwise(styles):
+        assert one.dash != other.dash and one.marker != other.marker
+        assert np.dot(other.color[:3], [0.3, 0.6, 0.1]) > np.dot(one.color[:3], [0.3, 0.6, 0.1])
+    assert np.dot(styles[-1].color[:3], [0.3, 0.6, 0.1]) < 0.7
+    assert styles[0].width > styles[1].width
+
+
+def test_trouble_in_the_data_is_drawn_without_a_warning(wild_results, tmp_path):
+    rows = summarise(wild_results)
+    figure = figures.plateau(wild_results, rows)
+    _, entries = legend_texts(figure)
+    assert entries[3:] == ["1 (2 diverged)", "1e+06 (6 diverged)"]
+    low, high = figure.subfigs[0].axes[0].get_ylim()
+    assert -1 < low < 0 < 1 < high < 4  # the plateau is still to be seen
+    assert_readable(figure)
+    figures.save(figure, tmp_path, "plateau")
+    many = figures.learning_curves(wild_results, rows)
+    assert "(2 diverged)" in many.axes[3].get_title()
+    figures.save(many, tmp_path, "curves")
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_nothing_swept_and_few_seeds(make_results, tmp_path, seeds):
+    results = make_results({}, np.array(9_000), seeds=seeds)
+    rows = summarise(results)
+    for figure in (figures.plateau(results, rows), figures.learning_curves(results, rows)):
+        assert_readable(figure)
+        figures.save(figure, tmp_path, "any")
+
+
+def test_facets_by_all_fields_but_the_last(make_results):
+    swept = {"data.order": ["epochs", "replace"], "optim.learning_rate": [0.1, 1e6],
+             "data.subset": [1.0, 0.1, 0.02]}  # fmt: skip
+    centres = np.full((2, 2, 3), 9_000.0)
+    centres[:, 1] = np.nan
+    results = make_results(swept, centres, seeds=2, baseline={"data.subset": 1.0})
+    figure = figures.plateau(results, summarise(results))
+    assert [part._suptitle.get_text() for part in figure.subfigs] == [
+        "data.order=epochs, optim.learning_rate=0.1",
+        "data.order=epochs, optim.learning_rate=1e+06 (6 diverged)",
+        "data.order=replace, optim.learning_rate=0.1",
+        "data.order=replace, optim.learning_rate=1e+06 (6 diverged)",
+    ]
+    assert legend_texts(figure) == ("data.subset", ["1 (baseline)", "0.1", "0.02"])
+    assert len(figures.learning_curves(results, summarise(results)).axes) == 12
+
+
+def test_every_seed_is_a_line_of_the_learning_curves(zipf_results):
+    figure = figures.learning_curves(zipf_results, summarise(zipf_results))
+    assert [axes.get_title() for axes in figure.axes[:2]] == [
+        "data.zipf_exponent=0", "data.zipf_exponent=0.5",
+    ]  # fmt: skip
+    steps = zipf_results.sizes["eval_step"]
+    drawn = [line for line in figure.axes[1].lines if len(line.get_xdata()) == steps]
+    np.testing.assert_array_equal(
+        [line.get_ydata() for line in drawn], zipf_results["test_loss"].values[1]
+    )
+
+
+def test_levels_that_differ_between_settings_are_drawn_for_each(make_results):
+    results = make_results({"task.noise": [0.0, 1.0]}, [9_000, 9_000], seeds=2)
+    results["uninformed_loss"][1] = 2.0
+    figure = figures.plateau(results, summarise(results))
+    heights = {float(np.ravel(line.get_ydata())[0]) for line in figure.subfigs[0].axes[0].lines[2:]}
+    assert heights == {0.0, 1.0, 2.0}
+
+
+def test_xmax(zipf_results):
+    figure = figures.plateau(zipf_results, summarise(zipf_results), xmax=20_000)
+    assert [axes.get_xlim()[1] for axes in figure.subfigs[0].axes[:2]] == [20_000] * 2
+
+
+def test_loss_label_without_telling_units(zipf_results):
+    assert panels.loss_label(zipf_results) == "test loss (squared error)"
+    other = zipf_results.copy(deep=True)
+    other["test_loss"].attrs["units"] = "loss"
+    assert panels.loss_label(other) == "test loss"
+
+
+def test_saved_files_are_the_same_bytes_each_time_and_settings_are_left_alone(
+    make_results, tmp_path
+):
+    results = make_results({"data.subset": [1.0, 0.1]}, [9_000, 5_000], seeds=3)
+    rows, before = summarise(results), dict(matplotlib.rcParams)
+    content = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        paths = figures.save(figures.plateau(results, rows), folder, "plateau")
+        assert sorted(folder.iterdir()) == sorted(paths) and len(paths) == 2
+        content.append([path.read_bytes() for path in paths])
+    assert content[0] == content[1]
+    assert b"<dc:date>" not in content[0][1]
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_a_file_that_cannot_be_drawn_leaves_the_earlier_one(zipf_results, tmp_path, monkeypatch):
+    figure = figures.learning_curves(zipf_results, summarise(zipf_results))
+    (tmp_path / "any.png").write_bytes(b"earlier")
+
+    def fail(file, **_):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(figure, "savefig", fail)
+    with pytest.raises(OSError, match="No space"):
+        figures.save(figure, tmp_path, "any")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"earlier"]
+
+
+def test_reports_import_neither_jax_nor_pyplot():
+    script = (
+        "import sys; import plateaus.report.figures, plateaus.report.sinks, plateaus.report.table;"
+        "import plateaus.probes.plateau;"
+        "sys.exit(bool({'jax', 'matplotlib.pyplot', 'tensorboardX'} & set(sys.modules)))"
+    )
+    subprocess.run([sys.executable, "-c", script], timeout=60, check=True)
