@@ -35,12 +35,13 @@ class Damaged(ValueError):
 
 
 def write_arrays(
-    path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]
+    path: str | os.PathLike[str], arrays: Mapping[str, Any], meta: Mapping[str, Any]
 ) -> None:
     """Write named arrays and a JSON-able `meta` as a verified pair, `path` and `path`.json.
 
     Killed at any moment, this leaves the old pair, the new pair, or a pair that `read_arrays`
-    refuses. Arrays of any shape; every dtype but objects and records, bfloat16 and float8 included.
+    refuses. Arrays (whatever `numpy.asarray` takes) of any shape and of every dtype but objects and
+    records, bfloat16 and float8 included.
 
     Raises:
       TypeError: `meta` is not JSON, or an array holds objects or records.
@@ -90,7 +91,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
 
 
 def save(
-    folder: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]
+    folder: str | os.PathLike[str], arrays: Mapping[str, Any], meta: Mapping[str, Any]
 ) -> Path:
     """Write a new generation into the folder and return its file; the newest two valid ones stay.
 

@@ -34,7 +34,7 @@ def configure() -> None:
     if "xla_cpu_multi_thread_eigen" not in flags:
         flags += f" {_ONE_THREAD}"
     os.environ["XLA_FLAGS"] = flags.strip()
-    if jax.config.read("jax_compilation_cache_dir") is None:
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined] # made at run time
         home = os.environ.get("XDG_CACHE_HOME", "~/.cache")
         folder = Path(home).expanduser() / "plateaus" / "compiled"
         jax.config.update("jax_compilation_cache_dir", str(folder))

@@ -71,7 +71,7 @@ def _group_left(folder: Path, limit: str, usage: str, reclaimable: str) -> Itera
     yield allowed - used + cache
 
 
-def readable(number: float) -> str:
+def readable(number: int | float) -> str:
     """Return a number of bytes as a reader would write it.
 
     >>> readable(900), readable(1.25 * 2**30)

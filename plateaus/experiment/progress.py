@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import IO, Any
+from typing import Any
 
 _WINDOW = 30.0  # seconds over which the rate is taken
 
@@ -51,7 +51,7 @@ class Progress:
       total_run_steps: of the whole job, those done before included.
       runs: in the job, for "escaped 31/96".
       done: run-steps done before (a resumed job); they do not count towards the rate.
-      stream: where to; a bar if it is a terminal.
+      stream: a text stream, standard error if None; a bar if it is a terminal.
       plain_every: least seconds between two plain lines; the last one always comes.
       clock: seconds, for tests.
 
@@ -67,9 +67,9 @@ class Progress:
         total_run_steps: int,
         runs: int,
         done: int = 0,
-        stream: IO[str] | None = None,
-        plain_every: float = 10.0,
-        clock: Callable[[], float] = time.monotonic,
+        stream: Any = None,
+        plain_every: int | float = 10.0,
+        clock: Callable[[], int | float] = time.monotonic,
     ) -> None:
         self._total, self._runs, self._done = total_run_steps, runs, done
         self._escaped = self._diverged = 0
@@ -78,7 +78,7 @@ class Progress:
         self._plain_every, self._clock = plain_every, clock
         self._lock = threading.RLock()
         self._first = done
-        self._samples: collections.deque[tuple[float, int]] = collections.deque()
+        self._samples: collections.deque[tuple[int | float, int]] = collections.deque()
         self._bar: Any = None
 
     def __enter__(self) -> Progress:
@@ -125,7 +125,7 @@ class Progress:
             else:
                 self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def _sample(self, now: float) -> None:
+    def _sample(self, now: int | float) -> None:
         self._samples.append((now, self._done))
         # The first interval holds the compilation: forget it as soon as there is another.
         stale = len(self._samples) > 2 and self._samples[0][1] == self._first
@@ -133,7 +133,7 @@ class Progress:
             self._samples.popleft()
             stale = False
 
-    def _rate(self) -> float | None:
+    def _rate(self) -> int | float | None:
         (start, before), (end, after) = self._samples[0], self._samples[-1]
         return (after - before) / (end - start) if end > start and after > before else None
 
@@ -178,14 +178,14 @@ def _bar(stream: _Forgiving) -> Any:
     )
 
 
-def _short(rate: float) -> str:
+def _short(rate: int | float) -> str:
     if rate < 999.5:
         return f"{rate:.3g}"
     mantissa, exponent = f"{rate:.1e}".split("e")
     return f"{mantissa}e{int(exponent)}"
 
 
-def _duration(seconds: float) -> str:
+def _duration(seconds: int | float) -> str:
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -70,7 +70,9 @@ def length_panel(
         value, low, high = row.plateau
         axes.plot([x, x], [low, high], color=look.color, lw=1.8, solid_capstyle="butt")
         axes.plot([x], [value], color=look.color, **look.mark, ms=7)
-        _note(axes, f"{row.escaped}/{row.runs}", (x, 1.0), ("data", "axes fraction"), (0, -1))
+        _note(
+            axes, f"{row.escaped}/{row.runs}", (float(x), 1.0), ("data", "axes fraction"), (0, -1)
+        )
         if row.is_baseline and len(rows) > 1:
             axes.axhline(value, ls=(0, (4, 3)), lw=0.8, color=GREY, zorder=0)
     names = list(rows[0].setting)

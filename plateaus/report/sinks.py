@@ -137,7 +137,8 @@ class _records:
 
     def __exit__(self, *error: object) -> None:
         try:
-            self.writer.flush()
+            if error[0] is None:  # else the disk is full, say, and a flush would hide why
+                self.writer.flush()
         finally:
             self.writer.close()
 

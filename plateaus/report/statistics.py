@@ -194,7 +194,7 @@ def _ratio(here: Passages, there: Passages, horizon: float | int) -> tuple[Inter
     def statistic(t: NDArray, e: NDArray, u: NDArray, f: NDArray, axis: int) -> NDArray:
         below = survival.restricted_mean(u, f, horizon, axis)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return survival.restricted_mean(t, e, horizon, axis) / below
+            return np.asarray(survival.restricted_mean(t, e, horizon, axis) / below)
 
     samples = here.times[i], here.escaped[i], there.times[j], there.escaped[j]
     interval, note = survival.bootstrap_interval(samples, statistic)

@@ -109,7 +109,7 @@ def restricted_mean(
     at_risk = np.arange(clipped.shape[-1], 0, -1)
     fraction = np.cumprod(1 - event / at_risk, axis=-1)
     width = np.diff(clipped, axis=-1, append=horizon)
-    return clipped[..., 0] + np.sum(fraction * width, axis=-1)
+    return np.asarray(clipped[..., 0] + np.sum(fraction * width, axis=-1))
 
 
 def logrank_p(first: tuple[ArrayLike, ArrayLike], second: tuple[ArrayLike, ArrayLike]) -> float:

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import IO, Any
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -122,21 +122,26 @@ def remarks(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def show(rows: Sequence[Row], file: IO[str] | None = None) -> None:
+def show(rows: Sequence[Row]) -> None:
     """Print the table and its remarks: in colour on a terminal, plain text elsewhere."""
-    console = Console(file=file, highlight=False)
-    if not console.is_terminal:
-        console = Console(file=file, width=WIDTH, color_system=None, highlight=False)
-    console.print(table(rows))
-    for line in remarks(rows):
-        console.print(line, markup=False, soft_wrap=True)
+    console = Console(highlight=False)
+    if console.is_terminal:
+        _print(rows, console)
+    else:
+        print(text(rows), end="")
 
 
 def text(rows: Sequence[Row]) -> str:
     """Return what `show` prints where there is no terminal."""
     buffer = io.StringIO()
-    show(rows, file=buffer)
+    _print(rows, Console(file=buffer, width=WIDTH, color_system=None, highlight=False))
     return "\n".join(line.rstrip() for line in buffer.getvalue().strip("\n").splitlines()) + "\n"
+
+
+def _print(rows: Sequence[Row], console: Console) -> None:
+    console.print(table(rows))
+    for line in remarks(rows):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def value_text(value: Any) -> str:

@@ -4,8 +4,6 @@ import errno
 import json
 import os
 import random
-import resource
-import signal
 import subprocess
 import sys
 import time
@@ -65,7 +63,7 @@ def test_every_dtype_comes_back_bit_for_bit(tmp_path):
 
 
 def test_meta_may_be_anything_json_takes(tmp_path):
-    write_arrays(tmp_path / "a.npz", {}, {10: (1, 2), 9: float("inf"), "": {2: "x\n"}})
+    write_arrays(tmp_path / "a.npz", {}, {"10": (1, 2), "9": float("inf"), "": {2: "x\n"}})
     assert read_arrays(tmp_path / "a.npz") == ({}, {"10": [1, 2], "9": np.inf, "": {"2": "x\n"}})
 
 
@@ -220,9 +218,11 @@ def test_a_full_disk_leaves_the_generations_as_they_were(tmp_path, monkeypatch, 
 
 
 SAVE = """
-import sys, numpy as np
+import resource, signal, sys, numpy as np
 from plateaus.experiment.checkpoint import load, save
-folder, size = sys.argv[1], int(sys.argv[2])
+folder, size, growth, limit = sys.argv[1], *map(int, sys.argv[2:])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 found = load(folder)
 step = found[1]["step"] if found else 0
 while True:
@@ -233,20 +233,20 @@ while True:
         print("full", step, flush=True)
         break
     print(step, flush=True)
-    size += int(sys.argv[3])
+    size += growth
 """
 
 
-def saver(folder, size, growth, **options):
-    arguments = [sys.executable, "-c", SAVE, str(folder), str(size), str(growth)]
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, **options)
+def saver(*arguments):
+    command = [sys.executable, "-c", SAVE, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def test_kill_9_at_any_moment_loses_at_most_the_save_under_way(tmp_path):
     delays = random.Random(0)
     last = 0
     for _ in range(10):
-        process = saver(tmp_path, 20_000, 0)
+        process = saver(tmp_path, 20_000, 0, 10**9)
         assert int(process.stdout.readline()) == last + 1
         time.sleep(delays.uniform(0, 0.03))
         process.kill()
@@ -261,11 +261,7 @@ def test_kill_9_at_any_moment_loses_at_most_the_save_under_way(tmp_path):
 
 
 def test_a_file_size_limit_keeps_the_last_whole_generation(tmp_path):
-    def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
-
-    process = saver(tmp_path, 10_000, 10_000, preexec_fn=limit)
+    process = saver(tmp_path, 10_000, 10_000, 300_000)
     words = process.communicate()[0].split()
     assert words == ["1", "2", "3", "full", "4"]
     assert step_of(load(tmp_path, pytest.fail)) == 3

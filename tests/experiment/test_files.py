@@ -4,8 +4,6 @@ import errno
 import hashlib
 import io
 import os
-import resource
-import signal
 import subprocess
 import sys
 import zipfile
@@ -117,16 +115,13 @@ def test_a_disk_that_is_really_full_leaves_the_old_file(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"old")
     code = (
-        "import sys; from plateaus.experiment.files import write_atomically\n"
+        "import resource, signal, sys; from plateaus.experiment.files import write_atomically\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
         "try: write_atomically(sys.argv[1], b'x' * 100_000)\n"
         "except OSError as error: print(type(error).__name__)"
     )
-
-    def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
-
-    process = python(code, path, preexec_fn=limit)
+    process = python(code, path)
     assert process.communicate()[0].strip() == "OSError"
     assert path.read_bytes() == b"old" and names(tmp_path) == ["a"]
 

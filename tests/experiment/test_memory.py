@@ -19,9 +19,9 @@ def array(*shape, dtype=jnp.float32):
 
 def apply(params, x):
     for weights, bias in params[:-1]:
-        x = jax.nn.relu(x @ weights + bias)
+        x = jax.nn.relu(x @ weights + bias[None])
     weights, bias = params[-1]
-    return (x @ weights + bias)[..., 0]
+    return (x @ weights + bias[None])[..., 0]
 
 
 def mlp(key):
@@ -84,13 +84,13 @@ def descend(x, weights):
 PROGRAMS = {
     "matmul": (lambda a, b: a @ b, array(500, 300), array(300, 700)),
     "chain of matmuls": (lambda a, b: jnp.tanh(jnp.tanh(a @ b) @ b) @ b, MATRIX, MATRIX),
-    "big broadcast": (lambda a, b: a[:, None] + b, array(1000), ROW),
-    "big broadcast, summed": (lambda a, b: (a[:, None] + b).sum(), array(1000), ROW),
+    "big broadcast": (lambda a, b: a[:, None] + b[None], array(1000), ROW),
+    "big broadcast, summed": (lambda a, b: (a[:, None] + b[None]).sum(), array(1000), ROW),
     "big function of a broadcast, summed": (
-        lambda a, b: jnp.sin(a[:, None] + b).sum(), array(1000), ROW,
+        lambda a, b: jnp.sin(a[:, None] + b[None]).sum(), array(1000), ROW,
     ),
     "big broadcast into a matmul": (
-        lambda a, b: (lambda c: c @ c.T)(jnp.sin(a[:, None] + b)), array(1000), ROW,
+        lambda a, b: (lambda c: c @ c.T)(jnp.sin(a[:, None] + b[None])), array(1000), ROW,
     ),
     "elementwise chain": (lambda a: jnp.sin(jnp.cos(a) * 2 + a), array(100_000)),
     "softmax": (jax.nn.softmax, array(100, 1000)),

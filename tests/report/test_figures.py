@@ -91,7 +91,7 @@ def test_trouble_in_the_data_is_drawn_without_a_warning(wild_results, tmp_path):
     assert_readable(figure)
     figures.save(figure, tmp_path, "plateau")
     many = figures.learning_curves(wild_results, rows)
-    assert "(2 diverged)" in many.axes[3].get_title()
+    assert "(2 diverged)" in many.axes[3].get_title("left")
     figures.save(many, tmp_path, "curves")
 
 
@@ -123,7 +123,7 @@ def test_facets_by_all_fields_but_the_last(make_results):
 
 def test_every_seed_is_a_line_of_the_learning_curves(zipf_results):
     figure = figures.learning_curves(zipf_results, summarise(zipf_results))
-    assert [axes.get_title() for axes in figure.axes[:2]] == [
+    assert [axes.get_title("left") for axes in figure.axes[:2]] == [
         "data.zipf_exponent=0", "data.zipf_exponent=0.5",
     ]  # fmt: skip
     steps = zipf_results.sizes["eval_step"]

@@ -67,6 +67,11 @@ def test_text_fits_in_100_columns_without_cutting(rows, wild_rows):
         assert "…" not in text and "\x1b" not in text
 
 
+def test_without_a_terminal_the_plain_text_is_printed(rows, capsys):
+    table.show(rows)
+    assert capsys.readouterr().out == table.text(rows)
+
+
 def test_a_narrow_terminal_folds_and_never_cuts(rows):
     console = Console(file=io.StringIO(), width=60)
     console.print(table.table(rows))

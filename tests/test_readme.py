@@ -1,0 +1,32 @@
+"""Every Python snippet of the README runs, and every command in it is one that run.py accepts."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from plateaus.experiment.arguments import parse
+from plateaus.experiment.cli import planned
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_snippet_runs(code):
+    exec(compile(code, str(README), "exec"), {})
+
+
+@pytest.mark.parametrize(
+    "command", [line for block in blocks("bash") for line in re.findall(r"run\.py (.*)", block)]
+)
+def test_command_is_accepted(command, monkeypatch):
+    monkeypatch.chdir(README.parent)
+    arguments = parse(shlex.split(command, comments=True))
+    assert not arguments.problems and not arguments.unknown
+    if not arguments.options.list:
+        planned(arguments)
