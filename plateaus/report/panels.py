@@ -65,7 +65,7 @@ def length_panel(
     for x, (row, look) in enumerate(zip(rows, styles, strict=True)):
         runs = passages(dataset, row.index)
         times = np.minimum(runs.times, horizon)
-        places = x + (np.linspace(-0.25, 0.25, times.size) if times.size > 1 else 0)
+        places = x + (np.linspace(-0.25, 0.25, times.size) if times.size != 1 else 0)
         axes.plot(places, times, ls="", marker="o", ms=3, color=look.color, alpha=0.3, mew=0)
         value, low, high = row.plateau
         axes.plot([x, x], [low, high], color=look.color, lw=1.8, solid_capstyle="butt")
@@ -94,8 +94,7 @@ def run_panel(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
         ("test_loss", "eval_step", looks(1)[0].color, 0.7),
     ):
         curves = cell(dataset, variable, row.index)
-        shown = np.where(np.abs(curves) < 1e30, curves, np.nan)  # beyond, Agg loses its way
-        axes.plot(dataset[axis].values, shown.T, color=color, lw=width, alpha=0.8)
+        axes.plot(dataset[axis].values, curves.T, color=color, lw=width, alpha=0.8)
     for levels in _levels(dataset, [row]):
         if np.isfinite(levels[0]):
             axes.axhline(levels[0], ls=":", lw=0.9, color=GREY)
@@ -182,7 +181,7 @@ def _note(
     axes: Axes, text: str, at: tuple[float, float], coordinates: Any, offset: tuple[int, int]
 ) -> None:
     """Write a small grey note inside the axes, on the side of `at` to which `offset` points."""
-    note = axes.annotate(
+    axes.annotate(
         text,
         at,
         xycoords=coordinates,
@@ -193,4 +192,3 @@ def _note(
         ha="right" if offset[0] < 0 else "left" if offset[0] > 0 else "center",
         va="bottom" if offset[1] > 0 else "top",
     )
-    note.set_in_layout(False)  # it lies inside; the layout would take it for a margin

@@ -102,7 +102,7 @@ def restricted_mean(
     30.0
     """
     moved, flags = (np.moveaxis(np.asarray(a), axis, -1) for a in (times, escaped))
-    event = flags.astype(bool) & (moved <= horizon)
+    event = flags.astype(bool)  # one past the horizon steps down there, over no area
     clipped = np.minimum(moved.astype(np.float64), horizon)
     order = np.lexsort((~event, clipped))  # at equal times those censored leave last
     clipped, event = (np.take_along_axis(a, order, -1) for a in (clipped, event))

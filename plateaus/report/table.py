@@ -111,7 +111,10 @@ def remarks(rows: Sequence[Row]) -> list[str]:
         lines.append(f"baseline: {label(shared)}" + ", other fields as in the row" * others)
     for row in rows:
         where = label(row.setting) or "this setting"
-        if row.diverged == row.runs > 0:
+        if not row.runs:
+            lines.append(f"not run: {where}")
+            continue
+        if row.diverged == row.runs:
             lines.append(f"diverged: {where}: all {row.runs} runs")
             continue
         if row.diverged:

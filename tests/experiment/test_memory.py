@@ -165,8 +165,12 @@ def test_small_programs_by_hand():
     assert estimate(lambda x: (jnp.sin(x) + 1) * 2, x) == 8000
     assert estimate(lambda x: x[None].reshape(10, 100) + 1, x) == 8000
     assert estimate(lambda x: x.astype(jnp.bfloat16), x) == 6000
-    # sin(x) is read twice, so it is stored: input, sin, its sort, both outputs
-    assert estimate(lambda x: jnp.cumsum(jnp.sin(x)), x) == 4000 + 4000 + 4000 + 4000
+    square = array(30, 30)  # 3600 bytes
+    assert estimate(lambda x: jnp.exp(x @ x), square) == 2 * 3600  # over the product
+    assert estimate(lambda x: x @ x @ x @ x @ x, square) == 3 * 3600  # each freed in its turn
+    assert estimate(lambda x: jnp.exp(x) @ x, square) == 3 * 3600  # a product's operand is stored
+    both = estimate(lambda x: (lambda y: (y + 1).sum() + (y * 2).sum())(x * x), square)
+    assert both == 2 * 3600 + 2 * 4  # so is what is read twice
     # a scan's length costs nothing without stacked outputs, and all of it with them
     assert estimate(lambda x: jax.lax.fori_loop(0, 9, lambda i, x: x + 1, x), x) < 8100
     stacked = estimate(lambda x: jax.lax.scan(lambda c, _: (c + 1, c), x, None, length=9), x)
@@ -268,8 +272,10 @@ def test_in_a_container_the_mount_is_the_group(tmp_path):
 
 def test_control_group_version_1(tmp_path):
     group = MEMINFO | {
-        "proc/self/cgroup": "12:cpu,cpuacct:/job\n5:memory:/job\n0::/\n",
+        "proc/self/cgroup": "12:cpu,cpuacct:/other\n5:memory:/job\n0::/\n",
         "sys/fs/cgroup/memory/job/memory.limit_in_bytes": "4000000",
+        "sys/fs/cgroup/memory/other/memory.limit_in_bytes": "1",  # not ours
+        "sys/fs/cgroup/memory/other/memory.usage_in_bytes": "1",
         "sys/fs/cgroup/memory/job/memory.usage_in_bytes": "2500000",
         "sys/fs/cgroup/memory/job/memory.stat": "inactive_file 9\ntotal_inactive_file 500000\n",
         "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712",

@@ -62,7 +62,7 @@ def test_normalised_is_one_on_the_plateau_and_zero_at_the_optimum():
 
 
 def test_normalised_is_nan_not_a_warning_where_it_has_no_meaning():
-    loss = np.array([[1.0, np.inf], [1.0, np.nan], [1.0, 2.0]], np.float32)
+    loss = np.array([[1.0, np.inf], [3.0, np.nan], [1.0, 2.0]], np.float32)
     result = normalised(loss, [1.0, 1.0, np.nan], [0.0, 1.0, 0.0])
     np.testing.assert_array_equal(result, [[1, np.inf], [np.nan] * 2, [np.nan] * 2])
     assert np.isnan(normalised([np.inf], np.float64(1), np.float64(np.inf))).all()

@@ -65,6 +65,7 @@ def test_main_figure_draws_the_mean_the_survival_and_the_length(zipf_results):
     np.testing.assert_allclose(loss.lines[1].get_ydata(), mean)
     steps = np.sort(zipf_results["escape_step"].values[2])
     x, y = survival.lines[3].get_data()  # a curve and its ticks for 0, a curve for .5, for .75
+    assert survival.lines[3].get_drawstyle() == "steps-post"
     for step in (steps[0] - 1, steps[0], steps[8], steps[15]):
         drawn = y[np.searchsorted(x, step, side="right") - 1]
         assert drawn == pytest.approx(np.mean(steps > step))
@@ -86,7 +87,10 @@ def test_trouble_in_the_data_is_drawn_without_a_warning(wild_results, tmp_path):
     figure = figures.plateau(wild_results, rows)
     _, entries = legend_texts(figure)
     assert entries[3:] == ["1 (2 diverged)", "1e+06 (6 diverged)"]
-    low, high = figure.subfigs[0].axes[0].get_ylim()
+    loss = figure.subfigs[0].axes[0]
+    finished = wild_results["test_loss"].values[3, 2:].astype(float)
+    np.testing.assert_allclose(loss.lines[3].get_ydata(), finished.mean(axis=0))
+    low, high = loss.get_ylim()
     assert -1 < low < 0 < 1 < high < 4  # the plateau is still to be seen
     assert_readable(figure)
     figures.save(figure, tmp_path, "plateau")
@@ -137,6 +141,11 @@ def test_levels_that_differ_between_settings_are_drawn_for_each(make_results):
     results = make_results({"task.noise": [0.0, 1.0]}, [9_000, 9_000], seeds=2)
     results["uninformed_loss"][1] = 2.0
     figure = figures.plateau(results, summarise(results))
+    results["status"][1] = 0  # and a setting not yet run leaves no trace, and no error
+    for name in ("uninformed_loss", "test_loss", "escape_step"):
+        results[name][1] = np.nan
+    unfinished = figures.plateau(results, summarise(results))
+    assert len(unfinished.subfigs[0].axes[0].lines) == 4
     heights = {float(np.ravel(line.get_ydata())[0]) for line in figure.subfigs[0].axes[0].lines[2:]}
     assert heights == {0.0, 1.0, 2.0}
 
@@ -166,6 +175,7 @@ def test_saved_files_are_the_same_bytes_each_time_and_settings_are_left_alone(
     assert content[0] == content[1]
     assert b"<dc:date>" not in content[0][1]
     assert dict(matplotlib.rcParams) == before
+    assert matplotlib.rcParams["svg.hashsalt"] is None  # nor had an earlier figure changed them
 
 
 def test_a_file_that_cannot_be_drawn_leaves_the_earlier_one(zipf_results, tmp_path, monkeypatch):

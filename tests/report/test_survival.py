@@ -39,6 +39,29 @@ def test_textbook_medians_intervals_and_logrank():
     assert stats.norm.isf(p / 2) ** 2 == pytest.approx(16.79, abs=0.005)
 
 
+def test_median_interval_inverts_the_log_log_band():
+    rng, z, differ = np.random.default_rng(10), stats.norm.isf(0.025), 0
+    for _ in range(30):
+        times = np.sort(rng.permutation(40)[:16])
+        seen = rng.uniform(size=16) < 0.8
+        seen[-1] = False  # so that the curve stays above 0
+        inside, linear, fraction, variance = [], [], 1.0, 0.0
+        for at_risk, time, escaped in zip(range(16, 0, -1), times, seen, strict=True):
+            if escaped:
+                fraction *= 1 - 1 / at_risk
+                variance += 1 / (at_risk * (at_risk - 1))
+                width = math.sqrt(variance)
+                distance = math.log(-math.log(fraction)) - math.log(math.log(2))
+                inside.append((time, distance + z * width / -math.log(fraction) >= 0,
+                               distance - z * width / -math.log(fraction) >= 0))  # fmt: skip
+                linear.append((time, fraction - z * fraction * width <= 0.5))
+        low = next((t for t, reached, _ in inside if reached), math.inf)
+        high = next((t for t, _, reached in inside if reached), math.inf)
+        assert survival.median_time(times, seen)[1:] == (low, high)
+        differ += low != next((t for t, reached in linear if reached), math.inf)
+    assert differ  # the plain Greenwood band would have failed
+
+
 def test_hand_computed_censored_curve():
     times, escaped = [2, 3, 3, 5, 8], [True, True, False, False, True]
     steps, fraction = survival.survival_curve(times, escaped)

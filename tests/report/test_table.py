@@ -86,6 +86,13 @@ def test_diverged_runs_are_listed_under_the_table(wild_rows):
     assert "baseline: data.zipf_exponent=0, other fields as in the row" in lines
 
 
+def test_a_setting_not_yet_run_is_said_so(make_results):
+    results = make_results({"data.subset": [1.0, 0.1]}, [20_000, 5_000], seeds=5)
+    results["status"][1] = 0
+    lines = table.text(summarise(results)).splitlines()
+    assert lines[-1] == "not run: data.subset=0.1" and any(" 0/0 " in line for line in lines)
+
+
 def test_no_sweep_no_rows_and_extreme_numbers(make_results):
     (row,) = summarise(make_results({}, np.array(9_000), seeds=1))
     assert "1/1" in table.text([row]) and table.csv_text([row]).startswith("runs,")

@@ -1,0 +1,74 @@
+"""The same training without sampling: one batch a run, made before its first step."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import ours
+
+from plateaus import train
+from plateaus.experiment import build, worker
+from plateaus.types import Draw, Example
+
+
+def ensemble(*words: str) -> ours.Ensemble:
+    """Return the ensemble of a command line, its sampling taken out."""
+    group = ours.ensemble(*words)
+    recipe = build.make_recipe(group.program.config, group.program.used)
+    return group._replace(compiled=_compiled(constant_batch(recipe)))
+
+
+def _compiled(recipe: train.Recipe) -> worker.Compiled:
+    """Compile as `worker.compiled` does, a recipe that no config can say."""
+
+    def start(seed, knobs):
+        state, evaluation = train.init(recipe, seed, knobs)
+        return state, evaluation, train.references(recipe, seed, knobs)
+
+    def phase(state, seed, knobs, first):
+        return train.phase(recipe, state, seed, knobs, first)
+
+    mapped = jax.vmap(phase, in_axes=(0, 0, 0, None))
+    return worker.Compiled(jax.jit(jax.vmap(start)), jax.jit(mapped, donate_argnums=0))
+
+
+def constant_batch(recipe: train.Recipe) -> train.Recipe:
+    """Return the recipe with one batch a run, made before the first step: sampling for nothing.
+
+    The batch travels in the source's state, so that each run has its own, and nothing is gathered.
+    """
+    knobs = build.TASKS["sparse_parity"].knobs()
+
+    def init(key):
+        index = jnp.arange(_batch(recipe))
+        world = recipe.task.init(key)
+        return jax.vmap(recipe.task.emit, (None, None, 0, None))(key, world, index, knobs)
+
+    def emit(key, world, example, knobs):
+        return example
+
+    def draw(key, state, plan, t):
+        return Draw(_Rows(*state), jnp.zeros(_batch(recipe), int))
+
+    source = recipe.source._replace(init=init, draw=draw, observe=lambda state, *_: state)
+    return recipe._replace(source=source, task=recipe.task._replace(emit=emit))
+
+
+class _Rows(Example):
+    """A batch of examples in place of a batch of their indices."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.targets.shape
+
+
+def _batch(recipe: train.Recipe) -> int:
+    """Return how many examples the recipe's source draws a step."""
+
+    def draw(key):
+        plan = recipe.source.prepare(build.DATA.knobs(), recipe.task.size)
+        return recipe.source.draw(key, recipe.source.init(key), plan, 0).index
+
+    return jax.eval_shape(draw, jax.eval_shape(jax.random.key, 0)).shape[0]
+
+

@@ -1,0 +1,139 @@
+"""Our side: ensembles of sparse-parity runs, computed as experiments/run.py computes them.
+
+From the command line's words to a plan, a program, chunks of `devices.width` runs, and one thread a
+device that takes chunks and gives them to `worker.run_chunk`. The state a chunk starts from is
+computed beforehand: a slice of a run is timed, and its share of the start would be out of proportion.
+"""
+
+from __future__ import annotations
+
+import functools
+import queue
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from timing import Contender, Sample
+
+from plateaus.experiment import build, cli, devices, presets, sweep, worker
+from plateaus.experiment.arguments import parse
+from plateaus.experiment.schema import Entry, Plan, entries
+
+CONFIG = str(presets.REPOSITORY / "experiments" / "configs" / "sparse_parity.py")
+BARE = ("--config.eval_points=1",)  # a phase still ends in an evaluation: of one point in 200 steps
+UNIFORM = ("--sweep", "optim.learning_rate=0.1")  # no knob of the sampling in use
+ZIPF = ("--sweep", "data.zipf_exponent=0,0.5,0.75,1,1.25,1.5")
+
+
+class Ensemble(NamedTuple):
+    """Runs of one program, ready to be timed."""
+
+    schema: dict[str, Entry]
+    plan: Plan
+    program: sweep.Program
+    compiled: worker.Compiled
+    width: int
+
+
+def plan(words: Sequence[str]) -> tuple[dict[str, Entry], Plan, sweep.Program]:
+    """Return schema, plan and program of the words of a command line of run.py.
+
+    Raises ConfigError as run.py would; ValueError if there is more than one program.
+    """
+    planned, _ = cli.planned(parse([f"--config={CONFIG}", *words]))
+    names = (planned.config["task.name"], planned.config["model.name"])
+    schema = entries(build.sections(*names))
+    (program,) = sweep.programs(schema, planned, sweep.members(planned))
+    return schema, planned, program
+
+
+@functools.cache
+def ensemble(*words: str) -> Ensemble:
+    """Build the ensemble of a command line; the same words again, and the same compiled programs."""
+    schema, planned, program = plan(words)
+    model = build.make_recipe(program.config, program.used).model
+    shapes = jax.eval_shape(model.init, jax.eval_shape(jax.random.key, 0))
+    parameters = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
+    width = devices.width(parameters, jax.devices()[0].platform)
+    return Ensemble(schema, planned, program, worker.compiled(program), width)
+
+
+def members(group: Ensemble, runs: int) -> tuple[sweep.Member, ...]:
+    """Return the first `runs` members of an ensemble, seeds fastest."""
+    some = group.program.members[:runs]
+    if len(some) < runs:
+        raise ValueError(f"{runs} runs of {len(some)}")
+    return some
+
+
+def contender(name: str, group: Ensemble, runs: int, steps: int) -> Contender:
+    """Return `runs` runs of `steps` steps each as something to time; compiles and warms up."""
+    phases = group.plan.config["eval_every"]
+    if steps % phases:
+        raise ValueError(f"{steps} steps in phases of {phases}")
+    config = {**group.program.config, "steps": steps}
+    program = group.program._replace(members=members(group, runs), config=config)
+    chunks = sweep.chunks(group.plan, program, group.width)
+    used = jax.devices()[: len(chunks)]
+    starts = {chunk.address: start(group, chunk) for chunk in chunks}
+    for device in used:
+        short = program._replace(config={**config, "steps": phases}, members=chunks[0].members)
+        warm = sweep.chunks(group.plan, short, group.width)[0]
+        run(group, warm, device, starts[chunks[0].address])
+
+    def work() -> Sample:
+        todo: queue.SimpleQueue[sweep.Chunk] = queue.SimpleQueue()
+        for chunk in chunks:
+            todo.put(chunk)
+
+        def empty_queue(device: jax.Device) -> None:
+            while True:
+                try:
+                    chunk = todo.get_nowait()
+                except queue.Empty:
+                    return
+                run(group, chunk, device, starts[chunk.address])
+
+        threads = [threading.Thread(target=empty_queue, args=(device,)) for device in used]
+        wall, cpu = time.perf_counter(), time.process_time()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return Sample(time.perf_counter() - wall, time.process_time() - cpu)
+
+    return Contender(name, runs * steps, work)
+
+
+def start(group: Ensemble, chunk: sweep.Chunk) -> Any:
+    """Return what a chunk starts from, on the host."""
+    return jax.device_get(
+        group.compiled.start(*worker.arguments(group.schema, group.plan, chunk, group.width))
+    )
+
+
+def run(
+    group: Ensemble, chunk: sweep.Chunk, device: jax.Device, begun: Any
+) -> dict[str, np.ndarray]:
+    """Run a chunk from a start computed before; return its records."""
+    programs = group.compiled._replace(start=lambda *_: jax.device_put(begun, device))
+    with tempfile.TemporaryDirectory() as folder:
+        records = worker.run_chunk(
+            group.schema,
+            group.plan,
+            chunk,
+            programs,
+            group.width,
+            device,
+            Path(folder),
+            lambda report: None,
+            lambda line: None,
+            threading.Event(),
+        )
+    assert records is not None  # nobody stops it
+    return records

@@ -1,0 +1,117 @@
+"""Timing contenders in turn, and saying on what machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from plateaus.experiment import devices
+
+PACKAGES = ("plateaus", "jax", "jaxlib", "flax", "optax", "numpy", "torch")
+
+
+class Sample(NamedTuple):
+    """What one slice of work took: seconds on the clock, and of all threads' processor time."""
+
+    wall: float
+    cpu: float
+
+
+class Contender(NamedTuple):
+    """Something to time: `work` does `run_steps` optimiser steps of single runs and times itself."""
+
+    name: str
+    run_steps: int
+    work: Callable[[], Sample]
+
+
+def in_turn(contenders: Sequence[Contender], rounds: int) -> dict[str, list[Sample]]:
+    """Let each contender do one slice of its work, in turn, for so many rounds.
+
+    A machine's speed drifts; what is compared must be timed side by side. Warm up beforehand.
+    """
+    samples: dict[str, list[Sample]] = {contender.name: [] for contender in contenders}
+    for _ in range(rounds):
+        for contender in contenders:
+            samples[contender.name].append(contender.work())
+    return samples
+
+
+def microseconds(samples: Sequence[Sample], run_steps: int) -> dict[str, Any]:
+    """Return the medians per run-step: on the clock, and in processor time.
+
+    On an idle machine the clock reads processor time / threads; more than that, and someone else
+    was computing too.
+
+    >>> microseconds([Sample(1.0, 2.0), Sample(4.0, 2.0), Sample(2.0, 3.0)], 1_000_000)["wall_us"]
+    2.0
+    """
+    scale = 1e6 / run_steps
+    return {
+        "wall_us": statistics.median(s.wall for s in samples) * scale,
+        "wall_us_range": [f(s.wall for s in samples) * scale for f in (min, max)],
+        "cpu_us": statistics.median(s.cpu for s in samples) * scale,
+        "rounds": len(samples),
+    }
+
+
+def ratios(
+    samples: Mapping[str, Sequence[Sample]], over: Contender, under: Contender
+) -> dict[str, float]:
+    """Return the medians, over the rounds, of one contender's time a run-step over another's."""
+    pairs = list(zip(samples[over.name], samples[under.name], strict=True))
+    scale = under.run_steps / over.run_steps
+    return {
+        "wall": scale * statistics.median(a.wall / b.wall for a, b in pairs),
+        "cpu": scale * statistics.median(a.cpu / b.cpu for a, b in pairs),
+    }
+
+
+def peak_mib() -> float:
+    """Return the largest resident memory this process has had (MiB)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def load() -> list[float]:
+    """Return the load averages over 1, 5 and 15 minutes."""
+    return [round(x, 2) for x in os.getloadavg()]
+
+
+def machine() -> dict[str, Any]:
+    """Return what the numbers depend on: processor, cores, system, versions, commit, flags."""
+    return {
+        "processor": devices.processor(),
+        "cores": devices.cores(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in PACKAGES},
+        **_commit(),
+        "xla_flags": os.environ["XLA_FLAGS"].split() if "XLA_FLAGS" in os.environ else [],
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> dict[str, Any]:
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.CalledProcessError):  # no git, or not a checkout
+        return {"commit": None, "dirty": None}
