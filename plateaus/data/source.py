@@ -71,7 +71,7 @@ def whole_batches(source: Source, batch: int) -> Source:
 
     def draw(key, state, plan, t):
         number = source.draw(key, state, plan, t).index
-        index = (number[:, None] * batch + jnp.arange(batch, dtype=jnp.int32)).reshape(-1)
+        index = (number[:, None] * batch + jnp.arange(batch, dtype=jnp.int32)[None, :]).reshape(-1)
         return Draw(index, jnp.zeros_like(index))
 
     return source._replace(prepare=prepare, draw=draw)

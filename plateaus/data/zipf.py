@@ -17,7 +17,7 @@ _ONE = 2.0**31  # probability 1 in the fixed point of `Table.within`
 class Table(NamedTuple):
     """The law of the ranks 1..size, in O(log size) space.
 
-    Octave j holds the ranks [2^j, 2^(j+1)), cut into at most 256 buckets of equal width.
+    Octave j holds the ranks [2^j, 2^(j+1)) up to size, cut into 256 buckets, even to one rank.
     """
 
     size: Array
@@ -28,11 +28,19 @@ class Table(NamedTuple):
 
 
 def _bucket(octave: Array, bucket: Array, size: Array) -> tuple[Array, Array]:
-    """Return (first rank, number of ranks up to `size`) of a bucket of an octave."""
-    width = 1 << jnp.maximum(octave - _SEARCH, 0)
-    first = (1 << octave) + bucket * width
-    real = bucket < (1 << jnp.minimum(octave, _SEARCH))  # the first octaves have fewer buckets
-    return first, jnp.where(real, jnp.clip(size - first + 1, 0, width), 0)
+    """Return (first rank, number of ranks up to `size`) of a bucket of an octave.
+
+    The ranks in play are cut evenly, also in the last octave, which may be incomplete: a bucket of
+    one rank beside buckets of thousands would have too few units of `Table.within` to be exact.
+    """
+    first = 1 << octave
+    ranks = jnp.clip(size - first + 1, 0, first)
+    each, more = ranks // _BUCKETS, ranks % _BUCKETS
+
+    def edge(number):
+        return number * each + (number * more) // _BUCKETS
+
+    return first + edge(bucket), edge(bucket + 1) - edge(bucket)
 
 
 def zipf_table(exponent: Array | float, size: Array | int, max_size: int) -> Table:
@@ -62,9 +70,11 @@ def zipf_table(exponent: Array | float, size: Array | int, max_size: int) -> Tab
     octave_mass = jnp.sum(mass, axis=1)
 
     share = mass / jnp.where(octave_mass > 0, octave_mass, 1.0)[:, None]
-    within = jnp.cumsum((share * _ONE).astype(jnp.uint32), axis=1)
-    last = jnp.sum(count > 0, axis=1, keepdims=True) - 1
-    within = jnp.where(bucket >= last, jnp.uint32(2**31), within)
+    within = jnp.cumsum(jnp.round(share * _ONE).astype(jnp.uint32), axis=1)
+    # What rounding has left over, or taken too much, evenly over the buckets that hold ranks.
+    left = (jnp.uint32(2**31) - within[:, -1:]).astype(jnp.int32)
+    filled = jnp.cumsum(count > 0, axis=1)
+    within += ((left * filled) // jnp.maximum(filled[:, -1:], 1)).astype(jnp.uint32)
 
     order = jnp.argsort(octave_mass)
     running = jnp.cumsum(octave_mass[order])
@@ -87,7 +97,8 @@ def zipf_rank(key: Key, table: Table, shape: tuple[int, ...]) -> Int[Array, ...]
     # 64 bits of uniform: near 0, where the rare octaves are, it keeps its relative precision.
     fine = (bits[1].astype(jnp.float32) + 0.5) * 2.0**-32
     uniform = (bits[0].astype(jnp.float32) + fine) * 2.0**-32
-    nth = jnp.sum(table.octave_mass < uniform[..., None], axis=-1)
+    masses = jnp.expand_dims(table.octave_mass, tuple(range(len(shape))))
+    nth = jnp.sum(masses < uniform[..., None], axis=-1)
     octave = table.octave[jnp.minimum(nth, table.octave.shape[0] - 1)]
 
     position = bits[2] >> 1

@@ -117,6 +117,14 @@ class Progress:
                 self._printed = now
                 self._print(self._line())
 
+    def resume(self, run_steps: int) -> None:
+        """Add run-steps done in an earlier session: they count as done, not towards the rate."""
+        with self._lock:
+            self._done += run_steps
+            self._first += run_steps
+            moved = [(when, done + run_steps) for when, done in self._samples]
+            self._samples = collections.deque(moved)
+
     def message(self, line: str) -> None:
         """Print a line, above the bar if there is one."""
         with self._lock:

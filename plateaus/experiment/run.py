@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -33,20 +34,36 @@ def execute(plan: Plan, options: Options) -> int:
     place = folder.locate(plan, options.workdir)
     folder.check_identity(place, plan)
     with contextlib.ExitStack() as held:
+        if place.is_dir() and not options.dry_run:
+            _take(held, place)
+        job = prepare(schema, plan, options, place, _warn)
+        for line in announce(job):
+            print(line)
+        if options.dry_run:
+            print(f"dry run: nothing was run or written; the folder would be {place}")
+            return 0
+        if not place.is_dir():  # made only now that nothing is left to refuse
+            _take(held, place)
         try:
-            if place.is_dir() and not options.dry_run:
-                held.enter_context(files.lock(place))
-            job = prepare(schema, plan, options, place, _warn)
-            for line in announce(job):
-                print(line)
-            if options.dry_run:
-                print(f"dry run: nothing was run or written; the folder would be {place}")
-                return 0
-            if not place.is_dir():  # made only now that nothing is left to refuse
-                held.enter_context(files.lock(place))
-        except files.FolderBusy as busy:
-            raise ConfigError(str(busy)) from None
-        return _run(job)
+            return _run(job)
+        except OSError as error:
+            print(
+                f"error: {error}; what is finished is kept, and the same command goes on from it",
+                file=sys.stderr,
+            )
+            return 1
+
+
+def _take(held: contextlib.ExitStack, place: Path) -> None:
+    """Lock the folder for this process, and clear away what a killed one left half-written."""
+    try:
+        held.enter_context(files.lock(place))
+    except files.FolderBusy as busy:
+        raise ConfigError(str(busy)) from None
+    except OSError as error:
+        raise ConfigError(f"--workdir {place}: {error.strerror}") from None
+    for where in (place, place / "checkpoints" / "finished"):
+        files.remove_leftovers(where)
 
 
 def _warn(line: str) -> None:
@@ -69,40 +86,32 @@ def _run(job: Job) -> int:
     print(f"folder: {job.place}", flush=True)
     stop = threading.Event()
     with _signals(stop) as caught:
-        outcome = _compute(job, stop)
+        ended = _compute(job, stop) if job.chunks else None
+    if not caught and not ended:
+        results.write(job.schema, job.plan, job.place, job.finished, _warn)
     wall = time.monotonic() - began
+    runs = sum(len(chunk.members) for chunk in job.chunks)
     session = {
         "command": job.options.command,
-        "runs": sum(len(chunk.members) for chunk in job.chunks),
-        "finished": not stop.is_set(),
+        "runs": runs,
+        "finished": not caught and not ended,
         "wall_seconds": round(wall, 2),
         "exactness": list(job.exactness.values()),
         "devices": at_once(job),
     }
+    folder.provenance(job.place, session)
     if caught:
-        folder.provenance(job.place, session)
         name = signal.Signals(caught[0]).name
         print(
             f"stopped by {name}; saved. The same command goes on from here: {job.place}",
             file=sys.stderr,
         )
         return 128 + caught[0]
-    if outcome:
-        folder.provenance(job.place, session)
-        print(f"stopped: {outcome}; finished runs are kept in {job.place}", file=sys.stderr)
+    if ended:
+        print(f"stopped: {ended}; finished runs are kept in {job.place}", file=sys.stderr)
         return 1
-    try:
-        results.write(job.schema, job.plan, job.place, job.finished, _warn)
-    except OSError as error:
-        print(
-            f"every run is kept, but not reported: {error}; the same command tries again",
-            file=sys.stderr,
-        )
-        return 1
-    session["wall_seconds"] = round(time.monotonic() - began, 2)
-    folder.provenance(job.place, session)
     results.show(job.place)
-    print(f"{session['runs']} runs in {session['wall_seconds']:.1f} s")
+    print(f"{runs} runs in {wall:.1f} s")
     return 0
 
 
@@ -141,6 +150,7 @@ def _compute(job: Job, stop: threading.Event) -> str | None:
     with Progress(total * steps, total) as progress:
 
         def tell(report: worker.Report) -> None:
+            progress.resume(report.resumed)
             progress.update(report.run_steps, report.escaped, report.diverged)
             if report.diverged:
                 diverged["runs"] += report.diverged
@@ -198,8 +208,6 @@ def _run_chunk(
 
 def _explained(error: BaseException) -> str:
     """Return one line about an error that a user can do something about; raise any other."""
-    if isinstance(error, OSError):
-        return f"{error}"
     if "RESOURCE_EXHAUSTED" in str(error):
         return "the device ran out of memory; try a smaller --runs-per-batch"
     raise error

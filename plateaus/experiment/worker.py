@@ -34,9 +34,10 @@ class Compiled(NamedTuple):
 class Report(NamedTuple):
     """What a phase of a chunk tells the progress bar."""
 
-    run_steps: int
+    run_steps: int  # done just now ...
     escaped: int
     diverged: int
+    resumed: int = 0  # ... and run-steps found in a checkpoint
 
 
 def compiled(program: Program) -> Compiled:
@@ -135,7 +136,7 @@ def run_chunk(
         first = {name: np.asarray(x)[:, None] for name, x in {**evaluation, **references}.items()}
         curves = _Curves({"train_loss": np.zeros((width, 0), np.float32), **first}, members)
         done = 0
-    tell(Report(done * config["eval_every"] * members, *_totals(curves)))
+    tell(Report(0, *_totals(curves), resumed=done * config["eval_every"] * members))
 
     def absorb(measured: train.Phase) -> None:
         curves.add(measured)

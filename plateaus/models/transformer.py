@@ -100,8 +100,8 @@ def _end(spec: Spec, features: int, fan_in: int, bias: bool, name: str, **kwargs
 
 def _norm(spec: Spec, name: str) -> nn.Module:
     if spec.norm == "rmsnorm":
-        return nn.RMSNorm(EPSILON, dtype=spec.compute, name=name)
-    return nn.LayerNorm(EPSILON, dtype=spec.compute, use_bias=spec.bias, name=name)
+        return nn.RMSNorm(epsilon=EPSILON, dtype=spec.compute, name=name)
+    return nn.LayerNorm(epsilon=EPSILON, dtype=spec.compute, use_bias=spec.bias, name=name)
 
 
 class _Block(nn.Module):
@@ -122,13 +122,14 @@ class _Block(nn.Module):
             layer = nn.Dense(
                 features, use_bias=spec.bias, dtype=spec.compute, kernel_init=law, name=part
             )
-            return named(part, layer(value))
+            flat = layer(value.reshape(-1, value.shape[-1]))
+            return named(part, flat.reshape(*value.shape[:-1], features))
 
         x = named("residual", x)
         a = named("attention_norm", _norm(spec, "attention_norm")(x))
         qkv = linear("qkv", 3 * spec.width, a)
-        parts = qkv.reshape(*qkv.shape[:2], 3, spec.heads, -1)
-        queries, keys, values = parts[:, :, 0], parts[:, :, 1], parts[:, :, 2]
+        shape = (*x.shape[:2], spec.heads, -1)
+        queries, keys, values = (y.reshape(shape) for y in jnp.split(qkv, 3, axis=-1))
         if spec.positions == "rotary":
             queries, keys = rotate(queries), rotate(keys)
         weigh = softmax_weights if spec.attention == "softmax" else linear_weights
@@ -208,5 +209,18 @@ def activations(spec: Spec) -> tuple[str, ...]:
 
 
 def transformer(spec: Spec, *, inputs: int | None = None, vocabulary: int | None = None) -> Model:
-    r"""TODO"""
-    return None
+    r"""Build a causal transformer over continuous tokens of size `inputs`, or over a `vocabulary`."""
+    if (inputs is None) == (vocabulary is None):
+        raise ValueError("give inputs (continuous tokens) or vocabulary (discrete ones)")
+    if spec.tied and vocabulary is None:
+        raise ValueError("tied: continuous tokens have no embedding to tie the read-out to")
+    module, names = _Transformer(spec, vocabulary), activations(spec)
+    prompt = jnp.zeros((1, 1), jnp.int32) if inputs is None else jnp.zeros((1, 1, inputs))
+
+    def init(key):
+        return module.init(key, prompt, lambda: Tap(names))["params"]
+
+    def apply(params, inputs, *, edits: Edits | None = None, capture: Collection[str] = ()):
+        return module.apply({"params": params}, inputs, lambda: Tap(names, edits, capture))
+
+    return Model(init, apply, names)

@@ -253,3 +253,12 @@ def test_a_real_terminal_and_stdout_in_a_file():
         and b"diverged 0" in shown
         and b"Traceback" not in shown
     )
+
+
+def test_resumed_work_is_done_but_not_fast():
+    stream, clock = io.StringIO(), iter(range(100)).__next__
+    with Progress(1000, runs=1, stream=stream, plain_every=0, clock=clock) as progress:
+        progress.resume(900)
+        progress.update(10)
+        progress.update(10)
+    assert stream.getvalue().splitlines()[-1].startswith(" 92%  10 run-steps/s  8 s left")

@@ -1,0 +1,190 @@
+"""In-context linear regression: read w off a prompt of noisy points; the law of paper 1, 2.1."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from plateaus.fields import Field
+from plateaus.tasks.predictors import ridge
+from plateaus.types import Array, Example, Float, Int, Scalar, Task
+
+_FULL = jax.lax.Precision.HIGHEST  # an accelerator's default would round x.w to 10 or 8 bits
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spec:
+    """The sizes of the problem, and the numbers its test law shares with its training law."""
+
+    dimension: Annotated[int, Field(help="length d of x and of w", low=1)] = 20
+    points: Annotated[int, Field(help="points n in a prompt", low=1, units="points")] = 41
+    noise: Annotated[float, Field(help="standard deviation sigma of the noise", low=0)] = 1.0
+    prior_scale: Annotated[
+        float, Field(help="standard deviation tau of each weight", low=0, low_open=True)
+    ] = 1.0
+    pool: Annotated[
+        int, Field(help="number of tasks; the default is infinity", low=1, high=2**31 - 2)
+    ] = 2**31 - 2
+
+
+class Knobs(NamedTuple):
+    """The numbers of the law."""
+
+    covariance_bias: Annotated[
+        Scalar, Field(help="weight beta of one direction in w's law", low=0, high=1, neutral=0.0)
+    ] = 0.0
+
+
+class World(NamedTuple):
+    """What the prompts of one run share."""
+
+    pool: Array  # the key that task vectors are hashed from
+    direction: Array  # [d], the v of the covariance bias
+
+
+def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (field, message) for a bias between directions where there is only one."""
+    if values["covariance_bias"] and values["dimension"] == 1:
+        yield "covariance_bias", "does nothing in one dimension: task.dimension must be at least 2"
+
+
+def prior_root(spec: Spec, world: World, knobs: Knobs) -> Float[Array, "d d"]:
+    r"""Return the symmetric S with $S S^T = \tau^2 ((1 - \beta) I + \beta v v^T)$, w's covariance.
+
+    Source: paper 1, section 4.3.
+
+    >>> world = linear_regression(Spec(dimension=2)).init(jax.random.key(0))
+    >>> prior_root(Spec(dimension=2, prior_scale=3.0), world, Knobs()).tolist()
+    [[3.0, 0.0], [0.0, 3.0]]
+    """
+    across = jnp.sqrt(1.0 - jnp.float32(knobs.covariance_bias))  # the root's other eigenvalue is 1
+    v = world.direction
+    return spec.prior_scale * (across * jnp.eye(spec.dimension) + (1.0 - across) * jnp.outer(v, v))
+
+
+def task_vectors(
+    spec: Spec, world: World, index: Int[Array, "*k"], knobs: Knobs
+) -> Float[Array, "*k d"]:
+    """Return the weights w of the tasks with these numbers: S times the hash of (world, number).
+
+    The hash z ~ N(0, I) does not depend on the bias, so that task i at two biases is the same z.
+
+    >>> world = linear_regression(Spec(dimension=4)).init(jax.random.key(0))
+    >>> task_vectors(Spec(dimension=4), world, jnp.arange(3), Knobs()).shape
+    (3, 4)
+    """
+
+    def one(index: Array) -> Array:
+        z = jax.random.normal(jax.random.fold_in(world.pool, index), (spec.dimension,))
+        across = jnp.sqrt(1.0 - jnp.float32(knobs.covariance_bias))
+        along = jnp.dot(world.direction, z, precision=_FULL) * world.direction
+        return spec.prior_scale * (across * z + (1.0 - across) * along)
+
+    return jax.vmap(one)(index) if index.ndim else one(index)
+
+
+def unpack(
+    inputs: Float[Array, "*b tokens d"],
+) -> tuple[Float[Array, "*b n d"], Float[Array, "*b n"]]:
+    """Return the points (x, y) of prompts.
+
+    >>> x, y = unpack(jnp.array([[1.0, 2.0], [5.0, 0.0]]))
+    >>> x.tolist(), y.tolist()
+    ([[1.0, 2.0]], [5.0])
+    """
+    return inputs[..., 0::2, :], inputs[..., 1::2, 0]
+
+
+def loss_unit(spec: Spec) -> int:
+    r"""Return the paper's unit for a prompt's *summed* squared error, $\sum_{i<n} \max(d - i, 0)$.
+
+    At d = 20, n = 41 it is 210: mean losses are divided by 210 / 41 = 5.122.
+
+    >>> loss_unit(Spec())
+    210
+    """
+    return sum(max(spec.dimension - i, 0) for i in range(spec.points))
+
+
+def prefix_losses(prediction: Float[Array, " n"], example: Example) -> Float[Array, " n"]:
+    """Return the squared error against the noisy y_i, by the number i of points before it.
+
+    >>> prefix_losses(jnp.zeros(2), Example((), jnp.array([1.0, 3.0]))).tolist()
+    [1.0, 9.0]
+    """
+    return jnp.square(prediction - example.targets)
+
+
+def linear_regression(spec: Spec) -> Task:
+    r"""Learn to predict $y_i = w^T x_i + \sigma e_i$ from the points before it in the prompt.
+
+    Prompts are x_1, y_1, .., x_n, y_n with x ~ N(0, I), e ~ N(0, 1), fresh each time; y is padded
+    to (y, 0, .., 0). Training: w is task number `index` of a lazy pool, itself drawn from
+    $N(0, \tau^2 ((1 - \beta) I + \beta v v^T))$, v uniform on the sphere, one to a world. Test: a
+    fresh $w \sim N(0, \tau^2 I)$. The last pool size stands for infinitely many tasks.
+
+    Shapes: inputs [2n, d], targets and predictions [n]; a model predicts y_i at the token x_i.
+    Predictors: "zero"; "ridge", best on the test law; "biased_ridge", which knows the covariance
+    bias: best on the training law of infinitely many tasks, and equal to "ridge" at beta = 0.
+    In units of `paper_loss`, with the default spec: zero 4.100, ridge 1.5064.
+
+    Source: paper 1, section 2.1; the covariance bias: section 4.3; sizes: appendix B.1.
+
+    >>> task = linear_regression(Spec(dimension=4, points=3))
+    >>> world = task.init(jax.random.key(0))
+    >>> example = task.emit(jax.random.key(1), world, 7, Knobs())
+    >>> example.inputs.shape, example.targets.shape
+    ((6, 4), (3,))
+    """
+
+    def init(key):
+        key_pool, key_direction = jax.random.split(key)
+        direction = jax.random.normal(key_direction, (spec.dimension,))
+        return World(key_pool, direction / jnp.linalg.norm(direction))
+
+    def prompt(key, w):
+        key_x, key_noise = jax.random.split(key)
+        x = jax.random.normal(key_x, (spec.points, spec.dimension))
+        noise = spec.noise * jax.random.normal(key_noise, (spec.points,))
+        y = jnp.dot(x, w, precision=_FULL) + noise
+        padded = jnp.pad(y[:, None], ((0, 0), (0, spec.dimension - 1)))
+        return Example(jnp.stack([x, padded], axis=1).reshape(-1, spec.dimension), y)
+
+    def emit(key, world, index, knobs):
+        return prompt(key, task_vectors(spec, world, jnp.asarray(index), knobs))
+
+    def emit_test(key, world):
+        key_task, key_prompt = jax.random.split(key)
+        w = spec.prior_scale * jax.random.normal(key_task, (spec.dimension,))
+        return prompt(key_prompt, w)
+
+    def loss(prediction, example):
+        return jnp.mean(prefix_losses(prediction, example))
+
+    def paper_loss(prediction, example):
+        return jnp.sum(prefix_losses(prediction, example)) / loss_unit(spec)
+
+    def predictors(world, batch, knobs):
+        x, y = unpack(batch.inputs)
+        said = jax.vmap(ridge, (0, 0, None, None))
+        return {
+            "zero": jnp.zeros_like(y),
+            "ridge": said(x, y, spec.noise, prior_root(spec, world, Knobs())),
+            "biased_ridge": said(x, y, spec.noise, prior_root(spec, world, knobs)),
+        }
+
+    return Task(
+        init=init,
+        emit=emit,
+        emit_test=emit_test,
+        loss=loss,
+        metrics={"paper_loss": paper_loss},
+        predictors=predictors,
+        uninformed="zero",
+        best="ridge",
+        size=spec.pool,
+    )
