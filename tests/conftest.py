@@ -1,15 +1,18 @@
 """Strictness for every test, set up before jax's first use.
 
-Warnings are errors (pyproject), rank promotion raises, a key used twice raises, NamedTuples and
-functions of `plateaus` have their annotations checked at every call, and there are 4 devices.
+Warnings are errors (pyproject); rank promotion raises; a random key used twice raises; there are 4
+devices; and the array packages have the annotations of their functions checked at every call. Only
+functions: a NamedTuple is not checked when it is made, since under vmap its leaves gain axes.
 """
 
-import doctest
-import inspect
 import os
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
+os.environ["XLA_FLAGS"] = (
+    "--xla_force_host_platform_device_count=4"
+    # most tests run a program once: compiled carelessly they take a third of the time
+    " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
 
 import jax
 from jaxtyping import install_import_hook
@@ -17,4 +20,9 @@ from jaxtyping import install_import_hook
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 
-install_import_hook("plateaus", "beartype.beartype")
+# report and experiment speak of files, text and configs: mypy's field, not jaxtyping's
+CHECKED = ("types", "train", "tasks", "data", "optim", "models")
+install_import_hook(
+    [f"plateaus.{name}" for name in CHECKED],
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",  # an int is a float
+)

@@ -122,6 +122,10 @@ def _refuse_too_large(job: Job, device: jax.Device) -> None:
         )
 
 
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def announce(job: Job) -> Iterator[str]:
     """Say the plan: programs, runs, device, memory, folder."""
     plan, chunks = job.plan, job.chunks
@@ -130,8 +134,8 @@ def announce(job: Job) -> Iterator[str]:
     runs = len(sweep.members(plan))
     count = len(sweep.programs(job.schema, plan, sweep.members(plan)))
     product = [f"{len(v)} {name}" for name, v in plan.sweep.items()]
-    product.append(f"{plan.config['seeds']} seeds")
-    yield f"{count} program{'s' * (count > 1)} x {runs // count} runs: {' x '.join(product)}"
+    product.append(_counted(plan.config["seeds"], "seed"))
+    yield f"{_counted(count, 'program')} x {_counted(runs // count, 'run')}: {' x '.join(product)}"
     missing = sum(len(chunk.members) for chunk in chunks)
     if missing < runs:
         yield f"{runs - missing} of {runs} runs are finished already; {missing} to run"

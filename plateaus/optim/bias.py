@@ -44,7 +44,9 @@ def bias_gradients(gamma: Scalar, every: Scalar) -> optax.GradientTransformation
     def update(updates, state, params=None):
         del params
         biased = jax.tree.map(
-            lambda g, b: jnp.where(gamma == 0, g, g + gamma * b), updates, state.bias
+            lambda g, b: jnp.where(gamma == 0, g, (g + gamma * b).astype(g.dtype)),
+            updates,
+            state.bias,
         )
         keep = state.count % every == 0
         bias = jax.tree.map(lambda g, b: jnp.where(keep, g, b), updates, state.bias)

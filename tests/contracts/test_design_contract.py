@@ -1,0 +1,169 @@
+"""Contracts of every design: each way of going through the pool, with every knob.
+
+A new intervention is held to them by its field in `design.Spec` or `design.Knobs`.
+"""
+
+import dataclasses
+import itertools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from plateaus.data import design
+from plateaus.experiment.build import DATA
+from plateaus.experiment.schema import entries
+from plateaus.types import Draw, Signals
+
+SIZE, BATCH, STEPS, LANES = 1000, 8, 12, 28
+STEPS_AHEAD = np.arange(STEPS, dtype=np.int32)
+
+
+def variants():
+    """Every combination of the static choices that the design's own check allows."""
+    fields = {f.name for f in dataclasses.fields(design.Spec)}
+    choices = {name: e.field.choices for name, e in entries({"": DATA}).items() if name in fields}
+    for values in itertools.product(*choices.values()):
+        given = dict(zip(choices, values, strict=True))
+        if not list(design.check({**given, **design.Knobs()._asdict()})):
+            yield design.Spec(**given)
+
+
+VARIANTS = list(variants())
+each_variant = pytest.mark.parametrize(
+    "spec", VARIANTS, ids=lambda spec: "-".join(map(str, dataclasses.astuple(spec)))
+)
+_compiled = {}
+
+
+def draws_of(spec, lanes, steps=STEPS_AHEAD, used=design.ALL):
+    """Draws [lanes, steps, batch] of lanes (seed, knobs, size), all in one program."""
+    source = design.design(spec, BATCH, SIZE, used)
+
+    def lane(steps, seed, knobs, size):
+        key = jax.random.key(seed)
+        state, plan = source.init(key), source.prepare(knobs, size)
+        return jax.vmap(lambda t: source.draw(key, state, plan, t))(steps)
+
+    padded = [*lanes, *[lanes[-1]] * (LANES - len(lanes))]
+    seeds, knobs, sizes = zip(*padded, strict=True)
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *knobs)
+    arguments = (steps, np.uint32(seeds), stacked, np.int32(sizes))
+    mapped = jax.vmap(lane, (None, 0, 0, 0))
+    program = str(jax.make_jaxpr(mapped)(*arguments))  # equal programs are compiled once
+    compiled = _compiled.setdefault(program, jax.jit(mapped))
+    return jax.tree.map(lambda x: np.asarray(x)[: len(lanes)], compiled(*arguments))
+
+
+@pytest.fixture(scope="session")
+def values(values_of):
+    return values_of(DATA)
+
+
+@pytest.fixture(scope="session")
+def acting(values):
+    """Knobs with every intervention at work."""
+    return design.Knobs(**{name: value.first for name, value in values.items()})
+
+
+@each_variant
+def test_a_batch_is_a_function_of_key_and_step(spec, acting):
+    """Steps in any order, and in a scan with `observe` between, give what is prefetched at once."""
+    order = np.random.default_rng(0).permutation(STEPS).astype(np.int32)
+    ahead = draws_of(spec, [(0, acting, SIZE)])
+    mixed = draws_of(spec, [(0, acting, SIZE)], order)
+    chex.assert_trees_all_equal(jax.tree.map(lambda x: x[:, order], ahead), mixed)
+
+    source = design.design(spec, BATCH, SIZE)
+
+    @jax.jit
+    def scanned(key, knobs):
+        plan, signals = source.prepare(knobs, SIZE), Signals(jnp.ones(1), None)
+
+        def step(state, t):  # scan raises if the state changes its shapes or types
+            draw = source.draw(key, state, plan, t)
+            return source.observe(state, signals, knobs, t), draw
+
+        return jax.lax.scan(step, source.init(key), jnp.arange(STEPS))[1]
+
+    one_by_one = scanned(jax.random.key(0), acting)
+    chex.assert_trees_all_equal(one_by_one, jax.tree.map(lambda x: x[0], ahead))
+
+
+@each_variant
+def test_indices_are_in_the_pool_at_every_corner_of_the_knobs(spec, acting):
+    table = entries({"": DATA})
+    corners = []
+    for name, bare in itertools.product(design.Knobs._fields, (True, False)):
+        field, dtype = table[name].field, acting._asdict()[name].dtype
+        low = field.low + 1e-6 * field.low_open
+        others = design.Knobs(*map(jnp.asarray, design.Knobs())) if bare else acting
+        others = jax.tree.map(lambda x, like: x.astype(like.dtype), others, acting)
+        corners += [others._replace(**{name: jnp.asarray(b, dtype)}) for b in (low, field.high)]
+    for size in (1, BATCH - 1, SIZE):
+        draw = draws_of(spec, [(0, knobs, size) for knobs in corners])
+        assert isinstance(draw, Draw)
+        chex.assert_shape(list(draw), (len(corners), STEPS, BATCH))
+        chex.assert_type(list(draw), jnp.int32)
+        assert draw.index.min() >= 0
+        # whole batches: one is drawn whole, of a pool that holds one
+        assert draw.index.max() < (max(size, BATCH) if spec.zipf_over == "batches" else size)
+
+
+@each_variant
+def test_members_differ_by_their_seed_alone(spec, acting):
+    together = draws_of(spec, [(seed, acting, SIZE) for seed in range(3)]).index
+    for member, other in itertools.combinations(together, 2):
+        assert np.any(member != other)
+    among_others = draws_of(spec, [(seed, acting, SIZE) for seed in (7, 1, 5)]).index
+    np.testing.assert_array_equal(among_others[1], together[1])
+
+
+def test_every_knob_acts_somewhere(values, acting):
+    """Two values of it, mapped over in one program, draw differently in some variant."""
+    lanes = [acting, *(acting._replace(**{name: v.second}) for name, v in values.items())]
+    idle = set(values)
+    for spec in VARIANTS:
+        index = draws_of(spec, [(0, lane, SIZE) for lane in lanes]).index
+        idle -= {
+            name for name, lane in zip(values, index[1:], strict=True) if np.any(lane != index[0])
+        }
+    assert not idle
+
+
+@each_variant
+def test_all_values_share_one_trace(spec, values, acting):
+    chex.clear_trace_counter()
+    source = design.design(spec, BATCH, SIZE)
+
+    @jax.jit
+    @chex.assert_max_traces(n=1)
+    def plan(knobs, size):
+        return source.prepare(knobs, size)
+
+    for value in values:
+        for share in values[value][:2]:
+            plan(acting._replace(**{value: share}), np.int32(SIZE))
+    plan(acting, np.int32(7))
+
+
+@each_variant
+def test_a_neutral_knob_is_no_intervention(spec, values, acting):
+    """With the others at work: bit for bit the batches of the design that lacks it."""
+    for name, value in values.items():
+        if value.neutral is not None:
+            lane = (0, acting._replace(**{name: value.neutral}), SIZE)
+            chex.assert_trees_all_equal(
+                draws_of(spec, [lane]), draws_of(spec, [lane], used=design.ALL - {name})
+            )
+
+
+@each_variant
+def test_all_neutral_is_the_bare_source(spec, values, acting):
+    neutral = {name: v.neutral for name, v in values.items() if v.neutral is not None}
+    lane = (0, acting._replace(**neutral), SIZE)
+    bare = draws_of(spec, [lane], used=frozenset())
+    chex.assert_trees_all_equal(draws_of(spec, [lane]), bare)
+    assert np.any(draws_of(spec, [(0, acting, SIZE)]).index != bare.index)

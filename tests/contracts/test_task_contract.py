@@ -1,0 +1,152 @@
+"""Contracts of every task. A new one is tested by registering it in `build.TASKS`."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from plateaus.experiment.build import TASKS
+from plateaus.types import Example
+
+POINTS = 64
+each_task = pytest.mark.parametrize("name", TASKS)
+
+
+@functools.cache
+def task_of(name):
+    return TASKS[name].make(TASKS[name].spec())
+
+
+@functools.cache
+def emitter(name):
+    """(seed, indices, knobs) -> Example of every index, as the trainer maps it."""
+    task = task_of(name)
+
+    @jax.jit
+    def emit(seed, indices, knobs):
+        key_world, key_noise = jax.random.split(jax.random.key(seed))
+        noise = jax.vmap(jax.random.fold_in, (None, 0))(key_noise, indices)
+        return jax.vmap(task.emit, (0, None, 0, None))(noise, task.init(key_world), indices, knobs)
+
+    return emit
+
+
+@functools.cache
+def fresh(name):
+    task = task_of(name)
+
+    @jax.jit
+    def emit(seed, numbers):
+        key_world, key_test = jax.random.split(jax.random.key(seed))
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key_test, numbers)
+        world = task.init(key_world)
+        return world, jax.vmap(task.emit_test, (0, None))(keys, world)
+
+    return emit
+
+
+def indices(name, count=POINTS):
+    return np.arange(min(count, task_of(name).size), dtype=np.int32)
+
+
+@pytest.fixture
+def acting(values_of):
+    def knobs(name):
+        return TASKS[name].knobs(**{key: v.first for key, v in values_of(TASKS[name]).items()})
+
+    return knobs
+
+
+def differs(a, b):
+    return any(
+        np.any(np.asarray(x) != y) for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True)
+    )
+
+
+@each_task
+def test_an_example_is_a_function_of_seed_and_index(name, acting):
+    """Any order of the indices; the last index there is; any neighbours."""
+    index = indices(name)
+    all_of_them = emitter(name)(np.uint32(3), index, acting(name))
+    backwards = emitter(name)(np.uint32(3), index[::-1], acting(name))
+    chex.assert_trees_all_equal(jax.tree.map(lambda x: x[::-1], backwards), all_of_them)
+    last = emitter(name)(np.uint32(3), np.int32([task_of(name).size - 1]), acting(name))
+    chex.assert_tree_all_finite(last)
+
+
+@each_task
+def test_members_differ_by_their_seed_alone(name, acting):
+    seeds = np.arange(3, dtype=np.uint32)
+    together = jax.vmap(emitter(name), (0, None, None))(seeds, indices(name), acting(name))
+    member = [jax.tree.map(lambda x, i=i: x[i], together) for i in range(3)]
+    assert differs(member[0].inputs, member[1].inputs)
+    assert differs(member[1].inputs, member[2].inputs)
+    chex.assert_trees_all_equal(member[1], emitter(name)(seeds[1], indices(name), acting(name)))
+
+
+@each_task
+def test_test_examples_look_like_training_examples_and_are_others(name, acting):
+    train = emitter(name)(np.uint32(0), indices(name), acting(name))
+    _, test = fresh(name)(np.uint32(0), indices(name))
+    assert isinstance(train, Example) and isinstance(test, Example)
+    chex.assert_trees_all_equal_shapes_and_dtypes(train, test)
+    assert differs(train.inputs, test.inputs)
+    _, other = fresh(name)(np.uint32(0), indices(name) + np.int32(POINTS))
+    assert differs(test.inputs, other.inputs)
+    _, another_seed = fresh(name)(np.uint32(1), indices(name))
+    assert differs(test.inputs, another_seed.inputs)
+
+
+@each_task
+def test_every_knob_acts_and_all_values_share_one_trace(name, acting, values_of):
+    chex.clear_trace_counter()
+    emit = jax.jit(chex.assert_max_traces(emitter(name).__wrapped__, n=1))
+    base = emit(np.uint32(0), indices(name), acting(name))
+    for knob, values in values_of(TASKS[name]).items():
+        other = emit(np.uint32(0), indices(name), acting(name)._replace(**{knob: values.second}))
+        assert differs(base, other), knob
+        lanes = jax.tree.map(
+            lambda *x: jnp.stack(x), acting(name), acting(name)._replace(**{knob: values.second})
+        )
+        mapped = jax.vmap(emitter(name), (None, None, 0))(np.uint32(0), indices(name), lanes)
+        chex.assert_trees_all_equal(jax.tree.map(lambda x: x[1], mapped), other)
+
+
+@each_task
+def test_neutral_knobs_leave_the_test_law(name, values_of):
+    """The best predictor of the test law has on the training law, undisturbed, the same loss."""
+    task = task_of(name)
+    neutral = {
+        key: v.first if v.neutral is None else v.neutral
+        for key, v in values_of(TASKS[name]).items()
+    }
+    knobs = TASKS[name].knobs(**neutral)
+    batch = emitter(name)(np.uint32(0), indices(name, 4096), knobs)
+    world, test = fresh(name)(np.uint32(0), indices(name, 4096))
+
+    def loss(batch):
+        said = task.predictors(world, batch, knobs)[task.best]
+        return np.asarray(jax.vmap(task.loss)(said, batch), np.float64)
+
+    seen, unseen = loss(batch), loss(test)
+    spread = np.sqrt((seen.var() + unseen.var()) / seen.size)
+    assert abs(seen.mean() - unseen.mean()) <= 4 * spread + 1e-6
+
+
+@each_task
+def test_the_best_predictor_beats_the_uninformed_one(name, values_of):
+    task, knobs = task_of(name), TASKS[name].knobs()
+    world, batch = fresh(name)(np.uint32(0), indices(name, 4096))
+    said = task.predictors(world, batch, knobs)
+    assert {task.uninformed, task.best} <= set(said)
+    losses = {}
+    for predictor, predictions in said.items():
+        chex.assert_equal_shape([predictions, said[task.best]])
+        losses[predictor] = float(jnp.mean(jax.vmap(task.loss)(predictions, batch)))
+        for measure in task.metrics.values():
+            chex.assert_tree_all_finite(jax.vmap(measure)(predictions, batch))
+    assert losses[task.best] < losses[task.uninformed]
+    assert losses[task.best] <= min(losses.values()) + 1e-6

@@ -1,0 +1,147 @@
+"""Names to objects, and one program for all the knobs of a config."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from plateaus import train
+from plateaus.experiment.build import (
+    MODELS,
+    TASKS,
+    make_recipe,
+    sections,
+    stack_knobs,
+    used_knobs,
+)
+from plateaus.experiment.schema import ConfigError, entries, resolve
+from plateaus.types import Knobs
+
+PARTS = sections("sparse_parity", "mlp")
+SCHEMA = entries(PARTS)
+SMALL = {
+    "task.name": "sparse_parity",
+    "model.name": "mlp",
+    "steps": 8,
+    "eval_every": 8,
+    "log_every": 4,
+    "eval_points": 16,
+    "batch": 4,
+    "task.dimension": 5,
+    "task.relevant_bits": 2,
+    "task.dataset_size": 50,
+    "model.width": 3,
+    "model.depth": 1,
+}
+
+
+def config_of(**changes):
+    given = {**SMALL, **{name.replace("__", "."): value for name, value in changes.items()}}
+    return resolve(SCHEMA, PARTS, given, {})
+
+
+def test_unknown_names_are_refused_both_at_once():
+    with pytest.raises(ConfigError) as refused:
+        sections("sparse_party", "mpl")
+    assert len(refused.value.problems) == 2
+    assert "task.name = sparse_party: no such task; did you mean sparse_parity?" in str(
+        refused.value
+    )
+    assert "model.name = mpl" in str(refused.value)
+
+
+def test_every_registered_pair_makes_a_schema_and_a_recipe():
+    for task in TASKS:
+        for model in MODELS:
+            parts = sections(task, model)
+            schema = entries(parts)
+            config = resolve(schema, parts, {"task.name": task, "model.name": model}, {})
+            recipe = make_recipe(config, used_knobs(schema, config, ()))
+            assert recipe.phase_steps == config["eval_every"]
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"eval_every": 3, "log_every": 3}, "eval_every"),
+        ({"log_every": 3}, "log_every"),
+        ({"data.zipf_over": "batches", "task.dataset_size": 3}, "batch"),
+        ({"data.order": "epochs", "steps": 2**30, "log_every": 1, "eval_every": 1}, "steps"),
+        ({"task.relevant_bits": 6}, "task.relevant_bits"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused_by_name(given, field):
+    with pytest.raises(ConfigError) as refused:
+        resolve(SCHEMA, PARTS, {**SMALL, **given}, {})
+    assert [problem.split(" = ")[0] for problem in refused.value.problems] == [field]
+
+
+def test_knobs_are_used_when_swept_or_off_their_neutral_value():
+    config = config_of(task__staircase_epsilon=0.5)
+    used = used_knobs(SCHEMA, config, {"data.zipf_exponent": (0.0, 1.0)})
+    assert {"task.staircase_epsilon", "data.zipf_exponent"} <= used
+    assert not {"data.subset", "data.curriculum_start", "optim.gradient_bias"} & used
+    assert used_knobs(SCHEMA, config, {}) == used - {"data.zipf_exponent"}
+    assert not any(name in used for name, entry in SCHEMA.items() if not entry.knob)
+
+
+def test_knobs_are_stacked_under_their_own_names_and_types():
+    configs = [config_of(data__subset=0.1), config_of(data__subset=0.3, data__curriculum_step=7)]
+    knobs = stack_knobs(SCHEMA, configs)
+    assert isinstance(knobs, Knobs)
+    np.testing.assert_array_equal(knobs.data.subset, np.float32([0.1, 0.3]))
+    np.testing.assert_array_equal(knobs.data.curriculum_step, np.int32([0, 7]))
+    for section in Knobs._fields:
+        for name, column in getattr(knobs, section)._asdict().items():
+            kind = SCHEMA[f"{section}.{name}"].kind
+            assert column.shape == (2,)
+            assert column.dtype == (np.int32 if kind is int else np.float32)
+
+
+def test_the_static_part_goes_where_it_belongs():
+    recipe = make_recipe(config_of(model__depth=2), frozenset())
+    assert recipe.model.activations == ("hidden_0", "hidden_1", "readout")
+    assert recipe.task.size == 50
+    assert (recipe.phase_steps, recipe.log_every, recipe.eval_points) == (8, 4, 16)
+    shapes = jax.eval_shape(recipe.model.init, jax.random.key(0))
+    assert shapes["hidden_0"]["kernel"].shape == (5, 3)
+
+
+@functools.cache
+def final_weights():
+    """Lane -> weights after 8 steps, of every knob at two values, in one program.
+
+    All interventions are at work in every lane; a lane changes one knob.
+    """
+    acting = {}
+    for name, entry in SCHEMA.items():
+        if entry.knob:
+            low = -1 if entry.field.low is None else entry.field.low
+            high = math.inf if entry.field.high is None else entry.field.high
+            span = min(high, low + (1 if entry.kind is float else 8)) - low
+            acting[name] = [entry.kind(low + share * span) for share in (0.25, 0.5)]
+    base = config_of() | {name: first for name, (first, _) in acting.items()}
+    configs = {"": base} | {name: base | {name: other} for name, (_, other) in acting.items()}
+    recipe = make_recipe(base | {"optim.name": "adam"}, frozenset(acting))
+    knobs = stack_knobs(SCHEMA, list(configs.values()))
+
+    @jax.jit
+    @jax.vmap
+    def run(knobs):
+        state, _ = train.init(recipe, 0, knobs)
+        return train.phase(recipe, state, 0, knobs, jnp.int32(0))[0].params
+
+    weights = jax.tree.leaves(run(knobs))
+    flat = np.concatenate([np.asarray(w).reshape(len(configs), -1) for w in weights], axis=1)
+    return dict(zip(configs, flat, strict=True))
+
+
+@pytest.mark.parametrize("name", [name for name, entry in SCHEMA.items() if entry.knob])
+def test_every_knob_of_the_schema_reaches_the_training(name):
+    """A field that a program ignores would be swept in vain."""
+    weights = final_weights()
+    assert np.all(np.isfinite(weights[name]))
+    assert np.any(weights[name] != weights[""])

@@ -1,0 +1,86 @@
+"""The families with traced knobs against plain optax with Python numbers, bit for bit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from plateaus.optim.optimiser import FAMILIES, Knobs, Spec, optimiser
+
+PLAIN = {
+    "sgd": lambda lr, b1, b2: optax.sgd(lr),
+    "momentum": lambda lr, b1, b2: optax.sgd(lr, momentum=b1),
+    "nesterov": lambda lr, b1, b2: optax.sgd(lr, momentum=b1, nesterov=True),
+    "adam": lambda lr, b1, b2: optax.adam(lr, b1=b1, b2=b2),
+}
+
+
+SETTINGS = [(0.1, 0.9, 0.999), (0.5, 0.5, 0.9), (1e-3, 0.0, 0.95)]
+
+
+def trajectory(transformation, gradients):
+    """Parameters after each step [T, P], in one scan."""
+
+    def step(carry, g):
+        params, state = carry
+        updates, state = transformation.update(g, state, params)
+        params = optax.apply_updates(params, updates)
+        return (params, state), params
+
+    params = jnp.ones(gradients.shape[1:])
+    return jax.lax.scan(step, (params, transformation.init(params)), gradients)[1]
+
+
+def single(numbers):
+    """The float32 neighbours, as Python numbers: 1 - beta2 sees the difference."""
+    return [float(np.float32(number)) for number in numbers]
+
+
+@pytest.fixture
+def gradients():
+    return jnp.asarray(np.random.default_rng(0).standard_normal((20, 33)), jnp.float32)
+
+
+def test_every_family_is_compared_here():
+    assert set(PLAIN) == set(FAMILIES)
+
+
+@pytest.mark.parametrize("family", PLAIN)
+def test_traced_knobs_are_plain_optax(family, gradients):
+    """To the bit; Adam within rounding, as the compiler folds the constants of a fixed beta."""
+
+    @jax.jit
+    def traced(knobs, gradients):
+        return trajectory(optimiser(Spec(name=family), frozenset())(knobs), gradients)
+
+    for setting in SETTINGS:
+        plain = jax.jit(lambda g, s=single(setting): trajectory(PLAIN[family](*s), g))(gradients)
+        found = traced(Knobs(*map(jnp.float32, setting)), gradients)
+        if family == "adam":
+            np.testing.assert_allclose(found, plain, rtol=1e-5, atol=1e-6)
+        else:
+            np.testing.assert_array_equal(found, plain)
+
+
+@pytest.mark.parametrize("family", PLAIN)
+def test_operation_by_operation_they_are_plain_optax_to_the_bit(family, gradients):
+    for setting in SETTINGS:
+        knobs = Knobs(*map(jnp.float32, setting))
+        ours = optimiser(Spec(name=family), frozenset())(knobs)
+        plain = PLAIN[family](*single(setting))
+        state, plain_state = ours.init(gradients[0]), plain.init(gradients[0])
+        for gradient in gradients[:4]:
+            update, state = ours.update(gradient, state)
+            plain_update, plain_state = plain.update(gradient, plain_state)
+            np.testing.assert_array_equal(update, plain_update)
+
+
+def test_the_gradient_bias_comes_first():
+    """Adam sees the biased gradient: its first moment, not its update, carries the bias."""
+    knobs = Knobs(learning_rate=0.1, gradient_bias=1.0, gradient_bias_every=1)
+    transformation = optimiser(Spec(name="adam"))(knobs)
+    g = jnp.float32([1.0, -2.0])
+    _, state = transformation.update(g, transformation.init(g), g)
+    _, state = transformation.update(g, state, g)
+    np.testing.assert_allclose(state[1][0].mu, 0.9 * 0.1 * g + 0.1 * 2 * g, rtol=1e-6)

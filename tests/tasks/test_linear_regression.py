@@ -1,0 +1,198 @@
+"""In-context linear regression: its law by moments, its units and the paper's constants."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from plateaus.tasks.linear_regression import (
+    Knobs,
+    Spec,
+    check,
+    linear_regression,
+    loss_unit,
+    prefix_losses,
+    prior_root,
+    task_vectors,
+    unpack,
+)
+from plateaus.tasks.predictors import dmmse
+from plateaus.types import Example
+
+SPEC = Spec(dimension=4, points=8, noise=0.5, prior_scale=1.5)
+TASK = linear_regression(SPEC)
+WORLD = TASK.init(jax.random.key(0))
+MANY = 4000
+
+
+@jax.jit
+def _train(world, numbers, knobs):
+    """One prompt of the training law for each task number."""
+    keys = jax.random.split(jax.random.key(1), MANY)
+    return jax.vmap(TASK.emit, (0, None, 0, None))(keys, world, numbers, knobs)
+
+
+@functools.partial(jax.jit, static_argnames="emit_test")
+def _test(emit_test, world):
+    return jax.vmap(emit_test, (0, None))(jax.random.split(jax.random.key(2), MANY), world)
+
+
+def _points(batch):
+    return (np.float64(part) for part in unpack(batch.inputs))
+
+
+def _z_score(values):
+    """Mean over its standard error."""
+    return np.mean(values) / (np.std(values) / np.sqrt(len(values)))
+
+
+def _assert_gaussian(samples, covariance):
+    """Entries of the sample's first two moments, within 5 standard errors of a Gaussian's."""
+    samples, variance = np.float64(samples), np.diag(covariance)
+    error = np.sqrt((np.outer(variance, variance) + covariance**2) / len(samples))
+    found = samples.T @ samples / len(samples)
+    np.testing.assert_array_less(abs(found - covariance), 5 * error + 1e-6)
+    np.testing.assert_array_less(abs(samples.mean(0)), 5 * np.sqrt(variance / len(samples)) + 1e-6)
+
+
+def test_a_prompt_interleaves_points_and_padded_values():
+    example = TASK.emit(jax.random.key(1), WORLD, 4, Knobs())
+    inputs = np.asarray(example.inputs)
+    assert inputs.shape == (16, 4) and example.targets.shape == (8,)
+    np.testing.assert_array_equal(inputs[1::2, 0], example.targets)
+    assert not inputs[1::2, 1:].any() and inputs[0::2].all()
+    x, y = unpack(example.inputs)
+    np.testing.assert_array_equal(x, inputs[0::2])
+    np.testing.assert_array_equal(y, example.targets)
+
+
+def test_a_task_is_its_number_and_its_world():
+    numbers = jnp.array([0, 1, 7, 2**24, 2**24 + 1, SPEC.pool - 1])
+    here = np.asarray(task_vectors(SPEC, WORLD, numbers, Knobs()))
+    other = TASK.init(jax.random.key(5))
+    there = np.asarray(task_vectors(SPEC, other, numbers, Knobs()))
+    assert len(np.unique(np.r_[here, there])) == 2 * here.size
+    alone = task_vectors(SPEC, WORLD, numbers[3], Knobs())
+    np.testing.assert_allclose(alone, here[3], rtol=1e-6)
+    assert TASK.size == 2**31 - 2
+
+
+@pytest.mark.parametrize(("number", "beta"), [(0, 0.0), (SPEC.pool - 1, 0.7)])
+def test_prompts_of_a_task_share_its_weights_and_nothing_else(number, beta):
+    w = np.float64(task_vectors(SPEC, WORLD, jnp.int32(number), Knobs(beta)))
+    x, y = _points(_train(WORLD, jnp.full(MANY, number), Knobs(beta)))
+    everything = np.concatenate([x, (y - x @ w)[..., None]], axis=-1).reshape(MANY, -1)
+    _assert_gaussian(everything, np.diag(np.tile([1.0, 1.0, 1.0, 1.0, 0.25], 8)))
+    assert len(np.unique(x)) > 0.99 * x.size  # float32 normals do collide now and then
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.6, 1.0])
+def test_task_vectors_have_the_biased_covariance(beta):
+    v = np.float64(WORLD.direction)
+    covariance = 2.25 * ((1 - beta) * np.eye(4) + beta * np.outer(v, v))
+    root = np.asarray(prior_root(SPEC, WORLD, Knobs(beta)))
+    np.testing.assert_allclose(root @ root.T, covariance, atol=1e-6)
+    w = task_vectors(SPEC, WORLD, jnp.arange(40_000), Knobs(beta))
+    _assert_gaussian(w, covariance)
+
+
+def test_the_direction_is_uniform_on_the_sphere():
+    keys = jax.random.split(jax.random.key(1), 20_000)
+    v = np.float64(jax.vmap(lambda key: TASK.init(key).direction)(keys))
+    np.testing.assert_allclose((v * v).sum(1), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(v.mean(0), 0, atol=5 * np.sqrt(1 / 4 / 20_000))
+    # Var(v_1^2) = 2 (d - 1) / d^2 (d + 2) = 1/16 at d = 4, more than Var(v_1 v_2)
+    np.testing.assert_allclose(v.T @ v / 20_000, np.eye(4) / 4, atol=5 / 4 / np.sqrt(20_000))
+
+
+def test_no_bias_is_the_unbiased_law_bit_for_bit():
+    numbers = jnp.arange(MANY)
+    turned = WORLD._replace(direction=-WORLD.direction[::-1])
+    batch = _train(WORLD, numbers, Knobs(0.0))
+    np.testing.assert_array_equal(batch.inputs, _train(turned, numbers, Knobs(0.0)).inputs)
+    assert np.all(batch.targets != _train(WORLD, numbers, Knobs(0.5)).targets)
+    draw = jax.vmap(lambda i: 1.5 * jax.random.normal(jax.random.fold_in(WORLD.pool, i), (4,)))
+    w = task_vectors(SPEC, WORLD, numbers, Knobs(0.0))
+    np.testing.assert_array_equal(w, draw(numbers))
+    said = jax.jit(TASK.predictors)(WORLD, batch, Knobs(0.0))
+    np.testing.assert_array_equal(said["ridge"], said["biased_ridge"])
+
+
+def test_the_test_law_is_gaussian_and_unbiased():
+    task = linear_regression(Spec(dimension=3, points=3, noise=0.0, prior_scale=2.0))
+    x, y = _points(_test(task.emit_test, task.init(jax.random.key(0))))
+    _assert_gaussian(np.linalg.solve(x, y[..., None])[..., 0], 4.0 * np.eye(3))
+
+
+def test_losses_and_their_unit():
+    task = linear_regression(Spec(dimension=3, points=5))
+    example = Example((), jnp.array([1.0, 2.0, 0.0, -1.0, 3.0]))
+    prediction = jnp.array([0.0, 2.0, 2.0, -1.0, 0.0])
+    np.testing.assert_array_equal(prefix_losses(prediction, example), [1, 0, 4, 0, 9])
+    np.testing.assert_allclose(task.loss(prediction, example), 14 / 5)
+    np.testing.assert_allclose(task.metrics["paper_loss"](prediction, example), 14 / 6)
+    sizes = [(3, 2), (3, 9), (1, 1)]
+    assert [loss_unit(Spec(dimension=d, points=n)) for d, n in sizes] == [5, 6, 1]
+    np.testing.assert_allclose(loss_unit(Spec()) / 41, 5.122, atol=5e-4)
+
+
+def test_the_paper_s_constants():
+    """Zero: n (d tau^2 + sigma^2) / unit = 41 x 21 / 210. Ridge: 1.5064 (+- .0001)."""
+    size, spec = 16_000, Spec()
+    assert spec.points * (spec.dimension + 1) / loss_unit(spec) == pytest.approx(4.1, abs=1e-12)
+    task = linear_regression(spec)
+    world = task.init(jax.random.key(0))
+
+    @jax.jit
+    def losses(key):
+        batch = jax.vmap(task.emit_test, (0, None))(jax.random.split(key, size), world)
+        said = task.predictors(world, batch, Knobs(0.5))
+        paper_loss = jax.vmap(task.metrics["paper_loss"])
+        return {name: paper_loss(said[name], batch) for name in ("zero", "ridge")}
+
+    loss = jax.tree.map(np.float64, losses(jax.random.key(2)))
+    error = np.std(loss["zero"]) / np.sqrt(size)
+    assert error < 0.02 and abs(loss["zero"].mean() - 4.1) < 4 * error
+    # The zero predictor's loss, whose mean is known, takes part of the noise out of ridge's.
+    slope = np.cov(loss["ridge"], loss["zero"])[0, 1] / np.var(loss["zero"])
+    ridge = loss["ridge"] - slope * (loss["zero"] - 4.1)
+    error = np.std(ridge) / np.sqrt(size)
+    assert error < 0.003 and abs(ridge.mean() - 1.5064) < 0.0001 + 4 * error
+
+
+def test_knowing_the_bias_helps_where_there_is_one_and_hurts_where_there_is_none():
+    @jax.jit
+    def advantage(batch):
+        said = TASK.predictors(WORLD, batch, Knobs(0.9))
+        loss = {name: jax.vmap(TASK.loss)(said[name], batch) for name in said}
+        return loss["ridge"] - loss["biased_ridge"]
+
+    assert _z_score(advantage(_train(WORLD, jnp.arange(MANY), Knobs(0.9)))) > 5
+    assert _z_score(advantage(_test(TASK.emit_test, WORLD))) < -5
+
+
+def test_dmmse_beats_ridge_on_its_own_tasks_and_loses_on_new_ones():
+    tasks = task_vectors(SPEC, WORLD, jnp.arange(8), Knobs(0.3))
+
+    @jax.jit
+    def advantage(batch):
+        x, y = unpack(batch.inputs)
+        ideal = jax.vmap(dmmse, (0, 0, None, None, None))(x, y, tasks, jnp.zeros(8), SPEC.noise)
+        other = TASK.predictors(WORLD, batch, Knobs(0.3))["biased_ridge"]
+        losses = jax.vmap(prefix_losses)
+        return losses(other, batch) - losses(ideal, batch)
+
+    own = np.float64(advantage(_train(WORLD, jnp.arange(MANY) % 8, Knobs(0.3))))
+    assert all(_z_score(own[:, i]) > -2 for i in range(SPEC.points))  # at every prefix length
+    assert _z_score(own.mean(1)) > 10
+    assert _z_score(np.mean(advantage(_test(TASK.emit_test, WORLD)), axis=1)) < -10
+
+
+def test_a_bias_needs_two_directions():
+    def refused(dimension, bias):
+        return [name for name, _ in check({"dimension": dimension, "covariance_bias": bias})]
+
+    assert refused(1, 0.5) == ["covariance_bias"]
+    assert refused(1, 0.0) == refused(2, 0.5) == []

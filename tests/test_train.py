@@ -1,0 +1,241 @@
+"""The trainer on a ladder of toy worlds whose end is known, and against a loop written out."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from plateaus import train
+from plateaus.data import design
+from plateaus.models import mlp
+from plateaus.optim import optimiser
+from plateaus.tasks import sparse_parity
+from plateaus.train import NEVER, Recipe
+from plateaus.types import Knobs, streams
+
+WIDTH = 4
+
+
+class World(NamedTuple):
+    """A recipe and its two programs, mapped over lanes."""
+
+    recipe: Recipe
+    start: Callable
+    phase: Callable
+
+
+@functools.cache
+def tiny(k=1, depth=0, width=8, dimension=4, batch=8, phase_steps=100, log_every=50, **spec):
+    """A tiny world: the parity of `k` of `dimension` signs, a network of `depth` hidden layers."""
+    task = sparse_parity.sparse_parity(
+        sparse_parity.Spec(dimension=dimension, relevant_bits=k, dataset_size=10_000)
+    )
+    source = design.design(design.Spec(), batch, task.size, frozenset())
+    model = mlp.mlp(mlp.Spec(width=width, depth=depth), dimension)
+    family = optimiser.optimiser(optimiser.Spec(**spec), frozenset())
+    recipe = Recipe(task, source, model, family, phase_steps, log_every, eval_points=256)
+    start = jax.jit(jax.vmap(functools.partial(train.init, recipe)))
+    phase = jax.jit(jax.vmap(functools.partial(train.phase, recipe), (0, 0, 0, None)))
+    return World(recipe, start, phase)
+
+
+def knobs_of(learning_rates):
+    """Knobs of lanes that differ in their learning rate."""
+    lanes = [
+        Knobs(sparse_parity.Knobs(), design.Knobs(), optimiser.Knobs(learning_rate=rate))
+        for rate in learning_rates
+    ]
+    return jax.tree.map(lambda *x: jnp.stack([jnp.asarray(v) for v in x]), *lanes)
+
+
+def trained(world, rates, seeds=range(WIDTH), phases=1):
+    """Final state, and the phases' measurements with time as the second axis."""
+    seeds, knobs = np.asarray(list(seeds), np.uint32), knobs_of(rates)
+    state, first = world.start(seeds, knobs)
+    measured = []
+    for number in range(phases):
+        state, one = world.phase(state, seeds, knobs, np.int32(number * world.recipe.phase_steps))
+        measured.append(one)
+    losses = np.concatenate([one.train_loss for one in measured], axis=1)
+    tests = np.stack([first["test_loss"], *(o.evaluation["test_loss"] for o in measured)], axis=1)
+    return state, losses, tests
+
+
+# The ladder: what is learned, and what cannot be.
+
+
+def test_a_single_sign_is_linear_and_learned_to_zero():
+    """Least squares with a realisable target: SGD without noise at the optimum converges to it."""
+    state, losses, tests = trained(tiny(), [0.05] * WIDTH, phases=4)
+    assert np.all(tests[:, -1] < 1e-8) and np.all(losses[:, -1] < 1e-8)
+    kernel = np.asarray(state.params["readout"]["kernel"])[:, :, 0]
+    np.testing.assert_allclose(kernel, np.tile([1.0, 0, 0, 0], (WIDTH, 1)), atol=1e-3)
+    np.testing.assert_array_equal(state.diverged_at, np.full(WIDTH, NEVER))
+
+
+def test_a_parity_of_two_is_beyond_a_linear_model():
+    """Its best linear predictor is 0, of loss 1; SGD hovers just above, at 1 + O(rate)."""
+    _, _, tests = trained(tiny(k=2), [0.01] * WIDTH, phases=4)
+    assert np.all(np.abs(tests[:, -1] - 1.0) < 0.15)
+    assert np.mean(tests[:, -1]) > 0.98
+
+
+def test_a_parity_of_two_is_learned_with_a_hidden_layer():
+    _, _, tests = trained(tiny(k=2, depth=1, width=16, batch=32), [0.1] * WIDTH, phases=10)
+    assert np.all(tests[:, 0] > 0.5) and np.all(tests[:, -1] < 0.02)
+
+
+@pytest.mark.parametrize("family", ("momentum", "adam"))
+def test_the_other_families_learn_a_single_sign(family):
+    _, _, tests = trained(tiny(name=family), [0.01] * WIDTH, phases=6)
+    assert np.all(tests[:, -1] < 1e-3)
+
+
+# One step and one window, written out.
+
+
+def by_hand(recipe, seed, rate, steps):
+    """Losses and final weights of plain SGD on a one-hidden-layer network, in numpy float64."""
+    keys = streams(seed)
+    params = jax.tree.map(lambda p: np.asarray(p, np.float64), recipe.model.init(keys.params))
+    world, task = recipe.task.init(keys.world), recipe.task
+    plan = recipe.source.prepare(design.Knobs(), task.size)
+
+    @jax.jit
+    def batch_of(t):
+        index = recipe.source.draw(keys.data, (), plan, t).index
+        emit = lambda i: task.emit(keys.noise, world, i, sparse_parity.Knobs())  # noqa: E731
+        return jax.vmap(emit)(index)
+
+    losses = []
+    for t in range(steps):
+        x, y = (np.asarray(leaf, np.float64) for leaf in batch_of(t))
+        one, out = params["hidden_0"], params["readout"]
+        before = x @ one["kernel"] + one["bias"]
+        hidden = np.maximum(before, 0.0)
+        error = (hidden @ out["kernel"] + out["bias"])[:, 0] - y
+        losses.append(np.mean(error**2))
+        d_out = (2.0 * error / len(y))[:, None]
+        d_hidden = (d_out @ out["kernel"].T) * (before > 0)
+        gradients = {
+            "hidden_0": {"kernel": x.T @ d_hidden, "bias": d_hidden.sum(axis=0)},
+            "readout": {"kernel": hidden.T @ d_out, "bias": d_out.sum(axis=0)},
+        }
+        params = jax.tree.map(lambda p, g: p - rate * g, params, gradients)
+    return np.array(losses), params
+
+
+def test_steps_and_windows_are_those_of_backpropagation_written_out():
+    """6 steps in windows of 3: the weights to rounding, and each train loss the mean of 3 losses."""
+    small = tiny(k=2, depth=1, phase_steps=6, log_every=3)
+    state, losses, _ = trained(small, [0.1] * WIDTH)
+    for seed in (0, 3):
+        expected, params = by_hand(small.recipe, seed, 0.1, steps=6)
+        np.testing.assert_allclose(losses[seed], expected.reshape(2, 3).mean(axis=1), rtol=1e-5)
+        lane = jax.tree.map(lambda x, s=seed: np.asarray(x)[s], state.params)
+        chex.assert_trees_all_close(lane, params, rtol=1e-4, atol=1e-6)
+
+
+def test_the_evaluation_is_the_loss_on_one_fixed_sample():
+    recipe, keys = tiny().recipe, streams(2)
+    params = recipe.model.init(keys.params)
+    points = jax.vmap(recipe.task.emit_test, (0, None))(
+        jax.random.split(keys.test, recipe.eval_points), recipe.task.init(keys.world)
+    )
+    x, y = map(np.asarray, points)
+    said = x @ np.asarray(params["readout"]["kernel"])[:, 0] + np.asarray(params["readout"]["bias"])
+    _, _, tests = trained(tiny(), [0.05] * WIDTH)
+    np.testing.assert_allclose(tests[2, 0], np.mean((said - y) ** 2), rtol=1e-5)
+    reference = train.references(recipe, 2, jax.tree.map(lambda x: x[0], knobs_of([0.1])))
+    assert (float(reference["uninformed_loss"]), float(reference["best_loss"])) == (1.0, 0.0)
+
+
+# What must not change a bit.
+
+
+def test_neighbours_and_places_change_no_bit():
+    world = tiny(k=2, depth=1)
+    state, losses, tests = trained(world, [0.1, 0.05, 0.2, 0.1], seeds=[5, 1, 2, 3])
+    other, other_losses, other_tests = trained(world, [0.3, 0.3, 0.1, 0.05], seeds=[9, 9, 5, 1])
+    lanes, others = np.array([0, 1]), np.array([2, 3])
+    chex.assert_trees_all_equal(
+        jax.tree.map(lambda x: x[lanes], state), jax.tree.map(lambda x: x[others], other)
+    )
+    np.testing.assert_array_equal(losses[lanes], other_losses[others])
+    np.testing.assert_array_equal(tests[lanes], other_tests[others])
+    assert len({row.tobytes() for row in losses}) == WIDTH
+
+
+def test_the_length_of_a_phase_changes_no_bit():
+    """Evaluating twice as often is the same training: batches depend on the step alone."""
+    once, losses, tests = trained(tiny(k=2, depth=1, phase_steps=100), [0.1] * WIDTH, phases=2)
+    twice, same, more = trained(tiny(k=2, depth=1, phase_steps=50), [0.1] * WIDTH, phases=4)
+    chex.assert_trees_all_equal(once.params, twice.params)
+    np.testing.assert_array_equal(losses, same)
+    np.testing.assert_array_equal(tests, more[:, ::2])
+
+
+# Divergence.
+
+
+def test_a_diverging_run_is_frozen_and_its_neighbours_do_not_notice():
+    _, start, phase = tiny(k=2, depth=1, phase_steps=20, log_every=5)
+    rates, seeds = [0.1, 1e6, 0.1, 0.05], np.arange(WIDTH, dtype=np.uint32)
+    wild, tame = start(seeds, knobs_of(rates))[0], start(seeds, knobs_of([0.1, 0.1, 0.1, 0.05]))[0]
+    calm = np.array([0, 2, 3])
+    where = []
+    for number in range(3):
+        before = wild
+        t = np.int32(number * 20)
+        wild, one = phase(wild, seeds, knobs_of(rates), t)
+        tame, same = phase(tame, seeds, knobs_of([0.1, 0.1, 0.1, 0.05]), t)
+        pick = functools.partial(jax.tree.map, lambda x: np.asarray(x)[calm])
+        chex.assert_trees_all_equal(pick((wild, one)), pick((tame, same)))
+        # the wild run keeps what it had, which is finite, and says NaN from its step on
+        lane = functools.partial(jax.tree.map, lambda x: np.asarray(x)[1])
+        chex.assert_trees_all_equal(lane(wild.params), lane(before.params))
+        chex.assert_tree_all_finite(lane(wild))
+        where.append(int(wild.diverged_at[1]))
+        assert all(np.isnan(value[1]) for value in one.evaluation.values())
+        finite = np.isfinite(np.asarray(one.train_loss)[1])
+        assert list(finite) == [t + 5 * (i + 1) <= where[0] for i in range(4)]
+    assert where[0] == first_bad_step(seed=1, rate=1e6) and len(set(where)) == 1
+
+
+def first_bad_step(seed, rate):
+    """The first step with a loss that is not finite, by phases of one step."""
+    _, start, phase = tiny(k=2, depth=1, phase_steps=1, log_every=1)
+    seeds, knobs = np.full(WIDTH, seed, np.uint32), knobs_of([rate] * WIDTH)
+    state, _ = start(seeds, knobs)
+    for t in range(20):
+        state, measured = phase(state, seeds, knobs, np.int32(t))
+        if not np.isfinite(measured.evaluation["test_loss"][0]):
+            return t + 1  # the weights after step t: step t + 1 sees them first
+    return None
+
+
+def test_a_run_that_blows_up_at_the_very_end_of_a_phase_is_noticed():
+    """All losses of the phase are finite, the test loss after it is not: diverged at its end."""
+    state, losses, tests = trained(
+        tiny(phase_steps=1, log_every=1), [3e38, 0.1, 0.1, 0.1], phases=2
+    )
+    assert list(state.diverged_at) == [1, NEVER, NEVER, NEVER]
+    assert np.isfinite(losses[0, 0]) and np.isnan(losses[0, 1])
+    assert np.isfinite(tests[0, 0]) and np.all(np.isnan(tests[0, 1:]))
+    assert np.all(np.isfinite(tests[1:]))
+
+
+def test_seeds_make_worlds_and_settings_share_them():
+    """The same seed at two settings starts from the same weights: comparisons are paired."""
+    state, _ = tiny(k=2, depth=1).start(np.uint32([4, 4, 5, 6]), knobs_of([0.1, 0.2, 0.1, 0.1]))
+    lane = [jax.tree.map(lambda x, i=i: np.asarray(x)[i], state.params) for i in range(WIDTH)]
+    chex.assert_trees_all_equal(lane[0], lane[1])
+    assert np.any(lane[0]["hidden_0"]["kernel"] != lane[2]["hidden_0"]["kernel"])
+    keys = streams(4)
+    data = {jax.random.key_data(key).tobytes() for key in keys}
+    assert len(data) == len(keys)
