@@ -11,7 +11,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MOST_LINES = 260
 
 LAW_AND_DESIGN = {"plateaus.types", "plateaus.fields"}
-MAY_IMPORT = {  # folder or file of the package -> what of the package it may import, besides its own
+MAY_IMPORT = {  # folder or file of the package -> what it may import, besides its own
     "fields": set(),
     "types": {"plateaus.fields"},
     "trees": {"plateaus.types"},

@@ -8,7 +8,6 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from plateaus import train
 from plateaus.data import design
@@ -90,9 +89,8 @@ def test_a_parity_of_two_is_learned_with_a_hidden_layer():
     assert np.all(tests[:, 0] > 0.5) and np.all(tests[:, -1] < 0.02)
 
 
-@pytest.mark.parametrize("family", ("momentum", "adam"))
-def test_the_other_families_learn_a_single_sign(family):
-    _, _, tests = trained(tiny(name=family), [0.01] * WIDTH, phases=6)
+def test_adam_learns_a_single_sign():
+    _, _, tests = trained(tiny(name="adam"), [0.01] * WIDTH, phases=6)
     assert np.all(tests[:, -1] < 1e-3)
 
 
@@ -102,7 +100,9 @@ def test_the_other_families_learn_a_single_sign(family):
 def by_hand(recipe, seed, rate, steps):
     """Losses and final weights of plain SGD on a one-hidden-layer network, in numpy float64."""
     keys = streams(seed)
-    params = jax.tree.map(lambda p: np.asarray(p, np.float64), recipe.model.init(keys.params))
+    params = jax.tree.map(
+        lambda p: np.asarray(p, np.float64), jax.jit(recipe.model.init)(keys.params)
+    )
     world, task = recipe.task.init(keys.world), recipe.task
     plan = recipe.source.prepare(design.Knobs(), task.size)
 
@@ -131,7 +131,7 @@ def by_hand(recipe, seed, rate, steps):
 
 
 def test_steps_and_windows_are_those_of_backpropagation_written_out():
-    """6 steps in windows of 3: the weights to rounding, and each train loss the mean of 3 losses."""
+    """6 steps in windows of 3: weights to rounding, each train loss the mean of 3 losses."""
     small = tiny(k=2, depth=1, phase_steps=6, log_every=3)
     state, losses, _ = trained(small, [0.1] * WIDTH)
     for seed in (0, 3):
@@ -143,7 +143,7 @@ def test_steps_and_windows_are_those_of_backpropagation_written_out():
 
 def test_the_evaluation_is_the_loss_on_one_fixed_sample():
     recipe, keys = tiny().recipe, streams(2)
-    params = recipe.model.init(keys.params)
+    params = jax.jit(recipe.model.init)(keys.params)
     points = jax.vmap(recipe.task.emit_test, (0, None))(
         jax.random.split(keys.test, recipe.eval_points), recipe.task.init(keys.world)
     )

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from timing import Contender, Sample
 
@@ -17,8 +16,8 @@ def flops(batch: int, sizes: Sequence[int], input_gradient: bool = True) -> int:
     """Return the floating-point operations of one run-step, two for each multiply-add.
 
     Three products a layer: forward, the gradient of the weights, the gradient of the layer's
-    input. Nobody needs that of the *first* layer, and no program here but the ceiling's computes it;
-    it is counted all the same, as is usual (6 operations an example and weight), unless
+    input. The last is not needed of the *first* layer, and only the ceiling computes it there; it
+    is counted all the same, as is usual (6 operations an example and weight), unless
     `input_gradient` is False. Biases, ReLUs, the loss and the update are not counted.
 
     >>> flops(20, (20, 40, 40, 1)), flops(20, (20, 40, 40, 1), input_gradient=False)
@@ -77,9 +76,7 @@ def contender(
         return jax.lax.scan(step, (x, weights), None, length=steps)[0]
 
     program = jax.jit(scan)
-    arguments = [
-        jax.device_put(jax.tree.map(np.float32, (x, weights)), device) for device in used
-    ]
+    arguments = [jax.device_put(jax.tree.map(np.float32, (x, weights)), device) for device in used]
     for given in arguments:
         values = jax.device_get(program(*given))
         if not all(np.isfinite(a).all() for a in jax.tree.leaves(values)):

@@ -18,9 +18,9 @@ _listening = False
 def _listen() -> None:
     global _listening
     if not _listening:
-        jax.monitoring.register_event_listener(lambda name, **_: _EVENTS.update([name]))
+        jax.monitoring.register_event_listener(lambda event, **_: _EVENTS.update([event]))
         jax.monitoring.register_event_duration_secs_listener(
-            lambda name, seconds, **_: _EVENTS.update([name])
+            lambda event, duration_secs, **_: _EVENTS.update([event])
         )
     _listening = True
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import jax
 import jax.numpy as jnp
 import ours
@@ -48,7 +50,7 @@ def constant_batch(recipe: train.Recipe) -> train.Recipe:
         return example
 
     def draw(key, state, plan, t):
-        return Draw(_Rows(*state), jnp.zeros(_batch(recipe), int))
+        return Draw(cast(Any, _Rows(*state)), jnp.zeros(_batch(recipe), int))
 
     source = recipe.source._replace(init=init, draw=draw, observe=lambda state, *_: state)
     return recipe._replace(source=source, task=recipe.task._replace(emit=emit))
@@ -70,5 +72,3 @@ def _batch(recipe: train.Recipe) -> int:
         return recipe.source.draw(key, recipe.source.init(key), plan, 0).index
 
     return jax.eval_shape(draw, jax.eval_shape(jax.random.key, 0)).shape[0]
-
-

@@ -16,7 +16,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 FORMAT = 1
 COUNTS = (1, 16, 96, 512)
@@ -27,7 +26,12 @@ class Sizes:
     """How much is timed. Steps are of one run."""
 
     steps: dict[int, int]  # of a slice, by the number of runs
-    profile: tuple[int, int] = (96, 2_000)  # runs and steps of a slice of the sampling's profile
+    sampling: tuple[str, ...] = ("uniform", "zipf")
+    evaluation: tuple[str, ...] = ("none", "preset")
+    profile: tuple[str, ...] = ("uniform", "zipf", "curriculum", "epochs", "gradient bias")
+    profile_slice: tuple[int, int] = (96, 2_000)  # runs and steps
+    # Two sweeps of the same fields, for which one compilation has to do.
+    other_values: tuple[str, str] = ("data.zipf_exponent=0,0.75", "data.zipf_exponent=0.3,1.2")
     rounds: int = 5
     peer_runs: int = 96
     peer_steps: int = 50  # whose losses must agree; and the batches that a peer goes round
@@ -38,7 +42,11 @@ class Sizes:
 FULL = Sizes(steps={1: 10_000, 16: 10_000, 96: 2_000, 512: 400})
 QUICK = Sizes(
     steps={1: 200, 32: 200},
-    profile=(32, 200),
+    sampling=("uniform",),
+    evaluation=("none",),
+    profile=("uniform",),
+    other_values=("optim.learning_rate=0.1", "optim.learning_rate=0.03,0.3"),
+    profile_slice=(32, 200),
     rounds=1,
     peer_runs=4,
     peer_steps=3,
@@ -51,7 +59,9 @@ def main(argv: Sequence[str]) -> int:
     """Time everything, print the table, write the JSON."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--json", type=Path, default=Path("benchmark-ensemble.json"))
-    arguments.add_argument("--quick", action="store_true", help="a few seconds; numbers mean little")
+    arguments.add_argument(
+        "--quick", action="store_true", help="a few seconds; numbers mean little"
+    )
     options = arguments.parse_args(argv)
     with tempfile.TemporaryDirectory() as cache:
         os.environ["XDG_CACHE_HOME"] = cache  # compilations start cold

@@ -17,7 +17,7 @@ from compilations import counted
 from timing import Contender, Sample
 
 Say = Callable[[str], None]
-SAMPLING = {"uniform": ours.UNIFORM, "zipf": ours.ZIPF}
+EVALUATION = {"none": ours.BARE, "preset": ()}
 _EPOCHS = ("--config.data.order=epochs", "--sweep", "optim.learning_rate=0.1")
 _CURRICULUM = (
     "--config.data.curriculum_start=0.02",
@@ -39,7 +39,7 @@ def everything(sizes, say: Say) -> dict[str, Any]:
     """Measure all there is to measure, with sizes `ensemble.Sizes`; `say` is told of progress."""
     began, load = time.monotonic(), timing.load()
     counts = sorted(sizes.steps)
-    seeds = ("--seeds", str(max(*counts, sizes.profile[0])))
+    seeds = ("--seeds", str(max(*counts, sizes.profile_slice[0])))
     config = ours.plan([*ours.UNIFORM, *seeds])[1].config
     shape = (config["task.dimension"], *[config["model.width"]] * config["model.depth"], 1)
     job = {name: config[name] for name in ("batch", "eval_every", "log_every", "eval_points")}
@@ -49,9 +49,11 @@ def everything(sizes, say: Say) -> dict[str, Any]:
     say("compiling")
     with counted() as cold:
         groups = {
-            (sampling, evaluation): ours.ensemble(*words, *seeds, *points)
-            for sampling, words in SAMPLING.items()
-            for evaluation, points in (("none", ours.BARE), ("preset", ()))
+            (sampling, evaluation): ours.ensemble(
+                *PROFILE[sampling][0], *seeds, *EVALUATION[evaluation]
+            )
+            for sampling in sizes.sampling
+            for evaluation in sizes.evaluation
         }
         table = {
             (*key, runs): ours.contender(f"{runs} runs, {key}", group, runs, sizes.steps[runs])
@@ -70,18 +72,20 @@ def everything(sizes, say: Say) -> dict[str, Any]:
     memory = timing.peak_mib()
 
     most = max(n for n in counts if n <= 96)
-    base, preset = table["uniform", "none", most], table["zipf", "preset", most]
+    width = groups[sizes.sampling[0], sizes.evaluation[0]].width
+    base = table[sizes.sampling[0], sizes.evaluation[0], most]
+    preset = table[sizes.sampling[-1], sizes.evaluation[-1], most]
     return {
         "machine": {**timing.machine(), "load_before": load},
-        "job": job | {"width": groups["uniform", "none"].width, "devices": len(jax.devices())},
+        "job": job | {"width": width, "devices": len(jax.devices())},
         "seeds": list(range(max(counts))),
         "rounds": sizes.rounds,
         "ensembles": ensembles,
         "peak_mib": memory,
         "compiling": {"all_programs_seconds": cold["seconds"], **compiling},
-        "ceiling": _ceiling(sizes, job, groups["uniform", "none"].width, most, base, say),
+        "ceiling": _ceiling(sizes, job, width, most, base, say),
         "peers": _peers(sizes, base, preset, say),
-        "sampling": _sampling(sizes, say),
+        "sampling": _sampling(sizes, seeds, say),
         "load_after": timing.load(),
         "seconds": time.monotonic() - began,
     }
@@ -93,14 +97,13 @@ def _rates(job: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, flo
 
 def _compiling(sizes, seeds) -> dict[str, Any]:
     """Count compilations: of the first sweep, of one with other values, of a fresh process's."""
-    # A field that the ensembles above do not sweep: nothing of this is compiled yet.
-    words = (*seeds, "--config.eval_points=1000")
-    first, second = "data.zipf_exponent=0,0.75", "data.zipf_exponent=0.3,1.2"
+    words = (*seeds, "--config.eval_points=1000")  # nothing of this is compiled yet
+    first, second = sizes.other_values
     runs = min(64, 2 * len(jax.devices()) * 16, max(sizes.steps))
-    steps = ours.plan([*words, "--sweep", first])[1].config["eval_every"]
+    steps = ours.plan((*words, "--sweep", first))[1].config["eval_every"]
 
     def sweep(values: str, group=None):
-        other = ours.ensemble([*words, "--sweep", values])
+        other = ours.ensemble(*words, "--sweep", values)
         if group is not None:
             same = other.program.address == group.program.address
             other = other._replace(compiled=group.compiled if same else other.compiled)
@@ -161,7 +164,7 @@ def _peers(sizes, base: Contender, preset: Contender, say: Say) -> list[dict[str
             say(f"timing {name}")
             peer, off = agreed[name]
             one = _slice(sizes, peer, kind)
-            samples = timing.in_turn([base, one, preset], sizes.rounds)
+            samples = timing.in_turn(list(dict.fromkeys((base, one, preset))), sizes.rounds)
             row |= {"largest_difference": off, **timing.microseconds(samples[name], one.run_steps)}
             row["over_ours"] = timing.ratios(samples, one, base)
             row["over_ours_zipf_evaluated"] = timing.ratios(samples, one, preset)
@@ -180,24 +183,21 @@ def _slice(sizes, peer: peers.Peer, kind: peers.Kind) -> Contender:
     return Contender(peer.name, runs * steps, work)
 
 
-def _sampling(sizes, say: Say) -> dict[str, Any]:
+def _sampling(sizes, seeds, say: Say) -> dict[str, Any]:
     """Time each kind of sampling in turn, and a constant batch: what sampling costs."""
     say("profiling the sampling")
-    runs, steps = sizes.profile
-    seeds = ("--seeds", str(runs))
-    words = [*ours.UNIFORM, *ours.BARE, *seeds]
-    constant = ours.ensemble(words, change=ours.constant_batch)
-    contenders = {"constant batch": ours.contender("constant batch", constant, runs, steps)}
-    for name, (sampling, _) in PROFILE.items():
-        group = ours.ensemble([*sampling, *ours.BARE, *seeds])
-        contenders[name] = ours.contender(name, group, runs, steps)
+    most, steps = sizes.profile_slice
+    groups = {"constant batch": constant.ensemble(*ours.UNIFORM, *ours.BARE, *seeds)}
+    for name in sizes.profile:
+        groups[name] = ours.ensemble(*PROFILE[name][0], *ours.BARE, *seeds)
+    contenders = {n: ours.contender(n, group, most, steps) for n, group in groups.items()}
     samples = timing.in_turn(list(contenders.values()), sizes.rounds)
     threads = len(jax.devices())
     rows: dict[str, Any] = {}
     for name, one in contenders.items():
         rows[name] = timing.microseconds(samples[name], one.run_steps)
-        if name in PROFILE:
-            under = rows[PROFILE[name][1]]
-            rows[name]["over"] = PROFILE[name][1]
-            rows[name]["adds_us"] = (rows[name]["cpu_us"] - under["cpu_us"]) / threads
+        under = PROFILE[name][1] if name in PROFILE else name
+        if under in rows and under != name:
+            rows[name] |= {"over": under}
+            rows[name]["adds_us"] = (rows[name]["cpu_us"] - rows[under]["cpu_us"]) / threads
     return rows

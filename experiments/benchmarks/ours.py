@@ -1,8 +1,8 @@
 """Our side: ensembles of sparse-parity runs, computed as experiments/run.py computes them.
 
-From the command line's words to a plan, a program, chunks of `devices.width` runs, and one thread a
-device that takes chunks and gives them to `worker.run_chunk`. The state a chunk starts from is
-computed beforehand: a slice of a run is timed, and its share of the start would be out of proportion.
+From the command line's words to a plan, a program, chunks of `devices.width` runs, and one thread
+a device that takes chunks and gives them to `worker.run_chunk`. The state a chunk starts from is
+computed beforehand: of a slice of a run, the start would take more than its share.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from plateaus.experiment.arguments import parse
 from plateaus.experiment.schema import Entry, Plan, entries
 
 CONFIG = str(presets.REPOSITORY / "experiments" / "configs" / "sparse_parity.py")
-BARE = ("--config.eval_points=1",)  # a phase still ends in an evaluation: of one point in 200 steps
+BARE = ("--config.eval_points=1",)  # still an evaluation every 200 steps: of one point
 UNIFORM = ("--sweep", "optim.learning_rate=0.1")  # no knob of the sampling in use
 ZIPF = ("--sweep", "data.zipf_exponent=0,0.5,0.75,1,1.25,1.5")
 
@@ -54,7 +54,7 @@ def plan(words: Sequence[str]) -> tuple[dict[str, Entry], Plan, sweep.Program]:
 
 @functools.cache
 def ensemble(*words: str) -> Ensemble:
-    """Build the ensemble of a command line; the same words again, and the same compiled programs."""
+    """Build the ensemble of a command line; the same words again give the same programs."""
     schema, planned, program = plan(words)
     model = build.make_recipe(program.config, program.used).model
     shapes = jax.eval_shape(model.init, jax.eval_shape(jax.random.key, 0))

@@ -6,7 +6,7 @@ Run as a script this file is such a process: a line of JSON in, a line of JSON o
 from __future__ import annotations
 
 import contextlib
-import importlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -34,13 +34,17 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "torch_eager": Kind("torch_peers", "torch", "PyTorch, eager loop, run after run", True, 2000, 50),
+    "torch_eager": Kind(
+        "torch_peers", "torch", "PyTorch, eager loop, run after run", True, 2000, 50
+    ),
     "torch_func": Kind("torch_peers", "torch", "torch.func vmap, all runs", False, 300, 4),
     "torch_func_compiled": Kind(
         "torch_peers", "torch", "the same under torch.compile", False, 300, 4
     ),
     "jax_step": Kind("jax_peers", "jax", "jitted JAX step in a loop, run after run", True, 8000, 8),
-    "jax_vmap_step": Kind("jax_peers", "jax", "jitted vmapped JAX step, all runs", False, 1000, None),
+    "jax_vmap_step": Kind(
+        "jax_peers", "jax", "jitted vmapped JAX step, all runs", False, 1000, None
+    ),
 }
 
 
@@ -53,7 +57,9 @@ class Disagreement(Exception):
 
 
 def check_agreement(name: str, ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Return the largest relative difference of the losses [runs, steps]; raise Disagreement over RTOL.
+    """Return the largest relative difference of the losses [runs, steps].
+
+    Raises Disagreement if one is off by more than RTOL of ours.
 
     >>> check_agreement("a peer", np.ones((2, 3)), np.ones((2, 3)))
     0.0
@@ -89,18 +95,22 @@ class Peer:
             text=True,
             env=environment,
         )
-        self._answer()
+        try:
+            self._answer()
+        except Unavailable:
+            self.close()
+            raise
 
     def _answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        answer = json.loads(line) if line else {"error": f"its process ended ({self.process.poll()})"}
+        answer = json.loads(line) if line else {"error": "its process has ended"}
         if "error" in answer:
             raise Unavailable(answer["error"])
         return answer
 
     def train(self, runs: int, steps: int) -> dict[str, Any]:
-        """Return its "losses" [runs, steps] as lists, and the "wall" and "cpu" seconds they took."""
+        """Return its "losses" [runs, steps], and the "wall" and "cpu" seconds that they took."""
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # the missing answer says it
             self.process.stdin.write(json.dumps([runs, steps]) + "\n")
@@ -110,7 +120,8 @@ class Peer:
     def close(self) -> None:
         """End the process."""
         self.process.kill()
-        self.process.wait()
+        with self.process:  # waits, and closes the pipes
+            pass
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ class Problem(NamedTuple):
 
 
 def problem(runs: int, steps: int) -> Problem:
-    """Return first weights and batches of uniform sampling, and our losses with them, step by step."""
+    """Return first weights, batches drawn uniformly, and our losses with them step by step."""
     lengths = (f"--config.steps={steps}", f"--config.eval_every={steps}", "--config.log_every=1")
     group = ours.ensemble(*ours.UNIFORM, *ours.BARE, *lengths, "--seeds", str(runs))
     chunks = sweep.chunks(group.plan, group.program, group.width)
@@ -41,7 +41,8 @@ def problem(runs: int, steps: int) -> Problem:
 
         def batch(t):
             index = recipe.source.draw(keys.data, (), plan, t).index
-            return jax.vmap(recipe.task.emit, (None, None, 0, None))(keys.noise, world, index, knobs.task)
+            emit = jax.vmap(recipe.task.emit, (None, None, 0, None))
+            return emit(keys.noise, world, index, knobs.task)
 
         return recipe.model.init(keys.params), jax.vmap(batch)(jnp.arange(steps))
 

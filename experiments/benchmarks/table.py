@@ -22,7 +22,7 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
         f"MLP {layers}, batch {job['batch']}: {job['flops_per_run_step']:,} flop a run-step (6 an "
         f"example and weight); {threads} device(s), chunks of {job['width']} runs"
     )
-    yield "us: of a run-step, on the clock; idle: processor time / threads, the clock's of idle cores"
+    yield "us: of a run-step, by the clock; idle: processor time / threads, as on idle cores"
     yield ""
     yield f"{'ours':34}{'us':>8}{'idle us':>9}{'GFLOP/s':>9}"
     for row in result["ensembles"]:
@@ -81,7 +81,8 @@ def _peers(rows: list[Mapping[str, Any]]) -> Iterator[str]:
             yield f"{row['title']:44}  skipped: {row['skipped']}"
             continue
         ratio, evaluated = row["over_ours"], row["over_ours_zipf_evaluated"]
-        line = f"{row['title']:44}{row['wall_us']:9.2f}   {ratio['wall']:.1f}x, {evaluated['wall']:.1f}x"
+        line = f"{row['title']:44}{row['wall_us']:9.2f}"
+        line += f"   {ratio['wall']:.1f}x, {evaluated['wall']:.1f}x"
         if row["aim"] is not None:
             line += f"; {_reached(ratio['wall'], row['aim'], least=True)}"
         yield f"{line}; losses agree to {row['largest_difference']:.0e}"

@@ -26,7 +26,7 @@ class Sample(NamedTuple):
 
 
 class Contender(NamedTuple):
-    """Something to time: `work` does `run_steps` optimiser steps of single runs and times itself."""
+    """Something to time: `work` takes `run_steps` optimiser steps of single runs, timed."""
 
     name: str
     run_steps: int

@@ -76,7 +76,7 @@ def _mapped(params, inputs, targets, rate, wrap):
 
 
 def func(params, inputs, targets, rate):
-    """Return train(runs, steps) -> losses [runs, steps]: vmap(grad_and_value(...)) over all runs."""
+    """Return train(runs, steps) -> losses [runs, steps]: vmap(grad_and_value) over all runs."""
     return _mapped(params, inputs, targets, rate, lambda step: step)
 
 

@@ -128,7 +128,7 @@ def gradient_bias(config: ConfigDict) -> None:
     Reached: see BUILD_NOTES.md, sparse parity.
     """
     config.optim.gradient_bias_every = 100
-    config.sweep = {"optim.gradient_bias": (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)}
+    config.sweep = {"optim.gradient_bias": (0.0, 0.003, 0.01, 0.03, 0.1, 0.3)}
 
 
 def max_learning_rate(config: ConfigDict) -> None:

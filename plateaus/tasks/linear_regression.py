@@ -10,10 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.fields import Field
-from plateaus.tasks.predictors import ridge
+from plateaus.tasks.predictors import FULL, ridge
 from plateaus.types import Array, Example, Float, Int, Scalar, Task
-
-_FULL = jax.lax.Precision.HIGHEST  # an accelerator's default would round x.w to 10 or 8 bits
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,7 +79,7 @@ def task_vectors(
     def one(index: Array) -> Array:
         z = jax.random.normal(jax.random.fold_in(world.pool, index), (spec.dimension,))
         across = jnp.sqrt(1.0 - jnp.float32(knobs.covariance_bias))
-        along = jnp.dot(world.direction, z, precision=_FULL) * world.direction
+        along = jnp.dot(world.direction, z, precision=FULL) * world.direction
         return spec.prior_scale * (across * z + (1.0 - across) * along)
 
     return jax.vmap(one)(index) if index.ndim else one(index)
@@ -147,10 +145,9 @@ def linear_regression(spec: Spec) -> Task:
         return World(key_pool, direction / jnp.linalg.norm(direction))
 
     def prompt(key, w):
-        key_x, key_noise = jax.random.split(key)
-        x = jax.random.normal(key_x, (spec.points, spec.dimension))
-        noise = spec.noise * jax.random.normal(key_noise, (spec.points,))
-        y = jnp.dot(x, w, precision=_FULL) + noise
+        draws = jax.random.normal(key, (spec.points, spec.dimension + 1))
+        x, e = draws[:, :-1], draws[:, -1]
+        y = jnp.dot(x, w, precision=FULL) + spec.noise * e
         padded = jnp.pad(y[:, None], ((0, 0), (0, spec.dimension - 1)))
         return Example(jnp.stack([x, padded], axis=1).reshape(-1, spec.dimension), y)
 

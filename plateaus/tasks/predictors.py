@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from plateaus.types import Array, Float, Scalar
 
-_FULL = jax.lax.Precision.HIGHEST  # an accelerator's default would round x.w to 10 or 8 bits
+FULL = jax.lax.Precision.HIGHEST  # an accelerator's default would round x.w to 10 or 8 bits
 _LEAST_NOISE = 1e-6  # a smaller sigma reads as this one, so that sigma = 0 stays finite
 
 
@@ -40,10 +40,10 @@ def ridge(
     def step(posterior: tuple[Array, Array], point: tuple[Array, Array]):
         mean, root = posterior
         x_i, y_i = point
-        prediction = jnp.dot(mean, x_i, precision=_FULL)
-        spread = jnp.dot(x_i, root, precision=_FULL)
-        variance = jnp.square(noise) + jnp.dot(spread, spread, precision=_FULL)  # of y_i
-        gain = jnp.dot(root, spread, precision=_FULL) / variance
+        prediction = jnp.dot(mean, x_i, precision=FULL)
+        spread = jnp.dot(x_i, root, precision=FULL)
+        variance = jnp.square(noise) + jnp.dot(spread, spread, precision=FULL)  # of y_i
+        gain = jnp.dot(root, spread, precision=FULL) / variance
         shrink = gain / (1.0 + noise / jnp.sqrt(variance))
         mean = mean + gain * (y_i - prediction)
         return (mean, root - jnp.outer(shrink, spread)), prediction
@@ -90,7 +90,7 @@ def dmmse(
     def step(sums: tuple[Array, Array, Array], some: tuple[Array, Array]):
         peak, mass, moment = sums
         w, log_weight = some
-        said = jnp.einsum("nd,kd->nk", x, w, precision=_FULL)
+        said = jnp.einsum("nd,kd->nk", x, w, precision=FULL)
         surprise = jnp.cumsum(0.5 * jnp.square((y[:, None] - said) / noise), axis=0)
         before = jnp.concatenate([jnp.zeros_like(surprise[:1]), surprise[:-1]])
         log_odds = log_weight[None, :] - before

@@ -49,7 +49,7 @@ def draws_of(spec, lanes, steps=STEPS_AHEAD, used=design.ALL):
 
     padded = [*lanes, *[lanes[-1]] * (LANES - len(lanes))]
     seeds, knobs, sizes = zip(*padded, strict=True)
-    stacked = jax.tree.map(lambda *x: jnp.stack(x), *knobs)
+    stacked = jax.tree.map(lambda *x: np.stack(x), *knobs)
     arguments = (steps, np.uint32(seeds), stacked, np.int32(sizes))
     mapped = jax.vmap(lane, (None, 0, 0, 0))
     program = str(jax.make_jaxpr(mapped)(*arguments))  # equal programs are compiled once

@@ -21,7 +21,7 @@ def built(pair):
     task = TASKS[task_name].make(TASKS[task_name].spec())
     world = task.init(jax.random.key(0))
     keys = jax.random.split(jax.random.key(1), POINTS)
-    batch = jax.vmap(task.emit_test, (0, None))(keys, world)
+    batch = jax.jit(jax.vmap(task.emit_test, (0, None)))(keys, world)
     example = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), batch)
     model = MODELS[model_name].make(MODELS[model_name].spec(), example)
     params = jax.jit(jax.vmap(model.init))(jax.random.split(jax.random.key(2), 3))

@@ -1,4 +1,4 @@
-"""Contracts of every optimiser family, with every knob. A new family is tested by registering it."""
+"""Contracts of every optimiser family, with every knob; tested by registering it."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""The keyed permutation: a bijection of every size, and as random as a shuffle by what can be told."""
+"""The keyed permutation: a bijection of every size, and as random as a shuffle as far as seen."""
 
 import functools
 import itertools

@@ -75,6 +75,11 @@ def test_ridge_without_noise_interpolates(sigma):
     np.testing.assert_allclose(said[d + 2 :], y[d + 2 :], atol=1e-4)
 
 
+def test_ridge_survives_the_same_exact_point_again_and_again():
+    said = RIDGE(jnp.ones((30, 2)), jnp.full(30, 3.0), 0.0, jnp.eye(2))
+    np.testing.assert_allclose(said[1:], 3.0, rtol=1e-5)
+
+
 def test_ridge_reads_the_past_only_and_in_any_order():
     x, y = _prompt(3, 9, 4, 0.5)
     said = np.asarray(RIDGE(x, y, 0.5, jnp.eye(4)))
@@ -121,6 +126,17 @@ def test_dmmse_follows_weights_that_concentrate():
     np.testing.assert_allclose(far, x @ tasks[4], rtol=1e-5)
     certain = DMMSE(x, y, tasks, jnp.array([-jnp.inf] * 4 + [0.0, -jnp.inf]), 1.0, block=2)
     np.testing.assert_allclose(certain, x @ tasks[4], rtol=1e-6)
+
+
+def test_dmmse_of_tasks_that_are_all_impossible_says_the_least_impossible():
+    tasks = _tasks(7, 100, 3)
+    x, y = _prompt(11, 10, 3, 0.1, w=np.array([9.0, -9.0, 9.0]))
+    errors = (y[:9, None] - x[:9] @ tasks.T) ** 2
+    nearest = tasks[errors.sum(0).argmin()]  # its density is below exp(-10^4)
+    for shift in (0.0, -1e3):
+        said = np.asarray(DMMSE(x, y, tasks, jnp.full(100, shift), 0.1, block=16))
+        assert np.all(np.isfinite(said))
+        np.testing.assert_allclose(said[9], x[9] @ nearest, rtol=1e-5)
 
 
 def test_dmmse_does_not_depend_on_the_order_of_tasks_or_points():
