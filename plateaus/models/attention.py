@@ -18,8 +18,10 @@ def rotate(x: Float[Array, "B T H D"]) -> Float[Array, "B T H D"]:
 
     Source: Su et al. 2021 (RoFormer), equation 34, coordinates paired in halves.
 
-    >>> rotate(jnp.ones((1, 2, 1, 2)))[0, :, 0].round(2).tolist()
-    [[1.0, 1.0], [-0.30000001192092896, 1.3799999952316284]]
+    >>> right = jnp.array([[1.0, 0.0]] * 3).reshape(1, 3, 1, 2)
+    >>> x, y = rotate(right)[0, :, 0].T
+    >>> [f"{angle:.2f}" for angle in jnp.arctan2(y, x)]
+    ['0.00', '1.00', '2.00']
     """
     half = x.shape[-1] // 2
     frequency = ROTARY_BASE ** (-jnp.arange(half, dtype=jnp.float32) / half)

@@ -1,65 +1,18 @@
-"""A causal transformer, pre-norm as GPT-2's: continuous or discrete tokens, every part by name."""
+"""A causal transformer: continuous or discrete tokens, every activation by name."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from plateaus.fields import Field
-from plateaus.models.attention import linear_weights, rotate, softmax_weights
+from plateaus.models.blocks import Block, Spec, Taps, end, norm, weight_law
 from plateaus.models.taps import Edits, Tap
 from plateaus.types import Array, Model
 
-EPSILON = 1e-5  # of the norms
-Taps = Callable[[], Tap]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Spec:
-    """The shape of the network, its parts, and how its weights start."""
-
-    width: Annotated[int, Field(help="width of the residual stream", low=1, high=65536)] = 256
-    depth: Annotated[int, Field(help="number of blocks", low=1, high=256)] = 12
-    heads: Annotated[int, Field(help="attention heads of a block", low=1, high=1024)] = 8
-    mlp_multiple: Annotated[
-        int, Field(help="hidden width of the MLPs over the width", low=1, high=64)
-    ] = 4
-    attention_only: Annotated[bool, Field(help="blocks without an MLP")] = False
-    attention: Annotated[
-        str, Field(help="what turns scores into weights", choices=("softmax", "linear"))
-    ] = "softmax"
-    positions: Annotated[
-        str, Field(help="how a token knows its place", choices=("learned", "rotary"))
-    ] = "learned"
-    max_positions: Annotated[
-        int, Field(help="size of the table of learned positions", low=1, high=2**20)
-    ] = 202
-    norm: Annotated[str, Field(help="norm layers", choices=("layernorm", "rmsnorm"))] = "layernorm"
-    activation: Annotated[
-        str, Field(help="of the MLPs; gelu in its tanh form", choices=("gelu", "swiglu"))
-    ] = "gelu"
-    bias: Annotated[bool, Field(help="biases in linear layers and LayerNorms")] = True
-    tied: Annotated[
-        bool, Field(help="the vocabulary's embedding is its read-out too (discrete tokens only)")
-    ] = False
-    compute: Annotated[
-        str,
-        Field(help="type of matrix products and activations", choices=("float32", "bfloat16")),
-    ] = "float32"
-    rematerialise: Annotated[
-        bool, Field(help="recompute a block's activations in the backward pass, to save memory")
-    ] = False
-    initialisation: Annotated[
-        str, Field(help="law of the first weights", choices=("gpt2", "icl", "lecun_normal"))
-    ] = "gpt2"
-    initialisation_scale: Annotated[
-        float, Field(help="multiplies all first weights", low=0, low_open=True, high=100)
-    ] = 1.0
+__all__ = ["Knobs", "Spec", "activations", "check", "transformer"]
 
 
 class Knobs(NamedTuple):
@@ -67,88 +20,12 @@ class Knobs(NamedTuple):
 
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield (field, message) for heads that do not divide the width, or cannot be rotated."""
+    """Yield (field, message) for heads that do not divide the width, or cannot be turned."""
     width, heads = values["width"], values["heads"]
     if width % heads:
         yield "heads", f"must divide model.width ({width})"
-    elif values["positions"] == "rotary" and (width // heads) % 2:
-        yield "heads", f"rotary positions turn pairs, and width / heads is odd ({width // heads})"
-
-
-def _law(spec: Spec, fan_in: int, writes: bool = False) -> Callable[..., Array]:
-    """Return the law of a weight; `writes` if its layer adds to the residual stream."""
-    std = fan_in**-0.5 if spec.initialisation == "lecun_normal" else 0.02
-    if writes:
-        std /= (2 * spec.depth) ** 0.5
-    return nn.initializers.normal(spec.initialisation_scale * std)
-
-
-def _end(spec: Spec, features: int, fan_in: int, bias: bool, name: str, **kwargs: Any) -> nn.Dense:
-    """Return the read-in or the read-out."""
-    kernel, bias_law = _law(spec, fan_in), nn.initializers.zeros
-    if spec.initialisation == "icl":
-
-        def kernel(key, shape, dtype=jnp.float32):
-            bound = spec.initialisation_scale * fan_in**-0.5
-            return jax.random.uniform(key, shape, dtype, -bound, bound)
-
-        bias_law = kernel
-    return nn.Dense(
-        features, use_bias=bias, kernel_init=kernel, bias_init=bias_law, name=name, **kwargs
-    )
-
-
-def _norm(spec: Spec, name: str) -> nn.Module:
-    if spec.norm == "rmsnorm":
-        return nn.RMSNorm(epsilon=EPSILON, dtype=spec.compute, name=name)
-    return nn.LayerNorm(epsilon=EPSILON, dtype=spec.compute, use_bias=spec.bias, name=name)
-
-
-class _Block(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x)); returns what it captured beside x."""
-
-    spec: Spec
-    name_of: str
-
-    @nn.compact
-    def __call__(self, x: Array, taps: Taps) -> tuple[Array, dict[str, Array]]:
-        spec, tap = self.spec, taps()
-
-        def named(part: str, value: Array) -> Array:
-            return tap(f"{self.name_of}.{part}", value)
-
-        def linear(part: str, features: int, value: Array, writes: bool = False) -> Array:
-            law = _law(spec, value.shape[-1], writes)
-            layer = nn.Dense(
-                features, use_bias=spec.bias, dtype=spec.compute, kernel_init=law, name=part
-            )
-            flat = layer(value.reshape(-1, value.shape[-1]))
-            return named(part, flat.reshape(*value.shape[:-1], features))
-
-        x = named("residual", x)
-        a = named("attention_norm", _norm(spec, "attention_norm")(x))
-        qkv = linear("qkv", 3 * spec.width, a)
-        shape = (*x.shape[:2], spec.heads, -1)
-        queries, keys, values = (y.reshape(shape) for y in jnp.split(qkv, 3, axis=-1))
-        if spec.positions == "rotary":
-            queries, keys = rotate(queries), rotate(keys)
-        weigh = softmax_weights if spec.attention == "softmax" else linear_weights
-        weights = named("attention_weights", weigh(queries, keys)).astype(values.dtype)
-        heads = named("heads", jnp.einsum("bhts,bshd->bthd", weights, values))
-        x = x + linear("attention_out", spec.width, heads.reshape(x.shape), writes=True)
-        if spec.attention_only:
-            return x, tap.captured
-
-        x = named("residual_middle", x)
-        m = named("mlp_norm", _norm(spec, "mlp_norm")(x))
-        hidden = spec.mlp_multiple * spec.width
-        if spec.activation == "swiglu":
-            gate, up = jnp.split(linear("mlp_up", 2 * hidden, m), 2, axis=-1)
-            h = nn.silu(gate) * up
-        else:
-            h = nn.gelu(linear("mlp_up", hidden, m), approximate=True)
-        h = named("mlp_hidden", h)
-        return x + linear("mlp_down", spec.width, h, writes=True), tap.captured
+    elif values["positions"] == "rotary" and width // heads % 2:
+        yield "heads", f"rotary positions turn pairs, but width / heads is odd ({width // heads})"
 
 
 class _Transformer(nn.Module):
@@ -157,70 +34,104 @@ class _Transformer(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: Array, taps: Taps) -> tuple[Array, dict[str, Array]]:
-        spec, tap, length = self.spec, taps(), inputs.shape[1]
-        captured = {}
+        spec, tap = self.spec, taps()
+        captured: dict[str, Array] = {}
+        law = weight_law(spec, spec.width)
+        read_in: Any
         if self.vocabulary is None:
-            read_in = _end(
-                spec, spec.width, inputs.shape[-1], spec.bias, "read_in", dtype=spec.compute
-            )
+            size, dtype = inputs.shape[-1], spec.compute
+            read_in = end(spec, spec.width, size, name="read_in", bias=spec.bias, dtype=dtype)
         else:
             read_in = nn.Embed(
-                self.vocabulary,
-                spec.width,
-                dtype=spec.compute,
-                embedding_init=_law(spec, spec.width),
-                name="read_in",
+                self.vocabulary, spec.width, spec.compute, embedding_init=law, name="read_in"
             )
         x = tap("read_in", read_in(inputs))
         if spec.positions == "learned":
-            if length > spec.max_positions:
-                raise ValueError(f"{length} tokens, but max_positions = {spec.max_positions}")
-            shape = (spec.max_positions, spec.width)
-            table = self.param("positions", _law(spec, spec.width), shape)
-            x = x + table[None, :length].astype(x.dtype)
-        block = nn.remat(_Block, static_argnums=(2,)) if spec.rematerialise else _Block
+            table = self.param("positions", law, (spec.max_positions, spec.width))
+            x = x + table[None, : x.shape[1]].astype(x.dtype)
+        block = nn.remat(Block, static_argnums=(2,)) if spec.rematerialise else Block
         for layer in range(spec.depth):
-            name = f"block_{layer}"
-            x, more = block(spec, name, name=name)(x, taps)
-            captured.update(more)
+            x, more = block(spec, name=f"block_{layer}")(x, taps)
+            captured |= more
         x = tap("final_residual", x)
-        x = tap("final_norm", _norm(spec, "final_norm")(x)).astype(jnp.float32)
-        if self.vocabulary is None:
-            readout = _end(spec, 1, spec.width, spec.bias, "readout")
-            return tap("readout", readout(x))[..., 0], captured | tap.captured
+        x = tap("final_norm", norm(spec, "final_norm")(x)).astype(jnp.float32)
+
         if spec.tied:
-            logits = jnp.einsum("btw,vw->btv", x, read_in.embedding)
+            readout = tap("readout", jnp.einsum("btw,vw->btv", x, read_in.embedding))
         else:
-            logits = _end(spec, self.vocabulary, spec.width, False, "readout")(x)
-        return tap("readout", logits), captured | tap.captured
+            features, bias = (self.vocabulary, False) if self.vocabulary else (1, spec.bias)
+            head = end(spec, features, spec.width, name="readout", bias=bias, dtype="float32")
+            readout = tap("readout", head(x))
+        return readout if self.vocabulary else readout[..., 0], captured | tap.captured
 
 
 def activations(spec: Spec) -> tuple[str, ...]:
-    """Return the names of what can be captured or edited, in the order of computation.
+    """Return the names of all that can be captured or edited, in the order of computation.
 
-    >>> activations(Spec(depth=1, attention_only=True))[1:6]
-    ('block_0.residual', 'block_0.attention_norm', 'block_0.qkv', 'block_0.attention_weights', 'block_0.heads')
+    >>> activations(Spec(depth=1, attention_only=True))[3:6]
+    ('block_0.qkv', 'block_0.attention_weights', 'block_0.heads')
     """
-    attention = ("residual", "attention_norm", "qkv", "attention_weights", "heads", "attention_out")
-    mlp = ("residual_middle", "mlp_norm", "mlp_up", "mlp_hidden", "mlp_down")
-    parts = attention if spec.attention_only else attention + mlp
+    parts = ["residual", "attention_norm", "qkv", "attention_weights", "heads", "attention_out"]
+    if not spec.attention_only:
+        parts += ["residual_middle", "mlp_norm", "mlp_up", "mlp_hidden", "mlp_down"]
     blocks = (f"block_{layer}.{part}" for layer in range(spec.depth) for part in parts)
     return ("read_in", *blocks, "final_residual", "final_norm", "readout")
 
 
 def transformer(spec: Spec, *, inputs: int | None = None, vocabulary: int | None = None) -> Model:
-    r"""Build a causal transformer over continuous tokens of size `inputs`, or over a `vocabulary`."""
+    r"""Build a causal pre-norm transformer: $x \mathrel{+}= A(N(x))$, $x \mathrel{+}= M(N(x))$.
+
+    Give one of the two sizes, T <= max_positions tokens a prompt:
+      inputs: continuous tokens [B, T, inputs] through a linear read-in; a scalar out, [B, T].
+      vocabulary: discrete tokens [B, T] of int; logits out, [B, T, vocabulary], without a bias.
+
+    Activations, in every block `block_0`, `block_1`, ... (H heads of size D, W the width):
+      residual, residual_middle [B, T, W]: the stream before the attention and before the MLP.
+      attention_weights [B, H, T, T]: float32, zero above the diagonal.
+      heads [B, T, H, D]: what each head has gathered, before the output projection.
+      mlp_hidden [B, T, mlp_multiple W]: after the activation function.
+      attention_norm, qkv, attention_out, mlp_norm, mlp_up, mlp_down: the outputs of the layers of
+      these names in `params`. qkv is [queries, keys, values], each by heads; swiglu's mlp_up is
+      [gate, up].
+    And read_in (before positions), final_residual, final_norm, readout. The input of a linear layer
+    is the name before its own in `Model.activations`.
+
+    With compute = "bfloat16" the products and the stream are bfloat16; parameters, attention
+    weights, means and variances of norms, and the read-out stay float32.
+
+    First weights: "gpt2" is N(0, .02^2), over sqrt(2 depth) for attention_out and mlp_down, biases
+    zero; "icl" the same between a linear read-in and read-out from U(-1, 1)/sqrt(fan in), biases
+    too; "lecun_normal" has N(0, 1/fan in), over sqrt(2 depth) as in gpt2.
+
+    Raises ValueError for both sizes or none, tied continuous tokens, more tokens than positions.
+
+    Source: Radford et al. 2019 (GPT-2); for continuous tokens and "icl" the code of Garg et al.
+    2022; papers 1, 2 and 5 of the project (12 layers of width 256: 9,534,977 parameters).
+
+    >>> import jax
+    >>> model = transformer(Spec(width=8, depth=1, heads=2), inputs=3)
+    >>> params = model.init(jax.random.key(0))
+    >>> zero_head = {"block_0.heads": lambda heads: heads.at[:, :, 1].set(0)}
+    >>> x = jnp.ones((5, 4, 3))
+    >>> y, seen = model.apply(params, x, edits=zero_head, capture=["block_0.attention_weights"])
+    >>> y.shape, seen["block_0.attention_weights"].shape
+    ((5, 4), (5, 2, 4, 4))
+    """
     if (inputs is None) == (vocabulary is None):
-        raise ValueError("give inputs (continuous tokens) or vocabulary (discrete ones)")
+        raise ValueError("give inputs (continuous tokens) or vocabulary (discrete tokens)")
     if spec.tied and vocabulary is None:
-        raise ValueError("tied: continuous tokens have no embedding to tie the read-out to")
-    module, names = _Transformer(spec, vocabulary), activations(spec)
-    prompt = jnp.zeros((1, 1), jnp.int32) if inputs is None else jnp.zeros((1, 1, inputs))
+        raise ValueError("tied: continuous tokens have no embedding to read out with")
+    names, module = activations(spec), _Transformer(spec, vocabulary)
 
     def init(key):
-        return module.init(key, prompt, lambda: Tap(names))["params"]
+        shortest = jnp.zeros((1, 1), jnp.int32) if inputs is None else jnp.zeros((1, 1, inputs))
+        return module.init(key, shortest, lambda: Tap(names))["params"]
 
     def apply(params, inputs, *, edits: Edits | None = None, capture: Collection[str] = ()):
+        inputs = jnp.asarray(inputs)
+        length = inputs.shape[1]
+        if spec.positions == "learned" and length > spec.max_positions:
+            raise ValueError(f"{length} tokens, but max_positions is {spec.max_positions}")
         return module.apply({"params": params}, inputs, lambda: Tap(names, edits, capture))
 
     return Model(init, apply, names)

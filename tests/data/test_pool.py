@@ -12,6 +12,7 @@ from plateaus.data.pool import curriculum, fraction, subset
 from plateaus.data.source import uniform
 
 LARGEST = 2**31 - 2
+ZIPF = frozenset({"zipf_exponent"})
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ def test_a_curriculum_opens_at_large_steps_exactly():
 
 def test_zipf_ranks_what_is_in_play():
     """Subset and Zipf together: a Zipf law over the subset, not over the whole pool."""
-    source = design(Spec(), batch=64, size=1000)
+    source = design(Spec(), 64, 1000, used=ZIPF)
     found = np.asarray(indices(source, Knobs(subset=0.01, zipf_exponent=1.0), 1000, 400)).ravel()
     counts = np.bincount(found, minlength=10)
     expected = found.size / np.arange(1, 11) / np.sum(1 / np.arange(1, 11))
@@ -111,7 +112,7 @@ def test_zipf_ranks_what_is_in_play():
 
 
 def test_zipf_over_batches_ranks_batches():
-    source = design(Spec(zipf_over="batches"), batch=5, size=50)
+    source = design(Spec(zipf_over="batches"), 5, 50, used=ZIPF)
     found = np.asarray(indices(source, Knobs(zipf_exponent=1.0), 50, 10_000))
     assert np.all(found % 5 == np.arange(5))
     counts = np.bincount(found[:, 0] // 5, minlength=10)

@@ -123,7 +123,7 @@ def test_groups_of_equal_mass(exponent):
 
 
 def test_the_coin_between_a_pair_of_ranks():
-    """Held in the octave 512 .. 1023, of two ranks to a bucket; a steep law, to see it: 16 sigma."""
+    """Held in the octave 512 .. 1023, two ranks to a bucket; a steep law, to see it: 16 sigma."""
     table = table_of(12.0, MILLION, MILLION)
     place = jnp.argmax(table.octave == 9)
     held = table._replace(octave_mass=jnp.where(jnp.arange(table.octave.size) < place, 0.0, 1.0))
