@@ -92,7 +92,9 @@ def _check_shapes(spec: Spec, vocabulary: int, params: dict[str, Any]) -> None:
     if spec.width % spec.heads:
         raise ValueError(f"{spec.heads} heads do not divide the width, {spec.width}")
     model = transformer(spec, vocabulary=vocabulary)
-    wanted = jax.tree.leaves_with_path(jax.eval_shape(model.init, jax.random.key(0)))
+    wanted = jax.tree.leaves_with_path(
+        jax.eval_shape(model.init, jax.eval_shape(jax.random.key, 0))
+    )
     for (path, leaf), given in zip(wanted, jax.tree.leaves(params), strict=True):
         if leaf.shape != given.shape:
             name = jax.tree_util.keystr(path, simple=True, separator=".")

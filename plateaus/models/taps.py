@@ -16,11 +16,12 @@ class Tap:
     Lives for one trace of one forward pass. With no edit and nothing to capture it adds nothing to
     the program.
 
+    >>> import jax.numpy as jnp
     >>> tap = Tap(("hidden",), edits={"hidden": lambda h: 2 * h}, capture=("hidden",))
-    >>> tap("hidden", 3)
-    6
-    >>> tap.captured
-    {'hidden': 6}
+    >>> float(tap("hidden", jnp.float32(3)))
+    6.0
+    >>> list(tap.captured)
+    ['hidden']
     """
 
     def __init__(

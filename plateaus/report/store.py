@@ -74,7 +74,7 @@ def assemble(
             coordinates["eval_step"] = eval_every * np.arange(example.size)
     plain = {k: v if isinstance(v, int | str) else json.dumps(v) for k, v in attributes.items()}
     dataset = xr.Dataset(variables, coordinates, plain)
-    for name in ("step", "eval_step"):
+    for name in {"step", "eval_step"} & set(dataset.coords):
         dataset[name].attrs["units"] = "optimiser steps"
     return dataset
 
