@@ -18,6 +18,8 @@ from timing import Contender, Sample
 
 Say = Callable[[str], None]
 EVALUATION = {"none": ours.BARE, "preset": ()}
+PRODUCTS = "a program a device"
+FEWER = "the same, without the first layer's input gradient"
 _EPOCHS = ("--config.data.order=epochs", "--sweep", "optim.learning_rate=0.1")
 _CURRICULUM = (
     "--config.data.curriculum_start=0.02",
@@ -73,8 +75,17 @@ def everything(sizes, say: Say) -> dict[str, Any]:
 
     most = max(n for n in counts if n <= 96)
     width = groups[sizes.sampling[0], sizes.evaluation[0]].width
+    say("timing the batched matrix products")
+    products = _ceilings(sizes, job, width, most)
     base = table[sizes.sampling[0], sizes.evaluation[0], most]
-    preset = table[sizes.sampling[-1], sizes.evaluation[-1], most]
+    ceilings = _ceiling(sizes, job, products, base)
+    still = constant.ensemble(*ours.UNIFORM, *ours.BARE, *seeds)
+    beside = {  # to be compared with peers, which do not draw their batches
+        "ours": base,
+        "ours, a constant batch": ours.contender("constant", still, most, sizes.steps[most]),
+        "ours, zipf, evaluated": table[sizes.sampling[-1], sizes.evaluation[-1], most],
+        "the matrix products": products[PRODUCTS],
+    }
     return {
         "machine": {**timing.machine(), "load_before": load},
         "job": job | {"width": width, "devices": len(jax.devices())},
@@ -83,9 +94,9 @@ def everything(sizes, say: Say) -> dict[str, Any]:
         "ensembles": ensembles,
         "peak_mib": memory,
         "compiling": {"all_programs_seconds": cold["seconds"], **compiling},
-        "ceiling": _ceiling(sizes, job, width, most, base, say),
-        "peers": _peers(sizes, base, preset, say),
-        "sampling": _sampling(sizes, seeds, say),
+        "ceiling": ceilings,
+        "peers": _peers(sizes, beside, say),
+        "sampling": _sampling(sizes, still, seeds, say),
         "load_after": timing.load(),
         "seconds": time.monotonic() - began,
     }
@@ -119,32 +130,33 @@ def _compiling(sizes, seeds) -> dict[str, Any]:
     return {"first_sweep": cold, "other_values": again, "other_values_new_jit": fresh}
 
 
-def _ceiling(sizes, job, width, runs, base: Contender, say: Say) -> dict[str, Any]:
-    """Time the batched matrix products of a step, in turn with ours."""
-    say("timing the batched matrix products")
+def _ceilings(sizes, job, width, runs) -> dict[str, Contender]:
+    """Return the batched matrix products of a step, in programs like ours and in another."""
     common = (job["batch"], job["layers"])
     both, first = jax.devices(), jax.devices()[:1]
     steps, wide = sizes.ceiling_steps, max(1, sizes.ceiling_steps * width // runs)
-    contenders = {
-        "a program a device": ceiling.contender("ceiling", width, steps, *common, both),
-        "the same, without the first layer's input gradient": ceiling.contender(
-            "less", width, steps, *common, both, False
-        ),
+    return {
+        PRODUCTS: ceiling.contender("ceiling", width, steps, *common, both),
+        FEWER: ceiling.contender("fewer", width, steps, *common, both, False),
         "one program over all cores": ceiling.contender("wide", runs, wide, *common, first),
     }
+
+
+def _ceiling(sizes, job, contenders: Mapping[str, Contender], base: Contender) -> dict[str, Any]:
+    """Time the batched matrix products in turn with ours."""
     samples = timing.in_turn([base, *contenders.values()], sizes.rounds)
     rows = {"ours": timing.microseconds(samples[base.name], base.run_steps)}
     rows["ours"] |= _rates(job, rows["ours"])
     for name, one in contenders.items():
         rows[name] = timing.microseconds(samples[one.name], one.run_steps)
-        kind = "flops_without_first_input_gradient" if one.name == "less" else "flops_per_run_step"
+        kind = "flops_without_first_input_gradient" if name == FEWER else "flops_per_run_step"
         rows[name]["gflops"] = job[kind] / rows[name]["wall_us"] / 1e3
         rows[name]["ours_over_this"] = timing.ratios(samples, base, one)
     return rows
 
 
-def _peers(sizes, base: Contender, preset: Contender, say: Say) -> list[dict[str, Any]]:
-    """Check the peers' losses against ours, then time each in turn with ours."""
+def _peers(sizes, beside: Mapping[str, Contender], say: Say) -> list[dict[str, Any]]:
+    """Check the peers' losses against ours, then time each in turn with those `beside` it."""
     say("our losses, for the peers to reproduce")
     task = problem.problem(sizes.peer_runs, sizes.peer_steps)
     skipped: dict[str, str] = {}
@@ -164,10 +176,9 @@ def _peers(sizes, base: Contender, preset: Contender, say: Say) -> list[dict[str
             say(f"timing {name}")
             peer, off = agreed[name]
             one = _slice(sizes, peer, kind)
-            samples = timing.in_turn(list(dict.fromkeys((base, one, preset))), sizes.rounds)
+            samples = timing.in_turn([one, *dict.fromkeys(beside.values())], sizes.rounds)
             row |= {"largest_difference": off, **timing.microseconds(samples[name], one.run_steps)}
-            row["over_ours"] = timing.ratios(samples, one, base)
-            row["over_ours_zipf_evaluated"] = timing.ratios(samples, one, preset)
+            row["over"] = {n: timing.ratios(samples, one, other) for n, other in beside.items()}
             rows.append(row)
     return rows
 
@@ -183,11 +194,11 @@ def _slice(sizes, peer: peers.Peer, kind: peers.Kind) -> Contender:
     return Contender(peer.name, runs * steps, work)
 
 
-def _sampling(sizes, seeds, say: Say) -> dict[str, Any]:
+def _sampling(sizes, still: ours.Ensemble, seeds, say: Say) -> dict[str, Any]:
     """Time each kind of sampling in turn, and a constant batch: what sampling costs."""
     say("profiling the sampling")
     most, steps = sizes.profile_slice
-    groups = {"constant batch": constant.ensemble(*ours.UNIFORM, *ours.BARE, *seeds)}
+    groups = {"constant batch": still}
     for name in sizes.profile:
         groups[name] = ours.ensemble(*PROFILE[name][0], *ours.BARE, *seeds)
     contenders = {n: ours.contender(n, group, most, steps) for n, group in groups.items()}

@@ -22,16 +22,14 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
         f"MLP {layers}, batch {job['batch']}: {job['flops_per_run_step']:,} flop a run-step (6 an "
         f"example and weight); {threads} device(s), chunks of {job['width']} runs"
     )
-    yield "us: of a run-step, by the clock; idle: processor time / threads, as on idle cores"
+    yield "us: of a run-step, by the clock; cpu us: processor time / devices"
     yield ""
-    yield f"{'ours':34}{'us':>8}{'idle us':>9}{'GFLOP/s':>9}"
+    yield f"{'ours':34}{'us':>8}{'cpu us':>9}{'GFLOP/s':>9}"
     for row in result["ensembles"]:
         kind = {"none": "no evaluation", "preset": "evaluated"}[row["evaluation"]]
-        busy = min(threads, -(-row["runs"] // job["width"]))
         name = f"{row['runs']:4} runs, {row['sampling']}, {kind}"
-        yield f"{name:34}" + _numbers(row, busy) + f"{row['gflops']:9.1f}"
-    if 1 in {row["runs"] for row in result["ensembles"]}:
-        yield f"(a single run is padded to {job['width']}, and has one core)"
+        yield f"{name:34}" + _numbers(row, threads) + f"{row['gflops']:9.1f}"
+    yield f"(up to {job['width']} runs are one chunk, padded, on one device)"
     yield ""
     yield from _ceiling(result["ceiling"], threads)
     yield ""
@@ -63,33 +61,35 @@ def _reached(value: float, aim: float, least: bool) -> str:
 
 
 def _ceiling(rows: Mapping[str, Any], threads: int) -> Iterator[str]:
-    yield f"{'batched matrix products':54}{'us':>8}{'idle us':>9}{'GFLOP/s':>9}   ours / this"
+    yield f"{'batched matrix products':54}{'us':>8}{'cpu us':>9}{'GFLOP/s':>9}   ours / this"
     for name, row in rows.items():
         line = f"{name:54}" + _numbers(row, threads) + f"{row['gflops']:9.1f}"
         if "ours_over_this" in row:
             ratio = row["ours_over_this"]
-            line += f"   {ratio['wall']:.2f}x (idle {ratio['cpu']:.2f}x)"
+            line += f"   {ratio['wall']:.2f}x (cpu {ratio['cpu']:.2f}x)"
             if name == "a program a device":
                 line += f"; {_reached(ratio['wall'], 2, least=False)}"
         yield line
 
 
 def _peers(rows: list[Mapping[str, Any]]) -> Iterator[str]:
-    yield f"{'peers (their batches drawn beforehand)':44}{'us':>9}   this / ours, zipf evaluated"
+    yield "peers, which get their batches ready: their time a run-step over that of"
+    measured = [row for row in rows if "skipped" not in row]
+    columns = list(measured[0]["over"]) if measured else []
+    yield f"{'':42}{'us':>9}" + "".join(f"{name:>24}" for name in columns)
     for row in rows:
         if "skipped" in row:
-            yield f"{row['title']:44}  skipped: {row['skipped']}"
+            yield f"{row['title']:42}  skipped: {row['skipped']}"
             continue
-        ratio, evaluated = row["over_ours"], row["over_ours_zipf_evaluated"]
-        line = f"{row['title']:44}{row['wall_us']:9.2f}"
-        line += f"   {ratio['wall']:.1f}x, {evaluated['wall']:.1f}x"
+        line = f"{row['title']:42}{row['wall_us']:9.2f}"
+        line += "".join(f"{row['over'][name]['wall']:23.2f}x" for name in columns)
         if row["aim"] is not None:
-            line += f"; {_reached(ratio['wall'], row['aim'], least=True)}"
-        yield f"{line}; losses agree to {row['largest_difference']:.0e}"
+            line += f"  {_reached(row['over']['ours']['wall'], row['aim'], least=True)}"
+        yield f"{line}  losses agree to {row['largest_difference']:.0e}"
 
 
 def _sampling(rows: Mapping[str, Any], threads: int) -> Iterator[str]:
-    yield f"{'sampling':34}{'us':>8}{'idle us':>9}   adds (idle us)"
+    yield f"{'sampling':34}{'us':>8}{'cpu us':>9}   adds (cpu us)"
     for name, row in rows.items():
         line = f"{name:34}" + _numbers(row, threads)
         if "adds_us" in row:

@@ -48,8 +48,8 @@ def in_turn(contenders: Sequence[Contender], rounds: int) -> dict[str, list[Samp
 def microseconds(samples: Sequence[Sample], run_steps: int) -> dict[str, Any]:
     """Return the medians per run-step: on the clock, and in processor time.
 
-    On an idle machine the clock reads processor time / threads; more than that, and someone else
-    was computing too.
+    On idle cores the clock reads processor time / threads; where it reads more, threads wait for
+    one another, or for other processes.
 
     >>> microseconds([Sample(1.0, 2.0), Sample(4.0, 2.0), Sample(2.0, 3.0)], 1_000_000)["wall_us"]
     2.0
