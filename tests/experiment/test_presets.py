@@ -170,7 +170,7 @@ def test_sparse_parity_presets_are_as_the_paper_says(smoke):
     for preset in NAMES:
         page = presets.load(path, preset, "paper", smoke)
         assert page == presets.load(path, preset, "small", smoke)
-        for word in ("Source:", "Command: python experiments/run.py", "Expected:", "Reached (16 seeds):"):
+        for word in ("Source:", "Command: python experiments/run.py", "Expected:", "Reached ("):
             assert word in page.doc, (preset, word)
         assert presets.title(page.doc).endswith((".", "?"))
         assert all(len(values) <= 3 for values in page.sweep.values()) or not smoke
