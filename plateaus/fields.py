@@ -9,6 +9,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+INFINITE = 2**31 - 2
+"""The size of a lazy pool that stands for infinity: items are hashes of an int32 index."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Field:
@@ -42,7 +45,8 @@ class Field:
         right = ")" if self.high is None or self.high_open else "]"
         low = "-inf" if self.low is None else f"{self.low}"
         high = "inf" if self.high is None else f"{self.high}"
-        return f"{left}{low}, {high}{right}"
+        infinity = " or inf" if self.high == INFINITE else ""
+        return f"{left}{low}, {high}{right}{infinity}"
 
     def contains(self, value: Any) -> bool:
         """Return whether `value`, already of the right type, is allowed (NaN never is)."""

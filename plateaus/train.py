@@ -1,46 +1,33 @@
-"""Training as pure functions: one run's start, one phase of its steps, its evaluation.
+"""Training as pure functions: one run's start, one phase of its steps.
 
 All functions here speak of a single run; whoever calls them maps them over the runs of a chunk and
-compiles the result: `jit(vmap(phase))`.
+compiles the result: `jit(vmap(phase))`. What is measured is in `plateaus.evaluation`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from plateaus.evaluation import Law, evaluate
 from plateaus.types import (
     Array,
     Example,
-    Float,
     Int,
     Knobs,
-    Model,
     PyTree,
+    Recipe,
     Signals,
-    Source,
-    Streams,
-    Task,
     streams,
 )
 
+__all__ = ["NEVER", "Phase", "Recipe", "RunState", "init", "phase"]
+
 NEVER = -1  # `RunState.diverged_at` of a run that has not diverged
-
-
-class Recipe(NamedTuple):
-    """Everything static about a run: compiled once, shared by all runs of a program."""
-
-    task: Task
-    source: Source
-    model: Model
-    optimiser: Callable[..., optax.GradientTransformation]
-    phase_steps: int  # optimiser steps between two evaluations
-    log_every: int  # steps whose training losses are averaged into one number
-    eval_points: int
 
 
 class RunState(NamedTuple):
@@ -64,32 +51,9 @@ def _mean_loss(recipe: Recipe, params: PyTree, batch: Example) -> Array:
     return jnp.mean(jax.vmap(recipe.task.loss)(predictions, batch))
 
 
-def _test_batch(recipe: Recipe, keys: Streams, world: PyTree) -> Example:
-    test_keys = jax.random.split(keys.test, recipe.eval_points)
-    return jax.vmap(recipe.task.emit_test, (0, None))(test_keys, world)
-
-
-def evaluate(recipe: Recipe, params: PyTree, keys: Streams) -> dict[str, Float[Array, ""]]:
-    """Return the test loss and the task's metrics on the run's own, fixed, test sample."""
-    batch = _test_batch(recipe, keys, recipe.task.init(keys.world))
-    predictions, _ = recipe.model.apply(params, batch.inputs)
-    measures = {"loss": recipe.task.loss, **recipe.task.metrics}
-    return {
-        f"test_{name}": jnp.mean(jax.vmap(f)(predictions, batch)) for name, f in measures.items()
-    }
-
-
-def references(recipe: Recipe, seed: Array | int, knobs: Knobs) -> dict[str, Float[Array, ""]]:
-    """Return the test losses of the uninformed and of the best predictor."""
-    keys = streams(seed)
-    world = recipe.task.init(keys.world)
-    batch = _test_batch(recipe, keys, world)
-    said = recipe.task.predictors(world, batch, knobs.task)
-    names = {"uninformed_loss": recipe.task.uninformed, "best_loss": recipe.task.best}
-    return {k: jnp.mean(jax.vmap(recipe.task.loss)(said[name], batch)) for k, name in names.items()}
-
-
-def init(recipe: Recipe, seed: Array | int, knobs: Knobs) -> tuple[RunState, dict[str, Array]]:
+def init(
+    recipe: Recipe, seed: Array | int, knobs: Knobs, laws: Mapping[str, Law]
+) -> tuple[RunState, dict[str, Array]]:
     """Return a run's state before the first step, and its evaluation there."""
     keys = streams(seed)
     params = recipe.model.init(keys.params)
@@ -99,13 +63,19 @@ def init(recipe: Recipe, seed: Array | int, knobs: Knobs) -> tuple[RunState, dic
         source=recipe.source.init(keys.data),
         diverged_at=jnp.int32(NEVER),
     )
-    return state, evaluate(recipe, params, keys)
+    plan = recipe.source.prepare(knobs.data, recipe.task.size)
+    return state, evaluate(recipe, params, laws, plan, 0)
 
 
 def phase(
-    recipe: Recipe, state: RunState, seed: Array | int, knobs: Knobs, start: Int[Array, ""]
+    recipe: Recipe,
+    state: RunState,
+    seed: Array | int,
+    knobs: Knobs,
+    laws: Mapping[str, Law],
+    start: Int[Array, ""],
 ) -> tuple[RunState, Phase]:
-    """Take `recipe.phase_steps` steps from step `start` on, then evaluate.
+    """Take `recipe.phase_steps` steps from step `start` on, then evaluate on the run's `laws`.
 
     `start` must not be batched under vmap: it is the same for all runs of a chunk, so that what
     happens every so many steps stays a branch. A run whose loss stops being finite keeps the state
@@ -136,9 +106,9 @@ def phase(
 
     firsts = start + jnp.arange(0, recipe.phase_steps, recipe.log_every)
     new, train_loss = jax.lax.scan(window, state, firsts)
-    evaluation = evaluate(recipe, new.params, keys)
-
     end = start + recipe.phase_steps
+    evaluation = evaluate(recipe, new.params, laws, plan, end)
+
     blown_up = (new.diverged_at == NEVER) & ~jnp.isfinite(evaluation["test_loss"])
     diverged_at = jnp.where(blown_up, end, new.diverged_at)
     fine = diverged_at == NEVER

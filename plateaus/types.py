@@ -29,6 +29,7 @@ __all__ = [
     "Knobs",
     "Model",
     "PyTree",
+    "Recipe",
     "Scalar",
     "Signals",
     "Source",
@@ -74,23 +75,36 @@ class Task(NamedTuple):
     Fields:
       init: key -> world, whatever one run's examples share.
       emit: (key, world, index, knobs) -> Example number `index` of the training law.
-      emit_test: (key, world) -> a fresh Example of the test law; no knob reaches it.
-      loss: (prediction, example) -> scalar, the loss of one example.
-      metrics: name -> (prediction, example) -> scalar.
-      predictors: (world, batch, knobs) -> name -> predictions for a batch.
+      emit_test: (key, world, number) -> fresh Example of the test law; no knob reaches it. `number`
+        counts a test sample from 0, for laws that are gone through in full (all facts, say).
+      loss: (prediction, example) -> scalar, the training loss of one example.
+      test_loss: the same, of the loss whose plateau is measured.
+      metrics: name -> (prediction, example) -> scalar, or a vector whose axis `axes` names.
+      predictors: (world, batch, knobs, log_prior) -> name -> predictions for a batch, where
+        `log_prior` maps indices [k] to the log-probabilities with which the design draws them.
       uninformed, best: the predictors whose losses are the plateau's height and its floor.
       size: how many indices the training law has.
+      distance: (prediction, prediction) -> scalar, how far a model is from a predictor; or None.
+      item: example -> index; with it, metrics are told apart by whether training draws that index.
+      vocabulary: the number of discrete tokens; None where inputs are numbers.
+      read_at: the positions of a sequence at which predictions are read.
     """
 
     init: Callable[..., PyTree]
     emit: Callable[..., Example]
     emit_test: Callable[..., Example]
     loss: Callable[..., Array]
+    test_loss: Callable[..., Array]
     metrics: Mapping[str, Callable[..., Array]]
     predictors: Callable[..., Mapping[str, Array]]
     uninformed: str
     best: str
     size: int
+    axes: Mapping[str, str] = {}
+    distance: Callable[..., Array] | None = None
+    item: Callable[..., Array] | None = None
+    vocabulary: int | None = None
+    read_at: slice = slice(None)
 
 
 class Source(NamedTuple):
@@ -101,6 +115,7 @@ class Source(NamedTuple):
       prepare: (knobs, size) -> plan, what draws need that changes with neither step nor state:
         evaluated once a phase, outside the loop. `size` items of the pool are in play.
       draw: (key, state, plan, t) -> Draw of step t, a function of the key and t.
+      log_prob: (plan, index, t) -> log-probabilities with which step t draws these indices.
       observe: (state, signals, knobs, t) -> state.
 
     An intervention is a function Source -> Source; it narrows `size`, or replaces indices.
@@ -109,6 +124,7 @@ class Source(NamedTuple):
     init: Callable[..., PyTree]
     prepare: Callable[..., PyTree]
     draw: Callable[..., Draw]
+    log_prob: Callable[..., Array]
     observe: Callable[..., PyTree]
 
 
@@ -127,6 +143,20 @@ class Model(NamedTuple):
     activations: tuple[str, ...]
 
 
+class Recipe(NamedTuple):
+    """Everything static about a run: compiled once, shared by all runs of a program."""
+
+    task: Task
+    source: Source
+    model: Model
+    optimiser: Callable[..., Any]  # optim knobs -> optax.GradientTransformation
+    steps: int  # of the whole run
+    phase_steps: int  # optimiser steps between two evaluations
+    log_every: int  # steps whose training losses are averaged into one number
+    eval_points: int  # examples of the test law
+    pool_points: int = 0  # fresh examples of the training law; 0: it is not evaluated on
+
+
 class Streams(NamedTuple):
     """The independent keys of one run, by purpose."""
 
@@ -135,6 +165,7 @@ class Streams(NamedTuple):
     data: Array
     noise: Array
     test: Array
+    pool: Array  # fresh examples of the training law, for evaluation only
 
 
 def streams(seed: Array | int) -> Streams:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus import train
+from plateaus import evaluation, train
 from plateaus.data import design
 from plateaus.models import mlp
 from plateaus.optim import optimiser
@@ -22,9 +22,10 @@ WIDTH = 4
 
 
 class World(NamedTuple):
-    """A recipe and its two programs, mapped over lanes."""
+    """A recipe and its programs, mapped over lanes."""
 
     recipe: Recipe
+    laws: Callable
     start: Callable
     phase: Callable
 
@@ -38,10 +39,11 @@ def tiny(k=1, depth=0, width=8, dimension=4, batch=8, phase_steps=100, log_every
     source = design.design(design.Spec(), batch, task.size, frozenset())
     model = mlp.mlp(mlp.Spec(width=width, depth=depth), dimension)
     family = optimiser.optimiser(optimiser.Spec(**spec), frozenset())
-    recipe = Recipe(task, source, model, family, phase_steps, log_every, eval_points=256)
+    recipe = Recipe(task, source, model, family, 1000, phase_steps, log_every, eval_points=256)
+    laws = jax.jit(jax.vmap(functools.partial(evaluation.laws, recipe)))
     start = jax.jit(jax.vmap(functools.partial(train.init, recipe)))
-    phase = jax.jit(jax.vmap(functools.partial(train.phase, recipe), (0, 0, 0, None)))
-    return World(recipe, start, phase)
+    phase = jax.jit(jax.vmap(functools.partial(train.phase, recipe), (0, 0, 0, 0, None)))
+    return World(recipe, laws, start, phase)
 
 
 def knobs_of(learning_rates):
@@ -56,10 +58,12 @@ def knobs_of(learning_rates):
 def trained(world, rates, seeds=range(WIDTH), phases=1):
     """Final state, and the phases' measurements with time as the second axis."""
     seeds, knobs = np.asarray(list(seeds), np.uint32), knobs_of(rates)
-    state, first = world.start(seeds, knobs)
+    laws, _ = world.laws(seeds, knobs)
+    state, first = world.start(seeds, knobs, laws)
     measured = []
     for number in range(phases):
-        state, one = world.phase(state, seeds, knobs, np.int32(number * world.recipe.phase_steps))
+        t = np.int32(number * world.recipe.phase_steps)
+        state, one = world.phase(state, seeds, knobs, laws, t)
         measured.append(one)
     losses = np.concatenate([one.train_loss for one in measured], axis=1)
     tests = np.stack([first["test_loss"], *(o.evaluation["test_loss"] for o in measured)], axis=1)
@@ -145,14 +149,16 @@ def test_steps_and_windows_are_those_of_backpropagation_written_out():
 def test_the_evaluation_is_the_loss_on_one_fixed_sample():
     recipe, keys = tiny().recipe, streams(2)
     params = jax.jit(recipe.model.init)(keys.params)
-    points = jax.vmap(recipe.task.emit_test, (0, None))(
-        jax.random.split(keys.test, recipe.eval_points), recipe.task.init(keys.world)
+    points = jax.vmap(recipe.task.emit_test, (0, None, 0))(
+        jax.random.split(keys.test, recipe.eval_points),
+        recipe.task.init(keys.world),
+        jnp.arange(recipe.eval_points),
     )
     x, y = map(np.asarray, points)
     said = x @ np.asarray(params["readout"]["kernel"])[:, 0] + np.asarray(params["readout"]["bias"])
     _, _, tests = trained(tiny(), [0.05] * WIDTH)
     np.testing.assert_allclose(tests[2, 0], np.mean((said - y) ** 2), rtol=1e-5)
-    reference = train.references(recipe, 2, jax.tree.map(lambda x: x[0], knobs_of([0.1])))
+    _, reference = evaluation.laws(recipe, 2, jax.tree.map(lambda x: x[0], knobs_of([0.1])))
     assert (float(reference["uninformed_loss"]), float(reference["best_loss"])) == (1.0, 0.0)
 
 
@@ -187,10 +193,11 @@ def test_the_length_of_a_phase_changes_no_bit():
 @pytest.mark.parametrize(("depth", "rate"), [(1, 1e6), (0, 10.0)])
 def test_a_diverging_run_is_frozen_and_its_neighbours_do_not_notice(depth, rate):
     """At 1e6 within a few steps; at 10 in the fourth window of the first phase."""
-    _, start, phase = tiny(k=2, depth=depth, phase_steps=20, log_every=5)
+    _, laws_of, start, phase = tiny(k=2, depth=depth, phase_steps=20, log_every=5)
     seeds, rates = np.arange(WIDTH, dtype=np.uint32), [0.1, rate, 0.1, 0.05]
     harmless, calm = [0.1, 0.1, 0.1, 0.05], np.array([0, 2, 3])
-    wild, tame = start(seeds, knobs_of(rates))[0], start(seeds, knobs_of(harmless))[0]
+    laws, _ = laws_of(seeds, knobs_of(rates))
+    wild, tame = start(seeds, knobs_of(rates), laws)[0], start(seeds, knobs_of(harmless), laws)[0]
     first = jax.tree.map(lambda x: np.asarray(x)[1], wild.params)
     _, single_losses, _ = trained(
         tiny(k=2, depth=depth, phase_steps=20, log_every=1), rates, seeds=seeds
@@ -199,8 +206,8 @@ def test_a_diverging_run_is_frozen_and_its_neighbours_do_not_notice(depth, rate)
     assert where > (10 if rate == 10.0 else 0)
     for number in range(3):
         t = np.int32(number * 20)
-        wild, one = phase(wild, seeds, knobs_of(rates), t)
-        tame, same = phase(tame, seeds, knobs_of(harmless), t)
+        wild, one = phase(wild, seeds, knobs_of(rates), laws, t)
+        tame, same = phase(tame, seeds, knobs_of(harmless), laws, t)
         pick = functools.partial(jax.tree.map, lambda x: np.asarray(x)[calm])
         chex.assert_trees_all_equal(pick((wild, one)), pick((tame, same)))
         # the wild run keeps what it had when the phase began, and says NaN from its step on
@@ -226,7 +233,8 @@ def test_a_run_that_blows_up_at_the_very_end_of_a_phase_is_noticed():
 
 def test_seeds_make_worlds_and_settings_share_them():
     """The same seed at two settings starts from the same weights: comparisons are paired."""
-    state, _ = tiny(k=2, depth=1).start(np.uint32([4, 4, 5, 6]), knobs_of([0.1, 0.2, 0.1, 0.1]))
+    seeds, knobs, world = np.uint32([4, 4, 5, 6]), knobs_of([0.1, 0.2, 0.1, 0.1]), tiny(k=2, depth=1)
+    state, _ = world.start(seeds, knobs, world.laws(seeds, knobs)[0])
     lane = [jax.tree.map(lambda x, i=i: np.asarray(x)[i], state.params) for i in range(WIDTH)]
     chex.assert_trees_all_equal(lane[0], lane[1])
     assert np.any(lane[0]["hidden_0"]["kernel"] != lane[2]["hidden_0"]["kernel"])

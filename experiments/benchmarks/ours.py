@@ -1,8 +1,9 @@
 """Our side: ensembles of sparse-parity runs, computed as experiments/run.py computes them.
 
 From the command line's words to a plan, a program, chunks of `devices.width` runs, and one thread
-a device that takes chunks and gives them to `worker.run_chunk`. The state a chunk starts from is
-computed beforehand: of a slice of a run, the start would take more than its share.
+a device that takes chunks and gives them to `worker.run_chunk`. The samples a chunk is evaluated on
+and the state it starts from are computed beforehand: of a slice of a run, they would take more than
+their share.
 """
 
 from __future__ import annotations
@@ -46,8 +47,7 @@ def plan(words: Sequence[str]) -> tuple[dict[str, Entry], Plan, sweep.Program]:
     Raises ConfigError as run.py would; ValueError if there is more than one program.
     """
     planned, _ = cli.planned(parse([f"--config={CONFIG}", *words]))
-    names = (planned.config["task.name"], planned.config["model.name"])
-    schema = entries(build.sections(*names))
+    schema = entries(build.sections(planned.config))
     (program,) = sweep.programs(schema, planned, sweep.members(planned))
     return schema, planned, program
 
@@ -111,17 +111,18 @@ def contender(name: str, group: Ensemble, runs: int, steps: int) -> Contender:
 
 
 def start(group: Ensemble, chunk: sweep.Chunk) -> Any:
-    """Return what a chunk starts from, on the host."""
-    return jax.device_get(
-        group.compiled.start(*worker.arguments(group.schema, group.plan, chunk, group.width))
-    )
+    """Return what a chunk starts from, on the host: its (laws, constants), (state, evaluation)."""
+    seeds, knobs = worker.arguments(group.schema, group.plan, chunk, group.width)
+    laws, constants = group.compiled.laws(seeds, knobs)
+    return jax.device_get(((laws, constants), group.compiled.start(seeds, knobs, laws)))
 
 
 def run(
     group: Ensemble, chunk: sweep.Chunk, device: jax.Device, begun: Any
 ) -> dict[str, np.ndarray]:
     """Run a chunk from a start computed before; return its records."""
-    programs = group.compiled._replace(start=lambda *_: jax.device_put(begun, device))
+    laws, state = (functools.partial(jax.device_put, part, device) for part in begun)
+    programs = group.compiled._replace(laws=lambda *_: laws(), start=lambda *_: state())
     with tempfile.TemporaryDirectory() as folder:
         records = worker.run_chunk(
             group.schema,

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, NamedTuple
 
-from plateaus.data.pool import curriculum, subset
+from plateaus.data.pool import curriculum, doubling, first_items, subset
 from plateaus.data.source import epochs, uniform, whole_batches
 from plateaus.data.zipf import zipf
-from plateaus.fields import Field
+from plateaus.fields import INFINITE, Field
 from plateaus.types import Scalar, Source
 
 
@@ -28,6 +28,15 @@ class Spec:
 class Knobs(NamedTuple):
     """The numbers of the design."""
 
+    items: Annotated[
+        Scalar,
+        Field(
+            help="items of the pool in play: tasks, subjects or points",
+            low=1,
+            high=INFINITE,
+            neutral=INFINITE,
+        ),
+    ] = INFINITE
     subset: Annotated[
         Scalar, Field(help="fraction rho of the pool", low=0, low_open=True, high=1, neutral=1.0)
     ] = 1.0
@@ -35,14 +44,22 @@ class Knobs(NamedTuple):
         Scalar, Field(help="Zipf exponent alpha", low=0, high=3, neutral=0.0)
     ] = 0.0
     curriculum_start: Annotated[
-        Scalar,
-        Field(help="fraction of the pool at the start", low=0, low_open=True, high=1, neutral=1.0),
-    ] = 1.0
+        Scalar, Field(help="items in play at the start", low=1, high=INFINITE, neutral=INFINITE)
+    ] = INFINITE
     curriculum_step: Annotated[
-        Scalar, Field(help="step at which the whole pool opens", low=0, high=2**30, neutral=0)
+        Scalar, Field(help="step at which the first stage ends", low=0, high=2**30, neutral=0)
     ] = 0
     curriculum_multiple: Annotated[
         Scalar, Field(help="the same, in multiples of plateau_steps", low=0, high=1000, neutral=0.0)
+    ] = 0.0
+    curriculum_doubling: Annotated[
+        Scalar,
+        Field(
+            help="time between doublings in first stages; 0 opens all at once",
+            low=0,
+            high=1000,
+            neutral=0.0,
+        ),
     ] = 0.0
     plateau_steps: Annotated[
         Scalar, Field(help="measured plateau of the baseline", low=0, high=2**20, units="steps")
@@ -59,6 +76,8 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "curriculum_multiple", "give curriculum_step or curriculum_multiple, not both"
     if values["curriculum_multiple"] and not values["plateau_steps"]:
         yield "plateau_steps", "curriculum_multiple is a multiple of it: it must be positive"
+    if values["curriculum_start"] < INFINITE and values["curriculum_start"] >= values["items"]:
+        yield "curriculum_start", f"does not grow: only data.items ({values['items']}) are in play"
 
 
 ALL = frozenset(Knobs._fields)
@@ -85,5 +104,8 @@ def design(spec: Spec, batch: int, size: int, used: frozenset[str] = ALL) -> Sou
     else:
         source = uniform(batch)
         source = zipf(source, size) if ranked else source
-    source = subset(source)
-    return curriculum(source) if "curriculum_start" in used else source
+    if "curriculum_doubling" in used:
+        source = doubling(source)
+    elif "curriculum_start" in used:
+        source = curriculum(source)
+    return first_items(subset(source))

@@ -1,8 +1,8 @@
-"""How much of the pool is in play: a fixed fraction, or one that grows during training."""
+"""How much of the pool is in play: a number of items, a fraction, or a part that grows."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +33,28 @@ def subset(source: Source) -> Source:
     return source._replace(prepare=prepare)
 
 
+def first_items(source: Source) -> Source:
+    """Keep the first `knobs.items` of the pool: a fixed number of tasks, subjects or points.
+
+    Neutral at any number that is not below the size of the pool. Source: paper 1, section 4.1.
+    """
+
+    def prepare(knobs, size):
+        return source.prepare(knobs, jnp.minimum(jnp.int32(knobs.items), size))
+
+    return source._replace(prepare=prepare)
+
+
+def opening(knobs: Any) -> Int[Array, ""]:
+    """Return the step at which a curriculum's first stage ends, the sum of its two knobs.
+
+    `curriculum_step` + `curriculum_multiple` * `plateau_steps`, in optimiser steps: so that it can
+    be given as it is or relative to the plateau of the baseline.
+    """
+    relative = jnp.round(jnp.float32(knobs.curriculum_multiple) * knobs.plateau_steps)
+    return knobs.curriculum_step + relative.astype(jnp.int32)
+
+
 class _Stages(NamedTuple):
     before: object
     after: object
@@ -40,26 +62,74 @@ class _Stages(NamedTuple):
 
 
 def curriculum(source: Source) -> Source:
-    """Train on a part `knobs.curriculum_start` of the pool, and on all of it from a step on.
+    """Train on the first `knobs.curriculum_start` items, and on all of them from a step on.
 
-    The step is `curriculum_step` + `curriculum_multiple` * `plateau_steps` (optimiser steps), so
-    that it can be given as it is or relative to the plateau of the baseline. The first items stay
-    in play. Neutral at curriculum_start = 1, and when the step is 0.
+    The step is that of `opening`. Neutral where the first stage holds all items, or lasts no step.
 
     Source: paper 1, appendix A.
     """
 
     def prepare(knobs, size):
-        relative = jnp.round(knobs.curriculum_multiple * knobs.plateau_steps)
-        return _Stages(
-            before=source.prepare(knobs, fraction(knobs.curriculum_start, size)),
-            after=source.prepare(knobs, size),
-            switch=knobs.curriculum_step + relative.astype(jnp.int32),
-        )
+        few = jnp.minimum(jnp.int32(knobs.curriculum_start), size)
+        return _Stages(source.prepare(knobs, few), source.prepare(knobs, size), opening(knobs))
 
     def draw(key, state, plan, t):
         before = source.draw(key, state, plan.before, t)
         after = source.draw(key, state, plan.after, t)
         return jax.tree.map(lambda a, b: jnp.where(t < plan.switch, a, b), before, after)
 
-    return source._replace(prepare=prepare, draw=draw)
+    def log_prob(plan, index, t):
+        before, after = (source.log_prob(p, index, t) for p in (plan.before, plan.after))
+        return jnp.where(t < plan.switch, before, after)
+
+    return source._replace(prepare=prepare, draw=draw, log_prob=log_prob)
+
+
+class _Growth(NamedTuple):
+    knobs: Any
+    size: Int[Array, ""]  # at the end
+    switch: Int[Array, ""]
+    every: Int[Array, ""]
+
+
+def _in_play(plan: _Growth, t: Array | int) -> Int[Array, ""]:
+    """Return how many items are in play at step t, without ever leaving int32."""
+    start = jnp.minimum(jnp.int32(plan.knobs.curriculum_start), plan.size)
+    times = jnp.clip(1 + (t - plan.switch) // plan.every, 1, 31)
+    grown = jnp.where(start <= plan.size >> times, start << times, plan.size)
+    grows = (plan.knobs.curriculum_doubling > 0) & (plan.switch > 0)
+    later = jnp.where(grows, grown, plan.size)
+    return jnp.where(t < plan.switch, start, later)
+
+
+def doubling(source: Source) -> Source:
+    r"""Train on the first `curriculum_start` items, then on twice as many, and so on; all are kept.
+
+    $M(t) = \min(N, 2^{1 + \lfloor (t - S) / D \rfloor} M_0)$ from step S (see `opening`) on, with
+    D = round(`curriculum_doubling` * S), at least one step. At curriculum_doubling = 0 it is
+    `curriculum`, bit for bit: all items open at step S. At S = 0 all are open from the start.
+
+    What the sources inside prepare depends on the size, so it is prepared anew in each step: cheap
+    for uniform draws, not for a Zipf law.
+
+    Source: paper 1, appendix A (32 tasks for 30 "steps", then doubled every 20).
+    """
+
+    def prepare(knobs, size):
+        switch = opening(knobs)
+        every = jnp.round(jnp.float32(knobs.curriculum_doubling) * switch.astype(jnp.float32))
+        longest = jnp.float32(2**30)  # a longer stage than any run: what is cast must fit int32
+        return _Growth(
+            knobs=knobs,
+            size=jnp.int32(size),
+            switch=switch,
+            every=jnp.clip(every, 1, longest).astype(jnp.int32),
+        )
+
+    def draw(key, state, plan, t):
+        return source.draw(key, state, source.prepare(plan.knobs, _in_play(plan, t)), t)
+
+    def log_prob(plan, index, t):
+        return source.log_prob(source.prepare(plan.knobs, _in_play(plan, t)), index, t)
+
+    return source._replace(prepare=prepare, draw=draw, log_prob=log_prob)

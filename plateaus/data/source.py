@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.data.permutation import permute
-from plateaus.types import Draw, Source
+from plateaus.types import Array, Draw, Source
 
 
 def _nothing(key):
@@ -15,6 +15,14 @@ def _nothing(key):
 
 def _ignore(state, signals, knobs, t):
     return state
+
+
+def _size(knobs, size):
+    return jnp.int32(size)
+
+
+def _uniform_log_prob(size: Array, index: Array, t) -> Array:
+    return jnp.where((index >= 0) & (index < size), -jnp.log(size.astype(jnp.float32)), -jnp.inf)
 
 
 def uniform(batch: int) -> Source:
@@ -28,14 +36,11 @@ def uniform(batch: int) -> Source:
     (4,)
     """
 
-    def prepare(knobs, size):
-        return jnp.int32(size)
-
     def draw(key, state, size, t):
         index = jax.random.randint(jax.random.fold_in(key, t), (batch,), 0, size)
         return Draw(index, jnp.zeros_like(index))
 
-    return Source(_nothing, prepare, draw, _ignore)
+    return Source(_nothing, _size, draw, _uniform_log_prob, _ignore)
 
 
 def epochs(batch: int) -> Source:
@@ -47,16 +52,13 @@ def epochs(batch: int) -> Source:
     Units: t * batch must stay below 2^31.
     """
 
-    def prepare(knobs, size):
-        return jnp.int32(size)
-
     def draw(key, state, size, t):
         position = t * batch + jnp.arange(batch, dtype=jnp.int32)
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, position // size)
         index = jax.vmap(permute, (0, 0, None))(keys, position % size, size)
         return Draw(index, jnp.zeros_like(index))
 
-    return Source(_nothing, prepare, draw, _ignore)
+    return Source(_nothing, _size, draw, _uniform_log_prob, _ignore)
 
 
 def whole_batches(source: Source, batch: int) -> Source:
@@ -74,4 +76,7 @@ def whole_batches(source: Source, batch: int) -> Source:
         index = (number[:, None] * batch + jnp.arange(batch, dtype=jnp.int32)[None, :]).reshape(-1)
         return Draw(index, jnp.zeros_like(index))
 
-    return source._replace(prepare=prepare, draw=draw)
+    def log_prob(plan, index, t):
+        return source.log_prob(plan, index // batch, t) - jnp.log(jnp.float32(batch))
+
+    return source._replace(prepare=prepare, draw=draw, log_prob=log_prob)

@@ -25,6 +25,7 @@ class Table(NamedTuple):
     octave: Array  # octaves from the least to the most probable ...
     octave_mass: Array  # ... and the running sum of their masses, ending at 1
     within: Array  # running mass of the buckets inside an octave, x 2^31
+    log_total: Array  # log of the sum of i^-exponent over the ranks
 
 
 def _bucket(octave: Array, bucket: Array, size: Array) -> tuple[Array, Array]:
@@ -78,7 +79,8 @@ def zipf_table(exponent: Array | float, size: Array | int, max_size: int) -> Tab
 
     order = jnp.argsort(octave_mass)
     running = jnp.cumsum(octave_mass[order])
-    return Table(size, alpha, order, running / running[-1], within.reshape(-1))
+    masses = running / running[-1]
+    return Table(size, alpha, order, masses, within.reshape(-1), jnp.log(running[-1]))
 
 
 def zipf_rank(key: Key, table: Table, shape: tuple[int, ...]) -> Int[Array, ...]:
@@ -141,4 +143,12 @@ def zipf(source: Source, max_size: int) -> Source:
         neutral = plan.table.exponent == 0.0
         return drawn._replace(index=jnp.where(neutral, drawn.index, rank - 1))
 
-    return source._replace(prepare=prepare, draw=draw)
+    def log_prob(plan, index, t):
+        table = plan.table
+        rank = jnp.maximum(index, 0).astype(jnp.float32) + 1.0
+        ranked = -table.exponent * jnp.log(rank) - table.log_total
+        ranked = jnp.where((index >= 0) & (index < table.size), ranked, -jnp.inf)
+        inner = source.log_prob(plan.inner, index, t)
+        return jnp.where(table.exponent == 0.0, inner, ranked)
+
+    return source._replace(prepare=prepare, draw=draw, log_prob=log_prob)

@@ -1,23 +1,21 @@
-"""Names to objects: the only place that knows every registry."""
+"""Names to objects: from a flat config to the parts of a run and the numbers of many."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import jax
 import numpy as np
 
-from plateaus.data import design
-from plateaus.experiment.schema import Component, ConfigError, Entry
-from plateaus.experiment.values import nearest
-from plateaus.fields import Field
-from plateaus.models import mlp
-from plateaus.optim import optimiser
-from plateaus.tasks import sparse_parity
-from plateaus.train import Recipe
-from plateaus.types import Knobs
+from plateaus.experiment.registry import DATA, MODELS, OPTIM, TASKS
+from plateaus.experiment.schema import Component, ConfigError, Entry, entries
+from plateaus.experiment.values import convert, nearest
+from plateaus.fields import INFINITE, Field
+from plateaus.optim.optimiser import RATE, knobs_with_rates
+from plateaus.types import Knobs, Recipe, Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +27,13 @@ class RunSpec:
     eval_every: Annotated[int, Field(help="steps between evaluations", low=1, high=2**30)] = 200
     log_every: Annotated[int, Field(help="steps averaged into a training loss", low=1)] = 100
     eval_points: Annotated[int, Field(help="examples of the test law", low=1, high=2**24)] = 2048
+    pool_points: Annotated[
+        int, Field(help="fresh examples of the training law evaluated on", low=0, high=2**24)
+    ] = 0
+    batch_per_item: Annotated[
+        float,
+        Field(help="batch as a multiple of data.items; 0: `batch`", low=0, neutral=0.0),
+    ] = 0.0
     seeds: Annotated[int, Field(help="number of seeds", low=1, high=2**20)] = 16
 
 
@@ -36,37 +41,89 @@ class NoKnobs(NamedTuple):
     """The run itself has no traced number."""
 
 
+def batch_of(values: Mapping[str, Any]) -> int:
+    """Return the examples to a step: `batch`, or `batch_per_item` for each item in play.
+
+    >>> batch_of({"batch": 20, "batch_per_item": 0.25, "data.items": 64})
+    16
+    """
+    if not values["batch_per_item"]:
+        return values["batch"]
+    return max(1, round(values["batch_per_item"] * values["data.items"]))
+
+
 def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if values["steps"] % values["eval_every"]:
         yield "eval_every", f"must divide steps ({values['steps']})"
     if values["eval_every"] % values["log_every"]:
         yield "log_every", f"must divide eval_every ({values['eval_every']})"
-    if values["data.order"] == "epochs" and values["steps"] * values["batch"] >= 2**31:
+    batch = batch_of(values)
+    if batch > 2**20:
+        yield "batch_per_item", f"gives {batch} examples to a step: at most {2**20}"
+    if values["data.order"] == "epochs" and values["steps"] * batch >= 2**31:
         yield "steps", "steps x batch must be below 2^31 to go through the pool by epochs"
-    if values["data.zipf_over"] == "batches" and values["task.dataset_size"] < values["batch"]:
-        yield "batch", f"must be at most task.dataset_size ({values['task.dataset_size']})"
+    task, example = _shapes(values)
+    for field in ("data.items", "data.curriculum_start"):
+        if task.size < values[field] < INFINITE:
+            yield (
+                field,
+                f"must be at most {task.size}, the pool of task.name = {values['task.name']}",
+            )
+    if values["data.zipf_over"] == "batches" and task.size < batch:
+        yield "batch", f"must be at most the size of the pool ({task.size})"
+    tokens = example.inputs.shape[0] if example.inputs.ndim == 2 or task.vocabulary else 0
+    if values.get("model.positions") == "learned" and tokens > values["model.max_positions"]:
+        yield "model.max_positions", f"must be at least {tokens}, the tokens of a prompt"
+    if values.get("model.tied") and task.vocabulary is None:
+        yield "model.tied", "continuous tokens have no embedding to read out with"
+    here = _layers(values)
+    for name in values:
+        layer = name.removeprefix(f"optim.{RATE}")
+        if layer != name and layer not in here and values[name] != 1.0:
+            yield name, f"no such layer here; there are {', '.join(here)}"
+
+
+@functools.cache
+def _made(name: str, spec: Any) -> tuple[Task, Any]:
+    task, knobs = TASKS[name].make(spec), TASKS[name].knobs()
+    key = jax.eval_shape(jax.random.key, 0)
+    return task, jax.eval_shape(lambda key, w: task.emit(key, task.init(w), 0, knobs), key, key)
+
+
+def _shapes(config: Mapping[str, Any]) -> tuple[Task, Any]:
+    """Return the task of a config and the shapes of its examples."""
+    name = config["task.name"]
+    return _made(name, make_spec(TASKS[name], "task", config))
+
+
+def _layers(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the layers of a config's model; values that are missing or bad read as the default."""
+    component = MODELS[config["model.name"]]
+    assert component.layers is not None
+    given = {}
+    for name, entry in entries({"model": component}).items():
+        if name in config and name != "model.name" and not entry.knob:
+            try:
+                own = name.removeprefix("model.")
+                given[own] = convert(entry.kind, entry.field, config[name])
+            except ValueError:
+                continue  # told of when the fields are checked
+    return component.layers(component.spec(**given))
 
 
 RUN = Component(RunSpec, NoKnobs, dict, _check_run)
-DATA = Component(design.Spec, design.Knobs, design.design, design.check)
-OPTIM = Component(optimiser.Spec, optimiser.Knobs, optimiser.optimiser)
-TASKS = {
-    "sparse_parity": Component(
-        sparse_parity.Spec, sparse_parity.Knobs, sparse_parity.sparse_parity, sparse_parity.check
-    ),
-}
-MODELS = {
-    "mlp": Component(mlp.Spec, mlp.Knobs, lambda spec, x: mlp.mlp(spec, x.inputs.shape[-1])),
-}
 
 
-def sections(task: str, model: str) -> dict[str, Component]:
-    """Return the sections of a config with this task and this model.
+def sections(given: Mapping[str, Any]) -> dict[str, Component]:
+    """Return the sections of a flat config, by its `task.name` and `model.name`.
 
-    Raises ConfigError, naming the nearest, for a name that is not registered.
+    The optimiser has a learning-rate multiplier for each layer of the model.
+    Raises ConfigError, naming the nearest, for a name that is not registered, and for a model that
+    does not take what the task emits.
     """
     problems = []
-    for section, name, registry in (("task", task, TASKS), ("model", model, MODELS)):
+    for section, registry in (("task", TASKS), ("model", MODELS)):
+        name = given[f"{section}.name"]
         if name not in registry:
             near = nearest(str(name), registry)
             hint = f"; did you mean {near}?" if near else ""
@@ -74,7 +131,15 @@ def sections(task: str, model: str) -> dict[str, Component]:
             problems.append(f"{section}.name = {name}: no such {section}{hint} (known: {known})")
     if problems:
         raise ConfigError(*problems)
-    return {"": RUN, "task": TASKS[task], "data": DATA, "model": MODELS[model], "optim": OPTIM}
+    task, model = TASKS[given["task.name"]], MODELS[given["model.name"]]
+    if task.inputs != model.inputs:
+        fitting = ", ".join(name for name, other in MODELS.items() if other.inputs == task.inputs)
+        raise ConfigError(
+            f"model.name = {given['model.name']}: takes a {model.inputs}, but {given['task.name']} "
+            f"emits {task.inputs}; use {fitting}"
+        )
+    optim = OPTIM._replace(knobs=knobs_with_rates(_layers(given)))
+    return {"": RUN, "task": task, "data": DATA, "model": model, "optim": optim}
 
 
 def used_knobs(schema: Mapping[str, Entry], config: Mapping[str, Any], swept) -> frozenset[str]:
@@ -106,29 +171,29 @@ def make_spec(component: Component, section: str, config: Mapping[str, Any]) -> 
 
 def make_recipe(config: Mapping[str, Any], used: frozenset[str]) -> Recipe:
     """Build the static part of a program from one flat config (its knobs are not looked at)."""
-    parts = sections(config["task.name"], config["model.name"])
+    parts = sections(config)
     spec = {section: make_spec(part, section, config) for section, part in parts.items() if section}
-    task = parts["task"].make(spec["task"])
-    knobs = parts["task"].knobs()
-    example = jax.eval_shape(
-        lambda key: task.emit(key, task.init(key), 0, knobs), jax.eval_shape(jax.random.key, 0)
-    )
-    data_used, optim_used = (frozenset(_own(s, used)) for s in ("data", "optim"))
+    task, example = _shapes(config)
+    here = _layers(config)  # a sweep over the depth may leave multipliers of layers not there
+    own = {section: frozenset(_own(section, used)) for section in ("data", "optim")}
+    rates = {name for name in own["optim"] if name.startswith(RATE)}
+    gone = {name for name in rates if name.removeprefix(RATE) not in here}
     return Recipe(
         task=task,
-        source=parts["data"].make(spec["data"], config["batch"], task.size, data_used),
-        model=parts["model"].make(spec["model"], example),
-        optimiser=parts["optim"].make(spec["optim"], optim_used),
+        source=parts["data"].make(spec["data"], batch_of(config), task.size, own["data"]),
+        model=parts["model"].make(spec["model"], task, example),
+        optimiser=parts["optim"].make(spec["optim"], own["optim"] - gone),
+        steps=config["steps"],
         phase_steps=config["eval_every"],
         log_every=config["log_every"],
         eval_points=config["eval_points"],
+        pool_points=config["pool_points"],
     )
 
 
 def stack_knobs(schema: Mapping[str, Entry], configs: Sequence[Mapping[str, Any]]) -> Knobs:
     """Return the knobs of many runs with a leading runs axis: float32 and int32 arrays."""
-    first = configs[0]
-    parts = sections(first["task.name"], first["model.name"])
+    parts = sections(configs[0])
 
     def stack(section: str) -> Any:
         columns = {}

@@ -132,10 +132,10 @@ def _sections(
         ]
     )
     try:
-        return sections(*(given[name] for name in names)), []
+        return sections(given), []
     except ConfigError as error:
         if all(name in base for name in names) and any(name in overrides for name in names):
-            return sections(*(base[name] for name in names)), error.problems
+            return sections(base), error.problems
         raise
 
 

@@ -91,10 +91,13 @@ def _memory(job: Job, chunk: Chunk, width: int) -> int:
     seeds, knobs = worker.arguments(
         job.schema, job.plan, chunk._replace(members=chunk.members[:1]), width
     )
-    state = jax.eval_shape(compiled.start, seeds, knobs)[0]
-    return _MARGIN * memory.peak_bytes(
-        jax.make_jaxpr(compiled.phase)(state, seeds, knobs, np.int32(0))
+    laws = jax.eval_shape(compiled.laws, seeds, knobs)[0]
+    state = jax.eval_shape(compiled.start, seeds, knobs, laws)[0]
+    programs = (
+        jax.make_jaxpr(compiled.laws)(seeds, knobs),
+        jax.make_jaxpr(compiled.phase)(state, seeds, knobs, laws, np.int32(0)),
     )
+    return _MARGIN * max(map(memory.peak_bytes, programs))
 
 
 def at_once(job: Job) -> int:

@@ -6,10 +6,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from plateaus.experiment import files, folder
+from plateaus.experiment.build import make_recipe
 from plateaus.experiment.schema import Entry, Plan
-from plateaus.report import figures, sinks, statistics, store, table
+from plateaus.report import curves, figures, sinks, statistics, store, table
 
-STEMS = ("plateau", "learning_curves")
+FIGURES = {  # file -> how it is drawn; None where the results have nothing to show in it
+    "plateau": figures.plateau,
+    "learning_curves": figures.learning_curves,
+    "metrics": curves.metrics,
+    "predictors": curves.predictors,
+    "prefixes": curves.prefixes,
+    "examples": curves.examples,
+}
 
 
 def write(
@@ -38,11 +46,13 @@ def write(
         plan.config["log_every"],
         plan.config["eval_every"],
         attributes,
+        make_recipe(plan.config, frozenset()).task.axes,
     )
     rows = statistics.summarise(dataset)
     files.write_atomically(place / "summary.csv", table.csv_text(rows).encode())
-    for stem, draw in (("plateau", figures.plateau), ("learning_curves", figures.learning_curves)):
-        figures.save(draw(dataset, rows), place / "figures", stem)
+    for stem, draw in FIGURES.items():
+        if (figure := draw(dataset, rows)) is not None:
+            figures.save(figure, place / "figures", stem)
     if not sinks.write_tensorboard(dataset, rows, place / "tensorboard"):
         warn("the TensorBoard files could not be written; everything else is complete")
     files.write_atomically(place / "results.nc", lambda file: store.save(dataset, Path(file.name)))
@@ -51,6 +61,8 @@ def write(
 def show(place: Path) -> None:
     """Print the table of a finished folder and where its files are."""
     table.show(statistics.summarise(store.load(place / "results.nc")))
-    for name in ("figures/plateau.png", "figures/learning_curves.png", "summary.csv", "results.nc"):
-        print(f"  {place / name}")
+    drawn = [f"figures/{stem}.png" for stem in FIGURES]
+    for name in (*drawn, "summary.csv", "results.nc"):
+        if (place / name).exists():
+            print(f"  {place / name}")
     print(f"  {place / 'tensorboard'}  (tensorboard --logdir)")

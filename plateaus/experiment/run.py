@@ -30,7 +30,7 @@ def execute(plan: Plan, options: Options) -> int:
     (by ConfigError, before anything is written), 130 and 143 interrupted, with everything kept.
     """
     devices.configure()
-    schema = entries(sections(plan.config["task.name"], plan.config["model.name"]))
+    schema = entries(sections(plan.config))
     place = folder.locate(plan, options.workdir)
     folder.check_identity(place, plan)
     with contextlib.ExitStack() as held:

@@ -18,7 +18,8 @@ from plateaus.fields import Field
 
 # Lengths, counts and names of things are not conditions to compare within one set of results.
 UNSWEEPABLE = frozenset(
-    ("seeds", "steps", "eval_every", "log_every", "eval_points", "task.name", "model.name")
+    {*("seeds", "steps", "eval_every", "log_every", "eval_points", "pool_points")}
+    | {"task.name", "model.name"}
 )
 NAMED = ("task", "model")  # the sections whose component is chosen by its `name`
 MOST_SETTINGS = 10_000  # of a sweep that the cross-field checks visit
@@ -40,13 +41,16 @@ class Component(NamedTuple):
     `spec` is a frozen dataclass (static fields), `knobs` a NamedTuple class (traced numbers), both
     with `Annotated[T, Field(...)]` fields that have defaults. `make` builds the thing. `check`
     receives one complete setting, under the section's own field names and under all dotted names,
-    and yields (field name, message) for fields that do not fit one another.
+    and yields (field name, message) for fields that do not fit one another. `inputs` is what a
+    task emits and what a model takes, "vector" or "tokens"; `layers`: spec -> a model's layers.
     """
 
     spec: type
     knobs: type
     make: Callable
     check: Check | None = None
+    inputs: str = ""
+    layers: Callable[[Any], tuple[str, ...]] | None = None
 
 
 class Entry(NamedTuple):

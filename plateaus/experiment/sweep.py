@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from plateaus.experiment.build import used_knobs
+from plateaus.experiment.build import batch_of, used_knobs
 from plateaus.experiment.schema import Entry, Plan
 
 FORMAT = 1  # of a run folder; a new one makes new folders
@@ -64,8 +64,9 @@ def members(plan: Plan) -> tuple[Member, ...]:
 
 
 def setting(plan: Plan, member: Member) -> dict[str, Any]:
-    """Return the flat config of one run."""
-    return {**plan.config, **dict(zip(plan.sweep, member.values, strict=True))}
+    """Return the flat config of one run, with the batch it trains on."""
+    config = {**plan.config, **dict(zip(plan.sweep, member.values, strict=True))}
+    return {**config, "batch": batch_of(config)}
 
 
 def programs(

@@ -11,7 +11,7 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
-from plateaus.fields import Field
+from plateaus.fields import INFINITE, Field
 
 LARGEST_INT = 2**31 - 1  # what JAX's default int32 holds
 LARGEST_FLOAT, SMALLEST_FLOAT = 3.4028234e38, 1.1754944e-38  # float32; XLA flushes subnormals
@@ -23,9 +23,13 @@ def convert(kind: type, field: Field, value: Any) -> Any:
 
     Raises ValueError, whose message says what is allowed, for a wrong type, range or choice.
 
+    "inf" is the top of a lazy range.
+
     >>> convert(int, Field(help="optimiser steps", low=1), "1e6")
     1000000
     """
+    if kind is int and field.high == INFINITE and str(value).strip().lower() in ("inf", "infinity"):
+        return INFINITE
     number = kind in (int, float)
     bounded = number and (field.low is not None or field.high is not None)
     typed = _typed(kind, value)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from plateaus import train
+from plateaus import evaluation, train
 from plateaus.experiment import checkpoint
 from plateaus.experiment.build import make_recipe, stack_knobs
 from plateaus.experiment.schema import Entry, Plan
@@ -21,14 +21,16 @@ from plateaus.probes import plateau
 from plateaus.report.store import DIVERGED, FINISHED
 
 CHECKPOINT_SECONDS = 10.0  # of work between two checkpoints
+_BOUNDS = ("uninformed_loss", "best_loss")  # of the plateau, constant over a run
 _WINDOW = 3  # evaluations averaged to tell a passage
 
 
 class Compiled(NamedTuple):
-    """The two programs of a recipe, mapped over the runs of a chunk. The only jit there is."""
+    """The programs of a recipe, mapped over the runs of a chunk. The only jit there is."""
 
-    start: Callable[..., Any]  # (seeds, knobs) -> (state, evaluation, references)
-    phase: Callable[..., Any]  # (state, seeds, knobs, first step) -> (state, Phase)
+    laws: Callable[..., Any]  # (seeds, knobs) -> (laws, constants)
+    start: Callable[..., Any]  # (seeds, knobs, laws) -> (state, evaluation)
+    phase: Callable[..., Any]  # (state, seeds, knobs, laws, first step) -> (state, Phase)
 
 
 class Report(NamedTuple):
@@ -44,12 +46,14 @@ def compiled(program: Program) -> Compiled:
     """Return the program's functions, jitted and mapped; the first call compiles."""
     recipe = make_recipe(program.config, program.used)
 
-    def start(seed, knobs):
-        state, evaluation = train.init(recipe, seed, knobs)
-        return state, evaluation, train.references(recipe, seed, knobs)
-
-    phase = jax.vmap(functools.partial(train.phase, recipe), in_axes=(0, 0, 0, None))
-    return Compiled(jax.jit(jax.vmap(start)), jax.jit(phase, donate_argnums=0))
+    return Compiled(
+        laws=jax.jit(jax.vmap(functools.partial(evaluation.laws, recipe))),
+        start=jax.jit(jax.vmap(functools.partial(train.init, recipe))),
+        phase=jax.jit(
+            jax.vmap(functools.partial(train.phase, recipe), in_axes=(0, 0, 0, 0, None)),
+            donate_argnums=0,
+        ),
+    )
 
 
 def arguments(schema: Mapping[str, Entry], plan: Plan, chunk: Chunk, width: int) -> tuple:
@@ -81,9 +85,7 @@ class _Curves:
     def _counts(self) -> tuple[np.ndarray, np.ndarray]:
         """Return who passes the plateau, and who has diverged, by the last evaluations."""
         last = np.concatenate(self.parts["test_loss"][-_WINDOW:], axis=1)[: self.members]
-        bounds = (
-            self.parts[name][0][: self.members, 0] for name in ("uninformed_loss", "best_loss")
-        )
+        bounds = (self.parts[name][0][: self.members, 0] for name in _BOUNDS)
         level = plateau.normalised(last, *bounds)
         passed = plateau.passage_step(
             level, np.arange(level.shape[1]), plateau.THRESHOLDS["escape_step"], _WINDOW
@@ -124,16 +126,17 @@ def run_chunk(
     phases = config["steps"] // config["eval_every"]
     members = len(chunk.members)
     seeds, knobs = jax.device_put(arguments(schema, plan, chunk, width), device)
+    laws, constants = programs.laws(seeds, knobs)
     saved = checkpoint.load(folder, warn)
     if saved is not None and saved[1]["chunk"] == chunk.address and saved[1]["width"] == width:
         arrays, meta = saved
-        shapes = jax.eval_shape(programs.start, seeds, knobs)[0]
+        shapes = jax.eval_shape(programs.start, seeds, knobs, laws)[0]
         leaves = [arrays.pop(name) for name in _named_leaves(shapes)]
         state = jax.device_put(jax.tree.unflatten(jax.tree.structure(shapes), leaves), device)
         curves, done = _Curves(arrays, members), meta["phases"]
     else:
-        state, evaluation, references = programs.start(seeds, knobs)
-        first = {name: np.asarray(x)[:, None] for name, x in {**evaluation, **references}.items()}
+        state, measured = programs.start(seeds, knobs, laws)
+        first = {name: np.asarray(x)[:, None] for name, x in {**measured, **constants}.items()}
         curves = _Curves({"train_loss": np.zeros((width, 0), np.float32), **first}, members)
         done = 0
     tell(Report(0, *_totals(curves), resumed=done * config["eval_every"] * members))
@@ -153,14 +156,15 @@ def run_chunk(
             if stop.is_set():
                 return None
         state, measured = programs.phase(
-            state, seeds, knobs, np.int32(number * config["eval_every"])
+            state, seeds, knobs, laws, np.int32(number * config["eval_every"])
         )
         if pending is not None:
             absorb(pending)
         pending = measured
     if pending is not None:
         absorb(pending)
-    return records(curves.arrays(), np.asarray(state.diverged_at), config, members)
+    diverged_at = np.asarray(state.diverged_at)
+    return records(curves.arrays(), diverged_at, config, members, tuple(constants))
 
 
 def _totals(curves: _Curves) -> tuple[int, int]:
@@ -182,17 +186,21 @@ def records(
     diverged_at: np.ndarray,
     config: Mapping[str, Any],
     members: int,
+    constants: tuple[str, ...] = _BOUNDS,
 ) -> dict[str, np.ndarray]:
-    """Return the variables of results.nc for the members of a chunk, stacked on the first axis."""
-    scalars = ("uninformed_loss", "best_loss")
+    """Return the variables of results.nc for the members of a chunk, stacked on the first axis.
+
+    `constants` are the curves that hold one measurement for the whole run.
+    """
     stacked = {
-        name: array[:members, 0] if name in scalars else array[:members]
+        name: array[:members, 0] if name in constants else array[:members]
         for name, array in curves.items()
     }
     steps = config["eval_every"] * np.arange(stacked["test_loss"].shape[1])
-    level = plateau.normalised(stacked["test_loss"], *(stacked[name] for name in scalars))
+    level = plateau.normalised(stacked["test_loss"], *(stacked[name] for name in _BOUNDS))
     for name, threshold in plateau.THRESHOLDS.items():
         stacked[name] = plateau.passage_step(level, steps, threshold, _WINDOW)
+    stacked["batch"] = np.full(members, config["batch"], np.int32)
     diverged = diverged_at[:members] != train.NEVER
     stacked["status"] = np.where(diverged, DIVERGED, FINISHED).astype(np.int8)
     stacked["last_step"] = np.where(diverged, diverged_at[:members], config["steps"]).astype(

@@ -70,7 +70,7 @@ def mlp(spec: Spec, inputs: int) -> Model:
     (7,)
     """
     module = _MLP(spec)
-    activations = (*(f"hidden_{layer}" for layer in range(spec.depth)), "readout")
+    activations = layers(spec)
 
     def init(key):
         return module.init(key, jnp.zeros((1, inputs)), Tap(activations))["params"]
@@ -80,3 +80,12 @@ def mlp(spec: Spec, inputs: int) -> Model:
         return module.apply({"params": params}, inputs, tap), tap.captured
 
     return Model(init, apply, activations)
+
+
+def layers(spec: Spec) -> tuple[str, ...]:
+    """Return the names of the layers: the keys of the parameters.
+
+    >>> layers(Spec(depth=2))
+    ('hidden_0', 'hidden_1', 'readout')
+    """
+    return (*(f"hidden_{layer}" for layer in range(spec.depth)), "readout")

@@ -12,7 +12,7 @@ from plateaus.models.blocks import Block, Spec, Taps, end, norm, weight_law
 from plateaus.models.taps import Edits, Tap
 from plateaus.types import Array, Model
 
-__all__ = ["Knobs", "Spec", "activations", "check", "transformer"]
+__all__ = ["Knobs", "Spec", "activations", "check", "layers", "transformer"]
 
 
 class Knobs(NamedTuple):
@@ -31,6 +31,7 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 class _Transformer(nn.Module):
     spec: Spec
     vocabulary: int | None
+    read_at: tuple[int | None, ...]
 
     @nn.compact
     def __call__(self, inputs: Array, taps: Taps) -> tuple[Array, dict[str, Array]]:
@@ -53,7 +54,7 @@ class _Transformer(nn.Module):
         for layer in range(spec.depth):
             x, more = block(spec, name=f"block_{layer}")(x, taps)
             captured |= more
-        x = tap("final_residual", x)
+        x = tap("final_residual", x[:, slice(*self.read_at)])
         x = tap("final_norm", norm(spec, "final_norm")(x)).astype(jnp.float32)
 
         if spec.tied:
@@ -63,6 +64,18 @@ class _Transformer(nn.Module):
             head = end(spec, features, spec.width, name="readout", bias=bias, dtype="float32")
             readout = tap("readout", head(x))
         return readout if self.vocabulary else readout[..., 0], captured | tap.captured
+
+
+def layers(spec: Spec) -> tuple[str, ...]:
+    """Return the names of the layers that learn: the keys of the parameters.
+
+    >>> layers(Spec(depth=2, tied=True))
+    ('read_in', 'positions', 'block_0', 'block_1', 'final_norm')
+    """
+    table = ("positions",) if spec.positions == "learned" else ()
+    readout = () if spec.tied else ("readout",)
+    blocks = (f"block_{layer}" for layer in range(spec.depth))
+    return ("read_in", *table, *blocks, "final_norm", *readout)
 
 
 def activations(spec: Spec) -> tuple[str, ...]:
@@ -78,12 +91,19 @@ def activations(spec: Spec) -> tuple[str, ...]:
     return ("read_in", *blocks, "final_residual", "final_norm", "readout")
 
 
-def transformer(spec: Spec, *, inputs: int | None = None, vocabulary: int | None = None) -> Model:
+def transformer(
+    spec: Spec,
+    *,
+    inputs: int | None = None,
+    vocabulary: int | None = None,
+    read_at: slice = slice(None),
+) -> Model:
     r"""Build a causal pre-norm transformer: $x \mathrel{+}= A(N(x))$, $x \mathrel{+}= M(N(x))$.
 
     Give one of the two sizes, T <= max_positions tokens a prompt:
       inputs: continuous tokens [B, T, inputs] through a linear read-in; a scalar out, [B, T].
       vocabulary: discrete tokens [B, T] of int; logits out, [B, T, vocabulary], without a bias.
+    `read_at` are the positions that are read out (default: all T); the final norm sees only these.
 
     Activations, in every block `block_0`, `block_1`, ... (H heads of size D, W the width):
       residual, residual_middle [B, T, W]: the stream before the attention and before the MLP.
@@ -121,7 +141,8 @@ def transformer(spec: Spec, *, inputs: int | None = None, vocabulary: int | None
         raise ValueError("give inputs (continuous tokens) or vocabulary (discrete tokens)")
     if spec.tied and vocabulary is None:
         raise ValueError("tied: continuous tokens have no embedding to read out with")
-    names, module = activations(spec), _Transformer(spec, vocabulary)
+    where = (read_at.start, read_at.stop, read_at.step)  # a slice has no hash before Python 3.12
+    names, module = activations(spec), _Transformer(spec, vocabulary, where)
 
     def init(key):
         shortest = jnp.zeros((1, 1), jnp.int32) if inputs is None else jnp.zeros((1, 1, inputs))

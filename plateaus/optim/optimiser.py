@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+import functools
 from collections.abc import Callable
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import optax
 
 from plateaus.fields import Field
 from plateaus.optim.bias import bias_gradients
+from plateaus.optim.layers import layer_rates
 from plateaus.types import Scalar
 
 FAMILIES: dict[str, Callable[..., optax.GradientTransformation]] = {
@@ -48,25 +51,48 @@ class Knobs(NamedTuple):
 
 
 ALL = frozenset(Knobs._fields)
+RATE = "rate_"  # with the name of a layer: its knob
+
+
+@functools.cache
+def knobs_with_rates(layers: tuple[str, ...]) -> Any:
+    """Return the class `Knobs` with one more knob, `rate_<layer>`, for each layer of a network.
+
+    >>> knobs_with_rates(("readout",))(rate_readout=0.0).rate_readout
+    0.0
+    """
+    rate = Field(help="multiplies the layer's learning rate", low=0, high=1e6, neutral=1.0)
+    names = [RATE + layer for layer in layers]
+    made: Any = collections.namedtuple(  # type: ignore[misc] # its fields are known at run time
+        "Knobs",
+        [*Knobs._fields, *names],
+        defaults=[*Knobs._field_defaults.values(), *[1.0] * len(names)],
+        module=__name__,
+    )
+    hints = get_type_hints(Knobs, include_extras=True)
+    made.__annotations__ = {**hints, **dict.fromkeys(names, Annotated[Scalar, rate])}
+    return made
 
 
 def optimiser(
     spec: Spec, used: frozenset[str] = ALL
-) -> Callable[[Knobs], optax.GradientTransformation]:
+) -> Callable[[Any], optax.GradientTransformation]:
     """Return knobs -> transformation, to be called *inside* the vmapped function.
 
-    The gradient bias is left out where `gradient_bias` is not in `used`.
-
-    There the knobs are traced scalars, which is bit-identical to Python numbers.
+    There the knobs are traced scalars, which is bit-identical to Python numbers. The gradient bias,
+    and the multiplier of each layer's learning rate, are left out where their knobs are not `used`.
 
     >>> optimiser(Spec(name="adam"))(Knobs(learning_rate=1e-3)).init({}) is not None
     True
     """
+    layers = sorted(name.removeprefix(RATE) for name in used if name.startswith(RATE))
 
-    def build(knobs: Knobs) -> optax.GradientTransformation:
-        family = FAMILIES[spec.name](knobs)
-        if "gradient_bias" not in used:
-            return family
-        return optax.chain(bias_gradients(knobs.gradient_bias, knobs.gradient_bias_every), family)
+    def build(knobs: Any) -> optax.GradientTransformation:
+        parts = [FAMILIES[spec.name](knobs)]
+        if "gradient_bias" in used:
+            parts.insert(0, bias_gradients(knobs.gradient_bias, knobs.gradient_bias_every))
+        if layers:
+            parts.append(layer_rates({layer: getattr(knobs, RATE + layer) for layer in layers}))
+        return parts[0] if len(parts) == 1 else optax.chain(*parts)
 
     return build

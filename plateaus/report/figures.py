@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import xarray as xr
@@ -10,8 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from plateaus.report import panels, table
+from plateaus.report.facets import diverged, heading, legend, styles_of
+from plateaus.report.facets import facets as groups
 from plateaus.report.statistics import Row
-from plateaus.report.style import GREY, PALE, Look, looks, save, styled
+from plateaus.report.style import GREY, PALE, looks, save, styled
 
 __all__ = ["learning_curves", "plateau", "save"]
 
@@ -35,28 +36,28 @@ def plateau(dataset: xr.Dataset, rows: Sequence[Row], xmax: float | int | None =
       rows: its table, from `summarise`.
       xmax: last optimiser step shown in (a) and (b); the horizon by default.
     """
-    facets = _facets(rows)
+    facets = groups(rows)
     with styled():
         figure = Figure(figsize=(10, 0.8 + 2.9 * len(facets)), layout="constrained")
         parts = figure.subfigures(len(facets), 1, squeeze=False)[:, 0]
         for number, (part, facet) in enumerate(zip(parts, facets, strict=True)):
-            fixed = dict(list(facet[0].setting.items())[:-1])
-            if fixed:
-                heading = table.label(fixed) + _diverged(facet)
-                part.suptitle(heading, x=0.008, ha="left", fontsize=9, weight="bold")
+            if shared := heading(facet):
+                part.suptitle(
+                    shared + diverged(facet), x=0.008, ha="left", fontsize=9, weight="bold"
+                )
             loss, survival, length = part.subplots(1, 3, width_ratios=(1.3, 1, 1))
-            panels.loss_panel(loss, dataset, facet, _styles(facet))
-            panels.survival_panel(survival, dataset, facet, _styles(facet))
-            panels.length_panel(length, dataset, facet, _styles(facet))
+            panels.loss_panel(loss, dataset, facet, styles_of(facet))
+            panels.survival_panel(survival, dataset, facet, styles_of(facet))
+            panels.length_panel(length, dataset, facet, styles_of(facet))
             for axes in (loss, survival):
                 panels.step_axis(axes, xmax or facet[0].horizon)
             if number == 0:
                 for axes, title in zip((loss, survival, length), TITLES, strict=True):
                     axes.set_title(title)
         if rows[0].setting:
-            _legend(figure, facets)
+            legend(figure, facets)
         elif rows[0].diverged:
-            figure.suptitle(_diverged(rows).strip(), fontsize=9)
+            figure.suptitle(diverged(rows).strip(), fontsize=9)
     return figure
 
 
@@ -79,7 +80,7 @@ def learning_curves(
         for i, (axes, row) in enumerate(zip(grid, rows, strict=False)):
             panels.run_panel(axes, dataset, row)
             panels.step_axis(axes, xmax or row.horizon)
-            axes.set_title(table.label(row.setting).replace(", ", "\n") + _diverged([row]))
+            axes.set_title(table.label(row.setting).replace(", ", "\n") + diverged([row]))
             bottom = i + columns >= len(rows)  # the last of its column
             axes.set_xlabel("optimiser steps" if bottom else "")
             axes.tick_params(labelbottom=bottom)
@@ -94,38 +95,3 @@ def learning_curves(
         ]
         figure.legend(handles=handles, loc="outside upper center", ncols=3)
     return figure
-
-
-def _facets(rows: Sequence[Row]) -> list[list[Row]]:
-    """Return the rows grouped by every swept field but the last."""
-    groups = itertools.groupby(rows, key=lambda row: list(row.setting.values())[:-1])
-    return [list(group) for _, group in groups]
-
-
-def _styles(facet: Sequence[Row]) -> list[Look]:
-    """Return the looks of the last field's values; a value looks the same in every facet."""
-    baselines = [row.is_baseline for row in facet]
-    # All of a facet are baselines where the last field has no neutral value: none stands out.
-    one = len(facet) > 1 and sum(baselines) == 1
-    return looks(len(facet), baselines.index(True) if one else None)
-
-
-def _diverged(rows: Sequence[Row]) -> str:
-    count = sum(row.diverged for row in rows)
-    return f" ({count} diverged)" if count else ""
-
-
-def _legend(figure: Figure, facets: Sequence[Sequence[Row]]) -> None:
-    """Put one legend over all facets, titled with the dotted name of the last field."""
-    handles = []
-    for row, look in zip(facets[0], _styles(facets[0]), strict=True):
-        mark = " (baseline)" if look.width > looks(1)[0].width else ""
-        name = panels.last_value(row) + mark + ("" if len(facets) > 1 else _diverged([row]))
-        handles.append(Line2D([], [], label=name, **look.line, **look.mark, ms=5))
-    figure.legend(
-        handles=handles,
-        title=list(facets[0][0].setting)[-1],
-        loc="outside upper center",
-        ncols=-(-len(handles) // -(-len(handles) // 6)),  # even lines of at most six
-        handlelength=3.4,
-    )

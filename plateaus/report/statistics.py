@@ -47,6 +47,8 @@ class Row:
       p_value: two-sided log-rank test against the baseline.
       p_adjusted: the same, Holm-adjusted over the table.
       final_loss: test loss at the last evaluation of the finished runs, mean and t interval.
+      lowest_loss: the same of the lowest test loss of each finished run, at whatever step.
+      batch: examples to a step, so that steps can be told in examples seen; 0 if not recorded.
       horizon: steps after which every run is censored.
       notes: why a number is missing.
     """
@@ -67,6 +69,8 @@ class Row:
     p_value: float
     p_adjusted: float
     final_loss: Interval
+    lowest_loss: Interval
+    batch: int
     horizon: int
     notes: tuple[str, ...]
 
@@ -163,7 +167,9 @@ def _row(
         notes += [f"no interval of the ratio: {note}"] * bool(note)
         p_value = survival.logrank_p(here[1:], there[1:])
         notes += ["log-rank test undefined"] * math.isnan(p_value)
-    final = cell(dataset, "test_loss", index)[status == FINISHED, -1].astype(np.float64)
+    losses = cell(dataset, "test_loss", index)[status == FINISHED].astype(np.float64)
+    final, lowest = losses[:, -1], np.min(losses, axis=1, initial=np.inf)
+    batch = cell(dataset, "batch", index).max(initial=0) if "batch" in dataset else 0
     half, completion = (passages(dataset, index, v) for v in ("half_step", "completion_step"))
     return Row(
         setting=setting,
@@ -182,6 +188,8 @@ def _row(
         p_value=p_value,
         p_adjusted=math.nan,
         final_loss=survival.mean_interval(final[np.isfinite(final)]),
+        lowest_loss=survival.mean_interval(lowest[np.isfinite(lowest)]),
+        batch=int(batch),
         horizon=horizon,
         notes=tuple(notes),
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 NOT_RUN, FINISHED, DIVERGED = 0, 1, 2
 Record = Mapping[str, np.ndarray]  # variable -> the values of one run
@@ -25,6 +26,7 @@ _MEANING = {
     "escape_step": ("optimiser steps", f"{_PASSAGE} is under 0.8; NaN if never"),
     "half_step": ("optimiser steps", f"{_PASSAGE} is under 0.5; NaN if never"),
     "completion_step": ("optimiser steps", f"{_PASSAGE} is under 0.1; NaN if never"),
+    "batch": ("examples", "examples to an optimiser step"),
     "status": ("1", "what became of the run"),
     "last_step": ("optimiser steps", "last step with a finite loss, or the horizon"),
 }
@@ -37,21 +39,24 @@ def assemble(
     log_every: int,
     eval_every: int,
     attributes: Mapping[str, Any],
+    axes: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
     """Lay the records of runs, keyed by (swept values, seed), out on the grid of the sweep.
 
     Cells without a record hold NaN, and `status` 0. A variable that is scalar in the records has
-    the dimensions (*sweep, seed); `train_loss` has `step` too, any other curve `eval_step`.
+    the dimensions (*sweep, seed); `train_loss` has `step` too, any other curve `eval_step`. What
+    has an axis of its own is in `axes`, as "by prefix" -> "prefix": a variable whose name holds the
+    key ends in that dimension, numbered from 0; with nothing but it, it is constant over a run.
 
     Raises ValueError without any record.
     """
     if not records:
         raise ValueError("no run to assemble")
     seeds = sorted({seed for _, seed in records})
-    axes = [{value: i for i, value in enumerate(values)} for values in sweep.values()]
-    grid = (*(len(axis) for axis in axes), len(seeds))
+    numbered = [{value: i for i, value in enumerate(values)} for values in sweep.values()]
+    grid = (*(len(axis) for axis in numbered), len(seeds))
     places = {
-        key: (*(axis[v] for axis, v in zip(axes, key[0], strict=True)), seeds.index(key[1]))
+        key: (*(axis[v] for axis, v in zip(numbered, key[0], strict=True)), seeds.index(key[1]))
         for key in records
     }
     first = next(iter(records.values()))
@@ -60,7 +65,7 @@ def assemble(
     variables = {}
     for name, example in first.items():
         example = np.asarray(example)
-        tail = {0: (), 1: ("step" if name == "train_loss" else "eval_step",)}[example.ndim]
+        tail = _dimensions(name, example.ndim, axes or {})
         empty = np.nan if example.dtype.kind == "f" else 0
         array = np.full((*grid, *example.shape), empty, example.dtype)
         for key, place in places.items():
@@ -68,15 +73,27 @@ def assemble(
         units, meaning = _MEANING.get(name, ("1", name.replace("_", " ")))
         notes = {"units": units, "long_name": meaning} | (_STATUS if name == "status" else {})
         variables[name] = ((*sweep, "seed", *tail), array, notes)
-        if tail == ("step",):
-            coordinates["step"] = log_every * np.arange(1, example.size + 1)
-        elif tail:
-            coordinates["eval_step"] = eval_every * np.arange(example.size)
+        for dimension, length in zip(tail, example.shape, strict=True):
+            coordinates[dimension] = _coordinate(dimension, length, log_every, eval_every)
     plain = {k: v if isinstance(v, int | str) else json.dumps(v) for k, v in attributes.items()}
     dataset = xr.Dataset(variables, coordinates, plain)
     for name in {"step", "eval_step"} & set(dataset.coords):
         dataset[name].attrs["units"] = "optimiser steps"
     return dataset
+
+
+def _dimensions(name: str, rank: int, axes: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the dimensions of one run's record of a variable."""
+    own = next(((axis,) for key, axis in axes.items() if key in name), ())
+    if rank == len(own):
+        return own
+    return (("step" if name == "train_loss" else "eval_step"), *own)
+
+
+def _coordinate(dimension: str, length: int, log_every: int, eval_every: int) -> NDArray[np.int_]:
+    if dimension == "step":
+        return log_every * np.arange(1, length + 1)
+    return (eval_every if dimension == "eval_step" else 1) * np.arange(length)
 
 
 def save(dataset: xr.Dataset, path: Path) -> None:

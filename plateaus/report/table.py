@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from plateaus.fields import INFINITE
 from plateaus.report.statistics import Row
 from plateaus.report.survival import Interval
 
@@ -51,9 +52,11 @@ def _record(row: Row) -> dict[str, Any]:
         ("plateau_mean", row.plateau),
         ("plateau_ratio", row.ratio),
         ("final_test_loss", row.final_loss),
+        ("lowest_test_loss", row.lowest_loss),
     ):
         ends = (name, f"{name}_low", f"{name}_high")
         record |= {key: _number(x) for key, x in zip(ends, interval, strict=True)}
+    record |= {"batch": row.batch, "escape_examples_median": _number(row.batch * row.escape.value)}
     record |= {"pairs": row.pairs, "logrank_p": _number(row.p_value)}
     record |= {"logrank_p_holm": _number(row.p_adjusted), "horizon": row.horizon}
     return record | {"baseline": label(row.baseline), "notes": "; ".join(row.notes)}
@@ -79,6 +82,7 @@ def table(rows: Sequence[Row]) -> Table:
         "ratio\n[95%]",
         "p\n(Holm)",
         "final\nloss",
+        "lowest\nloss",
     ):
         result.add_column(heading, justify="right", overflow="fold", vertical="bottom")
     for row in rows:
@@ -90,6 +94,7 @@ def table(rows: Sequence[Row]) -> Table:
             "baseline" if row.is_baseline else _bracketed(row.ratio, _ratio),
             _p(row),
             _loss(row.final_loss.value),
+            _loss(row.lowest_loss.value),
             style="bold" if row.is_baseline else None,
         )
     return result
@@ -152,7 +157,11 @@ def value_text(value: Any) -> str:
 
     >>> value_text(0.0), value_text(1e6), value_text(0.12345678), value_text("epochs")
     ('0', '1e+06', '0.12345678', 'epochs')
+    >>> value_text(2**31 - 2)
+    'inf'
     """
+    if isinstance(value, int) and value == INFINITE:
+        return "inf"
     if not isinstance(value, float):
         return str(value)
     return short if float(short := f"{value:g}") == value else repr(value)

@@ -9,8 +9,8 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from plateaus.fields import Field
-from plateaus.tasks.predictors import FULL, ridge
+from plateaus.fields import INFINITE, Field
+from plateaus.tasks.predictors import FULL, dmmse, log_rest, ridge
 from plateaus.types import Array, Example, Float, Int, Scalar, Task
 
 
@@ -25,8 +25,11 @@ class Spec:
         float, Field(help="standard deviation tau of each weight", low=0, low_open=True)
     ] = 1.0
     pool: Annotated[
-        int, Field(help="number of tasks; the default is infinity", low=1, high=2**31 - 2)
-    ] = 2**31 - 2
+        int, Field(help="number of tasks there are; see data.items", low=1, high=INFINITE)
+    ] = INFINITE
+    dmmse_tasks: Annotated[
+        int, Field(help="tasks that the dMMSE predictor tells apart", low=1, high=2**20)
+    ] = 4096
 
 
 class Knobs(NamedTuple):
@@ -127,7 +130,9 @@ def linear_regression(spec: Spec) -> Task:
 
     Shapes: inputs [2n, d], targets and predictions [n]; a model predicts y_i at the token x_i.
     Predictors: "zero"; "ridge", best on the test law; "biased_ridge", which knows the covariance
-    bias: best on the training law of infinitely many tasks, and equal to "ridge" at beta = 0.
+    bias: best on the training law of infinitely many tasks, and equal to "ridge" at beta = 0;
+    "dmmse", best on the training law: it knows the tasks and how often each is drawn, the first
+    `dmmse_tasks` of them one by one and all others as their Gaussian.
     In units of `paper_loss`, with the default spec: zero 4.100, ridge 1.5064.
 
     Source: paper 1, section 2.1; the covariance bias: section 4.3; sizes: appendix B.1.
@@ -154,7 +159,7 @@ def linear_regression(spec: Spec) -> Task:
     def emit(key, world, index, knobs):
         return prompt(key, task_vectors(spec, world, jnp.asarray(index), knobs))
 
-    def emit_test(key, world):
+    def emit_test(key, world, number):
         key_task, key_prompt = jax.random.split(key)
         w = spec.prior_scale * jax.random.normal(key_task, (spec.dimension,))
         return prompt(key_prompt, w)
@@ -165,13 +170,24 @@ def linear_regression(spec: Spec) -> Task:
     def paper_loss(prediction, example):
         return jnp.sum(prefix_losses(prediction, example)) / loss_unit(spec)
 
-    def predictors(world, batch, knobs):
+    def distance(prediction, other):
+        return jnp.mean(jnp.square(prediction - other))
+
+    def predictors(world, batch, knobs, log_prior):
         x, y = unpack(batch.inputs)
         said = jax.vmap(ridge, (0, 0, None, None))
+        known = min(spec.pool, spec.dmmse_tasks)
+        index = jnp.arange(known + 1, dtype=jnp.int32)
+        log_weights = log_prior(index)
+        tasks = task_vectors(spec, world, index[:-1], knobs)
+        root = prior_root(spec, world, knobs)
+        rest = (log_rest(log_weights[:-1], log_weights[-1]), root)
+        memory = jax.vmap(lambda x, y: dmmse(x, y, tasks, log_weights[:-1], spec.noise, rest=rest))
         return {
             "zero": jnp.zeros_like(y),
             "ridge": said(x, y, spec.noise, prior_root(spec, world, Knobs())),
-            "biased_ridge": said(x, y, spec.noise, prior_root(spec, world, knobs)),
+            "biased_ridge": said(x, y, spec.noise, root),
+            "dmmse": memory(x, y),
         }
 
     return Task(
@@ -179,9 +195,13 @@ def linear_regression(spec: Spec) -> Task:
         emit=emit,
         emit_test=emit_test,
         loss=loss,
-        metrics={"paper_loss": paper_loss},
+        test_loss=loss,
+        metrics={"paper_loss": paper_loss, "loss_by_prefix": prefix_losses},
         predictors=predictors,
         uninformed="zero",
         best="ridge",
         size=spec.pool,
+        axes={"loss_by_prefix": "prefix"},
+        distance=distance,
+        read_at=slice(0, None, 2),
     )

@@ -35,20 +35,40 @@ def ridge(
     >>> [round(float(p), 4) for p in ridge(x, y, 1.0, jnp.eye(1))]
     [0.0, 1.5, 2.0]
     """
+    return ridge_evidence(x, y, sigma, prior_root)[0]
+
+
+def ridge_evidence(
+    x: Float[Array, "n d"], y: Float[Array, " n"], sigma: Scalar, prior_root: Float[Array, "d d"]
+) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+    r"""Return the predictions of `ridge` and, before each point, how likely the earlier ones were.
+
+    The second result is $\log p(y_{<i} \mid X_{<i}) + (i - 1) \log(\sigma \sqrt{2 \pi})$: on the
+    scale on which a task w has $-\sum_{j<i} (y_j - x_j^T w)^2 / 2 \sigma^2$.
+
+    >>> said, log_evidence = ridge_evidence(jnp.ones((2, 1)), jnp.ones(2), 1.0, jnp.eye(1))
+    >>> [round(float(p), 4) for p in log_evidence]  # -1/4 - log(2) / 2
+    [0.0, -0.5966]
+    """
     noise = jnp.maximum(sigma, _LEAST_NOISE)
 
-    def step(posterior: tuple[Array, Array], point: tuple[Array, Array]):
-        mean, root = posterior
+    def step(posterior: tuple[Array, Array, Array], point: tuple[Array, Array]):
+        mean, root, log_evidence = posterior
         x_i, y_i = point
         prediction = jnp.dot(mean, x_i, precision=FULL)
         spread = jnp.dot(x_i, root, precision=FULL)
         variance = jnp.square(noise) + jnp.dot(spread, spread, precision=FULL)  # of y_i
         gain = jnp.dot(root, spread, precision=FULL) / variance
         shrink = gain / (1.0 + noise / jnp.sqrt(variance))
-        mean = mean + gain * (y_i - prediction)
-        return (mean, root - jnp.outer(shrink, spread)), prediction
+        surprise = jnp.square(y_i - prediction) / variance + jnp.log(variance / jnp.square(noise))
+        after = (
+            mean + gain * (y_i - prediction),
+            root - jnp.outer(shrink, spread),
+            log_evidence - 0.5 * surprise,
+        )
+        return after, (prediction, log_evidence)
 
-    start = (jnp.zeros(x.shape[1], x.dtype), prior_root)
+    start = (jnp.zeros(x.shape[1], x.dtype), prior_root, jnp.zeros((), x.dtype))
     return jax.lax.scan(step, start, (x, y))[1]
 
 
@@ -59,6 +79,7 @@ def dmmse(
     log_weights: Float[Array, " k"],
     sigma: Scalar,
     *,
+    rest: tuple[Scalar | Array, Float[Array, "d d"]] | None = None,
     block: int = 64,
 ) -> Float[Array, " n"]:
     r"""Predict every y_i from the points before it, when w is one of finitely many tasks.
@@ -73,6 +94,8 @@ def dmmse(
       tasks: the task vectors w_k, up to a static maximum number.
       log_weights: log pi_k, up to a constant; -inf leaves a task out; at least one is finite.
       sigma: standard deviation of the noise; 0 is allowed.
+      rest: (log mass, prior root) of all the tasks that are not in `tasks`, taken together as one
+        Gaussian component: exact for none (-inf) and in the limit of infinitely many.
       block: tasks at a time, a static number.
 
     Source: paper 1, section 4.1, equation 6 (there with equal pi_k).
@@ -102,23 +125,27 @@ def dmmse(
     # The first peak is finite: -inf would make NaN of a first block that is left out entirely.
     nothing = jnp.zeros_like(y)
     start = (jnp.full_like(y, jnp.finfo(y.dtype).min), nothing, nothing)
+    if rest is not None:
+        log_mass, prior_root = rest
+        predictions, log_evidence = ridge_evidence(x, y, sigma, prior_root)
+        there = log_mass > -jnp.inf
+        mass = jnp.where(there, 1.0, nothing)
+        start = (jnp.where(there, log_mass + log_evidence, start[0]), mass, mass * predictions)
     (_, mass, moment), _ = jax.lax.scan(step, start, (tasks, log_weights.reshape(-1, block)))
     return moment / mass
 
 
-def log_sampling_weights(count: Scalar, exponent: Scalar, maximum: int) -> Float[Array, " maximum"]:
-    r"""Return the log-probabilities of tasks 0 .. maximum-1 when the first `count` are drawn.
+def log_rest(log_weights: Float[Array, " k"], log_next: Float[Array, ""]) -> Float[Array, ""]:
+    """Return the log-probability of all tasks beyond the first k: -inf where task k has none.
 
-    $\pi_i \propto (i + 1)^{-\alpha}$ for i < count, and 0 beyond: uniform at alpha = 0, a Zipf law
-    with task i at rank i + 1 otherwise. Both numbers may be traced; `maximum` is static, and a
-    count above it reads as it.
+    Not simply what is missing to 1, whose rounding would leave a spurious 1e-7.
 
-    Source: paper 1, sections 4.1 and 4.2.
-
-    >>> [round(float(p), 4) for p in jnp.exp(log_sampling_weights(2, 1.0, 3))]
-    [0.6667, 0.3333, 0.0]
+    >>> float(log_rest(jnp.log(jnp.array([0.5, 0.5])), jnp.float32(-jnp.inf)))
+    -inf
+    >>> round(float(jnp.exp(log_rest(jnp.log(jnp.array([0.25, 0.5])), jnp.log(0.125)))), 6)
+    0.25
     """
-    rank = 1 + jnp.arange(maximum)
-    log_rank = jnp.log(rank.astype(jnp.float32))
-    log_weight = jnp.where(rank <= count, -jnp.float32(exponent) * log_rank, -jnp.inf)
-    return log_weight - jax.nn.logsumexp(log_weight)
+    held = jnp.minimum(jnp.exp(jax.nn.logsumexp(log_weights)), 1.0)
+    # the next task's own probability is the least that is left
+    left = jnp.maximum(jnp.log1p(-jnp.minimum(held, 1.0 - 1e-7)), log_next)
+    return jnp.where(log_next > -jnp.inf, left, -jnp.inf)

@@ -78,7 +78,7 @@ def sparse_parity(spec: Spec) -> Task:
         chi = parities(x)
         return Example(x, chi[-1] + knobs.staircase_epsilon * jnp.sum(chi[:-1]))
 
-    def emit_test(key, world):
+    def emit_test(key, world, number):
         x = signs(key, spec.dimension)
         return Example(x, parities(x)[-1])
 
@@ -88,7 +88,7 @@ def sparse_parity(spec: Spec) -> Task:
     def accuracy(prediction, example):
         return (jnp.sign(prediction) == example.targets).astype(jnp.float32)
 
-    def predictors(world, batch, knobs):
+    def predictors(world, batch, knobs, log_prior):
         chi = jax.vmap(parities)(batch.inputs)[:, -1]
         return {"zero": jnp.zeros_like(chi), "parity": chi}
 
@@ -97,6 +97,7 @@ def sparse_parity(spec: Spec) -> Task:
         emit=emit,
         emit_test=emit_test,
         loss=loss,
+        test_loss=loss,
         metrics={"accuracy": accuracy},
         predictors=predictors,
         uninformed="zero",

@@ -4,6 +4,7 @@ A new intervention is held to them by its field in `design.Spec` or `design.Knob
 """
 
 import dataclasses
+import functools
 import itertools
 
 import chex
@@ -13,11 +14,13 @@ import numpy as np
 import pytest
 
 from plateaus.data import design
-from plateaus.experiment.build import DATA
+from plateaus.experiment.registry import DATA
 from plateaus.experiment.schema import entries
 from plateaus.types import Draw, Signals
 
-SIZE, BATCH, STEPS, LANES = 1000, 8, 12, 28
+SIZE, BATCH, STEPS = 1000, 8, 12
+LANES = 4 * len(design.Knobs._fields)
+SEEDS = 4000  # of the draws whose frequencies are told
 STEPS_AHEAD = np.arange(STEPS, dtype=np.int32)
 
 
@@ -59,7 +62,8 @@ def draws_of(spec, lanes, steps=STEPS_AHEAD, used=design.ALL):
 
 @pytest.fixture(scope="session")
 def values(values_of):
-    return values_of(DATA)
+    items = values_of(DATA)["items"]  # of ten or fewer, nothing would be left to the others
+    return values_of(DATA) | {"items": items._replace(first=jnp.int32(600), second=jnp.int32(900))}
 
 
 @pytest.fixture(scope="session")
@@ -167,3 +171,72 @@ def test_all_neutral_is_the_bare_source(spec, values, acting):
     bare = draws_of(spec, [lane], used=frozenset())
     chex.assert_trees_all_equal(draws_of(spec, [lane]), bare)
     assert np.any(draws_of(spec, [(0, acting, SIZE)]).index != bare.index)
+
+
+# How probable each draw is.
+
+
+@functools.cache
+def probabilities(spec, used=design.ALL):
+    """(knobs, size, steps) -> log-probabilities [steps, LAST - FIRST] of all indices and more."""
+    source = design.design(spec, BATCH, SIZE, used)
+
+    @jax.jit
+    def log_prob(knobs, size, steps):
+        plan = source.prepare(knobs, size)
+        index = jnp.arange(FIRST, LAST, dtype=jnp.int32)
+        return jax.vmap(lambda t: source.log_prob(plan, index, t))(steps)
+
+    return log_prob
+
+
+FIRST, LAST = -BATCH, SIZE + 2 * BATCH  # beyond both ends of the pool
+
+
+@each_variant
+def test_probabilities_are_those_of_the_draws(spec, acting):
+    """At steps before, within and after the doublings: sums, support and frequencies."""
+    source, steps = design.design(spec, BATCH, SIZE), np.int32([0, 3, 5, 7, 11, 1000])
+
+    @jax.jit
+    def counted(knobs):
+        plan = source.prepare(knobs, SIZE)
+        keys = jax.vmap(jax.random.key)(jnp.arange(SEEDS))
+        draw = lambda key, t: source.draw(key, source.init(key), plan, t).index  # noqa: E731
+        drawn = jax.vmap(lambda t: jax.vmap(draw, (0, None))(keys, t))(steps).reshape(len(steps), -1)
+        return jax.vmap(lambda d: jnp.zeros(LAST - FIRST).at[d - FIRST].add(1.0))(drawn)
+
+    p = np.exp(np.asarray(probabilities(spec)(acting, SIZE, steps), np.float64))
+    frequency = np.asarray(counted(acting), np.float64) / (SEEDS * BATCH)
+    np.testing.assert_allclose(p.sum(axis=1), 1.0, atol=1e-4)
+    assert not frequency[p == 0].any()
+    # the items of a batch may come together: no more than Poisson's variance in whole batches
+    assert np.all(np.abs(frequency - p) < 5 * np.sqrt(p / (SEEDS * BATCH)) + 1 / SEEDS)
+    assert np.count_nonzero(p[0]) < np.count_nonzero(p[2]) < np.count_nonzero(p[-1]) < SIZE
+
+
+@each_variant
+def test_no_probability_is_nan_or_above_one(spec, acting):
+    """At the corners of the knobs, and for pools smaller than a batch."""
+    table, steps = entries({"": DATA}), np.int32([0, 11])
+    for name, size in itertools.product(design.Knobs._fields, (1, BATCH - 1, SIZE)):
+        field, like = table[name].field, acting._asdict()[name]
+        for bound in (field.low + 1e-6 * field.low_open, field.high):
+            knobs = acting._replace(**{name: jnp.asarray(bound, like.dtype)})
+            found = np.asarray(probabilities(spec)(knobs, size, steps))
+            assert np.all(found <= 1e-6), (name, bound)  # false for NaN too
+            np.testing.assert_allclose(np.exp(found).sum(axis=1), 1.0, atol=1e-4)
+
+
+@each_variant
+def test_a_neutral_knob_changes_no_probability(spec, values, acting):
+    steps = np.int32([0, 5, 11])
+    for name, value in values.items():
+        if value.neutral is not None:
+            knobs = acting._replace(**{name: value.neutral})
+            lacking = probabilities(spec, design.ALL - {name})(knobs, SIZE, steps)
+            np.testing.assert_array_equal(probabilities(spec)(knobs, SIZE, steps), lacking)
+    neutral = {name: v.neutral for name, v in values.items() if v.neutral is not None}
+    knobs = acting._replace(**neutral)
+    bare = probabilities(spec, frozenset())(knobs, SIZE, steps)
+    np.testing.assert_array_equal(probabilities(spec)(knobs, SIZE, steps), bare)

@@ -1,4 +1,4 @@
-"""Contracts of every model on every task it is built for. Tested by registering it."""
+"""Contracts of every model on every task that it fits. Tested by registering it."""
 
 import functools
 
@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.experiment.build import MODELS, TASKS
+from plateaus.experiment.registry import MODELS, PAIRS, TASKS
 
 POINTS = 6
-pairs = pytest.mark.parametrize("pair", [(m, t) for m in MODELS for t in TASKS], ids="-".join)
+SMALL = {"transformer": {"width": 16, "depth": 2, "heads": 2}}  # of other sizes: its own tests
+pairs = pytest.mark.parametrize("pair", PAIRS, ids="-".join)
 
 
 @functools.cache
@@ -21,9 +22,10 @@ def built(pair):
     task = TASKS[task_name].make(TASKS[task_name].spec())
     world = task.init(jax.random.key(0))
     keys = jax.random.split(jax.random.key(1), POINTS)
-    batch = jax.jit(jax.vmap(task.emit_test, (0, None)))(keys, world)
+    batch = jax.jit(jax.vmap(task.emit_test, (0, None, 0)))(keys, world, jnp.arange(POINTS))
     example = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), batch)
-    model = MODELS[model_name].make(MODELS[model_name].spec(), example)
+    spec = MODELS[model_name].spec(**SMALL.get(model_name, {}))
+    model = MODELS[model_name].make(spec, task, example)
     params = jax.jit(jax.vmap(model.init))(jax.random.split(jax.random.key(2), 3))
     return model, params, batch.inputs
 
@@ -65,23 +67,51 @@ def test_every_parameter_has_a_finite_gradient_that_is_not_zero(pair):
 
 @pairs
 def test_every_activation_can_be_captured_and_edited(pair):
+    """One program for all: each edit adds a pattern, as strong as a traced number says."""
     model, params, inputs = built(pair)
-    params = member(params)
+    params, names = member(params), model.activations
 
-    @functools.partial(jax.jit, static_argnums=1)
-    def apply(params, name, value=None):
-        edits = {} if value is None else {name: lambda h: h + value}
-        return model.apply(params, inputs, edits=edits, capture=(name,))
+    def pattern(h):  # not one number: a norm does not see it, nor does a softmax
+        return jnp.asarray(np.cos(np.arange(h.size, dtype=np.float32)).reshape(h.shape))
+
+    @jax.jit
+    def apply(params, strength):
+        edits = {name: lambda h, i=i: h + strength[i] * pattern(h) for i, name in enumerate(names)}
+        return model.apply(params, inputs, edits=edits, capture=names)
 
     plain = jax.jit(lambda p: model.apply(p, inputs))(params)
     assert plain[1] == {}
+    predictions, captured = apply(params, np.zeros(len(names), np.float32))
+    assert set(captured) == set(names)
+    np.testing.assert_allclose(predictions, plain[0], rtol=1e-5, atol=1e-6)
+    for i, name in enumerate(names):
+        edited, after = apply(params, np.eye(len(names), dtype=np.float32)[i])
+        np.testing.assert_array_equal(after[name], captured[name] + pattern(captured[name]))
+        assert not np.allclose(edited, predictions, atol=1e-4), name
+
+
+@pairs
+def test_activations_are_captured_and_edited_one_by_one(pair):
+    """By shapes alone: only what is asked for is returned, of the shape it has beside others."""
+    model, params, inputs = built(pair)
+    params = member(params)
+    together = jax.eval_shape(lambda p: model.apply(p, inputs, capture=model.activations), params)
     for name in model.activations:
-        predictions, captured = apply(params, name)
-        assert set(captured) == {name}
-        np.testing.assert_array_equal(predictions, plain[0])
-        edited, after = apply(params, name, 1.0)
-        np.testing.assert_array_equal(after[name], captured[name] + 1.0)
-        assert np.any(edited != plain[0])
+        said, captured = jax.eval_shape(
+            lambda p, name=name: model.apply(
+                p, inputs, edits={name: jnp.negative}, capture=(name,)
+            ),
+            params,
+        )
+        assert captured == {name: together[1][name]} and said == together[0]
+
+
+@pairs
+def test_layers_are_the_keys_of_the_parameters(pair):
+    """What `optim.rate_<layer>` may name."""
+    _, params, _ = built(pair)
+    component = MODELS[pair[0]]
+    assert set(component.layers(component.spec(**SMALL.get(pair[0], {})))) == set(params)
 
 
 @pairs

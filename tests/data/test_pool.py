@@ -69,14 +69,14 @@ def test_a_curriculum_opens_at_its_step():
         (3, 2.0, 4, 11),
     ]
     step, multiple, plateau, switch = map(np.asarray, zip(*cases, strict=True))
-    plain, opened = subset(uniform(64)), curriculum(subset(uniform(64)))
+    plain, opened = subset(uniform(64)), subset(curriculum(uniform(64)))
 
     @jax.jit
     @jax.vmap
     def draw(step, multiple, plateau):
         knobs = Knobs(
             subset=0.5,
-            curriculum_start=0.02,
+            curriculum_start=10,
             curriculum_step=step,
             curriculum_multiple=multiple,
             plateau_steps=plateau,
@@ -94,7 +94,7 @@ def test_a_curriculum_opens_at_its_step():
 def test_a_curriculum_opens_at_large_steps_exactly():
     """Multiples of a measured plateau, as far as float32 goes: 4,000 x 2 is step 8,000."""
     plan = curriculum(uniform(1)).prepare(
-        Knobs(curriculum_multiple=0.25, plateau_steps=4_000, curriculum_start=0.02), 100
+        Knobs(curriculum_multiple=0.25, plateau_steps=4_000, curriculum_start=2), 100
     )
     assert int(plan.switch) == 1_000
     at_most = Knobs(curriculum_step=2**30, curriculum_multiple=1000.0, plateau_steps=2**20)

@@ -48,7 +48,7 @@ def test_the_main_job(planned, executed, capsys):
     assert plan.name == "sparse_parity-zipf"
     assert plan.sweep == {"data.zipf_exponent": (0.0, 0.5, 0.75, 1.0, 1.25, 1.5)}
     assert plan.title.startswith("Sampling points by a Zipf law")
-    assert set(plan.config) == set(entries(build.sections("sparse_parity", "mlp")))
+    assert set(plan.config) == set(entries(build.sections(plan.config)))
     assert plan.config["seeds"] == 16 and plan.config["task.name"] == "sparse_parity"
     assert executed[0][1] == Options(command=CONFIG)
     assert capsys.readouterr() == ("", "")

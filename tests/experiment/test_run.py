@@ -34,7 +34,7 @@ ZIPF = {"data.zipf_exponent": (0.0, 1.0)}
 
 
 def make_plan(swept=ZIPF, **given):
-    parts = sections("sparse_parity", "mlp")
+    parts = sections({"task.name": "sparse_parity", "model.name": "mlp"})
     schema = entries(parts)
     given = {**TINY, **{name.replace("__", "."): value for name, value in given.items()}}
     return Plan(
@@ -222,7 +222,7 @@ def test_swept_static_fields_make_programs(tmp_path, capsys):
 
 def test_other_values_of_the_same_fields_compile_nothing():
     plan, other = make_plan(), make_plan(swept={"data.zipf_exponent": (0.25, 3.0)})
-    schema = entries(sections("sparse_parity", "mlp"))
+    schema = entries(sections({"task.name": "sparse_parity", "model.name": "mlp"}))
     (first,) = sweep.programs(schema, plan, sweep.members(plan))
     (second,) = sweep.programs(schema, other, sweep.members(other))
     assert first.address == second.address
@@ -230,9 +230,10 @@ def test_other_values_of_the_same_fields_compile_nothing():
     for p, program in ((plan, first), (other, second)):
         (chunk,) = sweep.chunks(p, program, 4)
         seeds, knobs = worker.arguments(schema, p, chunk, 4)
-        state, *_ = programs.start(seeds, knobs)
-        programs.phase(state, seeds, knobs, np.int32(0))
-    assert programs.start._cache_size() == programs.phase._cache_size() == 1
+        laws, _ = programs.laws(seeds, knobs)
+        state, _ = programs.start(seeds, knobs, laws)
+        programs.phase(state, seeds, knobs, laws, np.int32(0))
+    assert [one._cache_size() for one in programs] == [1, 1, 1]
 
 
 def test_a_second_process_is_refused(tmp_path):

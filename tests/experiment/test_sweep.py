@@ -19,7 +19,7 @@ from plateaus.experiment.sweep import (
     unnamed,
 )
 
-PARTS = sections("sparse_parity", "mlp")
+PARTS = sections({"task.name": "sparse_parity", "model.name": "mlp"})
 SCHEMA = entries(PARTS)
 
 

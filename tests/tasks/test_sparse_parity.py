@@ -90,7 +90,7 @@ def test_test_points_are_fresh():
     task = sparse_parity(Spec(dimension=64))
     world = task.init(jax.random.key(0))
     keys = jax.random.split(jax.random.key(1), 500)
-    batch = jax.vmap(task.emit_test, (0, None))(keys, world)
+    batch = jax.vmap(task.emit_test, (0, None, None))(keys, world, 0)
     seen = np.asarray(points(Spec(dimension=64), 0, 500).inputs)
     assert not {tuple(row) for row in seen} & {tuple(row) for row in np.asarray(batch.inputs)}
     np.testing.assert_array_equal(batch.targets, np.prod(np.asarray(batch.inputs)[:, :6], axis=1))
@@ -99,7 +99,7 @@ def test_test_points_are_fresh():
 def test_the_losses_of_the_reference_predictors_are_exactly_1_and_0():
     task = sparse_parity(Spec())
     batch = points(Spec(), 3, 500)
-    said = task.predictors(None, batch, Knobs())
+    said = task.predictors(None, batch, Knobs(), None)
     loss = jax.vmap(task.loss)
     np.testing.assert_array_equal(loss(said[task.uninformed], batch), np.ones(500))
     np.testing.assert_array_equal(loss(said[task.best], batch), np.zeros(500))

@@ -1,0 +1,115 @@
+"""Fact memorisation: a transformer learns the answers of (subject, relation), after a plateau.
+
+Documents are [s, r, noise, .., noise, a]. Tested on all facts with fresh noise, by the answer's
+loss and greedy accuracy. The paper states 100 subjects, 6 layers, 6 heads, width 192, Adam (.9,
+.95) 5e-5 and batch 64 (`--scale paper`), not the numbers of relations, answers and noise tokens:
+ours are the `task` fields below. `--scale small` (default) is a smaller network with a larger
+learning rate, found by a search (BUILD_NOTES.md). A preset is a page of the lab book; run one with
+
+    python experiments/run.py --config=configs/facts.py:PRESET [--scale paper]
+
+Paper scale, estimated and not measured: 2.7 M parameters, 7 GFLOP a step; 25 runs of 30,000 steps
+in about an hour on one GPU; 0.2 GiB a run at once.
+"""
+
+from ml_collections import ConfigDict
+
+# The baseline's median escape step at the small scale (5 seeds); the paper's is not known.
+PLATEAU_STEPS = {"small": 1_000, "paper": 5_000}
+SUBJECTS = 100
+
+
+def get_config() -> ConfigDict:
+    return ConfigDict(
+        {
+            "steps": 4_000,
+            "batch": 64,
+            "seeds": 5,
+            "eval_every": 50,
+            "log_every": 50,
+            "eval_points": 400,
+            "task": ConfigDict(
+                {
+                    "name": "facts",
+                    "subjects": SUBJECTS,
+                    "relations": 4,
+                    "answers": 20,
+                    "noise_tokens": 50,
+                    "noise_length": 4,
+                    "loss_over": "document",
+                }
+            ),
+            "data": ConfigDict({"plateau_steps": PLATEAU_STEPS["small"]}),
+            "model": ConfigDict(
+                {"name": "transformer", "width": 32, "depth": 2, "heads": 2, "max_positions": 8}
+            ),
+            "optim": ConfigDict({"name": "adam", "learning_rate": 1e-3, "beta2": 0.95}),
+        },
+        convert_dict=False,  # a sweep stays a plain dict: dotted names, in their order
+    )
+
+
+def paper(config: ConfigDict) -> None:
+    """The paper's sizes; the number of steps is ours."""
+    config.update({"steps": 30_000, "batch": 64, "eval_every": 250, "log_every": 50})
+    config.model.update({"width": 192, "depth": 6, "heads": 6})
+    config.optim.learning_rate = 5e-5
+    config.data.plateau_steps = PLATEAU_STEPS["paper"]
+
+
+def subjects(config: ConfigDict) -> None:
+    """Documents about fewer subjects are learned from sooner, and never teach about the others.
+
+    Source: paper 1, section 4.1 and figure 4.
+    Command: python experiments/run.py --config=configs/facts.py:subjects
+    """
+    config.sweep = {"data.items": (SUBJECTS, 80, 60, 40, 20)}
+
+
+def zipf(config: ConfigDict) -> None:
+    """Subjects drawn by a Zipf law of exponent near 1 are all memorised sooner than uniform ones.
+
+    Subjects are exchangeable, so that subject i has rank i + 1: ranks at random.
+
+    Source: paper 1, section 4.2 and figure 5.
+    Command: python experiments/run.py --config=configs/facts.py:zipf
+    """
+    config.sweep = {"data.zipf_exponent": (0.0, 0.5, 1.0, 1.5)}
+
+
+def curriculum(config: ConfigDict) -> None:
+    """Starting with 20 subjects and adding the other 80 later gets the best of both.
+
+    The others come in at a multiple of the baseline's plateau; 0 is the baseline.
+
+    Source: paper 1, appendix A and figure 7 (20 subjects until "step" 100).
+    Command: python experiments/run.py --config=configs/facts.py:curriculum
+    """
+    config.data.curriculum_start = 20
+    config.sweep = {"data.curriculum_multiple": (0.0, 0.25, 0.5, 1.0)}
+
+
+def gradient_bias(config: ConfigDict) -> None:
+    """Leaning on a gradient stored every 25 steps shortens the plateau at a medium weight.
+
+    Source: paper 1, section 3 and figure 2.
+    Command: python experiments/run.py --config=configs/facts.py:gradient_bias
+    """
+    config.optim.gradient_bias_every = 25
+    config.sweep = {"optim.gradient_bias": (0.0, 0.01, 0.03, 0.1, 0.3)}
+
+
+def smoke(config: ConfigDict) -> None:
+    """Shrink to 20 subjects with 2 relations, 600 steps and 2 seeds."""
+    config.update({"steps": 600, "seeds": 2, "batch": 16, "eval_points": 40})
+    config.task.update({"subjects": 20, "relations": 2, "answers": 5, "noise_tokens": 10})
+    config.model.update({"width": 16, "depth": 2, "heads": 2})
+    config.data.plateau_steps = 200
+    if "data.items" in config.sweep:
+        config.sweep = {"data.items": (20, 15, 10)}
+    if "curriculum_start" in config.data:
+        config.data.curriculum_start = 5
+
+
+PRESETS = (subjects, zipf, curriculum, gradient_bias)
+SCALES = {"small": None, "paper": paper}

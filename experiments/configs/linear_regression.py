@@ -1,0 +1,176 @@
+"""In-context linear regression: a transformer learns to fit w from a prompt, after a plateau.
+
+The test law is always a fresh Gaussian w. `--scale small` (default) is a regime found by a search
+for the shortest runs that still sit on a plateau (BUILD_NOTES.md); `--scale paper` is the paper's:
+d = 20, 41 points, 12 layers of width 256, Adam 1e-4, batch 128 (section 2.1, appendix B.1), for a
+GPU or a TPU. One preset is a page of the lab book; run one with
+
+    python experiments/run.py --config=configs/linear_regression.py:PRESET [--scale paper]
+
+Paper scale, estimated and not measured: 0.7 TFLOP a step, so 70 PFLOP a run of 100,000 steps: 20
+minutes at 60 TFLOP/s; 27 runs in 9 hours. 3 GiB a run at once (`--dry-run` says it for yours).
+"""
+
+from ml_collections import ConfigDict
+
+from plateaus.fields import INFINITE
+
+# The baseline's median escape step, with its 95% interval, at the small scale (5 seeds):
+# `--sweep data.items=inf`. At the paper's: read off its figures, in units of 100 steps.
+PLATEAU_STEPS = {"small": 1_000, "paper": 45_000}
+
+
+def get_config() -> ConfigDict:
+    return ConfigDict(
+        {
+            "steps": 4_000,
+            "batch": 32,
+            "seeds": 5,
+            "eval_every": 50,
+            "log_every": 50,
+            "eval_points": 128,
+            "pool_points": 64,
+            "task": ConfigDict(
+                {"name": "linear_regression", "dimension": 5, "points": 10, "noise": 0.5}
+            ),
+            "data": ConfigDict({"plateau_steps": PLATEAU_STEPS["small"]}),
+            "model": ConfigDict(
+                {
+                    "name": "transformer",
+                    "width": 32,
+                    "depth": 2,
+                    "heads": 2,
+                    "max_positions": 20,
+                    "initialisation": "icl",
+                }
+            ),
+            "optim": ConfigDict({"name": "adam", "learning_rate": 1e-3}),
+        },
+        convert_dict=False,  # a sweep stays a plain dict: dotted names, in their order
+    )
+
+
+def paper(config: ConfigDict) -> None:
+    """The paper's sizes; the number of steps covers its figures if their unit is 100 steps."""
+    config.update({"steps": 100_000, "batch": 128, "seeds": 3, "eval_every": 500, "log_every": 100})
+    config.update({"eval_points": 1024, "pool_points": 512})
+    config.task.update({"dimension": 20, "points": 41, "noise": 1.0})
+    config.model.update({"width": 256, "depth": 12, "heads": 8, "max_positions": 202})
+    config.optim.learning_rate = 1e-4
+    config.data.plateau_steps = PLATEAU_STEPS["paper"]
+
+
+def _at_paper_scale(config: ConfigDict) -> bool:
+    return config.task.dimension == 20
+
+
+def tasks(config: ConfigDict) -> None:
+    """Training on an intermediate number of tasks leaves the plateau sooner, then may memorise.
+
+    w is uniform over k tasks, fixed for a run; inf draws a new one for every prompt. One program.
+
+    Source: paper 1, section 4.1 and figures 1 and 4.
+    Command: python experiments/run.py --config=configs/linear_regression.py:tasks
+    """
+    few = tuple(2**i for i in range(5, 13))
+    config.sweep = {"data.items": (*(few if _at_paper_scale(config) else (16, 64, 256)), INFINITE)}
+
+
+def zipf(config: ConfigDict) -> None:
+    """Among many tasks, drawing them by a Zipf law of exponent near 1 leaves the plateau sooner.
+
+    Source: paper 1, section 4.2 and figure 5.
+    Command: python experiments/run.py --config=configs/linear_regression.py:zipf
+    """
+    config.data.items = 2**15
+    config.sweep = {"data.zipf_exponent": (0.0, 0.5, 1.0, 1.5, 2.0)}
+
+
+def covariance(config: ConfigDict) -> None:
+    """Tasks correlated along one direction are learned from sooner, if the bias is moderate.
+
+    w ~ N(0, (1 - beta) I + beta v v^T), v uniform on the sphere, one to a run.
+
+    Source: paper 1, section 4.3 and figure 6.
+    Command: python experiments/run.py --config=configs/linear_regression.py:covariance
+    """
+    config.sweep = {"task.covariance_bias": (0.0, 0.25, 0.5, 0.75, 0.9)}
+
+
+def curriculum(config: ConfigDict) -> None:
+    """Starting with few tasks and doubling them is fast early and right at the end.
+
+    32 tasks for a multiple of the baseline's plateau, then doubled every 2/3 of that, all kept; 0
+    is the baseline, all tasks from the start. (The paper: 32 tasks for 30 "steps", doubled every
+    20, where its baseline leaves the plateau at 450: a multiple of 1/15.)
+
+    Source: paper 1, appendix A and figure 7.
+    Command: python experiments/run.py --config=configs/linear_regression.py:curriculum
+    """
+    config.data.curriculum_start = 32
+    config.data.curriculum_doubling = 2 / 3
+    config.sweep = {"data.curriculum_multiple": (0.0, 1 / 15, 0.25, 0.5, 1.0)}
+
+
+def batch_scaling(config: ConfigDict) -> None:
+    """With the batch scaled with the number of tasks, k/B fixed, does a smaller k see less data?
+
+    One program to each batch size; figures/examples.png is the loss against the prompts seen.
+
+    Source: paper 1, appendix C.2 and figure 9.
+    Command: python experiments/run.py --config=configs/linear_regression.py:batch_scaling
+    """
+    sizes = (4096, 2048, 1024, 512) if _at_paper_scale(config) else (256, 128, 64, 32)
+    config.batch_per_item = 128 / 2048 if _at_paper_scale(config) else 1 / 4
+    config.sweep = {"data.items": sizes}
+
+
+def frozen_readout(config: ConfigDict) -> None:
+    """A read-out frozen at its first weights shortens the plateau moderately.
+
+    Source: paper 1, appendix C.5 and figure 12.
+    Command: python experiments/run.py --config=configs/linear_regression.py:frozen_readout
+    """
+    config.sweep = {"optim.rate_readout": (1.0, 0.3, 0.0)}
+
+
+def layer_rates(config: ConfigDict) -> None:
+    """Other learning rates at the two ends: does a slower read-out or a faster read-in help?
+
+    Source: paper 1, the text around figure 12 ("different layers with different learning rates").
+    Command: python experiments/run.py --config=configs/linear_regression.py:layer_rates
+    """
+    config.sweep = {"optim.rate_read_in": (1.0, 0.1, 10.0), "optim.rate_readout": (1.0, 0.1, 10.0)}
+
+
+def gradient_bias(config: ConfigDict) -> None:
+    """Leaning on a gradient stored every 100 steps shortens the plateau at a medium weight.
+
+    Updates are Adam's of g_t + gamma b, b the batch gradient stored last.
+
+    Source: paper 1, section 3 and figure 2.
+    Command: python experiments/run.py --config=configs/linear_regression.py:gradient_bias
+    """
+    config.optim.gradient_bias_every = 100
+    config.sweep = {"optim.gradient_bias": (0.0, 0.01, 0.03, 0.1, 0.3)}
+
+
+def smoke(config: ConfigDict) -> None:
+    """Shrink to two dimensions, 800 steps and 2 seeds."""
+    config.update({"steps": 800, "seeds": 2, "batch": 16, "eval_points": 64, "pool_points": 16})
+    config.task.update({"dimension": 2, "points": 4})
+    config.model.update({"width": 16, "depth": 2, "heads": 2, "max_positions": 8})
+    config.data.plateau_steps = 200
+
+
+PRESETS = (
+    tasks,
+    zipf,
+    covariance,
+    curriculum,
+    batch_scaling,
+    frozen_readout,
+    layer_rates,
+    gradient_bias,
+)
+SCALES = {"small": None, "paper": paper}

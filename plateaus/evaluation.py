@@ -1,0 +1,107 @@
+"""What is measured on a run between phases: fixed samples of each law, predictors, metrics.
+
+The samples and what the ideal predictors say on them do not change during a run, so they are made
+once, by `laws`, and handed to every phase: an optimal predictor over thousands of tasks would
+otherwise cost more than the training between two evaluations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from plateaus.types import Array, Example, Knobs, PyTree, Recipe, streams
+
+
+class Law(NamedTuple):
+    """A fixed sample of one law, and what the task's predictors say on it."""
+
+    batch: Example
+    said: dict[str, PyTree]  # only where the task has a distance to them
+
+
+def laws(
+    recipe: Recipe, seed: Array | int, knobs: Knobs
+) -> tuple[dict[str, Law], dict[str, Array]]:
+    """Return a run's samples by law, and what never changes of its results.
+
+    The laws are "test" and, if `recipe.pool_points`, "pool": fresh examples of the training law as
+    it is at the *last* step (a curriculum's last stage), of indices that the design would draw.
+
+    The second result holds the plateau's `uninformed_loss` and floor `best_loss`, and for every
+    law L, predictor P and metric M that is the loss or has an axis, `L_M_of_P`.
+    """
+    keys = streams(seed)
+    task, source = recipe.task, recipe.source
+    world, last = task.init(keys.world), recipe.steps - 1
+    plan = source.prepare(knobs.data, task.size)
+    test_keys = jax.random.split(keys.test, recipe.eval_points)
+    batches = {
+        "test": jax.vmap(task.emit_test, (0, None, 0))(
+            test_keys, world, jnp.arange(recipe.eval_points)
+        )
+    }
+    if recipe.pool_points:
+        key_index, key_noise = jax.random.split(keys.pool)
+        index = _indices(source, key_index, source.init(keys.data), plan, last, recipe.pool_points)
+        noise = jax.random.split(key_noise, recipe.pool_points)
+        batches["pool"] = jax.vmap(task.emit, (0, None, 0, None))(noise, world, index, knobs.task)
+
+    found: dict[str, Law] = {}
+    constants: dict[str, Array] = {}
+    for law, batch in batches.items():
+        said = task.predictors(
+            world, batch, knobs.task, lambda index: source.log_prob(plan, index, last)
+        )
+        measured = {"loss": task.test_loss} | {name: task.metrics[name] for name in task.axes}
+        for name, measure in measured.items():
+            for predictor, predictions in said.items():
+                mean = jnp.mean(jax.vmap(measure)(predictions, batch), axis=0)
+                constants[f"{law}_{name}_of_{predictor}"] = mean
+        found[law] = Law(batch, dict(said) if task.distance is not None else {})
+    constants["uninformed_loss"] = constants[f"test_loss_of_{task.uninformed}"]
+    constants["best_loss"] = constants[f"test_loss_of_{task.best}"]
+    return found, constants
+
+
+def _indices(source, key, state, plan, t, count: int) -> Array:
+    """Return [count] indices that step t might have drawn: whole draws under keys of their own."""
+    one = jax.eval_shape(lambda: source.draw(key, state, plan, t)).index.shape[0]
+    keys = jax.random.split(key, -(-count // one))
+    drawn = jax.vmap(lambda key: source.draw(key, state, plan, t).index)(keys)
+    return drawn.reshape(-1)[:count]
+
+
+def evaluate(
+    recipe: Recipe, params: PyTree, found: Mapping[str, Law], plan: PyTree, t: Array | int
+) -> dict[str, Array]:
+    """Return `L_M`, the mean over law L's sample of the loss and of each metric M of the task.
+
+    A task with a `distance` adds `L_distance_to_P`, one with an `item` adds, for the test law's
+    scalars, `test_M_trained` and `test_M_untrained`: the means over the examples whose item has a
+    positive probability at step t, and over the others (NaN where there is none).
+    """
+    task, results = recipe.task, {}
+    for law, (batch, said) in found.items():
+        predictions, _ = recipe.model.apply(params, batch.inputs)
+        for name, measure in {"loss": task.test_loss, **task.metrics}.items():
+            values = jax.vmap(measure)(predictions, batch)
+            results[f"{law}_{name}"] = jnp.mean(values, axis=0)
+            if task.item is not None and law == "test" and values.ndim == 1:
+                index = jax.vmap(task.item)(batch)
+                trained = jnp.isfinite(recipe.source.log_prob(plan, index, t))
+                results[f"test_{name}_trained"] = _mean_where(values, trained)
+                results[f"test_{name}_untrained"] = _mean_where(values, ~trained)
+        for predictor, others in said.items():
+            assert task.distance is not None  # else `laws` leaves `said` empty
+            apart = jax.vmap(task.distance)(predictions, others)
+            results[f"{law}_distance_to_{predictor}"] = jnp.mean(apart)
+    return results
+
+
+def _mean_where(values: Array, chosen: Array) -> Array:
+    """Return the mean of the chosen values; NaN if none is chosen."""
+    return jnp.sum(jnp.where(chosen, values, 0.0)) / jnp.sum(chosen)

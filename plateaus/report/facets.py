@@ -1,0 +1,57 @@
+"""How rows of the table become panels: a facet per combination of all swept fields but the last."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from plateaus.report import panels, table
+from plateaus.report.statistics import Row
+from plateaus.report.style import Look, looks
+
+
+def facets(rows: Sequence[Row]) -> list[list[Row]]:
+    """Return the rows grouped by every swept field but the last."""
+    groups = itertools.groupby(rows, key=lambda row: list(row.setting.values())[:-1])
+    return [list(group) for _, group in groups]
+
+
+def heading(facet: Sequence[Row]) -> str:
+    """Return what the rows of a facet share, as one would type it; empty with one swept field."""
+    fixed = dict(list(facet[0].setting.items())[:-1])
+    return table.label(fixed)
+
+
+def styles_of(facet: Sequence[Row]) -> list[Look]:
+    """Return the looks of the last field's values; a value looks the same in every facet."""
+    baselines = [row.is_baseline for row in facet]
+    # All of a facet are baselines where the last field has no neutral value: none stands out.
+    one = len(facet) > 1 and sum(baselines) == 1
+    return looks(len(facet), baselines.index(True) if one else None)
+
+
+def diverged(rows: Sequence[Row]) -> str:
+    """Return " (N diverged)", or nothing."""
+    count = sum(row.diverged for row in rows)
+    return f" ({count} diverged)" if count else ""
+
+
+def legend(figure: Figure, groups: Sequence[Sequence[Row]]) -> None:
+    """Put one legend over all facets, titled with the dotted name of the last field."""
+    if not groups[0][0].setting:
+        return
+    handles = []
+    for row, look in zip(groups[0], styles_of(groups[0]), strict=True):
+        mark = " (baseline)" if look.width > looks(1)[0].width else ""
+        name = panels.last_value(row) + mark + ("" if len(groups) > 1 else diverged([row]))
+        handles.append(Line2D([], [], label=name, **look.line, **look.mark, ms=5))
+    figure.legend(
+        handles=handles,
+        title=list(groups[0][0].setting)[-1],
+        loc="outside upper center",
+        ncols=-(-len(handles) // -(-len(handles) // 6)),  # even lines of at most six
+        handlelength=3.4,
+    )
