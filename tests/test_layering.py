@@ -96,7 +96,16 @@ def test_what_answers_a_bad_field_imports_no_jax():
         top = [n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
         names = [getattr(n, "module", None) or n.names[0].name for n in top]
         assert not any(
-            within(name, {"jax", "plateaus.train", "plateaus.experiment.build", "plateaus.experiment.registry"}) for name in names
+            within(
+                name,
+                {
+                    "jax",
+                    "plateaus.train",
+                    "plateaus.experiment.build",
+                    "plateaus.experiment.registry",
+                },
+            )
+            for name in names
         )
 
 

@@ -233,7 +233,11 @@ def test_a_run_that_blows_up_at_the_very_end_of_a_phase_is_noticed():
 
 def test_seeds_make_worlds_and_settings_share_them():
     """The same seed at two settings starts from the same weights: comparisons are paired."""
-    seeds, knobs, world = np.uint32([4, 4, 5, 6]), knobs_of([0.1, 0.2, 0.1, 0.1]), tiny(k=2, depth=1)
+    seeds, knobs, world = (
+        np.uint32([4, 4, 5, 6]),
+        knobs_of([0.1, 0.2, 0.1, 0.1]),
+        tiny(k=2, depth=1),
+    )
     state, _ = world.start(seeds, knobs, world.laws(seeds, knobs)[0])
     lane = [jax.tree.map(lambda x, i=i: np.asarray(x)[i], state.params) for i in range(WIDTH)]
     chex.assert_trees_all_equal(lane[0], lane[1])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import ours
 
-from plateaus import train
-from plateaus.experiment import build, worker
+from plateaus import evaluation, train
+from plateaus.experiment import build, registry, worker
 from plateaus.types import Draw, Example
 
 
@@ -23,15 +24,15 @@ def ensemble(*words: str) -> ours.Ensemble:
 def _compiled(recipe: train.Recipe) -> worker.Compiled:
     """Compile as `worker.compiled` does, a recipe that no config can say."""
 
-    def start(seed, knobs):
-        state, evaluation = train.init(recipe, seed, knobs)
-        return state, evaluation, train.references(recipe, seed, knobs)
+    def mapped(function, *arguments, **options):
+        bound = functools.partial(function, recipe)
+        return jax.jit(jax.vmap(bound, *arguments), **options)
 
-    def phase(state, seed, knobs, first):
-        return train.phase(recipe, state, seed, knobs, first)
-
-    mapped = jax.vmap(phase, in_axes=(0, 0, 0, None))
-    return worker.Compiled(jax.jit(jax.vmap(start)), jax.jit(mapped, donate_argnums=0))
+    return worker.Compiled(
+        laws=mapped(evaluation.laws),
+        start=mapped(train.init),
+        phase=mapped(train.phase, (0, 0, 0, 0, None), donate_argnums=0),
+    )
 
 
 def constant_batch(recipe: train.Recipe) -> train.Recipe:
@@ -39,7 +40,7 @@ def constant_batch(recipe: train.Recipe) -> train.Recipe:
 
     The batch travels in the source's state, so that each run has its own, and nothing is gathered.
     """
-    knobs = build.TASKS["sparse_parity"].knobs()
+    knobs = registry.TASKS["sparse_parity"].knobs()
 
     def init(key):
         index = jnp.arange(_batch(recipe))
@@ -68,7 +69,7 @@ def _batch(recipe: train.Recipe) -> int:
     """Return how many examples the recipe's source draws a step."""
 
     def draw(key):
-        plan = recipe.source.prepare(build.DATA.knobs(), recipe.task.size)
+        plan = recipe.source.prepare(registry.DATA.knobs(), recipe.task.size)
         return recipe.source.draw(key, recipe.source.init(key), plan, 0).index
 
     return jax.eval_shape(draw, jax.eval_shape(jax.random.key, 0)).shape[0]

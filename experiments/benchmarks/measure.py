@@ -22,7 +22,7 @@ PRODUCTS = "a program a device"
 FEWER = "the same, without the first layer's input gradient"
 _EPOCHS = ("--config.data.order=epochs", "--sweep", "optim.learning_rate=0.1")
 _CURRICULUM = (
-    "--config.data.curriculum_start=0.02",
+    "--config.data.curriculum_start=20000",
     "--config.data.plateau_steps=4000",
     "--sweep",
     "data.curriculum_multiple=0,0.25,0.5,1,2",

@@ -17,21 +17,21 @@ from plateaus.fields import INFINITE
 
 # The baseline's median escape step, with its 95% interval, at the small scale (5 seeds):
 # `--sweep data.items=inf`. At the paper's: read off its figures, in units of 100 steps.
-PLATEAU_STEPS = {"small": 1_000, "paper": 45_000}
+PLATEAU_STEPS = {"small": 4_400, "paper": 45_000}
 
 
 def get_config() -> ConfigDict:
     return ConfigDict(
         {
-            "steps": 4_000,
-            "batch": 32,
+            "steps": 10_000,
+            "batch": 16,
             "seeds": 5,
-            "eval_every": 50,
+            "eval_every": 100,
             "log_every": 50,
             "eval_points": 128,
             "pool_points": 64,
             "task": ConfigDict(
-                {"name": "linear_regression", "dimension": 5, "points": 10, "noise": 0.5}
+                {"name": "linear_regression", "dimension": 5, "points": 10, "noise": 0.1}
             ),
             "data": ConfigDict({"plateau_steps": PLATEAU_STEPS["small"]}),
             "model": ConfigDict(
@@ -39,12 +39,13 @@ def get_config() -> ConfigDict:
                     "name": "transformer",
                     "width": 32,
                     "depth": 2,
-                    "heads": 2,
+                    "heads": 4,
                     "max_positions": 20,
-                    "initialisation": "icl",
+                    "initialisation": "lecun_normal",
+                    "initialisation_scale": 0.3,
                 }
             ),
-            "optim": ConfigDict({"name": "adam", "learning_rate": 1e-3}),
+            "optim": ConfigDict({"name": "adam", "learning_rate": 1.2e-3}),
         },
         convert_dict=False,  # a sweep stays a plain dict: dotted names, in their order
     )
@@ -56,6 +57,7 @@ def paper(config: ConfigDict) -> None:
     config.update({"eval_points": 1024, "pool_points": 512})
     config.task.update({"dimension": 20, "points": 41, "noise": 1.0})
     config.model.update({"width": 256, "depth": 12, "heads": 8, "max_positions": 202})
+    config.model.update({"initialisation": "icl", "initialisation_scale": 1.0})
     config.optim.learning_rate = 1e-4
     config.data.plateau_steps = PLATEAU_STEPS["paper"]
 
@@ -73,7 +75,9 @@ def tasks(config: ConfigDict) -> None:
     Command: python experiments/run.py --config=configs/linear_regression.py:tasks
     """
     few = tuple(2**i for i in range(5, 13))
-    config.sweep = {"data.items": (*(few if _at_paper_scale(config) else (16, 64, 256)), INFINITE)}
+    config.sweep = {
+        "data.items": (*(few if _at_paper_scale(config) else (16, 32, 64, 256)), INFINITE)
+    }
 
 
 def zipf(config: ConfigDict) -> None:

@@ -112,7 +112,7 @@ def curriculum(config: ConfigDict) -> None:
     Expected: 80 runs in about 45 seconds on 2 idle cores.
     Reached (16 seeds): 0.54 [0.40, 0.70] of the baseline at a multiple of 0.5.
     """
-    config.data.curriculum_start = 0.02
+    config.data.curriculum_start = 20_000
     config.data.plateau_steps = PLATEAU_STEPS
     config.sweep = {"data.curriculum_multiple": (0.0, 0.25, 0.5, 1.0, 2.0)}
 

@@ -76,8 +76,6 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "curriculum_multiple", "give curriculum_step or curriculum_multiple, not both"
     if values["curriculum_multiple"] and not values["plateau_steps"]:
         yield "plateau_steps", "curriculum_multiple is a multiple of it: it must be positive"
-    if values["curriculum_start"] < INFINITE and values["curriculum_start"] >= values["items"]:
-        yield "curriculum_start", f"does not grow: only data.items ({values['items']}) are in play"
 
 
 ALL = frozenset(Knobs._fields)

@@ -63,12 +63,11 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if values["data.order"] == "epochs" and values["steps"] * batch >= 2**31:
         yield "steps", "steps x batch must be below 2^31 to go through the pool by epochs"
     task, example = _shapes(values)
-    for field in ("data.items", "data.curriculum_start"):
-        if task.size < values[field] < INFINITE:
-            yield (
-                field,
-                f"must be at most {task.size}, the pool of task.name = {values['task.name']}",
-            )
+    if task.size < values["data.items"] < INFINITE:
+        yield "data.items", f"must be at most {task.size}: {values['task.name']} has no more"
+    most = max(1, round(values["data.subset"] * min(values["data.items"], task.size)))
+    if most <= values["data.curriculum_start"] < INFINITE:
+        yield "data.curriculum_start", f"does not grow: {most} items are in play at most"
     if values["data.zipf_over"] == "batches" and task.size < batch:
         yield "batch", f"must be at most the size of the pool ({task.size})"
     tokens = example.inputs.shape[0] if example.inputs.ndim == 2 or task.vocabulary else 0

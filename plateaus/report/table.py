@@ -77,7 +77,7 @@ def table(rows: Sequence[Row]) -> Table:
         result.add_column(heading, overflow="fold", vertical="bottom")
     for heading in (
         "escaped",
-        "median escape\nsteps [95%]",
+        "median escape\n[95%]",
         "mean\nplateau",
         "ratio\n[95%]",
         "p\n(Holm)",
@@ -94,7 +94,7 @@ def table(rows: Sequence[Row]) -> Table:
             "baseline" if row.is_baseline else _bracketed(row.ratio, _ratio),
             _p(row),
             _loss(row.final_loss.value),
-            _loss(row.lowest_loss.value),
+            _loss(row.lowest_loss.value, ".2g"),
             style="bold" if row.is_baseline else None,
         )
     return result
@@ -175,14 +175,14 @@ def _ratio(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.2f}"
 
 
-def _loss(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3g}"
+def _loss(value: float, form: str = ".3g") -> str:
+    return "-" if math.isnan(value) else f"{value:{form}}"
 
 
 def _p(row: Row) -> str:
     if math.isnan(row.p_adjusted):
         return "" if row.is_baseline else "-"
-    return "<0.0001" if row.p_adjusted < 1e-4 else f"{row.p_adjusted:.2g}"
+    return "<1e-4" if row.p_adjusted < 1e-4 else f"{row.p_adjusted:.2g}"
 
 
 def _median(row: Row) -> str:

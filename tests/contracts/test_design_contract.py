@@ -156,12 +156,12 @@ def test_all_values_share_one_trace(spec, values, acting):
 @each_variant
 def test_a_neutral_knob_is_no_intervention(spec, values, acting):
     """With the others at work: bit for bit the batches of the design that lacks it."""
-    for name, value in values.items():
-        if value.neutral is not None:
-            lane = (0, acting._replace(**{name: value.neutral}), SIZE)
-            chex.assert_trees_all_equal(
-                draws_of(spec, [lane]), draws_of(spec, [lane], used=design.ALL - {name})
-            )
+    neutral = {name: v.neutral for name, v in values.items() if v.neutral is not None}
+    lanes = [(0, acting._replace(**{name: value}), SIZE) for name, value in neutral.items()]
+    together = draws_of(spec, lanes)
+    for i, (name, lane) in enumerate(zip(neutral, lanes, strict=True)):
+        lacking = draws_of(spec, [lane], used=design.ALL - {name})
+        chex.assert_trees_all_equal(jax.tree.map(lambda x, i=i: x[i : i + 1], together), lacking)
 
 
 @each_variant
@@ -203,7 +203,9 @@ def test_probabilities_are_those_of_the_draws(spec, acting):
         plan = source.prepare(knobs, SIZE)
         keys = jax.vmap(jax.random.key)(jnp.arange(SEEDS))
         draw = lambda key, t: source.draw(key, source.init(key), plan, t).index  # noqa: E731
-        drawn = jax.vmap(lambda t: jax.vmap(draw, (0, None))(keys, t))(steps).reshape(len(steps), -1)
+        drawn = jax.vmap(lambda t: jax.vmap(draw, (0, None))(keys, t))(steps).reshape(
+            len(steps), -1
+        )
         return jax.vmap(lambda d: jnp.zeros(LAST - FIRST).at[d - FIRST].add(1.0))(drawn)
 
     p = np.exp(np.asarray(probabilities(spec)(acting, SIZE, steps), np.float64))

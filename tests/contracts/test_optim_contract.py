@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from plateaus.experiment.build import OPTIM
+from plateaus.experiment.registry import OPTIM
 from plateaus.optim.optimiser import ALL, FAMILIES, Knobs, Spec, optimiser
 
 STEPS = 12

@@ -197,7 +197,7 @@ def test_what_a_task_says_of_itself_is_true(name):
         assert drawn.min() >= 0 and drawn.max() < task.size
     if task.vocabulary is not None:
         for tokens in map(np.asarray, (batch.inputs, batch.targets)):
-            assert tokens.dtype == np.int32 and 0 <= tokens.min()
+            assert tokens.dtype == np.int32 and tokens.min() >= 0
             assert tokens.max() < task.vocabulary == said[task.best].shape[-1]
     if TASKS[name].inputs == "tokens":
         read = np.arange(batch.inputs.shape[1])[task.read_at]
@@ -214,6 +214,4 @@ def test_predictors_are_mapped_over_runs(name, acting):
     one = jax.tree.map(lambda x: x[1], (worlds, batches))
     alone = predictor(name)(*one, acting(name))
     assert {task.uninformed, task.best} <= set(alone)
-    chex.assert_trees_all_close(
-        jax.tree.map(lambda x: x[1], together), alone, rtol=1e-3, atol=1e-4
-    )
+    chex.assert_trees_all_close(jax.tree.map(lambda x: x[1], together), alone, rtol=1e-3, atol=1e-4)

@@ -51,7 +51,9 @@ def test_every_registered_pair_makes_a_schema_and_a_recipe():
     fits = {  # what the defaults of a pair cannot know of one another
         ("transformer", "facts"): {"eval_points": 400},
     }
-    assert {model for model, _ in PAIRS} == set(MODELS) and {task for _, task in PAIRS} == set(TASKS)
+    assert {model for model, _ in PAIRS} == set(MODELS) and {task for _, task in PAIRS} == set(
+        TASKS
+    )
     for model, task in PAIRS:
         names = {"task.name": task, "model.name": model, **fits.get((model, task), {})}
         parts = sections(names)

@@ -210,7 +210,7 @@ class NarrowSpec:
 
 
 def test_fields_of_an_exchanged_component_are_dropped_with_a_word(monkeypatch, planned, capsys):
-    narrow = build.MODELS["mlp"]._replace(spec=NarrowSpec)
+    narrow = build.MODELS["mlp"]._replace(spec=NarrowSpec, layers=lambda spec: ("readout",))
     monkeypatch.setitem(build.MODELS, "narrow", narrow)
     plan = planned("--config.model.name=narrow")
     assert "model.depth is dropped: the model chosen has no such field" in capsys.readouterr().out

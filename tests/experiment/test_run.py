@@ -14,6 +14,7 @@ import xarray as xr
 from plateaus.experiment import checkpoint, files, memory, run, sweep, worker
 from plateaus.experiment.build import sections
 from plateaus.experiment.schema import ConfigError, Options, Plan, entries, resolve, swept_values
+from plateaus.fields import INFINITE
 from plateaus.report import store
 
 TINY = {
@@ -31,12 +32,31 @@ TINY = {
     "model.width": 8,
 }
 ZIPF = {"data.zipf_exponent": (0.0, 1.0)}
+LAWS = {  # a job with samples of two laws, four predictors and vector metrics
+    "steps": 8,
+    "batch": 4,
+    "seeds": 2,
+    "eval_every": 2,
+    "log_every": 1,
+    "eval_points": 16,
+    "pool_points": 16,
+    "task.name": "linear_regression",
+    "task.dimension": 2,
+    "task.points": 3,
+    "task.dmmse_tasks": 4,
+    "model.name": "transformer",
+    "model.width": 8,
+    "model.depth": 1,
+    "model.heads": 2,
+    "model.max_positions": 6,
+}
+ITEMS = {"data.items": (4, INFINITE)}
 
 
-def make_plan(swept=ZIPF, **given):
-    parts = sections({"task.name": "sparse_parity", "model.name": "mlp"})
+def make_plan(swept=ZIPF, base=TINY, **given):
+    parts = sections(base)
     schema = entries(parts)
-    given = {**TINY, **{name.replace("__", "."): value for name, value in given.items()}}
+    given = {**base, **{name.replace("__", "."): value for name, value in given.items()}}
     return Plan(
         "tiny", resolve(schema, parts, given, swept), swept_values(schema, swept), "A tiny world."
     )
@@ -134,11 +154,13 @@ sys.exit(main(sys.argv[3:]))
 """
 
 
-def crash(place, saves, by):
-    """Run the tiny job in its own process, which sends itself a signal after some checkpoints."""
-    words = [f"--config.{n}={v}" for n, v in TINY.items() if not n.endswith("name")]
-    command = [sys.executable, "-c", CRASH, str(saves), by, "--config=configs/sparse_parity.py"]
-    command += [*words, "--sweep", "data.zipf_exponent=0,1", "--workdir", str(place)]
+def crash(place, saves, by, config="configs/sparse_parity.py", base=TINY, swept=ZIPF):
+    """Run a tiny job in its own process, which sends itself a signal after some checkpoints."""
+    words = [f"--config.{n}={v}" for n, v in base.items() if not n.endswith("name")]
+    for name, values in swept.items():
+        words += ["--sweep", f"{name}={','.join(map(str, values))}"]
+    command = [sys.executable, "-c", CRASH, str(saves), by, f"--config={config}"]
+    command += [*words, "--workdir", str(place)]
     repository = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     flags = "--xla_force_host_platform_device_count=4"
     return subprocess.run(
@@ -178,6 +200,47 @@ def test_killed_and_resumed_is_bit_identical(whole, tmp_path, capsys, saves, dam
     named = {"title": "", "config": ""}  # the plan's words are not the preset's
     ours, theirs = (results(p).assign_attrs(named) for p in (place, whole))
     xr.testing.assert_identical(ours, theirs)
+
+
+NAMES_ONLY = '''"""Names only."""
+from ml_collections import ConfigDict
+def get_config():
+    names = {"task": {"name": "linear_regression"}, "model": {"name": "transformer"}}
+    return ConfigDict(names | {"data": {}, "optim": {}})
+def all_defaults(config):
+    """A preset."""
+def smoke(config):
+    """Smaller."""
+PRESETS, SCALES = (all_defaults,), {"small": None}
+'''
+
+
+def test_killed_and_resumed_with_laws_is_bit_identical(tmp_path):
+    """The samples and what is said of them are made anew, and are the same; vectors are kept.
+
+    Each run in a process of its own: here others have set XLA's flags, which bits depend on.
+    """
+    place, config = tmp_path / "run", tmp_path / "names_only.py"
+    config.write_text(NAMES_ONLY)
+    whole = crash(tmp_path / "whole", 99, "SIGKILL", config, LAWS, ITEMS)  # that many there are not
+    assert whole.returncode == 0, whole.stderr
+    done = crash(place, 3, "SIGKILL", config, LAWS, ITEMS)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not (place / "results.nc").exists() and len(list(place.rglob("checkpoint-*.npz"))) == 2
+    again = crash(place, 99, "SIGKILL", config, LAWS, ITEMS)
+    assert again.returncode == 0, again.stderr
+    ours, theirs = results(place), results(tmp_path / "whole")
+    xr.testing.assert_identical(ours, theirs)
+    grid = {"data.items": 2, "seed": 2}
+    assert ours.test_loss_by_prefix.sizes == {**grid, "eval_step": 5, "prefix": 3}
+    assert ours.pool_loss_by_prefix_of_dmmse.sizes == {**grid, "prefix": 3}
+    assert ours.test_distance_to_ridge.sizes == {**grid, "eval_step": 5}
+    assert all(np.isfinite(ours[n]).all() for n in ours if not n.endswith("_step"))
+    # fewer tasks: the test sample and its bounds are the same, the pool's are not
+    few, infinite = (ours.sel({"data.items": value}) for value in ITEMS["data.items"])
+    np.testing.assert_array_equal(few.uninformed_loss, infinite.uninformed_loss)
+    assert (few.pool_loss_of_dmmse < few.pool_loss_of_ridge).all()
+    assert (few.pool_loss_of_zero != infinite.pool_loss_of_zero).all()
 
 
 def test_sigterm_saves_and_says_how_to_resume(tmp_path):
@@ -222,7 +285,7 @@ def test_swept_static_fields_make_programs(tmp_path, capsys):
 
 def test_other_values_of_the_same_fields_compile_nothing():
     plan, other = make_plan(), make_plan(swept={"data.zipf_exponent": (0.25, 3.0)})
-    schema = entries(sections({"task.name": "sparse_parity", "model.name": "mlp"}))
+    schema = entries(sections(plan.config))
     (first,) = sweep.programs(schema, plan, sweep.members(plan))
     (second,) = sweep.programs(schema, other, sweep.members(other))
     assert first.address == second.address

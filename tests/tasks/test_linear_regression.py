@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from plateaus.data.source import uniform
 from plateaus.tasks.linear_regression import (
     Knobs,
     Spec,
@@ -21,10 +22,15 @@ from plateaus.tasks.linear_regression import (
 from plateaus.tasks.predictors import dmmse
 from plateaus.types import Example
 
-SPEC = Spec(dimension=4, points=8, noise=0.5, prior_scale=1.5)
+SPEC = Spec(dimension=4, points=8, noise=0.5, prior_scale=1.5, dmmse_tasks=64)
 TASK = linear_regression(SPEC)
 WORLD = TASK.init(jax.random.key(0))
 MANY = 4000
+
+
+def evenly(index):
+    """The log-probabilities of tasks that are all drawn equally often."""
+    return uniform(1).log_prob(jnp.int32(SPEC.pool), index, 0)
 
 
 @jax.jit
@@ -36,7 +42,9 @@ def _train(world, numbers, knobs):
 
 @functools.partial(jax.jit, static_argnames="emit_test")
 def _test(emit_test, world):
-    return jax.vmap(emit_test, (0, None))(jax.random.split(jax.random.key(2), MANY), world)
+    return jax.vmap(emit_test, (0, None, 0))(
+        jax.random.split(jax.random.key(2), MANY), world, jnp.arange(MANY)
+    )
 
 
 def _points(batch):
@@ -116,7 +124,7 @@ def test_no_bias_is_the_unbiased_law_bit_for_bit():
     draw = jax.vmap(lambda i: 1.5 * jax.random.normal(jax.random.fold_in(WORLD.pool, i), (4,)))
     w = task_vectors(SPEC, WORLD, numbers, Knobs(0.0))
     np.testing.assert_array_equal(w, draw(numbers))
-    said = jax.jit(TASK.predictors)(WORLD, batch, Knobs(0.0))
+    said = jax.jit(TASK.predictors, static_argnums=3)(WORLD, batch, Knobs(0.0), evenly)
     np.testing.assert_array_equal(said["ridge"], said["biased_ridge"])
 
 
@@ -147,8 +155,8 @@ def test_the_paper_s_constants():
 
     @jax.jit
     def losses(key):
-        batch = jax.vmap(task.emit_test, (0, None))(jax.random.split(key, size), world)
-        said = task.predictors(world, batch, Knobs(0.5))
+        batch = jax.vmap(task.emit_test, (0, None, None))(jax.random.split(key, size), world, 0)
+        said = task.predictors(world, batch, Knobs(0.5), evenly)
         paper_loss = jax.vmap(task.metrics["paper_loss"])
         return {name: paper_loss(said[name], batch) for name in ("zero", "ridge")}
 
@@ -165,7 +173,7 @@ def test_the_paper_s_constants():
 def test_knowing_the_bias_helps_where_there_is_one_and_hurts_where_there_is_none():
     @jax.jit
     def advantage(batch):
-        said = TASK.predictors(WORLD, batch, Knobs(0.9))
+        said = TASK.predictors(WORLD, batch, Knobs(0.9), evenly)
         loss = {name: jax.vmap(TASK.loss)(said[name], batch) for name in said}
         return loss["ridge"] - loss["biased_ridge"]
 
@@ -180,7 +188,7 @@ def test_dmmse_beats_ridge_on_its_own_tasks_and_loses_on_new_ones():
     def advantage(batch):
         x, y = unpack(batch.inputs)
         ideal = jax.vmap(dmmse, (0, 0, None, None, None))(x, y, tasks, jnp.zeros(8), SPEC.noise)
-        other = TASK.predictors(WORLD, batch, Knobs(0.3))["biased_ridge"]
+        other = TASK.predictors(WORLD, batch, Knobs(0.3), evenly)["biased_ridge"]
         losses = jax.vmap(prefix_losses)
         return losses(other, batch) - losses(ideal, batch)
 

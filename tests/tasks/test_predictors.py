@@ -1,5 +1,6 @@
 """Ridge and dMMSE against float64 brute force, their limits and their symmetries."""
 
+import dataclasses
 import functools
 
 import jax
@@ -7,7 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.tasks.predictors import dmmse, log_sampling_weights, ridge
+from plateaus.data import design
+from plateaus.data.source import uniform
+from plateaus.tasks import linear_regression as lr
+from plateaus.tasks.predictors import dmmse, log_rest, ridge, ridge_evidence
 
 RIDGE = jax.jit(ridge)
 DMMSE = jax.jit(dmmse, static_argnames="block")
@@ -167,30 +171,173 @@ def test_dmmse_of_many_tasks_approaches_ridge():
     assert np.all(abs(said - wanted) < 4 * standard_error)
 
 
-def test_the_number_of_tasks_and_the_exponent_are_traced():
-    tasks = _tasks(6, 50, 3)
-    x, y = (jnp.asarray(a) for a in _prompt(10, 7, 3, 1.0, w=tasks[1]))
-    traces = []
+def test_evidence_is_the_gaussian_density_of_the_points_before():
+    """Cholesky in float64; on the scale that has no -log(sigma sqrt(2 pi)) for each point."""
+    d, n = 4, 9
+    root = np.random.default_rng(1).normal(size=(d, d))
+    for sigma in (2.0, 0.5, 0.05):
+        x, y = _prompt(12, n, d, sigma, w=root @ np.ones(d))
+        said, found = jax.jit(ridge_evidence)(x, y, sigma, jnp.float32(root))
+        np.testing.assert_array_equal(said, RIDGE(x, y, sigma, jnp.float32(root)))
+        wanted = [_log_evidence(x[:i], y[:i], sigma, root) for i in range(n)]
+        np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=2e-4)
+
+
+def _log_evidence(x, y, sigma, root):
+    """log N(y; 0, x S S^T x^T + sigma^2) + n log(sigma sqrt(2 pi)), in float64."""
+    x, y = np.float64(x), np.float64(y)
+    of_y = x @ root @ root.T @ x.T + sigma**2 * np.eye(len(x))
+    _, log_volume = np.linalg.slogdet(of_y / sigma**2)
+    return -0.5 * (y @ np.linalg.solve(of_y, y) + log_volume)
+
+
+@pytest.mark.parametrize("mass", [0.9, 0.3, 1e-3])
+@pytest.mark.parametrize("sigma", [1.0, 0.2])
+def test_dmmse_with_a_rest_is_the_mixture(mass, sigma):
+    """A few tasks and one Gaussian for all others, by densities in float64."""
+    d, n, k = 3, 8, 5
+    root, tasks = np.diag([1.0, 0.5, 2.0]), _tasks(8, k, d)
+    weights = (1 - mass) * np.arange(1, k + 1) / np.arange(1, k + 1).sum()
+    x, y = _prompt(13, n, d, sigma)
+    wanted = []
+    for i in range(n):
+        error = np.float64(y[:i, None]) - np.float64(x[:i]) @ np.float64(tasks).T
+        log_odds = np.r_[
+            np.log(weights) - (error**2).sum(0) / (2 * sigma**2),
+            np.log(mass) + _log_evidence(x[:i], y[:i], sigma, root),
+        ]
+        odds = np.exp(log_odds - log_odds.max())
+        mean = root @ root.T
+        rest = x[i] @ _posterior_mean_brute(x[:i], y[:i], sigma, mean)
+        wanted.append(np.r_[np.float64(x[i]) @ tasks.T, rest] @ odds / odds.sum())
+    rest = jnp.log(jnp.float32(mass)), jnp.float32(root)
+    said = DMMSE(x, y, tasks, np.log(weights, dtype=np.float32), sigma, rest=rest, block=2)
+    np.testing.assert_allclose(said, wanted, atol=1e-4)
+
+
+def test_a_rest_of_no_mass_is_none_to_the_bit():
+    tasks, log_weights = _tasks(9, 70, 3), jnp.full(70, -jnp.log(70.0))
+    x, y = _prompt(14, 9, 3, 0.01, w=np.array([5.0, 5.0, -5.0]))  # no task explains it
+    none = jnp.float32(-jnp.inf), jnp.eye(3)
+    said = DMMSE(x, y, tasks, log_weights, 0.01, rest=none)
+    np.testing.assert_array_equal(said, DMMSE(x, y, tasks, log_weights, 0.01))
+    leaked = DMMSE(x, y, tasks, log_weights, 0.01, rest=(jnp.float32(-16.0), jnp.eye(3)))
+    assert np.max(np.abs(leaked - said)) > 1.0  # as a rounding of 1e-7 would
+
+
+def test_a_new_task_is_the_rest_and_an_old_one_is_itself():
+    tasks, sigma, rest = _tasks(10, 64, 4), 1e-3, (jnp.log(0.5), jnp.eye(4))
+    log_weights = jnp.full(64, jnp.log(0.5 / 64))
+    x, y = _prompt(15, 12, 4, 0.0)
+    new = DMMSE(x, y, tasks, log_weights, sigma, rest=rest)
+    np.testing.assert_allclose(new[2:], RIDGE(x, y, sigma, jnp.eye(4))[2:], atol=1e-3)
+    x, y = _prompt(16, 12, 4, 0.0, w=tasks[50])
+    old = DMMSE(x, y, tasks, log_weights, sigma, rest=rest)
+    np.testing.assert_allclose(old[2:], y[2:], atol=1e-3)
+
+
+def test_what_is_left_of_a_probability():
+    for held in ([0.5, 0.5], [0.25, 0.25], [1e-6, 1e-6]):
+        log_held = jnp.log(jnp.float32(held))
+        assert log_rest(log_held, jnp.float32(-jnp.inf)) == -jnp.inf
+        if sum(held) < 1:
+            left = log_rest(log_held, jnp.log(jnp.float32(held[-1])))
+            np.testing.assert_allclose(left, np.log1p(-sum(held)), rtol=1e-5, atol=1e-6)
+    # the last of 3,000 tasks, which the others' rounding would lose
+    log_held, log_next = jnp.full(2999, -jnp.log(3000.0)), -jnp.log(3000.0)
+    np.testing.assert_allclose(log_rest(log_held, log_next), np.log(1 / 3000), rtol=2e-3)
+
+
+TINY = lr.Spec(dimension=3, points=6, noise=0.4, pool=12, dmmse_tasks=5)
+
+
+@functools.cache
+def of_task(spec, used=frozenset()):
+    """(data knobs, beta, seed) -> (x, y, the pool's task vectors, what the predictors say)."""
+    task = lr.linear_regression(spec)
+    source = design.design(design.Spec(), 1, task.size, used)
 
     @jax.jit
-    def said(count, alpha):
-        traces.append(count)
-        return dmmse(x, y, jnp.asarray(tasks), log_sampling_weights(count, alpha, 50), 1.0, block=8)
+    def say(data, beta, seed):
+        plan, knobs = source.prepare(data, task.size), lr.Knobs(beta)
+        key_world, key_noise = jax.random.split(jax.random.key(seed))
+        world, index = task.init(key_world), jnp.arange(20) % 12
+        keys = jax.random.split(key_noise, 20)
+        batch = jax.vmap(task.emit, (0, None, 0, None))(keys, world, index, knobs)
+        said = task.predictors(world, batch, knobs, lambda i: source.log_prob(plan, i, 0))
+        return *lr.unpack(batch.inputs), lr.task_vectors(spec, world, jnp.arange(12), knobs), said
 
-    for count, alpha in [(1, 0.0), (13, 1.0), (50, 0.0), (50, 0.5)]:
-        weights = np.arange(1, count + 1.0) ** -alpha
-        wanted, _ = _dmmse_brute(x, y, tasks[:count], weights, 1.0)
-        np.testing.assert_allclose(said(count, alpha), wanted, atol=1e-5)
-        probabilities = np.exp(log_sampling_weights(count, alpha, 50))
-        np.testing.assert_allclose(probabilities[:count], weights / weights.sum(), rtol=1e-5)
-        assert not probabilities[count:].any()
-    assert len(traces) == 1
+    return say
+
+
+@pytest.mark.parametrize(("items", "alpha"), [(12, 0.0), (12, 1.0), (12, 3.0), (5, 1.0), (1, 0.0)])
+def test_the_task_weighs_its_tasks_as_the_design_draws_them(items, alpha):
+    """Uniform and Zipf, all 12 tasks or the first few in play, beside float64; one program."""
+    say = of_task(
+        dataclasses.replace(TINY, dmmse_tasks=4096), frozenset({"items", "zipf_exponent"})
+    )
+    data = design.Knobs(items=jnp.int32(items), zipf_exponent=jnp.float32(alpha))
+    x, y, tasks, said = say(data, jnp.float32(0.3), 0)
+    weights = np.where(np.arange(12) < items, np.arange(1, 13.0) ** -alpha, 0.0)
+    for prompt in range(20):
+        wanted, _ = _dmmse_brute(x[prompt], y[prompt], tasks, weights, TINY.noise)
+        np.testing.assert_allclose(said["dmmse"][prompt], wanted, atol=2e-4)
+    assert say._cache_size() == 1
+
+
+def test_more_tasks_than_are_told_apart_are_their_gaussian():
+    """5 of 12 tasks one by one, the 7 others as one component of the mass they are drawn with."""
+    say = of_task(TINY, frozenset({"zipf_exponent"}))
+    x, y, tasks, said = say(design.Knobs(zipf_exponent=jnp.float32(1.0)), jnp.float32(0.0), 1)
+    probability = np.arange(1, 13.0) ** -1 / np.sum(np.arange(1, 13.0) ** -1)
+    rest = jnp.log(jnp.float32(probability[5:].sum())), jnp.eye(3)
+    log_weights = jnp.log(jnp.float32(probability[:5]))
+    for prompt in range(20):
+        wanted = DMMSE(x[prompt], y[prompt], tasks[:5], log_weights, TINY.noise, rest=rest)
+        np.testing.assert_allclose(said["dmmse"][prompt], wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.6])
+def test_infinitely_many_tasks_are_ridge(beta):
+    spec = dataclasses.replace(TINY, pool=lr.Spec().pool, dmmse_tasks=256)
+    *_, said = of_task(spec)(design.Knobs(), jnp.float32(beta), 2)
+    np.testing.assert_allclose(said["dmmse"], said["biased_ridge"], atol=1e-4)
+    assert beta == 0 or np.max(np.abs(said["dmmse"] - said["ridge"])) > 0.1
+    few = of_task(dataclasses.replace(TINY, dmmse_tasks=256))(design.Knobs(), jnp.float32(beta), 2)
+    assert np.max(np.abs(few[3]["dmmse"] - said["dmmse"])) > 0.1
+
+
+def _largest(jaxpr):
+    """The most elements of any array that a program makes, in its loops and calls too."""
+    made = [0]
+    for equation in jaxpr.eqns:
+        made += [int(np.prod(v.aval.shape)) for v in equation.outvars]
+        for value in jax.tree.leaves(
+            list(equation.params.values()), is_leaf=lambda v: hasattr(v, "eqns")
+        ):
+            inner = getattr(value, "jaxpr", value)
+            made += [_largest(inner)] if hasattr(inner, "eqns") else []
+    return max(made)
 
 
 def test_4096_tasks_never_meet_all_prompts_at_once():
-    batch, n, d, k = 32, 41, 20, 4096
-    shapes = [(batch, n, d), (batch, n), (k, d), (k,)]
-    args = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    said = jax.vmap(functools.partial(dmmse, sigma=1.0), (0, 0, None, None))
-    memory = jax.jit(said).lower(*args).compile().memory_analysis()
-    assert memory.temp_size_in_bytes < 4 * batch * n * k / 8
+    """Of the task's own predictors at the paper's size: no array above B x n x 64."""
+    batch, spec = 256, lr.Spec()
+    task, source = lr.linear_regression(spec), uniform(1)
+    world = jax.eval_shape(task.init, jax.eval_shape(jax.random.key, 0))
+    emit = jax.vmap(task.emit_test, (0, None, None))
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), batch))
+    prompts = jax.eval_shape(lambda keys, world: emit(keys, world, 0), keys, world)
+
+    def say(world, prompts):
+        log_prior = lambda index: source.log_prob(jnp.int32(task.size), index, 0)  # noqa: E731
+        return task.predictors(world, prompts, lr.Knobs(), log_prior)
+
+    largest = _largest(jax.make_jaxpr(say)(world, prompts).jaxpr)
+    assert batch * spec.points * 32 < largest <= batch * spec.points * 64
+
+    x, y = (jax.ShapeDtypeStruct((batch, spec.points, *d), jnp.float32) for d in ((20,), ()))
+    tasks, weights = (jax.ShapeDtypeStruct((4096, *d), jnp.float32) for d in ((20,), ()))
+    bare = jax.vmap(functools.partial(dmmse, sigma=1.0, block=4096), (0, 0, None, None))
+    whole = _largest(jax.make_jaxpr(bare)(x, y, tasks, weights).jaxpr)
+    assert whole == batch * spec.points * 4096  # what it would be, and this test would see

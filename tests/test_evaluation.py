@@ -1,0 +1,263 @@
+"""What is measured on a run: samples of both laws, predictors, and what a model is compared to."""
+
+import functools
+import itertools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from plateaus import evaluation, train
+from plateaus.data import design
+from plateaus.data.source import uniform
+from plateaus.models import mlp
+from plateaus.optim import optimiser
+from plateaus.tasks import facts, sparse_parity
+from plateaus.tasks import linear_regression as lr
+from plateaus.types import Example, Knobs, Model, Recipe, streams
+
+POINTS = 240
+LR = lr.Spec(dimension=2, points=4, noise=0.5, dmmse_tasks=16)
+FACTS = facts.Spec(subjects=6, relations=2, answers=3, noise_tokens=4, noise_length=1)
+
+
+def model_that_says(say):
+    """A model whose predictions are a fixed function of its inputs and one parameter."""
+    return Model(lambda key: jnp.float32(0.0), lambda p, x, **_: (say(p, x), {}), ())
+
+
+def recipe_of(task, say, used=(), pool_points=POINTS, steps=20):
+    source = design.design(design.Spec(), 8, task.size, frozenset(used))
+    family = optimiser.optimiser(optimiser.Spec(), frozenset())
+    return Recipe(task, source, model_that_says(say), family, steps, 10, 10, POINTS, pool_points)
+
+
+def knobs_of(task, **data):
+    knobs = Knobs(task.Knobs(), design.Knobs(**data), optimiser.Knobs())
+    return jax.tree.map(jnp.asarray, knobs)
+
+
+def silent(p, x):
+    """Logits that prefer no token."""
+    return p + jnp.zeros((*x.shape, facts.vocabulary(FACTS)))
+
+
+def program(recipe):
+    """(seed, knobs, t) -> (laws, constants, evaluation of the model at step t)."""
+
+    @jax.jit
+    def run(seed, knobs, t):
+        laws, constants = evaluation.laws(recipe, seed, knobs)
+        plan = recipe.source.prepare(knobs.data, recipe.task.size)
+        params = recipe.model.init(streams(seed).params)
+        return laws, constants, evaluation.evaluate(recipe, params, laws, plan, t)
+
+    return lambda seed, knobs, t=0: run(np.uint32(seed), knobs, np.int32(t))
+
+
+@functools.cache
+def zero_on_prompts():
+    """A model that says 0 to every point of a prompt; the pool has 4 tasks in play."""
+    recipe = recipe_of(lr.linear_regression(LR), lambda p, x: p + jnp.zeros((*x.shape[:-2], 4)))
+    return recipe, *program(recipe)(1, knobs_of(lr, items=4))
+
+
+def test_the_pool_is_drawn_as_the_design_draws():
+    """Each prompt of the pool is of one of the 4 tasks in play, all of them equally often."""
+    recipe, found, _, _ = zero_on_prompts()
+    world = recipe.task.init(streams(1).world)
+    x, y = (np.float64(a) for a in lr.unpack(found["pool"].batch.inputs))
+    tasks = np.float64(lr.task_vectors(LR, world, jnp.arange(4), lr.Knobs()))
+    error = y[..., None] - x @ tasks.T
+    chi_square = (error**2).sum(axis=1) / LR.noise**2  # [prompts, tasks]
+    assert np.all(chi_square.min(axis=1) < 30)  # of 4 degrees of freedom: one in 2e5
+    counts = np.bincount(chi_square.argmin(axis=1), minlength=4)
+    assert np.all(np.abs(counts - POINTS / 4) < 5 * np.sqrt(POINTS / 4))
+    fresh = np.float64(lr.unpack(found["test"].batch.inputs)[1])
+    x = np.float64(lr.unpack(found["test"].batch.inputs)[0])
+    outside = ((fresh[..., None] - x @ tasks.T) ** 2).sum(axis=1).min(axis=1) / LR.noise**2
+    assert np.mean(outside > 30) > 0.05  # the test law's tasks are others
+
+
+def test_the_pool_s_items_are_those_in_play_at_the_end():
+    """Of facts, whose items can be read off; a curriculum's pool is its last stage."""
+    task = facts.facts(FACTS)
+    run = program(recipe_of(task, silent, {"curriculum_start", "curriculum_doubling"}))
+    for given, wanted in [
+        ({"items": 4}, {0, 1, 2, 3}),
+        ({"items": 5, "curriculum_start": 2, "curriculum_step": 19}, {0, 1, 2, 3, 4}),
+        ({"items": 5, "curriculum_start": 2, "curriculum_step": 20}, {0, 1}),
+        ({"curriculum_start": 1, "curriculum_step": 10, "curriculum_doubling": 1.0}, {0, 1}),
+    ]:
+        found, _, _ = run(0, knobs_of(facts, **given))
+        assert set(np.asarray(found["pool"].batch.inputs[:, 0]).tolist()) == wanted
+        assert set(np.asarray(found["test"].batch.inputs[:, 0]).tolist()) == set(range(6))
+
+
+def test_the_pool_is_fresh_and_costs_nothing_where_it_is_not_asked_for():
+    recipe, found, constants, results = zero_on_prompts()
+    without, fewer, less = program(recipe._replace(pool_points=0))(1, knobs_of(lr, items=4))
+    assert set(without) == {"test"} and set(found) == {"test", "pool"}
+    kept = {name for name in results if not name.startswith("pool")}
+    assert set(less) == kept and set(fewer) == {n for n in constants if not n.startswith("pool")}
+    chex.assert_trees_all_equal(less, {name: results[name] for name in kept})
+    prompts = np.asarray(found["pool"].batch.inputs)
+    assert len(np.unique(prompts[:, 0, 0])) == POINTS
+    others = [np.asarray(found["test"].batch.inputs[:, 0, 0])]
+    keys, world = streams(1), recipe.task.init(streams(1).world)
+    for t in range(20):  # nor does training see any of the pool's prompts
+        noise = jax.random.split(jax.random.fold_in(keys.noise, t), 8)
+        index = recipe.source.draw(keys.data, (), jnp.int32(4), t).index
+        emit = jax.vmap(recipe.task.emit, (0, None, 0, None))
+        others.append(np.asarray(emit(noise, world, index, lr.Knobs()).inputs[:, 0, 0]))
+    assert not set(np.concatenate(others).tolist()) & set(prompts[:, 0, 0].tolist())
+
+
+def test_constants_are_the_predictors_losses_on_the_samples():
+    _, found, constants, results = zero_on_prompts()
+    assert constants["uninformed_loss"] == constants["test_loss_of_zero"]
+    assert constants["best_loss"] == constants["test_loss_of_ridge"]
+    for law, (batch, said) in found.items():
+        assert set(said) == {"zero", "ridge", "biased_ridge", "dmmse"}
+        for name, predictions in said.items():
+            error = (np.float64(predictions) - np.float64(batch.targets)) ** 2
+            np.testing.assert_allclose(constants[f"{law}_loss_of_{name}"], error.mean(), rtol=1e-5)
+            by_prefix = constants[f"{law}_loss_by_prefix_of_{name}"]
+            np.testing.assert_allclose(by_prefix, error.mean(axis=0), rtol=1e-5)
+        np.testing.assert_allclose(
+            results[f"{law}_loss"], constants[f"{law}_loss_of_zero"], rtol=1e-6
+        )
+    # each predictor is best on its own law
+    assert constants["pool_loss_of_dmmse"] < constants["pool_loss_of_ridge"]
+    assert constants["test_loss_of_dmmse"] > constants["test_loss_of_ridge"]
+
+
+def test_vectors_are_averaged_over_examples_alone():
+    _, found, _, results = zero_on_prompts()
+    for law in ("test", "pool"):
+        assert results[f"{law}_loss_by_prefix"].shape == (4,)
+        squares = np.float64(found[law].batch.targets) ** 2
+        np.testing.assert_allclose(results[f"{law}_loss_by_prefix"], squares.mean(0), rtol=1e-5)
+        np.testing.assert_allclose(
+            np.mean(results[f"{law}_loss_by_prefix"]), results[f"{law}_loss"], rtol=1e-5
+        )
+
+
+def test_the_distance_to_a_predictor_is_zero_where_the_model_is_it():
+    """One model each says what zero, ridge and dmmse say; one program."""
+    task, knobs, names = lr.linear_regression(LR), knobs_of(lr, items=4), ("zero", "ridge", "dmmse")
+    world, prior = task.init(streams(1).world), lambda i: uniform(1).log_prob(jnp.int32(4), i, 0)
+
+    def says(name):
+        def say(p, x):
+            batch = Example(x, x[:, 1::2, 0])
+            return p + task.predictors(world, batch, lr.Knobs(), prior)[name]
+
+        return recipe_of(task, say)
+
+    @jax.jit
+    def run(knobs):
+        laws, constants = evaluation.laws(says("zero"), 1, knobs)
+        zero = jnp.float32(0.0)
+        return constants, {n: evaluation.evaluate(says(n), zero, laws, (), 0) for n in names}
+
+    constants, results = run(knobs)
+    for name, other, law in itertools.product(names, names, ("test", "pool")):
+        distance = results[name][f"{law}_distance_to_{other}"]
+        assert distance < 1e-9 if other == name else distance > 1e-3, (name, other, law)
+        loss = results[name][f"{law}_loss"]
+        np.testing.assert_allclose(loss, constants[f"{law}_loss_of_{name}"], rtol=1e-5)
+
+
+@functools.cache
+def knows_four_subjects():
+    """The program of a model that knows the facts of subjects 0 .. 3 in the world of seed 2."""
+    task = facts.facts(FACTS)
+    phi = task.init(streams(2).world)
+
+    def say(p, x):
+        batch = Example(x, jnp.concatenate([x[:, 1:], x[:, :1]], axis=1))
+        prior = lambda i: jnp.where(i < 4, 0.0, -jnp.inf)  # noqa: E731
+        return p + task.predictors(phi, batch, facts.Knobs(), prior)["trained_facts"]
+
+    return program(recipe_of(task, say))
+
+
+@pytest.mark.parametrize("items", (1, 4, 6))
+def test_trained_and_untrained_subjects_are_told_apart(items):
+    """NaN where there is no untrained one."""
+    _, constants, results = knows_four_subjects()(2, knobs_of(facts, items=items))
+    known = min(items, 4) / items  # of the subjects trained on
+    rest = max(4 - items, 0) / (6 - items) if items < 6 else np.nan  # known all the same
+    loss = np.log(3)
+    np.testing.assert_allclose(results["test_loss_trained"], (1 - known) * loss, atol=1e-5)
+    np.testing.assert_allclose(results["test_loss_untrained"], (1 - rest) * loss, atol=1e-5)
+    np.testing.assert_allclose(results["test_loss"], 2 / 6 * loss, atol=1e-5)
+    assert results["test_accuracy_trained"] >= known - 1e-6
+    assert np.isnan(results["test_accuracy_untrained"]) == (items == 6)
+    np.testing.assert_allclose(constants["uninformed_loss"], loss, rtol=1e-5)
+    np.testing.assert_allclose(
+        constants["test_loss_of_trained_facts"], (6 - items) / 6 * loss, atol=1e-5
+    )
+    assert not any("distance" in name or "pool_loss_trained" in name for name in results)
+
+
+def test_what_counts_as_trained_follows_a_curriculum():
+    run = program(recipe_of(facts.facts(FACTS), silent, {"curriculum_start"}, pool_points=0))
+    knobs = knobs_of(facts, curriculum_start=2, curriculum_step=10)
+    for t, all_trained in ((9, False), (10, True)):
+        _, _, results = run(0, knobs, t)
+        assert np.isnan(results["test_loss_untrained"]) == all_trained
+
+
+def test_a_task_without_distance_or_item_reports_neither():
+    task = sparse_parity.sparse_parity(sparse_parity.Spec(dimension=4, relevant_bits=2))
+    recipe = recipe_of(task, lambda p, x: p + jnp.zeros(x.shape[0]))
+    found, constants, results = program(recipe)(0, knobs_of(sparse_parity))
+    assert set(results) == {f"{law}_{n}" for law in ("test", "pool") for n in ("loss", "accuracy")}
+    assert all(not law.said for law in found.values())
+    assert (float(constants["uninformed_loss"]), float(constants["best_loss"])) == (1.0, 0.0)
+
+
+def test_other_lanes_change_no_bit():
+    """Laws, constants and evaluations of a run, at another place and beside other runs."""
+    recipe = recipe_of(lr.linear_regression(LR), lambda p, x: p + jnp.sum(x[:, ::2], axis=-1))
+    laws = jax.jit(jax.vmap(functools.partial(evaluation.laws, recipe)))
+    start = jax.jit(jax.vmap(functools.partial(train.init, recipe)))
+
+    def run(seeds, items):
+        lanes = [knobs_of(lr, items=i) for i in items]
+        knobs = jax.tree.map(lambda *x: jnp.stack([jnp.asarray(v) for v in x]), *lanes)
+        found, constants = laws(np.uint32(seeds), knobs)
+        return found, constants, start(np.uint32(seeds), knobs, found)[1]
+
+    one, other = run([3, 4, 5], [4, 9, 2]), run([7, 3, 4], [1, 4, 4])
+    lane = functools.partial(jax.tree.map, lambda x: np.asarray(x)[0])
+    moved = functools.partial(jax.tree.map, lambda x: np.asarray(x)[1])
+    chex.assert_trees_all_equal(lane(one), moved(other))
+    test = [np.asarray(laws["test"].batch.inputs) for laws in (one[0], other[0])]
+    np.testing.assert_array_equal(test[0][1], test[1][2])  # no knob reaches the test sample
+    assert len(test[0]) == 3 and np.any(test[0][0] != test[0][1])
+
+
+def test_the_model_of_a_tiny_run_is_evaluated_like_any_other():
+    """Through `train.phase`, with a real network: its loss on the pool, written out."""
+    task = sparse_parity.sparse_parity(sparse_parity.Spec(dimension=4, relevant_bits=1))
+    recipe = recipe_of(task, None)._replace(model=mlp.mlp(mlp.Spec(width=4, depth=0), 4))
+    knobs = knobs_of(sparse_parity)
+
+    @jax.jit
+    def run(seed):
+        laws, constants = evaluation.laws(recipe, seed, knobs)
+        state, before = train.init(recipe, seed, knobs, laws)
+        state, phase = train.phase(recipe, state, seed, knobs, laws, jnp.int32(0))
+        return constants, before, phase.evaluation, state.params, laws
+
+    constants, before, after, params, laws = run(np.uint32(0))
+    assert (float(constants["uninformed_loss"]), float(constants["best_loss"])) == (1.0, 0.0)
+    assert set(before) == set(after) and after["pool_loss"] < before["pool_loss"]
+    said = np.asarray(laws["pool"].batch.inputs) @ np.asarray(params["readout"]["kernel"])[:, 0]
+    error = said + np.asarray(params["readout"]["bias"]) - np.asarray(laws["pool"].batch.targets)
+    np.testing.assert_allclose(after["pool_loss"], np.mean(error**2), rtol=1e-4)
