@@ -83,8 +83,8 @@ def trainer(job: Job, devices: Sequence[jax.Device]) -> Callable[[], Trained]:
         return train.init(made, seed, knobs, laws)[0], laws
 
     start = jax.jit(jax.vmap(begin))
-    phase = functools.partial(train.phase, made)
-    phase = jax.jit(jax.vmap(phase, in_axes=(0, 0, 0, 0, None)), donate_argnums=0)
+    mapped = jax.vmap(functools.partial(train.phase, made), in_axes=(0, 0, 0, 0, None))
+    phase = jax.jit(mapped, donate_argnums=0)
     given = []
     for place, device in enumerate(devices):
         seeds = jnp.arange(job.seeds, dtype=jnp.uint32) + place * job.seeds
@@ -110,7 +110,7 @@ def save(job: Job, place: str) -> None:
     """Write the first weights and the batches of seed 0."""
     made, keys = recipe(job), streams(0)
     params, batches = jax.jit(lambda: (made.model.init(keys.params), made.task.init(keys.world)))()
-    named = {
+    named: dict[str, Any] = {
         jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(x)
         for path, x in jax.tree.leaves_with_path(params)
     }

@@ -7,6 +7,7 @@ Prints a line of JSON; the default config is that of in-context linear regressio
 
 from __future__ import annotations
 
+import functools
 import json
 import statistics
 import sys
@@ -60,10 +61,11 @@ def share(words: Sequence[str]) -> dict[str, Any]:
     for _ in range(ROUNDS):
         took["laws"].append(_seconds(lambda: compiled.laws(seeds, knobs)))
         state = jax.block_until_ready(jax.device_put(first))
-        phase = lambda state=state: compiled.phase(state, seeds, knobs, laws, np.int32(0))  # noqa: E731
-        took["phase"].append(_seconds(phase))
+        took["phase"].append(
+            _seconds(functools.partial(compiled.phase, state, seeds, knobs, laws, np.int32(0)))
+        )
         params = jax.device_put(first.params)
-        took["evaluate"].append(_seconds(lambda p=params: evaluation(p, knobs, laws)))
+        took["evaluate"].append(_seconds(functools.partial(evaluation, params, knobs, laws)))
     times = {name: statistics.median(seconds) for name, seconds in took.items()}
     phases = program.config["steps"] // program.config["eval_every"]
     measured = times["laws"] + (phases + 1) * times["evaluate"]

@@ -67,14 +67,17 @@ def _number(value: float) -> str:
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """Return the table for the terminal, readable in 100 columns."""
+    """Return the table for the terminal, readable in 100 columns.
+
+    The lowest loss of a run, beside its final one, tells of a test loss that rose again.
+    """
     names = list(rows[0].setting) if rows else []
     result = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in names:
-        # A dotted name may break after its section, or anywhere when space is short.
-        heading = name.replace(".", ".\n", 1)
-        heading = heading.replace("_", "_\n") if len(names) > 1 else heading
+        # A dotted name breaks after its section and its words, to leave space for numbers.
+        heading = name.replace(".", ".\n", 1).replace("_", "_\n")
         result.add_column(heading, overflow="fold", vertical="bottom")
+    lowest = ["lowest\nloss"] if len(names) < 2 else []  # where there is room
     for heading in (
         "escaped",
         "median escape\n[95%]",
@@ -82,7 +85,7 @@ def table(rows: Sequence[Row]) -> Table:
         "ratio\n[95%]",
         "p\n(Holm)",
         "final\nloss",
-        "lowest\nloss",
+        *lowest,
     ):
         result.add_column(heading, justify="right", overflow="fold", vertical="bottom")
     for row in rows:
@@ -94,7 +97,7 @@ def table(rows: Sequence[Row]) -> Table:
             "baseline" if row.is_baseline else _bracketed(row.ratio, _ratio),
             _p(row),
             _loss(row.final_loss.value),
-            _loss(row.lowest_loss.value, ".2g"),
+            *[_loss(row.lowest_loss.value)] * len(lowest),
             style="bold" if row.is_baseline else None,
         )
     return result
@@ -175,8 +178,8 @@ def _ratio(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.2f}"
 
 
-def _loss(value: float, form: str = ".3g") -> str:
-    return "-" if math.isnan(value) else f"{value:{form}}"
+def _loss(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3g}"
 
 
 def _p(row: Row) -> str:

@@ -66,7 +66,7 @@ REFUSALS = [
     ),
     (
         [LR, "--config.data.curriculum_start=65", "--config.task.pool=64"],
-        "data.curriculum_start = 65: must be at most 64, the pool of",
+        "data.curriculum_start = 65: does not grow: 64 items are in play",
     ),
     ([FACTS, "--config.data.items=21"], "data.items = 21: must be at most 20: facts has no more"),
     ([FACTS, "--sweep=data.items=5,21"], "data.items = 21: must be at most 20: facts has no more"),
