@@ -159,6 +159,21 @@ def gradient_bias(config: ConfigDict) -> None:
     config.sweep = {"optim.gradient_bias": (0.0, 0.01, 0.03, 0.1, 0.3)}
 
 
+def learning_rate(config: ConfigDict) -> None:
+    """Is the effect of few tasks that of a badly tuned learning rate? 32 tasks against all, by rate.
+
+    Not in the paper, whose figure 11 asks the same of parity.
+
+    Source: paper 1, appendix C.4, carried over.
+    Command: python experiments/run.py --config=configs/linear_regression.py:learning_rate
+    """
+    rate, few = config.optim.learning_rate, 512 if _at_paper_scale(config) else 32
+    config.sweep = {
+        "optim.learning_rate": tuple(rate * factor for factor in (0.25, 0.5, 1.0, 2.0)),
+        "data.items": (few, INFINITE),
+    }
+
+
 def smoke(config: ConfigDict) -> None:
     """Shrink to two dimensions, 800 steps and 2 seeds."""
     config.update({"steps": 800, "seeds": 2, "batch": 16, "eval_points": 64, "pool_points": 16})
@@ -176,5 +191,6 @@ PRESETS = (
     frozen_readout,
     layer_rates,
     gradient_bias,
+    learning_rate,
 )
 SCALES = {"small": None, "paper": paper}
