@@ -20,8 +20,8 @@ class Spec:
     """The sizes of the world and of a document; the paper states the subjects only."""
 
     subjects: Annotated[int, Field(help="number of subjects S", low=1, high=2**20)] = 100
-    relations: Annotated[int, Field(help="number of relations R", low=1, high=2**16)] = 4
-    answers: Annotated[int, Field(help="answers A of each relation", low=2, high=2**16)] = 20
+    relations: Annotated[int, Field(help="number of relations R", low=1, high=2**16)] = 8
+    answers: Annotated[int, Field(help="answers A of each relation", low=2, high=2**16)] = 10
     noise_tokens: Annotated[int, Field(help="number of noise tokens N", low=1, high=2**20)] = 50
     noise_length: Annotated[
         int, Field(help="noise tokens m in a document", low=0, high=2**16, units="tokens")
