@@ -160,7 +160,7 @@ def gradient_bias(config: ConfigDict) -> None:
 
 
 def learning_rate(config: ConfigDict) -> None:
-    """Is the effect of few tasks that of a badly tuned learning rate? 32 tasks against all, by rate.
+    """Is the effect of few tasks that of a badly tuned learning rate? 32 tasks against all.
 
     Not in the paper, whose figure 11 asks the same of parity.
 
