@@ -90,7 +90,9 @@ def predictors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
                 axes.plot(dataset["eval_step"].values, mean, color=colors[kind], ls=dashes, lw=1.2)
             axes.set_title(table.label(row.setting).replace(", ", "\n"))
             panels.step_axis(axes, row.horizon)
-            axes.set_xlabel("optimiser steps" if i + columns >= len(rows) else "")
+            bottom = i + columns >= len(rows)  # the last of its column
+            axes.set_xlabel("optimiser steps" if bottom else "")
+            axes.tick_params(labelbottom=bottom)
             axes.set_ylabel("" if i % columns else "squared distance to")
         for axes in grid[len(rows) :]:
             axes.remove()
