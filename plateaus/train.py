@@ -107,7 +107,7 @@ def phase(
     firsts = start + jnp.arange(0, recipe.phase_steps, recipe.log_every)
     new, train_loss = jax.lax.scan(window, state, firsts)
     end = start + recipe.phase_steps
-    evaluation = evaluate(recipe, new.params, laws, plan, end)
+    evaluation = evaluate(recipe, new.params, laws, plan, end - 1)  # as trained until now
 
     blown_up = (new.diverged_at == NEVER) & ~jnp.isfinite(evaluation["test_loss"])
     diverged_at = jnp.where(blown_up, end, new.diverged_at)

@@ -87,6 +87,7 @@ def zipf(config: ConfigDict) -> None:
     Command: python experiments/run.py --config=configs/linear_regression.py:zipf
     """
     config.data.items = 2**15 if _at_paper_scale(config) else 4096
+    config.task.dmmse_tasks = config.data.items
     config.sweep = {"data.zipf_exponent": (0.0, 0.5, 1.0, 1.5, 2.0)}
 
 

@@ -58,7 +58,9 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if values["eval_every"] % values["log_every"]:
         yield "log_every", f"must divide eval_every ({values['eval_every']})"
     batch = batch_of(values)
-    if batch > 2**20:
+    if values["batch_per_item"] and values["data.items"] == INFINITE:
+        yield "batch_per_item", "needs a finite data.items"
+    elif batch > 2**20:
         yield "batch_per_item", f"gives {batch} examples to a step: at most {2**20}"
     if values["data.order"] == "epochs" and values["steps"] * batch >= 2**31:
         yield "steps", "steps x batch must be below 2^31 to go through the pool by epochs"
@@ -68,8 +70,19 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     most = max(1, round(values["data.subset"] * min(values["data.items"], task.size)))
     if most <= values["data.curriculum_start"] < INFINITE:
         yield "data.curriculum_start", f"does not grow: {most} items are in play at most"
-    if values["data.zipf_over"] == "batches" and task.size < batch:
-        yield "batch", f"must be at most the size of the pool ({task.size})"
+    least = min(most, values["data.curriculum_start"])
+    if values["data.zipf_over"] == "batches" and least < batch:
+        yield (
+            "batch",
+            f"must be at most the items in play ({least}), cut into batches",
+        )
+    opening = values["data.curriculum_step"]
+    opening += round(values["data.curriculum_multiple"] * values["data.plateau_steps"])
+    if values["data.curriculum_start"] < INFINITE and opening >= values["steps"]:
+        yield "data.curriculum_start", f"does not grow: its first stage takes {opening} steps"
+    still = values["data.curriculum_start"] == INFINITE and not opening
+    if values["data.curriculum_doubling"] and still:
+        yield "data.curriculum_doubling", "does not grow: give data.curriculum_start and a step"
     tokens = example.inputs.shape[0] if example.inputs.ndim == 2 or task.vocabulary else 0
     if values.get("model.positions") == "learned" and tokens > values["model.max_positions"]:
         yield "model.max_positions", f"must be at least {tokens}, the tokens of a prompt"
@@ -195,11 +208,14 @@ def stack_knobs(schema: Mapping[str, Entry], configs: Sequence[Mapping[str, Any]
     parts = sections(configs[0])
 
     def stack(section: str) -> Any:
+        own = _own(section, (name for name, entry in schema.items() if entry.knob))
         columns = {}
-        for key in parts[section].knobs._fields:  # type: ignore[attr-defined] # a NamedTuple class
-            name = f"{section}.{key}"
+        for key, name in own.items():
             dtype = np.int32 if schema[name].kind is int else np.float32
             columns[key] = np.asarray([config[name] for config in configs], dtype)
+        if section == "optim":  # the layers of the schema: a swept depth does not change the class
+            layers = tuple(key.removeprefix(RATE) for key in own if key.startswith(RATE))
+            return knobs_with_rates(layers)(**columns)
         return parts[section].knobs(**columns)
 
     return Knobs(*(stack(section) for section in Knobs._fields))

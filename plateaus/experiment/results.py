@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from plateaus.experiment import files, folder
 from plateaus.experiment.build import make_recipe
@@ -36,7 +37,7 @@ def write(
         "title": plan.title,
         "config": {n: v for n, v in plan.config.items() if n not in ("seeds", *plan.sweep)},
         "swept": list(plan.sweep),
-        "baseline": {name: schema[name].field.neutral for name in plan.sweep},
+        "baseline": {name: _neutral(schema, plan, name) for name in plan.sweep},
         "horizon": plan.config["steps"],
         "contents": finished.contents(plan),
     }
@@ -56,6 +57,14 @@ def write(
     if not sinks.write_tensorboard(dataset, rows, place / "tensorboard"):
         warn("the TensorBoard files could not be written; everything else is complete")
     files.write_atomically(place / "results.nc", lambda file: store.save(dataset, Path(file.name)))
+
+
+def _neutral(schema: Mapping[str, Entry], plan: Plan, name: str) -> Any:
+    """Return the value at which a swept field does nothing; all items are as good as infinity."""
+    neutral = schema[name].field.neutral
+    if name == "data.items" and neutral not in plan.sweep[name]:
+        return make_recipe(plan.config, frozenset()).task.size
+    return neutral
 
 
 def show(place: Path) -> None:

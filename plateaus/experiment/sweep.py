@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from plateaus.experiment.build import batch_of, used_knobs
-from plateaus.experiment.schema import Entry, Plan
+from plateaus.experiment.schema import ConfigError, Entry, Plan
 
 FORMAT = 1  # of a run folder; a new one makes new folders
 
@@ -73,6 +73,8 @@ def programs(
     schema: Mapping[str, Entry], plan: Plan, wanted: Iterable[Member]
 ) -> tuple[Program, ...]:
     """Group members by program: one for each combination of swept *static* fields."""
+    if "batch" in plan.sweep and plan.config["batch_per_item"]:
+        raise ConfigError("batch: cannot be swept where batch_per_item sets it")
     used = used_knobs(schema, plan.config, plan.sweep)
     groups: dict[str, list[Member]] = {}
     configs: dict[str, dict[str, Any]] = {}

@@ -200,7 +200,13 @@ def records(
     level = plateau.normalised(stacked["test_loss"], *(stacked[name] for name in _BOUNDS))
     for name, threshold in plateau.THRESHOLDS.items():
         stacked[name] = plateau.passage_step(level, steps, threshold, _WINDOW)
-    stacked["batch"] = np.full(members, config["batch"], np.int32)
+    if "test_loss_trained" in stacked:
+        level = plateau.normalised(
+            stacked["test_loss_trained"], *(stacked[name] for name in _BOUNDS)
+        )
+        for name, threshold in plateau.THRESHOLDS.items():
+            stacked[f"trained_{name}"] = plateau.passage_step(level, steps, threshold, _WINDOW)
+    stacked["batch_size"] = np.full(members, config["batch"], np.int32)
     diverged = diverged_at[:members] != train.NEVER
     stacked["status"] = np.where(diverged, DIVERGED, FINISHED).astype(np.int8)
     stacked["last_step"] = np.where(diverged, diverged_at[:members], config["steps"]).astype(

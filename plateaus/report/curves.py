@@ -31,7 +31,7 @@ def metrics(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         str(name)
         for name, variable in dataset.data_vars.items()
         if variable.dims[-1] == "eval_step" and str(name).startswith("test_")
-        if DISTANCE not in str(name) and not str(name).startswith("test_loss")
+        if DISTANCE not in str(name) and str(name) != "test_loss"
         if bool(np.isfinite(variable).any())
     ]
     return _over_training(dataset, rows, names, [n.removeprefix("test_") for n in names])
@@ -39,7 +39,9 @@ def metrics(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
 def examples(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """Return the test loss against the examples seen, where the batch size differs."""
-    if "batch" not in dataset or len(np.unique(dataset["batch"].values[_ran(dataset)])) < 2:
+    if "batch_size" not in dataset:
+        return None
+    if len(np.unique(dataset["batch_size"].values[_ran(dataset)])) < 2:
         return None
     with styled():
         groups = facets(rows)
@@ -47,7 +49,7 @@ def examples(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         grid = figure.subplots(-(-len(groups) // 2), 2, squeeze=False).ravel()
         for axes, facet in zip(grid, groups, strict=False):
             for row, look in zip(facet, styles_of(facet), strict=True):
-                batch = cell(dataset, "batch", row.index).max()
+                batch = cell(dataset, "batch_size", row.index).max()
                 mean, half = survival.mean_band(_finished(dataset, "test_loss", row))
                 seen = dataset["eval_step"].values * batch
                 axes.fill_between(seen, mean - half, mean + half, color=look.color, alpha=0.16)
@@ -130,12 +132,13 @@ def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 def _prefix_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) -> None:
     where = dataset["prefix"].values
     for predictor in ("zero", "ridge"):
-        level = _level(dataset, facet[0], law, predictor)
-        axes.plot(where, level, color=GREY, ls=":", lw=1.2)
+        if f"{law}{PREFIX}_of_{predictor}" in dataset:
+            level = _level(dataset, facet[0], law, predictor)
+            axes.plot(where, level, color=GREY, ls=":", lw=1.2)
     for row, look in zip(facet, styles_of(facet), strict=True):
         last = _finished(dataset, f"{law}{PREFIX}", row)[:, -1]
         axes.plot(where, survival.mean_band(last)[0], color=look.color, lw=look.width)
-        if law == "pool":
+        if law == "pool" and f"{law}{PREFIX}_of_dmmse" in dataset:
             level = _level(dataset, row, law, "dmmse")
             axes.plot(where, level, color=look.color, ls=(0, (4, 2)), lw=0.9)
     axes.set_title(f"{LAWS[law]}, at the end")

@@ -48,6 +48,7 @@ class Row:
       p_adjusted: the same, Holm-adjusted over the table.
       final_loss: test loss at the last evaluation of the finished runs, mean and t interval.
       lowest_loss: the same of the lowest test loss of each finished run, at whatever step.
+      trained_escape: median escape of the loss on trained items, where these are told apart.
       batch: examples to a step, so that steps can be told in examples seen; 0 if not recorded.
       horizon: steps after which every run is censored.
       notes: why a number is missing.
@@ -70,6 +71,7 @@ class Row:
     p_adjusted: float
     final_loss: Interval
     lowest_loss: Interval
+    trained_escape: Interval
     batch: int
     horizon: int
     notes: tuple[str, ...]
@@ -169,7 +171,11 @@ def _row(
         notes += ["log-rank test undefined"] * math.isnan(p_value)
     losses = cell(dataset, "test_loss", index)[status == FINISHED].astype(np.float64)
     final, lowest = losses[:, -1], np.min(losses, axis=1, initial=np.inf)
-    batch = cell(dataset, "batch", index).max(initial=0) if "batch" in dataset else 0
+    known = "batch_size" in dataset
+    batch = cell(dataset, "batch_size", index).max(initial=0) if known else 0
+    trained = NOTHING
+    if "trained_escape_step" in dataset:
+        trained = survival.median_time(*passages(dataset, index, "trained_escape_step")[1:])
     half, completion = (passages(dataset, index, v) for v in ("half_step", "completion_step"))
     return Row(
         setting=setting,
@@ -189,6 +195,7 @@ def _row(
         p_adjusted=math.nan,
         final_loss=survival.mean_interval(final[np.isfinite(final)]),
         lowest_loss=survival.mean_interval(lowest[np.isfinite(lowest)]),
+        trained_escape=trained,
         batch=int(batch),
         horizon=horizon,
         notes=tuple(notes),

@@ -26,7 +26,10 @@ _MEANING = {
     "escape_step": ("optimiser steps", f"{_PASSAGE} is under 0.8; NaN if never"),
     "half_step": ("optimiser steps", f"{_PASSAGE} is under 0.5; NaN if never"),
     "completion_step": ("optimiser steps", f"{_PASSAGE} is under 0.1; NaN if never"),
-    "batch": ("examples", "examples to an optimiser step"),
+    "batch_size": ("examples", "examples to an optimiser step"),
+    "trained_escape_step": ("optimiser steps", "escape_step, of the loss on trained items only"),
+    "trained_half_step": ("optimiser steps", "half_step, of the loss on trained items only"),
+    "trained_completion_step": ("optimiser steps", "completion_step, likewise"),
     "status": ("1", "what became of the run"),
     "last_step": ("optimiser steps", "last step with a finite loss, or the horizon"),
 }
@@ -45,8 +48,9 @@ def assemble(
 
     Cells without a record hold NaN, and `status` 0. A variable that is scalar in the records has
     the dimensions (*sweep, seed); `train_loss` has `step` too, any other curve `eval_step`. What
-    has an axis of its own is in `axes`, as "by prefix" -> "prefix": a variable whose name holds the
-    key ends in that dimension, numbered from 0; with nothing but it, it is constant over a run.
+    has an axis of its own is in `axes`, as "by_prefix" -> "prefix": a variable whose name holds the
+    key ends in that dimension, numbered from 0 and padded with NaN where a setting's is shorter;
+    with nothing but it, the variable is constant over a run.
 
     Raises ValueError without any record.
     """
@@ -67,13 +71,16 @@ def assemble(
         example = np.asarray(example)
         tail = _dimensions(name, example.ndim, axes or {})
         empty = np.nan if example.dtype.kind == "f" else 0
-        array = np.full((*grid, *example.shape), empty, example.dtype)
+        shapes = {np.shape(record[name]) for record in records.values()}
+        longest = tuple(max(lengths) for lengths in zip(*shapes, strict=True))
+        array = np.full((*grid, *longest), empty, example.dtype)
         for key, place in places.items():
-            array[place] = records[key][name]
+            value = np.asarray(records[key][name])
+            array[place + tuple(slice(length) for length in value.shape)] = value
         units, meaning = _MEANING.get(name, ("1", name.replace("_", " ")))
         notes = {"units": units, "long_name": meaning} | (_STATUS if name == "status" else {})
         variables[name] = ((*sweep, "seed", *tail), array, notes)
-        for dimension, length in zip(tail, example.shape, strict=True):
+        for dimension, length in zip(tail, longest, strict=True):
             coordinates[dimension] = _coordinate(dimension, length, log_every, eval_every)
     plain = {k: v if isinstance(v, int | str) else json.dumps(v) for k, v in attributes.items()}
     dataset = xr.Dataset(variables, coordinates, plain)

@@ -42,7 +42,10 @@ def csv_text(rows: Sequence[Row]) -> str:
 
 
 def _record(row: Row) -> dict[str, Any]:
-    record: dict[str, Any] = dict(row.setting)
+    record: dict[str, Any] = {
+        name: "inf" if isinstance(value, int) and value == INFINITE else value
+        for name, value in row.setting.items()
+    }
     record |= {"runs": row.runs, "escaped": row.escaped, "diverged": row.diverged}
     record["diverged_seeds"] = " ".join(map(str, row.diverged_seeds))
     for name, interval in (
@@ -56,7 +59,9 @@ def _record(row: Row) -> dict[str, Any]:
     ):
         ends = (name, f"{name}_low", f"{name}_high")
         record |= {key: _number(x) for key, x in zip(ends, interval, strict=True)}
-    record |= {"batch": row.batch, "escape_examples_median": _number(row.batch * row.escape.value)}
+    examples = row.batch * row.escape.value if row.batch else math.nan
+    record |= {"batch_size": row.batch or "", "escape_examples_median": _number(examples)}
+    record["trained_escape_step_median"] = _number(row.trained_escape.value)
     record |= {"pairs": row.pairs, "logrank_p": _number(row.p_value)}
     record |= {"logrank_p_holm": _number(row.p_adjusted), "horizon": row.horizon}
     return record | {"baseline": label(row.baseline), "notes": "; ".join(row.notes)}
@@ -77,7 +82,10 @@ def table(rows: Sequence[Row]) -> Table:
         # A dotted name breaks after its section and its words, to leave space for numbers.
         heading = name.replace(".", ".\n", 1).replace("_", "_\n")
         result.add_column(heading, overflow="fold", vertical="bottom")
-    lowest = ["lowest\nloss"] if len(names) < 2 else []  # where there is room
+    # More where there is room, and something to tell.
+    lowest = ["lowest\nloss"] if len(names) < 2 else []
+    trained = any(not math.isnan(row.trained_escape.value) for row in rows) and len(names) < 2
+    lowest += ["trained\nescape"] if trained else []
     for heading in (
         "escaped",
         "median escape\n[95%]",
@@ -97,7 +105,7 @@ def table(rows: Sequence[Row]) -> Table:
             "baseline" if row.is_baseline else _bracketed(row.ratio, _ratio),
             _p(row),
             _loss(row.final_loss.value),
-            *[_loss(row.lowest_loss.value)] * len(lowest),
+            *[_loss(row.lowest_loss.value), _steps(row.trained_escape.value)][: len(lowest)],
             style="bold" if row.is_baseline else None,
         )
     return result
@@ -117,6 +125,10 @@ def remarks(rows: Sequence[Row]) -> list[str]:
         others = len(shared) < len(rows[0].baseline)
         lines.append("ratio: of mean plateaus, bootstrapped by seed; p: log-rank test")
         lines.append(f"baseline: {label(shared)}" + ", other fields as in the row" * others)
+    if len({row.batch for row in rows}) > 1:
+        lines.append("batch sizes differ: ratio and p are of optimiser steps, not of examples seen")
+    if any(not math.isnan(row.trained_escape.value) for row in rows):
+        lines.append("trained escape: median, of the loss on the items that are trained on")
     for row in rows:
         where = label(row.setting) or "this setting"
         if not row.runs:

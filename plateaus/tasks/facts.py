@@ -37,6 +37,9 @@ class Knobs(NamedTuple):
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (field, message) for a test sample that would weigh some facts more than others."""
+    tokens = values["subjects"] + values["relations"] * (1 + values["answers"])
+    if tokens + values["noise_tokens"] > 2**24:
+        yield "answers", f"with these sizes there are {tokens} tokens: at most {2**24}"
     facts = values["subjects"] * values["relations"]
     if values["eval_points"] % facts:
         yield "eval_points", f"must be a multiple of subjects x relations ({facts}), all the facts"

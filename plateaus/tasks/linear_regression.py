@@ -13,13 +13,17 @@ from plateaus.fields import INFINITE, Field
 from plateaus.tasks.predictors import FULL, dmmse, log_rest, ridge
 from plateaus.types import Array, Example, Float, Int, Scalar, Task
 
+MOST_TASKS = 2**20  # that dMMSE may be asked to tell apart
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Spec:
     """The sizes of the problem, and the numbers its test law shares with its training law."""
 
-    dimension: Annotated[int, Field(help="length d of x and of w", low=1)] = 20
-    points: Annotated[int, Field(help="points n in a prompt", low=1, units="points")] = 41
+    dimension: Annotated[int, Field(help="length d of x and of w", low=1, high=2**14)] = 20
+    points: Annotated[
+        int, Field(help="points n in a prompt", low=1, high=2**16, units="points")
+    ] = 41
     noise: Annotated[float, Field(help="standard deviation sigma of the noise", low=0)] = 1.0
     prior_scale: Annotated[
         float, Field(help="standard deviation tau of each weight", low=0, low_open=True)
@@ -28,7 +32,7 @@ class Spec:
         int, Field(help="number of tasks there are; see data.items", low=1, high=INFINITE)
     ] = INFINITE
     dmmse_tasks: Annotated[
-        int, Field(help="tasks that the dMMSE predictor tells apart", low=1, high=2**20)
+        int, Field(help="tasks that the dMMSE predictor tells apart", low=1, high=MOST_TASKS)
     ] = 4096
 
 
@@ -48,9 +52,12 @@ class World(NamedTuple):
 
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield (field, message) for a bias between directions where there is only one."""
+    """Yield (field, message) for a bias without directions, and a dMMSE that would be far off."""
     if values["covariance_bias"] and values["dimension"] == 1:
         yield "covariance_bias", "does nothing in one dimension: task.dimension must be at least 2"
+    tasks = min(values["data.items"], values["pool"])
+    if values["dmmse_tasks"] < tasks <= MOST_TASKS:
+        yield "dmmse_tasks", f"must be at least the number of tasks, {tasks}, to be exact"
 
 
 def prior_root(spec: Spec, world: World, knobs: Knobs) -> Float[Array, "d d"]:
@@ -108,7 +115,8 @@ def loss_unit(spec: Spec) -> int:
     >>> loss_unit(Spec())
     210
     """
-    return sum(max(spec.dimension - i, 0) for i in range(spec.points))
+    most = min(spec.dimension, spec.points)
+    return most * spec.dimension - most * (most - 1) // 2
 
 
 def prefix_losses(prediction: Float[Array, " n"], example: Example) -> Float[Array, " n"]:
@@ -131,8 +139,8 @@ def linear_regression(spec: Spec) -> Task:
     Shapes: inputs [2n, d], targets and predictions [n]; a model predicts y_i at the token x_i.
     Predictors: "zero"; "ridge", best on the test law; "biased_ridge", which knows the covariance
     bias: best on the training law of infinitely many tasks, and equal to "ridge" at beta = 0;
-    "dmmse", best on the training law: it knows the tasks and how often each is drawn, the first
-    `dmmse_tasks` of them one by one and all others as their Gaussian.
+    "dmmse", best on the training law: it knows the tasks and how often each is drawn. Exact for up
+    to `dmmse_tasks` of them; all others are one Gaussian, as is right for infinitely many only.
     In units of `paper_loss`, with the default spec: zero 4.100, ridge 1.5064.
 
     Source: paper 1, section 2.1; the covariance bias: section 4.3; sizes: appendix B.1.

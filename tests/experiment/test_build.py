@@ -49,7 +49,7 @@ def test_unknown_names_are_refused_both_at_once():
 
 def test_every_registered_pair_makes_a_schema_and_a_recipe():
     fits = {  # what the defaults of a pair cannot know of one another
-        ("transformer", "facts"): {"eval_points": 400},
+        ("transformer", "facts"): {"eval_points": 800},
     }
     assert {model for model, _ in PAIRS} == set(MODELS) and {task for _, task in PAIRS} == set(
         TASKS

@@ -360,3 +360,31 @@ def test_runs_off_the_main_thread_too(tmp_path):
     thread.start()
     thread.join()
     assert codes == [0]
+
+
+@pytest.mark.parametrize(
+    ("base", "swept"),
+    [
+        (TINY, {"batch": (8, 16)}),
+        (TINY, {"model.depth": (1, 2, 3)}),  # layers, and so knobs, that the base config has not
+        (LAWS, {"task.points": (2, 3)}),  # vectors of two lengths
+    ],
+    ids=lambda x: "-".join(x),
+)
+def test_static_fields_can_be_swept_to_the_end(base, swept, tmp_path):
+    plan = make_plan(swept, base, steps=base["eval_every"])
+    assert execute(plan, tmp_path / "run") == 0
+    held = results(tmp_path / "run")
+    (name,) = swept
+    assert tuple(held[name].values.tolist()) == swept[name]
+    assert np.isfinite(held["test_loss"]).all() and (held["batch_size"] > 0).all()
+    if "prefix" in held.dims:
+        lengths = np.isfinite(held["test_loss_by_prefix"][:, 0, -1]).sum("prefix")
+        assert tuple(lengths.values.tolist()) == swept[name]
+
+
+def test_a_swept_batch_that_items_set_is_refused(tmp_path):
+    plan = make_plan({"batch": (4, 8)}, LAWS, batch_per_item=1.0, data__items=4)
+    with pytest.raises(ConfigError, match="batch: cannot be swept where batch_per_item sets it"):
+        execute(plan, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

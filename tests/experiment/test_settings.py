@@ -34,7 +34,7 @@ def smoke(config):
     """Smaller."""
 '''
 TASKS = {
-    "lr.py": {"name": "linear_regression", "dimension": 3, "points": 4, "dmmse_tasks": 8},
+    "lr.py": {"name": "linear_regression", "dimension": 3, "points": 4},
     "facts.py": {"name": "facts", "subjects": 20, "relations": 2, "answers": 3},
 }
 
@@ -94,11 +94,25 @@ REFUSALS = [
     ([FACTS, "--config.eval_points=100"], "eval_points = 100: must be a multiple of", "(40)"),
     (
         [LR, "--config.batch_per_item=1", "--config.data.items=inf"],
-        "batch_per_item = 1.0: gives 2147483646 examples to a step: at most 1048576",
+        "batch_per_item = 1.0: needs a finite data.items",
     ),
     (
         [LR, "--config.batch_per_item=1024", "--sweep=data.items=64,2048"],
         "batch_per_item = 1024.0: gives 2097152 examples to a step",
+    ),
+    ([LR, "--config.task.points=1e9", "--config.model.positions=rotary"], "task.points", "65536]"),
+    (
+        [LR, "--config.data.items=64", "--config.task.dmmse_tasks=63"],
+        "task.dmmse_tasks = 63: must be at least the number of tasks, 64",
+    ),
+    (
+        [LR, "--config.data.curriculum_start=8", "--config.data.curriculum_step=100"],
+        "data.curriculum_start = 8: does not grow: its first stage takes 100 steps",
+    ),
+    ([LR, "--config.data.curriculum_doubling=.5"], "data.curriculum_doubling = 0.5: does not grow"),
+    (
+        [FACTS, "--config.data.items=15", "--config.data.zipf_over=batches"],
+        "batch = 16: must be at most the items in play (15), cut into batches",
     ),
     ([LR, "--config.task.dimension=1", "--config.task.covariance_bias=.5"], "task.covariance_bias"),
 ]
@@ -123,6 +137,8 @@ ACCEPTED = [
     [LR, "--config.model.max_positions=1", "--config.model.positions=rotary"],
     [FACTS, "--config.model.tied=true"],
     [FACTS, "--config.eval_points=40"],
+    [LR, "--config.data.curriculum_start=8", "--config.data.curriculum_step=99"],
+    [LR, "--sweep=model.depth=1,2,3"],
     [LR, "--config.optim.rate_block_1=0"],
     [LR, "--sweep=optim.rate_readout=0,1"],
     [LR, "--sweep=model.depth=1,2", "--config.optim.rate_block_0=0"],

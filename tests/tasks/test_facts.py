@@ -177,7 +177,13 @@ def test_documents_without_noise():
 
 
 def test_a_sample_of_unequal_facts_is_refused():
-    values = {"subjects": 100, "relations": 4, "eval_points": 500}
+    values = {"subjects": 100, "relations": 4, "answers": 5, "noise_tokens": 9, "eval_points": 500}
     ((field, message),) = check(values)
     assert field == "eval_points" and "multiple of subjects x relations (400)" in message
     assert not list(check(values | {"eval_points": 1200}))
+
+
+def test_more_tokens_than_an_embedding_should_hold_are_refused():
+    values = {"subjects": 1, "relations": 2**16, "answers": 2**16, "noise_tokens": 9}
+    ((field, message),) = check(values | {"eval_points": 2**16})
+    assert field == "answers" and str(1 + 2**16 * (1 + 2**16)) in message
