@@ -14,7 +14,7 @@ in about an hour on one GPU; 0.2 GiB a run at once.
 
 from ml_collections import ConfigDict
 
-# The baseline's median escape step at the small scale (5 seeds); the paper's is not known.
+# The baseline's median escape step at the small scale (5 seeds); the paper's is a guess.
 PLATEAU_STEPS = {"small": 2_600, "paper": 5_000}
 SUBJECTS = 100
 
@@ -58,10 +58,16 @@ def paper(config: ConfigDict) -> None:
 
 
 def subjects(config: ConfigDict) -> None:
-    """Documents about fewer subjects are learned from sooner, and never teach about the others.
+    """Fewer subjects are memorised sooner; of the others nothing is learned but their relations.
+
+    Over all subjects the loss cannot fall below log A times the share of the others, and rises: the
+    claim is decided by `trained_escape_step`, of the loss on the subjects trained on.
 
     Source: paper 1, section 4.1 and figure 4.
     Command: python experiments/run.py --config=configs/facts.py:subjects
+    Expected: 25 runs in 2 to 3 minutes on 2 cores.
+    Reached (5 seeds): the plateau of the trained subjects lasts 1,800 steps (20 subjects),
+      2,200, 2,400, 2,600, 2,800 (100).
     """
     config.sweep = {"data.items": (SUBJECTS, 80, 60, 40, 20)}
 
@@ -73,6 +79,9 @@ def zipf(config: ConfigDict) -> None:
 
     Source: paper 1, section 4.2 and figure 5.
     Command: python experiments/run.py --config=configs/facts.py:zipf
+    Expected: 20 runs in 2 to 3 minutes on 2 cores.
+    Reached (5 seeds): hardly: 0.94 [0.86, 1.00] of the baseline at 0.5 (p = .28), 0.97 at 1; 1.5
+      delays (1.30).
     """
     config.sweep = {"data.zipf_exponent": (0.0, 0.5, 1.0, 1.5)}
 
@@ -84,6 +93,9 @@ def curriculum(config: ConfigDict) -> None:
 
     Source: paper 1, appendix A and figure 7 (20 subjects until "step" 100).
     Command: python experiments/run.py --config=configs/facts.py:curriculum
+    Expected: 20 runs in 2 to 3 minutes on 2 cores.
+    Reached (5 seeds): 0.83 [0.79, 0.86] of the baseline at half its plateau, with a lower final
+      loss; at the whole plateau 1.14, and the lowest final loss.
     """
     config.data.curriculum_start = 20
     config.sweep = {"data.curriculum_multiple": (0.0, 0.25, 0.5, 1.0)}

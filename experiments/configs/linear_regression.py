@@ -1,9 +1,11 @@
 """In-context linear regression: a transformer learns to fit w from a prompt, after a plateau.
 
 The test law is always a fresh Gaussian w. `--scale small` (default) is a regime found by a search
-for the shortest runs that still sit on a plateau (BUILD_NOTES.md); `--scale paper` is the paper's:
-d = 20, 41 points, 12 layers of width 256, Adam 1e-4, batch 128 (section 2.1, appendix B.1), for a
-GPU or a TPU. One preset is a page of the lab book; run one with
+(BUILD_NOTES.md): 2 layers of width 32, d = 5, 10 points. Its plateau is long because its learning
+rate, 2e-3, is high for infinitely many tasks: at 6e-4 they are as fast as 32 tasks at any rate
+(preset `learning_rate`), so that "few tasks help" holds *at this rate*. `--scale paper` is the
+paper's: d = 20, 41 points, 12 layers of width 256, Adam 1e-4, batch 128 (section 2.1, appendix
+B.1), for a GPU or a TPU. One preset is a page of the lab book; run one with
 
     python experiments/run.py --config=configs/linear_regression.py:PRESET [--scale paper]
 
@@ -15,8 +17,8 @@ from ml_collections import ConfigDict
 
 from plateaus.fields import INFINITE
 
-# The baseline's median escape step, with its 95% interval, at the small scale (5 seeds):
-# `--sweep data.items=inf`. At the paper's: read off its figures, in units of 100 steps.
+# The baseline's median escape step at the small scale, [4700, more than the horizon] at 95%, 5
+# seeds (`--sweep data.items=inf`); at the paper's, read off its figures, in units of 100 steps.
 PLATEAU_STEPS = {"small": 8_700, "paper": 45_000}
 
 
@@ -73,6 +75,9 @@ def tasks(config: ConfigDict) -> None:
 
     Source: paper 1, section 4.1 and figures 1 and 4.
     Command: python experiments/run.py --config=configs/linear_regression.py:tasks
+    Expected: 25 runs in 4 to 5 minutes on 2 cores.
+    Reached (5 seeds): 0.26 [0.16, 0.46] of the baseline at 32 tasks, 0.40 [0.25, 0.50] at 256; 16
+      end at the highest loss of the four. At rates up to 1.2e-3 there is no such effect.
     """
     few = tuple(2**i for i in range(5, 13))
     config.sweep = {
@@ -85,6 +90,9 @@ def zipf(config: ConfigDict) -> None:
 
     Source: paper 1, section 4.2 and figure 5.
     Command: python experiments/run.py --config=configs/linear_regression.py:zipf
+    Expected: 25 runs in 5 to 7 minutes on 2 cores.
+    Reached (5 seeds): 0.42 [0.24, 0.64] of the baseline at 1, 0.25 [0.18, 0.75] at 1.5; 1 ends at
+      the lowest loss; 0.5 and 2 are not told from the baseline.
     """
     config.data.items = 2**15 if _at_paper_scale(config) else 4096
     config.task.dmmse_tasks = config.data.items
@@ -98,6 +106,8 @@ def covariance(config: ConfigDict) -> None:
 
     Source: paper 1, section 4.3 and figure 6.
     Command: python experiments/run.py --config=configs/linear_regression.py:covariance
+    Expected: 25 runs in 5 minutes on 2 cores.
+    Reached (5 seeds): nothing: ratios from 0.85 [0.33, 1.31] (at 0.75) to 1.11, all p = 1.
     """
     config.sweep = {"task.covariance_bias": (0.0, 0.25, 0.5, 0.75, 0.9)}
 
@@ -111,6 +121,10 @@ def curriculum(config: ConfigDict) -> None:
 
     Source: paper 1, appendix A and figure 7.
     Command: python experiments/run.py --config=configs/linear_regression.py:curriculum
+    Expected: 25 runs in 5 to 8 minutes on 2 cores.
+    Reached (5 seeds): 0.26 to 0.31 of the baseline at every multiple, as 32 tasks have, and a lower
+      final loss (2.54 to 2.65) than any fixed number of tasks. By step 10,000 the multiples have
+      10^9, 262,144, 2,048 and 128 tasks in play.
     """
     config.data.curriculum_start = 32
     config.data.curriculum_doubling = 2 / 3
@@ -135,6 +149,8 @@ def frozen_readout(config: ConfigDict) -> None:
 
     Source: paper 1, appendix C.5 and figure 12.
     Command: python experiments/run.py --config=configs/linear_regression.py:frozen_readout
+    Expected: 15 runs in 3 minutes on 2 cores.
+    Reached (5 seeds): nothing to be told: 0.90 [0.38, 1.12] at 0, 2 of 5 escape against 1 of 5.
     """
     config.sweep = {"optim.rate_readout": (1.0, 0.3, 0.0)}
 
@@ -155,6 +171,8 @@ def gradient_bias(config: ConfigDict) -> None:
 
     Source: paper 1, section 3 and figure 2.
     Command: python experiments/run.py --config=configs/linear_regression.py:gradient_bias
+    Expected: 25 runs in 5 minutes on 2 cores.
+    Reached (5 seeds): no: 1.06 [0.70, 2.63] at 0.03, and from 0.1 on no run escapes.
     """
     config.optim.gradient_bias_every = 100
     config.sweep = {"optim.gradient_bias": (0.0, 0.03, 0.1, 0.3, 1.0)}
@@ -167,6 +185,10 @@ def learning_rate(config: ConfigDict) -> None:
 
     Source: paper 1, appendix C.4, carried over.
     Command: python experiments/run.py --config=configs/linear_regression.py:learning_rate
+    Expected: 40 runs in 6 minutes on 2 cores.
+    Reached (5 seeds): largely yes: the ratio is 0.95 [0.48, 1.21] at 6e-4, 0.70 [0.40, 0.97] at
+      1.2e-3, 0.26 [0.16, 0.46] at 2e-3, 0.38 [0.21, 1.00] at 3e-3; best against best, 32 tasks
+      take 1,620 steps and all tasks 2,020.
     """
     rates, few = (6e-4, 1.2e-3, 2e-3, 3e-3), 32
     if _at_paper_scale(config):

@@ -109,8 +109,10 @@ def step_axis(axes: Axes, last: float | int) -> None:
 
 
 def last_value(row: Row) -> str:
-    """Return the value of the last swept field as text."""
-    return value_text(list(row.setting.values())[-1])
+    """Return the value of the last swept field as text, rounded where it would not fit an axis."""
+    value = list(row.setting.values())[-1]
+    text = value_text(value)
+    return f"{value:.3g}" if len(text) > 9 and isinstance(value, float) else text
 
 
 def loss_label(dataset: xr.Dataset) -> str:
