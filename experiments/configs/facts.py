@@ -106,6 +106,8 @@ def gradient_bias(config: ConfigDict) -> None:
 
     Source: paper 1, section 3 and figure 2.
     Command: python experiments/run.py --config=configs/facts.py:gradient_bias
+    Expected: 25 runs in 3 minutes on 2 cores.
+    Reached (5 seeds): no effect that is told apart: 0.94 [0.93, 1.00] at 0.1 (p = .56).
     """
     config.optim.gradient_bias_every = 25
     config.sweep = {"optim.gradient_bias": (0.0, 0.01, 0.03, 0.1, 0.3)}

@@ -161,7 +161,7 @@ def layer_rates(config: ConfigDict) -> None:
     Source: paper 1, the text around figure 12 ("different layers with different learning rates").
     Command: python experiments/run.py --config=configs/linear_regression.py:layer_rates
     """
-    config.sweep = {"optim.rate_read_in": (1.0, 0.1, 10.0), "optim.rate_readout": (1.0, 0.1, 10.0)}
+    config.sweep = {"optim.rate_read_in": (1.0, 10.0), "optim.rate_readout": (1.0, 0.1, 10.0)}
 
 
 def gradient_bias(config: ConfigDict) -> None:
