@@ -138,6 +138,9 @@ def batch_scaling(config: ConfigDict) -> None:
 
     Source: paper 1, appendix C.2 and figure 9.
     Command: python experiments/run.py --config=configs/linear_regression.py:batch_scaling
+    Expected: 20 runs in 6 to 12 minutes on 2 cores.
+    Reached (5 seeds): no: the median escape is after 34,000 prompts at 32 tasks, 30,000 at 64,
+      26,000 at 128, 51,000 at 256: about the same data, whatever k.
     """
     sizes = (4096, 2048, 1024, 512) if _at_paper_scale(config) else (256, 128, 64, 32)
     config.batch_per_item = 128 / 2048 if _at_paper_scale(config) else 1 / 4

@@ -45,17 +45,23 @@ def examples(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         return None
     with styled():
         groups = facets(rows)
-        figure = Figure(figsize=(10, 0.8 + 2.9 * -(-len(groups) // 2)), layout="constrained")
-        grid = figure.subplots(-(-len(groups) // 2), 2, squeeze=False).ravel()
+        columns = min(2, len(groups))
+        lines = -(-len(groups) // columns)
+        size = (max(6.5, 5 * columns), 0.8 + 2.9 * lines)
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.subplots(lines, columns, squeeze=False).ravel()
         for axes, facet in zip(grid, groups, strict=False):
             for row, look in zip(facet, styles_of(facet), strict=True):
                 batch = cell(dataset, "batch_size", row.index).max()
                 mean, half = survival.mean_band(_finished(dataset, "test_loss", row))
                 seen = dataset["eval_step"].values * batch
-                axes.fill_between(seen, mean - half, mean + half, color=look.color, alpha=0.16)
+                axes.fill_between(
+                    seen, mean - half, mean + half, color=look.color, alpha=0.16, lw=0
+                )
                 axes.plot(seen, mean, **look.line)
             axes.set_title(heading(facet))
             axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(panels.THOUSANDS)
             axes.set_ylim(panels.loss_limits(dataset, rows))
             axes.set_xlabel("examples seen")
             axes.set_ylabel(panels.loss_label(dataset))
