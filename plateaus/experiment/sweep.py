@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from plateaus.experiment.build import batch_of, used_knobs
 from plateaus.experiment.schema import ConfigError, Entry, Plan
 
-FORMAT = 1  # of a run folder; a new one makes new folders
+FORMAT = 2  # of a run folder; a new one makes new folders
 
 
 class Member(NamedTuple):
