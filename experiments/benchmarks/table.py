@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def lines(result: Mapping[str, Any]) -> Iterator[str]:
-    """Return the table of `measure.everything`."""
-    machine, job = result["machine"], result["job"]
-    threads = job["devices"]
+def circumstances(result: Mapping[str, Any]) -> Iterator[str]:
+    """Return what every table begins with: the machine, the versions, the commit, the load."""
+    machine = result["machine"]
     versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items() if v)
     yield f"{machine['processor']}, {machine['cores']} cores; {versions}"
     yield (
@@ -17,6 +16,13 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
         f"{machine['load_before'][0]} before, {result['load_after'][0]} after; "
         f"medians of {result['rounds']} rounds"
     )
+
+
+def lines(result: Mapping[str, Any]) -> Iterator[str]:
+    """Return the table of `measure.everything`."""
+    job = result["job"]
+    threads = job["devices"]
+    yield from circumstances(result)
     layers = "-".join(str(n) for n in job["layers"])
     yield (
         f"MLP {layers}, batch {job['batch']}: {job['flops_per_run_step']:,} flop a run-step (6 an "

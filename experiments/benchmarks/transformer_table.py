@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from table import circumstances
 from transformer_shapes import Job
 
 
 def lines(result: Mapping[str, Any]) -> Iterator[str]:
     """Return the table of the results."""
-    machine = result["machine"]
-    versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items() if v)
-    yield f"{machine['processor']}, {machine['cores']} cores; {versions}"
-    yield (
-        f"commit {machine['commit']}{' (modified)' if machine['dirty'] else ''}; load "
-        f"{machine['load_before'][0]} before, {result['load_after'][0]} after; "
-        f"medians of {result['rounds']} rounds"
-    )
+    yield from circumstances(result)
     for one in result["jobs"]:
         job = Job(**one["job"])
         yield ""

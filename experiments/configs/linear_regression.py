@@ -77,7 +77,7 @@ def tasks(config: ConfigDict) -> None:
     Command: python experiments/run.py --config=configs/linear_regression.py:tasks
     Expected: 25 runs in 4 to 5 minutes on 2 cores.
     Reached (5 seeds): 0.26 [0.16, 0.46] of the baseline at 32 tasks, 0.40 [0.25, 0.50] at 256; 16
-      end at the highest loss of the four. At rates up to 1.2e-3 there is no such effect.
+      end at the highest loss of the four. At rates up to 1.2e-3 nothing is told apart (log-rank).
     """
     few = tuple(2**i for i in range(5, 13))
     config.sweep = {

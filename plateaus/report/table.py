@@ -43,7 +43,7 @@ def csv_text(rows: Sequence[Row]) -> str:
 
 def _record(row: Row) -> dict[str, Any]:
     record: dict[str, Any] = {
-        name: "inf" if isinstance(value, int) and value == INFINITE else value
+        name: value_text(value) if value == INFINITE else value
         for name, value in row.setting.items()
     }
     record |= {"runs": row.runs, "escaped": row.escaped, "diverged": row.diverged}
