@@ -20,6 +20,7 @@ Scalar: TypeAlias = float | int | Array
 """A knob: a Python number in a config, a traced scalar inside a program."""
 
 __all__ = [
+    "Aggregator",
     "Array",
     "Draw",
     "Example",
@@ -141,6 +142,19 @@ class Model(NamedTuple):
     init: Callable[..., PyTree]
     apply: Callable[..., tuple[Array, dict[str, Array]]]
     activations: tuple[str, ...]
+
+
+class Aggregator(NamedTuple):
+    """How the gradients of B examples (or tasks) become one, from their inner products alone.
+
+    Fields:
+      init: B -> state, what adapts over a run; () if nothing does.
+      update: (gram [B, B], state, *, key=None) -> (weights [B], state). The combined gradient is
+        the sum over b of weights_b g_b. `key` is for aggregators whose result depends on an order.
+    """
+
+    init: Callable[[int], PyTree]
+    update: Callable[..., tuple[Array, PyTree]]
 
 
 class Recipe(NamedTuple):
