@@ -47,7 +47,7 @@ def assemble(
     """Lay the records of runs, keyed by (swept values, seed), out on the grid of the sweep.
 
     Cells without a record hold NaN, and `status` 0. A variable that is scalar in the records has
-    the dimensions (*sweep, seed); `train_loss` has `step` too, any other curve `eval_step`. What
+    the dimensions (*sweep, seed); `train_*` have `step` too, any other curve `eval_step`. What
     has an axis of its own is in `axes`, as "by_prefix" -> "prefix": a variable whose name holds the
     key ends in that dimension, numbered from 0 and padded with NaN where a setting's is shorter;
     with nothing but it, the variable is constant over a run.
@@ -94,7 +94,7 @@ def _dimensions(name: str, rank: int, axes: Mapping[str, str]) -> tuple[str, ...
     own = next(((axis,) for key, axis in axes.items() if key in name), ())
     if rank == len(own):
         return own
-    return (("step" if name == "train_loss" else "eval_step"), *own)
+    return (("step" if name.startswith("train_") else "eval_step"), *own)
 
 
 def _coordinate(dimension: str, length: int, log_every: int, eval_every: int) -> NDArray[np.int_]:
