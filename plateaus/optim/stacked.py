@@ -89,8 +89,8 @@ def _refuse_misshapen(updates: PyTree, params: PyTree, size: int | None) -> None
             raise ValueError(f"gradient{_name(path)} has no parameter of that path")
         if leaf.shape[1:] != wanted:
             raise ValueError(
-                f"gradient{_name(path)} has shape {leaf.shape}, not (B, *{wanted}): it needs a leading"
-                " axis before the parameter's own"
+                f"gradient{_name(path)} has shape {leaf.shape} where the parameter's {wanted} after"
+                " a leading axis is needed"
             )
 
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.optim.aggregators.guard import loud
+from plateaus.optim.aggregators.orders import orders
 from plateaus.types import Aggregator, Scalar
 
 MOST = 1 - 1e-6  # a target cosine of 1 would ask for an infinite share
@@ -42,9 +43,7 @@ def gradvac(beta: Scalar = 0.5) -> Aggregator:
     def update(gram, state, *, key=None):
         gram = jnp.asarray(gram, jnp.float32)
         size = len(gram)
-        order, axis = jnp.arange(size), None
-        if key is not None:
-            order, axis = jnp.argsort(jax.random.uniform(key, (size, size))), 0
+        order, axis = orders(key, size)
         lengths = jnp.sqrt(jnp.diagonal(gram))
 
         def row(i, order, average):

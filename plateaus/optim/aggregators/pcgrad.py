@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.optim.aggregators.guard import loud
+from plateaus.optim.aggregators.orders import orders
 from plateaus.types import Aggregator
 
 PROJECT = ("conflict", "always")
@@ -41,9 +42,7 @@ def pcgrad(project: str = "conflict") -> Aggregator:
     def update(gram, state, *, key=None):
         gram = jnp.asarray(gram, jnp.float32)
         size = len(gram)
-        order, axis = jnp.arange(size), None  # every row goes through the others alike
-        if key is not None:
-            order, axis = jnp.argsort(jax.random.uniform(key, (size, size))), 0
+        order, axis = orders(key, size)
 
         def taken(i, order):  # how much of each gradient is added to g_i
             def step(products, j):  # [B] inner products of what is left of g_i with the originals
