@@ -84,14 +84,20 @@ def phase(
     keys = streams(seed)
     world = recipe.task.init(keys.world)
     plan = recipe.source.prepare(knobs.data, recipe.task.size)
-    optimiser = recipe.optimiser(knobs.optim)
+    optimiser = optax.with_extra_args_support(recipe.optimiser(knobs.optim))
 
     def step(state: RunState, t: Array) -> tuple[RunState, Array]:
         draw = recipe.source.draw(keys.data, state.source, plan, t)
         noise = jax.random.split(jax.random.fold_in(keys.noise, t), draw.index.shape[0])
         batch = jax.vmap(recipe.task.emit, (0, None, 0, None))(noise, world, draw.index, knobs.task)
-        loss, grads = jax.value_and_grad(lambda p: _mean_loss(recipe, p, batch))(state.params)
-        updates, optimiser_state = optimiser.update(grads, state.optimiser, state.params)
+
+        def batch_loss(params: PyTree, number: int = 0) -> Array:  # the number of an inner step
+            return _mean_loss(recipe, params, batch)
+
+        loss, grads = jax.value_and_grad(batch_loss)(state.params)
+        updates, optimiser_state = optimiser.update(
+            grads, state.optimiser, state.params, grad_fn=jax.grad(batch_loss)
+        )
         diverges = (state.diverged_at == NEVER) & ~jnp.isfinite(loss)
         return RunState(
             params=optax.apply_updates(state.params, updates),
