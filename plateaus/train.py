@@ -61,10 +61,10 @@ def _gradient(
     if recipe.surgery is None:
         loss, gradient = jax.value_and_grad(lambda p: _mean_loss(recipe, p, batch))(params)
         return loss, gradient, state, {}
-    engine, combine, aggregator, measure = recipe.surgery
-    losses, gram, captured = engine(params, batch)
-    weights, state = aggregator(knobs.optim).update(gram, state, key=key)
-    return jnp.mean(losses), combine(captured, weights), state, measure(gram)
+    surgery = recipe.surgery
+    losses, gram, captured = surgery.engine(params, batch)
+    weights, state = surgery.aggregator(knobs.optim).update(gram, state, key=key)
+    return jnp.mean(losses), surgery.combine(captured, weights), state, surgery.measure(gram)
 
 
 def _batch(recipe: Recipe, world: PyTree, key: Array, index: Array, knobs: Knobs) -> Example:
@@ -113,16 +113,20 @@ def phase(
     keys = streams(seed)
     world = recipe.task.init(keys.world)
     plan = recipe.source.prepare(knobs.data, recipe.task.size)
-    optimiser = recipe.optimiser(knobs.optim)
+    optimiser = optax.with_extra_args_support(recipe.optimiser(knobs.optim))
 
     def step(state: RunState, t: Array) -> tuple[RunState, tuple[Array, dict[str, Array]]]:
         draw = recipe.source.draw(keys.data, state.source, plan, t)
         batch = _batch(recipe, world, jax.random.fold_in(keys.noise, t), draw.index, knobs)
-        order = jax.random.fold_in(keys.order, t)
-        loss, grads, aggregator, measured = _gradient(
-            recipe, state.params, batch, state.aggregator, knobs, order
+
+        def gradient(params: PyTree, number: int = 0) -> tuple:  # the number of an inner step
+            order = jax.random.fold_in(jax.random.fold_in(keys.order, t), number)
+            return _gradient(recipe, params, batch, state.aggregator, knobs, order)
+
+        loss, grads, aggregator, measured = gradient(state.params)
+        updates, optimiser_state = optimiser.update(
+            grads, state.optimiser, state.params, grad_fn=lambda *at: gradient(*at)[1]
         )
-        updates, optimiser_state = optimiser.update(grads, state.optimiser, state.params)
         diverges = (state.diverged_at == NEVER) & ~jnp.isfinite(loss)
         return RunState(
             params=optax.apply_updates(state.params, updates),

@@ -13,6 +13,8 @@ import optax
 from plateaus.fields import Field
 from plateaus.optim.bias import bias_gradients
 from plateaus.optim.layers import layer_rates
+from plateaus.optim.schedules import warm_up
+from plateaus.optim.sharpness import sharpness_aware
 from plateaus.types import Scalar
 
 FAMILIES: dict[str, Callable[..., optax.GradientTransformation]] = {
@@ -20,6 +22,7 @@ FAMILIES: dict[str, Callable[..., optax.GradientTransformation]] = {
     "momentum": lambda knobs: optax.sgd(knobs.learning_rate, momentum=knobs.beta1),
     "nesterov": lambda knobs: optax.sgd(knobs.learning_rate, momentum=knobs.beta1, nesterov=True),
     "adam": lambda knobs: optax.adam(knobs.learning_rate, b1=knobs.beta1, b2=knobs.beta2),
+    "nadam": lambda knobs: optax.nadam(knobs.learning_rate, b1=knobs.beta1, b2=knobs.beta2),
 }
 
 
@@ -48,6 +51,13 @@ class Knobs(NamedTuple):
     gradient_bias_every: Annotated[
         Scalar, Field(help="steps between two storings", low=1, high=2**30, units="steps")
     ] = 100
+    warmup_steps: Annotated[
+        Scalar,
+        Field(help="steps of linear warm-up", low=0, high=2**30, neutral=0, units="steps"),
+    ] = 0
+    sam_radius: Annotated[
+        Scalar, Field(help="radius rho of sharpness-aware steps", low=0, high=1e6, neutral=0.0)
+    ] = 0.0
 
 
 ALL = frozenset(Knobs._fields)
@@ -79,8 +89,10 @@ def optimiser(
 ) -> Callable[[Any], optax.GradientTransformation]:
     """Return knobs -> transformation, to be called *inside* the vmapped function.
 
-    There the knobs are traced scalars, which is bit-identical to Python numbers. The gradient bias,
-    and the multiplier of each layer's learning rate, are left out where their knobs are not `used`.
+    There the knobs are traced scalars, which is bit-identical to Python numbers. An intervention
+    whose knob is not `used` is left out. In order, from the batch's gradient to the update:
+    sharpness-aware steps (`update` then needs `grad_fn`), the gradient bias (so that it stores
+    and leans on the gradients of those), the family, the layers' rates, the warm-up.
 
     >>> optimiser(Spec(name="adam"))(Knobs(learning_rate=1e-3)).init({}) is not None
     True
@@ -93,6 +105,9 @@ def optimiser(
             parts.insert(0, bias_gradients(knobs.gradient_bias, knobs.gradient_bias_every))
         if layers:
             parts.append(layer_rates({layer: getattr(knobs, RATE + layer) for layer in layers}))
-        return parts[0] if len(parts) == 1 else optax.chain(*parts)
+        if "warmup_steps" in used:
+            parts.append(warm_up(knobs.warmup_steps))
+        whole = parts[0] if len(parts) == 1 else optax.chain(*parts)
+        return sharpness_aware(whole, knobs.sam_radius) if "sam_radius" in used else whole
 
     return build
