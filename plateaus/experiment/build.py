@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import numpy as np
 
+from plateaus.experiment import geometry
 from plateaus.experiment.registry import DATA, MODELS, OPTIM, TASKS
 from plateaus.experiment.schema import Component, ConfigError, Entry, entries
 from plateaus.experiment.values import convert, nearest
@@ -29,6 +30,10 @@ class RunSpec:
     eval_points: Annotated[int, Field(help="examples of the test law", low=1, high=2**24)] = 2048
     pool_points: Annotated[
         int, Field(help="fresh examples of the training law evaluated on", low=0, high=2**24)
+    ] = 0
+    gradient_batches: Annotated[
+        int,
+        Field(help="random batches whose gradients are compared at evaluations", low=0, high=1024),
     ] = 0
     batch_per_item: Annotated[
         float,
@@ -62,6 +67,8 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "batch_per_item", "needs a finite data.items"
     elif batch > 2**20:
         yield "batch_per_item", f"gives {batch} examples to a step: at most {2**20}"
+    if values["gradient_batches"] == 1:
+        yield "gradient_batches", "must be 0, or at least 2 to compare"
     if values["data.order"] == "epochs" and values["steps"] * batch >= 2**31:
         yield "steps", "steps x batch must be below 2^31 to go through the pool by epochs"
     task, example = _shapes(values)
@@ -190,16 +197,19 @@ def make_recipe(config: Mapping[str, Any], used: frozenset[str]) -> Recipe:
     own = {section: frozenset(_own(section, used)) for section in ("data", "optim")}
     rates = {name for name in own["optim"] if name.startswith(RATE)}
     gone = {name for name in rates if name.removeprefix(RATE) not in here}
+    model = parts["model"].make(spec["model"], task, example)
     return Recipe(
         task=task,
         source=parts["data"].make(spec["data"], batch_of(config), task.size, own["data"]),
-        model=parts["model"].make(spec["model"], task, example),
+        model=model,
         optimiser=parts["optim"].make(spec["optim"], own["optim"] - gone),
         steps=config["steps"],
         phase_steps=config["eval_every"],
         log_every=config["log_every"],
         eval_points=config["eval_points"],
         pool_points=config["pool_points"],
+        surgery=geometry.surgery(spec["optim"], model, task),
+        batch_probe=geometry.batch_probe(config["gradient_batches"], model, task),
     )
 
 

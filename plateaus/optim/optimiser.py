@@ -11,11 +11,13 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 import optax
 
 from plateaus.fields import Field
+from plateaus.optim import aggregation
+from plateaus.optim.aggregators.pcgrad import PROJECT
 from plateaus.optim.bias import bias_gradients
 from plateaus.optim.layers import layer_rates
 from plateaus.optim.schedules import warm_up
 from plateaus.optim.sharpness import sharpness_aware
-from plateaus.types import Scalar
+from plateaus.types import Aggregator, Scalar
 
 FAMILIES: dict[str, Callable[..., optax.GradientTransformation]] = {
     "sgd": lambda knobs: optax.sgd(knobs.learning_rate),
@@ -26,11 +28,25 @@ FAMILIES: dict[str, Callable[..., optax.GradientTransformation]] = {
 }
 
 
+NO_AGGREGATOR = "none"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Spec:
-    """The family of the optimiser."""
+    """The family of the optimiser, and how the examples' gradients become one."""
 
     name: Annotated[str, Field(help="optimiser", choices=tuple(FAMILIES))] = "sgd"
+    aggregator: Annotated[
+        str,
+        Field(
+            help="how the gradients of a batch's examples become one; none: their plain mean",
+            choices=(NO_AGGREGATOR, *aggregation.AGGREGATORS),
+            neutral=NO_AGGREGATOR,
+        ),
+    ] = NO_AGGREGATOR
+    project: Annotated[
+        str, Field(help="when pcgrad projects: on a conflict, or always", choices=PROJECT)
+    ] = "conflict"
 
 
 class Knobs(NamedTuple):
@@ -58,6 +74,9 @@ class Knobs(NamedTuple):
     sam_radius: Annotated[
         Scalar, Field(help="radius rho of sharpness-aware steps", low=0, high=1e6, neutral=0.0)
     ] = 0.0
+    aggregator_strength: Annotated[
+        Scalar, Field(help="how far from the mean to the aggregator", low=0, high=1e6, neutral=0.0)
+    ] = 1.0
 
 
 ALL = frozenset(Knobs._fields)
@@ -109,5 +128,28 @@ def optimiser(
             parts.append(warm_up(knobs.warmup_steps))
         whole = parts[0] if len(parts) == 1 else optax.chain(*parts)
         return sharpness_aware(whole, knobs.sam_radius) if "sam_radius" in used else whole
+
+    return build
+
+
+def aggregator(spec: Spec) -> Callable[[Any], Aggregator] | None:
+    """Return knobs -> Aggregator with weights of the scale of a mean, or None where there is none.
+
+    A sum is divided by B, so that a learning rate means the same under every aggregator.
+
+    >>> import jax.numpy as jnp
+    >>> made = aggregator(Spec(aggregator="pcgrad"))
+    >>> made(Knobs()).update(jnp.array([[1.0, -0.5], [-0.5, 1.0]]), ())[0].tolist()
+    [0.75, 0.75]
+    """
+    if spec.aggregator == NO_AGGREGATOR:
+        return None
+    options = {"project": spec.project} if spec.aggregator == "pcgrad" else {}
+    made = aggregation.aggregator(spec.aggregator, **options)
+    returns = aggregation.AGGREGATORS[spec.aggregator].returns
+
+    def build(knobs: Any) -> Aggregator:
+        blended = aggregation.blend(made, knobs.aggregator_strength, returns)
+        return aggregation.averaged(blended) if returns == "sum" else blended
 
     return build
