@@ -10,7 +10,7 @@ from plateaus.experiment import files, folder
 from plateaus.experiment.build import make_recipe
 from plateaus.experiment.schema import Entry, Plan
 from plateaus.experiment.variants import AXIS
-from plateaus.report import curves, figures, sinks, statistics, store, table
+from plateaus.report import curves, figures, gradients, sinks, statistics, store, table
 
 FIGURES = {  # file -> how it is drawn; None where the results have nothing to show in it
     "plateau": figures.plateau,
@@ -19,6 +19,9 @@ FIGURES = {  # file -> how it is drawn; None where the results have nothing to s
     "predictors": curves.predictors,
     "prefixes": curves.prefixes,
     "examples": curves.examples,
+    "gradient_cosine": gradients.cosine,
+    "gradient_layers": gradients.layers,
+    "example_gradients": gradients.examples,
 }
 
 
