@@ -181,13 +181,13 @@ def over_training(
                     )
                     axes.plot(steps, mean, **look.line)
                 axes.set_ylabel(label.replace("_", " "))
-                axes.set_ylim(_limits(dataset, rows, name))
+                axes.set_ylim(limits(dataset, rows, name))
                 panels.step_axis(axes, facet[0].horizon)
         legend(figure, groups)
     return figure
 
 
-def _limits(dataset: xr.Dataset, rows: Sequence[Row], name: str) -> tuple[float, float]:
+def limits(dataset: xr.Dataset, rows: Sequence[Row], name: str) -> tuple[float, float]:
     """Return the range of the means: the band of two seeds would flatten every curve."""
     means = np.concatenate([survival.mean_band(finished(dataset, name, row))[0] for row in rows])
     means = means[np.isfinite(means)]

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from plateaus.report import panels, survival, table
-from plateaus.report.curves import finished, over_training
+from plateaus.report.curves import finished, limits, over_training
 from plateaus.report.facets import facets, heading, legend, styles_of
 from plateaus.report.statistics import FINISHED, Row, cell
 from plateaus.report.style import GREY, styled
@@ -37,7 +37,8 @@ def examples(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 def cosine(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """Return the cosine of the gradients of random batches, over training and on the plateau.
 
-    Left, the mean over pairs and seeds with its 95% t band; right, each run's mean over its
+    Left, the mean over pairs and seeds with its 95% t band, both a running mean over 5 evaluations;
+    right, each run's mean over its
     evaluations before it escapes, then over seeds, with the 95% t interval.
     """
     if COSINE not in dataset:
@@ -51,7 +52,7 @@ def cosine(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
                 part.suptitle(text, x=0.008, ha="left", fontsize=9, weight="bold")
             left, right = part.subplots(1, 2, width_ratios=(2, 1))
             for place, (row, look) in enumerate(zip(facet, styles_of(facet), strict=True)):
-                mean, half = survival.mean_band(finished(dataset, COSINE, row))
+                mean, half = map(_smooth, survival.mean_band(finished(dataset, COSINE, row)))
                 steps = dataset["eval_step"].values
                 left.fill_between(
                     steps, mean - half, mean + half, color=look.color, alpha=0.16, lw=0
@@ -60,6 +61,7 @@ def cosine(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
                 center, width = on_the_plateau(dataset, COSINE, row)
                 right.errorbar(center, place, xerr=width, color=look.color, **look.mark)
             left.axhline(0, color=GREY, lw=0.8)
+            left.set_ylim(limits(dataset, rows, COSINE))
             right.axvline(0, color=GREY, lw=0.8)
             left.set_ylabel("cosine of batches' gradients")
             panels.step_axis(left, facet[0].horizon)
