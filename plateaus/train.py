@@ -89,7 +89,8 @@ def phase(
     def step(state: RunState, t: Array) -> tuple[RunState, Array]:
         draw = recipe.source.draw(keys.data, state.source, plan, t)
         noise = jax.random.split(jax.random.fold_in(keys.noise, t), draw.index.shape[0])
-        batch = jax.vmap(recipe.task.emit, (0, None, 0, None))(noise, world, draw.index, knobs.task)
+        law = recipe.task.at(knobs.task, t)
+        batch = jax.vmap(recipe.task.emit, (0, None, 0, None))(noise, world, draw.index, law)
 
         def batch_loss(params: PyTree, number: int = 0) -> Array:  # the number of an inner step
             return _mean_loss(recipe, params, batch)

@@ -70,6 +70,12 @@ class Knobs(NamedTuple):
     optim: Any
 
 
+def _as_ever(knobs: Any, t: Array | int) -> Any:
+    """Return the knobs of a law that does not change."""
+    del t
+    return knobs
+
+
 class Task(NamedTuple):
     """The law: what a world is, how an example is drawn, what an ideal predictor says.
 
@@ -89,6 +95,7 @@ class Task(NamedTuple):
       item: example -> index; with it, metrics are told apart by whether training draws that index.
       vocabulary: the number of discrete tokens; None where inputs are numbers.
       read_at: the positions of a sequence at which predictions are read.
+      at: (knobs, t) -> the knobs of the law in force at step t, for laws that change.
     """
 
     init: Callable[..., PyTree]
@@ -106,6 +113,7 @@ class Task(NamedTuple):
     item: Callable[..., Array] | None = None
     vocabulary: int | None = None
     read_at: slice = slice(None)
+    at: Callable[..., Any] = _as_ever
 
 
 class Source(NamedTuple):
@@ -169,6 +177,7 @@ class Recipe(NamedTuple):
     log_every: int  # steps whose training losses are averaged into one number
     eval_points: int  # examples of the test law
     pool_points: int = 0  # fresh examples of the training law; 0: it is not evaluated on
+    probes: tuple[Callable[..., dict[str, Array]], ...] = ()  # params -> what is recorded of them
 
 
 class Streams(NamedTuple):

@@ -15,6 +15,7 @@ from plateaus.experiment.schema import Component, ConfigError, Entry, entries
 from plateaus.experiment.values import convert, nearest
 from plateaus.fields import INFINITE, Field
 from plateaus.optim.optimiser import RATE, knobs_with_rates
+from plateaus.probes.weights import layer_norms
 from plateaus.types import Knobs, Recipe, Task
 
 
@@ -34,6 +35,9 @@ class RunSpec:
         float,
         Field(help="batch as a multiple of data.items; 0: `batch`", low=0, neutral=0.0),
     ] = 0.0
+    weight_norms: Annotated[
+        bool, Field(help="record the norm of each layer's weights at each evaluation")
+    ] = False
     seeds: Annotated[int, Field(help="number of seeds", low=1, high=2**20)] = 16
 
 
@@ -200,6 +204,7 @@ def make_recipe(config: Mapping[str, Any], used: frozenset[str]) -> Recipe:
         log_every=config["log_every"],
         eval_points=config["eval_points"],
         pool_points=config["pool_points"],
+        probes=(layer_norms,) if config["weight_norms"] else (),
     )
 
 

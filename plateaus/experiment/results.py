@@ -19,6 +19,7 @@ FIGURES = {  # file -> how it is drawn; None where the results have nothing to s
     "predictors": curves.predictors,
     "prefixes": curves.prefixes,
     "examples": curves.examples,
+    "weight_norms": curves.weight_norms,
 }
 
 

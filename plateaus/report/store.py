@@ -63,19 +63,20 @@ def assemble(
         key: (*(axis[v] for axis, v in zip(numbered, key[0], strict=True)), seeds.index(key[1]))
         for key in records
     }
-    first = next(iter(records.values()))
+    found = {name: value for record in records.values() for name, value in record.items()}
     coordinates: dict[str, Any] = {name: list(values) for name, values in sweep.items()}
     coordinates["seed"] = seeds
     variables = {}
-    for name, example in first.items():
+    for name, example in found.items():  # in all records, but for layers that some have not
         example = np.asarray(example)
         tail = _dimensions(name, example.ndim, axes or {})
         empty = np.nan if example.dtype.kind == "f" else 0
-        shapes = {np.shape(record[name]) for record in records.values()}
+        having = {key: record[name] for key, record in records.items() if name in record}
+        shapes = {np.shape(value) for value in having.values()}
         longest = tuple(max(lengths) for lengths in zip(*shapes, strict=True))
         array = np.full((*grid, *longest), empty, example.dtype)
-        for key, place in places.items():
-            value = np.asarray(records[key][name])
+        for key, recorded in having.items():
+            value, place = np.asarray(recorded), places[key]
             array[place + tuple(slice(length) for length in value.shape)] = value
         units, meaning = _MEANING.get(name, ("1", name.replace("_", " ")))
         notes = {"units": units, "long_name": meaning} | (_STATUS if name == "status" else {})
