@@ -67,9 +67,12 @@ def _gradient(
     return jnp.mean(losses), surgery.combine(captured, weights), state, surgery.measure(gram)
 
 
-def _batch(recipe: Recipe, world: PyTree, key: Array, index: Array, knobs: Knobs) -> Example:
-    noise = jax.random.split(key, index.shape[0])
-    return jax.vmap(recipe.task.emit, (0, None, 0, None))(noise, world, index, knobs.task)
+def _batch(
+    recipe: Recipe, world: PyTree, key: Array, index: Array, knobs: Knobs, t: Array | int
+) -> Example:
+    """Return the examples of these indices, by the law as it is at step t."""
+    noise, law = jax.random.split(key, index.shape[0]), recipe.task.at(knobs.task, t)
+    return jax.vmap(recipe.task.emit, (0, None, 0, None))(noise, world, index, law)
 
 
 def init(
@@ -117,7 +120,7 @@ def phase(
 
     def step(state: RunState, t: Array) -> tuple[RunState, tuple[Array, dict[str, Array]]]:
         draw = recipe.source.draw(keys.data, state.source, plan, t)
-        batch = _batch(recipe, world, jax.random.fold_in(keys.noise, t), draw.index, knobs)
+        batch = _batch(recipe, world, jax.random.fold_in(keys.noise, t), draw.index, knobs, t)
 
         def gradient(params: PyTree, number: int = 0) -> tuple:  # the number of an inner step
             order = jax.random.fold_in(jax.random.fold_in(keys.order, t), number)
@@ -170,7 +173,7 @@ def _probed(
     def batch(key: Array) -> Example:
         key_draw, key_noise = jax.random.split(key)
         draw = recipe.source.draw(key_draw, state.source, plan, t)
-        return _batch(recipe, world, key_noise, draw.index, knobs)
+        return _batch(recipe, world, key_noise, draw.index, knobs, t)
 
     keys_batch = jax.random.split(jax.random.fold_in(keys.probe, t), probe.batches)
     return probe.measure(state.params, jax.vmap(batch)(keys_batch))

@@ -72,6 +72,12 @@ class Knobs(NamedTuple):
     optim: Any
 
 
+def _as_ever(knobs: Any, t: Array | int) -> Any:
+    """Return the knobs of a law that does not change."""
+    del t
+    return knobs
+
+
 class Task(NamedTuple):
     """The law: what a world is, how an example is drawn, what an ideal predictor says.
 
@@ -91,6 +97,7 @@ class Task(NamedTuple):
       item: example -> index; with it, metrics are told apart by whether training draws that index.
       vocabulary: the number of discrete tokens; None where inputs are numbers.
       read_at: the positions of a sequence at which predictions are read.
+      at: (knobs, t) -> the knobs of the law in force at step t, for laws that change.
     """
 
     init: Callable[..., PyTree]
@@ -108,6 +115,7 @@ class Task(NamedTuple):
     item: Callable[..., Array] | None = None
     vocabulary: int | None = None
     read_at: slice = slice(None)
+    at: Callable[..., Any] = _as_ever
 
 
 class Source(NamedTuple):
@@ -203,6 +211,7 @@ class Recipe(NamedTuple):
     pool_points: int = 0  # fresh examples of the training law; 0: it is not evaluated on
     surgery: Surgery | None = None  # None: the gradient of the mean loss
     batch_probe: BatchProbe | None = None
+    probes: tuple[Callable[..., dict[str, Array]], ...] = ()  # params -> what is recorded of them
 
 
 class Streams(NamedTuple):

@@ -16,6 +16,7 @@ from plateaus.experiment.schema import Component, ConfigError, Entry, entries
 from plateaus.experiment.values import convert, nearest
 from plateaus.fields import INFINITE, Field
 from plateaus.optim.optimiser import RATE, knobs_with_rates
+from plateaus.probes.weights import layer_norms
 from plateaus.types import Knobs, Recipe, Task
 
 
@@ -39,6 +40,9 @@ class RunSpec:
         float,
         Field(help="batch as a multiple of data.items; 0: `batch`", low=0, neutral=0.0),
     ] = 0.0
+    weight_norms: Annotated[
+        bool, Field(help="record the norm of each layer's weights at each evaluation")
+    ] = False
     seeds: Annotated[int, Field(help="number of seeds", low=1, high=2**20)] = 16
 
 
@@ -210,6 +214,7 @@ def make_recipe(config: Mapping[str, Any], used: frozenset[str]) -> Recipe:
         pool_points=config["pool_points"],
         surgery=geometry.surgery(spec["optim"], model, task),
         batch_probe=geometry.batch_probe(config["gradient_batches"], model, task),
+        probes=(layer_norms,) if config["weight_norms"] else (),
     )
 
 

@@ -22,6 +22,7 @@ FIGURES = {  # file -> how it is drawn; None where the results have nothing to s
     "gradient_cosine": gradients.cosine,
     "gradient_layers": gradients.layers,
     "example_gradients": gradients.examples,
+    "weight_norms": curves.weight_norms,
 }
 
 

@@ -23,6 +23,7 @@ LAWS = {"test": "test law", "pool": "training law"}
 ORDER = ("zero", "ridge", "biased_ridge", "dmmse")  # from nothing learned to memory
 DISTANCE = "_distance_to_"
 PREFIX = "_loss_by_prefix"
+NORM = "weight_norm_"
 
 
 def metrics(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
@@ -35,6 +36,12 @@ def metrics(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         if bool(np.isfinite(variable).any())
     ]
     return over_training(dataset, rows, names, [n.removeprefix("test_") for n in names])
+
+
+def weight_norms(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
+    """Return the norm of each layer's weights over training, a column each, where recorded."""
+    names = [str(name) for name in dataset.data_vars if str(name).startswith(NORM)]
+    return _over_training(dataset, rows, names, [f"norm of {n.removeprefix(NORM)}" for n in names])
 
 
 def examples(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:

@@ -357,3 +357,29 @@ def test_a_page_without_variants_is_what_it_was(executed):
     assert plan.variants == {} and sweep.named(plan, sweep.Member((1.0,), 0)) == [
         {"data.subset": 1.0}, 0
     ]  # fmt: skip
+
+
+def test_norms_of_layers_are_recorded_where_asked_for(whole, tmp_path):
+    """Of the layers of each variant's network; the rest of the results is what it was."""
+    assert not [name for name in held(whole) if name.startswith("weight_norm")]
+    assert not (whole / "figures" / "weight_norms.png").exists()
+    variants = {
+        "plain": {},
+        "deep": {"model.depth": 3},
+        "small": {"model.initialisation_scale": 0.5},
+    }
+    execute(plan_of(variants, weight_norms=True), tmp_path / "run")
+    found = held(tmp_path / "run")
+    norms = {name: found[name] for name in found if name.startswith("weight_norm_")}
+    assert set(norms) == {
+        f"weight_norm_{x}" for x in ("hidden_0", "hidden_1", "hidden_2", "readout")
+    }
+    plain, small = (found.sel(variant=name) for name in ("plain", "small"))
+    for name, norm in norms.items():
+        assert norm.dims == ("variant", "seed", "eval_step")
+        there = np.isfinite(norm).all(("seed", "eval_step")).values.tolist()
+        assert there == ([False, True, False] if name.endswith("_2") else [True] * 3)
+        if not name.endswith("_2"):
+            np.testing.assert_allclose(small[name][:, 0], 0.5 * plain[name][:, 0], rtol=1e-6)
+            assert (plain[name][:, -1] != plain[name][:, 0]).all()
+    assert (tmp_path / "run" / "figures" / "weight_norms.png").exists()
