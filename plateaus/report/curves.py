@@ -41,7 +41,7 @@ def metrics(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 def weight_norms(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """Return the norm of each layer's weights over training, a column each, where recorded."""
     names = [str(name) for name in dataset.data_vars if str(name).startswith(NORM)]
-    return _over_training(dataset, rows, names, [f"norm of {n.removeprefix(NORM)}" for n in names])
+    return over_training(dataset, rows, names, [f"norm of {n.removeprefix(NORM)}" for n in names])
 
 
 def examples(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
