@@ -163,26 +163,34 @@ class Scope:
             return ""
         name, size = eqn.primitive.name, value.aval.size
         if name == "dot_general":
-            grown = any(self._outer(x, size) for x in eqn.invars)
+            grown = any(self._outer(x, 0) for x in eqn.invars)
         else:
             grown = name not in ELEMENTWISE | {"pad"} or self._outer(value, size)
         return name if grown else ""
 
     def _outer(self, value: Any, size: int) -> bool:
         """Return whether a value is elementwise of an outer product at least of this size."""
-        eqn = None if isinstance(value, Literal) else self.maker.get(value)
-        if eqn is None or value.aval.size < size:
-            return False
-        if eqn.primitive.name == "dot_general":
-            largest = max(x.aval.size for x in eqn.invars)
-            return all(map(self.varies, eqn.invars)) and value.aval.size > largest
-        passes = eqn.primitive.name in ELEMENTWISE or _shape_step(eqn) is not None
-        return passes and any(self._outer(x, size) for x in eqn.invars)
+        left, seen = [value], set()
+        while left:
+            value = left.pop()
+            eqn = None if isinstance(value, Literal) else self.maker.get(value)
+            if eqn is None or id(eqn) in seen or value.aval.size < size:
+                continue
+            seen.add(id(eqn))
+            if eqn.primitive.name == "dot_general":
+                largest = max(x.aval.size for x in eqn.invars)
+                if all(map(self.varies, eqn.invars)) and value.aval.size > largest:
+                    return True
+            elif eqn.primitive.name in ELEMENTWISE or _shape_step(eqn) is not None:
+                left += eqn.invars
+        return False
 
 
 def _shape_step(eqn: Equation) -> tuple[str, Any] | None:
     """Return a step that keeps inner products, as Term.finish holds it; None if it is none."""
-    name, (value, *_), out = eqn.primitive.name, eqn.invars, eqn.outvars[0].aval
+    if not eqn.invars:
+        return None
+    name, value, out = eqn.primitive.name, eqn.invars[0], eqn.outvars[0].aval
     if name == "convert_element_type":
         floats = jnp.issubdtype(out.dtype, jnp.floating)
         return ("convert", jnp.dtype(out.dtype).name) if floats else None

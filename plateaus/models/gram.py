@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from plateaus.models import replay, terms
 from plateaus.models.cut import Scope
 from plateaus.models.terms import Term
-from plateaus.types import Array, Float, Model, PyTree
+from plateaus.types import Array, Float, Int, Model, PyTree
 
 
 class Leaf(NamedTuple):
@@ -172,6 +172,35 @@ def layer_grams(captured: Captured) -> dict[str, Float[Array, "B B"]]:
 def gram(captured: Captured) -> Float[Array, "B B"]:
     """Return all inner products of the captured gradients, float32."""
     return sum(layer_grams(captured).values(), start=jnp.float32(0.0))
+
+
+def of_groups(
+    gram: Float[Array, "B B"], group: Int[Array, " B"], groups: int
+) -> Float[Array, "G G"]:
+    """Return the inner products of the groups' mean gradients; zeros for a group without members.
+
+    Groups are tasks or domains, numbered from 0.
+
+    >>> of_groups(jnp.array([[1.0, 2.0], [2.0, 8.0]]), jnp.array([1, 1]), 2).tolist()
+    [[0.0, 0.0], [0.0, 3.25]]
+    """
+    share = _shares(group, groups)
+    return share @ gram @ share.T
+
+
+def of_members(weights: Float[Array, " G"], group: Int[Array, " B"]) -> Float[Array, " B"]:
+    """Return the weights of examples that weigh their groups' mean gradients so, for `combine`.
+
+    >>> of_members(jnp.array([0.0, 3.0]), jnp.array([1, 1, 1])).tolist()
+    [1.0, 1.0, 1.0]
+    """
+    return weights @ _shares(group, weights.shape[0])
+
+
+def _shares(group: Array, groups: int) -> Float[Array, "G B"]:
+    """Return what each example is of the mean of each group."""
+    member = (jnp.arange(groups)[:, None] == group[None, :]).astype(jnp.float32)
+    return member / jnp.maximum(jnp.sum(member, axis=1, keepdims=True), 1.0)
 
 
 def _layer(path: tuple[Any, ...]) -> str:
