@@ -21,7 +21,7 @@ def upgrad(ridge: Scalar = 1e-4) -> Aggregator:
     with the gradients' common scale. Neutral where no two gradients conflict: it is the mean.
 
     Args:
-      ridge: added to the Gram matrix of trace 1; above 1e-5 (rounding needs as much); may be traced.
+      ridge: added to the Gram matrix of trace 1; above 1e-5, as rounding needs; may be traced.
 
     Source: Quinton and Rey 2024 (arXiv 2406.16232), proposition 1; the ridge and the mean are
     TorchJD's UPGrad (whose norm_eps, which ignores gradients shorter than 1e-2, is left out).
