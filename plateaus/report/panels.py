@@ -16,6 +16,7 @@ from plateaus.report.statistics import FINISHED, Row, cell, passages
 from plateaus.report.style import GREY, PALE, Look, looks
 from plateaus.report.table import value_text
 
+MANY = 7  # settings side by side
 THOUSANDS = FuncFormatter(lambda x, _: f"{x:,.0f}")
 
 
@@ -62,6 +63,7 @@ def length_panel(
 ) -> None:
     """Draw the restricted mean plateau of each row with its interval, and every seed faintly."""
     horizon = rows[0].horizon
+    many = len(rows) > MANY  # the counts would run into one another: upright, with more room
     for x, (row, look) in enumerate(zip(rows, styles, strict=True)):
         runs = passages(dataset, row.index)
         times = np.minimum(runs.times, horizon)
@@ -70,9 +72,9 @@ def length_panel(
         value, low, high = row.plateau
         axes.plot([x, x], [low, high], color=look.color, lw=1.8, solid_capstyle="butt")
         axes.plot([x], [value], color=look.color, **look.mark, ms=7)
-        _note(
-            axes, f"{row.escaped}/{row.runs}", (float(x), 1.0), ("data", "axes fraction"), (0, -1)
-        )
+        count = f"{row.escaped}/{row.runs}"
+        turned = 90 if many else 0
+        _note(axes, count, (float(x), 1.0), ("data", "axes fraction"), (0, -1), turned)
         if row.is_baseline and len(rows) > 1:
             axes.axhline(value, ls=(0, (4, 3)), lw=0.8, color=GREY, zorder=0)
     names = list(rows[0].setting)
@@ -81,7 +83,9 @@ def length_panel(
     axes.set_xticks(range(len(rows)), ticks)
     axes.tick_params("x", labelrotation=40 if crowded else 0)
     axes.set_xlim(-0.6, len(rows) - 0.4)
-    axes.set_ylim(0, 1.14 * horizon)  # room for the counts above the censored runs
+    axes.set_ylim(
+        0, (1.3 if many else 1.14) * horizon
+    )  # room for the counts above the censored runs
     axes.set_xlabel(names[-1] if names else "")
     axes.set_ylabel("optimiser steps to escape")
     axes.yaxis.set_major_formatter(THOUSANDS)
@@ -180,7 +184,12 @@ def _level_lines(
 
 
 def _note(
-    axes: Axes, text: str, at: tuple[float, float], coordinates: Any, offset: tuple[int, int]
+    axes: Axes,
+    text: str,
+    at: tuple[float, float],
+    coordinates: Any,
+    offset: tuple[int, int],
+    turned: float = 0,
 ) -> None:
     """Write a small grey note inside the axes, on the side of `at` to which `offset` points."""
     axes.annotate(
@@ -191,6 +200,7 @@ def _note(
         textcoords="offset points",
         color=GREY,
         fontsize=8,
+        rotation=turned,
         ha="right" if offset[0] < 0 else "left" if offset[0] > 0 else "center",
         va="bottom" if offset[1] > 0 else "top",
     )

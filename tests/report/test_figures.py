@@ -1,3 +1,4 @@
+import io
 import itertools
 import subprocess
 import sys
@@ -199,3 +200,15 @@ def test_reports_import_neither_jax_nor_pyplot():
         "sys.exit(bool({'jax', 'matplotlib.pyplot', 'tensorboardX'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", script], timeout=60, check=True)
+
+
+@pytest.mark.parametrize("count", (6, 12))
+def test_counts_of_many_settings_do_not_run_into_one_another(make_results, count):
+    results = make_results({"variant": [f"name {i}" for i in range(count)]}, [9_000.0] * count)
+    figure = figures.plateau(results, summarise(results))
+    figure.savefig(io.BytesIO())  # lays it out
+    _, _, length = figure.subfigs[0].axes
+    boxes = [text.get_window_extent() for text in length.texts if "/16" in text.get_text()]
+    assert len(boxes) == count
+    for left, right in itertools.pairwise(boxes):
+        assert left.x1 <= right.x0
