@@ -114,6 +114,23 @@ def gradient_bias(config: ConfigDict) -> None:
     config.sweep = {"optim.gradient_bias": (0.0, 0.01, 0.03, 0.1, 0.3)}
 
 
+def pcgrad(config: ConfigDict) -> None:
+    """Does projecting conflicting gradients of single documents away help facts, too?
+
+    The paper did not try.
+
+    Source: paper 1, section 3, carried over.
+    Command: python experiments/run.py --config=configs/facts.py:pcgrad
+    Expected: 15 runs in 5 to 7 minutes on 2 cores.
+    Reached (5 seeds): TO MEASURE.
+    """
+    config.variants = {
+        "mean": {},
+        "pcgrad": {"optim.aggregator": "pcgrad"},
+        "pcgrad always": {"optim.aggregator": "pcgrad", "optim.project": "always"},
+    }
+
+
 def smoke(config: ConfigDict) -> None:
     """Shrink to 20 subjects with 2 relations, 600 steps and 2 seeds."""
     config.update({"steps": 600, "seeds": 2, "batch": 16, "eval_points": 40})
@@ -126,5 +143,5 @@ def smoke(config: ConfigDict) -> None:
         config.data.curriculum_start = 5
 
 
-PRESETS = (subjects, zipf, curriculum, gradient_bias)
+PRESETS = (subjects, zipf, curriculum, gradient_bias, pcgrad)
 SCALES = {"small": None, "paper": paper}

@@ -201,6 +201,103 @@ def learning_rate(config: ConfigDict) -> None:
     config.sweep = {"optim.learning_rate": rates, "data.items": (few, INFINITE)}
 
 
+def pcgrad(config: ConfigDict) -> None:
+    """Projecting conflicting gradients of single prompts away leaves the plateau in fewer steps.
+
+    PCGrad over the prompts of a batch of 16 (the paper: 32), on conflicts only or always, beside
+    the plain mean over 16 and over 64 (the paper: 128). figures/examples.png is the loss against
+    the prompts seen, example_gradients.png what the prompts' gradients tell.
+
+    Source: paper 1, section 3 and figure 3.
+    Command: python experiments/run.py --config=configs/linear_regression.py:pcgrad
+    Expected: 40 runs in 12 to 15 minutes on 2 cores.
+    Reached (5 seeds): TO MEASURE.
+    """
+    few, many = (32, 128) if _at_paper_scale(config) else (16, 64)
+    config.batch = few
+    config.variants = {
+        f"mean of {few}": {},
+        f"mean of {many}": {"batch": many},
+        f"pcgrad of {few}": {"optim.aggregator": "pcgrad"},
+        f"pcgrad of {few} always": {"optim.aggregator": "pcgrad", "optim.project": "always"},
+    }
+    rates = (5e-5, 1e-4) if _at_paper_scale(config) else (6e-4, 2e-3)
+    config.sweep = {"optim.learning_rate": rates, "variant": tuple(config.variants)}
+
+
+def gradient_cosine(config: ConfigDict) -> None:
+    """With more tasks the gradients of two random batches agree less, while on the plateau.
+
+    Four batches are drawn at every evaluation; gradient_cosine.png is the cosine of their
+    gradients, gradient_layers.png what each layer adds to it and its share of the noise.
+
+    Source: paper 1, appendix C.1 and figure 8.
+    Command: python experiments/run.py --config=configs/linear_regression.py:gradient_cosine
+    Expected: 20 runs in 5 to 7 minutes on 2 cores.
+    Reached (5 seeds): TO MEASURE.
+    """
+    config.gradient_batches = 4
+    few = (32, 256, 4096)
+    config.sweep = {"data.items": (*few, INFINITE)}
+
+
+def optimisers(config: ConfigDict) -> None:
+    """Is gradient bias only momentum? Beside momentum, Nesterov's, SAM and warm-up, all tuned.
+
+    Every method has four trials: two values of its own at two learning rates; plain Adam has four
+    rates. All are Adam (.9) but for what is named.
+
+    Source: the reviewers of paper 1 (digest of the paper); its section 3.
+    Command: python experiments/run.py --config=configs/linear_regression.py:optimisers
+    Expected: 120 runs in 12 minutes on 2 cores.
+    Reached (5 seeds): TO MEASURE.
+    """
+    unit = 1e-4 if _at_paper_scale(config) else 1.2e-3
+    rates = {"": unit, " at half rate": unit / 2}
+    methods = {
+        "bias": ("optim.gradient_bias", (0.01, 0.1), {}),
+        "momentum": ("optim.beta1", (0.5, 0.95), {}),
+        "Nesterov": ("optim.beta1", (0.9, 0.95), {"optim.name": "nadam"}),
+        "SAM": ("optim.sam_radius", (0.01, 0.05), {}),
+        "warm-up": ("optim.warmup_steps", (500, 2000), {}),
+    }
+    plain = {
+        "plain": 1,
+        "plain at half rate": 1 / 2,
+        "plain at rate / 4": 1 / 4,
+        "plain at rate x2": 2,
+    }
+    config.variants = {name: {"optim.learning_rate": unit * x} for name, x in plain.items()}
+    config.variants |= {
+        f"{method} {value}{name}": {field: value, "optim.learning_rate": rate, **more}
+        for method, (field, values, more) in methods.items()
+        for value in values
+        for name, rate in rates.items()
+    }
+    if not _at_paper_scale(config):
+        config.steps = 5_000
+
+
+def data_x_optimiser(config: ConfigDict) -> None:
+    """Few tasks and a changed optimiser: do the two kinds of intervention add up?
+
+    If they do, the ratio of both is the product of the ratios of each.
+
+    Source: the reviewers of paper 1 (digest of the paper).
+    Command: python experiments/run.py --config=configs/linear_regression.py:data_x_optimiser
+    Expected: 40 runs in 8 to 10 minutes on 2 cores.
+    Reached (5 seeds): TO MEASURE.
+    """
+    config.variants = {
+        "plain": {},
+        "bias 0.03": {"optim.gradient_bias": 0.03},
+        "pcgrad": {"optim.aggregator": "pcgrad"},
+        "readout x0.3": {"optim.rate_readout": 0.3},
+    }
+    few = 512 if _at_paper_scale(config) else 32
+    config.sweep = {"data.items": (INFINITE, few), "variant": tuple(config.variants)}
+
+
 def smoke(config: ConfigDict) -> None:
     """Shrink to two dimensions, 800 steps and 2 seeds."""
     config.update({"steps": 800, "seeds": 2, "batch": 16, "eval_points": 64, "pool_points": 16})
@@ -219,5 +316,9 @@ PRESETS = (
     layer_rates,
     gradient_bias,
     learning_rate,
+    pcgrad,
+    gradient_cosine,
+    optimisers,
+    data_x_optimiser,
 )
 SCALES = {"small": None, "paper": paper}
