@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from plateaus.experiment.registry import MODELS, PAIRS, TASKS
+from plateaus.models.gram import combine, per_example_gram
 
 POINTS = 6
 SMALL = {"transformer": {"width": 16, "depth": 2, "heads": 2}}  # of other sizes: its own tests
@@ -135,3 +136,33 @@ def test_the_name_of_no_activation_is_refused(pair):
     for asked in ({"edits": {first + "x": jnp.negative}}, {"capture": (first + "x",)}):
         with pytest.raises(ValueError, match=f"{first}x.*nearest is '{first}'"):
             model.apply(member(params), inputs, **asked)
+
+
+@pairs
+def test_gram_of_single_gradients_is_exact_and_needs_no_fallback(pair):
+    """On the task's own loss; a fallback would warn, and warnings are errors."""
+    model, params, _ = built(pair)
+    params, task = member(params), TASKS[pair[1]].make(TASKS[pair[1]].spec())
+    emit = jax.vmap(task.emit_test, (0, None, 0))
+    keys, world = jax.random.split(jax.random.key(1), POINTS), task.init(jax.random.key(0))
+    batch, weights = emit(keys, world, jnp.arange(POINTS)), jnp.linspace(-1.0, 2.0, POINTS)
+    losses = lambda said, batch: jax.vmap(task.loss)(said, batch)  # noqa: E731
+
+    @jax.jit
+    def ours(params, batch):
+        _, gram, captured = per_example_gram(model, losses)(params, batch)
+        return gram, combine(captured, weights)
+
+    def one(params, example):
+        said = model.apply(params, example.inputs[None])[0][0]
+        return task.loss(said, example)
+
+    each = jax.jit(jax.vmap(jax.grad(one), (None, 0)))(params, batch)
+    gram, combined = ours(params, batch)
+    flat = np.concatenate(
+        [np.asarray(x, np.float64).reshape(POINTS, -1) for x in jax.tree.leaves(each)], axis=1
+    )
+    np.testing.assert_allclose(gram, flat @ flat.T, atol=1e-5 * np.abs(flat @ flat.T).max())
+    found = np.concatenate([np.ravel(x) for x in jax.tree.leaves(combined)])
+    wanted = np.asarray(weights) @ flat
+    np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
