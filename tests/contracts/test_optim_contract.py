@@ -10,7 +10,8 @@ import optax
 import pytest
 
 from plateaus.experiment.registry import OPTIM as BARE
-from plateaus.optim.optimiser import FAMILIES, Spec, knobs_with_rates, optimiser
+from plateaus.optim.aggregation import AGGREGATORS
+from plateaus.optim.optimiser import FAMILIES, Spec, aggregator, knobs_with_rates, optimiser
 
 STEPS = 12
 Knobs = knobs_with_rates(("first", "last"))  # as the registry's component becomes with a model
@@ -97,6 +98,18 @@ def test_every_knob_acts_in_some_family(values_of, acting, gradients):
             for name, lane in zip(Knobs._fields, updates[1:], strict=True)
             if np.any(lane != updates[0])
         }
+    gram = gradients @ gradients.T
+    for name in AGGREGATORS:  # before the family: what a single gradient weighs
+        made = aggregator(Spec(aggregator=name))
+        lanes = jax.tree.map(
+            lambda *x: jnp.stack(x),
+            *[acting._replace(aggregator_strength=jnp.float32(x)) for x in (0.3, 0.7)],
+        )
+        weights = jax.vmap(
+            lambda knobs, made=made: made(knobs).update(gram, made(knobs).init(len(gram)))[0]
+        )(lanes)
+        if np.any(weights[0] != weights[1]):
+            idle -= {"aggregator_strength"}
     assert not idle
 
 
