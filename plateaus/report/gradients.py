@@ -8,30 +8,63 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
 from plateaus.report import panels, survival, table
-from plateaus.report.curves import finished, limits, over_training
+from plateaus.report.curves import finished, limits
 from plateaus.report.facets import facets, heading, legend, styles_of
 from plateaus.report.statistics import FINISHED, Row, cell
 from plateaus.report.style import GREY, styled
 
 COSINE, IN_LAYER = "gradient_cosine", "gradient_cosine_in_"
 TRAINING = {
-    "train_conflict_fraction": "conflicting pairs of examples",
-    "train_effective_rank": "effective rank of the examples' gradients",
-    "train_noise_scale": "gradient noise scale (examples)",
+    "train_conflict_fraction": "conflicting pairs",
+    "train_effective_rank": "effective rank",
 }
+PLAIN = FuncFormatter(lambda value, place: f"{value:,g}")  # the style typesets no mathematics
 MOST_PANELS = 6  # settings side by side in the figure by layer
 
 
 def examples(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """Return what the examples' gradients told while they were aggregated: conflict, rank, noise.
 
-    Settings without an aggregator have no curve.
+    The first two are means over seeds with their 95% t band; the noise scale is the seeds' noise
+    over their signal, both a running mean over 9 windows. No curve without an aggregator.
     """
-    names = [name for name in TRAINING if name in dataset and _any(dataset, name)]
-    return over_training(dataset, rows, names, [TRAINING[name] for name in names])
+    if "train_noise" not in dataset or not _any(dataset, "train_noise"):
+        return None
+    with styled():
+        groups = facets(rows)
+        figure = Figure(figsize=(10, 0.8 + 2.6 * len(groups)), layout="constrained")
+        parts = figure.subfigures(len(groups), 1, squeeze=False)[:, 0]
+        for part, facet in zip(parts, groups, strict=True):
+            if text := heading(facet):
+                part.suptitle(text, x=0.008, ha="left", fontsize=9, weight="bold")
+            *grid, last = part.subplots(1, 3)
+            steps = dataset["step"].values
+            for row, look in zip(facet, styles_of(facet), strict=True):
+                for axes, name in zip(grid, TRAINING, strict=True):
+                    mean, half = survival.mean_band(finished(dataset, name, row))
+                    axes.fill_between(
+                        steps, mean - half, mean + half, color=look.color, alpha=0.16, lw=0
+                    )
+                    axes.plot(steps, mean, **look.line)
+                noise, signal = (
+                    _smooth(survival.mean_band(finished(dataset, name, row))[0], 9)
+                    for name in ("train_noise", "train_signal")
+                )
+                scale = np.divide(noise, signal, out=np.full_like(noise, np.nan), where=signal > 0)
+                last.plot(steps, scale, **look.line)
+            last.set_yscale("log")
+            last.yaxis.set_major_formatter(PLAIN)
+            last.yaxis.set_minor_formatter(NullFormatter())
+            labels = (*TRAINING.values(), "noise scale (examples)")
+            for axes, label in zip((*grid, last), labels, strict=True):
+                axes.set_ylabel(label)
+                panels.step_axis(axes, facet[0].horizon)
+        legend(figure, groups)
+    return figure
 
 
 def cosine(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
