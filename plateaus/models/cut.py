@@ -1,0 +1,197 @@
+"""Opening a gradient's program where a parameter's gradient is still a product of two factors.
+
+The gradient of a weight matrix on one example is D^T A, of the cotangents D [T, o] of its layer's
+outputs and the layer's inputs A [T, i]. In the program of the gradient it is the last step; cut
+before it, the program returns A and D, which are smaller, and all that inner products of gradients
+and weighted sums of them need. This holds for any function that JAX can differentiate: no layer is
+known by name, and a parameter used twice has two terms.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Jaxpr, Literal
+
+from plateaus.models.terms import DENSE, LOOKUP, PRODUCT, Term
+
+CALLS = ("jit", "pjit", "closed_call", "checkpoint", "remat", "remat2")
+# These only rename axes where they keep the size: sums over axes of size 1, too.
+SHAPES = ("reshape", "squeeze", "expand_dims", "broadcast_in_dim", "copy", "reduce_sum")
+ELEMENTWISE = frozenset(
+    {"add", "add_any", "sub", "mul", "div", "neg", "max", "min", "select_n", "integer_pow", "pow"}
+    | {"exp", "log", "tanh", "logistic", "erf", "sin", "cos", "sqrt", "rsqrt", "square", "sign"}
+    | {"abs", "convert_element_type"}
+)
+Equation: TypeAlias = Any  # a JaxprEqn, whose values are typed as abstract ones without a shape
+
+
+class Summand(NamedTuple):
+    """A term before anything is captured: its factors are (value, order of axes, shape)."""
+
+    scope: Scope
+    kind: str
+    factors: tuple[tuple[Any, tuple[int, ...], tuple[int, ...]], ...]
+    shape: tuple[int, ...]
+    finish: tuple[tuple[str, Any], ...]
+    unknown: str = ""  # the primitive that made it, where it is not understood
+
+    def captured(self, count: Iterator[int]) -> Term:
+        """Have its factors leave the program, each at the next place."""
+        places = tuple(next(count) for _ in self.factors)
+        self.scope.exports.update(zip(places, self.factors, strict=True))
+        return Term(self.kind, places, self.shape, self.finish)
+
+
+class Scope:
+    """A program being cut, or a program called in it: what makes its values, what must leave it."""
+
+    def __init__(
+        self,
+        jaxpr: Jaxpr,
+        varies: Sequence[bool],
+        caller: tuple[Scope, Equation] | None = None,
+    ) -> None:
+        """Take a program, whether each of its inputs varies by example, and who calls it."""
+        self.jaxpr, self.caller = jaxpr, caller
+        self.maker = {out: eqn for eqn in jaxpr.eqns for out in eqn.outvars}
+        self.exports: dict[int, tuple[Any, tuple[int, ...], tuple[int, ...]]] = {}
+        self.inner: dict[int, Scope] = {}
+        self.varying = {v for v, does in zip(jaxpr.invars, varies, strict=True) if does}
+        for eqn in jaxpr.eqns:
+            if any(self.varies(x) for x in eqn.invars):
+                self.varying.update(eqn.outvars)
+
+    def varies(self, value: Any) -> bool:
+        """Return whether a value depends on the example."""
+        return not isinstance(value, Literal) and value in self.varying
+
+    def called(self, eqn: Equation) -> Scope:
+        """Return the scope of the program that an equation calls."""
+        if id(eqn) not in self.inner:
+            jaxpr = eqn.params["call_jaxpr" if "call_jaxpr" in eqn.params else "jaxpr"]
+            varies = [self.varies(x) for x in eqn.invars]
+            self.inner[id(eqn)] = Scope(getattr(jaxpr, "jaxpr", jaxpr), varies, (self, eqn))
+        return self.inner[id(eqn)]
+
+    def summands(self, value: Any, finish: tuple = ()) -> list[Summand]:
+        """Return the terms whose sum a gradient is."""
+        eqn = None if isinstance(value, Literal) else self.maker.get(value)
+        if eqn is None:
+            if self.caller is None or isinstance(value, Literal):
+                return [self._dense(value, finish)]
+            scope, call = self.caller  # an input of a called program is its caller's value
+            return scope.summands(call.invars[self.jaxpr.invars.index(value)], finish)
+        name = eqn.primitive.name
+        if (step := _shape_step(eqn)) is not None:
+            return self.summands(eqn.invars[0], (step, *finish))
+        if name in CALLS:
+            scope = self.called(eqn)
+            return scope.summands(scope.jaxpr.outvars[eqn.outvars.index(value)], finish)
+        if name in ("add_any", "add"):
+            parts = [part for x in eqn.invars for part in self.summands(x, finish)]
+            if any(part.kind != DENSE for part in parts):  # else not worth telling apart
+                return parts
+        if name == "dot_general" and all(map(self.varies, eqn.invars)):
+            return [self._product(eqn, finish)]
+        if (rows := self._rows_added(eqn)) is not None:
+            return [self._lookup(eqn, rows, finish)]
+        return [self._dense(value, finish)]
+
+    def _dense(self, value: Any, finish: tuple) -> Summand:
+        shape = tuple(value.aval.shape)
+        factor = (value, tuple(range(len(shape))), shape)
+        return Summand(self, DENSE, (factor,), shape, finish, self._not_understood(value))
+
+    def _product(self, eqn: Equation, finish: tuple) -> Summand:
+        contracted, together = eqn.params["dimension_numbers"]
+        factors, shape = [], []
+        for operand, t, e in zip(eqn.invars, contracted, together, strict=True):
+            sizes = operand.aval.shape
+            free = tuple(i for i in range(len(sizes)) if i not in (*t, *e))
+            merged = tuple(math.prod(sizes[i] for i in part) for part in (e, t, free))
+            factors.append((operand, (*e, *t, *free), merged))
+            shape += [sizes[i] for i in free]
+        outer = [eqn.invars[0].aval.shape[i] for i in together[0]]
+        return Summand(self, PRODUCT, tuple(factors), (*outer, *shape), finish)
+
+    def _lookup(self, eqn: Equation, rows: int, finish: tuple) -> Summand:
+        table, index, values = eqn.invars
+        count, width = math.prod(index.aval.shape), math.prod(table.aval.shape[1:])
+        factors = (
+            (index, tuple(range(index.aval.ndim)), (count,)),
+            (values, tuple(range(values.aval.ndim)), (count, width)),
+        )
+        return Summand(self, LOOKUP, factors, (rows, *table.aval.shape[1:]), finish)
+
+    def _rows_added(self, eqn: Equation) -> int | None:
+        """Return how many rows the table of zeros has to which the equation adds; else None."""
+        if eqn.primitive.name != "scatter-add" or not self._zero(eqn.invars[0]):
+            return None
+        table, index, values = (x.aval for x in eqn.invars)
+        numbers = eqn.params["dimension_numbers"]
+        whole = (
+            index.shape[-1:] == (1,)
+            and values.shape == (*index.shape[:-1], *table.shape[1:])
+            and numbers.inserted_window_dims == (0,)
+            and numbers.scatter_dims_to_operand_dims == (0,)
+            and not numbers.operand_batching_dims
+            and eqn.params["mode"] != jax.lax.GatherScatterMode.CLIP
+        )
+        return table.shape[0] if whole else None
+
+    def _zero(self, value: Any) -> bool:
+        if isinstance(value, Literal):
+            return not np.any(value.val)
+        eqn = self.maker.get(value)
+        return (
+            eqn is not None
+            and eqn.primitive.name == "broadcast_in_dim"
+            and isinstance(eqn.invars[0], Literal)
+            and self._zero(eqn.invars[0])
+        )
+
+    def _not_understood(self, value: Any) -> str:
+        """Return what made a per-example gradient that outgrows what it is made from; or ""."""
+        eqn = self.maker.get(value) if self.varies(value) else None
+        if eqn is None or eqn.primitive.name == "reduce_sum":  # of a parameter that was broadcast
+            return ""
+        name, size = eqn.primitive.name, value.aval.size
+        if name == "dot_general":
+            grown = any(self._outer(x, size) for x in eqn.invars)
+        else:
+            grown = name not in ELEMENTWISE | {"pad"} or self._outer(value, size)
+        return name if grown else ""
+
+    def _outer(self, value: Any, size: int) -> bool:
+        """Return whether a value is elementwise of an outer product at least of this size."""
+        eqn = None if isinstance(value, Literal) else self.maker.get(value)
+        if eqn is None or value.aval.size < size:
+            return False
+        if eqn.primitive.name == "dot_general":
+            largest = max(x.aval.size for x in eqn.invars)
+            return all(map(self.varies, eqn.invars)) and value.aval.size > largest
+        passes = eqn.primitive.name in ELEMENTWISE or _shape_step(eqn) is not None
+        return passes and any(self._outer(x, size) for x in eqn.invars)
+
+
+def _shape_step(eqn: Equation) -> tuple[str, Any] | None:
+    """Return a step that keeps inner products, as Term.finish holds it; None if it is none."""
+    name, (value, *_), out = eqn.primitive.name, eqn.invars, eqn.outvars[0].aval
+    if name == "convert_element_type":
+        floats = jnp.issubdtype(out.dtype, jnp.floating)
+        return ("convert", jnp.dtype(out.dtype).name) if floats else None
+    if name == "transpose":
+        return "transpose", tuple(int(i) for i in eqn.params["permutation"])
+    plain = name != "reshape" or eqn.params["dimensions"] is None
+    if name in SHAPES and plain and value.aval.size == out.size:
+        return "reshape", tuple(out.shape)
+    if name == "pad" and isinstance(eqn.invars[1], Literal) and not np.any(eqn.invars[1].val):
+        config = tuple(tuple(int(i) for i in one) for one in eqn.params["padding_config"])
+        return ("pad", config) if min(map(min, config)) >= 0 else None
+    return None
