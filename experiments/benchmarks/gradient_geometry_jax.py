@@ -144,6 +144,7 @@ class Trainer:
         named: dict[str, Any] = _named(params)
         if not Path(place).exists():
             np.savez(place, inputs=batches.inputs, targets=batches.targets, **named)
+        self.train(1)  # what JAX itself keeps from a first run on is not a step's
 
     def _alone(self) -> tuple[Any, Example]:
         both = self.given[0], self.batches
