@@ -39,7 +39,7 @@ def _serve(kind: str, given: str, place: str, answer: Callable[[dict[str, Any]],
     trainer = module.Trainer(kind, job)
     trainer.prepare(place)
     before = memory.begin()
-    losses = trainer.train(job.check).losses
+    losses = trainer.train(job.check(kind)).losses
     peak = memory.peak()
     answer(
         {
