@@ -37,7 +37,7 @@ def laws(
     keys = streams(seed)
     task, source = recipe.task, recipe.source
     world, last = task.init(keys.world), recipe.steps - 1
-    plan = source.prepare(knobs.data, task.size)
+    plan, law_knobs = source.prepare(knobs.data, task.size), task.at(knobs.task, last)
     test_keys = jax.random.split(keys.test, recipe.eval_points)
     batches = {
         "test": jax.vmap(task.emit_test, (0, None, 0))(
@@ -48,13 +48,13 @@ def laws(
         key_index, key_noise = jax.random.split(keys.pool)
         index = _indices(source, key_index, source.init(keys.data), plan, last, recipe.pool_points)
         noise = jax.random.split(key_noise, recipe.pool_points)
-        batches["pool"] = jax.vmap(task.emit, (0, None, 0, None))(noise, world, index, knobs.task)
+        batches["pool"] = jax.vmap(task.emit, (0, None, 0, None))(noise, world, index, law_knobs)
 
     found: dict[str, Law] = {}
     constants: dict[str, Array] = {}
     for law, batch in batches.items():
         said = task.predictors(
-            world, batch, knobs.task, lambda index: source.log_prob(plan, index, last)
+            world, batch, law_knobs, lambda index: source.log_prob(plan, index, last)
         )
         measured = {"loss": task.test_loss} | {name: task.metrics[name] for name in task.axes}
         for name, measure in measured.items():
@@ -82,9 +82,13 @@ def evaluate(
 
     A task with a `distance` adds `L_distance_to_P`, one with an `item` adds, for the test law's
     scalars, `test_M_trained` and `test_M_untrained`: the means over the examples whose item has a
-    positive probability at step t, and over the others (NaN where there is none).
+    positive probability at step t, and over the others (NaN where there is none). What the
+    recipe's probes say of the parameters comes first.
     """
-    task, results = recipe.task, {}
+    task = recipe.task
+    results: dict[str, Array] = {}
+    for probe in recipe.probes:
+        results |= probe(params)
     for law, (batch, said) in found.items():
         predictions, _ = recipe.model.apply(params, batch.inputs)
         for name, measure in {"loss": task.test_loss, **task.metrics}.items():

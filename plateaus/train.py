@@ -22,6 +22,7 @@ from plateaus.types import (
     PyTree,
     Recipe,
     Signals,
+    Streams,
     streams,
 )
 
@@ -36,6 +37,7 @@ class RunState(NamedTuple):
     params: PyTree
     optimiser: PyTree
     source: PyTree
+    aggregator: PyTree  # () without surgery
     diverged_at: Array  # the first step with a loss that is not finite, or NEVER
 
 
@@ -43,6 +45,7 @@ class Phase(NamedTuple):
     """What one phase of a run has measured."""
 
     train_loss: Array  # [windows]
+    surgery: dict[str, Array]  # [windows] each: what the examples' gradients tell, under surgery
     evaluation: dict[str, Array]
 
 
@@ -51,20 +54,49 @@ def _mean_loss(recipe: Recipe, params: PyTree, batch: Example) -> Array:
     return jnp.mean(jax.vmap(recipe.task.loss)(predictions, batch))
 
 
+def _gradient(
+    recipe: Recipe, params: PyTree, batch: Example, state: PyTree, knobs: Knobs, key: Array
+) -> tuple[Array, PyTree, PyTree, dict[str, Array]]:
+    """Return (mean loss, gradient to train on, aggregator's state, what was measured)."""
+    if recipe.surgery is None:
+        loss, gradient = jax.value_and_grad(lambda p: _mean_loss(recipe, p, batch))(params)
+        return loss, gradient, state, {}
+    surgery = recipe.surgery
+    losses, gram, captured = surgery.engine(params, batch)
+    weights, state = surgery.aggregator(knobs.optim).update(gram, state, key=key)
+    return jnp.mean(losses), surgery.combine(captured, weights), state, surgery.measure(gram)
+
+
+def _batch(
+    recipe: Recipe, world: PyTree, key: Array, index: Array, knobs: Knobs, t: Array | int
+) -> Example:
+    """Return the examples of these indices, by the law as it is at step t."""
+    noise, law = jax.random.split(key, index.shape[0]), recipe.task.at(knobs.task, t)
+    return jax.vmap(recipe.task.emit, (0, None, 0, None))(noise, world, index, law)
+
+
 def init(
     recipe: Recipe, seed: Array | int, knobs: Knobs, laws: Mapping[str, Law]
 ) -> tuple[RunState, dict[str, Array]]:
     """Return a run's state before the first step, and its evaluation there."""
     keys = streams(seed)
     params = recipe.model.init(keys.params)
+    surgery, source = recipe.surgery, recipe.source
+    plan = source.prepare(knobs.data, recipe.task.size)
+    draw = jax.eval_shape(lambda: source.draw(keys.data, source.init(keys.data), plan, 0))
+    (batch,) = draw.index.shape
     state = RunState(
         params=params,
         optimiser=recipe.optimiser(knobs.optim).init(params),
-        source=recipe.source.init(keys.data),
+        source=source.init(keys.data),
+        aggregator=() if surgery is None else surgery.aggregator(knobs.optim).init(batch),
         diverged_at=jnp.int32(NEVER),
     )
-    plan = recipe.source.prepare(knobs.data, recipe.task.size)
-    return state, evaluate(recipe, params, laws, plan, 0)
+    evaluation = evaluate(recipe, params, laws, plan, 0)
+    if recipe.batch_probe is not None:
+        world = recipe.task.init(keys.world)
+        evaluation |= _probed(recipe, state, keys, world, plan, knobs, 0)
+    return state, evaluation
 
 
 def phase(
@@ -84,30 +116,40 @@ def phase(
     keys = streams(seed)
     world = recipe.task.init(keys.world)
     plan = recipe.source.prepare(knobs.data, recipe.task.size)
-    optimiser = recipe.optimiser(knobs.optim)
+    optimiser = optax.with_extra_args_support(recipe.optimiser(knobs.optim))
 
-    def step(state: RunState, t: Array) -> tuple[RunState, Array]:
+    def step(state: RunState, t: Array) -> tuple[RunState, tuple[Array, dict[str, Array]]]:
         draw = recipe.source.draw(keys.data, state.source, plan, t)
-        noise = jax.random.split(jax.random.fold_in(keys.noise, t), draw.index.shape[0])
-        batch = jax.vmap(recipe.task.emit, (0, None, 0, None))(noise, world, draw.index, knobs.task)
-        loss, grads = jax.value_and_grad(lambda p: _mean_loss(recipe, p, batch))(state.params)
-        updates, optimiser_state = optimiser.update(grads, state.optimiser, state.params)
+        batch = _batch(recipe, world, jax.random.fold_in(keys.noise, t), draw.index, knobs, t)
+
+        def gradient(params: PyTree, number: int = 0) -> tuple:  # the number of an inner step
+            order = jax.random.fold_in(jax.random.fold_in(keys.order, t), number)
+            return _gradient(recipe, params, batch, state.aggregator, knobs, order)
+
+        loss, grads, aggregator, measured = gradient(state.params)
+        updates, optimiser_state = optimiser.update(
+            grads, state.optimiser, state.params, grad_fn=lambda *at: gradient(*at)[1]
+        )
         diverges = (state.diverged_at == NEVER) & ~jnp.isfinite(loss)
         return RunState(
             params=optax.apply_updates(state.params, updates),
             optimiser=optimiser_state,
             source=recipe.source.observe(state.source, Signals(loss[None], None), knobs.data, t),
+            aggregator=aggregator,
             diverged_at=jnp.where(diverges, t, state.diverged_at),
-        ), loss
+        ), (loss, measured)
 
-    def window(state: RunState, first: Array) -> tuple[RunState, Array]:
-        state, losses = jax.lax.scan(step, state, first + jnp.arange(recipe.log_every))
-        return state, jnp.mean(losses)
+    def window(state: RunState, first: Array) -> tuple[RunState, tuple[Array, dict[str, Array]]]:
+        state, measured = jax.lax.scan(step, state, first + jnp.arange(recipe.log_every))
+        loss, surgery = jax.tree.map(jnp.mean, measured)
+        return state, (loss, recipe.surgery.summarise(surgery) if recipe.surgery else {})
 
     firsts = start + jnp.arange(0, recipe.phase_steps, recipe.log_every)
-    new, train_loss = jax.lax.scan(window, state, firsts)
+    new, (train_loss, measured) = jax.lax.scan(window, state, firsts)
     end = start + recipe.phase_steps
     evaluation = evaluate(recipe, new.params, laws, plan, end - 1)  # as trained until now
+    if recipe.batch_probe is not None:
+        evaluation |= _probed(recipe, new, keys, world, plan, knobs, end - 1)
 
     blown_up = (new.diverged_at == NEVER) & ~jnp.isfinite(evaluation["test_loss"])
     diverged_at = jnp.where(blown_up, end, new.diverged_at)
@@ -116,5 +158,22 @@ def phase(
     before = fine | (firsts + recipe.log_every <= diverged_at)
     return kept._replace(diverged_at=diverged_at), Phase(
         train_loss=jnp.where(before, train_loss, jnp.nan),
+        surgery={name: jnp.where(before, x, jnp.nan) for name, x in measured.items()},
         evaluation={name: jnp.where(fine, x, jnp.nan) for name, x in evaluation.items()},
     )
+
+
+def _probed(
+    recipe: Recipe, state: RunState, keys: Streams, world: PyTree, plan: PyTree, knobs: Knobs, t
+) -> dict[str, Array]:
+    """Return what the gradients of a few batches tell, drawn as step t draws its own."""
+    probe = recipe.batch_probe
+    assert probe is not None
+
+    def batch(key: Array) -> Example:
+        key_draw, key_noise = jax.random.split(key)
+        draw = recipe.source.draw(key_draw, state.source, plan, t)
+        return _batch(recipe, world, key_noise, draw.index, knobs, t)
+
+    keys_batch = jax.random.split(jax.random.fold_in(keys.probe, t), probe.batches)
+    return probe.measure(state.params, jax.vmap(batch)(keys_batch))

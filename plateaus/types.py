@@ -1,6 +1,6 @@
 """The records that everything here is made of, and the letters of array shapes.
 
-Letters: B batch, G groups, E evaluation points, T steps of a phase, R runs of a chunk.
+Letters: B batch, N batches, G groups, E evaluation points, T steps of a phase, R runs of a chunk.
 Argument order everywhere: key, state or params, data, knobs, t.
 """
 
@@ -22,6 +22,7 @@ Scalar: TypeAlias = float | int | Array
 __all__ = [
     "Aggregator",
     "Array",
+    "BatchProbe",
     "Draw",
     "Example",
     "Float",
@@ -35,6 +36,7 @@ __all__ = [
     "Signals",
     "Source",
     "Streams",
+    "Surgery",
     "Task",
     "streams",
 ]
@@ -70,6 +72,12 @@ class Knobs(NamedTuple):
     optim: Any
 
 
+def _as_ever(knobs: Any, t: Array | int) -> Any:
+    """Return the knobs of a law that does not change."""
+    del t
+    return knobs
+
+
 class Task(NamedTuple):
     """The law: what a world is, how an example is drawn, what an ideal predictor says.
 
@@ -89,6 +97,7 @@ class Task(NamedTuple):
       item: example -> index; with it, metrics are told apart by whether training draws that index.
       vocabulary: the number of discrete tokens; None where inputs are numbers.
       read_at: the positions of a sequence at which predictions are read.
+      at: (knobs, t) -> the knobs of the law in force at step t, for laws that change.
     """
 
     init: Callable[..., PyTree]
@@ -106,6 +115,7 @@ class Task(NamedTuple):
     item: Callable[..., Array] | None = None
     vocabulary: int | None = None
     read_at: slice = slice(None)
+    at: Callable[..., Any] = _as_ever
 
 
 class Source(NamedTuple):
@@ -157,6 +167,36 @@ class Aggregator(NamedTuple):
     update: Callable[..., tuple[Array, PyTree]]
 
 
+class Surgery(NamedTuple):
+    """Training on a combination of the examples' gradients instead of their mean.
+
+    Fields:
+      engine: (params, batch) -> (losses [B], gram [B, B], captured).
+      combine: (captured, weights [B]) -> gradient, like the parameters.
+      aggregator: optim knobs -> Aggregator; its weights have the scale of a mean.
+      measure: gram -> name -> scalar, averaged over `log_every` steps ...
+      summarise: ... of these means, name -> scalar: what is recorded.
+    """
+
+    engine: Callable[..., tuple[Array, Array, PyTree]]
+    combine: Callable[..., PyTree]
+    aggregator: Callable[..., Aggregator]
+    measure: Callable[..., dict[str, Array]]
+    summarise: Callable[..., dict[str, Array]]
+
+
+class BatchProbe(NamedTuple):
+    """What is measured at evaluations on the gradients of a few random batches.
+
+    Fields:
+      batches: how many, drawn as training draws them, by keys of their own.
+      measure: (params, batches [N, B, ...]) -> name -> scalar.
+    """
+
+    batches: int
+    measure: Callable[..., dict[str, Array]]
+
+
 class Recipe(NamedTuple):
     """Everything static about a run: compiled once, shared by all runs of a program."""
 
@@ -169,6 +209,9 @@ class Recipe(NamedTuple):
     log_every: int  # steps whose training losses are averaged into one number
     eval_points: int  # examples of the test law
     pool_points: int = 0  # fresh examples of the training law; 0: it is not evaluated on
+    surgery: Surgery | None = None  # None: the gradient of the mean loss
+    batch_probe: BatchProbe | None = None
+    probes: tuple[Callable[..., dict[str, Array]], ...] = ()  # params -> what is recorded of them
 
 
 class Streams(NamedTuple):
@@ -180,6 +223,8 @@ class Streams(NamedTuple):
     noise: Array
     test: Array
     pool: Array  # fresh examples of the training law, for evaluation only
+    order: Array  # of the examples, where an aggregator depends on it
+    probe: Array  # batches whose gradients are only looked at
 
 
 def streams(seed: Array | int) -> Streams:

@@ -261,3 +261,27 @@ def test_the_model_of_a_tiny_run_is_evaluated_like_any_other():
     said = np.asarray(laws["pool"].batch.inputs) @ np.asarray(params["readout"]["kernel"])[:, 0]
     error = said + np.asarray(params["readout"]["bias"]) - np.asarray(laws["pool"].batch.targets)
     np.testing.assert_allclose(after["pool_loss"], np.mean(error**2), rtol=1e-4)
+
+
+def test_the_pool_is_of_the_law_at_the_last_step():
+    """Random labels that last as long as the run are its training law; one step less, and no more.
+
+    A model that says the parity has loss 0 on true labels, and 2 on coins.
+    """
+    task = sparse_parity.sparse_parity(sparse_parity.Spec(dimension=6, relevant_bits=2))
+    recipe = recipe_of(task, lambda p, x: p + x[..., 0] * x[..., 1], steps=20)
+    run = program(recipe)
+    for steps, low, high in ((0, 0, 0), (19, 0, 0), (20, 1.4, 2.6), (2**30, 1.4, 2.6)):
+        knobs = knobs_of(sparse_parity)
+        knobs = knobs._replace(task=knobs.task._replace(random_label_steps=jnp.int32(steps)))
+        _, constants, found = run(0, knobs)
+        assert low <= found["pool_loss"] <= high and found["test_loss"] == 0
+        assert low <= constants["pool_loss_of_parity"] <= high
+
+
+def test_what_probes_say_is_recorded():
+    task = sparse_parity.sparse_parity(sparse_parity.Spec(dimension=6, relevant_bits=2))
+    recipe = recipe_of(task, lambda p, x: p + x[..., 0])
+    probed = recipe._replace(probes=(lambda p: {"one": p + 1}, lambda p: {"two": p + 2}))
+    found, plain = (program(r)(0, knobs_of(sparse_parity))[2] for r in (probed, recipe))
+    assert set(found) - set(plain) == {"one", "two"} and (found["one"], found["two"]) == (1, 2)

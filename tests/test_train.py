@@ -8,6 +8,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from plateaus import evaluation, train
@@ -39,7 +40,13 @@ def tiny(k=1, depth=0, width=8, dimension=4, batch=8, phase_steps=100, log_every
     source = design.design(design.Spec(), batch, task.size, frozenset())
     model = mlp.mlp(mlp.Spec(width=width, depth=depth), dimension)
     family = optimiser.optimiser(optimiser.Spec(**spec), frozenset())
-    recipe = Recipe(task, source, model, family, 1000, phase_steps, log_every, eval_points=256)
+    return recipe_world(
+        Recipe(task, source, model, family, 1000, phase_steps, log_every, eval_points=256)
+    )
+
+
+def recipe_world(recipe):
+    """The programs of a recipe."""
     laws = jax.jit(jax.vmap(functools.partial(evaluation.laws, recipe)))
     start = jax.jit(jax.vmap(functools.partial(train.init, recipe)))
     phase = jax.jit(jax.vmap(functools.partial(train.phase, recipe), (0, 0, 0, 0, None)))
@@ -245,3 +252,57 @@ def test_seeds_make_worlds_and_settings_share_them():
     keys = streams(4)
     data = {jax.random.key_data(key).tobytes() for key in keys}
     assert len(data) == len(keys)
+
+
+# What the optimiser and the law are told.
+
+
+def test_the_optimiser_is_given_the_gradient_of_the_same_batch():
+    """Two gradient steps from one gradient function: the weights of a step of twice the rate."""
+
+    def twice(knobs):
+        def update(updates, state, params=None, *, grad_fn, **_):
+            again = grad_fn(params, 0)
+            return jax.tree.map(lambda g, h: -knobs.learning_rate * (g + h), updates, again), state
+
+        return optax.GradientTransformationExtraArgs(lambda params: (), update)
+
+    plain = tiny(phase_steps=2, log_every=1)
+    told = recipe_world(plain.recipe._replace(optimiser=twice))
+    found, expected = trained(told, [0.05] * WIDTH)[0], trained(plain, [0.1] * WIDTH)[0]
+    chex.assert_trees_all_close(found.params, expected.params, rtol=1e-5, atol=1e-7)
+
+
+def test_a_step_draws_from_the_law_in_force():
+    """Labels that turn at step 50: until then the single sign is learned with the wrong sign."""
+    world = tiny(phase_steps=50)
+    task = world.recipe.task
+
+    def emit(key, world, index, knobs):
+        example = task.emit(key, world, index, knobs)
+        return example._replace(targets=knobs.staircase_epsilon * example.targets)
+
+    def at(knobs, t):
+        return knobs._replace(staircase_epsilon=jnp.where(t < 50, -1.0, 1.0))
+
+    turned = recipe_world(world.recipe._replace(task=task._replace(emit=emit, at=at)))
+    _, _, tests = trained(turned, [0.05] * WIDTH, phases=2)
+    plain = trained(world, [0.05] * WIDTH, phases=2)[2]
+    assert np.all(tests[:, 1] > 3.0) and np.all(plain[:, 1] < 0.1)  # loss 4: the opposite sign
+    assert np.all(tests[:, 2] < 0.2)
+
+
+def test_random_labels_hold_back_the_learning_until_they_end():
+    world = tiny(phase_steps=50)
+    knobs = knobs_of([0.05] * WIDTH)
+    late = knobs._replace(task=knobs.task._replace(random_label_steps=jnp.int32([0, 50, 100, 0])))
+    seeds = np.zeros(WIDTH, np.uint32)
+    laws, _ = world.laws(seeds, late)
+    state, _ = world.start(seeds, late, laws)
+    losses = []
+    for number in range(3):
+        state, measured = world.phase(state, seeds, late, laws, np.int32(50 * number))
+        losses.append(np.asarray(measured.evaluation["test_loss"]))
+    first, second, third = losses
+    assert first[0] < 0.1 and np.all(first[1:3] > 0.5) and first[0] == first[3]
+    assert second[1] < 0.1 and second[2] > 0.5 and third[2] < 0.1

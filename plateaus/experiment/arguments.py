@@ -69,7 +69,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="FIELD=v1,v2,...",
         action="append",
         default=[],
-        help="sweep a field; repeatable, a product; replaces the preset's own sweep",
+        help="sweep a field; repeatable, a product; replaces the preset's own sweep "
+        "(but not its variants: choose among them by variant=NAME,...)",
     )
     value("--seeds", "N", "number of seeds")
     value("--scale", "small|paper", "a laptop's sizes (default) or the paper's")

@@ -10,11 +10,13 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import numpy as np
 
+from plateaus.experiment import geometry
 from plateaus.experiment.registry import DATA, MODELS, OPTIM, TASKS
 from plateaus.experiment.schema import Component, ConfigError, Entry, entries
 from plateaus.experiment.values import convert, nearest
 from plateaus.fields import INFINITE, Field
 from plateaus.optim.optimiser import RATE, knobs_with_rates
+from plateaus.probes.weights import layer_norms
 from plateaus.types import Knobs, Recipe, Task
 
 
@@ -30,10 +32,17 @@ class RunSpec:
     pool_points: Annotated[
         int, Field(help="fresh examples of the training law evaluated on", low=0, high=2**24)
     ] = 0
+    gradient_batches: Annotated[
+        int,
+        Field(help="random batches whose gradients are compared at evaluations", low=0, high=1024),
+    ] = 0
     batch_per_item: Annotated[
         float,
         Field(help="batch as a multiple of data.items; 0: `batch`", low=0, neutral=0.0),
     ] = 0.0
+    weight_norms: Annotated[
+        bool, Field(help="record the norm of each layer's weights at each evaluation")
+    ] = False
     seeds: Annotated[int, Field(help="number of seeds", low=1, high=2**20)] = 16
 
 
@@ -62,6 +71,8 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "batch_per_item", "needs a finite data.items"
     elif batch > 2**20:
         yield "batch_per_item", f"gives {batch} examples to a step: at most {2**20}"
+    if values["gradient_batches"] == 1:
+        yield "gradient_batches", "must be 0, or at least 2 to compare"
     if values["data.order"] == "epochs" and values["steps"] * batch >= 2**31:
         yield "steps", "steps x batch must be below 2^31 to go through the pool by epochs"
     task, example = _shapes(values)
@@ -190,16 +201,20 @@ def make_recipe(config: Mapping[str, Any], used: frozenset[str]) -> Recipe:
     own = {section: frozenset(_own(section, used)) for section in ("data", "optim")}
     rates = {name for name in own["optim"] if name.startswith(RATE)}
     gone = {name for name in rates if name.removeprefix(RATE) not in here}
+    model = parts["model"].make(spec["model"], task, example)
     return Recipe(
         task=task,
         source=parts["data"].make(spec["data"], batch_of(config), task.size, own["data"]),
-        model=parts["model"].make(spec["model"], task, example),
+        model=model,
         optimiser=parts["optim"].make(spec["optim"], own["optim"] - gone),
         steps=config["steps"],
         phase_steps=config["eval_every"],
         log_every=config["log_every"],
         eval_points=config["eval_points"],
         pool_points=config["pool_points"],
+        surgery=geometry.surgery(spec["optim"], model, task),
+        batch_probe=geometry.batch_probe(config["gradient_batches"], model, task),
+        probes=(layer_norms,) if config["weight_norms"] else (),
     )
 
 

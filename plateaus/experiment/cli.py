@@ -22,8 +22,10 @@ from plateaus.experiment.schema import (
     entries,
     resolve,
     swept_values,
+    typed_variants,
 )
 from plateaus.experiment.values import shown
+from plateaus.experiment.variants import AXIS
 
 
 def main(argv: Sequence[str]) -> int:
@@ -93,26 +95,50 @@ def planned(arguments: Arguments) -> tuple[Plan, list[str]]:
     except ConfigError as error:
         raise ConfigError(*problems, *no_such(arguments.unknown), *error.problems) from None
     schema = entries(sections)
+    if AXIS in overrides:
+        value = overrides.pop(AXIS)
+        problems.append(f"{AXIS} = {shown(value)}: is no field; use --sweep {AXIS}={value}")
     problems += no_such(arguments.unknown, list(schema)) + refused
     given, notes = _merged(page.given, overrides, schema)
     if options.seeds is not None:
         given["seeds"] = options.seeds
-    sweep: Mapping[str, Sequence[Any]] = arguments.sweep or page.sweep
+    sweep, variants = _swept(page, arguments.sweep), page.variants
     fixed = [name for name in sweep if name in overrides]
     sweep = {name: values for name, values in sweep.items() if name not in overrides}
     if refused:  # with a component unknown, nothing can be said about its fields
         bad = tuple(f"{s}." for s in NAMED if any(r.startswith(f"{s}.name") for r in refused))
-        given = {n: v for n, v in given.items() if not n.startswith(bad)}
+        given, sweep = _without(given, bad), _without(sweep, bad)
         given |= {n: page.given[n] for n in (f"{s}name" for s in bad)}
-        sweep = {n: v for n, v in sweep.items() if not n.startswith(bad)}
+        variants = {name: _without(own, bad) for name, own in variants.items()}
     try:
-        config = resolve(schema, sections, given, sweep)
+        config = resolve(schema, sections, given, sweep, variants)
     except ConfigError as error:
         problems += error.problems
     _refuse(problems)
     notes += [f"{n} is fixed at {config[n]}; the preset's sweep over it is dropped" for n in fixed]
-    name = f"{path.stem}-{page.preset}"
-    return Plan(name, config, swept_values(schema, sweep), presets.title(page.doc)), notes
+    for name in overrides:
+        setting = [shown(v) for v in sweep.get(AXIS, ()) if name in variants[v]]
+        if setting:
+            notes.append(f"{name} is {config[name]} but in variant {', '.join(setting)}")
+    return Plan(
+        name=f"{path.stem}-{page.preset}",
+        config=config,
+        sweep=swept_values(schema, sweep, variants),
+        title=presets.title(page.doc),
+        variants=typed_variants(schema, variants),
+    ), notes
+
+
+def _swept(page: presets.Page, given: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Return the sweep: what --sweep gives, or the preset's; its variants stay unless chosen."""
+    if not given:
+        return page.sweep
+    axis = {AXIS: page.sweep[AXIS]} if AXIS in page.sweep and AXIS not in given else {}
+    return {**axis, **given}
+
+
+def _without(fields: Mapping[str, Any], sections: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if not name.startswith(sections)}
 
 
 def _sections(

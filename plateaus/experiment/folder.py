@@ -72,8 +72,10 @@ class Finished:
             if meta["exactness"] not in known:
                 known.append(meta["exactness"])
 
-    def _take(self, members: Iterable[Member], arrays: Mapping[str, np.ndarray]) -> None:
+    def _take(self, members: Iterable[Member | None], arrays: Mapping[str, np.ndarray]) -> None:
         for i, member in enumerate(members):
+            if member is None:  # of a variant that is another one by now
+                continue
             self.records[member] = {name: array[i] for name, array in arrays.items()}
 
     def add(
@@ -105,12 +107,14 @@ class Finished:
 
 def begun(folder: Path, plan: Plan, exactness: dict[str, Any]) -> list[list[Member]]:
     """Return the groups of members that an interrupted run was at, under the same circumstances."""
-    groups = []
+    groups: list[list[Any]] = []
     for path in sorted((folder / "checkpoints" / "running").glob("*/chunk.json")):
         try:
             note = json.loads(path.read_text())
             if note["exactness"] == exactness:
-                groups.append([unnamed(plan, name) for name in note["members"]])
+                group = [unnamed(plan, name) for name in note["members"]]
+                if None not in group:
+                    groups.append(group)
         except (OSError, ValueError, KeyError):
             continue  # the note is only a hint at how to group: without it, runs start afresh
     return groups

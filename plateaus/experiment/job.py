@@ -14,6 +14,8 @@ from plateaus.experiment import devices, folder, memory, sweep, worker
 from plateaus.experiment.build import make_recipe
 from plateaus.experiment.schema import ConfigError, Entry, Options, Plan
 from plateaus.experiment.sweep import Chunk
+from plateaus.experiment.values import shown
+from plateaus.experiment.variants import AXIS
 
 _MARGIN = 2  # over the estimate, which was 0.6 to 2 times what XLA allots on a CPU
 
@@ -135,10 +137,18 @@ def announce(job: Job) -> Iterator[str]:
     if plan.title:
         yield plan.title
     runs = len(sweep.members(plan))
-    count = len(sweep.programs(job.schema, plan, sweep.members(plan)))
-    product = [f"{len(v)} {name}" for name, v in plan.sweep.items()]
+    sizes = [len(p.members) for p in sweep.programs(job.schema, plan, sweep.members(plan))]
+    product = [
+        _counted(len(v), name) if name == AXIS else f"{len(v)} {name}"
+        for name, v in plan.sweep.items()
+    ]
     product.append(_counted(plan.config["seeds"], "seed"))
-    yield f"{_counted(count, 'program')} x {_counted(runs // count, 'run')}: {' x '.join(product)}"
+    each = f"x {_counted(sizes[0], 'run')}" if len(set(sizes)) == 1 else f"for {runs} runs"
+    yield f"{_counted(len(sizes), 'program')} {each}: {' x '.join(product)}"
+    if job.options.dry_run:
+        for variant in plan.sweep.get(AXIS, ()):
+            own = [f"{name} = {shown(value)}" for name, value in plan.variants[variant].items()]
+            yield f"  {variant}: {', '.join(own) or 'as configured'}"
     missing = sum(len(chunk.members) for chunk in chunks)
     if missing < runs:
         yield f"{runs - missing} of {runs} runs are finished already; {missing} to run"

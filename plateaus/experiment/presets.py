@@ -4,13 +4,15 @@ A config file is a Python module with
 
   get_config() -> ConfigDict   the base: config.task.name = "sparse_parity", ...
   PRESETS                      functions preset(config) -> None, the default first; each sets
-                               fields and config.sweep = {dotted name: values}; its docstring is
-                               a page of the lab book whose first line is the claim
+                               fields, config.sweep = {dotted name: values} and, to compare
+                               sets of fields, config.variants = {name: {dotted name: value}};
+                               its docstring is a page of the lab book, the claim its first line
   SCALES                       {"small": f, "paper": f}: f(config) -> None, or None to leave it
   smoke(config) -> None        shrinks any preset to seconds
 
 applied in the order base, scale, preset, smoke. ConfigDict refuses dotted keys and sorts what it
-holds, so a sweep must stay a plain dict: make the base with `ConfigDict(..., convert_dict=False)`.
+holds, so sweep and variants must stay plain dicts: make the base with
+`ConfigDict(..., convert_dict=False)`.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from typing import Any, NamedTuple
 
 from plateaus.experiment.schema import ConfigError
 from plateaus.experiment.values import nearest
+from plateaus.experiment.variants import with_axis
 
 NEEDED = ("get_config", "PRESETS", "SCALES", "smoke")
 SMOKE_VALUES = 3  # of each swept field under --smoke
@@ -35,12 +38,16 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Page(NamedTuple):
-    """One preset as read: flat `given` fields, `sweep` in order, its docstring and its name."""
+    """One preset as read: flat `given` fields, `sweep` in order, its docstring and its name.
+
+    `variants`: name -> flat overrides; where there are some, `sweep` has their axis, "variant".
+    """
 
     given: dict[str, Any]
     sweep: dict[str, Sequence[Any]]
     doc: str
     preset: str
+    variants: dict[str, dict[str, Any]]
 
 
 def find(text: str) -> tuple[Path, str | None]:
@@ -112,9 +119,16 @@ def load(path: Path, preset: str | None, scale: str, smoke: bool) -> Page:
     sweep = tree.pop("sweep", {})  # a preset may sweep nothing
     if not isinstance(sweep, Mapping):
         raise ConfigError(f"{_name(path)}: {chosen}: config.sweep must be a dict of dotted names")
+    variants = tree.pop("variants", {})
+    if not isinstance(variants, Mapping) or any(
+        not isinstance(overrides, Mapping) for overrides in variants.values()
+    ):
+        raise ConfigError(f"{_name(path)}: {chosen}: config.variants must be a dict of dicts")
+    variants = {name: flatten(overrides) for name, overrides in variants.items()}
+    sweep = with_axis(sweep, variants)
     if smoke:
         sweep = {name: _few(values) for name, values in sweep.items()}
-    return Page(flatten(tree), dict(sweep), presets[chosen].__doc__ or "", chosen)
+    return Page(flatten(tree), sweep, presets[chosen].__doc__ or "", chosen, variants)
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

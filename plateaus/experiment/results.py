@@ -9,7 +9,8 @@ from typing import Any
 from plateaus.experiment import files, folder
 from plateaus.experiment.build import make_recipe
 from plateaus.experiment.schema import Entry, Plan
-from plateaus.report import curves, figures, sinks, statistics, store, table
+from plateaus.experiment.variants import AXIS
+from plateaus.report import curves, figures, gradients, sinks, statistics, store, table
 
 FIGURES = {  # file -> how it is drawn; None where the results have nothing to show in it
     "plateau": figures.plateau,
@@ -18,6 +19,10 @@ FIGURES = {  # file -> how it is drawn; None where the results have nothing to s
     "predictors": curves.predictors,
     "prefixes": curves.prefixes,
     "examples": curves.examples,
+    "gradient_cosine": gradients.cosine,
+    "gradient_layers": gradients.layers,
+    "example_gradients": gradients.examples,
+    "weight_norms": curves.weight_norms,
 }
 
 
@@ -33,17 +38,19 @@ def write(
     Each appears whole or not at all; results.nc comes last, and names the runs it shows, so that a
     killed report is written again. TensorBoard files may be given up, with a warning.
     """
+    swept = finished.sweep(plan)
     attributes = {
         "title": plan.title,
         "config": {n: v for n, v in plan.config.items() if n not in ("seeds", *plan.sweep)},
         "swept": list(plan.sweep),
-        "baseline": {name: _neutral(schema, plan, name) for name in plan.sweep},
+        "baseline": {name: _neutral(schema, plan, swept, name) for name in plan.sweep},
+        "variants": plan.variants,
         "horizon": plan.config["steps"],
         "contents": finished.contents(plan),
     }
     dataset = store.assemble(
         finished.records,
-        finished.sweep(plan),
+        swept,
         plan.config["log_every"],
         plan.config["eval_every"],
         attributes,
@@ -59,8 +66,15 @@ def write(
     files.write_atomically(place / "results.nc", lambda file: store.save(dataset, Path(file.name)))
 
 
-def _neutral(schema: Mapping[str, Entry], plan: Plan, name: str) -> Any:
-    """Return the value at which a swept field does nothing; all items are as good as infinity."""
+def _neutral(
+    schema: Mapping[str, Entry], plan: Plan, swept: Mapping[str, tuple[Any, ...]], name: str
+) -> Any:
+    """Return the value at which a swept field does nothing; all items are as good as infinity.
+
+    Of the variants it is the first of the preset's that is there.
+    """
+    if name == AXIS:
+        return next(variant for variant in plan.variants if variant in swept[AXIS])
     neutral = schema[name].field.neutral
     if name == "data.items" and neutral not in plan.sweep[name]:
         return make_recipe(plan.config, frozenset()).task.size

@@ -81,6 +81,7 @@ def _run(job: Job) -> int:
         "identity": sweep.identity(job.plan),
         "config": job.plan.config,
         "sweep": job.plan.sweep,
+        "variants": job.plan.variants,
     }
     folder.write_json(job.place / "config.json", content)
     print(f"folder: {job.place}", flush=True)

@@ -8,21 +8,22 @@ Nothing here imports jax, so that a bad field is answered at once.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
+from plateaus.experiment import variants as axis
+from plateaus.experiment.checks import cross_checked
 from plateaus.experiment.values import convert, shown, unknown
+from plateaus.experiment.variants import Variants
 from plateaus.fields import Field
 
 # Lengths, counts and names of things are not conditions to compare within one set of results.
 UNSWEEPABLE = frozenset(
-    {*("seeds", "steps", "eval_every", "log_every", "eval_points", "pool_points")}
+    {*("seeds", "steps", "eval_every", "log_every", "eval_points", "pool_points", "weight_norms")}
     | {"task.name", "model.name"}
 )
 NAMED = ("task", "model")  # the sections whose component is chosen by its `name`
-MOST_SETTINGS = 10_000  # of a sweep that the cross-field checks visit
 
 Check = Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]]
 
@@ -65,12 +66,16 @@ class Entry(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What to run: the resolved base `config` (flat) and, in order, the values of `sweep`."""
+    """What to run: the resolved base `config` (flat) and, in order, the values of `sweep`.
+
+    `variants` are all that the preset has, by name; "variant" in `sweep` says which of them run.
+    """
 
     name: str
     config: dict[str, Any]
     sweep: dict[str, tuple[Any, ...]]
     title: str
+    variants: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,11 +130,13 @@ def resolve(
     sections: Mapping[str, Component],
     given: Mapping[str, Any],
     sweep: Mapping[str, Sequence[Any]],
+    variants: Variants | None = None,
 ) -> dict[str, Any]:
     """Return the flat config: `given` over the defaults, every value typed and checked.
 
-    The swept fields keep their base value; `swept_values` gives theirs. The cross-field checks see
-    the settings of the sweep, and run only when each field is sound by itself.
+    The swept fields keep their base value; `swept_values` gives theirs, `typed_variants` those of
+    the variants. The cross-field checks see the settings of the sweep, and run only when each field
+    is sound by itself.
 
     Raises ConfigError with every problem found.
     """
@@ -148,28 +155,52 @@ def resolve(
         for name, value in config.items()
         if value is None and name not in given
     ]
+    values: dict[str, tuple[Any, ...]] = {}
+    typed: Variants = {}
     try:
-        values = swept_values(schema, sweep)
+        typed = typed_variants(schema, variants or {})
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        values = swept_values(schema, sweep, variants)
     except ConfigError as error:
         problems += error.problems
     if not problems:
-        problems = _cross_checked(schema, sections, config, values)
+        problems = cross_checked(schema, sections, config, values, typed)
     if problems:
         raise ConfigError(*dict.fromkeys(problems))
     return config
 
 
+def typed_variants(schema: Mapping[str, Entry], variants: Variants) -> dict[str, dict[str, Any]]:
+    """Return every variant with its values typed.
+
+    Raises ConfigError for a bad name, a field that is not there or holds for a whole sweep, a bad
+    value.
+    """
+    typed, problems = axis.typed(schema, variants, UNSWEEPABLE, convert)
+    if problems:
+        raise ConfigError(*problems)
+    return typed
+
+
 def swept_values(
-    schema: Mapping[str, Entry], sweep: Mapping[str, Sequence[Any]]
+    schema: Mapping[str, Entry],
+    sweep: Mapping[str, Sequence[Any]],
+    variants: Variants | None = None,
 ) -> dict[str, tuple[Any, ...]]:
     """Return the typed values of every swept field, in the order given.
 
-    Raises ConfigError for a field that cannot be swept, an empty sweep, a bad or repeated value.
+    Raises ConfigError for a field that cannot be swept, an empty sweep, a bad or repeated value, a
+    variant that is not there, and a field that a variant of the sweep sets too.
     """
     typed: dict[str, tuple[Any, ...]] = {}
     problems = []
     for name, values in sweep.items():
-        if name not in schema:
+        if name == axis.AXIS:
+            typed[name], refused = axis.chosen(variants or {}, values)
+            problems += refused
+        elif name not in schema:
             problems.append(f"{name}: {unknown(name, schema)}")
         elif name in UNSWEEPABLE:
             hint = "--seeds N" if name == "seeds" else f"--config.{name}=VALUE"
@@ -179,6 +210,7 @@ def swept_values(
         else:
             typed[name], refused = _typed_values(schema[name], tuple(values))
             problems += refused
+    problems += axis.clashes(variants or {}, typed)
     if problems:
         raise ConfigError(*dict.fromkeys(problems))
     return typed
@@ -198,24 +230,3 @@ def _typed_values(entry: Entry, values: tuple[Any, ...]) -> tuple[tuple[Any, ...
                 problems.append(f"{entry.name} = {shown(typed)}: given twice in the sweep")
             kept.append(typed)
     return tuple(kept), problems
-
-
-def _cross_checked(
-    schema: Mapping[str, Entry],
-    sections: Mapping[str, Component],
-    config: Mapping[str, Any],
-    values: Mapping[str, tuple[Any, ...]],
-) -> list[str]:
-    """Return what the sections' own checks say about the settings of the sweep."""
-    problems = []
-    for point in itertools.islice(itertools.product(*values.values()), MOST_SETTINGS):
-        setting = {**config, **dict(zip(values, point, strict=True))}
-        for section, component in sections.items():
-            if component.check is None:
-                continue
-            prefix = f"{section}." if section else ""
-            own = {n.removeprefix(prefix): v for n, v in setting.items() if n.startswith(prefix)}
-            for key, message in component.check({**setting, **own}):
-                name = prefix + key if prefix + key in schema else key
-                problems.append(f"{name} = {shown(setting[name])}: {message}")
-    return problems

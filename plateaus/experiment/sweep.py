@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from plateaus.experiment.build import batch_of, used_knobs
 from plateaus.experiment.schema import ConfigError, Entry, Plan
+from plateaus.experiment.variants import AXIS, settled
 
 FORMAT = 2  # of a run folder; a new one makes new folders
 
@@ -49,7 +50,10 @@ def digest(thing: Any, length: int = 10) -> str:
 
 
 def identity(plan: Plan) -> dict[str, Any]:
-    """Return what a run of this plan *is*: neither its seeds nor the values of swept fields."""
+    """Return what a run of this plan *is*: neither its seeds nor the values of swept fields.
+
+    Nor what variants override: that is in the names of the runs (see `named`).
+    """
     varies = {"seeds", *plan.sweep}
     fixed = {name: value for name, value in plan.config.items() if name not in varies}
     return {"format": FORMAT, "config": fixed, "swept": sorted(plan.sweep)}
@@ -65,20 +69,26 @@ def members(plan: Plan) -> tuple[Member, ...]:
 
 def setting(plan: Plan, member: Member) -> dict[str, Any]:
     """Return the flat config of one run, with the batch it trains on."""
-    config = {**plan.config, **dict(zip(plan.sweep, member.values, strict=True))}
+    config = settled(plan.config, dict(zip(plan.sweep, member.values, strict=True)), plan.variants)
     return {**config, "batch": batch_of(config)}
 
 
 def programs(
     schema: Mapping[str, Entry], plan: Plan, wanted: Iterable[Member]
 ) -> tuple[Program, ...]:
-    """Group members by program: one for each combination of swept *static* fields."""
-    if "batch" in plan.sweep and plan.config["batch_per_item"]:
-        raise ConfigError("batch: cannot be swept where batch_per_item sets it")
-    used = used_knobs(schema, plan.config, plan.sweep)
+    """Group members by program: one for each combination of *static* fields and knobs in use.
+
+    A variant's own knobs are in use in its runs alone: the others compile to what they would
+    without it.
+    """
     groups: dict[str, list[Member]] = {}
     configs: dict[str, dict[str, Any]] = {}
+    knobs: dict[str, frozenset[str]] = {}
     for member in wanted:
+        own = _overridden(plan, member)
+        if "batch" in {*plan.sweep, *own} and {**plan.config, **own}["batch_per_item"]:
+            raise ConfigError("batch: cannot be swept where batch_per_item sets it")
+        used = used_knobs(schema, {**plan.config, **own}, plan.sweep)
         config = setting(plan, member)
         static = {
             name: value
@@ -88,26 +98,40 @@ def programs(
         address = digest({"static": static, "used": sorted(used)})
         groups.setdefault(address, []).append(member)
         configs.setdefault(address, config)
+        knobs[address] = used
     return tuple(
-        Program(configs[address], used, address, tuple(group)) for address, group in groups.items()
+        Program(configs[address], knobs[address], address, tuple(group))
+        for address, group in groups.items()
     )
+
+
+def _overridden(plan: Plan, member: Member) -> dict[str, Any]:
+    """Return what a member's variant overrides; nothing where there are no variants."""
+    values = dict(zip(plan.sweep, member.values, strict=True))
+    return plan.variants[values[AXIS]] if AXIS in values else {}
 
 
 def named(plan: Plan, member: Member) -> list[Any]:
     """Return a member as JSON can keep it, under any order of the swept fields.
 
+    What its variant overrides stands beside the variant's name: a name alone may change its
+    meaning, and would then find the runs of another one.
+
     >>> plan = Plan("x", {}, {"b": (1,), "a": (2,)}, "")
     >>> named(plan, Member((1, 2), 7))
     [{'a': 2, 'b': 1}, 7]
     """
-    values = dict(zip(plan.sweep, member.values, strict=True))
+    values = dict(zip(plan.sweep, member.values, strict=True)) | _overridden(plan, member)
     return [{name: values[name] for name in sorted(values)}, member.seed]
 
 
-def unnamed(plan: Plan, name: Sequence[Any]) -> Member:
-    """Return the member that `named` wrote."""
+def unnamed(plan: Plan, name: Sequence[Any]) -> Member | None:
+    """Return the member that `named` wrote; None if its variant is another, or no more, here."""
     values, seed = name
-    return Member(tuple(values[field] for field in plan.sweep), seed)
+    if AXIS in plan.sweep and values[AXIS] not in plan.variants:
+        return None
+    member = Member(tuple(values[field] for field in plan.sweep), seed)
+    return member if named(plan, member)[0] == values else None
 
 
 def chunk(plan: Plan, program: Program, some: Sequence[Member]) -> Chunk:

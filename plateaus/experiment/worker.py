@@ -73,7 +73,8 @@ class _Curves:
 
     def add(self, measured: train.Phase) -> None:
         """Append one phase; blocks until the device has computed it."""
-        self.parts["train_loss"].append(np.asarray(measured.train_loss))
+        for name, value in {"train_loss": measured.train_loss, **measured.surgery}.items():
+            self.parts.setdefault(name, []).append(np.asarray(value))
         for name, value in measured.evaluation.items():
             self.parts[name].append(np.asarray(value)[:, None])
 

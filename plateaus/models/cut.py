@@ -59,7 +59,7 @@ class Scope:
     ) -> None:
         """Take a program, whether each of its inputs varies by example, and who calls it."""
         self.jaxpr, self.caller = jaxpr, caller
-        self.maker = {out: eqn for eqn in jaxpr.eqns for out in eqn.outvars}
+        self.maker: dict[Any, Equation] = {out: eqn for eqn in jaxpr.eqns for out in eqn.outvars}
         self.exports: dict[int, tuple[Any, tuple[int, ...], tuple[int, ...]]] = {}
         self.inner: dict[int, Scope] = {}
         self.varying = {v for v, does in zip(jaxpr.invars, varies, strict=True) if does}

@@ -24,6 +24,9 @@ class Spec:
         str,
         Field(help="law of the first weights", choices=("uniform", "lecun_normal", "he_normal")),
     ] = "uniform"
+    initialisation_scale: Annotated[
+        float, Field(help="multiplies all first weights", low=0, low_open=True, high=100)
+    ] = 1.0
 
 
 class Knobs(NamedTuple):
@@ -60,7 +63,8 @@ def mlp(spec: Spec, inputs: int) -> Model:
 
     `inputs` is the size of x. Activations: hidden_0, hidden_1, ... after the ReLU, and readout.
     The default initialisation, uniform in +-1/sqrt(fan in) for weights and biases, is the one the
-    plateau lengths known for parity were measured with.
+    plateau lengths known for parity were measured with; `initialisation_scale` multiplies weights
+    and biases of all layers, whatever their law.
 
     Source: paper 1, section 2.2 and appendix B.2 (20-40-40-1 for parity).
 
@@ -73,7 +77,8 @@ def mlp(spec: Spec, inputs: int) -> Model:
     activations = layers(spec)
 
     def init(key):
-        return module.init(key, jnp.zeros((1, inputs)), Tap(activations))["params"]
+        params = module.init(key, jnp.zeros((1, inputs)), Tap(activations))["params"]
+        return jax.tree.map(lambda weight: spec.initialisation_scale * weight, params)
 
     def apply(params, inputs, *, edits=None, capture=()):
         tap = Tap(activations, edits, capture)

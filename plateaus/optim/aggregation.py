@@ -82,3 +82,17 @@ def blend(aggregator: Aggregator, strength: Scalar, returns: str) -> Aggregator:
         return jnp.where(strength == 0, base, base + strength * (weights - base)), state
 
     return Aggregator(aggregator.init, update)
+
+
+def averaged(aggregator: Aggregator) -> Aggregator:
+    """Divide an aggregator's weights by their number: a sum of gradients becomes a mean.
+
+    >>> averaged(linear.sum()).update(jnp.eye(4), ())[0].tolist()
+    [0.25, 0.25, 0.25, 0.25]
+    """
+
+    def update(gram, state, *, key=None):
+        weights, state = aggregator.update(gram, state, key=key)
+        return weights / len(weights), state
+
+    return Aggregator(aggregator.init, update)

@@ -11,23 +11,42 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 import optax
 
 from plateaus.fields import Field
+from plateaus.optim import aggregation
+from plateaus.optim.aggregators.pcgrad import PROJECT
 from plateaus.optim.bias import bias_gradients
 from plateaus.optim.layers import layer_rates
-from plateaus.types import Scalar
+from plateaus.optim.schedules import warm_up
+from plateaus.optim.sharpness import sharpness_aware
+from plateaus.types import Aggregator, Scalar
 
 FAMILIES: dict[str, Callable[..., optax.GradientTransformation]] = {
     "sgd": lambda knobs: optax.sgd(knobs.learning_rate),
     "momentum": lambda knobs: optax.sgd(knobs.learning_rate, momentum=knobs.beta1),
     "nesterov": lambda knobs: optax.sgd(knobs.learning_rate, momentum=knobs.beta1, nesterov=True),
     "adam": lambda knobs: optax.adam(knobs.learning_rate, b1=knobs.beta1, b2=knobs.beta2),
+    "nadam": lambda knobs: optax.nadam(knobs.learning_rate, b1=knobs.beta1, b2=knobs.beta2),
 }
+
+
+NO_AGGREGATOR = "none"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Spec:
-    """The family of the optimiser."""
+    """The family of the optimiser, and how the examples' gradients become one."""
 
     name: Annotated[str, Field(help="optimiser", choices=tuple(FAMILIES))] = "sgd"
+    aggregator: Annotated[
+        str,
+        Field(
+            help="how the gradients of a batch's examples become one; none: their plain mean",
+            choices=(NO_AGGREGATOR, *aggregation.AGGREGATORS),
+            neutral=NO_AGGREGATOR,
+        ),
+    ] = NO_AGGREGATOR
+    project: Annotated[
+        str, Field(help="when pcgrad projects: on a conflict, or always", choices=PROJECT)
+    ] = "conflict"
 
 
 class Knobs(NamedTuple):
@@ -48,6 +67,16 @@ class Knobs(NamedTuple):
     gradient_bias_every: Annotated[
         Scalar, Field(help="steps between two storings", low=1, high=2**30, units="steps")
     ] = 100
+    warmup_steps: Annotated[
+        Scalar,
+        Field(help="steps of linear warm-up", low=0, high=2**30, neutral=0, units="steps"),
+    ] = 0
+    sam_radius: Annotated[
+        Scalar, Field(help="radius rho of sharpness-aware steps", low=0, high=1e6, neutral=0.0)
+    ] = 0.0
+    aggregator_strength: Annotated[
+        Scalar, Field(help="how far from the mean to the aggregator", low=0, high=1e6, neutral=0.0)
+    ] = 1.0
 
 
 ALL = frozenset(Knobs._fields)
@@ -79,8 +108,10 @@ def optimiser(
 ) -> Callable[[Any], optax.GradientTransformation]:
     """Return knobs -> transformation, to be called *inside* the vmapped function.
 
-    There the knobs are traced scalars, which is bit-identical to Python numbers. The gradient bias,
-    and the multiplier of each layer's learning rate, are left out where their knobs are not `used`.
+    There the knobs are traced scalars, which is bit-identical to Python numbers. An intervention
+    whose knob is not `used` is left out. In order, from the batch's gradient to the update:
+    sharpness-aware steps (`update` then needs `grad_fn`), the gradient bias (so that it stores
+    and leans on the gradients of those), the family, the layers' rates, the warm-up.
 
     >>> optimiser(Spec(name="adam"))(Knobs(learning_rate=1e-3)).init({}) is not None
     True
@@ -93,6 +124,32 @@ def optimiser(
             parts.insert(0, bias_gradients(knobs.gradient_bias, knobs.gradient_bias_every))
         if layers:
             parts.append(layer_rates({layer: getattr(knobs, RATE + layer) for layer in layers}))
-        return parts[0] if len(parts) == 1 else optax.chain(*parts)
+        if "warmup_steps" in used:
+            parts.append(warm_up(knobs.warmup_steps))
+        whole = parts[0] if len(parts) == 1 else optax.chain(*parts)
+        return sharpness_aware(whole, knobs.sam_radius) if "sam_radius" in used else whole
+
+    return build
+
+
+def aggregator(spec: Spec) -> Callable[[Any], Aggregator] | None:
+    """Return knobs -> Aggregator with weights of the scale of a mean, or None where there is none.
+
+    A sum is divided by B, so that a learning rate means the same under every aggregator.
+
+    >>> import jax.numpy as jnp
+    >>> made = aggregator(Spec(aggregator="pcgrad"))
+    >>> made(Knobs()).update(jnp.array([[1.0, -0.5], [-0.5, 1.0]]), ())[0].tolist()
+    [0.75, 0.75]
+    """
+    if spec.aggregator == NO_AGGREGATOR:
+        return None
+    options = {"project": spec.project} if spec.aggregator == "pcgrad" else {}
+    made = aggregation.aggregator(spec.aggregator, **options)
+    returns = aggregation.AGGREGATORS[spec.aggregator].returns
+
+    def build(knobs: Any) -> Aggregator:
+        blended = aggregation.blend(made, knobs.aggregator_strength, returns)
+        return aggregation.averaged(blended) if returns == "sum" else blended
 
     return build

@@ -23,6 +23,7 @@ LAWS = {"test": "test law", "pool": "training law"}
 ORDER = ("zero", "ridge", "biased_ridge", "dmmse")  # from nothing learned to memory
 DISTANCE = "_distance_to_"
 PREFIX = "_loss_by_prefix"
+NORM = "weight_norm_"
 
 
 def metrics(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
@@ -34,7 +35,13 @@ def metrics(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         if DISTANCE not in str(name) and str(name) != "test_loss"
         if bool(np.isfinite(variable).any())
     ]
-    return _over_training(dataset, rows, names, [n.removeprefix("test_") for n in names])
+    return over_training(dataset, rows, names, [n.removeprefix("test_") for n in names])
+
+
+def weight_norms(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
+    """Return the norm of each layer's weights over training, a column each, where recorded."""
+    names = [str(name) for name in dataset.data_vars if str(name).startswith(NORM)]
+    return _over_training(dataset, rows, names, [f"norm of {n.removeprefix(NORM)}" for n in names])
 
 
 def examples(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
@@ -53,7 +60,7 @@ def examples(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         for axes, facet in zip(grid, groups, strict=False):
             for row, look in zip(facet, styles_of(facet), strict=True):
                 batch = cell(dataset, "batch_size", row.index).max()
-                mean, half = survival.mean_band(_finished(dataset, "test_loss", row))
+                mean, half = survival.mean_band(finished(dataset, "test_loss", row))
                 seen = dataset["eval_step"].values * batch
                 axes.fill_between(
                     seen, mean - half, mean + half, color=look.color, alpha=0.16, lw=0
@@ -93,7 +100,7 @@ def predictors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         for i, (axes, row) in enumerate(zip(grid, rows, strict=False)):
             for name in names:
                 law, _, kind = name.partition(DISTANCE)
-                mean, _ = survival.mean_band(_finished(dataset, name, row))
+                mean, _ = survival.mean_band(finished(dataset, name, row))
                 dashes = "-" if law == "test" else (0, (3, 1.5))
                 axes.plot(dataset["eval_step"].values, mean, color=colors[kind], ls=dashes, lw=1.2)
             axes.set_title(table.label(row.setting).replace(", ", "\n"))
@@ -142,7 +149,7 @@ def _prefix_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: st
             level = _level(dataset, facet[0], law, predictor)
             axes.plot(where, level, color=GREY, ls=":", lw=1.2)
     for row, look in zip(facet, styles_of(facet), strict=True):
-        last = _finished(dataset, f"{law}{PREFIX}", row)[:, -1]
+        last = finished(dataset, f"{law}{PREFIX}", row)[:, -1]
         axes.plot(where, survival.mean_band(last)[0], color=look.color, lw=look.width)
         if law == "pool" and f"{law}{PREFIX}_of_dmmse" in dataset:
             level = _level(dataset, row, law, "dmmse")
@@ -154,12 +161,13 @@ def _prefix_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: st
 
 
 def _level(dataset: xr.Dataset, row: Row, law: str, predictor: str) -> NDArray[np.float64]:
-    return survival.mean_band(_finished(dataset, f"{law}{PREFIX}_of_{predictor}", row))[0]
+    return survival.mean_band(finished(dataset, f"{law}{PREFIX}_of_{predictor}", row))[0]
 
 
-def _over_training(
+def over_training(
     dataset: xr.Dataset, rows: Sequence[Row], names: Sequence[str], labels: Sequence[str]
 ) -> Figure | None:
+    """Return curves over training, a column each and a line of panels a facet; None of none."""
     if not names:
         return None
     with styled():
@@ -173,22 +181,22 @@ def _over_training(
             grid = part.subplots(1, len(names), squeeze=False)[0]
             for axes, name, label in zip(grid, names, labels, strict=True):
                 for row, look in zip(facet, styles_of(facet), strict=True):
-                    mean, half = survival.mean_band(_finished(dataset, name, row))
-                    steps = dataset["eval_step"].values
+                    mean, half = survival.mean_band(finished(dataset, name, row))
+                    steps = dataset[dataset[name].dims[-1]].values
                     axes.fill_between(
                         steps, mean - half, mean + half, color=look.color, alpha=0.16, lw=0
                     )
                     axes.plot(steps, mean, **look.line)
                 axes.set_ylabel(label.replace("_", " "))
-                axes.set_ylim(_limits(dataset, rows, name))
+                axes.set_ylim(limits(dataset, rows, name))
                 panels.step_axis(axes, facet[0].horizon)
         legend(figure, groups)
     return figure
 
 
-def _limits(dataset: xr.Dataset, rows: Sequence[Row], name: str) -> tuple[float, float]:
+def limits(dataset: xr.Dataset, rows: Sequence[Row], name: str) -> tuple[float, float]:
     """Return the range of the means: the band of two seeds would flatten every curve."""
-    means = np.concatenate([survival.mean_band(_finished(dataset, name, row))[0] for row in rows])
+    means = np.concatenate([survival.mean_band(finished(dataset, name, row))[0] for row in rows])
     means = means[np.isfinite(means)]
     low, high = (float(means.min()), float(means.max())) if means.size else (0.0, 1.0)
     room = 0.08 * max(high - low, 1e-6)
@@ -205,7 +213,7 @@ def _ran(dataset: xr.Dataset) -> NDArray[np.bool_]:
     return dataset["status"].values != 0
 
 
-def _finished(dataset: xr.Dataset, name: str, row: Row) -> NDArray[np.float64]:
+def finished(dataset: xr.Dataset, name: str, row: Row) -> NDArray[np.float64]:
     """Return a variable of the finished runs of a setting, NaN where not finite."""
     values = cell(dataset, name, row.index).astype(np.float64)
     values = values[cell(dataset, "status", row.index) == FINISHED]

@@ -46,8 +46,9 @@ def assemble(
 ) -> xr.Dataset:
     """Lay the records of runs, keyed by (swept values, seed), out on the grid of the sweep.
 
-    Cells without a record hold NaN, and `status` 0. A variable that is scalar in the records has
-    the dimensions (*sweep, seed); `train_loss` has `step` too, any other curve `eval_step`. What
+    Cells without a record hold NaN, and `status` 0; so do those of runs without a variable that
+    others have. A variable that is scalar in the records has
+    the dimensions (*sweep, seed); `train_*` have `step` too, any other curve `eval_step`. What
     has an axis of its own is in `axes`, as "by_prefix" -> "prefix": a variable whose name holds the
     key ends in that dimension, numbered from 0 and padded with NaN where a setting's is shorter;
     with nothing but it, the variable is constant over a run.
@@ -63,20 +64,20 @@ def assemble(
         key: (*(axis[v] for axis, v in zip(numbered, key[0], strict=True)), seeds.index(key[1]))
         for key in records
     }
-    first = next(iter(records.values()))
+    every = {name: value for record in records.values() for name, value in record.items()}
     coordinates: dict[str, Any] = {name: list(values) for name, values in sweep.items()}
     coordinates["seed"] = seeds
     variables = {}
-    for name, example in first.items():
-        example = np.asarray(example)
+    for name, value in every.items():
+        example = np.asarray(value)
         tail = _dimensions(name, example.ndim, axes or {})
         empty = np.nan if example.dtype.kind == "f" else 0
-        shapes = {np.shape(record[name]) for record in records.values()}
+        having = {key: record[name] for key, record in records.items() if name in record}
+        shapes = {np.shape(value) for value in having.values()}
         longest = tuple(max(lengths) for lengths in zip(*shapes, strict=True))
         array = np.full((*grid, *longest), empty, example.dtype)
-        for key, place in places.items():
-            value = np.asarray(records[key][name])
-            array[place + tuple(slice(length) for length in value.shape)] = value
+        for key, value in having.items():
+            array[places[key] + tuple(map(slice, np.shape(value)))] = value
         units, meaning = _MEANING.get(name, ("1", name.replace("_", " ")))
         notes = {"units": units, "long_name": meaning} | (_STATUS if name == "status" else {})
         variables[name] = ((*sweep, "seed", *tail), array, notes)
@@ -94,7 +95,7 @@ def _dimensions(name: str, rank: int, axes: Mapping[str, str]) -> tuple[str, ...
     own = next(((axis,) for key, axis in axes.items() if key in name), ())
     if rank == len(own):
         return own
-    return (("step" if name == "train_loss" else "eval_step"), *own)
+    return (("step" if name.startswith("train_") else "eval_step"), *own)
 
 
 def _coordinate(dimension: str, length: int, log_every: int, eval_every: int) -> NDArray[np.int_]:

@@ -23,6 +23,16 @@ def layers(vector):
     return {"first": vector[:3], "last": vector[3:]}
 
 
+def around(gradient):
+    """A gradient function that is `gradient` at zero and at the layers of `gradient` itself."""
+
+    def grad_fn(params, number):
+        del number
+        return jax.tree.map(lambda g, p: g + 0.5 * p * (p - g), gradient, params)
+
+    return grad_fn
+
+
 @functools.cache
 def program(family, used=ALL):
     """(knobs, gradients [T, 5]) -> updates [T, 5] of two layers, in one scan."""
@@ -30,12 +40,15 @@ def program(family, used=ALL):
 
     @jax.jit
     def run(knobs, gradients):
-        transformation = build(knobs)
+        transformation = optax.with_extra_args_support(build(knobs))
         params = layers(jnp.zeros(gradients.shape[1:]))
 
         def step(carry, gradient):
             params, state = carry
-            updates, state = transformation.update(layers(gradient), state, params)
+            grad_fn = around(layers(gradient))
+            updates, state = transformation.update(
+                grad_fn(params, 0), state, params, grad_fn=grad_fn
+            )
             flat = jnp.concatenate([updates["first"], updates["last"]])
             return (optax.apply_updates(params, updates), state), flat
 
@@ -61,7 +74,7 @@ def test_updates_keep_dtype_and_structure(family, acting):
 
     def two(params):
         state = transformation.init(params)
-        updates, after = transformation.update(params, state, params)
+        updates, after = transformation.update(params, state, params, grad_fn=around(params))
         chex.assert_trees_all_equal_structs(state, after)
         return updates, state, after
 
@@ -95,7 +108,8 @@ def test_all_values_share_one_trace(family, values_of, acting, gradients):
     @jax.jit
     @chex.assert_max_traces(n=1)
     def update(knobs, gradient):
-        return build(knobs).update(layers(gradient), build(knobs).init(layers(gradient)))
+        both = layers(gradient)
+        return build(knobs).update(both, build(knobs).init(both), both, grad_fn=around(both))
 
     for name, values in values_of(OPTIM).items():
         for value in values[:2]:
@@ -110,10 +124,14 @@ def test_a_neutral_knob_is_no_intervention(family, values_of, acting, gradients)
             continue
         knobs = acting._replace(**{name: values.neutral})
         for used in (ALL, ALL - {name}):
-            transformation = optimiser(Spec(name=family), used)(knobs)
+            transformation = optax.with_extra_args_support(
+                optimiser(Spec(name=family), used)(knobs)
+            )
             state, updates = transformation.init(layers(gradients[0])), []
             for gradient in map(layers, gradients[:6]):
-                update, state = transformation.update(gradient, state, gradient)
+                update, state = transformation.update(
+                    gradient, state, gradient, grad_fn=around(gradient)
+                )
                 both = np.concatenate([update["first"], update["last"]])
                 updates.append(both.view(np.int32))
             if used == ALL:

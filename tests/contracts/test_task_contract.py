@@ -13,6 +13,7 @@ from plateaus.experiment.registry import TASKS
 from plateaus.types import Example
 
 POINTS = 64
+STEP = 5  # lies between the two values that act of a knob that is a step
 SMALL = {  # by field: what the defaults cost is a matter of tests/tasks
     "linear_regression": {"dimension": 5, "points": 12, "dmmse_tasks": 64},
 }
@@ -39,14 +40,15 @@ def predictor(name):
 
 @functools.cache
 def emitter(name):
-    """(seed, indices, knobs) -> Example of every index, as the trainer maps it."""
+    """(seed, indices, knobs) -> Example of every index at `STEP`, as the trainer maps it."""
     task = task_of(name)
 
     @jax.jit
     def emit(seed, indices, knobs):
         key_world, key_noise = jax.random.split(jax.random.key(seed))
         noise = jax.vmap(jax.random.fold_in, (None, 0))(key_noise, indices)
-        return jax.vmap(task.emit, (0, None, 0, None))(noise, task.init(key_world), indices, knobs)
+        law = task.at(knobs, STEP)
+        return jax.vmap(task.emit, (0, None, 0, None))(noise, task.init(key_world), indices, law)
 
     return emit
 
@@ -202,6 +204,20 @@ def test_what_a_task_says_of_itself_is_true(name):
     if TASKS[name].inputs == "tokens":
         read = np.arange(batch.inputs.shape[1])[task.read_at]
         assert read.shape == batch.targets.shape[1:] == said[task.best].shape[1:2]
+
+
+@each_task
+def test_the_law_at_a_step_has_the_same_knobs(name, acting, values_of):
+    """In structure and dtype, at a traced step; a neutral law is the same at every step."""
+    task, knobs = task_of(name), acting(name)
+    chex.assert_trees_all_equal_shapes_and_dtypes(task.at(knobs, jnp.int32(STEP)), knobs)
+    neutral = {
+        key: v.first if v.neutral is None else v.neutral
+        for key, v in values_of(TASKS[name]).items()
+    }
+    knobs = TASKS[name].knobs(**neutral)
+    for step in (0, STEP, 2**30):
+        chex.assert_trees_all_equal(task.at(knobs, jnp.int32(step)), knobs)
 
 
 @each_task

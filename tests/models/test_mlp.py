@@ -87,3 +87,16 @@ def test_ablation_and_patching():
     clean, kept = model.apply(params, other, capture=("hidden_0",))
     patched, _ = model.apply(params, x, edits={"hidden_0": lambda h: kept["hidden_0"]})
     np.testing.assert_array_equal(patched, clean)
+
+
+@pytest.mark.parametrize("law", ("uniform", "he_normal"))
+def test_the_initialisation_scale_multiplies_every_first_weight(law):
+    plain, same, small = (
+        first_weights(Spec(initialisation=law, initialisation_scale=scale), 20, members=3)
+        for scale in (1.0, 1, 0.25)
+    )
+    default = first_weights(Spec(initialisation=law), 20, members=3)
+    for name in default:
+        np.testing.assert_array_equal(plain[name], default[name])
+        np.testing.assert_array_equal(same[name], default[name])
+        np.testing.assert_array_equal(small[name], np.float32(0.25) * default[name])

@@ -15,6 +15,7 @@ PLAIN = {
     "momentum": lambda lr, b1, b2: optax.sgd(lr, momentum=b1),
     "nesterov": lambda lr, b1, b2: optax.sgd(lr, momentum=b1, nesterov=True),
     "adam": lambda lr, b1, b2: optax.adam(lr, b1=b1, b2=b2),
+    "nadam": lambda lr, b1, b2: optax.nadam(lr, b1=b1, b2=b2),
 }
 
 
@@ -60,7 +61,7 @@ def test_traced_knobs_are_plain_optax(family, gradients):
         fixed = PLAIN[family](*single(setting))
         plain = jax.jit(functools.partial(trajectory, fixed))(gradients)
         found = traced(Knobs(*map(jnp.float32, setting)), gradients)
-        if family == "adam":
+        if family in ("adam", "nadam"):
             np.testing.assert_allclose(found, plain, rtol=1e-5, atol=1e-6)
         else:
             np.testing.assert_array_equal(found, plain)
@@ -82,8 +83,31 @@ def test_operation_by_operation_they_are_plain_optax_to_the_bit(family, gradient
 def test_the_gradient_bias_comes_first():
     """Adam sees the biased gradient: its first moment, not its update, carries the bias."""
     knobs = Knobs(learning_rate=0.1, gradient_bias=1.0, gradient_bias_every=1)
-    transformation = optimiser(Spec(name="adam"))(knobs)
+    transformation = optimiser(Spec(name="adam"), frozenset({"gradient_bias"}))(knobs)
     g = jnp.float32([1.0, -2.0])
     _, state = transformation.update(g, transformation.init(g), g)
     _, state = transformation.update(g, state, g)
     np.testing.assert_allclose(state[1][0].mu, 0.9 * 0.1 * g + 0.1 * 2 * g, rtol=1e-6)
+
+
+def test_everything_sees_the_sharpness_aware_gradient():
+    """The bias stores it, Adam averages it; the warm-up comes last."""
+    knobs = Knobs(0.1, sam_radius=0.5, gradient_bias=1.0, gradient_bias_every=1, warmup_steps=10)
+    transformation = optimiser(Spec(name="adam"))(knobs)
+    uphill = jnp.float32([3.0, 4.0])
+    params = jnp.zeros(2)
+    seen = []
+
+    def gradient(params, number):
+        seen.append(params)
+        return uphill + params
+
+    state = transformation.init(params)
+    updates, state = transformation.update(uphill, state, params, grad_fn=gradient)
+    np.testing.assert_allclose(seen[0], 0.5 * uphill / 5, rtol=1e-6)
+    used = uphill + seen[0]
+    bias, (adam, _), warm = state.opt_state
+    np.testing.assert_array_equal(bias.bias, used)
+    np.testing.assert_allclose(adam.mu, 0.1 * used, rtol=1e-6)
+    np.testing.assert_allclose(updates, [-0.01, -0.01], rtol=1e-5)  # a tenth of the rate
+    assert warm.count == 1

@@ -73,3 +73,18 @@ def test_infinity_is_told_as_inf():
         *("2147483645", "64", "2147483646.0")
     ]
     assert table.label({"data.items": INFINITE}) == "data.items=inf"
+
+
+def test_what_only_some_runs_have_is_nan_in_the_others():
+    """A layer's norm, say, where the depth is swept."""
+    deep = {**record(2), "weight_norm_hidden_1": np.arange(5, dtype=np.float32)}
+    for records in (
+        {((4,), 0): record(1), ((INFINITE,), 0): deep},
+        {((4,), 0): deep, ((INFINITE,), 0): record(1)},
+    ):
+        found = store.assemble(records, SWEEP, 10, 20, {"horizon": 80}, AXES)
+        has = [deep is one for one in records.values()]
+        norms = found["weight_norm_hidden_1"][:, 0]
+        assert norms.dims == ("data.items", "eval_step")
+        assert np.isfinite(norms).all("eval_step").values.tolist() == has
+        np.testing.assert_array_equal(norms[has.index(True)], np.arange(5))

@@ -128,3 +128,39 @@ def test_the_largest_parity_and_one_that_is_too_large():
     np.testing.assert_array_equal(whole.targets, np.prod(np.asarray(whole.inputs), axis=1))
     assert list(check({"dimension": 6, "relevant_bits": 6})) == []
     assert [name for name, _ in check({"dimension": 5, "relevant_bits": 6})] == ["relevant_bits"]
+
+
+def labelled(spec, steps, index, noise=99):
+    """Points with their random labels, or with the true ones, by what is left of the steps."""
+    task = sparse_parity(spec)
+    emit = jax.vmap(task.emit, (None, None, 0, None))
+    return emit(jax.random.key(noise), jax.random.key(5), index, Knobs(random_label_steps=steps))
+
+
+def test_random_labels_are_fair_coins_of_each_point():
+    """Unrelated to the parity, to every coordinate and to the neighbours; the inputs stay."""
+    index, spec = jnp.arange(1 << 14, dtype=jnp.int32), Spec()
+    true, random = (labelled(spec, steps, index) for steps in (0, 1))
+    np.testing.assert_array_equal(true.inputs, random.inputs)
+    coins = np.asarray(random.targets)
+    assert set(np.unique(coins)) == {-1.0, 1.0}
+    z = stats.norm.isf(1e-4 / 2 / 23) / np.sqrt(coins.size)
+    others = [np.ones(coins.size), true.targets, np.roll(coins, 1), *np.asarray(true.inputs).T]
+    assert np.max(np.abs([np.mean(coins * other) for other in others])) < z
+    again = labelled(spec, 7, index[::-1], noise=1)  # in another order, under another noise
+    np.testing.assert_array_equal(again.targets[::-1], coins)
+
+
+@pytest.mark.parametrize("d", (1, 20, 31, 32, 63, 64))
+def test_the_bit_for_the_random_label_leaves_the_point_as_it_was(d):
+    example = labelled(Spec(dimension=d, relevant_bits=1), 0, jnp.arange(50))
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(5), jnp.arange(50))
+    np.testing.assert_array_equal(example.inputs, jax.vmap(lambda key: signs(key, d))(keys))
+
+
+def test_the_law_in_force_changes_after_the_random_steps():
+    task = sparse_parity(Spec())
+    knobs = Knobs(staircase_epsilon=0.5, random_label_steps=jnp.int32(3))
+    left = [int(task.at(knobs, t).random_label_steps) for t in range(5)]
+    assert left == [3, 2, 1, 0, 0] and task.at(knobs, 9).staircase_epsilon == 0.5
+    assert int(task.at(Knobs(random_label_steps=jnp.int32(2**30)), 0).random_label_steps) == 2**30

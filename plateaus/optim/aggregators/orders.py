@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from plateaus.types import Array, Int, Key
 
 
-def orders(key: Key | None, size: int) -> tuple[Int[Array, "..."], int | None]:
+def orders(key: Key | None, size: int) -> tuple[Int[Array, ...], int | None]:
     """Return orders of 0 ... B - 1 and the axis of their rows, as `jax.vmap` takes it.
 
     With a key [B, B], a random order for each row, and 0; without one [B], ascending, and None.

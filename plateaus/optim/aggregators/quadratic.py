@@ -5,25 +5,37 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve
+from jaxtyping import Bool
 
+from plateaus.trees import cosine
 from plateaus.types import Array, Float
 
-ROUNDS = 200  # seen: up to 30; a bound for what rounding might make cycle
 SLACK = 1e-6  # relative, what counts as negative in float32
 PATIENCE = 3
+PROXIMAL = 3e-5
+STEPS = 8
 
 
-def nonnegative(q: Float[Array, "B B"], b: Float[Array, " B"]) -> Float[Array, " B"]:
-    r"""Return $\arg\min_{z \ge 0} \tfrac12 z^\top Q z - b^\top z$ for a positive definite Q.
+def nonnegative(
+    q: Float[Array, "B B"], b: Float[Array, " B"], support: Bool[Array, " B"]
+) -> tuple[Float[Array, " B"], Bool[Array, " B"]]:
+    r"""Return $\arg\min_{z \ge 0} \tfrac12 z^\top Q z - b^\top z$, and where z > 0.
 
-    Block principal pivoting: solve on the guessed support, exchange every variable of the wrong
-    sign at once, and only the last one of them while that brings no fewer (a rule that ends).
+    First block principal pivoting: solve on the guessed support, exchange every variable of the
+    wrong sign at once, as long as that goes on bringing fewer. Where it does not (many more
+    gradients than dimensions), the method of Lawson and Hanson takes over, which goes downhill one
+    variable at a time and stops where rounding stops it.
     A projected gradient (`optax.nnls`) needs thousands of steps for 1e-3 where Q is near singular;
     this takes a handful of solves for 1e-5.
 
-    Source: Portugal, Júdice and Vicente 1994; Kim and Park 2011, algorithm 2.
+    Args:
+      q: positive definite, of diagonal about 1, and its least eigenvalue above 1e-5.
+      b: of any scale.
+      support: where to start.
 
-    >>> nonnegative(jnp.eye(2), jnp.array([3.0, -1.0])).tolist()
+    Source: Portugal, Júdice and Vicente 1994; Lawson and Hanson 1974, chapter 23.
+
+    >>> nonnegative(jnp.eye(2), jnp.array([3.0, -1.0]), jnp.array([False, False]))[0].tolist()
     [3.0, 0.0]
     """
     numbers = jnp.arange(len(b))
@@ -42,41 +54,75 @@ def nonnegative(q: Float[Array, "B B"], b: Float[Array, " B"]) -> Float[Array, "
         return low < -SLACK * scale
 
     def unsolved(carry):
-        support, z, slope, _, _, rounds = carry
-        return jnp.any(wrong(support, z, slope)) & (rounds < ROUNDS)
+        support, z, slope, _, patience = carry
+        return jnp.any(wrong(support, z, slope)) & (patience > 0)
 
     def exchange(carry):
-        support, z, slope, fewest, patience, rounds = carry
+        support, z, slope, fewest, patience = carry
         out = wrong(support, z, slope)
         count = jnp.sum(out)
         patience = jnp.where(count < fewest, PATIENCE, patience - 1)
-        last = numbers == jnp.max(jnp.where(out, numbers, -1))
-        support = support ^ jnp.where(patience >= 0, out, last)
-        fewest = jnp.minimum(fewest, count)
-        return support, *solve(support), fewest, jnp.maximum(patience, -1), rounds + 1
+        support = support ^ out
+        return support, *solve(support), jnp.minimum(fewest, count), patience
 
-    nothing = (numbers < 0, jnp.zeros_like(b), -b)
-    counters = (jnp.int32(len(b) + 1), jnp.int32(PATIENCE), jnp.int32(0))
-    z = jax.lax.while_loop(unsolved, exchange, (*nothing, *counters))[1]
-    return jnp.maximum(z, 0)
+    counters = (jnp.int32(len(b) + 1), jnp.int32(PATIENCE))
+    support, z, slope, *_ = jax.lax.while_loop(
+        unsolved, exchange, (support, *solve(support), *counters)
+    )
+    solved = ~jnp.any(wrong(support, z, slope))
+    z = jnp.maximum(z, 0)
+
+    def descend(carry):
+        z, support, _, rounds = carry
+        best, slope = solve(support)
+        blocking = support & (best <= 0)
+        reach = jnp.where(blocking, z / jnp.where(blocking, z - best, 1), 1)
+        reach = jnp.where(blocking & (z == 0), 0, reach)
+        step = jnp.min(reach)
+        z = jnp.where(support, z + step * (best - z), 0)
+        blocked = jnp.any(blocking)
+        steepest = numbers == jnp.argmin(jnp.where(support, jnp.inf, slope))
+        down = steepest & wrong(support, best, slope)
+        # a new variable that at once wants to be negative: only rounding is left
+        done = jnp.where(blocked, step == 0, ~jnp.any(down))
+        kept = support & ~(blocking & (reach <= step))
+        z = jnp.where(blocked & ~kept, 0, z)
+        return z, jnp.where(blocked, kept, support | down), done, rounds + 1
+
+    z, support, *_ = jax.lax.while_loop(
+        lambda carry: ~carry[2] & (carry[3] < 4 * len(b)),
+        descend,
+        (z, z > 0, solved, jnp.int32(0)),
+    )
+    return z, support
 
 
 def shortest(gram: Float[Array, "B B"]) -> Float[Array, " B"]:
     r"""Return the weights of the shortest convex combination.
 
     $$w = \arg\min_{w \ge 0, \, 1^\top w = 1} w^\top G w$$
+    The constraint on the sum only sets the scale: w is z / sum z, with z the least of
+    $\tfrac12 z^\top G z - 1^\top z$ over z >= 0. That grows without end where 0 is in the convex
+    hull; proximal steps $+ \tfrac{\epsilon}{2} \lVert z - z_k \rVert^2$ go there step by step, and
+    elsewhere end at the solution, with no ridge left in it. Zero gradients share all the weight.
 
-    The sum is no constraint but a penalty, $(1^\top z - 1)^2$, which leaves the direction of z as
-    it is: then w = z / sum z. Uniform where all gradients are zero.
-
-    Source: Haskell and Hanson 1981 for the penalty.
+    Source: Rockafellar 1976 for the proximal steps.
 
     >>> shortest(jnp.array([[1.0, 0.0], [0.0, 3.0]])).tolist()
     [0.75, 0.25]
     """
-    unit = per_trace(gram) * len(gram)
-    ridge = 1e-7 * len(gram) * jnp.eye(len(gram), dtype=gram.dtype)  # for factorising, no more
-    z = nonnegative(unit + 1 + ridge, jnp.ones(len(gram), gram.dtype))
+    lengths = jnp.sqrt(jnp.diagonal(gram))
+    zero = lengths == 0
+    inverse = jnp.min(jnp.where(zero, jnp.inf, lengths)) / jnp.where(zero, jnp.inf, lengths)
+    q = cosine(gram) + PROXIMAL * jnp.eye(len(gram), dtype=gram.dtype)
+
+    def nearer(carry, _):
+        z, support = carry
+        return nonnegative(q, inverse + PROXIMAL * z, support), None
+
+    first = (jnp.zeros_like(lengths), zero)
+    z = inverse * jax.lax.scan(nearer, first, length=STEPS)[0][0]
+    z = jnp.where(jnp.any(zero), zero.astype(gram.dtype), z)
     return z / jnp.sum(z)
 
 

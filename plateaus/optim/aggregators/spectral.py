@@ -21,7 +21,7 @@ def imtl_g() -> Aggregator:
 
     Source: Liu et al. 2021b (ICLR, "Towards impartial multi-task learning"), equation 5, in the
     form of Quinton and Rey 2024 (arXiv 2406.16232), as TorchJD's IMTLG; eigenvalues below
-    10 B eps times the largest count as 0 (TorchJD: B eps).
+    (B + 8) eps times the largest count as 0 (TorchJD: B eps).
 
     >>> weights, _ = imtl_g().update(jnp.diag(jnp.array([1.0, 9.0])), ())
     >>> [round(float(w), 3) for w in weights]
@@ -29,7 +29,7 @@ def imtl_g() -> Aggregator:
     """
 
     def weigh(gram):
-        values, vectors, nonzero = _spectrum(gram, 10)
+        values, vectors, nonzero = _spectrum(gram)
         inverse = jnp.where(nonzero, 1 / jnp.where(nonzero, values, 1), 0)
         v = vectors @ (inverse * (vectors.T @ jnp.sqrt(jnp.diagonal(gram))))
         total = jnp.sum(v)
@@ -53,7 +53,7 @@ def aligned_mtl(scale: str = "min") -> Aggregator:
     Raises ValueError for another `scale`.
 
     Source: Senushkin et al. 2023 (CVPR), algorithm 1 ("min"; its code has "rmse"). As TorchJD's
-    AlignedMTL; eigenvalues below 10 B eps times the largest count as 0 (TorchJD: B eps).
+    AlignedMTL; eigenvalues below (B + 8) eps times the largest count as 0 (TorchJD: B eps).
 
     >>> aligned_mtl().update(jnp.diag(jnp.array([1.0, 4.0])), ())[0].round(3).tolist()
     [0.5, 0.25]
@@ -63,7 +63,7 @@ def aligned_mtl(scale: str = "min") -> Aggregator:
 
     def weigh(gram):
         size = len(gram)
-        values, vectors, nonzero = _spectrum(gram, 10)
+        values, vectors, nonzero = _spectrum(gram)
         rank = jnp.sum(nonzero)
         if scale == "min":
             s = jnp.min(jnp.where(nonzero, values, jnp.inf))
@@ -78,8 +78,8 @@ def aligned_mtl(scale: str = "min") -> Aggregator:
     return stateless(weigh)
 
 
-def _spectrum(gram: Array, multiple: int) -> tuple[Array, Array, Array]:
+def _spectrum(gram: Array) -> tuple[Array, Array, Array]:
     """Return eigenvalues, ascending, eigenvectors, and which eigenvalues are above rounding."""
     values, vectors = jnp.linalg.eigh(gram)
-    least = multiple * len(gram) * jnp.finfo(gram.dtype).eps * values[-1]
+    least = (len(gram) + 8) * jnp.finfo(gram.dtype).eps * values[-1]
     return values, vectors, values > least

@@ -21,8 +21,7 @@ def upgrad(ridge: Scalar = 1e-4) -> Aggregator:
     with the gradients' common scale. Neutral where no two gradients conflict: it is the mean.
 
     Args:
-      ridge: added to the Gram matrix of trace 1; may be traced. With 0, rank-deficient matrices
-        (fewer parameters than gradients, equal gradients) are left to rounding errors.
+      ridge: added to the Gram matrix of trace 1; above 1e-5 (rounding needs as much); may be traced.
 
     Source: Quinton and Rey 2024 (arXiv 2406.16232), proposition 1; the ridge and the mean are
     TorchJD's UPGrad (whose norm_eps, which ignores gradients shorter than 1e-2, is left out).
@@ -34,8 +33,12 @@ def upgrad(ridge: Scalar = 1e-4) -> Aggregator:
     def weigh(gram):
         unit = jnp.eye(len(gram), dtype=gram.dtype)
         q = per_trace(gram) + ridge * unit
-        # v = e_i / B + z with z >= 0
-        added = jax.vmap(lambda slope: nonnegative(q, -slope))(q / len(gram))
-        return 1 / len(gram) + jnp.sum(added, axis=0)
+        scale = jax.lax.rsqrt(jnp.diagonal(q))  # of diagonal 1: lengths may differ
+        even = q * scale[:, None] * scale[None, :]
+
+        def added(slope):  # v = e_i / B + z with z >= 0
+            return scale * nonnegative(even, -scale * slope / len(gram), unit[0] > 1)[0]
+
+        return 1 / len(gram) + jnp.sum(jax.vmap(added)(q), axis=0)
 
     return stateless(weigh)

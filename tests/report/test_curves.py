@@ -1,0 +1,34 @@
+"""The figures that are drawn where the results have something to show in them."""
+
+import numpy as np
+
+from plateaus.report import curves, statistics
+
+VARIANTS = {"data.subset": [1.0, 0.5], "variant": ["plain", "bias 0.03"]}
+
+
+def with_norms(results):
+    shape = results["test_loss"].shape
+    rising = np.broadcast_to(np.linspace(1, 2, shape[-1]), shape)
+    for i, layer in enumerate(("hidden_0", "readout")):
+        results[f"weight_norm_{layer}"] = (results["test_loss"].dims, (i + 1) * rising)
+    return results
+
+
+def test_norms_of_layers_have_a_column_each_and_a_line_a_variant(make_results):
+    neutral = {"data.subset": 1.0, "variant": "plain"}
+    results = make_results(VARIANTS, np.full((2, 2), 9_000.0), seeds=5, baseline=neutral)
+    assert curves.weight_norms(results, statistics.summarise(results)) is None
+    results = with_norms(results)
+    figure = curves.weight_norms(results, statistics.summarise(results))
+    axes = [axes for part in figure.subfigs for axes in part.axes]
+    labels = [a.get_ylabel() for a in axes]
+    assert labels == ["norm of hidden 0", "norm of readout"] * 2  # a row of panels for each subset
+    for a in axes:
+        scale = 1 + ("readout" in a.get_ylabel())
+        assert len(a.lines) == 2
+        for line in a.lines:
+            np.testing.assert_allclose(line.get_ydata()[[0, -1]], [scale, 2 * scale])
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["plain (baseline)", "bias 0.03"]
+    assert legend.get_title().get_text() == "variant"
