@@ -17,9 +17,12 @@ from typing import Any
 import numpy as np
 import peers
 import transformer
-from gradient_geometry_jobs import KINDS, Parity, Shape
+from gradient_geometry_jobs import KINDS, PASSES, Parity, Shape
 
 FOLDER = Path(__file__).parent
+# A torch.dot of millions of float32 numbers is off by 1e-4; what others do is exact to 1e-6 of the
+# result in float64.
+RTOL = {PASSES: 1e-3}
 PACKAGE = "{} is not installed (pip install -e '.[bench]')"
 
 
@@ -79,7 +82,7 @@ class Check:
 def agreement(name: str, ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> float:
     """Return the norm of the difference of two gradients over that of ours.
 
-    Raises `peers.Disagreement` if it is above `peers.RTOL`.
+    Raises `peers.Disagreement` if it is above `peers.RTOL`, or what RTOL says.
 
     >>> agreement("a peer", {"w": np.ones(2)}, {"w": np.ones(2)})
     0.0
@@ -87,7 +90,7 @@ def agreement(name: str, ours: dict[str, np.ndarray], theirs: dict[str, np.ndarr
     square = sum(float(np.sum(np.square(x, dtype=np.float64))) for x in ours.values())
     differences = (np.square(x - theirs[k], dtype=np.float64) for k, x in ours.items())
     off = float(np.sqrt(sum(float(np.sum(d)) for d in differences) / square))
-    if not off <= peers.RTOL:
+    if not off <= RTOL.get(name, peers.RTOL):
         raise peers.Disagreement(
             f"{name}: the first step's gradient is off by {off:.1e} of ours, and is not timed"
         )
