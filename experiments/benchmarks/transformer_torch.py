@@ -60,9 +60,17 @@ def load(model: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
     """Give the model our weights; our kernels are [inputs, outputs]."""
     state = {}
     for name, value in weights.items():
-        own = name.replace("/", ".").replace("kernel", "weight").replace("scale", "weight")
-        state[own] = torch.tensor(value.T if name.endswith("kernel") else value)
+        state[named(name)] = torch.tensor(value.T if name.endswith("kernel") else value)
     model.load_state_dict(state)
+
+
+def named(name: str) -> str:
+    """Return PyTorch's name of a parameter of ours.
+
+    >>> named("block_0/qkv/kernel")
+    'block_0.qkv.weight'
+    """
+    return name.replace("/", ".").replace("kernel", "weight").replace("scale", "weight")
 
 
 def trainer(job: Job, problem: dict[str, np.ndarray]) -> Callable[[], Trained]:
