@@ -11,6 +11,7 @@ from plateaus.types import Aggregator, Array, Float, Scalar
 
 ROUNDS = 100  # seen: up to 20
 RIDGE = 1e-7  # relative to each gradient's square
+STIFF = 1e-5  # for factorising, no more: steps are a little shorter, where they end is the same
 CONVERGED = 1e-6
 
 
@@ -53,7 +54,7 @@ def fairgrad(alpha: Scalar = 1.0) -> Aggregator:
     With d the result: $w > 0$ and $G w = w^{-1/\alpha}$ elementwise; 1 is proportional fairness
     (Nash's bargain), larger is nearer to max-min fairness.
     A *sum* at gradients of length 1; at lengths c the weights are $c^{-2 \alpha / (\alpha + 1)}$
-    times as large. It conflicts with no gradient. Neutral at alpha = 0: the mean, bit for bit.
+    times as large: its own scale. It conflicts with no gradient. Neutral at alpha = 0: the mean, bit for bit.
 
     Where 0 is in the gradients' convex hull there is no such w; what comes out is then short.
 
@@ -103,7 +104,8 @@ def bargain(gram: Float[Array, "B B"], power: Scalar) -> Float[Array, " B"]:
         slope = gram @ w - w**-power
         curvature = gram + jnp.diag(power * w ** (-power - 1))
         scale = jax.lax.rsqrt(jnp.diagonal(curvature))  # to 1 on the diagonal: lengths may differ
-        factor = cho_factor(curvature * scale[:, None] * scale[None, :])
+        even = curvature * scale[:, None] * scale[None, :]
+        factor = cho_factor(even + STIFF * jnp.eye(len(gram), dtype=gram.dtype))
         step = -scale * cho_solve(factor, scale * slope)
         change = jnp.max(jnp.abs(step) / w)
         damping = 1 / (1 + jnp.maximum((power + 1) / 2, 1) * change)

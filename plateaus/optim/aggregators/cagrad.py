@@ -47,15 +47,21 @@ def cagrad(c: Scalar = 0.5) -> Aggregator:
             w = shortest(radius**2 * gram + mixed + length**2 * square)
             return w, jnp.sqrt(jnp.maximum(w @ gram @ w, 0))
 
-        def halve(bounds, _):  # convex in s: its slope has the sign of s - |g_w|
-            low, high = bounds
+        def halve(carry, _):  # convex in s: its slope has the sign of s - |g_w|
+            low, high, *_ = carry
             middle = (low + high) / 2
-            longer = nearest(middle)[1] > middle
-            return (jnp.where(longer, middle, low), jnp.where(longer, high, middle)), None
+            w, length = nearest(middle)
+            longer = length > middle
+            return (
+                jnp.where(longer, middle, low),
+                jnp.where(longer, high, middle),
+                w,
+                length,
+            ), None
 
-        first = (jnp.float32(0), jnp.sqrt(jnp.max(jnp.diagonal(gram))))
-        low, high = jax.lax.scan(halve, first, length=HALVINGS)[0]
-        w, length = nearest((low + high) / 2)
+        zero, most = jnp.float32(0), jnp.sqrt(jnp.max(jnp.diagonal(gram)))
+        first = (zero, most, jnp.zeros(size, gram.dtype), zero)
+        *_, w, length = jax.lax.scan(halve, first, length=HALVINGS)[0]
         moving = length >= STATIONARY
         conflict_averse = 1 / size + radius * w / jnp.where(moving, length, 1)
         return jnp.where(c == 0, 1 / size, jnp.where(moving, conflict_averse, 0))
