@@ -1,4 +1,4 @@
-"""Aggregators in anyone's optax chain: what goes through, what is refused, what cannot go around."""
+"""Aggregators in anyone's optax chain: what goes through, is refused, cannot go around."""
 
 import inspect
 
