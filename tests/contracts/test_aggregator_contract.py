@@ -1,8 +1,8 @@
 """Contracts of every aggregator, with every number it takes; tested by registering it."""
 
 import functools
-import itertools
 import inspect
+import itertools
 
 import chex
 import jax

@@ -54,7 +54,8 @@ def fairgrad(alpha: Scalar = 1.0) -> Aggregator:
     With d the result: $w > 0$ and $G w = w^{-1/\alpha}$ elementwise; 1 is proportional fairness
     (Nash's bargain), larger is nearer to max-min fairness.
     A *sum* at gradients of length 1; at lengths c the weights are $c^{-2 \alpha / (\alpha + 1)}$
-    times as large: its own scale. It conflicts with no gradient. Neutral at alpha = 0: the mean, bit for bit.
+    times as large: its own scale. It conflicts with no gradient.
+    Neutral at alpha = 0: the mean, bit for bit.
 
     Where 0 is in the gradients' convex hull there is no such w; what comes out is then short.
 

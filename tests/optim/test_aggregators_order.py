@@ -1,0 +1,167 @@
+"""PCGrad and gradient vaccine against explicit vectors, projected one after the other."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from plateaus.optim.aggregators.gradvac import gradvac
+from plateaus.optim.aggregators.orders import orders
+from plateaus.optim.aggregators.pcgrad import pcgrad
+
+SIZES = (1, 2, 3, 8, 20)
+
+
+def gradients(size, seed=0, width=7):
+    return np.random.default_rng(seed).standard_normal((size, width))
+
+
+def projected(i, rows, order, project="conflict"):
+    """Algorithm 1, inner loop, word by word."""
+    g = rows[i].copy()
+    for j in order:
+        if j != i and (project == "always" or g @ rows[j] < 0) and rows[j].any():
+            g -= (g @ rows[j]) / (rows[j] @ rows[j]) * rows[j]
+    return g
+
+
+def combined(aggregator, rows, key=None):
+    gram = jnp.asarray(rows @ rows.T, jnp.float32)
+    weights, _ = aggregator.update(gram, aggregator.init(len(rows)), key=key)
+    return np.asarray(weights, np.float64) @ rows
+
+
+@pytest.mark.parametrize("project", ("conflict", "always"))
+@pytest.mark.parametrize("size", SIZES)
+def test_pcgrad_in_ascending_order(size, project):
+    rows = gradients(size)
+    expected = sum(projected(i, rows, range(size), project) for i in range(size))
+    np.testing.assert_allclose(combined(pcgrad(project), rows), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("project", ("conflict", "always"))
+def test_zero_gradients_are_skipped(project):
+    rows = gradients(5)
+    rows[[1, 4]] = 0
+    expected = sum(projected(i, rows, range(5), project) for i in range(5))
+    found = combined(pcgrad(project), rows)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("project", ("conflict", "always"))
+def test_pcgrad_in_random_order(project):
+    """Every result is one of the 2^3 that explicit orders give; all of them come up, evenly."""
+    rows = gradients(3, seed=4, width=4)
+    rows = rows - 0.9 * rows.mean(0)  # most pairs conflict: the order matters
+    ways = [
+        [projected(i, rows, o, project) for o in itertools.permutations(set(range(3)) - {i})]
+        for i in range(3)
+    ]
+    possible = np.stack([sum(choice) for choice in itertools.product(*ways)])
+    distances = np.linalg.norm(possible[:, None] - possible[None], axis=-1)
+    assert np.min(distances + np.eye(8)) > 1e-3
+    gram = jnp.asarray(rows @ rows.T, jnp.float32)
+    keys = jax.random.split(jax.random.key(0), 800)
+    weights = jax.jit(jax.vmap(lambda k: pcgrad(project).update(gram, (), key=k)[0]))(keys)
+    found = np.asarray(weights, np.float64) @ rows
+    distances = np.linalg.norm(found[:, None] - possible[None], axis=-1)
+    assert distances.min(1).max() < 1e-4
+    counts = np.bincount(distances.argmin(1), minlength=8)
+    assert np.all(np.abs(counts - 100) < 4 * np.sqrt(100 * 7 / 8))  # four standard errors
+
+
+@pytest.mark.parametrize("size", (1, 2, 3, 33, 64))
+def test_random_orders(size):
+    """Each row goes through everyone once; rows and keys differ; every place is as likely."""
+    one, axis = orders(jax.random.key(0), size)
+    other, _ = orders(jax.random.key(1), size)
+    assert axis == 0
+    np.testing.assert_array_equal(np.sort(one, axis=1), np.tile(np.arange(size), (size, 1)))
+    if size > 3:
+        assert not np.array_equal(one, other) and not np.array_equal(one[0], one[1])
+    many = jax.vmap(lambda key: orders(key, size)[0])(jax.random.split(jax.random.key(2), 200))
+    first = np.bincount(np.asarray(many)[..., 0].ravel(), minlength=size)
+    expected = 200 * size / size
+    assert np.all(np.abs(first - expected) < 5 * np.sqrt(expected))
+
+
+def test_pcgrad_of_two():
+    """g1 + g2 less what each has against the other; untouched without a conflict, bit for bit."""
+    rows = np.array([[2.0, 0.0], [-1.0, 1.0]])
+    expected = (rows[0] + rows[1]) + rows[1] - rows[0] * (-2 / 4)
+    np.testing.assert_allclose(combined(pcgrad(), rows), expected, rtol=1e-6)
+    agreeing = jnp.array([[1.0, 0.3], [0.3, 2.0]])
+    assert pcgrad().update(agreeing, ())[0].tolist() == [1.0, 1.0]
+    always, _ = pcgrad("always").update(agreeing, ())
+    np.testing.assert_allclose(always, [1 - 0.3 / 1, 1 - 0.3 / 2], rtol=1e-6)
+
+
+def test_an_unknown_kind_of_projection_is_refused():
+    with pytest.raises(ValueError, match=r"project must be one of .*not 'sometimes'"):
+        pcgrad("sometimes")
+
+
+def vaccinated(rows, averages, beta):
+    """Wang et al., algorithm 1, on vectors."""
+    total, moved = 0, averages.copy()
+    for i, g in enumerate(rows):
+        g = g.copy()
+        for j in (j for j in range(len(rows)) if j != i):
+            phi = g @ rows[j] / np.linalg.norm(g) / np.linalg.norm(rows[j])
+            target = averages[i, j]
+            if phi < target:
+                up = target * np.sqrt(1 - phi**2) - phi * np.sqrt(1 - target**2)
+                across = np.linalg.norm(rows[j]) * np.sqrt(1 - target**2)
+                g = g + np.linalg.norm(g) * up / across * rows[j]
+            moved[i, j] = (1 - beta) * target + beta * phi
+        total = total + g
+    return total, moved
+
+
+@pytest.mark.parametrize("beta", (0.01, 0.5, 1.0))
+def test_gradient_vaccine_over_some_steps(beta):
+    aggregator, averages = gradvac(beta), np.zeros((6, 6))
+    state = aggregator.init(6)
+    for step in range(5):
+        rows = gradients(6, seed=step, width=12) + step / 4
+        gram = jnp.asarray(rows @ rows.T, jnp.float32)
+        weights, state = aggregator.update(gram, state)
+        expected, averages = vaccinated(rows, averages, beta)
+        found = np.asarray(weights, np.float64) @ rows
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(state, averages, atol=1e-5)
+
+
+def test_gradient_vaccine_reaches_its_target():
+    """Of two gradients: after the turn, the cosine is the average that it had."""
+    state = jnp.array([[0.0, 0.6], [-1.0, 0.0]])  # only the first is turned
+    rows = np.array([[1.0, 0.0], [0.0, 2.0]])
+    weights, _ = gradvac().update(jnp.asarray(rows @ rows.T, jnp.float32), state)
+    turned = np.asarray(weights, np.float64) @ rows - rows[1]
+    np.testing.assert_allclose(turned[1] / np.linalg.norm(turned), 0.6, rtol=1e-5)
+
+
+def test_a_vaccine_that_never_learns_is_pcgrad():
+    rows = gradients(9)
+    vaccine = combined(gradvac(beta=0.0), rows)
+    np.testing.assert_allclose(vaccine, combined(pcgrad(), rows), rtol=1e-4, atol=1e-4)
+
+
+def test_equal_gradients_for_long_are_no_danger():
+    """The target cosine goes to 1, where the paper's formula divides by 0."""
+    gram = jnp.full((4, 4), 3.0)
+
+    def step(state, _):
+        return gradvac(0.9).update(gram * 1.0000001, state)[::-1]
+
+    _, weights = jax.lax.scan(step, gradvac().init(4), length=200)
+    np.testing.assert_allclose(weights, np.ones((200, 4)), atol=0.02)
+
+
+def test_averages_survive_a_broken_gradient():
+    state = gradvac().init(2)
+    _, state = gradvac().update(jnp.array([[1.0, 0.5], [0.5, 1.0]]), state)
+    weights, after = gradvac().update(jnp.full((2, 2), jnp.nan), state)
+    assert np.all(np.isnan(weights)) and np.array_equal(state, after)

@@ -1,0 +1,160 @@
+"""Aggregators in anyone's optax chain: what goes through, is refused, cannot go around."""
+
+import inspect
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from plateaus.optim import stacked as transformations
+from plateaus.optim.aggregation import AGGREGATORS
+from plateaus.optim.stacked import cagrad, gradvac, pcgrad, stacked
+from plateaus.trees import combine, gram
+
+SIZE = 4
+each = pytest.mark.parametrize("name", AGGREGATORS)
+
+
+@pytest.fixture
+def params():
+    return {"layer": {"w": jnp.zeros((2, 3)), "b": jnp.zeros(3)}, "scale": jnp.zeros(())}
+
+
+@pytest.fixture
+def gradients(params):
+    rng = np.random.default_rng(0)
+    return jax.tree.map(
+        lambda p: jnp.asarray(rng.standard_normal((SIZE, *p.shape)), p.dtype), params
+    )
+
+
+def made(name, **options):
+    size = {"size": SIZE} if name == "gradvac" else {}
+    return getattr(transformations, name)(**options, **size)
+
+
+@each
+def test_it_combines_by_its_aggregators_weights(name, params, gradients):
+    transformation = made(name)
+    state = transformation.init(params)
+    found, after = jax.jit(transformation.update)(gradients, state, params)
+    chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
+    chex.assert_trees_all_equal_shapes_and_dtypes(found, params)
+    aggregator = AGGREGATORS[name].make()
+    weights, _ = aggregator.update(gram(gradients), aggregator.init(SIZE))
+    chex.assert_trees_all_close(found, combine(gradients, weights), rtol=1e-4, atol=1e-5)
+
+
+def test_first_in_a_chain_in_a_loop(params, gradients):
+    """The key reaches the aggregator through the chain; different keys, different steps."""
+    optimiser = optax.chain(pcgrad(), optax.adam(1e-2))
+
+    def train(key):
+        def step(carry, key):
+            params, state = carry
+            updates, state = optimiser.update(gradients, state, params, key=key)
+            return (optax.apply_updates(params, updates), state), None
+
+        keys = jax.random.split(key, 5)
+        return jax.lax.scan(step, (params, optimiser.init(params)), keys)[0][0]
+
+    first, same, other = map(train, map(jax.random.key, (0, 0, 1)))
+    chex.assert_trees_all_equal(first, same)
+    assert not np.allclose(first["layer"]["w"], other["layer"]["w"], atol=1e-6)
+
+
+def test_under_vmap_over_runs_and_a_number(params, gradients):
+    def step(c):
+        transformation = cagrad(c)
+        return transformation.update(gradients, transformation.init(params), params)[0]
+
+    lanes = jax.vmap(step)(jnp.array([0.0, 0.5]))
+    plain = jax.tree.map(lambda g: g.mean(0), gradients)
+    chex.assert_trees_all_close(jax.tree.map(lambda x: x[0], lanes), plain, atol=1e-6)
+    assert not np.allclose(lanes["layer"]["w"][0], lanes["layer"]["w"][1])
+
+
+@each
+@pytest.mark.parametrize("broken", (jnp.nan, jnp.inf))
+def test_one_broken_gradient_breaks_everything(name, broken, params, gradients):
+    gradients["layer"]["b"] = gradients["layer"]["b"].at[1, 2].set(broken)
+    transformation = made(name)
+    found, _ = transformation.update(gradients, transformation.init(params), params)
+    assert all(np.all(np.isnan(leaf)) for leaf in jax.tree.leaves(found))
+
+
+def test_bfloat16_gradients(params, gradients):
+    half = jax.tree.map(lambda g: g.astype(jnp.bfloat16), gradients)
+    found, _ = pcgrad().update(half, ())
+    whole, _ = pcgrad().update(jax.tree.map(lambda g: g.astype(jnp.float32), half), ())
+    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype(jnp.bfloat16)}
+    found = jax.tree.map(lambda g: g.astype(jnp.float32), found)
+    chex.assert_trees_all_close(found, whole, rtol=2**-7, atol=2**-7)
+
+
+@each
+def test_the_factories_are_the_aggregators_own(name):
+    theirs, factory = AGGREGATORS[name].make, getattr(transformations, name)
+    ours = inspect.signature(factory).parameters
+    assert [*inspect.signature(theirs).parameters, "size"] == list(ours)
+    assert factory.__doc__.startswith(theirs.__doc__.partition("\n\n    >>>")[0])
+    assert factory.__name__ == name and "`stacked`" in factory.__doc__
+
+
+@pytest.mark.parametrize("around", ("MultiSteps", "apply_if_finite"))
+def test_what_cannot_go_around_it(around, params, gradients):
+    chain = optax.chain(pcgrad(), optax.sgd(1.0))
+    wrapped = getattr(optax, around)(chain, 2)
+    with pytest.raises((ValueError, TypeError)):
+        wrapped.update(gradients, wrapped.init(params), params)
+    # but around what follows it
+    follower = getattr(optax, around)(optax.sgd(1.0), 2)
+    follower = getattr(follower, "gradient_transformation", lambda: follower)()
+    inside = optax.chain(pcgrad(), follower)
+    updates, _ = inside.update(gradients, inside.init(params), params)
+    chex.assert_trees_all_equal_shapes(updates, params)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    (
+        (lambda g: g | {"scale": jnp.ones(())}, r"\['scale'\] is a scalar"),
+        (lambda g: g | {"scale": jnp.ones(3)}, r"\['scale'\] has leading axis 3 where .*has 4"),
+        (lambda g: g | {"extra": jnp.ones(4)}, r"\['extra'\] has no parameter of that path"),
+        (
+            lambda g: g | {"layer": {"w": jnp.ones((4, 3, 2)), "b": g["layer"]["b"]}},
+            r"\['layer'\]\['w'\] has shape \(4, 3, 2\) where the parameter's \(2, 3\) after a",
+        ),
+        (lambda g: {}, "no leaves"),
+    ),
+)
+def test_misshapen_gradients_are_refused_by_path(break_it, message, params, gradients):
+    transformation = pcgrad()
+    update = jax.jit(transformation.update)  # at trace time
+    with pytest.raises(ValueError, match=message):
+        update(break_it(gradients), transformation.init(params), params)
+
+
+def test_plain_gradients_are_refused_by_their_shapes(params):
+    """Without a leading axis: (2, 3) would else be two gradients of 3 parameters."""
+    layer = {"w": params["layer"]["w"], "b": jnp.zeros(2)}
+    gradients = {"w": jnp.ones((2, 3)), "b": jnp.ones((2, 2))}
+    with pytest.raises(ValueError, match=r"\['w'\] has shape \(2, 3\)"):
+        pcgrad().update(gradients, (), layer)
+
+
+def test_a_state_needs_the_number_of_gradients(params, gradients):
+    with pytest.raises(ValueError, match="size=B"):
+        gradvac()
+    three = gradvac(size=3)
+    with pytest.raises(ValueError, match="has leading axis 4 where size says 3"):
+        three.update(gradients, three.init(params), params)
+
+
+def test_a_batch_of_one(params, gradients):
+    one = jax.tree.map(lambda g: g[:1], gradients)
+    found, _ = stacked(AGGREGATORS["pcgrad"].make()).update(one, (), params)
+    chex.assert_trees_all_equal(found, jax.tree.map(lambda g: g[0], one))
