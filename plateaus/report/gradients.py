@@ -92,7 +92,10 @@ def cosine(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
                 )
                 left.plot(steps, mean, **look.line)
                 center, width = on_the_plateau(dataset, COSINE, row)
-                right.errorbar(center, place, xerr=width, color=look.color, **look.mark)
+                right.errorbar(center, place - 0.12, xerr=width, color=look.color, **look.mark)
+                center, width = over_all(dataset, COSINE, row)
+                hollow = {**look.mark, "mfc": "white", "mec": look.color, "lw": 1.0}
+                right.errorbar(center, place + 0.12, xerr=width, color=look.color, **hollow)
             left.axhline(0, color=GREY, lw=0.8)
             left.set_ylim(limits(dataset, rows, COSINE))
             right.axvline(0, color=GREY, lw=0.8)
@@ -101,7 +104,7 @@ def cosine(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
             labels = [panels.last_value(row) for row in facet] if facet[0].setting else [""]
             right.set_yticks(range(len(facet)), labels)
             right.invert_yaxis()
-            right.set_xlabel("mean on the plateau")
+            right.set_xlabel("mean on the plateau (filled), over training (hollow)")
         legend(figure, groups)
     return figure
 
@@ -156,13 +159,21 @@ def _smooth(curve: NDArray[np.float64], width: int = 5) -> NDArray[np.float64]:
     return np.divide(sums, weights, out=np.full_like(sums, np.nan), where=weights > 0)
 
 
+def over_all(dataset: xr.Dataset, name: str, row: Row) -> tuple[float, float]:
+    """Return the mean over seeds, and its 95% half width, of each run's mean."""
+    return _over_seeds(finished(dataset, name, row))
+
+
 def on_the_plateau(dataset: xr.Dataset, name: str, row: Row) -> tuple[float, float]:
     """Return the mean over seeds, and its 95% half width, of each run's mean before it escapes."""
     values = finished(dataset, name, row)
     escape = cell(dataset, "escape_step", row.index)
     escape = escape[cell(dataset, "status", row.index) == FINISHED]
     before = dataset["eval_step"].values < np.where(np.isnan(escape), np.inf, escape)[:, None]
-    values = np.where(before, values, np.nan)
+    return _over_seeds(np.where(before, values, np.nan))
+
+
+def _over_seeds(values: NDArray[np.float64]) -> tuple[float, float]:
     usable = np.isfinite(values).any(axis=1)
     means = np.nanmean(values[usable], axis=1) if usable.any() else np.full(1, np.nan)
     mean, half = survival.mean_band(means[:, None])
