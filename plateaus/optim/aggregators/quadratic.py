@@ -13,7 +13,7 @@ from plateaus.types import Array, Float
 SLACK = 1e-6  # relative, what counts as negative in float32
 PATIENCE = 3  # exchanges that bring no fewer
 PROXIMAL = 3e-5  # enough for float32 to factorise a matrix of cosines
-STEPS = 8  # after which no trace of it is left at condition numbers up to 10,000
+STEPS = 8  # at a condition number of 10,000, 1e-4 of it is left
 
 
 def nonnegative(
@@ -25,7 +25,7 @@ def nonnegative(
     wrong sign at once, as long as that goes on bringing fewer. Where it does not (many more
     gradients than dimensions), the method of Lawson and Hanson takes over, which goes downhill one
     variable at a time and stops where rounding stops it.
-    A projected gradient (`optax.nnls`) is still 5e-4 off after 2,000 steps where Q is near singular;
+    A projected gradient (`optax.nnls`) is 5e-4 off after 2,000 steps where Q is near singular;
     this takes a handful of solves for 5e-5.
 
     Args:
