@@ -30,8 +30,8 @@ def nash_mtl(max_norm: Scalar = 1.0) -> Aggregator:
       max_norm: the greatest length of the result; 0 is none. May be traced.
 
     Source: Navon et al. 2022 (arXiv 2202.01017), claim 3.1 and algorithm 1; scaling and clipping
-    as in its code and in TorchJD's NashMTL. Solved by Newton's method; theirs stops at a residual
-    of 1e-3 or after 20 linearisations.
+    as in its code and in TorchJD's NashMTL. Solved by Newton's method;
+    TorchJD's solver may give up, without a word, where lengths differ tenfold or more.
 
     >>> weights, _ = nash_mtl(max_norm=2.0).update(4 * jnp.eye(2), ())
     >>> [round(float(w), 3) for w in weights]  # the result has length 2

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp  # noqa: F401 (the example)
-
 from plateaus.optim.aggregators.guard import stateless
 from plateaus.optim.aggregators.quadratic import shortest
 from plateaus.types import Aggregator
@@ -17,8 +15,10 @@ def mgda() -> Aggregator:
     change with the gradients' common scale. Neutral: none; orthogonal equal lengths give the mean.
 
     Source: Désidéri 2012; Sener and Koltun 2018 (arXiv 1810.04650), equation 3. Solved exactly;
-    TorchJD's MGDA takes 100 steps of Frank and Wolfe and is then off by up to a few per cent.
+    TorchJD's MGDA takes up to 100 steps of Frank and Wolfe: its results are up to 1.4 times as long
+    in the tests, and 5 times with fewer parameters than gradients.
 
+    >>> import jax.numpy as jnp
     >>> mgda().update(jnp.array([[1.0, 0.0], [0.0, 3.0]]), ())[0].tolist()
     [0.75, 0.25]
     """

@@ -11,9 +11,9 @@ from plateaus.trees import cosine
 from plateaus.types import Array, Float
 
 SLACK = 1e-6  # relative, what counts as negative in float32
-PATIENCE = 3
-PROXIMAL = 3e-5
-STEPS = 8
+PATIENCE = 3  # exchanges that bring no fewer
+PROXIMAL = 3e-5  # enough for float32 to factorise a matrix of cosines
+STEPS = 8  # at a condition number of 10,000, 1e-4 of it is left
 
 
 def nonnegative(
@@ -25,8 +25,8 @@ def nonnegative(
     wrong sign at once, as long as that goes on bringing fewer. Where it does not (many more
     gradients than dimensions), the method of Lawson and Hanson takes over, which goes downhill one
     variable at a time and stops where rounding stops it.
-    A projected gradient (`optax.nnls`) needs thousands of steps for 1e-3 where Q is near singular;
-    this takes a handful of solves for 1e-5.
+    A projected gradient (`optax.nnls`) is 5e-4 off after 2,000 steps where Q is near singular;
+    this takes a handful of solves for 5e-5.
 
     Args:
       q: positive definite, of diagonal about 1, and its least eigenvalue above 1e-5.

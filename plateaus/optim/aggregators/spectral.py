@@ -74,8 +74,7 @@ def aligned_mtl(scale: str = "min") -> Aggregator:
         else:
             s = jnp.sum(jnp.where(nonzero, values, 0)) / jnp.maximum(rank, 1)
         factors = jnp.where(nonzero, jnp.sqrt(s / jnp.where(nonzero, values, 1)), 0)
-        aligned = vectors @ (factors * jnp.mean(vectors, axis=0))
-        return jnp.where(rank > 0, aligned, 1 / size)
+        return vectors @ (factors * jnp.mean(vectors, axis=0))
 
     return stateless(weigh)
 
