@@ -226,7 +226,7 @@ def pcgrad(config: ConfigDict) -> None:
 
 
 def gradient_cosine(config: ConfigDict) -> None:
-    """With more tasks the gradients of two random batches agree less, while on the plateau.
+    """With more tasks the gradients of two random batches agree less.
 
     Four batches are drawn at every evaluation; gradient_cosine.png is the cosine of their
     gradients, gradient_layers.png what each layer adds to it and its share of the noise.
@@ -234,7 +234,10 @@ def gradient_cosine(config: ConfigDict) -> None:
     Source: paper 1, appendix C.1 and figure 8.
     Command: python experiments/run.py --config=configs/linear_regression.py:gradient_cosine
     Expected: 20 runs in 5 to 7 minutes on 2 cores.
-    Reached (5 seeds): TO MEASURE.
+    Reached (5 seeds, mean over training): cosines of 0.105 (+- .016) at 32 tasks, 0.089 (.016) at
+      256, 0.034 (.027) at 4096, 0.044 (.028) at inf; paired with inf p = .013 and .007 for the first
+      two. While on the plateau they are not told apart. There half of the noise is the read-out's,
+      nine tenths of it in the first 500 steps.
     """
     config.gradient_batches = 4
     few = (32, 256, 4096)
@@ -275,7 +278,7 @@ def optimisers(config: ConfigDict) -> None:
         for name, rate in rates.items()
     }
     if not _at_paper_scale(config):
-        config.steps = 5_000
+        config.steps = 4_000
 
 
 def data_x_optimiser(config: ConfigDict) -> None:
