@@ -130,7 +130,8 @@ def final_weights():
             acting[name] = [entry.kind(low + share * span) for share in (0.25, 0.5)]
     base = config_of() | {name: first for name, (first, _) in acting.items()}
     configs = {"": base} | {name: base | {name: other} for name, (_, other) in acting.items()}
-    recipe = make_recipe(base | {"optim.name": "adam"}, frozenset(acting))
+    fixed = {"optim.name": "adam", "optim.aggregator": "pcgrad"}  # for whose knobs alone there is
+    recipe = make_recipe(base | fixed, frozenset(acting))
     knobs = stack_knobs(SCHEMA, list(configs.values()))
 
     @jax.jit

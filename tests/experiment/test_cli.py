@@ -60,7 +60,7 @@ def test_every_preset_resolves_at_every_size(executed):
         for size in ([], ["--smoke"], ["--scale", "paper"]):
             assert cli.main([f"{CONFIG}{line.split()[0]}", *size]) == 7
     plans = [plan for plan, _ in executed]
-    assert len(plans) == 24 and len({plan.name for plan in plans}) == 8
+    assert len(plans) == 27 and len({plan.name for plan in plans}) == 9
 
 
 def test_options_reach_the_run(planned, executed, here):
