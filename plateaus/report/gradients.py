@@ -154,6 +154,7 @@ def _by_layer(axes: Axes, dataset: xr.Dataset, row: Row, prefix: str, names: Seq
 
 def _smooth(curve: NDArray[np.float64], width: int = 5) -> NDArray[np.float64]:
     """Return the running mean over `width` evaluations, fewer at the ends."""
+    width = min(width, curve.size)
     weights = np.convolve(np.isfinite(curve).astype(float), np.ones(width), "same")
     sums = np.convolve(np.nan_to_num(curve), np.ones(width), "same")
     return np.divide(sums, weights, out=np.full_like(sums, np.nan), where=weights > 0)

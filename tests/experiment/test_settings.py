@@ -115,6 +115,9 @@ REFUSALS = [
         "batch = 16: must be at most the items in play (15), cut into batches",
     ),
     ([LR, "--config.task.dimension=1", "--config.task.covariance_bias=.5"], "task.covariance_bias"),
+    ([LR, "--config.gradient_batches=1"], "gradient_batches = 1: must be 0, or at least 2"),
+    ([LR, "--sweep=gradient_batches=0,4"], "gradient_batches: cannot be swept"),
+    ([LR, "--config.optim.aggregator=pcgard"], "optim.aggregator = 'pcgard'", "pcgrad"),
 ]
 
 

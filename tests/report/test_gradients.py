@@ -83,3 +83,7 @@ def test_a_gap_of_one_evaluation_is_bridged_and_a_long_one_is_not():
     curve = np.array([1.0, np.nan, 1.0, 1.0, *[np.nan] * 8, 3.0])
     smooth = gradients._smooth(curve)
     assert smooth[1] == 1.0 and np.isnan(smooth[7]) and smooth[-1] == 3.0
+
+
+def test_a_curve_shorter_than_the_window_is_its_mean_and_no_longer():
+    assert gradients._smooth(np.array([1.0, 2.0, 6.0])).tolist() == [1.5, 3.0, 4.0]
