@@ -122,13 +122,16 @@ def phase(
         draw = recipe.source.draw(keys.data, state.source, plan, t)
         batch = _batch(recipe, world, jax.random.fold_in(keys.noise, t), draw.index, knobs, t)
 
-        def gradient(params: PyTree, number: int = 0) -> tuple:  # the number of an inner step
+        def gradient(params: PyTree, number: int) -> tuple:  # 0, or of an inner step from 1
             order = jax.random.fold_in(jax.random.fold_in(keys.order, t), number)
             return _gradient(recipe, params, batch, state.aggregator, knobs, order)
 
-        loss, grads, aggregator, measured = gradient(state.params)
+        loss, grads, aggregator, measured = gradient(state.params, 0)
         updates, optimiser_state = optimiser.update(
-            grads, state.optimiser, state.params, grad_fn=lambda *at: gradient(*at)[1]
+            grads,
+            state.optimiser,
+            state.params,
+            grad_fn=lambda params, i: gradient(params, i + 1)[1],
         )
         diverges = (state.diverged_at == NEVER) & ~jnp.isfinite(loss)
         return RunState(

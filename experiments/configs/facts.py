@@ -115,9 +115,9 @@ def gradient_bias(config: ConfigDict) -> None:
 
 
 def pcgrad(config: ConfigDict) -> None:
-    """Projecting conflicting gradients of single documents away hardly changes the plateau of facts.
+    """Projecting conflicting gradients of documents away hardly changes the plateau of facts.
 
-    The paper did not try. figures/example_gradients.png has the noise scale rise to the shoulder.
+    The paper did not try. figures/example_gradients.png: the noise scale peaks at the shoulder.
 
     Source: paper 1, section 3, carried over.
     Command: python experiments/run.py --config=configs/facts.py:pcgrad

@@ -73,6 +73,8 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "batch_per_item", f"gives {batch} examples to a step: at most {2**20}"
     if values["gradient_batches"] == 1:
         yield "gradient_batches", "must be 0, or at least 2 to compare"
+    if values["optim.aggregator"] != "none" and batch < 2:
+        yield "optim.aggregator", f"needs two examples to a step to combine; there is {batch}"
     if values["data.order"] == "epochs" and values["steps"] * batch >= 2**31:
         yield "steps", "steps x batch must be below 2^31 to go through the pool by epochs"
     task, example = _shapes(values)

@@ -83,7 +83,7 @@ class Scope:
         """Return the terms whose sum a gradient is."""
         eqn = None if isinstance(value, Literal) else self.maker.get(value)
         if eqn is None:
-            if self.caller is None or isinstance(value, Literal):
+            if self.caller is None or isinstance(value, Literal) or value in self.jaxpr.constvars:
                 return [self._dense(value, finish)]
             scope, call = self.caller  # an input of a called program is its caller's value
             return scope.summands(call.invars[self.jaxpr.invars.index(value)], finish)

@@ -1,4 +1,4 @@
-"""Inner products of the gradients of single examples, without ever making those gradients."""
+"""Inner products of the gradients of single examples, without holding all those gradients."""
 
 from __future__ import annotations
 
@@ -67,12 +67,14 @@ def per_example_gram(
     Args:
       model: a Model, or any function (params, inputs [B, ...]) -> predictions [B, ...] under which
         examples do not see one another.
-      loss: (predictions, batch) -> [B], one unreduced loss for each example.
+      loss: (predictions, batch) -> [B], one unreduced loss for each example. It is traced on one
+        example at a time, B = 1: what differs between examples must be in the batch.
 
-    The batch is an Example, or any pair (inputs, targets), of arrays with a leading axis B. With
-    bfloat16 compute the factors are bfloat16, inner products float32.
+    The batch is an Example, or any tuple (inputs, targets, ...), of arrays with a leading axis B.
+    With bfloat16 compute the factors and `combine`'s weights are bfloat16; sums are float32.
 
-    Raises ValueError, when called, if the loss does not return [B] or no axis B is shared.
+    Raises ValueError, when called, if the loss does not return [B], or closes over arrays of the
+    batch; if no axis B is shared, or the batch is no tuple; if there are no parameters.
 
     Source: the ghost norm of Goodfellow 2015 (arXiv 1510.01799) and Li et al. 2022 (2110.05679),
     for inner products.
@@ -89,6 +91,8 @@ def per_example_gram(
     apply = _predictions(model)
 
     def engine(params: PyTree, batch: Any) -> tuple[Array, Array, Captured]:
+        params, batch = jax.tree.map(jnp.asarray, (params, batch))
+        _check_batch(params, batch)
         _check_loss(apply, loss, params, batch)
 
         def one(params: PyTree, example: Any) -> Array:
@@ -145,7 +149,13 @@ def capture(
 
 
 def combine(captured: Captured, weights: Float[Array, " B"]) -> PyTree:
-    r"""Return $\sum_b w_b g_b$, a gradient like the parameters: exact, without a backward pass."""
+    r"""Return $\sum_b w_b g_b$, a gradient like the parameters: exact, without a backward pass.
+
+    Raises ValueError for weights that are not [B].
+    """
+    size = captured.factors[0].shape[:1]
+    if jnp.shape(weights) != size:
+        raise ValueError(f"weights must be {size}, one for each unit, not {jnp.shape(weights)}")
     leaves = [
         terms.combine(leaf.terms, captured.factors, weights, leaf.shape, leaf.dtype)
         for leaf in captured.leaves
@@ -213,15 +223,31 @@ def _predictions(model: Model | Callable[..., Array]) -> Callable[..., Array]:
     return model
 
 
-def _check_loss(apply, loss, params, batch) -> None:
+def _check_batch(params: PyTree, batch: Any) -> None:
+    if not jax.tree.leaves(params):
+        raise ValueError("there are no parameters to differentiate by")
+    if not isinstance(batch, tuple) or not batch:
+        raise ValueError(f"a batch is a tuple (inputs, targets), not a {type(batch).__name__}")
     sizes = {x.shape[:1] for x in jax.tree.leaves(batch)}
-    if len(sizes) != 1 or sizes == {()}:
+    if len(sizes) != 1 or sizes <= {(), (0,)}:
         shapes = ", ".join(str(x.shape) for x in jax.tree.leaves(batch))
         raise ValueError(f"a batch needs one leading axis, of examples; its shapes are {shapes}")
-    ((size,),) = sizes
-    found = jax.eval_shape(lambda p, b: loss(apply(p, b[0]), b), params, batch)
-    shape = getattr(found, "shape", type(found).__name__)
-    if shape != (size,):
-        raise ValueError(
-            f"the loss must return one number for each example, ({size},); it returned {shape}"
+
+
+def _check_loss(apply, loss, params, batch) -> None:
+    size = jax.tree.leaves(batch)[0].shape[0]
+    for examples in (size, 1):
+        some = jax.tree.map(
+            lambda x, n=examples: jax.ShapeDtypeStruct((n, *x.shape[1:]), x.dtype), batch
         )
+        found = jax.eval_shape(lambda p, b: loss(apply(p, b[0]), b), params, some)
+        shape = getattr(found, "shape", type(found).__name__)
+        if shape != (examples,) and examples == size:
+            raise ValueError(
+                f"the loss must return one number for each example, ({size},); it returned {shape}"
+            )
+        if shape != (examples,):
+            raise ValueError(
+                f"the loss of one example is {shape}: an array that it closes over and that "
+                "belongs to the examples (weights, a mask) must be part of the batch"
+            )

@@ -58,7 +58,8 @@ def _live(scope: Scope, wanted: Sequence[Any]) -> set[int]:
     live = set()
     for eqn in reversed(scope.jaxpr.eqns):
         inner = scope.inner.get(id(eqn))
-        if needed & set(eqn.outvars) or (inner is not None and _exporting(inner)):
+        exports = inner is not None and _exporting(inner)
+        if eqn.effects or exports or needed & set(eqn.outvars):
             live.add(id(eqn))
             needed |= {x for x in eqn.invars if isinstance(x, Var)}
     return live

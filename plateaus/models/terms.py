@@ -82,7 +82,9 @@ def _in_parts(pair: Pair) -> Array:
     entries = short.shape[0] * short.shape[1] * short.shape[-1] * long.shape[-1]
     parts = jnp.array_split(long, max(1, -(-entries // PART)), axis=-1)
     made = (
-        jnp.einsum("betp,betq->bepq", short, part, preferred_element_type=jnp.float32)
+        jnp.einsum(
+            "betp,betq->bepq", short, part, precision=EXACT, preferred_element_type=jnp.float32
+        )
         for part in parts
     )
     return sum(map(_squared, made), start=jnp.float32(0.0))
@@ -123,7 +125,10 @@ def _pairs(terms: Sequence[Term], factors: Sequence[Array]) -> list[Pair] | None
             return None
         rows, columns = (factors[place] for place in term.places)
         if term.kind == LOOKUP:
+            rows, columns = _in_table(term, rows, columns)
             columns = columns[:, None]
+        elif len(terms) > 1 and rows.shape[1] != 1:
+            return None
         if len(terms) > 1:
             turned = _turned(term)
             if turned is None or (turned and term.kind == LOOKUP):
@@ -133,6 +138,12 @@ def _pairs(terms: Sequence[Term], factors: Sequence[Array]) -> list[Pair] | None
             shapes.add(term.shape[::-1] if turned else term.shape)
         pairs.append(Pair(rows, columns))
     return pairs if len(shapes) <= 1 else None
+
+
+def _in_table(term: Term, index: Array, values: Array) -> tuple[Array, Array]:
+    """Return a look-up whose numbers are all rows of the table: what is beyond adds nothing."""
+    inside = (index >= 0) & (index < term.shape[0])
+    return jnp.where(inside, index, 0), jnp.where(inside[..., None], values, 0)
 
 
 def _turned(term: Term) -> bool | None:
@@ -196,11 +207,16 @@ def _direct(terms: Sequence[Term], factors: Sequence[Array]) -> Float[Array, "B 
 def _alone(term: Term, own: Sequence[Array]) -> Array:
     one = jnp.ones(1, jnp.float32)
     places = tuple(range(len(own)))
-    value = _weighted(term._replace(places=places), [x[None] for x in own], one)
+    value = _weighted(term._replace(places=places), [x[None] for x in own], one, EXACT)
     return _finished(term, value)
 
 
-def _weighted(term: Term, factors: Sequence[Array], weights: Array) -> Array:
+def _weighted(
+    term: Term,
+    factors: Sequence[Array],
+    weights: Array,
+    precision: jax.lax.Precision | None = None,  # as in a backward pass
+) -> Array:
     """Return the weighted sum over examples of a term, in its own shape."""
     own = [factors[place] for place in term.places]
     if term.kind == DENSE:
@@ -208,11 +224,11 @@ def _weighted(term: Term, factors: Sequence[Array], weights: Array) -> Array:
         flat = value.reshape(value.shape[0], -1).astype(jnp.float32)
         return jnp.matmul(weights, flat, precision=EXACT).reshape(term.shape)
     if term.kind == LOOKUP:
-        index, values = own
+        index, values = _in_table(term, *own)
         scaled = values.astype(jnp.float32) * weights[:, None, None]
         width = values.shape[-1]
         table = jnp.zeros((term.shape[0], width), jnp.float32)
-        table = table.at[index.reshape(-1)].add(scaled.reshape(-1, width), mode="drop")
+        table = table.at[index.reshape(-1)].add(scaled.reshape(-1, width))
         return table.reshape(term.shape)
     left, right = own
     scale = weights[:, None, None, None].astype(left.dtype)
@@ -224,7 +240,9 @@ def _weighted(term: Term, factors: Sequence[Array], weights: Array) -> Array:
     left, right = (
         jnp.moveaxis(x, 1, 0).reshape(x.shape[1], -1, x.shape[-1]) for x in (left, right)
     )
-    found = jnp.einsum("enp,enq->epq", left, right, preferred_element_type=jnp.float32)
+    found = jnp.einsum(
+        "enp,enq->epq", left, right, precision=precision, preferred_element_type=jnp.float32
+    )
     return found.reshape(term.shape)
 
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from plateaus.trees import norm
 from plateaus.types import Scalar
 
 
@@ -14,8 +15,8 @@ def _to_the_sphere() -> optax.GradientTransformation:
 
     def update(updates, state, params=None):
         del params
-        norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in jax.tree.leaves(updates)))
-        length = jnp.where(norm == 0, 1.0, norm)
+        size = norm(updates)
+        length = jnp.where(size == 0, 1.0, size)
         return jax.tree.map(lambda g: (g / length).astype(g.dtype), updates), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)

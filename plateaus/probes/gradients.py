@@ -9,18 +9,8 @@ from collections.abc import Mapping
 
 import jax.numpy as jnp
 
+from plateaus.trees import cosine
 from plateaus.types import Array, Float
-
-
-def cosines(gram: Float[Array, "B B"]) -> Float[Array, "B B"]:
-    r"""Return $G_{ab} / \sqrt{G_{aa} G_{bb}}$; 0 where a gradient is zero.
-
-    >>> cosines(jnp.array([[4.0, 1.0], [1.0, 1.0]])).tolist()
-    [[1.0, 0.5], [0.5, 1.0]]
-    """
-    square = jnp.diagonal(gram)
-    scale = jnp.where(square == 0, 0.0, 1 / jnp.sqrt(jnp.where(square == 0, 1.0, square)))
-    return gram * scale[:, None] * scale[None, :]
 
 
 def mean_cosine(gram: Float[Array, "B B"]) -> Float[Array, ""]:
@@ -33,7 +23,7 @@ def mean_cosine(gram: Float[Array, "B B"]) -> Float[Array, ""]:
     >>> float(mean_cosine(jnp.array([[4.0, 1.0], [1.0, 1.0]])))
     0.5
     """
-    return _mean_of_pairs(cosines(gram))
+    return _mean_of_pairs(cosine(gram))
 
 
 def cosine_by_layer(grams: Mapping[str, Float[Array, "B B"]]) -> dict[str, Float[Array, ""]]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
+from plateaus.trees import norm
 from plateaus.types import Array
 
 
@@ -16,10 +14,8 @@ def layer_norms(params: Mapping[str, Any]) -> dict[str, Array]:
 
     A layer is a key at the top of the parameters. Norms are scalars, of a pure number.
 
+    >>> import jax.numpy as jnp
     >>> layer_norms({"readout": {"kernel": jnp.float32([3.0]), "bias": jnp.float32([4.0])}})
     {'weight_norm_readout': Array(5., dtype=float32)}
     """
-    return {
-        f"weight_norm_{layer}": jnp.sqrt(sum(jnp.sum(jnp.square(w)) for w in jax.tree.leaves(part)))
-        for layer, part in params.items()
-    }
+    return {f"weight_norm_{layer}": norm(part) for layer, part in params.items()}

@@ -116,6 +116,10 @@ REFUSALS = [
     ),
     ([LR, "--config.task.dimension=1", "--config.task.covariance_bias=.5"], "task.covariance_bias"),
     ([LR, "--config.gradient_batches=1"], "gradient_batches = 1: must be 0, or at least 2"),
+    (
+        [LR, "--config.batch=1", "--config.optim.aggregator=pcgrad"],
+        "optim.aggregator = 'pcgrad': needs two examples to a step",
+    ),
     ([LR, "--sweep=gradient_batches=0,4"], "gradient_batches: cannot be swept"),
     ([LR, "--config.optim.aggregator=pcgard"], "optim.aggregator = 'pcgard'", "pcgrad"),
 ]

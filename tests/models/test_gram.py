@@ -113,6 +113,11 @@ KNOWN = {
         jax.checkpoint(lambda p, x: jnp.tanh(jnp.tanh(x @ p["w"]) @ p["w"] + p["b"][None])),
     ),
 }
+PADDED = {  # look-ups beyond the table, which read a fill and learn nothing
+    "an end of sequence": (7, {"mode": "fill", "fill_value": 0}),
+    "far below": (-11, {"mode": "fill", "fill_value": 0}),
+    "dropped": (9, {}),
+}
 UNKNOWN = {
     "scan": ({"layers": jnp.stack([WEIGHT, WEIGHT.T])}, scanned),
     "scaled weights": ({"w": keyed(3, W, 40)}, lambda p, x: jnp.tanh(x @ (p["w"] * 0.3))),
@@ -133,6 +138,59 @@ def test_every_kind_of_layer_by_both_forms(name, ghost, monkeypatch):
     monkeypatch.setattr(terms, "ghost_is_cheaper", lambda pairs: ghost)
     params, layer = KNOWN[name]
     agree(loss_of(layer), params, keyed(2, B, T, W))  # warnings are errors: no fallback
+
+
+@pytest.mark.parametrize("ghost", (True, False))
+@pytest.mark.parametrize("name", PADDED)
+def test_rows_beyond_the_table_add_nothing(name, ghost, monkeypatch):
+    monkeypatch.setattr(terms, "ghost_is_cheaper", lambda pairs: ghost)
+    beyond, mode = PADDED[name]
+
+    def layer(p, x):
+        index = jnp.where(x[:, 0] > 0, beyond, jnp.argsort(x[:, 1]) % 7)
+        read = p["table"].at[index].get(**mode)
+        return jnp.tanh(jnp.where((index == beyond)[:, None], 0.5, read) if not mode else read)
+
+    agree(loss_of(layer), {"table": TABLE}, keyed(2, B, T, W))
+
+
+def test_a_batched_product_beside_a_plain_one():
+    """Their factors do not go together, position by position."""
+    inputs = (keyed(2, B, W, T, W), keyed(3, B, T, W))
+
+    def loss(p, unit):
+        together = jnp.einsum("ep,etp->et", p, unit[0])
+        return jnp.sum(jnp.sin(together)) + jnp.sum(jnp.tanh(unit[1] @ p))
+
+    def looked(p, unit):
+        together = jnp.einsum("ep,pte->pt", p, unit[0])
+        return jnp.sum(jnp.sin(together)) + jnp.sum(jnp.sin(p[jnp.argsort(unit[1][0])[:3]]))
+
+    agree(loss, WEIGHT, inputs)
+    agree(looked, WEIGHT, inputs)
+
+
+def test_effects_of_the_loss_stay(capsys):
+    def loss(p, x):
+        jax.debug.print("seen {}", x[0, 0])
+        return jnp.sum(x @ p)
+
+    jax.block_until_ready(capture(loss, jnp.ones(W), jnp.ones((2, T, W)))[0])
+    jax.effects_barrier()
+    assert capsys.readouterr().out.count("seen 1.0") == 2
+
+
+def test_a_constant_gradient_inside_a_jit():
+    @jax.custom_vjp
+    def layer(w, x):
+        return jnp.sum(w * x)
+
+    layer.defvjp(
+        lambda w, x: (layer(w, x), None), lambda _, ct: (np.full(W, 2.0, np.float32), None)
+    )
+    nested = jax.jit(lambda w, x: jax.jit(layer)(w, x))
+    _, captured = capture(nested, jnp.ones(W), keyed(0, B, W))
+    np.testing.assert_allclose(gram.gram(captured), 4.0 * W)
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
@@ -331,6 +389,26 @@ def engine_of(loss):
 def test_a_loss_that_is_not_one_number_an_example_is_refused(loss, returned):
     with pytest.raises(ValueError, match=rf"each example, \(6,\); it returned {returned}"):
         engine_of(loss)(jnp.ones(W), (keyed(0, B, W), keyed(1, B)))
+
+
+def test_an_array_of_the_examples_that_the_loss_closes_over_is_refused():
+    mask = jnp.arange(float(B))
+    with pytest.raises(ValueError, match=r"one example is \(6,\).*part of the batch"):
+        engine_of(lambda y, batch: mask * y)(jnp.ones(W), (keyed(0, B, W), keyed(1, B)))
+
+
+def test_what_is_no_batch_or_no_parameters_is_refused():
+    engine = engine_of(lambda y, batch: y)
+    with pytest.raises(ValueError, match=r"a tuple \(inputs, targets\), not a dict"):
+        engine(jnp.ones(W), {"inputs": keyed(0, B, W)})
+    with pytest.raises(ValueError, match="no parameters"):
+        engine({}, (keyed(0, B, W), keyed(1, B)))
+    with pytest.raises(ValueError, match="one leading axis"):
+        engine(jnp.ones(W), (jnp.ones((0, W)), jnp.ones(0)))
+    _, _, captured = engine(jnp.ones(W), (keyed(0, B, W), keyed(1, B)))
+    for weights in (jnp.ones(1), jnp.ones((B, 1)), jnp.float32(1.0)):
+        with pytest.raises((ValueError, TypeError)):  # beartype sees some of them first
+            combine(captured, weights)
 
 
 @pytest.mark.parametrize("targets", (jnp.ones(B - 1), jnp.float32(1.0)))
