@@ -41,3 +41,12 @@ def test_few_tasks_shorten_the_plateau_of_linear_regression(tmp_path):
     few, _ = table(tmp_path, "linear_regression.py", "--sweep", "data.items=32,inf")
     assert int(few["escaped"]) == 5
     assert float(few["plateau_ratio_high"]) < 1.0
+
+
+@pytest.mark.slow
+def test_pcgrad_shortens_the_plateau_of_sparse_parity_at_a_low_rate(tmp_path):
+    """At a rate of 0.03, where a step of the plain mean is short, likewise (16 seeds)."""
+    words = ("--sweep", "variant=mean,pcgrad", "--config.optim.learning_rate=0.03")
+    baseline, pcgrad = table(tmp_path, "sparse_parity.py:pcgrad", *words, "--config.steps=20000")
+    assert int(baseline["escaped"]) >= 12 and int(pcgrad["escaped"]) == 16
+    assert float(pcgrad["plateau_ratio_high"]) < 1.0
