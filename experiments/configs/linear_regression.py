@@ -247,15 +247,17 @@ def gradient_cosine(config: ConfigDict) -> None:
 
 
 def optimisers(config: ConfigDict) -> None:
-    """Is gradient bias only momentum? Beside momentum, Nesterov's, SAM and warm-up, all tuned.
+    """Gradient bias, momentum, Nesterov's, SAM, warm-up, all tuned: none beats plain Adam.
 
     Every method has four trials: two values of its own at two learning rates, 6e-4 and half of it,
-    where the plateau is short; plain Adam has four rates. All are Adam (.9) but for what is named.
+    where the plateau is short; plain Adam has four rates (figures/forest.png). All are Adam (.9) but for what is named.
 
     Source: the reviewers of paper 1 (digest of the paper); its section 3.
     Command: python experiments/run.py --config=configs/linear_regression.py:optimisers
-    Expected: 120 runs in 12 minutes on 2 cores.
-    Reached (5 seeds): TO MEASURE.
+    Expected: 120 runs in 7 minutes on 2 cores.
+    Reached (5 seeds; the best of four trials each, as a ratio to plain Adam's best): Nesterov 0.98
+      [0.95, 1.00], warm-up 1.02, momentum 1.03, bias 1.04 [1.00, 1.08], SAM 1.33 [1.13, 2.31]; none
+      is significantly faster. A bias of 0.1 (1.43) does not do what more momentum (1.03) does.
     """
     unit = 1e-4 if _at_paper_scale(config) else 6e-4
     rates = {"": unit, " at half rate": unit / 2}

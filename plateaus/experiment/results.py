@@ -10,10 +10,11 @@ from plateaus.experiment import files, folder
 from plateaus.experiment.build import make_recipe
 from plateaus.experiment.schema import Entry, Plan
 from plateaus.experiment.variants import AXIS
-from plateaus.report import curves, figures, gradients, sinks, statistics, store, table
+from plateaus.report import curves, figures, forest, gradients, sinks, statistics, store, table
 
 FIGURES = {  # file -> how it is drawn; None where the results have nothing to show in it
     "plateau": figures.plateau,
+    "forest": forest.forest,
     "learning_curves": figures.learning_curves,
     "metrics": curves.metrics,
     "predictors": curves.predictors,
