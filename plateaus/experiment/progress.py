@@ -26,11 +26,22 @@ class _Forgiving:
                 self._stream.write(text)
             except UnicodeEncodeError:
                 self._stream.write(text.encode("ascii", "replace").decode())
+            except BrokenPipeError:
+                self._hang_up()
         return len(text)
 
     def flush(self) -> None:
         with contextlib.suppress(OSError, ValueError, AttributeError):
-            self._stream.flush()
+            try:
+                self._stream.flush()
+            except BrokenPipeError:
+                self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Lead the stream nowhere: what is left in its buffer would fail again at exit, as 120."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
 
     def isatty(self) -> bool:
         with contextlib.suppress(OSError, ValueError, AttributeError):
