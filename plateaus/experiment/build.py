@@ -15,7 +15,7 @@ from plateaus.experiment.registry import DATA, MODELS, OPTIM, TASKS
 from plateaus.experiment.schema import Component, ConfigError, Entry, entries
 from plateaus.experiment.values import convert, nearest
 from plateaus.fields import INFINITE, Field
-from plateaus.optim.optimiser import RATE, knobs_with_rates
+from plateaus.optim.optimiser import NO_AGGREGATOR, RATE, knobs_with_rates
 from plateaus.probes.weights import layer_norms
 from plateaus.types import Knobs, Recipe, Task
 
@@ -73,7 +73,7 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "batch_per_item", f"gives {batch} examples to a step: at most {2**20}"
     if values["gradient_batches"] == 1:
         yield "gradient_batches", "must be 0, or at least 2 to compare"
-    if values["optim.aggregator"] != "none" and batch < 2:
+    if values["optim.aggregator"] != NO_AGGREGATOR and batch < 2:
         yield "optim.aggregator", f"needs two examples to a step to combine; there is {batch}"
     if values["data.order"] == "epochs" and values["steps"] * batch >= 2**31:
         yield "steps", "steps x batch must be below 2^31 to go through the pool by epochs"
