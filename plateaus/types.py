@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 from jaxtyping import Key as _Key
 
@@ -50,17 +51,17 @@ class Example(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """Which examples make a batch."""
+    """Which examples make a batch [B], or which one example an `emit` is asked for."""
 
-    # [B]; shadowing tuple.index is harmless here
-    index: Array  # type: ignore[assignment] # number of the example or of the task, from 0
-    group: Array  # [B], the task or domain it belongs to
+    # shadowing tuple.index is harmless here
+    index: Array | int  # type: ignore[assignment] # number of the example or of the task, from 0
+    group: Array | int = 0  # the family or domain it belongs to, in the order of `Task.groups`
 
 
 class Signals(NamedTuple):
     """What a step tells the design: read by adaptive sources."""
 
-    group_loss: Array  # [G]
+    group_loss: Array  # [G], NaN for a group that the step did not draw
     gram: Array | None  # [G, G] inner products of group gradients, where something asks
 
 
@@ -83,9 +84,10 @@ class Task(NamedTuple):
 
     Fields:
       init: key -> world, whatever one run's examples share.
-      emit: (key, world, index, knobs) -> Example number `index` of the training law.
+      emit: (key, world, draw, knobs) -> the Example of the training law that a scalar Draw names.
       emit_test: (key, world, number) -> fresh Example of the test law; no knob reaches it. `number`
-        counts a test sample from 0, for laws that are gone through in full (all facts, say).
+        counts a test sample from 0, for laws that are gone through in full (all facts, say); with
+        groups, example `number` is of group `number` mod G.
       loss: (prediction, example) -> scalar, the training loss of one example.
       test_loss: the same, of the loss whose plateau is measured.
       metrics: name -> (prediction, example) -> scalar, or a vector whose axis `axes` names.
@@ -93,11 +95,15 @@ class Task(NamedTuple):
         `log_prior` maps indices [k] to the log-probabilities with which the design draws them.
       uninformed, best: the predictors whose losses are the plateau's height and its floor.
       size: how many indices the training law has.
-      distance: (prediction, prediction) -> scalar, how far a model is from a predictor; or None.
+      distance: (prediction, prediction, example) -> scalar, how far a model is from a predictor.
       item: example -> index; with it, metrics are told apart by whether training draws that index.
       vocabulary: the number of discrete tokens; None where inputs are numbers.
       read_at: the positions of a sequence at which predictions are read.
       at: (knobs, t) -> the knobs of the law in force at step t, for laws that change.
+      groups: names of the families or domains that examples are of; () is one, without a name.
+      group: example -> number of its group. With it, all that is measured is told by group, too.
+      last_error: (prediction, example) -> scalar, 1 for who has learned nothing: followed, by
+        group, while training; a group is learned when it is below `learned_below[group]`.
     """
 
     init: Callable[..., PyTree]
@@ -116,6 +122,15 @@ class Task(NamedTuple):
     vocabulary: int | None = None
     read_at: slice = slice(None)
     at: Callable[..., Any] = _as_ever
+    groups: tuple[str, ...] = ()
+    group: Callable[..., Array] | None = None
+    last_error: Callable[..., Array] | None = None
+    learned_below: tuple[float, ...] = ()
+
+
+def _one_group(state: PyTree, plan: PyTree, t: Array | int) -> Array:
+    """Return the probabilities of a single group."""
+    return jnp.ones(1)
 
 
 class Source(NamedTuple):
@@ -128,6 +143,8 @@ class Source(NamedTuple):
       draw: (key, state, plan, t) -> Draw of step t, a function of the key and t.
       log_prob: (plan, index, t) -> log-probabilities with which step t draws these indices.
       observe: (state, signals, knobs, t) -> state.
+      weights: (state, plan, t) -> [G], the share of each group in what step t draws.
+      ever: plan -> [G], 1 for the groups that the design means to train on, else 0.
 
     An intervention is a function Source -> Source; it narrows `size`, or replaces indices.
     """
@@ -137,6 +154,8 @@ class Source(NamedTuple):
     draw: Callable[..., Draw]
     log_prob: Callable[..., Array]
     observe: Callable[..., PyTree]
+    weights: Callable[..., Array] = _one_group
+    ever: Callable[..., Array] = lambda plan: jnp.ones(1)
 
 
 class Model(NamedTuple):

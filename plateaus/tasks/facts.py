@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.fields import Field
-from plateaus.types import Array, Example, Float, Int, Task
+from plateaus.types import Array, Draw, Example, Float, Int, Task
 
 IMPOSSIBLE = -1e9  # logit of a token that cannot come: finite, so that 0 times it is 0
 
@@ -76,7 +76,7 @@ def facts(spec: Spec) -> Task:
 
     >>> task = facts(Spec(subjects=10, relations=2, noise_length=3))
     >>> world = task.init(jax.random.key(0))
-    >>> document = task.emit(jax.random.key(1), world, 7, Knobs())
+    >>> document = task.emit(jax.random.key(1), world, Draw(7), Knobs())
     >>> document.inputs.shape, int(document.inputs[0]), int(document.targets[0]) - 10 in (0, 1)
     ((5,), 7, True)
     """
@@ -96,10 +96,10 @@ def facts(spec: Spec) -> Task:
         ).astype(jnp.int32)
         return Example(words[:-1], words[1:])
 
-    def emit(key, world, index, knobs):
+    def emit(key, world, draw, knobs):
         key_relation, key_noise = jax.random.split(key)
         relation = jax.random.randint(key_relation, (), 0, spec.relations)
-        return document(key_noise, world, jnp.asarray(index), relation)
+        return document(key_noise, world, jnp.asarray(draw.index), relation)
 
     def emit_test(key, world, number):
         fact = jnp.asarray(number) % (spec.subjects * spec.relations)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from plateaus.fields import INFINITE, Field
 from plateaus.tasks.predictors import FULL, dmmse, log_rest, ridge
-from plateaus.types import Array, Example, Float, Int, Scalar, Task
+from plateaus.types import Array, Draw, Example, Float, Int, Scalar, Task
 
 MOST_TASKS = 2**20  # that dMMSE may be asked to tell apart
 
@@ -147,7 +147,7 @@ def linear_regression(spec: Spec) -> Task:
 
     >>> task = linear_regression(Spec(dimension=4, points=3))
     >>> world = task.init(jax.random.key(0))
-    >>> example = task.emit(jax.random.key(1), world, 7, Knobs())
+    >>> example = task.emit(jax.random.key(1), world, Draw(7), Knobs())
     >>> example.inputs.shape, example.targets.shape
     ((6, 4), (3,))
     """
@@ -164,8 +164,8 @@ def linear_regression(spec: Spec) -> Task:
         padded = jnp.pad(y[:, None], ((0, 0), (0, spec.dimension - 1)))
         return Example(jnp.stack([x, padded], axis=1).reshape(-1, spec.dimension), y)
 
-    def emit(key, world, index, knobs):
-        return prompt(key, task_vectors(spec, world, jnp.asarray(index), knobs))
+    def emit(key, world, draw, knobs):
+        return prompt(key, task_vectors(spec, world, jnp.asarray(draw.index), knobs))
 
     def emit_test(key, world, number):
         key_task, key_prompt = jax.random.split(key)
@@ -178,7 +178,7 @@ def linear_regression(spec: Spec) -> Task:
     def paper_loss(prediction, example):
         return jnp.sum(prefix_losses(prediction, example)) / loss_unit(spec)
 
-    def distance(prediction, other):
+    def distance(prediction, other, example):
         return jnp.mean(jnp.square(prediction - other))
 
     def predictors(world, batch, knobs, log_prior):

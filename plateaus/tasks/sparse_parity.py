@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.fields import Field
-from plateaus.types import Array, Example, Float, Key, Scalar, Task
+from plateaus.types import Array, Draw, Example, Float, Key, Scalar, Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ def sparse_parity(spec: Spec) -> Task:
 
     >>> task = sparse_parity(Spec(dimension=4, relevant_bits=2))
     >>> world = task.init(jax.random.key(0))
-    >>> example = task.emit(jax.random.key(1), world, 7, Knobs())
+    >>> example = task.emit(jax.random.key(1), world, Draw(7), Knobs())
     >>> bool(example.targets == example.inputs[0] * example.inputs[1])
     True
     """
@@ -83,8 +83,8 @@ def sparse_parity(spec: Spec) -> Task:
     def at(knobs, t):
         return knobs._replace(random_label_steps=jnp.maximum(knobs.random_label_steps - t, 0))
 
-    def emit(key, world, index, knobs):
-        drawn = signs(jax.random.fold_in(world, index), spec.dimension + 1)
+    def emit(key, world, draw, knobs):
+        drawn = signs(jax.random.fold_in(world, draw.index), spec.dimension + 1)
         x, random = drawn[:-1], drawn[-1]  # one bit more of the same words: it costs nothing
         chi = parities(x)
         target = chi[-1] + knobs.staircase_epsilon * jnp.sum(chi[:-1])
