@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from plateaus.types import Array, Example, Knobs, PyTree, Recipe, streams
+from plateaus.types import Array, Example, Key, Knobs, PyTree, Recipe, streams
 
 
 class Law(NamedTuple):
@@ -76,19 +76,25 @@ def _indices(source, key, state, plan, t, count: int) -> Array:
 
 
 def evaluate(
-    recipe: Recipe, params: PyTree, found: Mapping[str, Law], plan: PyTree, t: Array | int
+    recipe: Recipe,
+    params: PyTree,
+    found: Mapping[str, Law],
+    plan: PyTree,
+    t: Array | int,
+    key: Key | None = None,
 ) -> dict[str, Array]:
     """Return `L_M`, the mean over law L's sample of the loss and of each metric M of the task.
 
     A task with a `distance` adds `L_distance_to_P`, one with an `item` adds, for the test law's
     scalars, `test_M_trained` and `test_M_untrained`: the means over the examples whose item has a
     positive probability at step t, and over the others (NaN where there is none). What the
-    recipe's probes say of the parameters comes first.
+    recipe's probes say of the parameters comes first; `key` is for those that draw.
     """
     task = recipe.task
     results: dict[str, Array] = {}
-    for probe in recipe.probes:
-        results |= probe(params)
+    for number, probe in enumerate(recipe.probes):
+        own = None if key is None else jax.random.fold_in(key, number)
+        results |= probe(own, params, found)
     for law, (batch, said) in found.items():
         predictions, _ = recipe.model.apply(params, batch.inputs)
         for name, measure in {"loss": task.test_loss, **task.metrics}.items():

@@ -282,6 +282,8 @@ def test_the_pool_is_of_the_law_at_the_last_step():
 def test_what_probes_say_is_recorded():
     task = sparse_parity.sparse_parity(sparse_parity.Spec(dimension=6, relevant_bits=2))
     recipe = recipe_of(task, lambda p, x: p + x[..., 0])
-    probed = recipe._replace(probes=(lambda p: {"one": p + 1}, lambda p: {"two": p + 2}))
+    probed = recipe._replace(
+        probes=(lambda key, p, laws: {"one": p + 1}, lambda key, p, laws: {"two": p + 2})
+    )
     found, plain = (program(r)(0, knobs_of(sparse_parity))[2] for r in (probed, recipe))
     assert set(found) - set(plain) == {"one", "two"} and (found["one"], found["two"]) == (1, 2)

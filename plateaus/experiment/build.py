@@ -10,18 +10,17 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import numpy as np
 
-from plateaus.experiment import geometry
+from plateaus.experiment import geometry, instruments
 from plateaus.experiment.registry import DATA, MODELS, OPTIM, TASKS
 from plateaus.experiment.schema import Component, ConfigError, Entry, entries
 from plateaus.experiment.values import convert, nearest
 from plateaus.fields import INFINITE, Field
 from plateaus.optim.optimiser import NO_AGGREGATOR, RATE, knobs_with_rates
-from plateaus.probes.weights import layer_norms
 from plateaus.types import Knobs, Recipe, Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RunSpec:
+class RunSpec(instruments.Spec):
     """The lengths and counts of a run, the same for every task."""
 
     steps: Annotated[int, Field(help="optimiser steps", low=1, high=2**30, units="steps")] = 50_000
@@ -32,17 +31,10 @@ class RunSpec:
     pool_points: Annotated[
         int, Field(help="fresh examples of the training law evaluated on", low=0, high=2**24)
     ] = 0
-    gradient_batches: Annotated[
-        int,
-        Field(help="random batches whose gradients are compared at evaluations", low=0, high=1024),
-    ] = 0
     batch_per_item: Annotated[
         float,
         Field(help="batch as a multiple of data.items; 0: `batch`", low=0, neutral=0.0),
     ] = 0.0
-    weight_norms: Annotated[
-        bool, Field(help="record the norm of each layer's weights at each evaluation")
-    ] = False
     seeds: Annotated[int, Field(help="number of seeds", low=1, high=2**20)] = 16
 
 
@@ -71,8 +63,6 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "batch_per_item", "needs a finite data.items"
     elif batch > 2**20:
         yield "batch_per_item", f"gives {batch} examples to a step: at most {2**20}"
-    if values["gradient_batches"] == 1:
-        yield "gradient_batches", "must be 0, or at least 2 to compare"
     if values["optim.aggregator"] != NO_AGGREGATOR and batch < 2:
         yield "optim.aggregator", f"needs two examples to a step to combine; there is {batch}"
     if values["data.order"] == "epochs" and values["steps"] * batch >= 2**31:
@@ -101,6 +91,7 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "model.max_positions", f"must be at least {tokens}, the tokens of a prompt"
     if values.get("model.tied") and task.vocabulary is None:
         yield "model.tied", "continuous tokens have no embedding to read out with"
+    yield from instruments.check(values, task, tokens)
     here = _layers(values)
     for name in values:
         layer = name.removeprefix(f"optim.{RATE}")
@@ -215,8 +206,8 @@ def make_recipe(config: Mapping[str, Any], used: frozenset[str]) -> Recipe:
         eval_points=config["eval_points"],
         pool_points=config["pool_points"],
         surgery=geometry.surgery(spec["optim"], model, task),
-        batch_probe=geometry.batch_probe(config["gradient_batches"], model, task),
-        probes=(layer_norms,) if config["weight_norms"] else (),
+        batch_probes=instruments.batch_probes(config, model, task),
+        probes=instruments.probes(config, model, task),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from plateaus.experiment import files, folder
+from plateaus.experiment import files, folder, instruments
 from plateaus.experiment.build import make_recipe
 from plateaus.experiment.schema import Entry, Plan
 from plateaus.experiment.variants import AXIS
@@ -55,7 +55,7 @@ def write(
         plan.config["log_every"],
         plan.config["eval_every"],
         attributes,
-        make_recipe(plan.config, frozenset()).task.axes,
+        {**instruments.AXES, **make_recipe(plan.config, frozenset()).task.axes},
     )
     rows = statistics.summarise(dataset)
     files.write_atomically(place / "summary.csv", table.csv_text(rows).encode())

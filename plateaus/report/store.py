@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 NOT_RUN, FINISHED, DIVERGED = 0, 1, 2
 Record = Mapping[str, np.ndarray]  # variable -> the values of one run
+Axes = str | tuple[str, ...]  # that a variable has of its own, in order
 
 _PASSAGE = "first evaluation at which the mean over three evaluations of the normalised test loss"
 _MEANING = {
@@ -30,6 +31,14 @@ _MEANING = {
     "trained_escape_step": ("optimiser steps", "escape_step, of the loss on trained items only"),
     "trained_half_step": ("optimiser steps", "half_step, of the loss on trained items only"),
     "trained_completion_step": ("optimiser steps", "completion_step, likewise"),
+    "attention_retrospective": ("1", "attention of the y tokens to their own x, mean"),
+    "attention_previous": ("1", "attention of the tokens to the one before, mean"),
+    "attention_induction": ("1", "attention to what came after the token before, mean"),
+    "ablation_loss_retrospective": ("loss", "test loss without the most retrospective heads"),
+    "ablation_loss_random": ("loss", "test loss without as many other heads, drawn at random"),
+    "sharpness": ("loss", "largest eigenvalue of the training loss's Hessian"),
+    "sharpness_lowest": ("loss", "smallest eigenvalue of the training loss's Hessian"),
+    "gradient_norm": ("loss", "norm of the training loss's gradient"),
     "status": ("1", "what became of the run"),
     "last_step": ("optimiser steps", "last step with a finite loss, or the horizon"),
 }
@@ -42,16 +51,16 @@ def assemble(
     log_every: int,
     eval_every: int,
     attributes: Mapping[str, Any],
-    axes: Mapping[str, str] | None = None,
+    axes: Mapping[str, Axes] | None = None,
 ) -> xr.Dataset:
     """Lay the records of runs, keyed by (swept values, seed), out on the grid of the sweep.
 
     Cells without a record hold NaN, and `status` 0; so do those of runs without a variable that
     others have. A variable that is scalar in the records has
     the dimensions (*sweep, seed); `train_*` have `step` too, any other curve `eval_step`. What
-    has an axis of its own is in `axes`, as "by_prefix" -> "prefix": a variable whose name holds the
-    key ends in that dimension, numbered from 0 and padded with NaN where a setting's is shorter;
-    with nothing but it, the variable is constant over a run.
+    has axes of its own is in `axes`, as "by_prefix" -> "prefix" or "attention_" -> ("layer",
+    "head"): a variable whose name holds the key ends in these dimensions, numbered from 0 and
+    padded with NaN where a setting's is shorter; with nothing but them, it is constant over a run.
 
     Raises ValueError without any record.
     """
@@ -90,9 +99,10 @@ def assemble(
     return dataset
 
 
-def _dimensions(name: str, rank: int, axes: Mapping[str, str]) -> tuple[str, ...]:
+def _dimensions(name: str, rank: int, axes: Mapping[str, Axes]) -> tuple[str, ...]:
     """Return the dimensions of one run's record of a variable."""
-    own = next(((axis,) for key, axis in axes.items() if key in name), ())
+    found = next((axis for key, axis in axes.items() if key in name), ())
+    own = (found,) if isinstance(found, str) else found
     if rank == len(own):
         return own
     return (("step" if name.startswith("train_") else "eval_step"), *own)
