@@ -17,7 +17,7 @@ from plateaus.experiment.values import convert, nearest
 from plateaus.fields import INFINITE, Field
 from plateaus.optim.optimiser import NO_AGGREGATOR, RATE, knobs_with_rates
 from plateaus.probes.weights import layer_norms
-from plateaus.types import Knobs, Recipe, Task
+from plateaus.types import Draw, Knobs, Recipe, Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,9 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _made(name: str, spec: Any) -> tuple[Task, Any]:
     task, knobs = TASKS[name].make(spec), TASKS[name].knobs()
     key = jax.eval_shape(jax.random.key, 0)
-    return task, jax.eval_shape(lambda key, w: task.emit(key, task.init(w), 0, knobs), key, key)
+    return task, jax.eval_shape(
+        lambda key, w: task.emit(key, task.init(w), Draw(0), knobs), key, key
+    )
 
 
 def _shapes(config: Mapping[str, Any]) -> tuple[Task, Any]:

@@ -164,7 +164,7 @@ def linear_regression(spec: Spec) -> Task:
         padded = jnp.pad(y[:, None], ((0, 0), (0, spec.dimension - 1)))
         return Example(jnp.stack([x, padded], axis=1).reshape(-1, spec.dimension), y)
 
-    def emit(key, world, draw, knobs):
+    def emit(key, world, draw: Draw, knobs):
         return prompt(key, task_vectors(spec, world, jnp.asarray(draw.index), knobs))
 
     def emit_test(key, world, number):
