@@ -54,7 +54,7 @@ class Draw(NamedTuple):
     """Which examples make a batch [B], or which one example an `emit` is asked for."""
 
     # shadowing tuple.index is harmless here
-    index: Any  # type: ignore[assignment] # number of the example or of the task, from 0
+    index: Any  # number of the example or of the task, from 0
     group: Any = 0  # the family or domain it belongs to, in the order of `Task.groups`
 
 

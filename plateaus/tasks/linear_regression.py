@@ -95,6 +95,16 @@ def task_vectors(
     return jax.vmap(one)(index) if index.ndim else one(index)
 
 
+def pack(x: Float[Array, "n d"], y: Float[Array, " n"]) -> Float[Array, "tokens d"]:
+    """Return a prompt's tokens: x_1, (y_1, 0, .., 0), x_2, ...
+
+    >>> pack(jnp.array([[1.0, 2.0]]), jnp.array([5.0])).tolist()
+    [[1.0, 2.0], [5.0, 0.0]]
+    """
+    padded = jnp.pad(y[:, None], ((0, 0), (0, x.shape[1] - 1)))
+    return jnp.stack([x, padded], axis=1).reshape(-1, x.shape[1])
+
+
 def unpack(
     inputs: Float[Array, "*b tokens d"],
 ) -> tuple[Float[Array, "*b n d"], Float[Array, "*b n"]]:
@@ -161,8 +171,7 @@ def linear_regression(spec: Spec) -> Task:
         draws = jax.random.normal(key, (spec.points, spec.dimension + 1))
         x, e = draws[:, :-1], draws[:, -1]
         y = jnp.dot(x, w, precision=FULL) + spec.noise * e
-        padded = jnp.pad(y[:, None], ((0, 0), (0, spec.dimension - 1)))
-        return Example(jnp.stack([x, padded], axis=1).reshape(-1, spec.dimension), y)
+        return Example(pack(x, y), y)
 
     def emit(key, world, draw: Draw, knobs):
         return prompt(key, task_vectors(spec, world, jnp.asarray(draw.index), knobs))
