@@ -11,7 +11,19 @@ from plateaus.experiment.build import make_recipe
 from plateaus.experiment.schema import Entry, Plan
 from plateaus.experiment.variants import AXIS
 from plateaus.groups import SUFFIX
-from plateaus.report import curves, figures, forest, gradients, sinks, statistics, store, table
+from plateaus.report import (
+    by_task,
+    curves,
+    figures,
+    forest,
+    gradients,
+    sinks,
+    statistics,
+    store,
+    table,
+    task_figures,
+    task_maps,
+)
 from plateaus.types import Task
 
 TASK = "task"  # the dimension of groups
@@ -28,6 +40,14 @@ FIGURES = {  # file -> how it is drawn; None where the results have nothing to s
     "gradient_layers": gradients.layers,
     "example_gradients": gradients.examples,
     "weight_norms": curves.weight_norms,
+    "task_losses": task_figures.losses,
+    "task_mechanism": task_figures.mechanism,
+    "task_prefixes": task_figures.prefixes,
+}
+TASK_FIGURES = {  # the same of results by task, which take their table, too
+    "task_escapes": task_maps.escapes,
+    "task_counts": task_maps.counts,
+    "transfer": task_maps.transfer,
 }
 
 
@@ -65,8 +85,13 @@ def write(
     )
     rows = statistics.summarise(dataset)
     files.write_atomically(place / "summary.csv", table.csv_text(rows).encode())
-    for stem, draw in FIGURES.items():
-        if (figure := draw(dataset, rows)) is not None:
+    if by_tasks := by_task.summarise(dataset, rows):
+        files.write_atomically(place / "tasks.csv", by_task.csv_text(by_tasks).encode())
+    drawn = {stem: draw(dataset, rows) for stem, draw in FIGURES.items()}
+    if by_tasks:
+        drawn |= {stem: draw(dataset, rows, by_tasks) for stem, draw in TASK_FIGURES.items()}
+    for stem, figure in drawn.items():
+        if figure is not None:
             figures.save(figure, place / "figures", stem)
     if not sinks.write_tensorboard(dataset, rows, place / "tensorboard"):
         warn("the TensorBoard files could not be written; everything else is complete")
@@ -100,8 +125,8 @@ def _neutral(
 def show(place: Path) -> None:
     """Print the table of a finished folder and where its files are."""
     table.show(statistics.summarise(store.load(place / "results.nc")))
-    drawn = [f"figures/{stem}.png" for stem in FIGURES]
-    for name in (*drawn, "summary.csv", "results.nc"):
+    drawn = [f"figures/{stem}.png" for stem in (*FIGURES, *TASK_FIGURES)]
+    for name in (*drawn, "summary.csv", "tasks.csv", "results.nc"):
         if (place / name).exists():
             print(f"  {place / name}")
     print(f"  {place / 'tensorboard'}  (tensorboard --logdir)")

@@ -132,7 +132,7 @@ def test_curricula_draw_what_they_say_in_every_phase(kind, phases):
 
 
 def test_the_mixed_curriculum_has_the_papers_batches():
-    """K = 3, 500,001 steps: 305.6k / 138.9k / 55.6k batches of the three classes, in expectation."""
+    """K = 3, 500,001 steps: 305.6k / 138.9k / 55.6k batches of the classes, in expectation."""
     steps = 500_001
     given = mixture.curriculum("mixed", GROUPS, steps)
     share = np.zeros(3)
