@@ -98,6 +98,7 @@ class Task(NamedTuple):
       distance: (prediction, prediction, example) -> scalar, how far a model is from a predictor.
       item: example -> index; with it, metrics are told apart by whether training draws that index.
       vocabulary: the number of discrete tokens; None where inputs are numbers.
+      outputs: the size of a prediction that is a vector; None where it is one number.
       read_at: the positions of a sequence at which predictions are read.
       at: (knobs, t) -> the knobs of the law in force at step t, for laws that change.
       groups: names of the families or domains that examples are of; () is one, without a name.
@@ -120,6 +121,7 @@ class Task(NamedTuple):
     distance: Callable[..., Array] | None = None
     item: Callable[..., Array] | None = None
     vocabulary: int | None = None
+    outputs: int | None = None
     read_at: slice = slice(None)
     at: Callable[..., Any] = _as_ever
     groups: tuple[str, ...] = ()
