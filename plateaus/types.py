@@ -11,37 +11,17 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array as Array  # for everyone: `as` marks what is passed on
+from jaxtyping import Float as Float
+from jaxtyping import Int as Int
 from jaxtyping import Key as _Key
+from jaxtyping import PyTree as PyTree
 
 Key: TypeAlias = _Key[Array, ""]
 """One typed random key."""
 
 Scalar: TypeAlias = float | int | Array
 """A knob: a Python number in a config, a traced scalar inside a program."""
-
-__all__ = [
-    "Aggregator",
-    "Array",
-    "BatchProbe",
-    "Draw",
-    "Example",
-    "Float",
-    "Int",
-    "Key",
-    "Knobs",
-    "Model",
-    "OtherLaw",
-    "PyTree",
-    "Recipe",
-    "Scalar",
-    "Signals",
-    "Source",
-    "Streams",
-    "Surgery",
-    "Task",
-    "streams",
-]
 
 
 class Example(NamedTuple):
@@ -55,8 +35,8 @@ class Draw(NamedTuple):
     """Which examples make a batch [B], or which one example an `emit` is asked for."""
 
     # shadowing tuple.index is harmless here
-    index: Array | int  # type: ignore[assignment] # number of the example or of the task, from 0
-    group: Array | int = 0  # the family or domain it belongs to, in the order of `Task.groups`
+    index: Any  # number of the example or of the task, from 0
+    group: Any = 0  # the family or domain it belongs to, in the order of `Task.groups`
 
 
 class Signals(NamedTuple):

@@ -109,9 +109,9 @@ def test_the_pool_is_fresh_and_costs_nothing_where_it_is_not_asked_for():
     keys, world = streams(1), recipe.task.init(streams(1).world)
     for t in range(20):  # nor does training see any of the pool's prompts
         noise = jax.random.split(jax.random.fold_in(keys.noise, t), 8)
-        index = recipe.source.draw(keys.data, (), jnp.int32(4), t).index
+        draw = recipe.source.draw(keys.data, (), jnp.int32(4), t)
         emit = jax.vmap(recipe.task.emit, (0, None, 0, None))
-        others.append(np.asarray(emit(noise, world, index, lr.Knobs()).inputs[:, 0, 0]))
+        others.append(np.asarray(emit(noise, world, draw, lr.Knobs()).inputs[:, 0, 0]))
     assert not set(np.concatenate(others).tolist()) & set(prompts[:, 0, 0].tolist())
 
 

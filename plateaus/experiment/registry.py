@@ -6,7 +6,7 @@ from plateaus.data import design
 from plateaus.experiment.schema import Component
 from plateaus.models import mlp, transformer
 from plateaus.optim import optimiser
-from plateaus.tasks import facts, linear_regression, sparse_parity
+from plateaus.tasks import facts, in_context, linear_regression, sparse_parity
 from plateaus.types import Model, Task
 
 DATA = Component(design.Spec, design.Knobs, design.design, design.check)
@@ -14,12 +14,14 @@ OPTIM = Component(optimiser.Spec, optimiser.Knobs, optimiser.optimiser)
 
 
 def _task(module, make, inputs: str) -> Component:
-    return Component(module.Spec, module.Knobs, make, module.check, inputs)
+    groups = getattr(module, "groups", None)
+    return Component(module.Spec, module.Knobs, make, module.check, inputs, groups=groups)
 
 
 TASKS = {
     "sparse_parity": _task(sparse_parity, sparse_parity.sparse_parity, "vector"),
     "linear_regression": _task(linear_regression, linear_regression.linear_regression, "tokens"),
+    "in_context": _task(in_context, in_context.in_context, "tokens"),
     "facts": _task(facts, facts.facts, "tokens"),
 }
 

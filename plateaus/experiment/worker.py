@@ -14,7 +14,7 @@ import numpy as np
 
 from plateaus import evaluation, train
 from plateaus.experiment import checkpoint
-from plateaus.experiment.build import make_recipe, stack_knobs
+from plateaus.experiment.build import batch_of, make_recipe, stack_knobs
 from plateaus.experiment.schema import Entry, Plan
 from plateaus.experiment.sweep import Chunk, Program, setting
 from plateaus.probes import plateau
@@ -73,7 +73,7 @@ class _Curves:
 
     def add(self, measured: train.Phase) -> None:
         """Append one phase; blocks until the device has computed it."""
-        for name, value in {"train_loss": measured.train_loss, **measured.surgery}.items():
+        for name, value in {"train_loss": measured.train_loss, **measured.training}.items():
             self.parts.setdefault(name, []).append(np.asarray(value))
         for name, value in measured.evaluation.items():
             self.parts[name].append(np.asarray(value)[:, None])
@@ -207,7 +207,7 @@ def records(
         )
         for name, threshold in plateau.THRESHOLDS.items():
             stacked[f"trained_{name}"] = plateau.passage_step(level, steps, threshold, _WINDOW)
-    stacked["batch_size"] = np.full(members, config["batch"], np.int32)
+    stacked["batch_size"] = np.full(members, batch_of(config), np.int32)
     diverged = diverged_at[:members] != train.NEVER
     stacked["status"] = np.where(diverged, DIVERGED, FINISHED).astype(np.int8)
     stacked["last_step"] = np.where(diverged, diverged_at[:members], config["steps"]).astype(

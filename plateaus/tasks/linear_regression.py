@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from plateaus.fields import INFINITE, Field
 from plateaus.tasks import baselines, prompts
 from plateaus.tasks.predictors import FULL, dmmse, log_rest, ridge
+from plateaus.tasks.tokens import pack, unpack
 from plateaus.types import Array, Example, Float, Int, Scalar, Task
 
 MOST_TASKS = 2**20  # that dMMSE may be asked to tell apart
@@ -106,18 +107,6 @@ def task_vectors(
     return jax.vmap(one)(index) if index.ndim else one(index)
 
 
-def unpack(
-    inputs: Float[Array, "*b tokens d"],
-) -> tuple[Float[Array, "*b n d"], Float[Array, "*b n"]]:
-    """Return the points (x, y) of prompts.
-
-    >>> x, y = unpack(jnp.array([[1.0, 2.0], [5.0, 0.0]]))
-    >>> x.tolist(), y.tolist()
-    ([[1.0, 2.0]], [5.0])
-    """
-    return inputs[..., 0::2, :], inputs[..., 1::2, 0]
-
-
 def loss_unit(spec: Spec) -> int:
     r"""Return the paper's unit for a prompt's *summed* squared error, $\sum_{i<n} \max(d - i, 0)$.
 
@@ -173,9 +162,10 @@ def linear_regression(spec: Spec) -> Task:
     def prompt(key, w):
         draws = jax.random.normal(key, (spec.points, spec.dimension + 1))
         x, e = draws[:, :-1], draws[:, -1]
-        return prompts.packed(x, jnp.dot(x, w, precision=FULL) + spec.noise * e)
+        y = jnp.dot(x, w, precision=FULL) + spec.noise * e
+        return Example(pack(x, y), y)
 
-    def emit(key, world, draw, knobs):
+    def emit(key, world, draw: Draw, knobs):
         return prompt(key, task_vectors(spec, world, jnp.asarray(draw.index), knobs))
 
     def emit_test(key, world, number):

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from plateaus.tasks.tokens import pack
 from plateaus.types import Array, Example, Float, Key, OtherLaw, Scalar
 
 FULL = jax.lax.Precision.HIGHEST
@@ -181,16 +182,6 @@ OUT_OF_DISTRIBUTION = {  # name -> law, as Garg et al. evaluate
 }
 
 
-def packed(x: Float[Array, "n d"], y: Float[Array, " n"]) -> Example:
-    """Return the prompt of these points, y padded to (y, 0, .., 0); the targets are the y.
-
-    >>> packed(jnp.array([[1.0, 2.0]]), jnp.array([5.0])).inputs.tolist()
-    [[1.0, 2.0], [5.0, 0.0]]
-    """
-    padded = jnp.pad(y[:, None], ((0, 0), (0, x.shape[1] - 1)))
-    return Example(jnp.stack([x, padded], axis=1).reshape(-1, x.shape[1]), y)
-
-
 def other_laws(
     laws: Mapping[str, PromptLaw], shape: tuple[int, int], prior_scale: Scalar, noise: float
 ) -> dict[str, OtherLaw]:
@@ -213,7 +204,8 @@ def other_laws(
             draws = jax.random.normal(key_prompt, (n, d + 1))
             x = law.points(key_law, draws[:, :-1])
             signal = law.scale_y * jnp.dot(x, w, precision=FULL)
-            return packed(x, signal + spread * draws[:, -1])
+            y = signal + spread * draws[:, -1]
+            return Example(pack(x, y), y)
 
         if law.query is None:
             return OtherLaw(emit)
