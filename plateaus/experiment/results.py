@@ -10,7 +10,17 @@ from plateaus.experiment import files, folder
 from plateaus.experiment.build import make_recipe
 from plateaus.experiment.schema import Entry, Plan
 from plateaus.experiment.variants import AXIS
-from plateaus.report import curves, figures, forest, gradients, sinks, statistics, store, table
+from plateaus.report import (
+    curves,
+    figures,
+    forest,
+    gradients,
+    robustness,
+    sinks,
+    statistics,
+    store,
+    table,
+)
 
 FIGURES = {  # file -> how it is drawn; None where the results have nothing to show in it
     "plateau": figures.plateau,
@@ -19,6 +29,8 @@ FIGURES = {  # file -> how it is drawn; None where the results have nothing to s
     "metrics": curves.metrics,
     "predictors": curves.predictors,
     "prefixes": curves.prefixes,
+    "robustness": robustness.robustness,
+    "baselines": robustness.baselines,
     "examples": curves.examples,
     "gradient_cosine": gradients.cosine,
     "gradient_layers": gradients.layers,

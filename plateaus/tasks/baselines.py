@@ -141,7 +141,7 @@ def gradient_descent_net(
 
     def start(d: int) -> tuple[Array, ...]:
         shapes, spans = ((hidden, d), (hidden,), (hidden,), ()), (d, d, hidden, hidden)
-        keys = jax.random.split(key, 4)
+        keys = [jax.random.fold_in(key, i) for i in range(4)]  # the key may serve again
         return tuple(
             jax.random.uniform(one, shape, minval=-1.0, maxval=1.0) / span**0.5
             for one, shape, span in zip(keys, shapes, spans, strict=True)

@@ -13,7 +13,7 @@ from plateaus.fields import INFINITE, Field
 from plateaus.tasks import baselines, prompts
 from plateaus.tasks.predictors import FULL, dmmse, log_rest, ridge
 from plateaus.tasks.tokens import pack, unpack
-from plateaus.types import Array, Example, Float, Int, Scalar, Task
+from plateaus.types import Array, Draw, Example, Float, Int, Scalar, Task
 
 MOST_TASKS = 2**20  # that dMMSE may be asked to tell apart
 

@@ -185,7 +185,7 @@ OUT_OF_DISTRIBUTION = {  # name -> law, as Garg et al. evaluate
 def other_laws(
     laws: Mapping[str, PromptLaw], shape: tuple[int, int], prior_scale: Scalar, noise: float
 ) -> dict[str, OtherLaw]:
-    r"""Return the laws of prompts of (n, d) = `shape` with $w \sim N(0, \tau^2 I)$, fresh each time.
+    r"""Return the laws of prompts of (n, d) = `shape` with $w \sim N(0, \tau^2 I)$, fresh each.
 
     Where one position counts, the loss there is all that is measured.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from plateaus.types import Float
+from plateaus.types import Array, Float
 
 
 def pack(x: Float[Array, "n d"], y: Float[Array, " n"]) -> Float[Array, "tokens d"]:
