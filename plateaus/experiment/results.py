@@ -10,6 +10,7 @@ from plateaus.experiment import files, folder
 from plateaus.experiment.build import make_recipe
 from plateaus.experiment.schema import Entry, Plan
 from plateaus.experiment.variants import AXIS
+from plateaus.groups import SUFFIX
 from plateaus.report import (
     curves,
     figures,
@@ -21,6 +22,9 @@ from plateaus.report import (
     store,
     table,
 )
+from plateaus.types import Task
+
+TASK = "task"  # the dimension of groups
 
 FIGURES = {  # file -> how it is drawn; None where the results have nothing to show in it
     "plateau": figures.plateau,
@@ -61,13 +65,15 @@ def write(
         "horizon": plan.config["steps"],
         "contents": finished.contents(plan),
     }
+    task = make_recipe(plan.config, frozenset()).task
     dataset = store.assemble(
         finished.records,
         swept,
         plan.config["log_every"],
         plan.config["eval_every"],
         attributes,
-        make_recipe(plan.config, frozenset()).task.axes,
+        _axes(task),
+        {TASK: task.groups} if task.groups else {},
     )
     rows = statistics.summarise(dataset)
     files.write_atomically(place / "summary.csv", table.csv_text(rows).encode())
@@ -77,6 +83,15 @@ def write(
     if not sinks.write_tensorboard(dataset, rows, place / "tensorboard"):
         warn("the TensorBoard files could not be written; everything else is complete")
     files.write_atomically(place / "results.nc", lambda file: store.save(dataset, Path(file.name)))
+
+
+def _axes(task: Task) -> dict[str, str | tuple[str, ...]]:
+    """Return the dimensions of what has its own: a metric's, and the groups' of what is told by."""
+    own: dict[str, str | tuple[str, ...]] = dict(task.axes)
+    if task.groups:
+        by_group = {f"{name}{SUFFIX}": (TASK, axis) for name, axis in task.axes.items()}
+        own |= {SUFFIX: TASK, **by_group}
+    return own
 
 
 def _neutral(

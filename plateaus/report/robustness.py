@@ -28,7 +28,7 @@ def robustness(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
     By the number of points before the query, where every position of a prompt counts; over
     training, where only one does. Lines of the model: mean over seeds with its 95% t band. Grey:
-    "zero", "ridge" (of the test law) and "least_squares", where there are any, of the first setting.
+    "zero", "ridge" (of the test law), "least_squares", where recorded, of the first setting.
     """
     others = other_laws(dataset)
     if not others:
