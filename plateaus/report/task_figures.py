@@ -139,9 +139,8 @@ def _by_task(
         figure = Figure(figsize=(0.6 + 2.7 * columns, 0.9 + 2.2 * lines), layout="constrained")
         grid = figure.subplots(lines, columns, squeeze=False, sharex=True).ravel()
         shown = {task: _shown(rows, sets, task) for task in tasks}
-        crowded = any(row.index not in {r.index for r in shown[t]} for t in tasks for row in rows)
-        every = rows if not crowded else None
-        palette = looks(len(rows) if every else MOST)
+        every = rows if len(rows) <= MOST else None
+        palette = looks(len(rows) if every else max(map(len, shown.values())))
         place = {row.index: i for i, row in enumerate(rows)}
         for number, (axes, task) in enumerate(zip(grid, tasks, strict=False)):
             for i, row in enumerate(shown[task]):

@@ -37,7 +37,7 @@ def escapes(dataset: xr.Dataset, rows: Sequence[Row], found: Sequence[TaskRow]) 
         steps[at], ratios[at] = one.plateau.value, one.ratio.value
         texts[0][at] = f"{one.plateau.value:,.0f}" + "*" * (one.escaped < one.runs), False
         if np.isfinite(one.ratio.value):
-            texts[1][at] = f"{one.ratio.value:.2f}", not one.ratio.low <= 1 <= one.ratio.high
+            texts[1][at] = f"{one.ratio.value:.2f}", _told(one.ratio)
     compared = np.isfinite(ratios).any()
     with styled():
         size = (2.6 + 0.62 * len(tasks) * (1 + compared), 1.4 + 0.2 * len(rows))
@@ -159,8 +159,10 @@ def transfer(dataset: xr.Dataset, rows: Sequence[Row], found: Sequence[TaskRow])
             continue
         at = tasks.index(first[row.index]), tasks.index(row.task)
         ratios[at] = row.ratio.value
-        outside = not row.ratio.low <= 1 <= row.ratio.high
-        texts[at] = f"{row.ratio.value:.2f}\n[{row.ratio.low:.2f}, {row.ratio.high:.2f}]", outside
+        texts[at] = (
+            f"{row.ratio.value:.2f}\n[{row.ratio.low:.2f}, {row.ratio.high:.2f}]",
+            _told(row.ratio),
+        )
     with styled():
         size = 2.2 + 0.95 * len(tasks)
         figure = Figure(figsize=(size, size * 0.8), layout="constrained")
@@ -169,6 +171,11 @@ def transfer(dataset: xr.Dataset, rows: Sequence[Row], found: Sequence[TaskRow])
         axes.set_ylabel("trained first, until it escapes")
         axes.set_title("steps to escape after another task / from scratch (95%)")
     return figure
+
+
+def _told(ratio: survival.Interval) -> bool:
+    """Whether the interval leaves out 1."""
+    return ratio.high < 1 or ratio.low > 1
 
 
 def heat(
