@@ -7,13 +7,16 @@ otherwise cost more than the training between two evaluations.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from plateaus.types import Array, Example, Key, Knobs, PyTree, Recipe, streams
+from plateaus import groups
+from plateaus.types import Array, Draw, Example, Key, Knobs, PyTree, Recipe, Task, streams
+
+_OTHERS = 2**30  # above any number of test examples, whose keys are the folds of 0, 1, ..
 
 
 class Law(NamedTuple):
@@ -29,10 +32,12 @@ def laws(
     """Return a run's samples by law, and what never changes of its results.
 
     The laws are "test" and, if `recipe.pool_points`, "pool": fresh examples of the training law as
-    it is at the *last* step (a curriculum's last stage), of indices that the design would draw.
+    it is at the *last* step (a curriculum's last stage), of indices that the design would draw;
+    then the task's other laws, by name, each with as many examples as "test".
 
     The second result holds the plateau's `uninformed_loss` and floor `best_loss`, and for every
-    law L, predictor P and metric M that is the loss or has an axis, `L_M_of_P`.
+    law L, predictor P and metric M that is the loss or has an axis, `L_M_of_P`; of a task with
+    groups `L_M_by_task_of_P`, too.
     """
     keys = streams(seed)
     task, source = recipe.task, recipe.source
@@ -46,33 +51,48 @@ def laws(
     }
     if recipe.pool_points:
         key_index, key_noise = jax.random.split(keys.pool)
-        index = _indices(source, key_index, source.init(keys.data), plan, last, recipe.pool_points)
+        draw = _drawn(source, key_index, source.init(keys.data), plan, last, recipe.pool_points)
         noise = jax.random.split(key_noise, recipe.pool_points)
-        batches["pool"] = jax.vmap(task.emit, (0, None, 0, None))(noise, world, index, law_knobs)
+        batches["pool"] = jax.vmap(task.emit, (0, None, 0, None))(noise, world, draw, law_knobs)
+    for number, (name, other) in enumerate(task.laws.items()):
+        key_law = jax.random.fold_in(keys.test, _OTHERS + number)
+        batches[name] = jax.vmap(other.emit, (0, None, 0))(
+            jax.random.split(key_law, recipe.eval_points), world, jnp.arange(recipe.eval_points)
+        )
 
+    ever = source.ever(plan)
     found: dict[str, Law] = {}
     constants: dict[str, Array] = {}
     for law, batch in batches.items():
         said = task.predictors(
             world, batch, law_knobs, lambda index: source.log_prob(plan, index, last)
         )
-        measured = {"loss": task.test_loss} | {name: task.metrics[name] for name in task.axes}
-        for name, measure in measured.items():
+        for name, measure in _measures(task, law).items():
+            if name != "loss" and name not in task.axes:
+                continue
             for predictor, predictions in said.items():
-                mean = jnp.mean(jax.vmap(measure)(predictions, batch), axis=0)
-                constants[f"{law}_{name}_of_{predictor}"] = mean
-        found[law] = Law(batch, dict(said) if task.distance is not None else {})
+                values = jax.vmap(measure)(predictions, batch)
+                for told, mean in _means(task, batch, values, ever):
+                    constants[f"{law}_{name}{told}_of_{predictor}"] = mean
+        compared = task.distance is not None and law not in task.laws
+        found[law] = Law(batch, dict(said) if compared else {})
     constants["uninformed_loss"] = constants[f"test_loss_of_{task.uninformed}"]
     constants["best_loss"] = constants[f"test_loss_of_{task.best}"]
     return found, constants
 
 
-def _indices(source, key, state, plan, t, count: int) -> Array:
-    """Return [count] indices that step t might have drawn: whole draws under keys of their own."""
+def _measures(task: Task, law: str) -> dict[str, Any]:
+    """Return what is measured on a law's sample, by name."""
+    own = task.laws[law].measures if law in task.laws else None
+    return {"loss": task.test_loss, **task.metrics} if own is None else dict(own)
+
+
+def _drawn(source, key, state, plan, t, count: int) -> Draw:
+    """Return [count] draws that step t might have made: whole batches under keys of their own."""
     one = jax.eval_shape(lambda: source.draw(key, state, plan, t)).index.shape[0]
     keys = jax.random.split(key, -(-count // one))
-    drawn = jax.vmap(lambda key: source.draw(key, state, plan, t).index)(keys)
-    return drawn.reshape(-1)[:count]
+    drawn = jax.vmap(lambda key: source.draw(key, state, plan, t))(keys)
+    return jax.tree.map(lambda x: x.reshape(-1)[:count], drawn)
 
 
 def evaluate(
@@ -85,21 +105,31 @@ def evaluate(
 ) -> dict[str, Array]:
     """Return `L_M`, the mean over law L's sample of the loss and of each metric M of the task.
 
-    A task with a `distance` adds `L_distance_to_P`, one with an `item` adds, for the test law's
-    scalars, `test_M_trained` and `test_M_untrained`: the means over the examples whose item has a
-    positive probability at step t, and over the others (NaN where there is none). What the
-    recipe's probes say of the parameters comes first; `key` is for those that draw.
+    A task with groups adds `L_M_by_task`, and its `L_M` are means over the groups meant to be
+    trained on. A task with a `distance` adds `L_distance_to_P` (but on its other laws), one with an
+    `item` adds, for the test law's scalars, `test_M_trained` and `test_M_untrained`: the means over
+    the examples whose item has a positive probability at step t, and over the others (NaN where
+    there is none). What the recipe's probes say of the parameters comes first; `key` is for those
+    that draw.
     """
     task = recipe.task
+    ever = recipe.source.ever(plan)
     results: dict[str, Array] = {}
+
+    def test_losses(edits: Mapping[str, Any]) -> dict[str, Array]:
+        batch = found["test"].batch
+        predictions, _ = recipe.model.apply(params, batch.inputs, edits=edits)
+        return dict(_means(task, batch, jax.vmap(task.test_loss)(predictions, batch), ever))
+
     for number, probe in enumerate(recipe.probes):
         own = None if key is None else jax.random.fold_in(key, number)
-        results |= probe(own, params, found)
+        results |= probe(own, params, found, test_losses)
     for law, (batch, said) in found.items():
         predictions, _ = recipe.model.apply(params, batch.inputs)
-        for name, measure in {"loss": task.test_loss, **task.metrics}.items():
+        for name, measure in _measures(task, law).items():
             values = jax.vmap(measure)(predictions, batch)
-            results[f"{law}_{name}"] = jnp.mean(values, axis=0)
+            for told, mean in _means(task, batch, values, ever):
+                results[f"{law}_{name}{told}"] = mean
             if task.item is not None and law == "test" and values.ndim == 1:
                 index = jax.vmap(task.item)(batch)
                 trained = jnp.isfinite(recipe.source.log_prob(plan, index, t))
@@ -107,9 +137,23 @@ def evaluate(
                 results[f"test_{name}_untrained"] = _mean_where(values, ~trained)
         for predictor, others in said.items():
             assert task.distance is not None  # else `laws` leaves `said` empty
-            apart = jax.vmap(task.distance)(predictions, others)
-            results[f"{law}_distance_to_{predictor}"] = jnp.mean(apart)
+            apart = jax.vmap(task.distance)(predictions, others, batch)
+            for told, mean in _means(task, batch, apart, ever):
+                results[f"{law}_distance{told}_to_{predictor}"] = mean
     return results
+
+
+def _means(task: Task, batch: Example, values: Array, ever: Array) -> Iterator[tuple[str, Array]]:
+    """Yield ("", the mean over the sample) and, of a task with groups, ("_by_task", [G, ...]).
+
+    With groups the former is the mean over those that the design means to train on.
+    """
+    if not task.groups:
+        yield "", jnp.mean(values, axis=0)
+        return
+    by_group = groups.mean_by_group(groups.members(task, batch), values)
+    yield groups.SUFFIX, by_group
+    yield "", groups.mean_over(ever, by_group)
 
 
 def _mean_where(values: Array, chosen: Array) -> Array:

@@ -13,9 +13,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from plateaus import groups
 from plateaus.evaluation import Law, evaluate
 from plateaus.types import (
     Array,
+    Draw,
     Example,
     Int,
     Key,
@@ -47,34 +49,48 @@ class Phase(NamedTuple):
     """What one phase of a run has measured."""
 
     train_loss: Array  # [windows]
-    surgery: dict[str, Array]  # [windows] each: what the examples' gradients tell, under surgery
+    training: dict[str, Array]  # [windows] each: what examples' gradients tell, under surgery;
+    # [windows, G]: losses and errors by group, and the share of the batches that each group had
     evaluation: dict[str, Array]
 
 
-def _mean_loss(recipe: Recipe, params: PyTree, batch: Example) -> Array:
+class _Told(NamedTuple):
+    """What a step tells beside its loss."""
+
+    surgery: dict[str, Array]
+    groups: groups.Sums | None  # None of a task without groups
+
+
+def _mean_loss(recipe: Recipe, params: PyTree, batch: Example) -> tuple[Array, groups.Sums | None]:
     predictions, _ = recipe.model.apply(params, batch.inputs)
-    return jnp.mean(jax.vmap(recipe.task.loss)(predictions, batch))
+    losses = jax.vmap(recipe.task.loss)(predictions, batch)
+    by_group = groups.sums(recipe.task, batch, losses, predictions) if recipe.task.groups else None
+    return jnp.mean(losses), by_group
 
 
 def _gradient(
     recipe: Recipe, params: PyTree, batch: Example, state: PyTree, knobs: Knobs, key: Array
-) -> tuple[Array, PyTree, PyTree, dict[str, Array]]:
+) -> tuple[Array, PyTree, PyTree, _Told]:
     """Return (mean loss, gradient to train on, aggregator's state, what was measured)."""
     if recipe.surgery is None:
-        loss, gradient = jax.value_and_grad(lambda p: _mean_loss(recipe, p, batch))(params)
-        return loss, gradient, state, {}
+        loss_of = jax.value_and_grad(lambda p: _mean_loss(recipe, p, batch), has_aux=True)
+        (loss, by_group), gradient = loss_of(params)
+        return loss, gradient, state, _Told({}, by_group)
     surgery = recipe.surgery
     losses, gram, captured = surgery.engine(params, batch)
     weights, state = surgery.aggregator(knobs.optim).update(gram, state, key=key)
-    return jnp.mean(losses), surgery.combine(captured, weights), state, surgery.measure(gram)
+    by_group = groups.sums(recipe.task, batch, losses) if recipe.task.groups else None
+    told = _Told(surgery.measure(gram), by_group)
+    return jnp.mean(losses), surgery.combine(captured, weights), state, told
 
 
 def _batch(
-    recipe: Recipe, world: PyTree, key: Array, index: Array, knobs: Knobs, t: Array | int
+    recipe: Recipe, world: PyTree, key: Array, draw: Draw, knobs: Knobs, t: Array | int
 ) -> Example:
-    """Return the examples of these indices, by the law as it is at step t."""
-    noise, law = jax.random.split(key, index.shape[0]), recipe.task.at(knobs.task, t)
-    return jax.vmap(recipe.task.emit, (0, None, 0, None))(noise, world, index, law)
+    """Return the examples that were drawn, by the law as it is at step t."""
+    noise = jax.random.split(key, jnp.shape(draw.group)[0])
+    law = recipe.task.at(knobs.task, t)
+    return jax.vmap(recipe.task.emit, (0, None, 0, None))(noise, world, draw, law)
 
 
 def init(
@@ -86,7 +102,7 @@ def init(
     surgery, source = recipe.surgery, recipe.source
     plan = source.prepare(knobs.data, recipe.task.size)
     draw = jax.eval_shape(lambda: source.draw(keys.data, source.init(keys.data), plan, 0))
-    (batch,) = draw.index.shape
+    (batch,) = draw.group.shape
     state = RunState(
         params=params,
         optimiser=recipe.optimiser(knobs.optim).init(params),
@@ -120,34 +136,39 @@ def phase(
     plan = recipe.source.prepare(knobs.data, recipe.task.size)
     optimiser = optax.with_extra_args_support(recipe.optimiser(knobs.optim))
 
-    def step(state: RunState, t: Array) -> tuple[RunState, tuple[Array, dict[str, Array]]]:
+    def step(state: RunState, t: Array) -> tuple[RunState, tuple[Array, _Told]]:
         draw = recipe.source.draw(keys.data, state.source, plan, t)
-        batch = _batch(recipe, world, jax.random.fold_in(keys.noise, t), draw.index, knobs, t)
+        batch = _batch(recipe, world, jax.random.fold_in(keys.noise, t), draw, knobs, t)
 
         def gradient(params: PyTree, number: int) -> tuple:  # 0, or of an inner step from 1
             order = jax.random.fold_in(jax.random.fold_in(keys.order, t), number)
             return _gradient(recipe, params, batch, state.aggregator, knobs, order)
 
-        loss, grads, aggregator, measured = gradient(state.params, 0)
+        loss, grads, aggregator, told = gradient(state.params, 0)
         updates, optimiser_state = optimiser.update(
             grads,
             state.optimiser,
             state.params,
             grad_fn=lambda params, i: gradient(params, i + 1)[1],
         )
+        by_group = loss[None] if told.groups is None else groups.mean_loss(told.groups)
+        signals = Signals(by_group, None)
         diverges = (state.diverged_at == NEVER) & ~jnp.isfinite(loss)
         return RunState(
             params=optax.apply_updates(state.params, updates),
             optimiser=optimiser_state,
-            source=recipe.source.observe(state.source, Signals(loss[None], None), knobs.data, t),
+            source=recipe.source.observe(state.source, signals, knobs.data, t),
             aggregator=aggregator,
             diverged_at=jnp.where(diverges, t, state.diverged_at),
-        ), (loss, measured)
+        ), (loss, told)
 
     def window(state: RunState, first: Array) -> tuple[RunState, tuple[Array, dict[str, Array]]]:
-        state, measured = jax.lax.scan(step, state, first + jnp.arange(recipe.log_every))
-        loss, surgery = jax.tree.map(jnp.mean, measured)
-        return state, (loss, recipe.surgery.summarise(surgery) if recipe.surgery else {})
+        state, steps = jax.lax.scan(step, state, first + jnp.arange(recipe.log_every))
+        loss, told = jax.tree.map(lambda x: jnp.mean(x, axis=0), steps)
+        measured = {} if told.groups is None else groups.over_steps(told.groups)
+        if recipe.surgery:
+            measured |= recipe.surgery.summarise(told.surgery)
+        return state, (loss, measured)
 
     firsts = start + jnp.arange(0, recipe.phase_steps, recipe.log_every)
     new, (train_loss, measured) = jax.lax.scan(window, state, firsts)
@@ -164,7 +185,10 @@ def phase(
     before = fine | (firsts + recipe.log_every <= diverged_at)
     return kept._replace(diverged_at=diverged_at), Phase(
         train_loss=jnp.where(before, train_loss, jnp.nan),
-        surgery={name: jnp.where(before, x, jnp.nan) for name, x in measured.items()},
+        training={
+            name: jnp.where(before.reshape(-1, *[1] * (x.ndim - 1)), x, jnp.nan)
+            for name, x in measured.items()
+        },
         evaluation={name: jnp.where(fine, x, jnp.nan) for name, x in evaluation.items()},
     )
 
@@ -177,7 +201,7 @@ def _probed(
     def batch(key: Array) -> Example:
         key_draw, key_noise = jax.random.split(key)
         draw = recipe.source.draw(key_draw, state.source, plan, t)
-        return _batch(recipe, world, key_noise, draw.index, knobs, t)
+        return _batch(recipe, world, key_noise, draw, knobs, t)
 
     found: dict[str, Array] = {}
     for number, probe in enumerate(recipe.batch_probes, len(recipe.probes)):

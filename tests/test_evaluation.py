@@ -109,9 +109,9 @@ def test_the_pool_is_fresh_and_costs_nothing_where_it_is_not_asked_for():
     keys, world = streams(1), recipe.task.init(streams(1).world)
     for t in range(20):  # nor does training see any of the pool's prompts
         noise = jax.random.split(jax.random.fold_in(keys.noise, t), 8)
-        index = recipe.source.draw(keys.data, (), jnp.int32(4), t).index
+        draw = recipe.source.draw(keys.data, (), jnp.int32(4), t)
         emit = jax.vmap(recipe.task.emit, (0, None, 0, None))
-        others.append(np.asarray(emit(noise, world, index, lr.Knobs()).inputs[:, 0, 0]))
+        others.append(np.asarray(emit(noise, world, draw, lr.Knobs()).inputs[:, 0, 0]))
     assert not set(np.concatenate(others).tolist()) & set(prompts[:, 0, 0].tolist())
 
 
@@ -283,7 +283,10 @@ def test_what_probes_say_is_recorded():
     task = sparse_parity.sparse_parity(sparse_parity.Spec(dimension=6, relevant_bits=2))
     recipe = recipe_of(task, lambda p, x: p + x[..., 0])
     probed = recipe._replace(
-        probes=(lambda key, p, laws: {"one": p + 1}, lambda key, p, laws: {"two": p + 2})
+        probes=(
+            lambda key, p, laws, losses: {"one": p + 1},
+            lambda key, p, laws, losses: {"two": p + 2},
+        )
     )
     found, plain = (program(r)(0, knobs_of(sparse_parity))[2] for r in (probed, recipe))
     assert set(found) - set(plain) == {"one", "two"} and (found["one"], found["two"]) == (1, 2)

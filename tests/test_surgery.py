@@ -68,10 +68,10 @@ def by_hand(direction, seed=0, batch=2):
     flat, back = jax.flatten_util.ravel_pytree(params)
     seen = []
     for t in range(STEPS):
-        index = recipe.source.draw(keys.data, (), plan, t).index
+        draw = recipe.source.draw(keys.data, (), plan, t)
         noise = jax.random.split(jax.random.fold_in(keys.noise, t), batch)
         emit = jax.vmap(TASK.emit, (0, None, 0, None))
-        examples = emit(noise, world, index, sparse_parity.Knobs())
+        examples = emit(noise, world, draw, sparse_parity.Knobs())
 
         def loss(flat, example):
             said = MODEL.apply(back(flat), example.inputs[None])[0][0]
@@ -133,13 +133,13 @@ def test_what_is_recorded_is_of_the_examples_gradients():
     signal = np.array([p.mean() for p in pairs]).reshape(2, 2).mean(axis=1)
     noise = np.array([each.var(axis=0, ddof=1).sum() for each in seen]).reshape(2, 2).mean(axis=1)
     conflicts = np.array([(p < 0).mean() for p in pairs]).reshape(2, 2).mean(axis=1)
-    found = measured.surgery
+    found = measured.training
     np.testing.assert_allclose(found["train_signal"], signal, rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(found["train_noise"], noise, rtol=1e-3)
     np.testing.assert_allclose(found["train_conflict_fraction"], conflicts, rtol=1e-5)
     ratio = np.where(signal > 0, noise / signal, np.nan)
     np.testing.assert_allclose(found["train_noise_scale"], ratio, rtol=5e-3)
-    assert trained(batch=8)[2].surgery == {}
+    assert trained(batch=8)[2].training == {}
 
 
 def test_the_probe_of_batches_changes_nothing_and_adds_up():

@@ -120,9 +120,9 @@ def by_hand(recipe, seed, rate, steps):
 
     @jax.jit
     def batch_of(t):
-        index = recipe.source.draw(keys.data, (), plan, t).index
-        emit = lambda i: task.emit(keys.noise, world, i, sparse_parity.Knobs())  # noqa: E731
-        return jax.vmap(emit)(index)
+        draw = recipe.source.draw(keys.data, (), plan, t)
+        emit = lambda one: task.emit(keys.noise, world, one, sparse_parity.Knobs())  # noqa: E731
+        return jax.vmap(emit)(draw)
 
     losses = []
     for t in range(steps):
@@ -278,8 +278,8 @@ def test_a_step_draws_from_the_law_in_force():
     world = tiny(phase_steps=50)
     task = world.recipe.task
 
-    def emit(key, world, index, knobs):
-        example = task.emit(key, world, index, knobs)
+    def emit(key, world, draw, knobs):
+        example = task.emit(key, world, draw, knobs)
         return example._replace(targets=knobs.staircase_epsilon * example.targets)
 
     def at(knobs, t):

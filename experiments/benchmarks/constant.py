@@ -43,12 +43,12 @@ def constant_batch(recipe: train.Recipe) -> train.Recipe:
     knobs = registry.TASKS["sparse_parity"].knobs()
 
     def init(key):
-        index = jnp.arange(_batch(recipe))
+        draw = Draw(jnp.arange(_batch(recipe)), jnp.zeros(_batch(recipe), int))
         world = recipe.task.init(key)
-        return jax.vmap(recipe.task.emit, (None, None, 0, None))(key, world, index, knobs)
+        return jax.vmap(recipe.task.emit, (None, None, 0, None))(key, world, draw, knobs)
 
-    def emit(key, world, example, knobs):
-        return example
+    def emit(key, world, draw, knobs):
+        return draw.index
 
     def draw(key, state, plan, t):
         return Draw(cast(Any, _Rows(*state)), jnp.zeros(_batch(recipe), int))

@@ -40,9 +40,9 @@ def problem(runs: int, steps: int) -> Problem:
         plan = recipe.source.prepare(knobs.data, recipe.task.size)
 
         def batch(t):
-            index = recipe.source.draw(keys.data, (), plan, t).index
+            draw = recipe.source.draw(keys.data, (), plan, t)
             emit = jax.vmap(recipe.task.emit, (None, None, 0, None))
-            return emit(keys.noise, world, index, knobs.task)
+            return emit(keys.noise, world, draw, knobs.task)
 
         return recipe.model.init(keys.params), jax.vmap(batch)(jnp.arange(steps))
 

@@ -32,14 +32,14 @@ def recipe(job: Job) -> Recipe:
         law, numbers = task.init(key), jnp.arange(size)
         keys = jax.vmap(functools.partial(jax.random.fold_in, key))(numbers)
         knobs = linear_regression.Knobs()
-        return jax.vmap(task.emit, (0, None, 0, None))(keys, law, numbers, knobs)
+        return jax.vmap(task.emit, (0, None, 0, None))(keys, law, Draw(numbers, 0 * numbers), knobs)
 
     def draw(key, state, plan, t):
         index = t % BATCHES * job.batch + jnp.arange(job.batch)
         return Draw(index, jnp.zeros_like(index))
 
-    def emit(key, world, index, knobs):
-        return jax.tree.map(lambda x: x[index], world)
+    def emit(key, world, draw, knobs):
+        return jax.tree.map(lambda x: x[draw.index], world)
 
     return Recipe(
         task=task._replace(init=world, emit=emit, size=size),

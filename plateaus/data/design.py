@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, NamedTuple
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
+from plateaus.data.mixture import MIXING, WEIGHT, group_knobs, mixture
+from plateaus.data.mixture import check as mixture_check
 from plateaus.data.pool import curriculum, doubling, first_items, subset
 from plateaus.data.source import epochs, uniform, whole_batches
 from plateaus.data.zipf import zipf
@@ -23,6 +27,20 @@ class Spec:
     zipf_over: Annotated[
         str, Field(help="what the Zipf law ranks", choices=("points", "batches"))
     ] = "points"
+    mixing: Annotated[
+        str, Field(help="what one group is drawn for: parts of a batch, all of it", choices=MIXING)
+    ] = "split"
+    batch_split: Annotated[
+        str,
+        Field(
+            help="whether `batch` is of all groups together or of each with a weight",
+            choices=("total", "per_task"),
+        ),
+    ] = "total"
+    switch: Annotated[
+        str,
+        Field(help="go on with the then_ weights once losses escape", choices=("none", "escape")),
+    ] = "none"
 
 
 class Knobs(NamedTuple):
@@ -66,6 +84,34 @@ class Knobs(NamedTuple):
     ] = 0
 
 
+@functools.cache
+def knobs_of(groups: tuple[str, ...]) -> Any:
+    """Return the class `Knobs` with the knobs of each group: weight_, from_, until_ and then_.
+
+    >>> knobs_of(("linear", "relu"))(weight_relu=0.0).weight_relu
+    0.0
+    """
+    more = group_knobs(groups)
+    made: Any = collections.namedtuple(  # type: ignore[misc] # its fields are known at run time
+        "Knobs",
+        [*Knobs._fields, *more],
+        defaults=[*Knobs._field_defaults.values(), *(default for _, default in more.values())],
+        module=__name__,
+    )
+    hints = get_type_hints(Knobs, include_extras=True)
+    made.__annotations__ = {**hints, **{name: declared for name, (declared, _) in more.items()}}
+    return made
+
+
+def groups_of(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the groups whose knobs are among these field names.
+
+    >>> groups_of(["items", "weight_linear", "from_linear"])
+    ('linear',)
+    """
+    return tuple(name.removeprefix(WEIGHT) for name in names if name.startswith(WEIGHT))
+
+
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (field, message) for combinations that mean nothing."""
     if values["order"] == "epochs" and values["zipf_over"] == "batches":
@@ -76,13 +122,26 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "curriculum_multiple", "give curriculum_step or curriculum_multiple, not both"
     if values["curriculum_multiple"] and not values["plateau_steps"]:
         yield "plateau_steps", "curriculum_multiple is a multiple of it: it must be positive"
+    if groups := groups_of(values):
+        yield from mixture_check(values, groups)
+    elif values["switch"] != "none" or values["batch_split"] != "total":
+        field = "switch" if values["switch"] != "none" else "batch_split"
+        yield field, f"needs a task of several groups; {values['task.name']} has one"
 
 
 ALL = frozenset(Knobs._fields)
 
 
-def design(spec: Spec, batch: int, size: int, used: frozenset[str] = ALL) -> Source:
+def design(
+    spec: Spec,
+    batch: int,
+    size: int,
+    used: frozenset[str] = ALL,
+    groups: tuple[str, ...] = (),
+) -> Source:
     """Build the source of a pool of `size` items: what is drawn inside, what is in play outside.
+
+    With `groups` every group has such a pool, and the `mixture` says which group an item is of.
 
     An intervention none of whose knobs is in `used` is left out: neutral, it would give the same
     indices, and cost time (a Zipf rank costs three times a uniform one).
@@ -106,4 +165,5 @@ def design(spec: Spec, batch: int, size: int, used: frozenset[str] = ALL) -> Sou
         source = doubling(source)
     elif "curriculum_start" in used:
         source = curriculum(source)
-    return first_items(subset(source))
+    source = first_items(subset(source))
+    return mixture(source, groups, spec.mixing, spec.switch) if groups else source

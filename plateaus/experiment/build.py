@@ -10,13 +10,15 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import numpy as np
 
+from plateaus.data.design import groups_of, knobs_of
+from plateaus.data.mixture import WEIGHT
 from plateaus.experiment import geometry, instruments
 from plateaus.experiment.registry import DATA, MODELS, OPTIM, TASKS
 from plateaus.experiment.schema import Component, ConfigError, Entry, entries
 from plateaus.experiment.values import convert, nearest
 from plateaus.fields import INFINITE, Field
 from plateaus.optim.optimiser import NO_AGGREGATOR, RATE, knobs_with_rates
-from plateaus.types import Knobs, Recipe, Task
+from plateaus.types import Draw, Knobs, Recipe, Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,11 +45,15 @@ class NoKnobs(NamedTuple):
 
 
 def batch_of(values: Mapping[str, Any]) -> int:
-    """Return the examples to a step: `batch`, or `batch_per_item` for each item in play.
+    """Return the examples to a step: `batch`, or that of each group, or a multiple of the items.
 
     >>> batch_of({"batch": 20, "batch_per_item": 0.25, "data.items": 64})
     16
     """
+    if values.get("data.batch_split") == "per_task":
+        weight = f"data.{WEIGHT}"
+        groups = sum(values[name] > 0 for name in values if name.startswith(weight))
+        return values["batch"] * max(1, groups)
     if not values["batch_per_item"]:
         return values["batch"]
     return max(1, round(values["batch_per_item"] * values["data.items"]))
@@ -58,7 +64,15 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "eval_every", f"must divide steps ({values['steps']})"
     if values["eval_every"] % values["log_every"]:
         yield "log_every", f"must divide eval_every ({values['eval_every']})"
+    if _refused(values):
+        return  # told by the task: nothing can be built of it
     batch = batch_of(values)
+    groups = groups_of(_own("data", values))
+    if values["batch_per_item"] and values["data.batch_split"] == "per_task":
+        yield "batch_per_item", "cannot be combined with data.batch_split = per_task"
+    chosen = [group for group in groups if values[f"data.{WEIGHT}{group}"] > 0]
+    if values["data.mixing"] == "split" and values["batch"] < len(chosen):
+        yield "batch", f"must be at least {len(chosen)}, the number of tasks in the mixture"
     if values["batch_per_item"] and values["data.items"] == INFINITE:
         yield "batch_per_item", "needs a finite data.items"
     elif batch > 2**20:
@@ -87,7 +101,8 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if values["data.curriculum_doubling"] and still:
         yield "data.curriculum_doubling", "does not grow: give data.curriculum_start and a step"
     tokens = example.inputs.shape[0] if example.inputs.ndim == 2 or task.vocabulary else 0
-    if values.get("model.positions") == "learned" and tokens > values["model.max_positions"]:
+    limited = values.get("model.positions") != "rotary" and "model.max_positions" in values
+    if limited and tokens > values["model.max_positions"]:
         yield "model.max_positions", f"must be at least {tokens}, the tokens of a prompt"
     if values.get("model.tied") and task.vocabulary is None:
         yield "model.tied", "continuous tokens have no embedding to read out with"
@@ -99,11 +114,20 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, f"no such layer here; there are {', '.join(here)}"
 
 
+def _refused(values: Mapping[str, Any]) -> bool:
+    """Return whether the task's own check has anything to say."""
+    check = TASKS[values["task.name"]].check
+    own = {key: values[name] for key, name in _own("task", values).items()}
+    return check is not None and any(True for _ in check({**values, **own}))
+
+
 @functools.cache
 def _made(name: str, spec: Any) -> tuple[Task, Any]:
     task, knobs = TASKS[name].make(spec), TASKS[name].knobs()
     key = jax.eval_shape(jax.random.key, 0)
-    return task, jax.eval_shape(lambda key, w: task.emit(key, task.init(w), 0, knobs), key, key)
+    return task, jax.eval_shape(
+        lambda key, w: task.emit(key, task.init(w), Draw(0), knobs), key, key
+    )
 
 
 def _shapes(config: Mapping[str, Any]) -> tuple[Task, Any]:
@@ -116,15 +140,27 @@ def _layers(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the layers of a config's model; values that are missing or bad read as the default."""
     component = MODELS[config["model.name"]]
     assert component.layers is not None
+    return component.layers(_lenient_spec(component, "model", config))
+
+
+def _groups(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the groups of a config's task, read likewise; () of a task without."""
+    component = TASKS[config["task.name"]]
+    if component.groups is None:
+        return ()
+    return component.groups(_lenient_spec(component, "task", config))
+
+
+def _lenient_spec(component: Component, section: str, config: Mapping[str, Any]) -> Any:
     given = {}
-    for name, entry in entries({"model": component}).items():
-        if name in config and name != "model.name" and not entry.knob:
+    for name, entry in entries({section: component}).items():
+        if name in config and name != f"{section}.name" and not entry.knob:
             try:
-                own = name.removeprefix("model.")
+                own = name.removeprefix(f"{section}.")
                 given[own] = convert(entry.kind, entry.field, config[name])
             except ValueError:
                 continue  # told of when the fields are checked
-    return component.layers(component.spec(**given))
+    return component.spec(**given)
 
 
 RUN = Component(RunSpec, NoKnobs, dict, _check_run)
@@ -133,7 +169,8 @@ RUN = Component(RunSpec, NoKnobs, dict, _check_run)
 def sections(given: Mapping[str, Any]) -> dict[str, Component]:
     """Return the sections of a flat config, by its `task.name` and `model.name`.
 
-    The optimiser has a learning-rate multiplier for each layer of the model.
+    The optimiser has a learning-rate multiplier for each layer of the model, the design the knobs
+    of a mixture for each group of the task.
     Raises ConfigError, naming the nearest, for a name that is not registered, and for a model that
     does not take what the task emits.
     """
@@ -155,7 +192,8 @@ def sections(given: Mapping[str, Any]) -> dict[str, Component]:
             f"emits {task.inputs}; use {fitting}"
         )
     optim = OPTIM._replace(knobs=knobs_with_rates(_layers(given)))
-    return {"": RUN, "task": task, "data": DATA, "model": model, "optim": optim}
+    data = DATA._replace(knobs=knobs_of(_groups(given)))
+    return {"": RUN, "task": task, "data": data, "model": model, "optim": optim}
 
 
 def used_knobs(schema: Mapping[str, Entry], config: Mapping[str, Any], swept) -> frozenset[str]:
@@ -197,7 +235,9 @@ def make_recipe(config: Mapping[str, Any], used: frozenset[str]) -> Recipe:
     model = parts["model"].make(spec["model"], task, example)
     return Recipe(
         task=task,
-        source=parts["data"].make(spec["data"], batch_of(config), task.size, own["data"]),
+        source=parts["data"].make(
+            spec["data"], batch_of(config), task.size, own["data"], task.groups
+        ),
         model=model,
         optimiser=parts["optim"].make(spec["optim"], own["optim"] - gone),
         steps=config["steps"],

@@ -6,11 +6,9 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-import jax
-import jax.numpy as jnp
-
 from plateaus.experiment import geometry
 from plateaus.fields import Field
+from plateaus.groups import SUFFIX
 from plateaus.probes import attention
 from plateaus.probes.weights import layer_norms
 from plateaus.types import Array, BatchProbe, Key, Model, PyTree, Task
@@ -18,6 +16,7 @@ from plateaus.types import Array, BatchProbe, Key, Model, PyTree, Task
 AXES = {  # part of a variable's name -> the axes it has of its own
     "attention_": ("layer", "head"),
     "ablation_loss_random": ("draw",),
+    f"ablation_loss_random{SUFFIX}": ("draw", "task"),
 }
 FEWEST_PAIRS = 4  # of whose halves induction and the previous token are told apart
 
@@ -98,7 +97,7 @@ def probes(config: Mapping[str, Any], model: Model, task: Task) -> tuple:
     """Return what is measured on the parameters and the samples of the laws."""
     made = []
     if config["weight_norms"]:
-        made.append(lambda key, params, laws: layer_norms(params))
+        made.append(lambda key, params, laws, losses: layer_norms(params))
     if config["attention_scores"] or config["ablated_heads"]:
         made.append(
             attention_probe(
@@ -116,17 +115,12 @@ def attention_probe(model: Model, task: Task, recorded: tuple[str, ...], count: 
     """Return what scores heads on the test sample and removes `count` of them, if any."""
     wanted = recorded if not count else tuple({*recorded, "retrospective"})
 
-    def probe(key: Key, params: PyTree, laws: Mapping[str, Any]) -> dict[str, Array]:
-        batch = laws["test"].batch
-        scores = attention.head_scores(model, params, batch.inputs, offset_of(task), wanted)
-
-        def loss(edits: Mapping[str, Any]) -> Array:
-            predictions, _ = model.apply(params, batch.inputs, edits=edits)
-            return jnp.mean(jax.vmap(task.test_loss)(predictions, batch))
-
+    def probe(key: Key, params: PyTree, laws: Mapping[str, Any], losses) -> dict[str, Array]:
+        inputs = laws["test"].batch.inputs
+        scores = attention.head_scores(model, params, inputs, offset_of(task), wanted)
         found = {f"attention_{name}": scores[name] for name in recorded}
         if count:
-            found |= attention.ablation(key, loss, scores["retrospective"], count, draws)
+            found |= attention.ablation(key, losses, scores["retrospective"], count, draws)
         return found
 
     return probe

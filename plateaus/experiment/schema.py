@@ -21,8 +21,8 @@ from plateaus.fields import Field
 # Lengths, counts and names of things are not conditions to compare within one set of results.
 UNSWEEPABLE = frozenset(
     {*("seeds", "steps", "eval_every", "log_every", "eval_points", "pool_points", "weight_norms")}
-    | {"gradient_batches", "task.name", "model.name", "sharpness_steps", "sharpness_batches"}
-    | {"attention_scores", "ablated_heads", "ablation_draws"}
+    | {"gradient_batches", "task.name", "task.families", "model.name", "sharpness_steps"}
+    | {"sharpness_batches", "attention_scores", "ablated_heads", "ablation_draws"}
 )
 NAMED = ("task", "model")  # the sections whose component is chosen by its `name`
 
@@ -44,7 +44,8 @@ class Component(NamedTuple):
     with `Annotated[T, Field(...)]` fields that have defaults. `make` builds the thing. `check`
     receives one complete setting, under the section's own field names and under all dotted names,
     and yields (field name, message) for fields that do not fit one another. `inputs` is what a
-    task emits and what a model takes, "vector" or "tokens"; `layers`: spec -> a model's layers.
+    task emits and what a model takes, "vector" or "tokens"; `layers`: spec -> a model's layers;
+    `groups`: spec -> the names of a task's groups.
     """
 
     spec: type
@@ -53,6 +54,7 @@ class Component(NamedTuple):
     check: Check | None = None
     inputs: str = ""
     layers: Callable[[Any], tuple[str, ...]] | None = None
+    groups: Callable[[Any], tuple[str, ...]] | None = None
 
 
 class Entry(NamedTuple):

@@ -68,9 +68,8 @@ def members(plan: Plan) -> tuple[Member, ...]:
 
 
 def setting(plan: Plan, member: Member) -> dict[str, Any]:
-    """Return the flat config of one run, with the batch it trains on."""
-    config = settled(plan.config, dict(zip(plan.sweep, member.values, strict=True)), plan.variants)
-    return {**config, "batch": batch_of(config)}
+    """Return the flat config of one run."""
+    return settled(plan.config, dict(zip(plan.sweep, member.values, strict=True)), plan.variants)
 
 
 def programs(
@@ -94,7 +93,7 @@ def programs(
             name: value
             for name, value in config.items()
             if name != "seeds" and not schema[name].knob
-        }
+        } | {"batch": batch_of(config)}
         address = digest({"static": static, "used": sorted(used)})
         groups.setdefault(address, []).append(member)
         configs.setdefault(address, config)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
-from flax import linen as nn
-
-from plateaus.models.blocks import Block, Spec, Taps, end, norm, weight_law
-from plateaus.models.taps import Edits, Tap
-from plateaus.types import Array, Model
+from plateaus.models import stack
+from plateaus.models.blocks import Block, Spec
+from plateaus.models.stream import FEED_FORWARD
+from plateaus.types import Model
 
 __all__ = ["Knobs", "Spec", "activations", "check", "layers", "transformer"]
 
@@ -28,54 +26,13 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "heads", f"rotary positions turn pairs, but width / heads is odd ({width // heads})"
 
 
-class _Transformer(nn.Module):
-    spec: Spec
-    vocabulary: int | None
-    read_at: tuple[int | None, ...]
-
-    @nn.compact
-    def __call__(self, inputs: Array, taps: Taps) -> tuple[Array, dict[str, Array]]:
-        spec, tap = self.spec, taps()
-        captured: dict[str, Array] = {}
-        law = weight_law(spec, spec.width)
-        read_in: Any
-        if self.vocabulary is None:
-            size, dtype = inputs.shape[-1], spec.compute
-            read_in = end(spec, spec.width, size, name="read_in", bias=spec.bias, dtype=dtype)
-        else:
-            read_in = nn.Embed(
-                self.vocabulary, spec.width, spec.compute, embedding_init=law, name="read_in"
-            )
-        x = tap("read_in", read_in(inputs))
-        if spec.positions == "learned":
-            table = self.param("positions", law, (spec.max_positions, spec.width))
-            x = x + table[None, : x.shape[1]].astype(x.dtype)
-        block = nn.remat(Block, static_argnums=(2,)) if spec.rematerialise else Block
-        for layer in range(spec.depth):
-            x, more = block(spec, name=f"block_{layer}")(x, taps)
-            captured |= more
-        x = tap("final_residual", x[:, slice(*self.read_at)])
-        x = tap("final_norm", norm(spec, "final_norm")(x)).astype(jnp.float32)
-
-        if spec.tied:
-            readout = tap("readout", jnp.einsum("btw,vw->btv", x, read_in.embedding))
-        else:
-            features, bias = (self.vocabulary, False) if self.vocabulary else (1, spec.bias)
-            head = end(spec, features, spec.width, name="readout", bias=bias, dtype="float32")
-            readout = tap("readout", head(x))
-        return readout if self.vocabulary else readout[..., 0], captured | tap.captured
-
-
 def layers(spec: Spec) -> tuple[str, ...]:
     """Return the names of the layers that learn: the keys of the parameters.
 
     >>> layers(Spec(depth=2, tied=True))
     ('read_in', 'positions', 'block_0', 'block_1', 'final_norm')
     """
-    table = ("positions",) if spec.positions == "learned" else ()
-    readout = () if spec.tied else ("readout",)
-    blocks = (f"block_{layer}" for layer in range(spec.depth))
-    return ("read_in", *table, *blocks, "final_norm", *readout)
+    return stack.layers(spec, spec.positions == "learned")
 
 
 def activations(spec: Spec) -> tuple[str, ...]:
@@ -86,9 +43,8 @@ def activations(spec: Spec) -> tuple[str, ...]:
     """
     parts = ["residual", "attention_norm", "qkv", "attention_weights", "heads", "attention_out"]
     if not spec.attention_only:
-        parts += ["residual_middle", "mlp_norm", "mlp_up", "mlp_hidden", "mlp_down"]
-    blocks = (f"block_{layer}.{part}" for layer in range(spec.depth) for part in parts)
-    return ("read_in", *blocks, "final_residual", "final_norm", "readout")
+        parts += FEED_FORWARD
+    return stack.activations(spec, parts)
 
 
 def transformer(
@@ -129,6 +85,7 @@ def transformer(
     2022; papers 1, 2 and 5 of the project (12 layers of width 256: 9,534,977 parameters).
 
     >>> import jax
+    >>> import jax.numpy as jnp
     >>> model = transformer(Spec(width=8, depth=1, heads=2), inputs=3)
     >>> params = model.init(jax.random.key(0))
     >>> zero_head = {"block_0.heads": lambda heads: heads.at[:, :, 1].set(0)}
@@ -137,22 +94,14 @@ def transformer(
     >>> y.shape, seen["block_0.attention_weights"].shape
     ((5, 4), (5, 2, 4, 4))
     """
-    if (inputs is None) == (vocabulary is None):
-        raise ValueError("give inputs (continuous tokens) or vocabulary (discrete tokens)")
-    if spec.tied and vocabulary is None:
-        raise ValueError("tied: continuous tokens have no embedding to read out with")
-    where = (read_at.start, read_at.stop, read_at.step)  # a slice has no hash before Python 3.12
-    names, module = activations(spec), _Transformer(spec, vocabulary, where)
-
-    def init(key):
-        shortest = jnp.zeros((1, 1), jnp.int32) if inputs is None else jnp.zeros((1, 1, inputs))
-        return module.init(key, shortest, lambda: Tap(names))["params"]
-
-    def apply(params, inputs, *, edits: Edits | None = None, capture: Collection[str] = ()):
-        inputs = jnp.asarray(inputs)
-        length = inputs.shape[1]
-        if spec.positions == "learned" and length > spec.max_positions:
-            raise ValueError(f"{length} tokens, but max_positions is {spec.max_positions}")
-        return module.apply({"params": params}, inputs, lambda: Tap(names, edits, capture))
-
-    return Model(init, apply, names)
+    table = spec.max_positions if spec.positions == "learned" else 0
+    return stack.stack(
+        spec,
+        Block,
+        activations(spec),
+        inputs=inputs,
+        vocabulary=vocabulary,
+        read_at=read_at,
+        positions=table,
+        longest=table or None,
+    )

@@ -162,23 +162,28 @@ def without(removed: Bool[Array, "L H"]) -> dict[str, Callable[[Array], Array]]:
 
 def ablation(
     key: Key,
-    loss: Callable[[Any], Array],
+    losses: Callable[[Any], dict[str, Array]],
     scores: Float[Array, "L H"],
     count: int,
     draws: int,
 ) -> dict[str, Array]:
-    """Return the loss without the `count` heads of highest score, and without as many others.
+    """Return the losses without the `count` heads of highest score, and without as many others.
 
-    `loss` is a function of the edits of a forward pass. `ablation_loss_retrospective` is a scalar,
-    `ablation_loss_random` [draws] the losses of that many draws of other heads, of one size each.
+    `losses` maps the edits of a forward pass to losses by how they are told, "" and suffixes like
+    "_by_task". For each there is `ablation_loss_retrospective`, and `ablation_loss_random` with an
+    axis [draws] of its own: a loss for every draw of other heads.
 
     Source: paper 3, ablation of retrospective heads against control heads.
     """
     chosen = highest(scores, count)
     controls = jax.vmap(lambda key: others(key, chosen, count))(jax.random.split(key, draws))
     removed = jnp.concatenate([chosen[None], controls])
-    losses = jax.lax.map(lambda gone: loss(without(gone)), removed)  # one forward pass at a time
-    return {"ablation_loss_retrospective": losses[0], "ablation_loss_random": losses[1:]}
+    found = {}
+    each = jax.lax.map(lambda gone: losses(without(gone)), removed)  # one forward pass at a time
+    for told, values in each.items():
+        found[f"ablation_loss_retrospective{told}"] = values[0]
+        found[f"ablation_loss_random{told}"] = values[1:]
+    return found
 
 
 def _blocks(model: Model) -> int:

@@ -96,7 +96,7 @@ def facts(spec: Spec) -> Task:
         ).astype(jnp.int32)
         return Example(words[:-1], words[1:])
 
-    def emit(key, world, draw, knobs):
+    def emit(key, world, draw: Draw, knobs):
         key_relation, key_noise = jax.random.split(key)
         relation = jax.random.randint(key_relation, (), 0, spec.relations)
         return document(key_noise, world, jnp.asarray(draw.index), relation)

@@ -83,7 +83,7 @@ def sparse_parity(spec: Spec) -> Task:
     def at(knobs, t):
         return knobs._replace(random_label_steps=jnp.maximum(knobs.random_label_steps - t, 0))
 
-    def emit(key, world, draw, knobs):
+    def emit(key, world, draw: Draw, knobs):
         drawn = signs(jax.random.fold_in(world, draw.index), spec.dimension + 1)
         x, random = drawn[:-1], drawn[-1]  # one bit more of the same words: it costs nothing
         chi = parities(x)

@@ -12,7 +12,11 @@ from plateaus.experiment.registry import MODELS, PAIRS, TASKS
 from plateaus.models.gram import combine, per_example_gram
 
 POINTS = 6
-SMALL = {"transformer": {"width": 16, "depth": 2, "heads": 2}}  # of other sizes: its own tests
+SMALL = {  # of other sizes: their own tests
+    "transformer": {"width": 16, "depth": 2, "heads": 2},
+    "mamba": {"width": 16, "depth": 2, "state_size": 4},
+    "hyena": {"width": 16, "depth": 2, "filter_width": 8},
+}
 pairs = pytest.mark.parametrize("pair", PAIRS, ids="-".join)
 
 

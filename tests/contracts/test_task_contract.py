@@ -10,7 +10,7 @@ import pytest
 
 from plateaus.data.source import uniform
 from plateaus.experiment.registry import TASKS
-from plateaus.types import Example
+from plateaus.types import Draw, Example
 
 POINTS = 64
 STEP = 5  # lies between the two values that act of a knob that is a step
@@ -48,7 +48,8 @@ def emitter(name):
         key_world, key_noise = jax.random.split(jax.random.key(seed))
         noise = jax.vmap(jax.random.fold_in, (None, 0))(key_noise, indices)
         law = task.at(knobs, STEP)
-        return jax.vmap(task.emit, (0, None, 0, None))(noise, task.init(key_world), indices, law)
+        draw = Draw(indices, indices % max(len(task.groups), 1))
+        return jax.vmap(task.emit, (0, None, 0, None))(noise, task.init(key_world), draw, law)
 
     return emit
 
@@ -190,7 +191,7 @@ def test_what_a_task_says_of_itself_is_true(name):
         assert values.ndim == 1 + (metric in task.axes), metric
     if task.distance is not None:
         apart = jax.vmap(task.distance)
-        zero, some = (apart(said[task.best], said[p]) for p in (task.best, task.uninformed))
+        zero, some = (apart(said[task.best], said[p], batch) for p in (task.best, task.uninformed))
         assert not np.any(zero) and np.all(some >= 0) and np.any(some > 0)
     if task.item is not None:
         seen = emitter(name)(np.uint32(0), indices(name), knobs)

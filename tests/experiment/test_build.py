@@ -48,14 +48,12 @@ def test_unknown_names_are_refused_both_at_once():
 
 
 def test_every_registered_pair_makes_a_schema_and_a_recipe():
-    fits = {  # what the defaults of a pair cannot know of one another
-        ("transformer", "facts"): {"eval_points": 800},
-    }
+    fits = {"facts": {"eval_points": 800}}  # what the defaults of a run cannot know of a task
     assert {model for model, _ in PAIRS} == set(MODELS) and {task for _, task in PAIRS} == set(
         TASKS
     )
     for model, task in PAIRS:
-        names = {"task.name": task, "model.name": model, **fits.get((model, task), {})}
+        names = {"task.name": task, "model.name": model, **fits.get(task, {})}
         parts = sections(names)
         schema = entries(parts)
         config = resolve(schema, parts, names, {})

@@ -11,7 +11,7 @@ from scipy import stats
 
 from plateaus.data import design
 from plateaus.tasks.facts import Knobs, Spec, check, facts, first_answer, vocabulary
-from plateaus.types import Example
+from plateaus.types import Draw, Example
 
 SPEC = Spec(subjects=10, relations=3, answers=4, noise_tokens=6, noise_length=3)
 TASK = facts(SPEC)
@@ -21,7 +21,8 @@ FACTS, MANY = 30, 6000
 @jax.jit
 def train(world, subjects, seed=1):
     keys = jax.random.split(jax.random.key(seed), subjects.shape[0])
-    return jax.vmap(TASK.emit, (0, None, 0, None))(keys, world, subjects, Knobs())
+    draw = Draw(subjects, 0 * subjects)
+    return jax.vmap(TASK.emit, (0, None, 0, None))(keys, world, draw, Knobs())
 
 
 @jax.jit
@@ -170,7 +171,7 @@ def test_the_item_of_a_document_is_its_subject():
 
 def test_documents_without_noise():
     task = facts(dataclasses.replace(SPEC, noise_length=0))
-    document = task.emit(jax.random.key(1), world(), 3, Knobs())
+    document = task.emit(jax.random.key(1), world(), Draw(3), Knobs())
     assert document.inputs.shape == (2,) and int(document.inputs[0]) == 3
     relation = int(document.targets[0]) - 10
     assert int(document.targets[1]) == 19 + 4 * relation + int(world()[3, relation])

@@ -20,7 +20,7 @@ from plateaus.tasks.linear_regression import (
     unpack,
 )
 from plateaus.tasks.predictors import dmmse
-from plateaus.types import Example
+from plateaus.types import Draw, Example
 
 SPEC = Spec(dimension=4, points=8, noise=0.5, prior_scale=1.5, dmmse_tasks=64)
 TASK = linear_regression(SPEC)
@@ -37,7 +37,8 @@ def evenly(index):
 def _train(world, numbers, knobs):
     """One prompt of the training law for each task number."""
     keys = jax.random.split(jax.random.key(1), MANY)
-    return jax.vmap(TASK.emit, (0, None, 0, None))(keys, world, numbers, knobs)
+    draw = Draw(numbers, 0 * numbers)
+    return jax.vmap(TASK.emit, (0, None, 0, None))(keys, world, draw, knobs)
 
 
 @functools.partial(jax.jit, static_argnames="emit_test")
@@ -66,7 +67,7 @@ def _assert_gaussian(samples, covariance):
 
 
 def test_a_prompt_interleaves_points_and_padded_values():
-    example = TASK.emit(jax.random.key(1), WORLD, 4, Knobs())
+    example = TASK.emit(jax.random.key(1), WORLD, Draw(4), Knobs())
     inputs = np.asarray(example.inputs)
     assert inputs.shape == (16, 4) and example.targets.shape == (8,)
     np.testing.assert_array_equal(inputs[1::2, 0], example.targets)
@@ -199,10 +200,12 @@ def test_dmmse_beats_ridge_on_its_own_tasks_and_loses_on_new_ones():
 
 
 def test_a_bias_needs_two_directions():
-    def refused(dimension, bias):
+    def refused(dimension, bias, elsewhere=False):
         values = {"dimension": dimension, "covariance_bias": bias}
+        values |= {"points": 2, "out_of_distribution": elsewhere}
         finite = {"pool": 64, "dmmse_tasks": 64, "data.items": 64}
         return [name for name, _ in check(values | finite)]
 
+    assert refused(1, 0.0, True) == ["dimension"] and refused(2, 0.0, True) == []
     assert refused(1, 0.5) == ["covariance_bias"]
     assert refused(1, 0.0) == refused(2, 0.5) == []

@@ -12,6 +12,7 @@ from plateaus.data import design
 from plateaus.data.source import uniform
 from plateaus.tasks import linear_regression as lr
 from plateaus.tasks.predictors import dmmse, log_rest, ridge, ridge_evidence
+from plateaus.types import Draw
 
 RIDGE = jax.jit(ridge)
 DMMSE = jax.jit(dmmse, static_argnames="block")
@@ -261,9 +262,9 @@ def of_task(spec, used=frozenset()):
     def say(data, beta, seed):
         plan, knobs = source.prepare(data, task.size), lr.Knobs(beta)
         key_world, key_noise = jax.random.split(jax.random.key(seed))
-        world, index = task.init(key_world), jnp.arange(20) % 12
+        world, draw = task.init(key_world), Draw(jnp.arange(20) % 12, jnp.zeros(20, int))
         keys = jax.random.split(key_noise, 20)
-        batch = jax.vmap(task.emit, (0, None, 0, None))(keys, world, index, knobs)
+        batch = jax.vmap(task.emit, (0, None, 0, None))(keys, world, draw, knobs)
         said = task.predictors(world, batch, knobs, lambda i: source.log_prob(plan, i, 0))
         return *lr.unpack(batch.inputs), lr.task_vectors(spec, world, jnp.arange(12), knobs), said
 

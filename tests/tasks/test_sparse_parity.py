@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from plateaus.tasks.sparse_parity import Knobs, Spec, check, signs, sparse_parity
-from plateaus.types import Example
+from plateaus.types import Draw, Example
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2))
@@ -20,7 +20,7 @@ def points(spec, seed, count, first=0, epsilon=0.0):
     emit = jax.vmap(task.emit, (None, None, 0, None))
     world = task.init(jax.random.key(seed))
     index = first + jnp.arange(count, dtype=jnp.int32)
-    return emit(jax.random.key(99), world, index, Knobs(staircase_epsilon=epsilon))
+    return emit(jax.random.key(99), world, Draw(index, 0 * index), Knobs(staircase_epsilon=epsilon))
 
 
 @pytest.mark.parametrize(("d", "k"), [(1, 1), (4, 1), (4, 2), (5, 3), (6, 6)])
@@ -69,7 +69,7 @@ def test_a_point_is_a_function_of_seed_and_number():
     np.testing.assert_array_equal(points(spec, 0, 10, first=777).inputs, x[777:787])
     task, world = sparse_parity(spec), jax.random.key(0)
     for noise in (0, 1):
-        alone = task.emit(jax.random.key(noise), world, 777, Knobs())
+        alone = task.emit(jax.random.key(noise), world, Draw(777), Knobs())
         np.testing.assert_array_equal(alone.inputs, x[777])
     other = np.asarray(points(spec, 1, 4000).inputs)
     bound = 4 / np.sqrt(4000 * 20)
@@ -134,7 +134,8 @@ def labelled(spec, steps, index, noise=99):
     """Points with their random labels, or with the true ones, by what is left of the steps."""
     task = sparse_parity(spec)
     emit = jax.vmap(task.emit, (None, None, 0, None))
-    return emit(jax.random.key(noise), jax.random.key(5), index, Knobs(random_label_steps=steps))
+    draw, knobs = Draw(index, 0 * index), Knobs(random_label_steps=steps)
+    return emit(jax.random.key(noise), jax.random.key(5), draw, knobs)
 
 
 def test_random_labels_are_fair_coins_of_each_point():

@@ -1,0 +1,199 @@
+"""Which group (family, domain) each example is of: weights, windows of time, a switch at escape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from plateaus.fields import Field
+from plateaus.types import Array, Float, Int, Scalar, Source
+
+MIXING = ("split", "batch", "sequence")
+ESCAPED, WINDOW = 0.8, 100  # a group has escaped when the mean of its last 100 losses is below .8
+WEIGHT, FROM, UNTIL, THEN = "weight_", "from_", "until_", "then_"  # begin the knobs of a group
+ALWAYS = 2**30
+_GROUPS = 2**32 - 1  # the stream of the groups in the data key: no step has this number
+
+
+def group_knobs(groups: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+    """Return the knobs of each group: name -> (declared type, default)."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for group in groups:
+        weight = Field(help=f"share of {group} in training, relative to the others'", low=0)
+        first = Field(help=f"step from which {group} is drawn", low=0, high=ALWAYS, units="steps")
+        last = Field(help=f"step from which {group} is not", low=0, high=ALWAYS, units="steps")
+        then = Field(help="its share once the groups before have escaped (data.switch)", low=0)
+        found[WEIGHT + group] = (Annotated[Scalar, weight], 1.0)
+        found[FROM + group] = (Annotated[Scalar, first], 0)
+        found[UNTIL + group] = (Annotated[Scalar, last], ALWAYS)
+        found[THEN + group] = (Annotated[Scalar, then], 0.0)
+    return found
+
+
+class Plan(NamedTuple):
+    """What a step's mixture follows from, [G] each, and the plan of the source inside."""
+
+    inner: Any
+    weight: Array
+    first: Array
+    last: Array
+    then: Array
+
+
+class State(NamedTuple):
+    """How the switch stands."""
+
+    inner: Any
+    recent: Any  # [WINDOW], mean losses of the groups drawn first, in the last steps
+    switched: Any  # 0 or 1; both () without a switch
+
+
+def counts(shares: Float[Array, " G"], offset: Float[Array, ""], batch: int) -> Int[Array, " B"]:
+    r"""Return the groups of a batch: group g floor or ceil of B p_g times, p_g in expectation.
+
+    Systematic sampling: positions $(u + i) / B$ on the line of cumulated shares. In a random order
+    of the groups this is, for equal shares, floor(B/k) of each and the remainder one each to
+    groups chosen at random, as in the released code of paper 2.
+
+    >>> counts(jnp.array([0.5, 0.0, 0.5]), jnp.float32(0.3), 4).tolist()
+    [0, 0, 2, 2]
+    """
+    positions = (offset + jnp.arange(batch)) / batch
+    return at(shares, positions)
+
+
+def at(shares: Float[Array, " G"], positions: Float[Array, " B"]) -> Int[Array, " B"]:
+    """Return the groups at positions in [0, 1) on the line of cumulated shares."""
+    cumulated = jnp.cumsum(shares)
+    inside = jnp.minimum(positions, 1 - 1e-6) * cumulated[-1]  # never past the last group's end
+    return jnp.searchsorted(cumulated, inside, side="right").astype(jnp.int32)
+
+
+def mixture(
+    source: Source, groups: Sequence[str], mixing: str = "split", switch: str = "none"
+) -> Source:
+    r"""Give every example a group, by weights that change with the step; indices stay as they are.
+
+    Group g has share $p_g(t) \propto w_g$ [from_g <= t < until_g]. With switch = "escape" the
+    shares become `then_g` for good when the mean loss of what is drawn, over the last 100 steps,
+    is below 0.8 (losses in units of the no-context loss: paper 2's escape).
+
+    mixing:
+      "split": a part of every batch for each group (`counts`), in a random order of groups.
+      "batch": one group for a whole batch, drawn by the shares (paper 3).
+      "sequence": a group for every example, drawn by the shares.
+
+    With one group it changes nothing. Source: paper 2, setup; paper 3, setup.
+    """
+    number = len(groups)
+
+    def knob(knobs: Any, begin: str) -> Array:
+        return jnp.stack([jnp.asarray(getattr(knobs, begin + group)) for group in groups])
+
+    def init(key):
+        state = source.init(key)
+        if switch == "none":
+            return State(state, (), ())
+        return State(state, jnp.full(WINDOW, jnp.inf), jnp.int32(0))
+
+    def prepare(knobs, size):
+        inner = source.prepare(knobs, size)
+        weight, then = (knob(knobs, name).astype(jnp.float32) for name in (WEIGHT, THEN))
+        return Plan(inner, weight, knob(knobs, FROM), knob(knobs, UNTIL), then)
+
+    def weights(state, plan, t):
+        now = jnp.where((plan.first <= t) & (t < plan.last), plan.weight, 0.0)
+        if switch == "escape":
+            now = jnp.where(state.switched > 0, plan.then, now)
+        return now / jnp.sum(now)
+
+    def draw(key, state, plan, t):
+        drawn = source.draw(key, state.inner, plan.inner, t)
+        (batch,) = drawn.group.shape
+        stream = jax.random.fold_in(jax.random.fold_in(key, _GROUPS), t)
+        key_order, key_place = jax.random.split(stream)
+        shares = weights(state, plan, t)
+        if mixing == "sequence":
+            return drawn._replace(group=at(shares, jax.random.uniform(key_place, (batch,))))
+        offset = jax.random.uniform(key_place)
+        if mixing == "batch":
+            return drawn._replace(group=at(shares, jnp.full(batch, offset)))
+        order = jax.random.permutation(key_order, number)
+        return drawn._replace(group=order[counts(shares[order], offset, batch)])
+
+    def observe(state, signals, knobs, t):
+        inner = source.observe(state.inner, signals, knobs, t)
+        if switch == "none":
+            return state._replace(inner=inner)
+        recent = jnp.roll(state.recent, 1).at[0].set(jnp.nanmean(signals.group_loss))
+        escaped = jnp.mean(recent) < ESCAPED
+        return State(inner, recent, state.switched | escaped.astype(jnp.int32))
+
+    def ever(plan):
+        drawn = (plan.weight > 0) & (plan.first < plan.last)
+        if switch == "escape":
+            drawn |= plan.then > 0
+        return drawn.astype(jnp.float32)
+
+    def log_prob(plan, index, t):
+        return source.log_prob(plan.inner, index, t)
+
+    return Source(init, prepare, draw, log_prob, observe, weights, ever)
+
+
+def positive(values: Mapping[str, Any], groups: Sequence[str]) -> list[str]:
+    """Return the groups with a weight, in a flat config's own section."""
+    return [group for group in groups if values[WEIGHT + group] > 0]
+
+
+def check(values: Mapping[str, Any], groups: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield (field, message) for a mixture that is empty, always or at some step."""
+    chosen = positive(values, groups)
+    if not chosen:
+        yield WEIGHT + groups[0], "all weights are 0: at least one must be positive"
+        return
+    steps = values["steps"]
+    changes = {0, *(values[FROM + group] for group in chosen)}
+    changes |= {values[UNTIL + group] for group in chosen}
+    for t in sorted(t for t in changes if t < steps):
+        if not any(values[FROM + g] <= t < values[UNTIL + g] for g in chosen):
+            names = ", ".join(chosen)
+            yield UNTIL + chosen[0], f"nothing is drawn at step {t}: no window of {names} holds it"
+            return
+    if values["switch"] == "escape" and not any(values[THEN + group] for group in groups):
+        yield "switch", f"switches to nothing: give one of {THEN}{{{','.join(groups)}}}"
+
+
+def curriculum(kind: str, groups: Sequence[str], steps: int) -> dict[str, int]:
+    """Return paper 3's curricula as knobs of `data`, K groups in K equal phases of the steps.
+
+    "sequential": phase p draws group p only; "mixed": groups 0 .. p; "random": all, always.
+
+    Raises ValueError for another kind, and for fewer than two groups. Source: paper 3, curricula.
+
+    >>> curriculum("mixed", ("linear", "relu"), 100)
+    {'data.from_linear': 0, 'data.from_relu': 50}
+    """
+    if kind not in ("sequential", "mixed", "random"):
+        raise ValueError(f"curriculum = {kind}: must be sequential | mixed | random")
+    if len(groups) < 2:
+        raise ValueError(f"curriculum over {', '.join(groups) or 'nothing'}: needs two classes")
+    found = {}
+    for p, group in enumerate(groups):
+        if kind != "random":
+            found[f"data.{FROM}{group}"] = p * steps // len(groups)
+        if kind == "sequential" and p + 1 < len(groups):
+            found[f"data.{UNTIL}{group}"] = (p + 1) * steps // len(groups)
+    return found
+
+
+def only(chosen: Sequence[str], groups: Sequence[str]) -> dict[str, float]:
+    """Return the knobs of `data` that train on some of the groups, evenly.
+
+    >>> only(["relu"], ("linear", "relu"))
+    {'data.weight_linear': 0.0, 'data.weight_relu': 1.0}
+    """
+    return {f"data.{WEIGHT}{group}": float(group in chosen) for group in groups}

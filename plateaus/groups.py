@@ -1,0 +1,84 @@
+"""What is told by group: sums over the examples of each family or domain, and their means."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from plateaus.types import Array, Example, Float, Int, Task
+
+SUFFIX = "_by_task"  # ends the names of what has an axis of groups
+
+
+class Sums(NamedTuple):
+    """Of a step's examples, by group [G]."""
+
+    loss: Array
+    error: Array  # of `Task.last_error`; NaN where the predictions are not at hand
+    count: Array  # type: ignore[assignment] # shadowing tuple.count is harmless here
+
+
+def numbers(task: Task, batch: Example) -> Int[Array, " B"]:
+    """Return the group of each example: 0 for all where the task has one."""
+    if task.group is None:
+        return jnp.zeros(jax.tree.leaves(batch.inputs)[0].shape[0], jnp.int32)
+    return jax.vmap(task.group)(batch)
+
+
+def members(task: Task, batch: Example) -> Float[Array, "G B"]:
+    """Return 1 where an example is of a group, else 0."""
+    groups = jnp.arange(max(len(task.groups), 1))
+    return (groups[:, None] == numbers(task, batch)[None, :]).astype(jnp.float32)
+
+
+def sums(task: Task, batch: Example, losses: Array, predictions: Array | None = None) -> Sums:
+    """Return the sums of a batch by group."""
+    member = members(task, batch)
+    errors = jnp.full_like(losses, jnp.nan)
+    if predictions is not None and task.last_error is not None:
+        errors = jax.vmap(task.last_error)(predictions, batch)
+    return Sums(_within(member, losses), _within(member, errors), jnp.sum(member, axis=1))
+
+
+def _within(member: Array, values: Array) -> Array:
+    """Return sums over the members of each group; what is not finite stays in its own group."""
+    return jnp.sum(jnp.where(member > 0, values[None, :], 0.0), axis=1)
+
+
+def mean_loss(step: Sums) -> Float[Array, " G"]:
+    """Return the mean loss of each group; NaN for one that was not drawn.
+
+    >>> step = Sums(jnp.array([3.0, 0.0]), jnp.array([1.0, 0.0]), jnp.array([2.0, 0.0]))
+    >>> mean_loss(step).tolist()
+    [1.5, nan]
+    """
+    return step.loss / jnp.where(step.count > 0, step.count, jnp.nan)
+
+
+def over_steps(means: Sums) -> dict[str, Float[Array, " G"]]:
+    """Return what is recorded of a window, from the means over its steps of their sums.
+
+    `train_loss_by_task` and `train_error_by_task` are means over the window's examples of a group
+    (NaN without any), `train_count_by_task` is how many there were to a step.
+    """
+    count = jnp.where(means.count > 0, means.count, jnp.nan)
+    return {
+        f"train_loss{SUFFIX}": means.loss / count,
+        f"train_error{SUFFIX}": means.error / count,
+        f"train_count{SUFFIX}": means.count,
+    }
+
+
+def mean_by_group(member: Float[Array, "G B"], values: Float[Array, "B ..."]) -> Array:
+    """Return the mean over each group's examples, [G, ...]."""
+    total = jnp.tensordot(member, values, axes=1, precision=jax.lax.Precision.HIGHEST)
+    count = jnp.sum(member, axis=1)
+    return total / count.reshape(-1, *[1] * (total.ndim - 1))
+
+
+def mean_over(ever: Float[Array, " G"], by_group: Float[Array, "G ..."]) -> Array:
+    """Return the mean over the groups that are meant to be trained on."""
+    weights = ever / jnp.sum(ever)
+    return jnp.tensordot(weights, by_group, axes=1, precision=jax.lax.Precision.HIGHEST)

@@ -1,0 +1,256 @@
+"""Boolean families: x in {-1, +1}^d, y in {-1, +1}; parities, clauses and majorities.
+
+A function is a theta in {-1, 0, 1}^d and a rule of two numbers, the score theta.x and the size
+|theta|_1. So one line a rule serves samples, no-context laws and enumerations of all functions.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from plateaus.tasks.families.enumeration import bayes_logits
+from plateaus.tasks.families.family import LOGIT, Family, Sizes, noiseless, require
+from plateaus.tasks.families.inputs import boolean_inputs
+from plateaus.tasks.families.linear import dots, subset
+from plateaus.types import Array, Float
+
+MOST_FUNCTIONS = 20_000  # that an in-context predictor enumerates
+MOST_PARITY_BITS = 12  # parity's functions are 2^d
+
+
+def product(score, size):
+    """Return the parity of the chosen signs: -1 for an odd number of minuses."""
+    return 1.0 - 2.0 * (((size - score) / 2) % 2)
+
+
+def all_hold(score, size):
+    """Return +1 where every literal is true; no literals: +1."""
+    return 2.0 * (score > size - 1) - 1.0
+
+
+def any_holds(score, size):
+    """Return +1 where some literal is true; no literals: -1."""
+    return 2.0 * (score > 1 - size) - 1.0
+
+
+def most(score, size):
+    """Return the sign of the majority."""
+    return 2.0 * (score > 0) - 1.0
+
+
+def binary_entropy(p: np.ndarray | float) -> np.ndarray:
+    """Return the entropy of P(y = +1) = p, in nats.
+
+    >>> binary_entropy(np.array([0.0, 0.5])).round(4).tolist()
+    [0.0, 0.6931]
+    """
+    p = np.asarray(p, np.float64)
+    inner = np.clip(p, 1e-300, 1 - 1e-16)
+    return np.where((p > 0) & (p < 1), -p * np.log(inner) - (1 - p) * np.log1p(-inner), 0.0)
+
+
+def subset_law(dimension: int, size: int, rule: Callable[..., Array]) -> np.ndarray:
+    """Return P(y = +1 | m of the d signs are +1), m = 0 .. d, for a uniform subset of `size` signs.
+
+    The number of minuses in the subset is hypergeometric.
+
+    >>> subset_law(2, 1, product).tolist()  # one random sign
+    [0.0, 0.5, 1.0]
+    """
+    ways = math.comb(dimension, size)
+    minuses = [j for j in range(size + 1) if rule(size - 2 * j, size) > 0]
+    return np.array(
+        [
+            sum(math.comb(dimension - m, j) * math.comb(m, size - j) for j in minuses) / ways
+            for m in range(dimension + 1)
+        ]
+    )
+
+
+def logits(p: np.ndarray) -> np.ndarray:
+    """Return log(p / (1 - p)), clipped at +-`LOGIT`, in float32.
+
+    >>> logits(np.array([0.0, 0.5, 1.0])).tolist()
+    [-20.0, 0.0, 20.0]
+    """
+    with np.errstate(divide="ignore"):
+        return np.clip(np.log(p) - np.log1p(-p), -LOGIT, LOGIT).astype(np.float32)
+
+
+def plus_signs(x: Float[Array, "n d"]) -> Array:
+    """Return how many of each point's signs are +1.
+
+    >>> plus_signs(jnp.array([[1.0, -1.0, 1.0]])).tolist()
+    [2]
+    """
+    return jnp.sum(x > 0, axis=1, dtype=jnp.int32)
+
+
+def binomial(dimension: int) -> np.ndarray:
+    """Return P(m of d uniform signs are +1), m = 0 .. d.
+
+    >>> binomial(2).tolist()
+    [0.25, 0.5, 0.25]
+    """
+    return np.array([math.comb(dimension, m) / 2**dimension for m in range(dimension + 1)])
+
+
+def _boolean(
+    parameters: Callable[..., Array],
+    rule: Callable[..., Array],
+    law: np.ndarray,
+    functions: Callable[[], tuple[np.ndarray, np.ndarray]] | None,
+) -> Family:
+    """Return a family from theta's law, a rule, P(y = +1 | m), and all theta with log P(theta)."""
+    weights, said = binomial(len(law) - 1), logits(law)
+
+    def signal(theta, x):
+        return rule(dots(theta, x), jnp.sum(jnp.abs(theta)))
+
+    def no_context(x):
+        return jnp.asarray(said)[plus_signs(x)]
+
+    def in_context(x, y):
+        assert functions is not None
+        thetas, log_prior = functions()
+        return bayes_logits(x, y, jnp.asarray(thetas), jnp.asarray(log_prior), rule)
+
+    return Family(
+        parameters=parameters,
+        values=noiseless(signal),
+        signal=signal,
+        inputs=boolean_inputs,
+        no_context=no_context,
+        no_context_loss=float(np.sum(weights * binary_entropy(law))),
+        no_context_accuracy=float(np.sum(weights * np.maximum(law, 1 - law))),
+        boolean=True,
+        in_context=None if functions is None else in_context,
+        learned_below=0.05,
+    )
+
+
+def _of_subset(sizes: Sizes, size: int, rule: Callable[..., Array]) -> Family:
+    """Return a rule of a uniform subset of so many signs."""
+    d = sizes.dimension
+
+    def parameters(key):
+        return subset(key, d, size)
+
+    def functions():
+        thetas = np.zeros((math.comb(d, size), d), np.float32)
+        for theta, chosen in zip(thetas, itertools.combinations(range(d), size), strict=True):
+            theta[list(chosen)] = 1
+        return thetas, np.zeros(len(thetas), np.float32)
+
+    few = math.comb(d, size) <= MOST_FUNCTIONS
+    return _boolean(parameters, rule, subset_law(d, size, rule), functions if few else None)
+
+
+def sparse_parity(bits: int, sizes: Sizes) -> Family:
+    """y is the product of a uniform subset of so many of the d signs.
+
+    Without context: the mean over all subsets, a function of the number of +1 in x.
+
+    Source: paper 2, its tasks "sparse parity (2)" and "(3)".
+
+    >>> two = sparse_parity(2, Sizes())
+    >>> round(two.no_context_loss, 4), round(two.no_context_accuracy, 4)
+    (0.6814, 0.5547)
+    """
+    d = sizes.dimension
+    require(bits <= d, "dimension", d, f"must be at least {bits} for a parity of {bits} signs")
+    return _of_subset(sizes, bits, product)
+
+
+def majority(sizes: Sizes) -> Family:
+    """y is the sign of the sum of k = `majority_bits` distinct signs, a uniform subset of the d.
+
+    k is odd, so there are no ties. (A vote of all d signs would be a single function.)
+
+    >>> round(majority(Sizes()).no_context_accuracy, 4)
+    0.6914
+    """
+    k, d = sizes.majority_bits, sizes.dimension
+    require(k % 2 == 1, "majority_bits", k, "must be odd")
+    require(k <= d, "majority_bits", k, f"must be at most dimension ({d})")
+    return _of_subset(sizes, k, most)
+
+
+def _all_of(values: Sequence[int], dimension: int) -> np.ndarray:
+    """Return all vectors of these values, [len(values)^d, d]."""
+    return np.array(list(itertools.product(values, repeat=dimension)), np.float32)
+
+
+def parity(sizes: Sizes) -> Family:
+    """y is the product of a uniform subset of the d signs, of any size; of none, +1.
+
+    Without context: certain at x = (1, .., 1), even odds elsewhere.
+
+    Source: paper 2, its task "parity".
+
+    >>> round(parity(Sizes(dimension=1)).no_context_loss / math.log(2), 4)
+    0.5
+    """
+    d = sizes.dimension
+
+    def parameters(key):
+        return jax.random.bernoulli(key, 0.5, (d,)).astype(jnp.float32)
+
+    def functions():
+        return _all_of((0, 1), d), np.zeros(2**d, np.float32)
+
+    law = np.full(d + 1, 0.5)
+    law[d] = 1.0
+    return _boolean(parameters, product, law, functions if d <= MOST_PARITY_BITS else None)
+
+
+def _clause(sizes: Sizes, rule: Callable[..., Array], true: float) -> Family:
+    """Return a rule of random literals, true with this probability whatever x is."""
+    d, p = sizes.dimension, sizes.literal_probability
+    require(0 < p <= 0.5, "literal_probability", p, "must be in (0, 0.5]")
+
+    def parameters(key):
+        u = jax.random.uniform(key, (d,))
+        return (u < p).astype(jnp.float32) - ((u >= p) & (u < 2 * p)).astype(jnp.float32)
+
+    def functions():
+        thetas = _all_of((-1, 0, 1) if p < 0.5 else (-1, 1), d)
+        literals = np.sum(np.abs(thetas), axis=1)
+        absent = math.log(1 - 2 * p) if p < 0.5 else 0.0
+        return thetas, np.float32(literals * math.log(p) + (d - literals) * absent)
+
+    few = 3**d <= MOST_FUNCTIONS
+    return _boolean(parameters, rule, np.full(d + 1, true), functions if few else None)
+
+
+def conjunction(sizes: Sizes) -> Family:
+    """y is the AND of literals: each sign enters plain, negated or not at all; of none, +1.
+
+    Without context: whatever x is, true with probability (1 - p)^d, p = `literal_probability`.
+
+    Source: paper 2, its task "conjunction", at .15 / .15 / .7.
+
+    >>> and_ = conjunction(Sizes())
+    >>> round(1 - and_.no_context_accuracy, 4), round(and_.no_context_loss, 4)
+    (0.1969, 0.496)
+    """
+    return _clause(sizes, all_hold, (1 - sizes.literal_probability) ** sizes.dimension)
+
+
+def disjunction(sizes: Sizes) -> Family:
+    """y is the OR of literals: each sign enters plain, negated or not at all; of none, -1.
+
+    Without context: whatever x is, true with probability 1 - (1 - p)^d.
+
+    Source: paper 2, its task "disjunction", at .15 / .15 / .7.
+
+    >>> round(disjunction(Sizes()).no_context_accuracy, 4)
+    0.8031
+    """
+    return _clause(sizes, any_holds, 1 - (1 - sizes.literal_probability) ** sizes.dimension)

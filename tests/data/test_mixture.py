@@ -1,0 +1,198 @@
+"""Mixtures of groups: shares against their laws, windows, the switch, and what stays as it is."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from plateaus.data import design, mixture
+from plateaus.types import Signals
+
+GROUPS = ("a", "b", "c")
+STEPS, BATCH = 600, 8
+
+
+def knobs_of(**values):
+    return jax.tree.map(jnp.asarray, design.knobs_of(GROUPS)(**values))
+
+
+def source_of(batch=BATCH, groups=GROUPS, **spec):
+    return design.design(design.Spec(**spec), batch, 100, frozenset(), groups)
+
+
+def drawn(source, knobs, steps=STEPS, first=0, state=None, seed=0):
+    """Groups and indices [steps, B] of some steps."""
+
+    @jax.jit
+    def run(knobs, seed):
+        key = jax.random.key(seed)
+        kept = source.init(key) if state is None else state
+        plan = source.prepare(knobs, 100)
+        return jax.vmap(lambda t: source.draw(key, kept, plan, t))(first + jnp.arange(steps))
+
+    draw = run(knobs, np.uint32(seed))
+    return np.asarray(draw.group), np.asarray(draw.index)
+
+
+def tally(groups):
+    return np.stack([np.bincount(row, minlength=len(GROUPS)) for row in groups])
+
+
+@pytest.mark.parametrize("weights", [(1, 1, 1), (1, 0, 1), (3, 1, 0.5), (0, 0, 2)])
+@pytest.mark.parametrize("mixing", mixture.MIXING)
+def test_shares_follow_the_weights(weights, mixing):
+    shares = np.asarray(weights) / np.sum(weights)
+    knobs = knobs_of(**{f"weight_{g}": w for g, w in zip(GROUPS, weights, strict=True)})
+    count = tally(drawn(source_of(mixing=mixing), knobs)[0])
+    assert np.all(count.sum(axis=1) == BATCH) and not np.any(count[:, shares == 0])
+    mean, error = count.mean(axis=0) / BATCH, np.sqrt(shares * (1 - shares) / STEPS)
+    np.testing.assert_array_less(np.abs(mean - shares), 5 * error + 1e-6)
+    if mixing == "split":  # floor or ceil of each group's part, in every batch
+        assert np.all(np.abs(count - BATCH * shares[None]) < 1)
+    if mixing == "batch":
+        assert np.all((count == 0) | (count == BATCH))
+    if mixing == "sequence" and shares.max() < 1:  # variances of a multinomial
+        spread = count.var(axis=0) / (BATCH * shares * (1 - shares) + (shares == 0))
+        assert np.all(np.abs(spread[shares > 0] - 1) < 0.25)
+
+
+def test_the_remainder_goes_to_tasks_chosen_at_random():
+    """8 of 3 tasks: 2 each, and 2 tasks one more, every pair as often: as in the released code."""
+    count = tally(drawn(source_of(), knobs_of())[0])
+    assert set(map(tuple, count)) == {(3, 3, 2), (3, 2, 3), (2, 3, 3)}
+    often = np.unique(count, axis=0, return_counts=True)[1]
+    assert stats.chisquare(often).pvalue > 1e-3
+
+
+def test_neighbouring_steps_and_seeds_are_unrelated():
+    one = drawn(source_of(mixing="batch"), knobs_of())[0][:, 0]
+    other = drawn(source_of(mixing="batch"), knobs_of(), seed=1)[0][:, 0]
+    for a, b in ((one[1:], one[:-1]), (one, other)):
+        table = np.histogram2d(a, b, bins=3)[0]
+        assert stats.chi2_contingency(table).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("mixing", mixture.MIXING)
+def test_indices_are_those_without_a_mixture(mixing):
+    """Bit for bit; and one group is no mixture at all."""
+    bare = design.design(design.Spec(), BATCH, 100)
+    index = drawn(bare, design.Knobs())[1]
+    np.testing.assert_array_equal(drawn(source_of(mixing=mixing), knobs_of())[1], index)
+    single = design.design(design.Spec(mixing=mixing), BATCH, 100, frozenset(), ("a",))
+    group, same = drawn(single, design.knobs_of(("a",))())
+    np.testing.assert_array_equal(same, index)
+    assert not np.any(group)
+
+
+def test_equal_weights_of_any_size_are_neutral():
+    plain, scaled = (
+        drawn(source_of(), knobs_of(**{f"weight_{g}": w for g in GROUPS}))[0] for w in (1.0, 7.0)
+    )
+    np.testing.assert_array_equal(plain, scaled)
+
+
+def test_all_subsets_are_rows_of_one_program():
+    """vmap over weights with one trace, and each lane what it is alone."""
+    source = source_of()
+    weights = jnp.asarray([[1.0, 0, 0], [0, 1, 1], [1, 1, 1]])
+
+    @jax.jit
+    @chex.assert_max_traces(n=1)
+    def run(weight):
+        knobs = knobs_of()._replace(**{f"weight_{g}": weight[i] for i, g in enumerate(GROUPS)})
+        key = jax.random.key(0)
+        return source.draw(key, source.init(key), source.prepare(knobs, 100), 3).group
+
+    together = jax.jit(jax.vmap(run.__wrapped__.__wrapped__))(weights)
+    for row, lane in zip(weights, together, strict=True):
+        np.testing.assert_array_equal(run(row), lane)
+    assert set(np.asarray(together[0])) == {0} and set(np.asarray(together[1])) == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("kind", "phases"),
+    [
+        ("sequential", ([0], [1], [2])),
+        ("mixed", ([0], [0, 1], [0, 1, 2])),
+        ("random", ([0, 1, 2],) * 3),
+    ],
+)
+def test_curricula_draw_what_they_say_in_every_phase(kind, phases):
+    """Three equal phases of 300 steps, one task a batch."""
+    given = mixture.curriculum(kind, GROUPS, 300)
+    knobs = knobs_of(**{name.removeprefix("data."): value for name, value in given.items()})
+    group = drawn(source_of(mixing="batch"), knobs, 300)[0][:, 0]
+    for phase, expected in enumerate(phases):
+        part = group[100 * phase : 100 * (phase + 1)]
+        assert sorted(set(part)) == expected
+        often = np.bincount(part, minlength=3)[expected]
+        assert len(expected) == 1 or stats.chisquare(often).pvalue > 1e-3
+
+
+def test_the_mixed_curriculum_has_the_papers_batches():
+    """K = 3, 500,001 steps: 305.6k / 138.9k / 55.6k batches of the classes, in expectation."""
+    steps = 500_001
+    given = mixture.curriculum("mixed", GROUPS, steps)
+    share = np.zeros(3)
+    for p in range(3):
+        first, last = p * steps // 3, (p + 1) * steps // 3
+        there = [given[f"data.from_{g}"] <= first for g in GROUPS]
+        share += (last - first) * np.asarray(there) / sum(there)
+    np.testing.assert_allclose(share, [305_600, 138_900, 55_600], rtol=2e-3)
+
+
+@pytest.mark.parametrize(("kind", "groups"), [("mixed", ("a",)), ("up", GROUPS), ("random", ())])
+def test_a_curriculum_over_one_class_is_refused(kind, groups):
+    with pytest.raises(ValueError, match=r"needs two classes|must be sequential"):
+        mixture.curriculum(kind, groups, 100)
+
+
+def test_the_switch_waits_for_the_mean_of_100_losses():
+    source = source_of(switch="escape")
+    knobs = knobs_of(weight_b=0.0, weight_c=0.0, then_b=1.0)
+    key = jax.random.key(0)
+    plan, state = source.prepare(knobs, 100), source.init(key)
+    observe = jax.jit(lambda state, loss: source.observe(state, Signals(loss, None), knobs, 0))
+    losses = np.r_[np.full(150, 1.0), np.full(60, 0.45), np.full(60, 2.0)]
+    switched = []
+    for loss in losses:
+        state = observe(state, jnp.array([loss, jnp.nan, jnp.nan], jnp.float32))
+        switched.append(int(state.switched))
+    means = np.array([np.mean(losses[max(0, t - 99) : t + 1]) for t in range(losses.size)])
+    expected = (means < 0.8) & (np.arange(losses.size) >= 99)
+    first = int(np.argmax(expected))
+    assert 150 < first < 210 and switched == [0] * first + [1] * (losses.size - first)
+    before = source.weights(source.init(key), plan, 0)
+    np.testing.assert_array_equal(before, [1, 0, 0])
+    np.testing.assert_array_equal(source.weights(state, plan, 0), [0, 1, 0])
+    assert set(drawn(source, knobs, 20, state=state)[0].ravel()) == {1}
+    np.testing.assert_array_equal(source.ever(plan), [1, 1, 0])
+
+
+def test_few_losses_do_not_make_an_escape():
+    source, key = source_of(switch="escape"), jax.random.key(0)
+    state = source.init(key)
+    for _ in range(mixture.WINDOW - 1):
+        state = source.observe(state, Signals(jnp.zeros(3), None), knobs_of(), 0)
+        assert not state.switched
+    assert source.observe(state, Signals(jnp.zeros(3), None), knobs_of(), 0).switched
+
+
+def refused(**values):
+    own = dict(design.knobs_of(GROUPS)()._asdict()) | {"steps": 100, "switch": "none"} | values
+    return list(mixture.check(own, GROUPS))
+
+
+def test_mixtures_that_draw_nothing_are_refused():
+    assert refused() == []
+    empty = {f"weight_{g}": 0.0 for g in GROUPS}
+    assert [message for _, message in refused(**empty)] == [
+        "all weights are 0: at least one must be positive"
+    ]
+    gap = refused(weight_b=0.0, until_a=40, from_c=60)
+    assert gap == [("until_a", "nothing is drawn at step 40: no window of a, c holds it")]
+    assert refused(weight_b=0.0, until_a=40, from_c=40) == []
+    assert [name for name, _ in refused(switch="escape")] == ["switch"]
+    assert refused(switch="escape", then_b=1.0) == []
