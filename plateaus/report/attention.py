@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from scipy import stats
 
-from plateaus.report import survival, table
+from plateaus.report import panels, survival, table
 from plateaus.report.curves import finished
 from plateaus.report.statistics import FINISHED, Row, cell
 from plateaus.report.style import GREY, PALE, styled
@@ -71,7 +71,7 @@ def ablation(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         "as many random others removed": (RANDOM, "s", GREY),
     }
     with styled():
-        figure = Figure(figsize=(max(4.5, 1.5 + 0.9 * len(rows)), 3.6), layout="constrained")
+        figure = Figure(figsize=(max(6.0, 1.5 + 0.9 * len(rows)), 3.6), layout="constrained")
         axes = figure.subplots()
         for number, (label, (name, marker, color)) in enumerate(kinds.items()):
             shift, mark = 0.2 * (number - 1), {"ls": "", "marker": marker, "color": color}
@@ -81,7 +81,7 @@ def ablation(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
                 axes.plot([place + shift] * 2, [low, high], color=color, lw=1.4)
                 axes.plot(place + shift, middle, **mark, ms=6, mec="white")
             axes.plot([], [], **mark, label=label)
-        axes.set_yscale("log")
+        panels.log_axis(axes)
         axes.set_xticks(range(len(rows)), [_name(row) for row in rows])
         axes.set_xlim(-0.6, len(rows) - 0.4)
         axes.set_xlabel(_title(rows))

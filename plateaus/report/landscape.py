@@ -51,7 +51,7 @@ def _facet(part: SubFigure, dataset: xr.Dataset, facet: Sequence[Row], names: li
             places = np.arange(len(PHASES)) + 0.5 * ((number + 0.5) / len(facet) - 0.5)
             right.vlines(places, low, high, color=look.color, lw=1.4)
             right.plot(places, middle, **look.line | {"lw": 0.8}, **look.mark, ms=6)
-        left.set_yscale("log")
+        panels.log_axis(left)
         left.set_ylabel(MEASURES[name])
         panels.step_axis(left, facet[0].horizon)
         right.set_xticks(range(len(PHASES)), PHASES)

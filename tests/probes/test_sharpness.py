@@ -4,11 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from plateaus.models import mlp, transformer
 from plateaus.probes import sharpness
 
-KEY = jax.random.key(0)
+
+def key():
+    return jax.random.key(0)  # a key may be used once
 
 
 def matrix_of(values, seed=0):
@@ -36,7 +39,8 @@ def test_both_ends_of_a_quadratic(values):
         return scale * jnp.dot(w, matrix @ w) / 2
 
     w = jnp.ones(len(values))
-    found = sharpness.of_batches(KEY, loss, w, jnp.array([0.5, 1.5]), 30)
+    scales = jnp.array([0.5, 1.5])
+    found = jax.jit(lambda w: sharpness.of_batches(key(), loss, w, scales, 30))(w)
     size = max(map(abs, values))
     assert float(found["sharpness"]) == pytest.approx(max(values), abs=2e-3 * size)
     assert float(found["sharpness_lowest"]) == pytest.approx(min(values), abs=2e-3 * size)
@@ -48,13 +52,13 @@ def test_both_ends_of_a_quadratic(values):
 def test_more_steps_than_there_are_directions(values):
     """What is exhausted adds no eigenvalue: neither a 0 nor anything beyond the ends."""
     diagonal = jnp.asarray(values, jnp.float32)
-    low, high = sharpness.extremes(KEY, lambda v: diagonal * v, diagonal, 40)
+    low, high = sharpness.extremes(key(), lambda v: diagonal * v, diagonal, 40)
     assert float(low) == pytest.approx(min(values), abs=1e-5)
     assert float(high) == pytest.approx(max(values), abs=1e-5)
 
 
 def test_what_is_not_finite_is_told():
-    low, high = sharpness.extremes(KEY, lambda v: v * jnp.nan, jnp.ones(4), 3)
+    low, high = sharpness.extremes(key(), lambda v: v * jnp.nan, jnp.ones(4), 3)
     assert np.isnan(low) and np.isnan(high)
 
 
@@ -80,8 +84,8 @@ def test_against_the_dense_hessian_of_a_network(name):
     def loss(params, batch):
         return jnp.mean((model.apply(params, batch[0])[0] - batch[1]) ** 2)
 
-    found = jax.jit(lambda p: sharpness.of_batches(KEY, loss, p, (inputs, targets), 40))(params)
-    flat, back = jax.flatten_util.ravel_pytree(params)
+    found = jax.jit(lambda p: sharpness.of_batches(key(), loss, p, (inputs, targets), 40))(params)
+    flat, back = ravel_pytree(params)
     pooled = (inputs.reshape(6, *shape), targets.reshape(6, *shape[:-1]))
     hessian = jax.jit(jax.hessian(lambda w: loss(back(w), pooled)))(flat)
     dense = np.linalg.eigvalsh(np.asarray(hessian, np.float64))
