@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -74,7 +75,8 @@ def ablation(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         figure = Figure(figsize=(max(6.0, 1.5 + 0.9 * len(rows)), 3.6), layout="constrained")
         axes = figure.subplots()
         for number, (label, (name, marker, color)) in enumerate(kinds.items()):
-            shift, mark = 0.2 * (number - 1), {"ls": "", "marker": marker, "color": color}
+            shift = 0.2 * (number - 1)
+            mark: dict[str, Any] = {"ls": "", "marker": marker, "color": color}
             for place, row in enumerate(rows):
                 last = _last(dataset, name, row)
                 middle, low, high = _interval(last)

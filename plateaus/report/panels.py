@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from plateaus.report import survival
@@ -116,7 +116,8 @@ def log_axis(axes: Axes) -> None:
     """Make the vertical axis logarithmic, with plain numbers: the style typesets no mathematics."""
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    few = LogFormatter(minor_thresholds=(1, 0.4))  # between decades where there is hardly one
+    axes.yaxis.set_minor_formatter(few)
 
 
 def last_value(row: Row) -> str:
