@@ -19,7 +19,7 @@ from plateaus.fields import INFINITE
 def get_config() -> ConfigDict:
     return ConfigDict(
         {
-            "steps": 10_000,
+            "steps": 6_000,
             "batch": 16,
             "seeds": 3,
             "eval_every": 250,

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
-from plateaus.data.mixture import MIXING, WEIGHT, group_knobs, mixture
+from plateaus.data.mixture import FROM, MIXING, WEIGHT, group_knobs, mixture
 from plateaus.data.mixture import check as mixture_check
 from plateaus.data.pool import curriculum, doubling, first_items, subset
 from plateaus.data.source import epochs, uniform, whole_batches
@@ -109,7 +109,9 @@ def groups_of(names: Iterable[str]) -> tuple[str, ...]:
     >>> groups_of(["items", "weight_linear", "from_linear"])
     ('linear',)
     """
-    return tuple(name.removeprefix(WEIGHT) for name in names if name.startswith(WEIGHT))
+    known = dict.fromkeys(names)  # in their order; `weight_norms` of a run is of no group
+    groups = (name.removeprefix(WEIGHT) for name in known if name.startswith(WEIGHT))
+    return tuple(group for group in groups if FROM + group in known)
 
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
