@@ -131,7 +131,7 @@ def _law_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) 
     axes.yaxis.set_minor_formatter(NullFormatter())
     low = min(_positive(line.get_ydata()) for line in axes.lines)
     axes.set_ylim(
-        max(low / 1.5, 1e-3 * top), 1.5 * top
+        max(min(low / 1.5, top / 12), 1e-3 * top), 1.5 * top
     )  # exact predictors would stretch it for ever
 
 
