@@ -34,7 +34,7 @@ def test_a_panel_a_law_by_prefix_or_over_training(make_results):
     assert robustness.other_laws(results) == ["far", "asked"]
     figure = robustness.robustness(results, rows)
     test, far, asked = (axes for part in figure.subfigs for axes in part.axes)
-    assert [a.get_title() for a in (test, far, asked)] == ["test law", "far", "asked (query)"]
+    assert [a.get_title("left") for a in (test, far, asked)] == ["test law", "far", "asked (query)"]
     for axes, factor in ((test, 1), (far, 3)):
         for line in axes.lines[:2]:  # the model, at both settings
             np.testing.assert_allclose(line.get_ydata(), factor * np.array([8, 4, 2, 1]))
