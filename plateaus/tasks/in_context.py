@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from plateaus.fields import INFINITE, Field
 from plateaus.tasks.families.family import LOGIT, Family, Sizes
 from plateaus.tasks.families.registry import FAMILIES, family
-from plateaus.tasks.linear_regression import pack, unpack
+from plateaus.tasks.tokens import pack, unpack
 from plateaus.types import Array, Draw, Example, Float, Task
 
 
