@@ -164,21 +164,21 @@ def sparse_parity(bits: int, sizes: Sizes) -> Family:
     (0.6814, 0.5547)
     """
     d = sizes.dimension
-    require(bits <= d, "dimension", d, f"must be at least {bits} for a parity of {bits} signs")
+    require(bits < d, "dimension", d, f"must be over {bits}, or there is but one parity of {bits}")
     return _of_subset(sizes, bits, product)
 
 
 def majority(sizes: Sizes) -> Family:
     """y is the sign of the sum of k = `majority_bits` distinct signs, a uniform subset of the d.
 
-    k is odd, so there are no ties. (A vote of all d signs would be a single function.)
+    k is odd, so there are no ties, and below d: a vote of all would be a single function.
 
     >>> round(majority(Sizes()).no_context_accuracy, 4)
     0.6914
     """
     k, d = sizes.majority_bits, sizes.dimension
     require(k % 2 == 1, "majority_bits", k, "must be odd")
-    require(k <= d, "majority_bits", k, f"must be at most dimension ({d})")
+    require(k < d, "majority_bits", k, f"must be below dimension ({d}), for a choice of signs")
     return _of_subset(sizes, k, most)
 
 
