@@ -15,13 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from plateaus.tasks.families.boolean import (
+from plateaus.tasks.families.boolean import product, sparse_parity
+from plateaus.tasks.families.chances import (
     binary_entropy,
     binomial,
     logits,
     plus_signs,
-    product,
-    sparse_parity,
     subset_law,
 )
 from plateaus.tasks.families.family import Family, Sizes, noiseless, require
