@@ -86,7 +86,7 @@ def word_list(count: int) -> tuple[str, ...]:
     """Return pronounceable words, all different; their lengths go through `LENGTHS` in turn.
 
     >>> word_list(10)
-    ('ba', 'bab', 'babe', 'babed', 'babefi', 'babefif', 'babefigo', 'babefigog', 'be', 'bed')
+    ('ba', 'bab', 'bade', 'baded', 'badefi', 'badefif', 'badefigo', 'badefigog', 'be', 'bed')
     """
     syllables = [c + v for c in _CONSONANTS for v in _VOWELS]
 
