@@ -90,8 +90,9 @@ def width(config: ConfigDict) -> None:
       stated.
     Command: python experiments/run.py --config=configs/teacher_student.py:width
     Expected: 192 runs in 2 minutes (an estimate) on 2 idle cores (3.3 measured on 2 busy ones).
-    Reached (32 seeds): median escape at 1,100, 800 and 600 steps with 8, 32 and 128 units; different
-      laws take 0.88 [0.69, 1.01], 1.01 [0.96, 1.05] and 0.98 [0.95, 1.01] of one law's plateau.
+    Reached (32 seeds): median escape at 1,100, 800 and 600 steps with 8, 32 and 128 units;
+      different laws take 0.88 [0.69, 1.01], 1.01 [0.96, 1.05] and 0.98 [0.95, 1.01] of one
+      law's plateau.
     """
     config.sweep = {"task.head_law": ("gaussian", "different"), "model.width": (8, 32, 128)}
 
