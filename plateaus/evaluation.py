@@ -8,13 +8,15 @@ otherwise cost more than the training between two evaluations.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from plateaus import groups
 from plateaus.types import Array, Draw, Example, Knobs, PyTree, Recipe, Task, streams
+
+_OTHERS = 2**30  # above any number of test examples, whose keys are the folds of 0, 1, ..
 
 
 class Law(NamedTuple):
@@ -30,7 +32,8 @@ def laws(
     """Return a run's samples by law, and what never changes of its results.
 
     The laws are "test" and, if `recipe.pool_points`, "pool": fresh examples of the training law as
-    it is at the *last* step (a curriculum's last stage), of indices that the design would draw.
+    it is at the *last* step (a curriculum's last stage), of indices that the design would draw;
+    then the task's other laws, by name, each with as many examples as "test".
 
     The second result holds the plateau's `uninformed_loss` and floor `best_loss`, and for every
     law L, predictor P and metric M that is the loss or has an axis, `L_M_of_P`; of a task with
@@ -51,6 +54,11 @@ def laws(
         draw = _drawn(source, key_index, source.init(keys.data), plan, last, recipe.pool_points)
         noise = jax.random.split(key_noise, recipe.pool_points)
         batches["pool"] = jax.vmap(task.emit, (0, None, 0, None))(noise, world, draw, law_knobs)
+    for number, (name, other) in enumerate(task.laws.items()):
+        key_law = jax.random.fold_in(keys.test, _OTHERS + number)
+        batches[name] = jax.vmap(other.emit, (0, None, 0))(
+            jax.random.split(key_law, recipe.eval_points), world, jnp.arange(recipe.eval_points)
+        )
 
     ever = source.ever(plan)
     found: dict[str, Law] = {}
@@ -59,16 +67,24 @@ def laws(
         said = task.predictors(
             world, batch, law_knobs, lambda index: source.log_prob(plan, index, last)
         )
-        measured = {"loss": task.test_loss} | {name: task.metrics[name] for name in task.axes}
-        for name, measure in measured.items():
+        for name, measure in _measures(task, law).items():
+            if name != "loss" and name not in task.axes:
+                continue
             for predictor, predictions in said.items():
                 values = jax.vmap(measure)(predictions, batch)
                 for told, mean in _means(task, batch, values, ever):
                     constants[f"{law}_{name}{told}_of_{predictor}"] = mean
-        found[law] = Law(batch, dict(said) if task.distance is not None else {})
+        compared = task.distance is not None and law not in task.laws
+        found[law] = Law(batch, dict(said) if compared else {})
     constants["uninformed_loss"] = constants[f"test_loss_of_{task.uninformed}"]
     constants["best_loss"] = constants[f"test_loss_of_{task.best}"]
     return found, constants
+
+
+def _measures(task: Task, law: str) -> dict[str, Any]:
+    """Return what is measured on a law's sample, by name."""
+    own = task.laws[law].measures if law in task.laws else None
+    return {"loss": task.test_loss, **task.metrics} if own is None else dict(own)
 
 
 def _drawn(source, key, state, plan, t, count: int) -> Draw:
@@ -85,10 +101,10 @@ def evaluate(
     """Return `L_M`, the mean over law L's sample of the loss and of each metric M of the task.
 
     A task with groups adds `L_M_by_task`, and its `L_M` are means over the groups meant to be
-    trained on. A task with a `distance` adds `L_distance_to_P`, one with an `item` adds, for the
-    test law's scalars, `test_M_trained` and `test_M_untrained`: the means over the examples whose
-    item has a positive probability at step t, and over the others (NaN where there is none). What
-    the recipe's probes say of the parameters comes first.
+    trained on. A task with a `distance` adds `L_distance_to_P` (but on its other laws), one with an
+    `item` adds, for the test law's scalars, `test_M_trained` and `test_M_untrained`: the means over
+    the examples whose item has a positive probability at step t, and over the others (NaN where
+    there is none). What the recipe's probes say of the parameters comes first.
     """
     task = recipe.task
     ever = recipe.source.ever(plan)
@@ -97,7 +113,7 @@ def evaluate(
         results |= probe(params)
     for law, (batch, said) in found.items():
         predictions, _ = recipe.model.apply(params, batch.inputs)
-        for name, measure in {"loss": task.test_loss, **task.metrics}.items():
+        for name, measure in _measures(task, law).items():
             values = jax.vmap(measure)(predictions, batch)
             for told, mean in _means(task, batch, values, ever):
                 results[f"{law}_{name}{told}"] = mean

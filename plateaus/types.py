@@ -11,36 +11,17 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array as Array  # for everyone: `as` marks what is passed on
+from jaxtyping import Float as Float
+from jaxtyping import Int as Int
 from jaxtyping import Key as _Key
+from jaxtyping import PyTree as PyTree
 
 Key: TypeAlias = _Key[Array, ""]
 """One typed random key."""
 
 Scalar: TypeAlias = float | int | Array
 """A knob: a Python number in a config, a traced scalar inside a program."""
-
-__all__ = [
-    "Aggregator",
-    "Array",
-    "BatchProbe",
-    "Draw",
-    "Example",
-    "Float",
-    "Int",
-    "Key",
-    "Knobs",
-    "Model",
-    "PyTree",
-    "Recipe",
-    "Scalar",
-    "Signals",
-    "Source",
-    "Streams",
-    "Surgery",
-    "Task",
-    "streams",
-]
 
 
 class Example(NamedTuple):
@@ -79,6 +60,19 @@ def _as_ever(knobs: Any, t: Array | int) -> Any:
     return knobs
 
 
+class OtherLaw(NamedTuple):
+    """One more test law of a task, for evaluation only.
+
+    Fields:
+      emit: (key, world, number) -> Example, as `Task.emit_test`.
+      measures: name -> (prediction, example) -> what is measured on it; None: the loss and the
+        metrics of the test law. For a law that says something of one position of a prompt only.
+    """
+
+    emit: Callable[..., Example]
+    measures: Mapping[str, Callable[..., Array]] | None = None
+
+
 class Task(NamedTuple):
     """The law: what a world is, how an example is drawn, what an ideal predictor says.
 
@@ -98,12 +92,15 @@ class Task(NamedTuple):
       distance: (prediction, prediction, example) -> scalar, how far a model is from a predictor.
       item: example -> index; with it, metrics are told apart by whether training draws that index.
       vocabulary: the number of discrete tokens; None where inputs are numbers.
+      outputs: the size of a prediction that is a vector; None where it is one number.
       read_at: the positions of a sequence at which predictions are read.
       at: (knobs, t) -> the knobs of the law in force at step t, for laws that change.
       groups: names of the families or domains that examples are of; () is one, without a name.
       group: example -> number of its group. With it, all that is measured is told by group, too.
       last_error: (prediction, example) -> scalar, 1 for who has learned nothing: followed, by
         group, while training; a group is learned when it is below `learned_below[group]`.
+      laws: name -> another test law, evaluated like the test law: what is measured is recorded as
+        NAME_loss, NAME_metric, and of predictor P as NAME_loss_of_P. Not "test", "pool", "train".
     """
 
     init: Callable[..., PyTree]
@@ -120,12 +117,14 @@ class Task(NamedTuple):
     distance: Callable[..., Array] | None = None
     item: Callable[..., Array] | None = None
     vocabulary: int | None = None
+    outputs: int | None = None
     read_at: slice = slice(None)
     at: Callable[..., Any] = _as_ever
     groups: tuple[str, ...] = ()
     group: Callable[..., Array] | None = None
     last_error: Callable[..., Array] | None = None
     learned_below: tuple[float, ...] = ()
+    laws: Mapping[str, OtherLaw] = {}
 
 
 def _one_group(state: PyTree, plan: PyTree, t: Array | int) -> Array:

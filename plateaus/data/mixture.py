@@ -47,8 +47,8 @@ class State(NamedTuple):
     """How the switch stands."""
 
     inner: Any
-    recent: Array  # [WINDOW], mean losses of the groups drawn first, in the last steps
-    switched: Array  # 0 or 1
+    recent: Any  # [WINDOW], mean losses of the groups drawn first, in the last steps
+    switched: Any  # 0 or 1; both () without a switch
 
 
 def counts(shares: Float[Array, " G"], offset: Float[Array, ""], batch: int) -> Int[Array, " B"]:

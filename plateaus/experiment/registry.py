@@ -6,7 +6,7 @@ from plateaus.data import design
 from plateaus.experiment.schema import Component
 from plateaus.models import hyena, mamba, mlp, transformer
 from plateaus.optim import optimiser
-from plateaus.tasks import facts, in_context, linear_regression, sparse_parity
+from plateaus.tasks import facts, in_context, linear_regression, sparse_parity, teacher_student
 from plateaus.types import Model, Task
 
 DATA = Component(design.Spec, design.Knobs, design.design, design.check)
@@ -20,6 +20,7 @@ def _task(module, make, inputs: str) -> Component:
 
 TASKS = {
     "sparse_parity": _task(sparse_parity, sparse_parity.sparse_parity, "vector"),
+    "teacher_student": _task(teacher_student, teacher_student.teacher_student, "vector"),
     "linear_regression": _task(linear_regression, linear_regression.linear_regression, "tokens"),
     "in_context": _task(in_context, in_context.in_context, "tokens"),
     "facts": _task(facts, facts.facts, "tokens"),
@@ -27,7 +28,7 @@ TASKS = {
 
 
 def _mlp(spec: mlp.Spec, task: Task, example) -> Model:
-    return mlp.mlp(spec, example.inputs.shape[-1])
+    return mlp.mlp(spec, example.inputs.shape[-1], task.outputs)
 
 
 def _sequences(module, make, check=None) -> Component:

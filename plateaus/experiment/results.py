@@ -10,7 +10,24 @@ from plateaus.experiment import files, folder
 from plateaus.experiment.build import make_recipe
 from plateaus.experiment.schema import Entry, Plan
 from plateaus.experiment.variants import AXIS
-from plateaus.report import curves, figures, forest, gradients, sinks, statistics, store, table
+from plateaus.groups import SUFFIX
+from plateaus.report import (
+    by_task,
+    curves,
+    figures,
+    forest,
+    gradients,
+    robustness,
+    sinks,
+    statistics,
+    store,
+    table,
+    task_figures,
+    task_maps,
+)
+from plateaus.types import Task
+
+TASK = "task"  # the dimension of groups
 
 FIGURES = {  # file -> how it is drawn; None where the results have nothing to show in it
     "plateau": figures.plateau,
@@ -19,11 +36,21 @@ FIGURES = {  # file -> how it is drawn; None where the results have nothing to s
     "metrics": curves.metrics,
     "predictors": curves.predictors,
     "prefixes": curves.prefixes,
+    "robustness": robustness.robustness,
+    "baselines": robustness.baselines,
     "examples": curves.examples,
     "gradient_cosine": gradients.cosine,
     "gradient_layers": gradients.layers,
     "example_gradients": gradients.examples,
     "weight_norms": curves.weight_norms,
+    "task_losses": task_figures.losses,
+    "task_mechanism": task_figures.mechanism,
+    "task_prefixes": task_figures.prefixes,
+}
+TASK_FIGURES = {  # the same of results by task, which take their table, too
+    "task_escapes": task_maps.escapes,
+    "task_counts": task_maps.counts,
+    "transfer": task_maps.transfer,
 }
 
 
@@ -49,22 +76,38 @@ def write(
         "horizon": plan.config["steps"],
         "contents": finished.contents(plan),
     }
+    task = make_recipe(plan.config, frozenset()).task
     dataset = store.assemble(
         finished.records,
         swept,
         plan.config["log_every"],
         plan.config["eval_every"],
         attributes,
-        make_recipe(plan.config, frozenset()).task.axes,
+        _axes(task),
+        {TASK: task.groups} if task.groups else {},
     )
     rows = statistics.summarise(dataset)
     files.write_atomically(place / "summary.csv", table.csv_text(rows).encode())
-    for stem, draw in FIGURES.items():
-        if (figure := draw(dataset, rows)) is not None:
+    if by_tasks := by_task.summarise(dataset, rows):
+        files.write_atomically(place / "tasks.csv", by_task.csv_text(by_tasks).encode())
+    drawn = {stem: draw(dataset, rows) for stem, draw in FIGURES.items()}
+    if by_tasks:
+        drawn |= {stem: draw(dataset, rows, by_tasks) for stem, draw in TASK_FIGURES.items()}
+    for stem, figure in drawn.items():
+        if figure is not None:
             figures.save(figure, place / "figures", stem)
     if not sinks.write_tensorboard(dataset, rows, place / "tensorboard"):
         warn("the TensorBoard files could not be written; everything else is complete")
     files.write_atomically(place / "results.nc", lambda file: store.save(dataset, Path(file.name)))
+
+
+def _axes(task: Task) -> dict[str, str | tuple[str, ...]]:
+    """Return the dimensions of what has its own: a metric's, and the groups' of what is told by."""
+    own: dict[str, str | tuple[str, ...]] = dict(task.axes)
+    if task.groups:
+        by_group = {f"{name}{SUFFIX}": (TASK, axis) for name, axis in task.axes.items()}
+        own |= {SUFFIX: TASK, **by_group}
+    return own
 
 
 def _neutral(
@@ -85,8 +128,8 @@ def _neutral(
 def show(place: Path) -> None:
     """Print the table of a finished folder and where its files are."""
     table.show(statistics.summarise(store.load(place / "results.nc")))
-    drawn = [f"figures/{stem}.png" for stem in FIGURES]
-    for name in (*drawn, "summary.csv", "results.nc"):
+    drawn = [f"figures/{stem}.png" for stem in (*FIGURES, *TASK_FIGURES)]
+    for name in (*drawn, "summary.csv", "tasks.csv", "results.nc"):
         if (place / name).exists():
             print(f"  {place / name}")
     print(f"  {place / 'tensorboard'}  (tensorboard --logdir)")

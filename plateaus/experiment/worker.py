@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from plateaus import evaluation, train
-from plateaus.experiment import checkpoint
+from plateaus.experiment import checkpoint, passages
 from plateaus.experiment.build import batch_of, make_recipe, stack_knobs
 from plateaus.experiment.schema import Entry, Plan
 from plateaus.experiment.sweep import Chunk, Program, setting
@@ -31,6 +31,7 @@ class Compiled(NamedTuple):
     laws: Callable[..., Any]  # (seeds, knobs) -> (laws, constants)
     start: Callable[..., Any]  # (seeds, knobs, laws) -> (state, evaluation)
     phase: Callable[..., Any]  # (state, seeds, knobs, laws, first step) -> (state, Phase)
+    learned_below: tuple[float, ...] = ()  # of the task's groups
 
 
 class Report(NamedTuple):
@@ -53,6 +54,7 @@ def compiled(program: Program) -> Compiled:
             jax.vmap(functools.partial(train.phase, recipe), in_axes=(0, 0, 0, 0, None)),
             donate_argnums=0,
         ),
+        learned_below=recipe.task.learned_below,
     )
 
 
@@ -165,7 +167,8 @@ def run_chunk(
     if pending is not None:
         absorb(pending)
     diverged_at = np.asarray(state.diverged_at)
-    return records(curves.arrays(), diverged_at, config, members, tuple(constants))
+    learned = programs.learned_below
+    return records(curves.arrays(), diverged_at, config, members, tuple(constants), learned)
 
 
 def _totals(curves: _Curves) -> tuple[int, int]:
@@ -188,6 +191,7 @@ def records(
     config: Mapping[str, Any],
     members: int,
     constants: tuple[str, ...] = _BOUNDS,
+    learned_below: tuple[float, ...] = (),
 ) -> dict[str, np.ndarray]:
     """Return the variables of results.nc for the members of a chunk, stacked on the first axis.
 
@@ -207,6 +211,8 @@ def records(
         )
         for name, threshold in plateau.THRESHOLDS.items():
             stacked[f"trained_{name}"] = plateau.passage_step(level, steps, threshold, _WINDOW)
+    if learned_below:
+        stacked |= passages.by_task(stacked, config["log_every"], learned_below)
     stacked["batch_size"] = np.full(members, batch_of(config), np.int32)
     diverged = diverged_at[:members] != train.NEVER
     stacked["status"] = np.where(diverged, DIVERGED, FINISHED).astype(np.int8)

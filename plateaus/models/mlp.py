@@ -1,4 +1,4 @@
-"""A multilayer perceptron with a scalar output."""
+"""A multilayer perceptron with one output, or a vector of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from plateaus.fields import Field
 from plateaus.models.taps import Tap
 from plateaus.types import Array, Model
 
+ACTIVATIONS = {"relu": nn.relu, "tanh": jnp.tanh, "erf": jax.lax.erf, "quadratic": jnp.square}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Spec:
@@ -20,6 +22,7 @@ class Spec:
 
     width: Annotated[int, Field(help="hidden width", low=1, high=65536)] = 40
     depth: Annotated[int, Field(help="hidden layers", low=0, high=64)] = 2
+    activation: Annotated[str, Field(help="between layers", choices=tuple(ACTIVATIONS))] = "relu"
     initialisation: Annotated[
         str,
         Field(help="law of the first weights", choices=("uniform", "lecun_normal", "he_normal")),
@@ -46,22 +49,26 @@ def _dense(features: int, inputs: int, initialisation: str, name: str) -> nn.Den
 
 class _MLP(nn.Module):
     spec: Spec
+    outputs: int | None
 
     @nn.compact
     def __call__(self, x: Array, tap: Tap) -> Array:
+        activation = ACTIVATIONS[self.spec.activation]
         for layer in range(self.spec.depth):
             dense = _dense(
                 self.spec.width, x.shape[-1], self.spec.initialisation, f"hidden_{layer}"
             )
-            x = tap(f"hidden_{layer}", nn.relu(dense(x)))
-        readout = _dense(1, x.shape[-1], self.spec.initialisation, "readout")
-        return tap("readout", readout(x))[..., 0]
+            x = tap(f"hidden_{layer}", activation(dense(x)))
+        size = 1 if self.outputs is None else self.outputs
+        said = tap("readout", _dense(size, x.shape[-1], self.spec.initialisation, "readout")(x))
+        return said[..., 0] if self.outputs is None else said
 
 
-def mlp(spec: Spec, inputs: int) -> Model:
-    r"""Build $f(x) = w \cdot \mathrm{relu}(\ldots \mathrm{relu}(W_0 x + b_0) \ldots) + b$.
+def mlp(spec: Spec, inputs: int, outputs: int | None = None) -> Model:
+    r"""Build $f(x) = W \sigma(\ldots \sigma(W_0 x + b_0) \ldots) + b$, sigma ReLU by default.
 
-    `inputs` is the size of x. Activations: hidden_0, hidden_1, ... after the ReLU, and readout.
+    `inputs` is the size of x, `outputs` that of f; None is one number, without an axis.
+    Activations: hidden_0, hidden_1, ... after the nonlinearity, and readout.
     The default initialisation, uniform in +-1/sqrt(fan in) for weights and biases, is the one the
     plateau lengths known for parity were measured with; `initialisation_scale` multiplies weights
     and biases of all layers, whatever their law.
@@ -73,7 +80,7 @@ def mlp(spec: Spec, inputs: int) -> Model:
     >>> model.apply(params, jnp.ones((7, 20)))[0].shape
     (7,)
     """
-    module = _MLP(spec)
+    module = _MLP(spec, outputs)
     activations = layers(spec)
 
     def init(key):

@@ -42,16 +42,18 @@ def assemble(
     log_every: int,
     eval_every: int,
     attributes: Mapping[str, Any],
-    axes: Mapping[str, str] | None = None,
+    axes: Mapping[str, str | tuple[str, ...]] | None = None,
+    labels: Mapping[str, Sequence[str]] | None = None,
 ) -> xr.Dataset:
     """Lay the records of runs, keyed by (swept values, seed), out on the grid of the sweep.
 
     Cells without a record hold NaN, and `status` 0; so do those of runs without a variable that
     others have. A variable that is scalar in the records has
     the dimensions (*sweep, seed); `train_*` have `step` too, any other curve `eval_step`. What
-    has an axis of its own is in `axes`, as "by_prefix" -> "prefix": a variable whose name holds the
-    key ends in that dimension, numbered from 0 and padded with NaN where a setting's is shorter;
-    with nothing but it, the variable is constant over a run.
+    has axes of its own is in `axes`, as "by_prefix" -> "prefix" or "by_head" -> ("layer", "head"):
+    a variable whose name holds the key (the longest that it holds) ends in these dimensions,
+    numbered from 0, or named by `labels`, and padded with NaN where a setting's are shorter; with
+    nothing but them, the variable is constant over a run.
 
     Raises ValueError without any record.
     """
@@ -83,6 +85,8 @@ def assemble(
         variables[name] = ((*sweep, "seed", *tail), array, notes)
         for dimension, length in zip(tail, longest, strict=True):
             coordinates[dimension] = _coordinate(dimension, length, log_every, eval_every)
+            if dimension in (labels or {}):
+                coordinates[dimension] = list(labels[dimension])  # type: ignore[index] # as tested
     plain = {k: v if isinstance(v, int | str) else json.dumps(v) for k, v in attributes.items()}
     dataset = xr.Dataset(variables, coordinates, plain)
     for name in {"step", "eval_step"} & set(dataset.coords):
@@ -90,9 +94,11 @@ def assemble(
     return dataset
 
 
-def _dimensions(name: str, rank: int, axes: Mapping[str, str]) -> tuple[str, ...]:
+def _dimensions(name: str, rank: int, axes: Mapping[str, str | tuple[str, ...]]) -> tuple[str, ...]:
     """Return the dimensions of one run's record of a variable."""
-    own = next(((axis,) for key, axis in axes.items() if key in name), ())
+    key = max((key for key in axes if key in name), key=len, default=None)
+    found = () if key is None else axes[key]
+    own = (found,) if isinstance(found, str) else found
     if rank == len(own):
         return own
     return (("step" if name.startswith("train_") else "eval_step"), *own)

@@ -10,7 +10,9 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.fields import INFINITE, Field
+from plateaus.tasks import baselines, prompts
 from plateaus.tasks.predictors import FULL, dmmse, log_rest, ridge
+from plateaus.tasks.tokens import pack, unpack
 from plateaus.types import Array, Draw, Example, Float, Int, Scalar, Task
 
 MOST_TASKS = 2**20  # that dMMSE may be asked to tell apart
@@ -34,6 +36,12 @@ class Spec:
     dmmse_tasks: Annotated[
         int, Field(help="tasks that the dMMSE predictor tells apart", low=1, high=MOST_TASKS)
     ] = 4096
+    out_of_distribution: Annotated[
+        bool, Field(help="evaluate on prompts of other laws too (plateaus.tasks.prompts)")
+    ] = False
+    baselines: Annotated[
+        bool, Field(help="record what plain learners reach too (plateaus.tasks.baselines)")
+    ] = False
 
 
 class Knobs(NamedTuple):
@@ -52,9 +60,13 @@ class World(NamedTuple):
 
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield (field, message) for a bias without directions, and a dMMSE that would be far off."""
+    """Yield (field, message) for what needs more dimensions, and a dMMSE that would be far off."""
     if values["covariance_bias"] and values["dimension"] == 1:
         yield "covariance_bias", "does nothing in one dimension: task.dimension must be at least 2"
+    if values["out_of_distribution"]:
+        for size in ("dimension", "points"):
+            if values[size] < 2:
+                yield size, "must be at least 2 for the laws of task.out_of_distribution"
     tasks = min(values["data.items"], values["pool"])
     if values["dmmse_tasks"] < tasks <= MOST_TASKS:
         yield "dmmse_tasks", f"must be at least the number of tasks, {tasks}, to be exact"
@@ -95,28 +107,6 @@ def task_vectors(
     return jax.vmap(one)(index) if index.ndim else one(index)
 
 
-def pack(x: Float[Array, "n d"], y: Float[Array, " n"]) -> Float[Array, "tokens d"]:
-    """Return a prompt's tokens: x_1, (y_1, 0, .., 0), x_2, ...
-
-    >>> pack(jnp.array([[1.0, 2.0]]), jnp.array([5.0])).tolist()
-    [[1.0, 2.0], [5.0, 0.0]]
-    """
-    padded = jnp.pad(y[:, None], ((0, 0), (0, x.shape[1] - 1)))
-    return jnp.stack([x, padded], axis=1).reshape(-1, x.shape[1])
-
-
-def unpack(
-    inputs: Float[Array, "*b tokens d"],
-) -> tuple[Float[Array, "*b n d"], Float[Array, "*b n"]]:
-    """Return the points (x, y) of prompts.
-
-    >>> x, y = unpack(jnp.array([[1.0, 2.0], [5.0, 0.0]]))
-    >>> x.tolist(), y.tolist()
-    ([[1.0, 2.0]], [5.0])
-    """
-    return inputs[..., 0::2, :], inputs[..., 1::2, 0]
-
-
 def loss_unit(spec: Spec) -> int:
     r"""Return the paper's unit for a prompt's *summed* squared error, $\sum_{i<n} \max(d - i, 0)$.
 
@@ -151,6 +141,8 @@ def linear_regression(spec: Spec) -> Task:
     bias: best on the training law of infinitely many tasks, and equal to "ridge" at beta = 0;
     "dmmse", best on the training law: it knows the tasks and how often each is drawn. Exact for up
     to `dmmse_tasks` of them; all others are one Gaussian, as is right for infinitely many only.
+    With `baselines` also "least_squares", "nearest_neighbours" (3) and "averaging", which know
+    neither law. With `out_of_distribution` all are also evaluated on `prompts.OUT_OF_DISTRIBUTION`.
     In units of `paper_loss`, with the default spec: zero 4.100, ridge 1.5064.
 
     Source: paper 1, section 2.1; the covariance bias: section 4.3; sizes: appendix B.1.
@@ -200,11 +192,17 @@ def linear_regression(spec: Spec) -> Task:
         root = prior_root(spec, world, knobs)
         rest = (log_rest(log_weights[:-1], log_weights[-1]), root)
         memory = jax.vmap(lambda x, y: dmmse(x, y, tasks, log_weights[:-1], spec.noise, rest=rest))
+        plain = {
+            "least_squares": baselines.least_squares,
+            "nearest_neighbours": baselines.nearest_neighbours(),
+            "averaging": baselines.averaging,
+        }
         return {
             "zero": jnp.zeros_like(y),
             "ridge": said(x, y, spec.noise, prior_root(spec, world, Knobs())),
             "biased_ridge": said(x, y, spec.noise, root),
             "dmmse": memory(x, y),
+            **{name: jax.vmap(one)(x, y) for name, one in plain.items() if spec.baselines},
         }
 
     return Task(
@@ -221,4 +219,10 @@ def linear_regression(spec: Spec) -> Task:
         axes={"loss_by_prefix": "prefix"},
         distance=distance,
         read_at=slice(0, None, 2),
+        laws=prompts.other_laws(
+            prompts.OUT_OF_DISTRIBUTION if spec.out_of_distribution else {},
+            (spec.points, spec.dimension),
+            spec.prior_scale,
+            spec.noise,
+        ),
     )

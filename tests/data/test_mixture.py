@@ -132,7 +132,7 @@ def test_curricula_draw_what_they_say_in_every_phase(kind, phases):
 
 
 def test_the_mixed_curriculum_has_the_papers_batches():
-    """K = 3, 500,001 steps: 305.6k / 138.9k / 55.6k batches of the three classes, in expectation."""
+    """K = 3, 500,001 steps: 305.6k / 138.9k / 55.6k batches of the classes, in expectation."""
     steps = 500_001
     given = mixture.curriculum("mixed", GROUPS, steps)
     share = np.zeros(3)
@@ -145,7 +145,7 @@ def test_the_mixed_curriculum_has_the_papers_batches():
 
 @pytest.mark.parametrize(("kind", "groups"), [("mixed", ("a",)), ("up", GROUPS), ("random", ())])
 def test_a_curriculum_over_one_class_is_refused(kind, groups):
-    with pytest.raises(ValueError, match="needs two classes|must be sequential"):
+    with pytest.raises(ValueError, match=r"needs two classes|must be sequential"):
         mixture.curriculum(kind, groups, 100)
 
 

@@ -200,10 +200,12 @@ def test_dmmse_beats_ridge_on_its_own_tasks_and_loses_on_new_ones():
 
 
 def test_a_bias_needs_two_directions():
-    def refused(dimension, bias):
+    def refused(dimension, bias, elsewhere=False):
         values = {"dimension": dimension, "covariance_bias": bias}
+        values |= {"points": 2, "out_of_distribution": elsewhere}
         finite = {"pool": 64, "dmmse_tasks": 64, "data.items": 64}
         return [name for name, _ in check(values | finite)]
 
+    assert refused(1, 0.0, True) == ["dimension"] and refused(2, 0.0, True) == []
     assert refused(1, 0.5) == ["covariance_bias"]
     assert refused(1, 0.0) == refused(2, 0.5) == []

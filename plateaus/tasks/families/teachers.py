@@ -119,7 +119,7 @@ def sparse_parity_teacher(bits: int, sizes: Sizes) -> Family:
     of, d = sparse_parity(bits, sizes), sizes.dimension
     law = subset_law(d, bits, product)
     base = float(np.sum(binomial(d) * law))  # P(y = +1) at a random x
-    constant = float(logits(np.array(base)))
+    constant = float(logits(np.array([base]))[0])
     accuracy = max(base, 1 - base)
     assert of.no_context_accuracy is not None
     floor = 1 - of.no_context_accuracy

@@ -1,0 +1,104 @@
+"""In-context linear regression as Garg et al. do it: beside plain learners, out of distribution.
+
+Noiseless prompts, all with a new task. `--scale small` (default) is that of
+configs/linear_regression.py (2 layers of width 32, d = 5, 10 points) at a learning rate at which
+the plateau is short. `--scale paper` is Garg et al.'s: d = 20, 41 points, 12 layers of width 256,
+Adam 1e-4, batch 64, for a GPU or a TPU, without their curriculum over dimensions and points.
+
+    python experiments/run.py --config=configs/garg.py:PRESET [--scale paper]
+
+Paper scale, estimated and not measured: half of a step of configs/linear_regression.py, five times
+as many: 50 minutes a run at 60 TFLOP/s.
+"""
+
+from ml_collections import ConfigDict
+
+from plateaus.fields import INFINITE
+
+
+def get_config() -> ConfigDict:
+    return ConfigDict(
+        {
+            "steps": 10_000,
+            "batch": 16,
+            "seeds": 3,
+            "eval_every": 250,
+            "log_every": 50,
+            "eval_points": 512,
+            "task": ConfigDict(
+                {
+                    "name": "linear_regression",
+                    "dimension": 5,
+                    "points": 10,
+                    "noise": 0.0,
+                    "dmmse_tasks": 64,
+                    "baselines": True,
+                }
+            ),
+            "model": ConfigDict(
+                {
+                    "name": "transformer",
+                    "width": 32,
+                    "depth": 2,
+                    "heads": 4,
+                    "max_positions": 20,
+                    "initialisation": "lecun_normal",
+                    "initialisation_scale": 0.3,
+                }
+            ),
+            "data": ConfigDict({"items": INFINITE}),
+            "optim": ConfigDict({"name": "adam", "learning_rate": 6e-4}),
+        },
+        convert_dict=False,  # a sweep stays a plain dict: dotted names, in their order
+    )
+
+
+def paper(config: ConfigDict) -> None:
+    """The sizes of Garg et al.; the prompts have full length from the first step."""
+    config.update({"steps": 500_000, "batch": 64, "eval_every": 5_000, "log_every": 500})
+    config.eval_points = 1280
+    config.task.update({"dimension": 20, "points": 41})
+    config.model.update({"width": 256, "depth": 12, "heads": 8, "max_positions": 202})
+    config.model.update({"initialisation": "icl", "initialisation_scale": 1.0})
+    config.optim.learning_rate = 1e-4
+
+
+def robustness(config: ConfigDict) -> None:
+    """Does a model that has learned in context hold on prompts of other laws, like least squares?
+
+    Fifteen laws (plateaus.tasks.prompts): points in half a subspace, skewed, scaled; y scaled,
+    noisy; queries in another orthant, orthogonal to the points, equal to one of them. With all
+    tasks in training, and with few. figures/robustness.png has a panel for each law.
+
+    Source: Garg et al. 2022 (arXiv 2208.01066), section 3.2 and figure 4.
+    Command: python experiments/run.py --config=configs/garg.py:robustness
+    Expected: TODO
+    Reached (3 seeds): TODO
+    """
+    config.task.out_of_distribution = True
+    config.task.dmmse_tasks = 64
+    config.sweep = {"data.items": (INFINITE, 64)}
+
+
+def baselines(config: ConfigDict) -> None:
+    """By prefix, is the model near least squares, and far from neighbours and averaging?
+
+    figures/baselines.png has the loss by prefix of all.
+
+    Source: Garg et al. 2022 (arXiv 2208.01066), section 3.1 and figure 2.
+    Command: python experiments/run.py --config=configs/garg.py:baselines
+    Expected: TODO
+    Reached (3 seeds): TODO
+    """
+    config.task.baselines = True
+
+
+def smoke(config: ConfigDict) -> None:
+    """Shrink to two dimensions, 800 steps and 2 seeds."""
+    config.update({"steps": 800, "seeds": 2, "eval_every": 100, "eval_points": 64})
+    config.task.update({"dimension": 2, "points": 4})
+    config.model.update({"width": 16, "depth": 2, "heads": 2, "max_positions": 8})
+
+
+PRESETS = (robustness, baselines)
+SCALES = {"small": None, "paper": paper}

@@ -1,0 +1,224 @@
+"""The table by task: one row for each task that a setting trains on, beside that task alone."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from plateaus.report import survival
+from plateaus.report.statistics import DIVERGED, FINISHED, Passages, Row, cell
+from plateaus.report.survival import NOTHING, Interval
+
+ESCAPE, COMPLETION, START = "escape_step_by_task", "completion_step_by_task", "start_step_by_task"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskRow:
+    """One task in one setting: when it left its plateau, counted from when it was first drawn.
+
+    Args:
+      setting, index: of the sweep, as in the main table.
+      task: its name; `tasks`: all that the setting trains on.
+      runs, escaped, completed: numbers of runs.
+      start: the median step at which it is first drawn.
+      escape, completion: Kaplan-Meier medians, in steps; `inf` where not reached.
+      plateau, convergence: restricted mean times to escape and to completion, bootstrapped.
+      ratio, convergence_ratio: of these to the same task's alone, on the seeds run in both.
+      pairs: number of those seeds; `p_value`, `p_adjusted`: log-rank test of the escapes, and Holm.
+      sequences, own_sequences: median sequences until the escape, of all tasks and of its own.
+      final_loss: normalised test loss of the task at the end, mean and t interval.
+      distance: of the model to the task's no-context optimum, mean over the evaluations before the
+        escape, then over runs: small if the model says just that on the plateau.
+    """
+
+    setting: dict[str, Any]
+    index: tuple[int, ...]
+    task: str
+    tasks: tuple[str, ...]
+    runs: int
+    escaped: int
+    completed: int
+    start: float
+    escape: Interval
+    completion: Interval
+    plateau: Interval
+    convergence: Interval
+    ratio: Interval = NOTHING
+    convergence_ratio: Interval = NOTHING
+    pairs: int = 0
+    p_value: float = math.nan
+    p_adjusted: float = math.nan
+    sequences: float = math.nan
+    own_sequences: float = math.nan
+    final_loss: Interval = NOTHING
+    distance: Interval = NOTHING
+
+    @property
+    def alone(self) -> bool:
+        """Whether the setting trains on nothing else."""
+        return self.tasks == (self.task,)
+
+
+def trained(dataset: xr.Dataset, index: Sequence[int]) -> tuple[str, ...]:
+    """Return the tasks that a setting draws at any time."""
+    drawn = np.nansum(cell(dataset, "train_count_by_task", index), axis=(0, 1)) > 0
+    return tuple(str(name) for name in dataset["task"].values[drawn])
+
+
+def passages(dataset: xr.Dataset, index: Sequence[int], task: str, variable: str) -> Passages:
+    """Return when the runs of a setting passed, from the task's start; else censored at the end."""
+    one = dataset.sel(task=task)
+    status, step, start = (cell(one, name, index) for name in ("status", variable, START))
+    left = dataset.attrs["horizon"] - start
+    passed = np.isfinite(step) & (status != DIVERGED)
+    ran = (status != 0) & np.isfinite(start)  # a task that waits for another may never come
+    times = np.where(passed, step, left)
+    return Passages(dataset["seed"].values[ran], times[ran].astype(np.float64), passed[ran])
+
+
+def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[TaskRow]:
+    """Return a row for each setting and each task it trains on; none without tasks."""
+    if ESCAPE not in dataset:
+        return []
+    sets = {row.index: trained(dataset, row.index) for row in rows}
+    found = []
+    for row in rows:
+        for task in sets[row.index]:
+            found.append(_row(dataset, row, task, sets[row.index], _alone(rows, sets, row, task)))
+    adjusted = survival.holm([row.p_value for row in found])
+    return [dataclasses.replace(row, p_adjusted=p) for row, p in zip(found, adjusted, strict=True)]
+
+
+def _alone(
+    rows: Sequence[Row], sets: dict[tuple[int, ...], tuple[str, ...]], row: Row, task: str
+) -> tuple[int, ...] | None:
+    """Return the setting that trains on the task alone and shares most with this one."""
+    alone = [other for other in rows if sets[other.index] == (task,)]
+    shared = [sum(map(int.__eq__, other.index, row.index)) for other in alone]
+    best = max(shared, default=-1)
+    needed = len(row.index) - 1  # all axes but the one along which the task sets change
+    return alone[shared.index(best)].index if best >= needed else None
+
+
+def _row(
+    dataset: xr.Dataset,
+    row: Row,
+    task: str,
+    tasks: tuple[str, ...],
+    alone: tuple[int, ...] | None,
+) -> TaskRow:
+    index = row.index
+    escape, completion = (passages(dataset, index, task, v) for v in (ESCAPE, COMPLETION))
+    one = dataset.sel(task=task)
+    own = cell(one, "escape_sequences_by_task", index)
+    finished = cell(dataset, "status", index) == FINISHED
+    final = cell(one, "test_loss_by_task", index)[finished, -1]
+    median = survival.median_time(*escape[1:])
+    start = cell(one, START, index)
+    told = TaskRow(
+        setting=row.setting,
+        index=index,
+        task=task,
+        tasks=tasks,
+        runs=escape.times.size,
+        escaped=int(escape.escaped.sum()),
+        completed=int(completion.escaped.sum()),
+        start=float(np.median(start[np.isfinite(start)])) if np.isfinite(start).any() else math.nan,
+        escape=median,
+        completion=survival.median_time(*completion[1:]),
+        plateau=_mean(escape, dataset),
+        convergence=_mean(completion, dataset),
+        sequences=median.value * row.batch,
+        own_sequences=float(np.median(np.where(np.isfinite(own), own, np.inf))),
+        final_loss=survival.mean_interval(final[np.isfinite(final)]),
+        distance=_distance(one, index),
+    )
+    if alone is None or alone == index:
+        return told
+    there = passages(dataset, alone, task, ESCAPE)
+    ratio, pairs = _ratio(escape, there, dataset)
+    return dataclasses.replace(
+        told,
+        ratio=ratio,
+        convergence_ratio=_ratio(completion, passages(dataset, alone, task, COMPLETION), dataset)[
+            0
+        ],
+        pairs=pairs,
+        p_value=survival.logrank_p(escape[1:], there[1:]),
+    )
+
+
+def _mean(sample: Passages, dataset: xr.Dataset) -> Interval:
+    horizon = _horizon(dataset, sample)
+    return survival.bootstrap_interval(
+        sample[1:], lambda t, e, axis: survival.restricted_mean(t, e, horizon, axis)
+    )[0]
+
+
+def _horizon(dataset: xr.Dataset, *samples: Passages) -> float:
+    """Return how long every run was followed: less than the run's length where a task came late."""
+    ends = [s.times[~s.escaped].min(initial=dataset.attrs["horizon"]) for s in samples]
+    return float(min(ends))
+
+
+def _ratio(here: Passages, there: Passages, dataset: xr.Dataset) -> tuple[Interval, int]:
+    """Return the ratio of restricted mean times over the seeds run in both, to one horizon."""
+    _, i, j = np.intersect1d(here.seeds, there.seeds, return_indices=True)
+    horizon = _horizon(dataset, here, there)
+
+    def statistic(t: NDArray, e: NDArray, u: NDArray, f: NDArray, axis: int) -> NDArray:
+        below = survival.restricted_mean(u, f, horizon, axis)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(survival.restricted_mean(t, e, horizon, axis) / below)
+
+    samples = here.times[i], here.escaped[i], there.times[j], there.escaped[j]
+    return survival.bootstrap_interval(samples, statistic)[0], i.size
+
+
+def _distance(one: xr.Dataset, index: Sequence[int]) -> Interval:
+    name = "test_distance_by_task_to_no_context"
+    if name not in one:
+        return NOTHING
+    apart = cell(one, name, index)
+    ends = cell(one, START, index) + np.nan_to_num(cell(one, ESCAPE, index), nan=np.inf)
+    # The first tenth of a plateau is the way to it: initial outputs are not the optimum.
+    steps = one["eval_step"].values[None, :]
+    last = np.minimum(ends, one.attrs["horizon"])[:, None]
+    on = (steps >= last / 10) & (steps <= last * 0.9)
+    means = [np.mean(a[o]) for a, o in zip(apart, on, strict=True) if np.isfinite(a[o]).any()]
+    return survival.mean_interval(np.asarray(means)[np.isfinite(means)])
+
+
+def csv_text(rows: Sequence[TaskRow]) -> str:
+    """Return the table as CSV: the swept fields, the task, then the statistics.
+
+    Steps are counted from `start`. `inf`: not reached by the horizon; empty: undefined.
+    """
+    records = []
+    for row in rows:
+        record: dict[str, Any] = {**row.setting, "task": row.task, "tasks": " ".join(row.tasks)}
+        for field in dataclasses.fields(row)[4:]:
+            value = getattr(row, field.name)
+            if isinstance(value, Interval):
+                ends = (field.name, f"{field.name}_low", f"{field.name}_high")
+                record |= {key: _number(x) for key, x in zip(ends, value, strict=True)}
+            else:
+                record[field.name] = _number(value)
+        records.append(record)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(records[0]) if records else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()
+
+
+def _number(value: float | int) -> str:
+    return "" if math.isnan(value) else f"{value:.8g}"

@@ -1,0 +1,165 @@
+"""Figures of a model beside what is known: on other test laws, and beside plain learners.
+
+Drawn where a task has other laws (`Task.laws`), or predictors that are no ideal ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from plateaus.report import panels, survival
+from plateaus.report.curves import LAWS, ORDER, PREFIX, finished
+from plateaus.report.facets import facets, heading, legend, styles_of
+from plateaus.report.statistics import Row
+from plateaus.report.style import GREY, styled
+
+SHOWN = {"zero": ":", "ridge": (0, (5, 2)), "least_squares": (0, (1.5, 1))}  # name -> dash
+LOSS, OF = "_loss", "_of_"
+
+
+def robustness(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
+    """Return the loss on each test law at the end of training, a panel a law, in log scale.
+
+    By the number of points before the query, where every position of a prompt counts; over
+    training, where only one does. Lines of the model: mean over seeds with its 95% t band. Grey:
+    "zero", "ridge" (of the test law), "least_squares", where recorded, of the first setting.
+    """
+    others = other_laws(dataset)
+    if not others:
+        return None
+    laws = ["test", *others]
+    with styled():
+        groups = facets(rows)
+        columns = min(4, len(laws))
+        lines = -(-len(laws) // columns)
+        size = (max(6.5, 2.7 * columns), 0.9 + 2.2 * lines * len(groups))
+        figure = Figure(figsize=size, layout="constrained")
+        parts = figure.subfigures(len(groups), 1, squeeze=False)[:, 0]
+        for part, facet in zip(parts, groups, strict=True):
+            if name := heading(facet):
+                part.suptitle(name, x=0.008, ha="left", fontsize=9, weight="bold")
+            grid = part.subplots(lines, columns, squeeze=False).ravel()
+            for axes, law in zip(grid, laws, strict=False):
+                _law_panel(axes, dataset, facet, law)
+            for axes in grid[len(laws) :]:
+                axes.remove()
+            for axes in grid[: len(laws) : columns]:
+                axes.set_ylabel("loss")
+        known = [name for name in SHOWN if f"test{LOSS}{OF}{name}" in dataset]
+        _legend(figure, groups, {name: SHOWN[name] for name in known})
+    return figure
+
+
+def baselines(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
+    """Return the loss by prefix on the test law at the end, of the model and of all predictors.
+
+    Drawn where there are predictors besides the ideal ones, those of the first setting.
+    """
+    stem = f"test{PREFIX}{OF}"
+    names = [str(n).removeprefix(stem) for n in dataset.data_vars if str(n).startswith(stem)]
+    plain = [name for name in names if name not in ORDER]
+    if not plain or f"test{PREFIX}" not in dataset:
+        return None
+    with styled():
+        groups = facets(rows)
+        figure = Figure(figsize=(7.0, 1.0 + 3.4 * len(groups)), layout="constrained")
+        grid = figure.subplots(len(groups), 1, squeeze=False)[:, 0]
+        shown = [name for name in ("zero", "ridge") if name in names] + plain
+        looks = {
+            name: (f"C{i % 10}", (0, (4, 1.5)), "osD^vP*X"[i % 8]) for i, name in enumerate(shown)
+        }
+        for axes, facet in zip(grid, groups, strict=True):
+            _model(axes, dataset, facet, "test")
+            for name, (color, dash, marker) in looks.items():
+                level, _ = survival.mean_band(finished(dataset, stem + name, facet[0]))
+                where = dataset["prefix"].values
+                axes.plot(where, level, color=color, ls=dash, lw=1.1, marker=marker, ms=3)
+            axes.set_title(heading(facet))
+            axes.set_xlabel("points before the query")
+            axes.set_ylabel("squared error")
+            axes.set_ylim(bottom=0)
+        handles = [
+            Line2D([], [], color=color, ls=dash, marker=marker, ms=3, lw=1.1, label=_text(name))
+            for name, (color, dash, marker) in looks.items()
+        ]
+        if not rows[0].setting:
+            handles.insert(0, Line2D([], [], **styles_of(groups[0])[0].line, label="model"))
+        legend(figure, groups)
+        figure.legend(handles=handles, loc="outside right upper")
+    return figure
+
+
+def other_laws(dataset: xr.Dataset) -> list[str]:
+    """Return the names of the laws besides the test and the training law, in their order."""
+    found = [str(n)[: -len(LOSS)] for n in dataset.data_vars if str(n).endswith(LOSS)]
+    told = {
+        str(n).partition(f"{LOSS}{OF}")[0] for n in dataset.data_vars if f"{LOSS}{OF}" in str(n)
+    }
+    return [law for law in found if law in told and law not in LAWS]
+
+
+def _law_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) -> None:
+    every = f"{law}{PREFIX}" in dataset
+    _model(axes, dataset, facet, law)
+    for name, dash in SHOWN.items():
+        variable = f"{law}{PREFIX if every else LOSS}{OF}{name}"
+        if variable not in dataset:
+            continue
+        values = finished(dataset, variable, facet[0])
+        if every:
+            axes.plot(dataset["prefix"].values, survival.mean_band(values)[0], color=GREY, ls=dash)
+        elif values.size and np.isfinite(values).any() and np.nanmean(values) > 0:
+            axes.axhline(float(np.nanmean(values)), color=GREY, ls=dash)
+    if every:
+        axes.set_xlabel("points before the query")
+    else:
+        panels.step_axis(axes, facet[0].horizon)
+    axes.set_title("test law" if law == "test" else _text(law) + ("" if every else ": its query"))
+    top = max((float(np.nanmax(line.get_ydata())) for line in axes.lines), default=1.0)
+    axes.set_yscale("log")
+    low = min(_positive(line.get_ydata()) for line in axes.lines)
+    axes.set_ylim(
+        max(low / 1.5, 1e-4 * top), 1.5 * top
+    )  # exact predictors would stretch it for ever
+
+
+def _model(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) -> None:
+    """Draw the model's loss on a law, a line a row: by prefix if it is told by it."""
+    every = f"{law}{PREFIX}" in dataset
+    where = dataset["prefix" if every else "eval_step"].values
+    for row, look in zip(facet, styles_of(facet), strict=True):
+        values = finished(dataset, f"{law}{PREFIX if every else LOSS}", row)
+        mean, half = survival.mean_band(values[:, -1] if every else values)
+        axes.fill_between(
+            where,
+            np.maximum(mean - half, 0.05 * mean),
+            mean + half,
+            color=look.color,
+            alpha=0.16,
+            lw=0,
+        )
+        axes.plot(where, mean, **look.line)
+
+
+def _positive(values) -> float:
+    values = np.asarray(values, np.float64)
+    values = values[np.isfinite(values) & (values > 0)]
+    return float(values.min()) if values.size else 1.0
+
+
+def _text(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _legend(figure: Figure, groups: Sequence[Sequence[Row]], known: dict) -> None:
+    handles = [Line2D([], [], color=GREY, ls=dash, label=_text(n)) for n, dash in known.items()]
+    if not groups[0][0].setting:
+        handles.insert(0, Line2D([], [], **styles_of(groups[0])[0].line, label="model"))
+    legend(figure, groups)
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
