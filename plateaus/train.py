@@ -20,6 +20,7 @@ from plateaus.types import (
     Draw,
     Example,
     Int,
+    Key,
     Knobs,
     PyTree,
     Recipe,
@@ -31,6 +32,7 @@ from plateaus.types import (
 __all__ = ["NEVER", "Phase", "Recipe", "RunState", "init", "phase"]
 
 NEVER = -1  # `RunState.diverged_at` of a run that has not diverged
+NO_STEP = 2**31 - 1  # above the number of any step
 
 
 class RunState(NamedTuple):
@@ -108,8 +110,8 @@ def init(
         aggregator=() if surgery is None else surgery.aggregator(knobs.optim).init(batch),
         diverged_at=jnp.int32(NEVER),
     )
-    evaluation = evaluate(recipe, params, laws, plan, 0)
-    if recipe.batch_probe is not None:
+    evaluation = evaluate(recipe, params, laws, plan, 0, _probe_key(keys, 0))
+    if recipe.batch_probes:
         world = recipe.task.init(keys.world)
         evaluation |= _probed(recipe, state, keys, world, plan, knobs, 0)
     return state, evaluation
@@ -171,8 +173,9 @@ def phase(
     firsts = start + jnp.arange(0, recipe.phase_steps, recipe.log_every)
     new, (train_loss, measured) = jax.lax.scan(window, state, firsts)
     end = start + recipe.phase_steps
-    evaluation = evaluate(recipe, new.params, laws, plan, end - 1)  # as trained until now
-    if recipe.batch_probe is not None:
+    key = _probe_key(keys, end - 1)
+    evaluation = evaluate(recipe, new.params, laws, plan, end - 1, key)  # as trained until now
+    if recipe.batch_probes:
         evaluation |= _probed(recipe, new, keys, world, plan, knobs, end - 1)
 
     blown_up = (new.diverged_at == NEVER) & ~jnp.isfinite(evaluation["test_loss"])
@@ -193,14 +196,21 @@ def phase(
 def _probed(
     recipe: Recipe, state: RunState, keys: Streams, world: PyTree, plan: PyTree, knobs: Knobs, t
 ) -> dict[str, Array]:
-    """Return what the gradients of a few batches tell, drawn as step t draws its own."""
-    probe = recipe.batch_probe
-    assert probe is not None
+    """Return what a few batches tell, drawn as step t draws its own; all probes see the same."""
 
     def batch(key: Array) -> Example:
         key_draw, key_noise = jax.random.split(key)
         draw = recipe.source.draw(key_draw, state.source, plan, t)
         return _batch(recipe, world, key_noise, draw, knobs, t)
 
-    keys_batch = jax.random.split(jax.random.fold_in(keys.probe, t), probe.batches)
-    return probe.measure(state.params, jax.vmap(batch)(keys_batch))
+    found: dict[str, Array] = {}
+    for number, probe in enumerate(recipe.batch_probes, len(recipe.probes)):
+        keys_batch = jax.random.split(jax.random.fold_in(keys.probe, t), probe.batches)
+        own = jax.random.fold_in(_probe_key(keys, t), number)
+        found |= probe.measure(own, state.params, jax.vmap(batch)(keys_batch))
+    return found
+
+
+def _probe_key(keys: Streams, t: Array | int) -> Key:
+    """Return the key of what probes draw at step t, beside batches."""
+    return jax.random.fold_in(jax.random.fold_in(keys.probe, NO_STEP), t)

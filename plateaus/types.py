@@ -204,11 +204,11 @@ class Surgery(NamedTuple):
 
 
 class BatchProbe(NamedTuple):
-    """What is measured at evaluations on the gradients of a few random batches.
+    """What is measured at evaluations of the training loss on a few random batches.
 
     Fields:
       batches: how many, drawn as training draws them, by keys of their own.
-      measure: (params, batches [N, B, ...]) -> name -> scalar.
+      measure: (key, params, batches [N, B, ...]) -> name -> scalar.
     """
 
     batches: int
@@ -228,8 +228,10 @@ class Recipe(NamedTuple):
     eval_points: int  # examples of the test law
     pool_points: int = 0  # fresh examples of the training law; 0: it is not evaluated on
     surgery: Surgery | None = None  # None: the gradient of the mean loss
-    batch_probe: BatchProbe | None = None
-    probes: tuple[Callable[..., dict[str, Array]], ...] = ()  # params -> what is recorded of them
+    batch_probes: tuple[BatchProbe, ...] = ()
+    # (key, params, laws, losses) -> what is recorded of them at an evaluation, where `losses` maps
+    # edits of the model to its test loss under "" and, with groups, under "_by_task"
+    probes: tuple[Callable[..., dict[str, Array]], ...] = ()
 
 
 class Streams(NamedTuple):
@@ -242,7 +244,7 @@ class Streams(NamedTuple):
     test: Array
     pool: Array  # fresh examples of the training law, for evaluation only
     order: Array  # of the examples, where an aggregator depends on it
-    probe: Array  # batches whose gradients are only looked at
+    probe: Array  # batches that are only looked at, and what else a probe draws
 
 
 def streams(seed: Array | int) -> Streams:

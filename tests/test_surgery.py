@@ -34,7 +34,7 @@ def recipe_of(aggregator="none", batch=2, probed=0, **options):
         log_every=2,
         eval_points=16,
         surgery=geometry.surgery(spec, MODEL, TASK),
-        batch_probe=geometry.batch_probe(probed, MODEL, TASK),
+        batch_probes=(geometry.batch_probe(probed, MODEL, TASK),) if probed else (),
     )
 
 

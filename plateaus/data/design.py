@@ -8,7 +8,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
-from plateaus.data.mixture import MIXING, WEIGHT, group_knobs, mixture
+from plateaus.data.mixture import MIXING, THEN, group_knobs, mixture
 from plateaus.data.mixture import check as mixture_check
 from plateaus.data.pool import curriculum, doubling, first_items, subset
 from plateaus.data.source import epochs, uniform, whole_batches
@@ -106,10 +106,10 @@ def knobs_of(groups: tuple[str, ...]) -> Any:
 def groups_of(names: Iterable[str]) -> tuple[str, ...]:
     """Return the groups whose knobs are among these field names.
 
-    >>> groups_of(["items", "weight_linear", "from_linear"])
+    >>> groups_of(["items", "weight_linear", "then_linear"])
     ('linear',)
     """
-    return tuple(name.removeprefix(WEIGHT) for name in names if name.startswith(WEIGHT))
+    return tuple(name.removeprefix(THEN) for name in names if name.startswith(THEN))
 
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The parts of a run that look at single gradients: built where something asks for them."""
+"""The parts of a run that look at gradients and curvature: built where something asks for them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import jax.numpy as jnp
 
 from plateaus.models import gram
 from plateaus.optim.optimiser import Spec, aggregator
-from plateaus.probes import gradients
-from plateaus.types import Array, BatchProbe, Example, Model, PyTree, Surgery, Task
+from plateaus.probes import gradients, sharpness
+from plateaus.types import Array, BatchProbe, Example, Key, Model, PyTree, Surgery, Task
 
 TRAINING, PROBED = "train_", "gradient_"  # begin the names of what is recorded
 
@@ -38,17 +38,31 @@ def batch_probe(batches: int, model: Model, task: Task) -> BatchProbe | None:
     """Return what measures the gradients of so many batches; None of 0."""
     if not batches:
         return None
-    losses = _losses(task)
+    loss = _mean_loss(model, task)
 
-    def loss(params: PyTree, batch: Example) -> Array:
-        return jnp.mean(losses(model.apply(params, batch.inputs)[0], batch))
-
-    def measure(params: PyTree, many: Example) -> dict[str, Array]:
+    def measure(key: Key, params: PyTree, many: Example) -> dict[str, Array]:
         batch = jax.tree.leaves(many)[0].shape[1]
         _, captured = gram.capture(loss, params, many)
         return _prefixed(PROBED, gradients.of_batches(gram.layer_grams(captured), batch))
 
     return BatchProbe(batches, measure)
+
+
+def curvature_probe(batches: int, steps: int, model: Model, task: Task) -> BatchProbe | None:
+    """Return what measures the curvature of the training loss in so many steps; None of 0."""
+    if not steps:
+        return None
+    loss = _mean_loss(model, task)
+
+    def measure(key: Key, params: PyTree, many: Example) -> dict[str, Array]:
+        return sharpness.of_batches(key, loss, params, many, steps)
+
+    return BatchProbe(batches, measure)
+
+
+def _mean_loss(model: Model, task: Task) -> Callable[[PyTree, Example], Array]:
+    losses = _losses(task)
+    return lambda params, batch: jnp.mean(losses(model.apply(params, batch.inputs)[0], batch))
 
 
 def _losses(task: Task) -> Callable[[Array, Example], Array]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from plateaus.experiment import files, folder
+from plateaus.experiment import files, folder, instruments
 from plateaus.experiment.build import make_recipe
 from plateaus.experiment.schema import Entry, Plan
 from plateaus.experiment.variants import AXIS
@@ -83,7 +83,7 @@ def write(
         plan.config["log_every"],
         plan.config["eval_every"],
         attributes,
-        _axes(task),
+        instruments.AXES | _axes(task),
         {TASK: task.groups} if task.groups else {},
     )
     rows = statistics.summarise(dataset)

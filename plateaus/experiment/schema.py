@@ -21,7 +21,8 @@ from plateaus.fields import Field
 # Lengths, counts and names of things are not conditions to compare within one set of results.
 UNSWEEPABLE = frozenset(
     {*("seeds", "steps", "eval_every", "log_every", "eval_points", "pool_points", "weight_norms")}
-    | {"gradient_batches", "task.name", "task.families", "model.name"}
+    | {"gradient_batches", "task.name", "task.families", "model.name", "sharpness_steps"}
+    | {"sharpness_batches", "attention_scores", "ablated_heads", "ablation_draws"}
 )
 NAMED = ("task", "model")  # the sections whose component is chosen by its `name`
 

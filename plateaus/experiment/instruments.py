@@ -1,0 +1,126 @@
+"""What can be measured during a run beside its losses: fields, refusals, probes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from plateaus.experiment import geometry
+from plateaus.fields import Field
+from plateaus.groups import SUFFIX
+from plateaus.probes import attention
+from plateaus.probes.weights import layer_norms
+from plateaus.types import Array, BatchProbe, Key, Model, PyTree, Task
+
+AXES = {  # part of a variable's name -> the axes it has of its own
+    "attention_": ("layer", "head"),
+    "ablation_loss_random": ("draw",),
+    f"ablation_loss_random{SUFFIX}": ("draw", "task"),
+}
+FEWEST_PAIRS = 4  # of whose halves induction and the previous token are told apart
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What is recorded at every evaluation; nothing here changes what a run is."""
+
+    gradient_batches: Annotated[
+        int,
+        Field(help="random batches whose gradients are compared at evaluations", low=0, high=1024),
+    ] = 0
+    weight_norms: Annotated[
+        bool, Field(help="record the norm of each layer's weights at each evaluation")
+    ] = False
+    sharpness_steps: Annotated[
+        int,
+        Field(help="Lanczos steps to the Hessian's extreme eigenvalues; 0: none", low=0, high=1024),
+    ] = 0
+    sharpness_batches: Annotated[
+        int, Field(help="random batches whose mean loss the Hessian is of", low=1, high=1024)
+    ] = 1
+    attention_scores: Annotated[
+        bool, Field(help="record where each attention head looks at each evaluation")
+    ] = False
+    ablated_heads: Annotated[
+        int,
+        Field(help="most retrospective heads removed at evaluations; 0: none", low=0, high=2**16),
+    ] = 0
+    ablation_draws: Annotated[
+        int, Field(help="random draws of as many other heads to compare", low=1, high=1024)
+    ] = 8
+
+
+def check(values: Mapping[str, Any], task: Task, tokens: int) -> Iterator[tuple[str, str]]:
+    """Yield (field, message) for what cannot be measured of this model on this task."""
+    if values["gradient_batches"] == 1:
+        yield "gradient_batches", "must be 0, or at least 2 to compare"
+    asked = [name for name in ("attention_scores", "ablated_heads") if values[name]]
+    if not asked:
+        return
+    pairs = attention.pairs(tokens, offset_of(task))
+    if "model.heads" not in values:
+        yield asked[0], f"{values['model.name']} has no attention heads"
+    elif task.read_at.step != 2:
+        yield asked[0], f"needs prompts of (x, y) pairs; {values['task.name']} has none"
+    elif values["attention_scores"] and pairs < FEWEST_PAIRS:
+        yield (
+            "attention_scores",
+            f"needs {FEWEST_PAIRS} pairs to a prompt to tell induction; there are {pairs}",
+        )
+    else:
+        heads = values["model.depth"] * values["model.heads"]
+        if 2 * values["ablated_heads"] > heads:
+            yield (
+                "ablated_heads",
+                f"must be at most {heads // 2}: of {heads} heads, as many others are the control",
+            )
+
+
+def offset_of(task: Task) -> int:
+    """Return how many tokens stand before a prompt's first pair."""
+    return task.read_at.start or 0
+
+
+def batch_probes(config: Mapping[str, Any], model: Model, task: Task) -> tuple[BatchProbe, ...]:
+    """Return what is measured on training batches."""
+    made = (
+        geometry.batch_probe(config["gradient_batches"], model, task),
+        geometry.curvature_probe(
+            config["sharpness_batches"], config["sharpness_steps"], model, task
+        ),
+    )
+    return tuple(probe for probe in made if probe is not None)
+
+
+def probes(config: Mapping[str, Any], model: Model, task: Task) -> tuple:
+    """Return what is measured on the parameters and the samples of the laws."""
+    made = []
+    if config["weight_norms"]:
+        made.append(lambda key, params, laws, losses: layer_norms(params))
+    if config["attention_scores"] or config["ablated_heads"]:
+        made.append(
+            attention_probe(
+                model,
+                task,
+                attention.SCORES if config["attention_scores"] else (),
+                config["ablated_heads"],
+                config["ablation_draws"],
+            )
+        )
+    return tuple(made)
+
+
+def attention_probe(model: Model, task: Task, recorded: tuple[str, ...], count: int, draws: int):
+    """Return what scores heads on the test sample and removes `count` of them, if any."""
+    wanted = recorded if not count else tuple({*recorded, "retrospective"})
+
+    def probe(key: Key, params: PyTree, laws: Mapping[str, Any], losses) -> dict[str, Array]:
+        inputs = laws["test"].batch.inputs
+        scores = attention.head_scores(model, params, inputs, offset_of(task), wanted)
+        found = {f"attention_{name}": scores[name] for name in recorded}
+        if count:
+            found |= attention.ablation(key, losses, scores["retrospective"], count, draws)
+        return found
+
+    return probe
