@@ -12,11 +12,13 @@ from plateaus.experiment.schema import Entry, Plan
 from plateaus.experiment.variants import AXIS
 from plateaus.groups import SUFFIX
 from plateaus.report import (
+    attention,
     by_task,
     curves,
     figures,
     forest,
     gradients,
+    landscape,
     robustness,
     sinks,
     statistics,
@@ -43,6 +45,11 @@ FIGURES = {  # file -> how it is drawn; None where the results have nothing to s
     "gradient_layers": gradients.layers,
     "example_gradients": gradients.examples,
     "weight_norms": curves.weight_norms,
+    "attention_heads": attention.scores,
+    "head_ablation": attention.ablation,
+    "heads_by_outcome": attention.by_outcome,
+    "head_persistence": attention.persistence,
+    "landscape": landscape.landscape,
     "task_losses": task_figures.losses,
     "task_mechanism": task_figures.mechanism,
     "task_prefixes": task_figures.prefixes,

@@ -1,0 +1,250 @@
+"""Figures of attention heads: where they look, what they are needed for, which come back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+from scipy import stats
+
+from plateaus.report import panels, survival, table
+from plateaus.report.curves import finished
+from plateaus.report.statistics import FINISHED, Row, cell
+from plateaus.report.style import GREY, PALE, styled
+
+SCORE = "attention_retrospective"
+SCORES = {
+    SCORE: "y to its own x",
+    "attention_previous": "previous token",
+    "attention_induction": "induction",
+}
+RANDOM, REMOVED = "ablation_loss_random", "ablation_loss_retrospective"
+MOST_ROWS = 6  # settings under one another, or side by side
+SHARE = 12  # of the heads one in so many is compared, where no number of them is given
+
+
+def scores(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
+    """Return every head's scores at the end, layer by head: a line a setting, means over seeds."""
+    names = [name for name in SCORES if name in dataset]
+    if not names:
+        return None
+    chosen = _some(rows)
+    with styled():
+        size = (1.4 + 2.7 * len(names), 0.7 + 2.1 * len(chosen))
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.subplots(len(chosen), len(names), squeeze=False)
+        for column, name in enumerate(names):
+            maps = [_mean(_last(dataset, name, row)) for row in chosen]
+            seen = [each[np.isfinite(each)] for each in maps]
+            top = max((float(each.max()) for each in seen if each.size), default=1.0)
+            for axes, values in zip(grid[:, column], maps, strict=True):
+                image = axes.imshow(values, vmin=0, vmax=top, aspect="auto", cmap="viridis")
+                axes.set_xticks(_ticks(values.shape[1]))
+                axes.set_yticks(_ticks(values.shape[0]))
+            figure.colorbar(image, ax=list(grid[:, column]), location="bottom", shrink=0.8)
+            grid[0, column].set_title(SCORES[name])
+            grid[-1, column].set_xlabel("head")
+        for axes, row in zip(grid[:, 0], chosen, strict=True):
+            name = table.label(row.setting).replace(", ", "\n")
+            axes.set_ylabel(f"{name}\nlayer" if row.setting else "layer")
+    return figure
+
+
+def ablation(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
+    """Return the loss at the end, whole, without the most retrospective heads, without others.
+
+    Means over seeds; the first two with a 95% t interval, the last with the range that holds 95% of
+    all draws of all seeds.
+    """
+    if REMOVED not in dataset or not np.isfinite(dataset[REMOVED]).any():
+        return None
+    kinds = {
+        "intact": ("test_loss", "o", "C2"),
+        "retrospective heads removed": (REMOVED, "v", "C3"),
+        "as many random others removed": (RANDOM, "s", GREY),
+    }
+    with styled():
+        figure = Figure(figsize=(max(6.0, 1.5 + 0.9 * len(rows)), 3.6), layout="constrained")
+        axes = figure.subplots()
+        for number, (label, (name, marker, color)) in enumerate(kinds.items()):
+            shift, mark = 0.2 * (number - 1), {"ls": "", "marker": marker, "color": color}
+            for place, row in enumerate(rows):
+                last = _last(dataset, name, row)
+                middle, low, high = _interval(last)
+                axes.plot([place + shift] * 2, [low, high], color=color, lw=1.4)
+                axes.plot(place + shift, middle, **mark, ms=6, mec="white")
+            axes.plot([], [], **mark, label=label)
+        panels.log_axis(axes)
+        axes.set_xticks(range(len(rows)), [_name(row) for row in rows])
+        axes.set_xlim(-0.6, len(rows) - 0.4)
+        axes.set_xlabel(_title(rows))
+        axes.set_ylabel("test loss at the end")
+        figure.legend(loc="outside upper center", ncols=3)
+    return figure
+
+
+def by_outcome(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
+    """Return the sorted retrospective scores of each run, where some runs escaped and others not.
+
+    A line a run, coloured by whether it left the plateau.
+    """
+    if SCORE not in dataset:
+        return None
+    mixed = [row for row in rows if 0 < int(_escaped(dataset, row).sum()) < row.runs - row.diverged]
+    if not mixed:
+        return None
+    chosen = _some(mixed)
+    looks = {True: ("C0", "escaped"), False: ("C1", "still on the plateau")}
+    with styled():
+        figure = Figure(figsize=(1.0 + 2.8 * len(chosen), 3.1), layout="constrained")
+        grid = figure.subplots(1, len(chosen), sharey=True, squeeze=False)[0]
+        for axes, row in zip(grid, chosen, strict=True):
+            ordered = -np.sort(-_flat(_last(dataset, SCORE, row)), axis=1)
+            for run, left in zip(ordered, _escaped(dataset, row), strict=True):
+                axes.plot(np.arange(1, run.size + 1), run, color=looks[bool(left)][0], lw=0.9)
+            axes.set_title(table.label(row.setting).replace(", ", "\n"))
+            axes.set_xlabel("heads, highest first")
+            axes.set_ylim(bottom=0)
+        grid[0].set_ylabel("attention of y to its own x")
+        handles = [Line2D([], [], color=color, label=label) for color, label in looks.values()]
+        figure.legend(handles=handles, loc="outside upper center", ncols=2)
+    return figure
+
+
+def persistence(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
+    """Return how far two settings share their most retrospective heads, of runs of one seed.
+
+    The Jaccard index of the two sets of k heads at the end, mean over seeds, beside what two random
+    sets of that size have. k is the number of ablated heads, or a twelfth of all.
+    """
+    if SCORE not in dataset or len(rows) < 2:
+        return None
+    with styled():
+        found = overlap(dataset, rows)
+        chance = expected_overlap(dataset.sizes["layer"] * dataset.sizes["head"], _count(dataset))
+        side = 2.2 + 0.55 * len(rows)
+        figure = Figure(figsize=(side + 0.9, side), layout="constrained")
+        axes = figure.subplots()
+        image = axes.imshow(found, vmin=0, vmax=1, cmap="viridis")
+        names = [_name(row) for row in rows]
+        axes.set_xticks(range(len(rows)), names, rotation=40, ha="right")
+        axes.set_yticks(range(len(rows)), names)
+        if len(rows) <= 12:
+            _numbers(axes, found)
+        bar = figure.colorbar(image, ax=axes, label="Jaccard index of the heads")
+        bar.ax.axhline(chance, color=to_rgba("white"), lw=1.5)
+        axes.set_title(f"{_count(dataset)} heads of a run; by chance {chance:.2f}")
+        axes.set_xlabel(_title(rows))
+    return figure
+
+
+def overlap(dataset: xr.Dataset, rows: Sequence[Row]) -> NDArray[np.float64]:
+    """Return [row, row] the mean Jaccard index of the highest heads of finished runs of one seed.
+
+    NaN where no seed finished in both, or the two have not the same layers and heads.
+    """
+    count = _count(dataset)
+    kept = [_highest(dataset, row, count) for row in rows]
+    found = np.full((len(rows), len(rows)), np.nan)
+    for i, first in enumerate(kept):
+        for j, second in enumerate(kept):
+            both = [
+                len(first[seed][1] & second[seed][1]) / len(first[seed][1] | second[seed][1])
+                for seed in first.keys() & second.keys()
+                if first[seed][0] == second[seed][0]
+            ]
+            if both:
+                found[i, j] = float(np.mean(both))
+    return found
+
+
+def expected_overlap(heads: int, count: int) -> float:
+    r"""Return the mean Jaccard index of two random sets of k of n: $E[m / (2k - m)]$.
+
+    m is hypergeometric.
+
+    >>> round(expected_overlap(heads=2, count=1), 3)
+    0.5
+    """
+    shared = np.arange(count + 1)
+    weights = stats.hypergeom.pmf(shared, heads, count, count)
+    return float(np.sum(weights * shared / (2 * count - shared)))
+
+
+def _highest(dataset: xr.Dataset, row: Row, count: int) -> dict[int, tuple[bytes, set[int]]]:
+    """Return seed -> (which heads there are, the highest of them), of finished runs."""
+    seeds = dataset["seed"].values[cell(dataset, "status", row.index) == FINISHED]
+    found = {}
+    for seed, values in zip(seeds, _last(dataset, SCORE, row), strict=True):
+        there = np.isfinite(values)
+        if there.sum() > count:
+            best = np.argsort(-np.where(there, values, -np.inf), axis=None, kind="stable")
+            found[int(seed)] = (there.tobytes(), {int(head) for head in best[:count]})
+    return found
+
+
+def _count(dataset: xr.Dataset) -> int:
+    given = json.loads(dataset.attrs["config"])["ablated_heads"]
+    return given or max(1, round(dataset.sizes["layer"] * dataset.sizes["head"] / SHARE))
+
+
+def _last(dataset: xr.Dataset, name: str, row: Row) -> NDArray[np.float64]:
+    """Return a variable of the finished runs at the last evaluation."""
+    return finished(dataset, name, row)[:, -1]
+
+
+def _escaped(dataset: xr.Dataset, row: Row) -> NDArray[np.bool_]:
+    """Return which finished runs left the plateau."""
+    done = cell(dataset, "status", row.index) == FINISHED
+    return np.isfinite(cell(dataset, "escape_step", row.index)[done])
+
+
+def _mean(values: NDArray) -> NDArray[np.float64]:
+    """Return the mean over runs without what is not there: layers of deeper settings."""
+    return survival.mean_band(_flat(values))[0].reshape(values.shape[1:])
+
+
+def _flat(values: NDArray) -> NDArray:
+    return values.reshape(values.shape[0], int(np.prod(values.shape[1:])))
+
+
+def _interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return the mean and its t interval over runs, or the range of 95% of draws of all runs."""
+    known = values[np.isfinite(values)]
+    if values.ndim == 2 and known.size:
+        low, high = np.quantile(known, (0.025, 0.975))
+        return float(known.mean()), float(low), float(high)
+    middle, low, high = survival.mean_interval(known)
+    return middle, low, high
+
+
+def _some(rows: Sequence[Row]) -> list[Row]:
+    """Return the first, the last, and some between."""
+    chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).round())
+    return [rows[int(number)] for number in chosen]
+
+
+def _ticks(length: int) -> NDArray[np.int_]:
+    return np.arange(0, length, max(1, -(-length // 6)))
+
+
+def _title(rows: Sequence[Row]) -> str:
+    return ", ".join(rows[0].setting)
+
+
+def _name(row: Row) -> str:
+    return ", ".join(table.value_text(value) for value in row.setting.values())
+
+
+def _numbers(axes: Axes, values: NDArray[np.float64]) -> None:
+    for (i, j), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            color = "black" if value > 0.6 else PALE
+            axes.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=7, color=color)

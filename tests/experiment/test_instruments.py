@@ -1,0 +1,110 @@
+"""Attention and curvature by a config's fields: what a run records, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+from plateaus.experiment import run
+from plateaus.experiment.build import sections
+from plateaus.experiment.schema import ConfigError, Options, Plan, entries, resolve, swept_values
+from plateaus.report import store
+
+TINY = {
+    "steps": 4,
+    "batch": 4,
+    "seeds": 2,
+    "eval_every": 2,
+    "log_every": 1,
+    "eval_points": 8,
+    "task.name": "linear_regression",
+    "task.dimension": 2,
+    "task.points": 4,
+    "task.dmmse_tasks": 4,
+    "model.name": "transformer",
+    "model.width": 8,
+    "model.depth": 2,
+    "model.heads": 2,
+    "model.max_positions": 8,
+    "model.initialisation": "lecun_normal",
+    "optim.learning_rate": 1e-2,
+}
+MEASURED = {
+    "attention_scores": True,
+    "ablated_heads": 1,
+    "ablation_draws": 3,
+    "sharpness_steps": 5,
+    "sharpness_batches": 2,
+}
+PARITY = {"task.name": "sparse_parity", "model.name": "mlp"}
+FACTS = {"task.name": "facts", "model.name": "transformer", "eval_points": 800}
+
+
+def plan_of(base=TINY, swept=None, **given):
+    parts = sections(base)
+    schema = entries(parts)
+    given, swept = {**base, **given}, swept or {}
+    return Plan(
+        "tiny", resolve(schema, parts, given, swept), swept_values(schema, swept), "A tiny world."
+    )
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The same job with and without its instruments."""
+    found = []
+    for name, given in (("plain", {}), ("measured", MEASURED)):
+        place = tmp_path_factory.mktemp(name) / "run"
+        assert run.execute(plan_of(**given), Options(workdir=place, command="test")) == 0
+        found.append((place, store.load(place / "results.nc")))
+    return found
+
+
+def test_what_is_recorded_has_its_own_axes(runs):
+    (_, plain), (_, found) = runs
+    curve = {"seed": 2, "eval_step": 3}
+    for name in ("retrospective", "previous", "induction"):
+        scores = found[f"attention_{name}"]
+        assert dict(scores.sizes) == {**curve, "layer": 2, "head": 2}
+        assert ((scores > 0) & (scores < 1)).all()
+    assert dict(found.ablation_loss_retrospective.sizes) == curve
+    assert dict(found.ablation_loss_random.sizes) == {**curve, "draw": 3}
+    assert (found.ablation_loss_retrospective != found.test_loss).all()
+    assert (found.sharpness > found.sharpness_lowest).all()
+    assert (found.gradient_norm > 0).all() and dict(found.gradient_norm.sizes) == curve
+    asked = ("attention", "ablation", "sharpness", "gradient")
+    assert not [name for name in plain if name.startswith(asked)]
+
+
+def test_nothing_of_the_training_changes(runs):
+    (_, plain), (_, found) = runs
+    for name in ("train_loss", "test_loss"):
+        np.testing.assert_allclose(found[name], plain[name], rtol=1e-5)
+
+
+def test_figures_are_drawn_where_there_is_something(runs):
+    (bare, _), (place, found) = runs
+    drawn = {path.stem for path in (place / "figures").glob("*.png")}
+    assert {"attention_heads", "head_ablation", "landscape"} <= drawn
+    assert not {"attention_heads", "head_ablation", "landscape"} & {
+        path.stem for path in (bare / "figures").glob("*.png")
+    }
+    assert json.loads(found.attrs["config"])["ablated_heads"] == 1
+
+
+@pytest.mark.parametrize(
+    ("base", "given", "swept", "line"),
+    [
+        (TINY, {"ablated_heads": 3}, {}, "ablated_heads = 3: must be at most 2: of 4 heads"),
+        (TINY, {"ablated_heads": 2}, {"model.heads": (1, 2)}, "ablated_heads = 2: must be at most"),
+        (PARITY, {"ablated_heads": 1}, {}, "ablated_heads = 1: mlp has no attention heads"),
+        (FACTS, {"attention_scores": True}, {}, "needs prompts of (x, y) pairs; facts has none"),
+        (TINY, {"attention_scores": True, "task.points": 3}, {}, "needs 4 pairs to a prompt"),
+        (TINY, {}, {"sharpness_steps": (0, 5)}, "sharpness_steps: cannot be swept"),
+        (TINY, {}, {"attention_scores": (False, True)}, "attention_scores: cannot be swept"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_one_line(base, given, swept, line):
+    with pytest.raises(ConfigError) as refused:
+        plan_of(base, swept, **given)
+    assert len(refused.value.problems) == 1 and line in refused.value.problems[0]
