@@ -7,7 +7,7 @@ otherwise cost more than the training between two evaluations.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -63,10 +63,13 @@ def laws(
     ever = source.ever(plan)
     found: dict[str, Law] = {}
     constants: dict[str, Array] = {}
-    for law, batch in batches.items():
-        said = task.predictors(
+
+    def predictors(batch: Example) -> Mapping[str, PyTree]:
+        return task.predictors(
             world, batch, law_knobs, lambda index: source.log_prob(plan, index, last)
         )
+
+    for law, (batch, said) in _together(task, batches, predictors).items():
         for name, measure in _measures(task, law).items():
             if name != "loss" and name not in task.axes:
                 continue
@@ -79,6 +82,24 @@ def laws(
     constants["uninformed_loss"] = constants[f"test_loss_of_{task.uninformed}"]
     constants["best_loss"] = constants[f"test_loss_of_{task.best}"]
     return found, constants
+
+
+def _together(
+    task: Task, batches: Mapping[str, Example], apply: Callable[[Example], Any]
+) -> dict[str, tuple[Example, Any]]:
+    """Return each law's batch and `apply` of it, in one call for the task's other laws.
+
+    A call for each would be compiled for each.
+    """
+    found = {law: (batch, apply(batch)) for law, batch in batches.items() if law not in task.laws}
+    others = {law: batch for law, batch in batches.items() if law in task.laws}
+    if others:
+        results = apply(jax.tree.map(lambda *parts: jnp.concatenate(parts), *others.values()))
+        for number, (law, batch) in enumerate(others.items()):
+            size = jax.tree.leaves(batch)[0].shape[0]
+            part = slice(number * size, (number + 1) * size)
+            found[law] = (batch, jax.tree.map(lambda x, part=part: x[part], results))
+    return found
 
 
 def _measures(task: Task, law: str) -> dict[str, Any]:
@@ -124,8 +145,10 @@ def evaluate(
     for number, probe in enumerate(recipe.probes):
         own = None if key is None else jax.random.fold_in(key, number)
         results |= probe(own, params, found, test_losses)
-    for law, (batch, said) in found.items():
-        predictions, _ = recipe.model.apply(params, batch.inputs)
+    batches = {law: batch for law, (batch, _) in found.items()}
+    for law, (batch, predictions) in _together(
+        task, batches, lambda batch: recipe.model.apply(params, batch.inputs)[0]
+    ).items():
         for name, measure in _measures(task, law).items():
             values = jax.vmap(measure)(predictions, batch)
             for told, mean in _means(task, batch, values, ever):
@@ -135,7 +158,7 @@ def evaluate(
                 trained = jnp.isfinite(recipe.source.log_prob(plan, index, t))
                 results[f"test_{name}_trained"] = _mean_where(values, trained)
                 results[f"test_{name}_untrained"] = _mean_where(values, ~trained)
-        for predictor, others in said.items():
+        for predictor, others in found[law].said.items():
             assert task.distance is not None  # else `laws` leaves `said` empty
             apart = jax.vmap(task.distance)(predictions, others, batch)
             for told, mean in _means(task, batch, apart, ever):

@@ -290,3 +290,25 @@ def test_what_probes_say_is_recorded():
     )
     found, plain = (program(r)(0, knobs_of(sparse_parity))[2] for r in (probed, recipe))
     assert set(found) - set(plain) == {"one", "two"} and (found["one"], found["two"]) == (1, 2)
+
+
+def test_other_laws_are_measured_like_the_test_law_and_change_neither_sample():
+    spec = lr.Spec(dimension=2, points=4, noise=0.5, dmmse_tasks=16, out_of_distribution=True)
+
+    def say(p, x):
+        return p + jnp.zeros((*x.shape[:-2], 4))
+
+    plain = program(recipe_of(lr.linear_regression(LR), say))(1, knobs_of(lr, items=4))
+    found, constants, measured = program(recipe_of(lr.linear_regression(spec), say))(
+        1, knobs_of(lr, items=4)
+    )
+    for law in ("test", "pool"):
+        chex.assert_trees_all_equal(found[law].batch, plain[0][law].batch)
+    y = np.float64(found["y_triple"].batch.targets)
+    for told in (measured["y_triple_loss"], constants["y_triple_loss_of_zero"]):
+        np.testing.assert_allclose(told, np.mean(y**2), rtol=1e-5)
+    np.testing.assert_allclose(measured["y_triple_loss_by_prefix"], (y**2).mean(0), rtol=1e-5)
+    query = np.float64(found["orthogonal_query"].batch.targets)[:, 1]
+    np.testing.assert_allclose(measured["orthogonal_query_loss"], np.mean(query**2), rtol=1e-5)
+    assert "orthogonal_query_loss_by_prefix" not in measured
+    assert not np.array_equal(found["x_half"].batch.inputs, found["x_third"].batch.inputs)

@@ -19,7 +19,7 @@ from plateaus.fields import INFINITE
 def get_config() -> ConfigDict:
     return ConfigDict(
         {
-            "steps": 10_000,
+            "steps": 6_000,
             "batch": 16,
             "seeds": 3,
             "eval_every": 250,
@@ -72,8 +72,8 @@ def robustness(config: ConfigDict) -> None:
 
     Source: Garg et al. 2022 (arXiv 2208.01066), section 3.2 and figure 4.
     Command: python experiments/run.py --config=configs/garg.py:robustness
-    Expected: TODO
-    Reached (3 seeds): TODO
+    Expected: minutes on 2 idle cores, half of them to compile the laws; not timed yet.
+    Reached: not run to the end yet.
     """
     config.task.out_of_distribution = True
     config.task.dmmse_tasks = 64
@@ -87,8 +87,8 @@ def baselines(config: ConfigDict) -> None:
 
     Source: Garg et al. 2022 (arXiv 2208.01066), section 3.1 and figure 2.
     Command: python experiments/run.py --config=configs/garg.py:baselines
-    Expected: TODO
-    Reached (3 seeds): TODO
+    Expected: minutes on 2 idle cores, half of them to compile the laws; not timed yet.
+    Reached: not run to the end yet.
     """
     config.task.baselines = True
 

@@ -122,7 +122,8 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "curriculum_multiple", "give curriculum_step or curriculum_multiple, not both"
     if values["curriculum_multiple"] and not values["plateau_steps"]:
         yield "plateau_steps", "curriculum_multiple is a multiple of it: it must be positive"
-    if groups := groups_of(values):
+    # a run has a field of its own that begins alike, weight_norms
+    if groups := groups_of(name for name in values if f"data.{name}" in values):
         yield from mixture_check(values, groups)
     elif values["switch"] != "none" or values["batch_split"] != "total":
         field = "switch" if values["switch"] != "none" else "batch_split"

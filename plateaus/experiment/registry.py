@@ -6,7 +6,14 @@ from plateaus.data import design
 from plateaus.experiment.schema import Component
 from plateaus.models import hyena, mamba, mlp, transformer
 from plateaus.optim import optimiser
-from plateaus.tasks import facts, in_context, linear_regression, sparse_parity, teacher_student
+from plateaus.tasks import (
+    facts,
+    in_context,
+    linear_regression,
+    sparse_parity,
+    teacher_student,
+    words,
+)
 from plateaus.types import Model, Task
 
 DATA = Component(design.Spec, design.Knobs, design.design, design.check)
@@ -24,6 +31,7 @@ TASKS = {
     "linear_regression": _task(linear_regression, linear_regression.linear_regression, "tokens"),
     "in_context": _task(in_context, in_context.in_context, "tokens"),
     "facts": _task(facts, facts.facts, "tokens"),
+    "words": _task(words, words.words, "tokens"),
 }
 
 

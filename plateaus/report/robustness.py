@@ -12,6 +12,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from plateaus.report import panels, survival
 from plateaus.report.curves import LAWS, ORDER, PREFIX, finished
@@ -20,6 +21,7 @@ from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, styled
 
 SHOWN = {"zero": ":", "ridge": (0, (5, 2)), "least_squares": (0, (1.5, 1))}  # name -> dash
+PLAIN = FuncFormatter(lambda x, _: f"{x:g}")  # the style draws no powers
 LOSS, OF = "_loss", "_of_"
 
 
@@ -27,13 +29,14 @@ def robustness(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """Return the loss on each test law at the end of training, a panel a law, in log scale.
 
     By the number of points before the query, where every position of a prompt counts; over
-    training, where only one does. Lines of the model: mean over seeds with its 95% t band. Grey:
+    training, where only one does. Lines of the model: mean over seeds. Grey:
     "zero", "ridge" (of the test law), "least_squares", where recorded, of the first setting.
     """
     others = other_laws(dataset)
     if not others:
         return None
-    laws = ["test", *others]
+    by_query = [law for law in others if f"{law}{PREFIX}" not in dataset]
+    laws = ["test", *(law for law in others if law not in by_query), *by_query]
     with styled():
         groups = facets(rows)
         columns = min(4, len(laws))
@@ -117,15 +120,18 @@ def _law_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) 
         elif values.size and np.isfinite(values).any() and np.nanmean(values) > 0:
             axes.axhline(float(np.nanmean(values)), color=GREY, ls=dash)
     if every:
-        axes.set_xlabel("points before the query")
+        axes.set_xlabel("points before")
     else:
         panels.step_axis(axes, facet[0].horizon)
-    axes.set_title("test law" if law == "test" else _text(law) + ("" if every else ": its query"))
+        axes.set_xticks([0, facet[0].horizon])
+    axes.set_title("test law" if law == "test" else _text(law) + ("" if every else " (query)"))
     top = max((float(np.nanmax(line.get_ydata())) for line in axes.lines), default=1.0)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(PLAIN)
+    axes.yaxis.set_minor_formatter(NullFormatter())
     low = min(_positive(line.get_ydata()) for line in axes.lines)
     axes.set_ylim(
-        max(low / 1.5, 1e-4 * top), 1.5 * top
+        max(min(low / 1.5, top / 12), 1e-3 * top), 1.5 * top
     )  # exact predictors would stretch it for ever
 
 
@@ -135,15 +141,7 @@ def _model(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) -> N
     where = dataset["prefix" if every else "eval_step"].values
     for row, look in zip(facet, styles_of(facet), strict=True):
         values = finished(dataset, f"{law}{PREFIX if every else LOSS}", row)
-        mean, half = survival.mean_band(values[:, -1] if every else values)
-        axes.fill_between(
-            where,
-            np.maximum(mean - half, 0.05 * mean),
-            mean + half,
-            color=look.color,
-            alpha=0.16,
-            lw=0,
-        )
+        mean, _ = survival.mean_band(values[:, -1] if every else values)
         axes.plot(where, mean, **look.line)
 
 

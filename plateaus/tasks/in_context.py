@@ -12,15 +12,18 @@ import jax.numpy as jnp
 from plateaus.fields import INFINITE, Field
 from plateaus.tasks.families.family import LOGIT, Family, Sizes
 from plateaus.tasks.families.registry import FAMILIES, family
-from plateaus.tasks.linear_regression import pack, unpack
+from plateaus.tasks.tokens import pack, unpack
 from plateaus.types import Array, Draw, Example, Float, Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Spec(Sizes):
-    """The families of a mixture and their sizes; the defaults are paper 2's."""
+    """The families of a mixture and their sizes; the defaults are paper 2's, but for n."""
 
     families: Annotated[str, Field(help="names of families, with commas")] = "linear"
+    points: Annotated[
+        int, Field(help="points n in a prompt", low=1, high=2**16, units="points")
+    ] = 100  # paper 3's; paper 2 has 120
     normalise: Annotated[
         bool, Field(help="train on losses in units of the no-context loss, else as they are")
     ] = True

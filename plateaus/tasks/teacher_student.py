@@ -52,6 +52,7 @@ LAWS: dict[str, Callable[[Array], Array]] = {
     "heavy": lambda z: z * jnp.square(z),
 }
 DIFFERENT = "different"
+FULL = jax.lax.Precision.HIGHEST  # no tf32 in a law
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,7 +108,9 @@ def head_weights(key: Key, spec: Spec) -> Float[Array, "k m"]:
     """
     normal = jax.random.normal(key, (spec.heads, spec.teacher_width))
     names = list(LAWS)[: spec.laws] if spec.head_law == DIFFERENT else [spec.head_law]
-    rows = jnp.stack([LAWS[names[h % len(names)]](normal[h]) for h in range(spec.heads)])
+    every = jnp.stack([jax.vmap(LAWS[name])(normal) for name in names])
+    head = jnp.arange(spec.heads)
+    rows = every[head % len(names), head]
     return rows / jnp.linalg.norm(rows, axis=1, keepdims=True)
 
 
@@ -135,7 +138,6 @@ def teacher_student(spec: Spec) -> Task:
     number = jnp.arange(spec.heads) % len(chosen)  # of each head's activation
     means = jnp.array([ACTIVATIONS[name].mean for name in chosen])[number]
     slopes = jnp.array([ACTIVATIONS[name].slope for name in chosen])[number]
-    exact = jax.lax.Precision.HIGHEST
 
     def init(key):
         key_points, key_features, key_heads = jax.random.split(key, 3)
@@ -146,9 +148,12 @@ def teacher_student(spec: Spec) -> Task:
         return World(key_points, features, head_weights(key_heads, spec))
 
     def teacher(world: World, x: Float[Array, " d"]) -> Float[Array, " k"]:
-        z = jnp.sum(world.features * x[None, :], axis=1)  # the same bits under vmap
-        values = jnp.stack([ACTIVATIONS[name].value(z) for name in chosen])[number]
-        return jnp.sum(world.heads * values, axis=1)
+        z = jnp.matmul(world.features, x, precision=FULL)
+        if spec.activation != MIXED:
+            return jnp.matmul(world.heads, ACTIVATIONS[spec.activation].value(z), precision=FULL)
+        values = [ACTIVATIONS[name].value(z) for name in chosen]
+        every = jnp.stack([jnp.matmul(world.heads, one, precision=FULL) for one in values])
+        return every[number, jnp.arange(spec.heads)]
 
     def point(key, world):
         x = jax.random.normal(key, (spec.dimension,))
@@ -172,8 +177,8 @@ def teacher_student(spec: Spec) -> Task:
 
     def predictors(world, batch, knobs, log_prior):
         mean = means * jnp.sum(world.heads, axis=1)
-        weights = jnp.matmul(slopes[:, None] * world.heads, world.features, precision=exact)
-        slope = jnp.matmul(batch.inputs, weights.T, precision=exact)
+        weights = jnp.matmul(slopes[:, None] * world.heads, world.features, precision=FULL)
+        slope = jnp.matmul(batch.inputs, weights.T, precision=FULL)
         return {
             "mean": jnp.zeros_like(slope) + mean[None, :],
             "linear": slope + mean[None, :],

@@ -79,6 +79,17 @@ def test_sizes_that_do_not_fit_are_refused_by_name(given, field):
     assert [problem.split(" = ")[0] for problem in refused.value.problems] == [field]
 
 
+def test_a_prompt_longer_than_the_filters_of_hyena_is_refused():
+    names = {"task.name": "linear_regression", "model.name": "hyena", "task.points": 4}
+    parts = sections(names)
+    for most, fits in ((7, False), (8, True)):
+        try:
+            resolve(entries(parts), parts, {**names, "model.max_positions": most}, {})
+            assert fits
+        except ConfigError as refused:
+            assert not fits and "model.max_positions = 7: must be at least 8" in str(refused)
+
+
 def test_knobs_are_used_when_swept_or_off_their_neutral_value():
     config = config_of(task__staircase_epsilon=0.5)
     used = used_knobs(SCHEMA, config, {"data.zipf_exponent": (0.0, 1.0)})

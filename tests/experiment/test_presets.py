@@ -180,3 +180,14 @@ def test_sparse_parity_presets_are_as_the_paper_says(smoke):
             assert paper.items() <= page.given.items()
             assert page.given["task.dataset_size"] == page.given["steps"] * page.given["batch"]
     assert [line.split()[0] for line in presets.listing([path])[1:]] == [f":{n}" for n in NAMES]
+
+
+@pytest.mark.parametrize("smoke", [False, True])
+def test_teacher_student_presets_are_complete(smoke):
+    path, _ = presets.find("configs/teacher_student.py")
+    for preset in ("heads", "functions", "width"):
+        page = presets.load(path, preset, "small", smoke)
+        for word in ("Source:", "Command: python experiments/run.py", "Expected:", "Reached ("):
+            assert word in page.doc, (preset, word)
+        assert page.given["task.name"] == "teacher_student" and page.sweep
+        assert page.given["seeds"] == (2 if smoke else 32)

@@ -184,25 +184,30 @@ def of(executed, *words):
 def test_a_batch_by_items_makes_a_program_for_each_batch(executed):
     swept = "--sweep=data.items=64,128,inf"
     _, (one,) = of(executed, swept)
-    assert one.config["batch"] == 16 and len(one.members) == 6
+    assert build.batch_of(one.config) == 16 and len(one.members) == 6
     plan, programs = of(
         executed, "--config.batch_per_item=.25", "--sweep=data.items=64,128,130,512"
     )
-    assert [program.config["batch"] for program in programs] == [16, 32, 128]  # 32.5: half to even
+    assert [build.batch_of(program.config) for program in programs] == [
+        16,
+        32,
+        128,
+    ]  # 32.5: half to even
     assert [len(program.members) for program in programs] == [2, 4, 2]
     assert [m.values for m in programs[1].members] == [(128,), (128,), (130,), (130,)]
     for program in programs:
         recipe = build.make_recipe(program.config, program.used)
-        assert sweep.setting(plan, program.members[0])["batch"] == program.config["batch"]
+        for member in program.members:
+            assert build.batch_of(sweep.setting(plan, member)) == build.batch_of(program.config)
         draw = jax.eval_shape(
             lambda key, r=recipe: r.source.draw(
                 key, (), r.source.prepare(DATA.knobs(), r.task.size), 0
             ),
             jax.eval_shape(jax.random.key, 0),
         )
-        assert draw.index.shape == (program.config["batch"],)
+        assert draw.index.shape == (build.batch_of(program.config),)
 
 
 def test_a_batch_by_items_holds_an_example_at_least(executed):
     _, (program,) = of(executed, "--config.batch_per_item=.01", "--sweep=data.items=8,16")
-    assert program.config["batch"] == 1
+    assert build.batch_of(program.config) == 1

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
-from plateaus.models.mlp import Spec, mlp
+from plateaus.models.mlp import ACTIVATIONS, Spec, mlp
 
 
 def by_numpy(params, x, depth):
@@ -100,3 +100,24 @@ def test_the_initialisation_scale_multiplies_every_first_weight(law):
         np.testing.assert_array_equal(plain[name], default[name])
         np.testing.assert_array_equal(same[name], default[name])
         np.testing.assert_array_equal(small[name], np.float32(0.25) * default[name])
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_vector_of_outputs_and_other_activations(activation):
+    value = {"relu": lambda h: np.maximum(h, 0), "tanh": np.tanh, "erf": special.erf}
+    value |= {"quadratic": np.square}
+    model = mlp(Spec(width=9, depth=1, activation=activation), inputs=4, outputs=3)
+    params = jax.jit(model.init)(jax.random.key(4))
+    x = np.random.default_rng(2).standard_normal((6, 4))
+    said, _ = model.apply(params, jnp.asarray(x, jnp.float32))
+    first, last = (jax.tree.map(np.float64, params[name]) for name in ("hidden_0", "readout"))
+    hidden = value[activation](x @ first["kernel"] + first["bias"])
+    assert said.shape == (6, 3)
+    np.testing.assert_allclose(said, hidden @ last["kernel"] + last["bias"], rtol=1e-4, atol=1e-5)
+
+
+def test_one_output_of_a_vector_is_the_number_itself():
+    number, vector = mlp(Spec(), inputs=5), mlp(Spec(), inputs=5, outputs=1)
+    params = jax.jit(number.init)(jax.random.key(0))
+    x = jnp.ones((3, 5))
+    np.testing.assert_array_equal(vector.apply(params, x)[0][:, 0], number.apply(params, x)[0])

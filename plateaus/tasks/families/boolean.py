@@ -14,11 +14,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from plateaus.tasks.families.chances import (
+    binary_entropy,
+    binomial,
+    logits,
+    plus_signs,
+    subset_law,
+)
 from plateaus.tasks.families.enumeration import bayes_logits
-from plateaus.tasks.families.family import LOGIT, Family, Sizes, noiseless, require
+from plateaus.tasks.families.family import Family, Sizes, noiseless, require
 from plateaus.tasks.families.inputs import boolean_inputs
 from plateaus.tasks.families.linear import dots, subset
-from plateaus.types import Array, Float
+from plateaus.types import Array
 
 MOST_FUNCTIONS = 20_000  # that an in-context predictor enumerates
 MOST_PARITY_BITS = 12  # parity's functions are 2^d
@@ -42,63 +49,6 @@ def any_holds(score, size):
 def most(score, size):
     """Return the sign of the majority."""
     return 2.0 * (score > 0) - 1.0
-
-
-def binary_entropy(p: np.ndarray | float) -> np.ndarray:
-    """Return the entropy of P(y = +1) = p, in nats.
-
-    >>> binary_entropy(np.array([0.0, 0.5])).round(4).tolist()
-    [0.0, 0.6931]
-    """
-    p = np.asarray(p, np.float64)
-    inner = np.clip(p, 1e-300, 1 - 1e-16)
-    return np.where((p > 0) & (p < 1), -p * np.log(inner) - (1 - p) * np.log1p(-inner), 0.0)
-
-
-def subset_law(dimension: int, size: int, rule: Callable[..., Array]) -> np.ndarray:
-    """Return P(y = +1 | m of the d signs are +1), m = 0 .. d, for a uniform subset of `size` signs.
-
-    The number of minuses in the subset is hypergeometric.
-
-    >>> subset_law(2, 1, product).tolist()  # one random sign
-    [0.0, 0.5, 1.0]
-    """
-    ways = math.comb(dimension, size)
-    minuses = [j for j in range(size + 1) if rule(size - 2 * j, size) > 0]
-    return np.array(
-        [
-            sum(math.comb(dimension - m, j) * math.comb(m, size - j) for j in minuses) / ways
-            for m in range(dimension + 1)
-        ]
-    )
-
-
-def logits(p: np.ndarray) -> np.ndarray:
-    """Return log(p / (1 - p)), clipped at +-`LOGIT`, in float32.
-
-    >>> logits(np.array([0.0, 0.5, 1.0])).tolist()
-    [-20.0, 0.0, 20.0]
-    """
-    with np.errstate(divide="ignore"):
-        return np.clip(np.log(p) - np.log1p(-p), -LOGIT, LOGIT).astype(np.float32)
-
-
-def plus_signs(x: Float[Array, "n d"]) -> Array:
-    """Return how many of each point's signs are +1.
-
-    >>> plus_signs(jnp.array([[1.0, -1.0, 1.0]])).tolist()
-    [2]
-    """
-    return jnp.sum(x > 0, axis=1, dtype=jnp.int32)
-
-
-def binomial(dimension: int) -> np.ndarray:
-    """Return P(m of d uniform signs are +1), m = 0 .. d.
-
-    >>> binomial(2).tolist()
-    [0.25, 0.5, 0.25]
-    """
-    return np.array([math.comb(dimension, m) / 2**dimension for m in range(dimension + 1)])
 
 
 def _boolean(
@@ -164,21 +114,21 @@ def sparse_parity(bits: int, sizes: Sizes) -> Family:
     (0.6814, 0.5547)
     """
     d = sizes.dimension
-    require(bits <= d, "dimension", d, f"must be at least {bits} for a parity of {bits} signs")
+    require(bits < d, "dimension", d, f"must be over {bits}, or there is but one parity of {bits}")
     return _of_subset(sizes, bits, product)
 
 
 def majority(sizes: Sizes) -> Family:
     """y is the sign of the sum of k = `majority_bits` distinct signs, a uniform subset of the d.
 
-    k is odd, so there are no ties. (A vote of all d signs would be a single function.)
+    k is odd, so there are no ties, and below d: a vote of all would be a single function.
 
     >>> round(majority(Sizes()).no_context_accuracy, 4)
     0.6914
     """
     k, d = sizes.majority_bits, sizes.dimension
     require(k % 2 == 1, "majority_bits", k, "must be odd")
-    require(k <= d, "majority_bits", k, f"must be at most dimension ({d})")
+    require(k < d, "majority_bits", k, f"must be below dimension ({d}), for a choice of signs")
     return _of_subset(sizes, k, most)
 
 

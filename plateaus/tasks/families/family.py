@@ -38,7 +38,7 @@ class Sizes:
     ] = 0.15
 
 
-def _no_world(key: Array) -> PyTree:
+def no_world(key: Array) -> PyTree:
     """Draw what a run shares: nothing."""
     return ()
 
@@ -71,7 +71,7 @@ class Family(NamedTuple):
     no_context_loss: float
     no_context_accuracy: float | None = None
     boolean: bool = False
-    init: Callable[..., PyTree] = _no_world
+    init: Callable[..., PyTree] = no_world
     in_context: Callable[..., Array] | None = None
     learned_below: float = 0.1
 

@@ -8,7 +8,6 @@ import numpy as np
 from plateaus.tasks.families.family import Family, Sizes, noiseless
 from plateaus.tasks.families.inputs import InputLaw, gaussian
 from plateaus.tasks.families.linear import dots, linear
-from plateaus.types import Array
 
 DEGREES = {"linear": 1, "quadratic": 2, "cubic": 3}
 _HERMITE = np.array([[0, 1, 0, 0], [-1, 0, 1, 0], [0, -3, 0, 1]])  # He_1 to He_3, by powers of t
@@ -77,7 +76,7 @@ def hermite(degree: int, sizes: Sizes, law: InputLaw) -> Family:
         t = dots(theta, x)
         return c[0] + t * (c[1] + t * (c[2] + t * c[3]))
 
-    def no_context(x: Array) -> Array:
+    def no_context(x):
         return base + slope * jnp.sum(jnp.square(x), axis=1)
 
     straight = linear(sizes, law)

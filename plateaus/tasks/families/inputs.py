@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from plateaus.tasks.families.family import _no_world
+from plateaus.tasks.families.family import no_world
 from plateaus.tasks.predictors import FULL
 from plateaus.types import Array, Float, PyTree
 
@@ -29,7 +29,7 @@ class InputLaw(NamedTuple):
     inputs: Callable[..., Array]
     moments: tuple[float, float, float]
     laplace: Callable[[float], float]
-    init: Callable[..., PyTree] = _no_world
+    init: Callable[..., PyTree] = no_world
 
 
 def signs(z: Float[Array, "n d"]) -> Float[Array, "n d"]:

@@ -15,16 +15,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from plateaus.tasks.families.boolean import (
+from plateaus.tasks.families.boolean import product, sparse_parity
+from plateaus.tasks.families.chances import (
     binary_entropy,
     binomial,
     logits,
     plus_signs,
-    product,
-    sparse_parity,
     subset_law,
 )
-from plateaus.tasks.families.family import Family, Sizes, noiseless
+from plateaus.tasks.families.family import Family, Sizes, noiseless, require
 from plateaus.tasks.families.hermite import hermite
 from plateaus.tasks.families.inputs import boolean_inputs, gaussian, signs
 from plateaus.tasks.families.nonlinear import leaky_relu
@@ -81,6 +80,7 @@ def leaky_relu_teacher(sizes: Sizes) -> Family:
     >>> round(teacher.no_context_loss * 2 * math.pi, 4)  # the variance of |x|, 1 - 2 / pi
     0.3634
     """
+    require(sizes.leak < 1, "leak", sizes.leak, "must be below 1, or the teacher says 0")
     family = leaky_relu(sizes, gaussian(sizes.dimension))
     return _of_length(family, sizes, (1 - sizes.leak) / math.sqrt(2 * math.pi))
 

@@ -31,16 +31,23 @@ class Prompts(NamedTuple):
 
 
 @functools.cache
+def _normals(sizes, number, seed):
+    """Draw z for all families at once: compiling that with each would take much of the time."""
+    return jax.random.normal(jax.random.key(seed), (number + 1, sizes.points, sizes.dimension))
+
+
+@functools.cache
 def _prompts(name, sizes, number, seed):
     law = family(name, sizes)
-    shape = (sizes.points, sizes.dimension)
-    key_z, key_x, key_world = jax.random.split(jax.random.key(seed + 1), 3)
-    shared = law.inputs(key_x, law.init(key_world), jax.random.normal(key_z, shape))
+    keys = jax.random.split(jax.random.key(seed + 1), (number, 5))
+    z, shared = _normals(sizes, number, seed)[:-1], _normals(sizes, number, seed)[-1]
+    if law.boolean:
+        shared = jax.numpy.sign(shared)
 
-    def one(key):
-        world, theta, x, z, y, again = jax.random.split(key, 6)
+    def one(keys, z):
+        world, theta, x, y, again = keys
         world, theta = law.init(world), law.parameters(theta)
-        x = law.inputs(x, world, jax.random.normal(z, shape))
+        x = law.inputs(x, world, z)
         y, again = law.values(y, theta, x), law.values(again, theta, x)
         signal, backwards = law.signal(theta, x), law.signal(theta, x[::-1])
         said = (None, None)
@@ -48,8 +55,7 @@ def _prompts(name, sizes, number, seed):
             said = law.in_context(x, y), law.in_context(x, y.at[1].set(-y[1]))
         return x, y, signal, law.no_context(x), again, law.signal(theta, shared), backwards, *said
 
-    keys = jax.random.split(jax.random.key(seed), number)
-    drawn = jax.tree.map(np.asarray, jax.jit(jax.vmap(one))(keys))
+    drawn = jax.tree.map(np.asarray, jax.jit(jax.vmap(one))(keys, z))
     wide = [None if a is None else np.float64(a) for a in drawn]
     return Prompts(*wide, raw=(drawn[0], drawn[1], drawn[3]))
 

@@ -1,0 +1,244 @@
+"""Words in context: which word of a list is meant, or its length, is told by examples alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from plateaus.fields import INFINITE, Field
+from plateaus.types import Array, Draw, Example, Float, Int, Key, Task
+
+IMPOSSIBLE = -1e9  # logit of a token that cannot come: finite, so that 0 times it is 0
+LENGTHS = tuple(range(2, 10))  # letters of the words there are
+LONGEST_LIST = 8
+SELECTION, LENGTH = "word_selection", "word_length"
+FAMILIES = {  # name -> (words in a list, whether the answer is a length)
+    **{f"{SELECTION}_{m}": (m, False) for m in range(2, LONGEST_LIST + 1)},
+    LENGTH: (4, True),
+    **{f"{LENGTH}_{m}": (m, True) for m in range(2, LONGEST_LIST + 1)},
+}
+_CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spec:
+    """The families of a mixture and the sizes of a prompt."""
+
+    families: Annotated[str, Field(help="names of families, with commas")] = (
+        "word_selection_2,word_selection_4,word_length"
+    )
+    words: Annotated[int, Field(help="words there are", low=LONGEST_LIST, high=560)] = 200
+    examples: Annotated[int, Field(help="examples before the query", low=1, high=256)] = 5
+    normalise: Annotated[
+        bool, Field(help="train on losses in units of the no-context loss, else as they are")
+    ] = True
+    pool: Annotated[
+        int, Field(help="functions of each family; see data.items", low=1, high=INFINITE)
+    ] = INFINITE
+
+
+class Knobs(NamedTuple):
+    """None: what is varied is which family and which function are drawn."""
+
+
+class Targets(NamedTuple):
+    """What a prompt is judged by."""
+
+    answers: Array  # [n + 1], of the examples and of the query
+    slot: Array  # the place of the list that the function reads, pads included
+    group: Array  # number of the family
+
+
+def names(spec: Spec) -> tuple[str, ...]:
+    """Return the names as they are given, without blanks."""
+    return tuple(name.strip() for name in spec.families.split(",") if name.strip())
+
+
+def groups(spec: Spec) -> tuple[str, ...]:
+    """Return the families there are, each once.
+
+    >>> groups(Spec(families="word_length, word_selection_2"))
+    ('word_length', 'word_selection_2')
+    """
+    return tuple(dict.fromkeys(name for name in names(spec) if name in FAMILIES))
+
+
+def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (field, message) for families that are not there, or none."""
+    given = tuple(name.strip() for name in values["families"].split(",") if name.strip())
+    if not given:
+        yield "families", f"the mixture is empty; there are {', '.join(FAMILIES)}"
+    for name in dict.fromkeys(given):
+        if name not in FAMILIES:
+            near = difflib.get_close_matches(name, FAMILIES, 1, 0.0)[0]
+            yield "families", f"no family {name!r}; the nearest is {near!r}"
+        elif given.count(name) > 1:
+            yield "families", f"{name} is named twice"
+
+
+def word_list(count: int) -> tuple[str, ...]:
+    """Return pronounceable words, all different; their lengths go through `LENGTHS` in turn.
+
+    >>> word_list(10)
+    ('ba', 'bab', 'bade', 'baded', 'badefi', 'badefif', 'badefigo', 'badefigog', 'be', 'bed')
+    """
+    syllables = [c + v for c in _CONSONANTS for v in _VOWELS]
+
+    def word(number: int) -> str:
+        # the first syllable and the length tell two words apart; the others follow from the first
+        first, kind = divmod(number, len(LENGTHS))
+        parts = "".join(syllables[(first + 6 * i) % len(syllables)] for i in range(kind // 2 + 1))
+        coda = _CONSONANTS[(first + kind // 2) % len(_CONSONANTS)]
+        return parts + coda * (kind % 2)
+
+    return tuple(word(number) for number in range(count))
+
+
+def no_context_loss(name: str, words: int) -> float:
+    """Return the mean entropy of the answer, in nats, for who sees the list but no example.
+
+    A list holds m different words. Selection: log m. Length: -sum_l E[c_l/m log(c_l/m)], c_l the
+    hypergeometric number of listed words of length l.
+
+    >>> round(no_context_loss("word_selection_4", 200) - math.log(4), 9)
+    0.0
+    """
+    m, length = FAMILIES[name]
+    if not length:
+        return math.log(m)
+    total = 0.0
+    for kind in range(len(LENGTHS)):
+        having = len(range(kind, words, len(LENGTHS)))
+        for c in range(1, m + 1):
+            ways = math.comb(having, c) * math.comb(words - having, m - c)
+            total -= ways / math.comb(words, m) * c / m * math.log(c / m)
+    return total
+
+
+def words(spec: Spec) -> Task:
+    r"""Answer the query of a prompt [list, answer, .., list, answer, list] as its examples do.
+
+    A list holds m different words of W, a token each, uniform. word_selection_m: the answer is the
+    p-th word; word_length_m (word_length: m = 4): the token of the p-th word's length. The hidden
+    position p is uniform on 1..m, one for a prompt: that of function number `index` of a lazy pool
+    of the family (the draw's group). Shorter lists are padded in front to the longest of the
+    mixture, M. The loss is the cross-entropy of the answers, mean over the n examples and the
+    query, in units of the family's exact no-context loss: the plateau is at 1 (`normalise`: in
+    training, too). Tokens: words, lengths 2..9, the pad.
+
+    Shapes: inputs [n(M + 1) + M] of int32, targets.answers [n + 1], predictions [n + 1, V] logits.
+    Predictors, all told the family: "no_context", the share of the list's positions with an
+    answer; "bayes", the positions that agree with all examples so far; "oracle", told p.
+
+    Source: paper 2, its language version: 5 examples and 1 query. Its rules are not stated there.
+
+    >>> task = words(Spec(families="word_selection_2", examples=1))
+    >>> example = task.emit(jax.random.key(1), task.init(jax.random.key(0)), Draw(7), Knobs())
+    >>> example.inputs.shape, bool(example.targets.answers[0] == example.inputs[2])
+    ((5,), True)
+    """
+    chosen = groups(spec)
+    kinds, prefixes = len(LENGTHS), spec.examples + 1
+    vocabulary = spec.words + kinds + 1
+    longest = max(FAMILIES[name][0] for name in chosen)
+    sizes = jnp.array([FAMILIES[name][0] for name in chosen])
+    measures = jnp.array([FAMILIES[name][1] for name in chosen])
+    units = jnp.array([no_context_loss(name, spec.words) for name in chosen], jnp.float32)
+
+    def init(key):
+        return key
+
+    def lists(key: Key) -> Int[Array, "prefixes M"]:
+        """Draw lists of different words: the places of the largest of random numbers."""
+        random = jax.random.uniform(key, (prefixes, spec.words))
+        return jax.lax.top_k(random, longest)[1].astype(jnp.int32)
+
+    def answers_of(shown: Array, group: Any) -> Array:
+        """Return what each word of the lists would be answered with; a pad stays a pad."""
+        length = jnp.where(shown < spec.words, spec.words + shown % kinds, shown)
+        return jnp.where(measures[group], length, shown)
+
+    def prompt(key, key_function, group):
+        size = sizes[group]
+        slot = longest - size + jax.random.randint(key_function, (), 0, size)
+        there = jnp.arange(longest) >= longest - size
+        shown = jnp.where(there[None, :], lists(key), jnp.int32(vocabulary - 1))
+        answers = answers_of(shown, group)[:, slot]
+        tokens = jnp.concatenate([shown, answers[:, None]], axis=1).reshape(-1)[:-1]
+        return Example(tokens, Targets(answers, slot, jnp.asarray(group, jnp.int32)))
+
+    def emit(key, world, draw: Draw, knobs):
+        own = jax.random.fold_in(jax.random.fold_in(world, draw.group), draw.index)
+        return prompt(key, own, draw.group)
+
+    def emit_test(key, world, number):
+        key_function, key_prompt = jax.random.split(key)
+        return prompt(key_prompt, key_function, number % len(chosen))
+
+    def raw(prediction: Float[Array, "prefixes V"], example: Example) -> Float[Array, " prefixes"]:
+        said = jnp.take_along_axis(prediction, example.targets.answers[:, None], axis=-1)[:, 0]
+        return jax.nn.logsumexp(prediction, axis=-1) - said
+
+    def loss_by_prefix(prediction, example):
+        return raw(prediction, example) / units[example.targets.group]
+
+    def test_loss(prediction, example):
+        return jnp.mean(loss_by_prefix(prediction, example))
+
+    def loss(prediction, example):
+        whole = jnp.mean(raw(prediction, example))
+        return test_loss(prediction, example) if spec.normalise else whole
+
+    def last_error(prediction, example):
+        return (jnp.argmax(prediction[-1]) != example.targets.answers[-1]).astype(jnp.float32)
+
+    def beliefs(example: Example) -> dict[str, Array]:
+        """Return every predictor's logits: log of the probability of slots that give a token."""
+        group = example.targets.group
+        tokens = jnp.pad(example.inputs, (0, 1)).reshape(prefixes, longest + 1)
+        given = answers_of(tokens[:, :-1], group)  # [prefixes, M], what each slot would answer
+        there = jnp.arange(longest) >= longest - sizes[group]
+        agrees = (given == example.targets.answers[:, None]) & there[None, :]
+        before = jnp.concatenate([there[None, :], agrees[:-1]])  # an answer is known afterwards
+        possible = jnp.cumprod(before.astype(jnp.float32), axis=0)
+        alone = jnp.broadcast_to(there.astype(jnp.float32)[None, :], possible.shape)
+        oracle = jax.nn.one_hot(jnp.full(prefixes, example.targets.slot), longest)
+        tells = jax.nn.one_hot(given, vocabulary)  # [prefixes, M, V]
+
+        def logits(slots: Array) -> Array:
+            share = slots / jnp.sum(slots, axis=1, keepdims=True)
+            mass = jnp.sum(share[:, :, None] * tells, axis=1)
+            return jnp.where(mass > 0, jnp.log(jnp.where(mass > 0, mass, 1.0)), IMPOSSIBLE)
+
+        return {"no_context": logits(alone), "bayes": logits(possible), "oracle": logits(oracle)}
+
+    def distance(prediction, other, example):
+        apart = jax.nn.softmax(prediction) - jax.nn.softmax(other)
+        return jnp.mean(jnp.sum(jnp.square(apart), axis=-1))
+
+    return Task(
+        init=init,
+        emit=emit,
+        emit_test=emit_test,
+        loss=loss,
+        test_loss=test_loss,
+        metrics={"last_error": last_error, "loss_by_prefix": loss_by_prefix},
+        predictors=lambda world, batch, knobs, log_prior: jax.vmap(beliefs)(batch),
+        uninformed="no_context",
+        best="oracle",
+        size=spec.pool,
+        axes={"loss_by_prefix": "prefix"},
+        distance=distance,
+        vocabulary=vocabulary,
+        read_at=slice(longest - 1, None, longest + 1),
+        groups=chosen,
+        group=lambda example: example.targets.group,
+        last_error=last_error,
+        learned_below=(0.05,) * len(chosen),
+    )

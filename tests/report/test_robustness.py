@@ -1,0 +1,51 @@
+"""The figures of other test laws and of plain learners, read back from their axes."""
+
+import numpy as np
+
+from plateaus.report import robustness, statistics
+
+
+def with_laws(results):
+    runs, every = results["test_loss"].dims[:-1], results["test_loss"].shape
+    results = results.assign_coords(prefix=np.arange(4))
+    level = np.float32([8.0, 4.0, 2.0, 1.0])
+    for law in ("test", "far"):
+        results[f"{law}_loss_by_prefix"] = (
+            (*runs, "eval_step", "prefix"),
+            np.broadcast_to(level * (3 if law == "far" else 1), (*every, 4)),
+        )
+        for predictor, factor in (("zero", 2.0), ("least_squares", 0.5)):
+            results[f"{law}_loss_by_prefix_of_{predictor}"] = (
+                (*runs, "prefix"),
+                np.broadcast_to(factor * level, (*every[:-1], 4)),
+            )
+    for law in ("test", "far", "asked"):
+        if law != "test":
+            results[f"{law}_loss"] = ((*runs, "eval_step"), np.full(every, 5.0, np.float32))
+        results[f"{law}_loss_of_zero"] = (runs, np.full(every[:-1], 7.0, np.float32))
+    return results
+
+
+def test_a_panel_a_law_by_prefix_or_over_training(make_results):
+    results = make_results({"data.items": [1.0, 2.0]}, np.full(2, 9_000.0), seeds=3)
+    rows = statistics.summarise(results)
+    assert robustness.robustness(results, rows) is robustness.baselines(results, rows) is None
+    results = with_laws(results)
+    assert robustness.other_laws(results) == ["far", "asked"]
+    figure = robustness.robustness(results, rows)
+    test, far, asked = (axes for part in figure.subfigs for axes in part.axes)
+    assert [a.get_title("left") for a in (test, far, asked)] == ["test law", "far", "asked (query)"]
+    for axes, factor in ((test, 1), (far, 3)):
+        for line in axes.lines[:2]:  # the model, at both settings
+            np.testing.assert_allclose(line.get_ydata(), factor * np.array([8, 4, 2, 1]))
+        np.testing.assert_allclose(axes.lines[2].get_ydata(), [16, 8, 4, 2])  # zero
+        np.testing.assert_allclose(axes.lines[3].get_ydata(), [4, 2, 1, 0.5])  # least squares
+    assert len(asked.lines) == 3 and set(asked.lines[2].get_ydata()) == {7.0}
+
+
+def test_all_predictors_beside_the_model(make_results):
+    results = with_laws(make_results({"data.items": [1.0]}, np.full(1, 9_000.0), seeds=3))
+    figure = robustness.baselines(results, statistics.summarise(results))
+    (axes,) = figure.axes
+    found = [list(line.get_ydata()) for line in axes.lines]
+    assert found == [[8, 4, 2, 1], [16, 8, 4, 2], [4, 2, 1, 0.5]]

@@ -1,0 +1,192 @@
+"""Continuous families against numpy, quadrature and plain loops."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.polynomial import hermite_e
+from scipy import integrate, stats
+
+from plateaus.tasks.families.hermite import DEGREES, second_moment
+from plateaus.tasks.families.registry import Sizes, family
+from plateaus.tasks.families.retrieval import fingerprints
+
+D = 4
+SIZES = Sizes(dimension=D, points=8, noise=0.7, hidden=3, leak=0.25)
+X = jnp.array(np.random.default_rng(0).normal(size=(8, D)), jnp.float32)
+
+
+def _of_length(of_square, d):
+    """E[f(|x|^2)] for x ~ N(0, I_d)."""
+    return integrate.quad(lambda s: of_square(s) * stats.chi2(d).pdf(s), 0, np.inf, limit=200)[0]
+
+
+def _given_square(shape, s, power=1):
+    """E[shape(t)^power] for t ~ N(0, s); split at 0, where a ReLU has its kink."""
+
+    def inner(z):
+        return shape(math.sqrt(s) * z) ** power * stats.norm.pdf(z)
+
+    return sum(integrate.quad(inner, a, b)[0] for a, b in ((-12, 0), (0, 12)))
+
+
+def _hermite(degree):
+    powers = [1 / math.sqrt(math.factorial(k) * degree) if k else 0 for k in range(degree + 1)]
+    return lambda t: hermite_e.hermeval(t, powers)
+
+
+SHAPES = {
+    "relu": lambda t: np.maximum(t, 0),
+    "leaky_relu": lambda t: np.where(t > 0, t, 0.25 * t),
+    "sine": np.sin,
+    "sigmoid": lambda t: 1 / (1 + np.exp(-t)),
+    "hermite_linear": _hermite(1),
+    "hermite_quadratic": _hermite(2),
+    "hermite_cubic": _hermite(3),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_functions_of_one_dot_product(name):
+    law, shape = family(name, SIZES), SHAPES[name]
+    w = law.parameters(jax.random.key(0))
+    right = shape(np.float64(X) @ np.float64(w))
+    np.testing.assert_allclose(law.signal(w, X), right, rtol=2e-5, atol=2e-6)
+    squares = np.sum(np.float64(X) ** 2, axis=1)
+    means = [_given_square(shape, s) for s in squares]
+    np.testing.assert_allclose(law.no_context(X), means, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_losses_without_context_by_quadrature(name):
+    """E[Var(y | x)] by trapezoidal sums over |x| and z (the kink of a ReLU at a node)."""
+    shape, z = SHAPES[name], np.linspace(-12, 12, 2401)
+    length = np.linspace(0, 14, 1401)
+    y = shape(length[:, None] * z)
+    weight = stats.norm.pdf(z) * (z[1] - z[0])
+    lengths = stats.chi(D).pdf(length) * (length[1] - length[0])
+    squared, mean = (y**2) @ weight, y @ weight
+    loss = family(name, SIZES).no_context_loss
+    np.testing.assert_allclose(loss, (squared - mean**2) @ lengths, rtol=1e-4)
+    if "hermite" in name:
+        degree = DEGREES[name.removeprefix("hermite_")]
+        np.testing.assert_allclose(second_moment(degree, D), squared @ lengths, rtol=1e-6)
+
+
+def test_the_constants_of_the_papers():
+    at_ten = Sizes(dimension=10)
+    figures = {"linear": 10, "quadratic": 12, "sparse_linear": 3, "decision_tree": 1}
+    for name, figure in figures.items():
+        assert family(name, at_ten).no_context_loss == pytest.approx(figure, rel=1e-12)
+    assert round(family("relu", at_ten).no_context_loss, 3) == 3.408
+    assert round(family("leaky_relu", at_ten).no_context_loss, 3) == 5.852
+    assert [round(second_moment(k, 20) / 20, 4) for k in (1, 2)] == [1, 16.5125]
+    assert round(second_moment(3, 20) / 20, 3) == 446.655
+
+
+def test_quadratic_and_net_against_loops():
+    law = family("quadratic", SIZES)
+    w = law.parameters(jax.random.key(0))
+    right = [x @ np.float64(w) @ x / math.sqrt(D) for x in np.float64(X)]
+    np.testing.assert_allclose(law.signal(w, X), right, rtol=1e-5, atol=1e-6)
+    law = family("relu_net", SIZES)
+    w, a = theta = law.parameters(jax.random.key(0))
+    assert w.shape == (D, 3) and a.shape == (3,)
+    right = [
+        math.sqrt(2 / 3) * sum(a[j] * max(0, x @ np.float64(w[:, j])) for j in range(3)) for x in X
+    ]
+    np.testing.assert_allclose(law.signal(theta, X), right, rtol=1e-5, atol=1e-6)
+
+
+def test_a_sparse_function_has_so_many_uniform_coordinates():
+    law, number = family("sparse_linear", SIZES), 4000
+    keys = jax.random.split(jax.random.key(0), number)
+    w = np.asarray(jax.jit(jax.vmap(law.parameters))(keys))
+    assert (np.sum(w != 0, axis=1) == 3).all()
+    counts = np.sum(w != 0, axis=0)
+    assert (abs(counts - 0.75 * number) < 4 * math.sqrt(number * 0.75 * 0.25)).all()
+    assert stats.kstest(w[w != 0], "norm").pvalue > 1e-3
+
+
+def test_noise_is_normal_and_fresh(prompts):
+    drawn = prompts("noisy_linear", SIZES, 1000)
+    noise, other = drawn.y - drawn.signal, drawn.again - drawn.signal
+    assert stats.kstest(noise.ravel() / 0.7, "norm").pvalue > 1e-3
+    assert abs(np.corrcoef(noise.ravel(), other.ravel())[0, 1]) < 4 / math.sqrt(noise.size)
+
+
+@pytest.mark.parametrize("depth", (1, 2, 4))
+def test_a_tree_is_walked(depth):
+    law = family("decision_tree", Sizes(dimension=D, tree_depth=depth))
+    coordinates, leaves = theta = law.parameters(jax.random.key(depth))
+    assert coordinates.shape == (2**depth - 1,) and leaves.shape == (2**depth,)
+    right = []
+    for x in X:
+        low, high, node = 0, 2**depth, 0  # the leaves still possible
+        while high - low > 1:
+            middle, is_right = (low + high) // 2, x[coordinates[node]] > 0
+            low, high = (middle, high) if is_right else (low, middle)
+            node = 2 * node + (2 if is_right else 1)
+        right.append(leaves[low])
+    np.testing.assert_array_equal(law.signal(theta, X), np.array(right))
+
+
+def test_a_tree_s_coordinates_and_leaves_have_their_laws():
+    law = family("decision_tree", Sizes(dimension=D))
+    keys = jax.random.split(jax.random.key(0), 500)
+    coordinates, leaves = jax.jit(jax.vmap(law.parameters))(keys)
+    counts = np.bincount(np.asarray(coordinates).ravel(), minlength=D)
+    assert len(counts) == D and stats.chisquare(counts).pvalue > 1e-3
+    assert stats.kstest(np.asarray(leaves).ravel(), "norm").pvalue > 1e-3
+
+
+@pytest.mark.parametrize("name", ("retrieval_gaussian", "retrieval_boolean"))
+def test_retrieval_repeats_fresh_keys_with_their_values(name, prompts):
+    """Five points: three fresh. In context: a dictionary."""
+    sizes = Sizes(dimension=D, points=5)
+    drawn = prompts(name, sizes, 1000)
+    sources = []
+    for x, y, said in zip(drawn.x, drawn.y, drawn.in_context, strict=True):
+        table, right = {}, []
+        for x_i, y_i in zip(x, y, strict=True):
+            right.append(table.get(tuple(x_i), 0) * (20 if "boolean" in name else 1))
+            assert table.setdefault(tuple(x_i), y_i) == y_i
+        assert len(table) <= 3 and tuple(x[3]) in list(table)[:3]
+        sources += [list(table).index(tuple(x_i)) for x_i in x[3:]] if len(table) == 3 else []
+        np.testing.assert_allclose(said, right, rtol=1e-6)
+    assert stats.chisquare(np.bincount(sources, minlength=3)).pvalue > 1e-3
+    fresh = drawn.y[:, 0]
+    if "boolean" in name:
+        assert abs(np.sum(fresh)) < 4 * math.sqrt(1000)
+    else:
+        assert stats.kstest(fresh, "norm").pvalue > 1e-3
+        assert len(np.unique(drawn.x[:, :3].reshape(-1, D), axis=0)) == 3000
+
+
+def test_fingerprints_tell_points_apart():
+    signs = 2.0 * ((np.arange(2**14)[:, None] >> np.arange(14)) & 1) - 1.0
+    normal = np.random.default_rng(0).normal(size=(2**14, 14))
+    for x in (signs, normal):
+        # a birthday in 2^32: 0.03 pairs expected
+        assert len(np.unique(fingerprints(jnp.array(x, jnp.float32)))) >= 2**14 - 1
+    assert fingerprints(jnp.array([[0.0]])) == fingerprints(jnp.array([[-0.0]]))
+
+
+@pytest.mark.parametrize("name", ("hermite_quadratic", "relu", "leaky_relu"))
+def test_teachers_say_what_is_best_without_context(name):
+    law, teacher = family(name, SIZES), family(f"no_context_{name}", SIZES)
+    best = np.asarray(law.no_context(X))
+    np.testing.assert_array_equal(teacher.values(None, (), X), best)
+    np.testing.assert_array_equal(teacher.in_context(X, jnp.asarray(best)), best)
+    unit = float(law.no_context(jnp.array([[2.0, 0.0, 0.0, 0.0]]))[0])
+    said = {
+        "hermite_quadratic": lambda s: (s - 1) / 2,
+        "relu": lambda s: unit / 2 * math.sqrt(s),
+        "leaky_relu": lambda s: unit / 2 * math.sqrt(s),
+    }[name]
+    mean = _of_length(said, D)
+    np.testing.assert_allclose(teacher.no_context(X), np.full(8, mean), rtol=1e-5)
+    variance = _of_length(lambda s: (said(s) - mean) ** 2, D)
+    np.testing.assert_allclose(teacher.no_context_loss, variance, rtol=1e-5)
