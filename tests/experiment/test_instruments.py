@@ -2,11 +2,13 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
-from plateaus.experiment import run
-from plateaus.experiment.build import sections
+from plateaus import evaluation, train
+from plateaus.experiment import instruments, run
+from plateaus.experiment.build import make_recipe, sections, stack_knobs
 from plateaus.experiment.schema import ConfigError, Options, Plan, entries, resolve, swept_values
 from plateaus.report import store
 
@@ -108,3 +110,27 @@ def test_what_cannot_be_measured_is_refused_in_one_line(base, given, swept, line
     with pytest.raises(ConfigError) as refused:
         plan_of(base, swept, **given)
     assert len(refused.value.problems) == 1 and line in refused.value.problems[0]
+
+
+def test_a_mixture_is_ablated_task_by_task_behind_its_instruction():
+    """Shapes only: two families, a token before the pairs, and what is recorded by task."""
+    given = {
+        **{name: value for name, value in TINY.items() if name != "task.dmmse_tasks"},
+        **{"task.name": "in_context", "task.families": "linear,relu"},
+        **{"task.instruction": "one_hot", "model.max_positions": 9},
+    }
+    config = plan_of(given, **MEASURED).config
+    recipe = make_recipe(config, frozenset())
+    assert instruments.offset_of(recipe.task) == 1
+    knobs = stack_knobs(entries(sections(config)), [config])
+
+    def start(knobs):
+        laws, _ = evaluation.laws(recipe, 0, knobs)
+        return train.init(recipe, 0, knobs, laws)[1]
+
+    shapes = jax.eval_shape(jax.vmap(start), knobs)
+    found = {name: value.shape[1:] for name, value in shapes.items()}
+    assert found["ablation_loss_retrospective"] == () and found["ablation_loss_random"] == (3,)
+    assert found["ablation_loss_retrospective_by_task"] == (2,)
+    assert found["ablation_loss_random_by_task"] == (3, 2)
+    assert found["attention_induction"] == (2, 2) and found["sharpness"] == ()
