@@ -49,6 +49,8 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     limited = values.get("model.positions") != "rotary" and "model.max_positions" in values
     if limited and tokens > values["model.max_positions"]:
         yield "model.max_positions", f"must be at least {tokens}, the tokens of a prompt"
+    if values.get("model.fixed_instruction") and values.get("task.instruction") != "one_hot":
+        yield "model.fixed_instruction", "needs task.instruction = one_hot, the token it replaces"
     if values.get("model.tied") and task.vocabulary is None:
         yield "model.tied", "continuous tokens have no embedding to read out with"
     yield from instruments.check(values, task, tokens)

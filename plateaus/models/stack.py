@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
@@ -33,7 +34,12 @@ class _Stack(nn.Module):
             read_in = nn.Embed(
                 self.vocabulary, spec.width, spec.compute, embedding_init=law, name="read_in"
             )
-        x = tap("read_in", read_in(inputs))
+        x = read_in(inputs)
+        if spec.fixed_instruction:
+            rows = self.param("instructions", nn.initializers.normal(1.0), (size, spec.width))
+            told = jax.lax.stop_gradient(rows)[jnp.argmax(inputs[:, 0], axis=-1)]
+            x = x.at[:, 0].set(told.astype(x.dtype))
+        x = tap("read_in", x)
         if self.positions:
             table = self.param("positions", law, (self.positions, spec.width))
             x = x + table[None, : x.shape[1]].astype(x.dtype)
@@ -83,12 +89,18 @@ def stack(
     `inputs`, `vocabulary` and `read_at` are those of the models built on it. `positions` is the
     size of a table of learned positions, 0 for none; `longest` the most tokens of a prompt.
 
-    Raises ValueError for both sizes or none, tied continuous tokens, more tokens than `longest`.
+    With `fixed_instruction` the first token, one-hot, reads in as a vector of its own that does
+    not learn, drawn from N(0, I) with the first weights (paper 3's second form of instructions).
+
+    Raises ValueError for both sizes or none, tied continuous tokens, a fixed instruction among
+    discrete ones, more tokens than `longest`.
     """
     if (inputs is None) == (vocabulary is None):
         raise ValueError("give inputs (continuous tokens) or vocabulary (discrete tokens)")
     if spec.tied and vocabulary is None:
         raise ValueError("tied: continuous tokens have no embedding to read out with")
+    if spec.fixed_instruction and vocabulary is not None:
+        raise ValueError("fixed_instruction: discrete tokens have no one-hot token to replace")
     where = (read_at.start, read_at.stop, read_at.step)  # a slice has no hash before Python 3.12
     module = _Stack(spec, block, vocabulary, where, positions)
 

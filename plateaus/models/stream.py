@@ -48,6 +48,10 @@ class Stream:
     tied: Annotated[bool, Field(help="the embedding of discrete tokens is the read-out too")] = (
         False
     )
+    fixed_instruction: Annotated[
+        bool,
+        Field(help="the first token, one-hot, reads in as a random vector that is not learned"),
+    ] = False
     rematerialise: Annotated[
         bool, Field(help="compute blocks again in the backward pass, to save memory")
     ] = False

@@ -1,0 +1,190 @@
+"""Curricula over function classes of w.x: does mixing easy classes in teach a hard one? (Paper 3.)
+
+Normalised Hermite sums of degree 1, 2, 3; one class to a batch; losses as they are, not in units of
+a class. `--scale small` (default): d = 2, 12 points, 2 layers of width 32. `--scale paper`: d = 20,
+100 points, 12 layers of width 256, Adam 1e-4, batch 64, 500,001 steps. Run a preset with
+
+    python experiments/run.py --config=configs/function_classes.py:PRESET [--scale paper]
+"""
+
+from ml_collections import ConfigDict
+
+from plateaus.data.mixture import curriculum, only
+
+CLASSES = ("hermite_linear", "hermite_quadratic", "hermite_cubic")
+LAWS = ("linear", "skewed_linear", "student_linear")
+
+
+def get_config() -> ConfigDict:
+    return ConfigDict(
+        {
+            "steps": 3_000,
+            "batch": 32,
+            "seeds": 5,
+            "eval_every": 150,
+            "log_every": 50,
+            "eval_points": 192,
+            "task": ConfigDict(
+                {
+                    "name": "in_context",
+                    "families": ",".join(CLASSES),
+                    "dimension": 2,
+                    "points": 12,
+                    "normalise": False,
+                }
+            ),
+            "data": ConfigDict({"mixing": "batch"}),
+            "model": ConfigDict(
+                {
+                    "name": "transformer",
+                    "width": 32,
+                    "depth": 2,
+                    "heads": 4,
+                    "max_positions": 25,
+                    "initialisation": "lecun_normal",
+                }
+            ),
+            "optim": ConfigDict({"name": "adam", "learning_rate": 3e-3}),
+        },
+        convert_dict=False,  # a sweep stays a plain dict: dotted names, in their order
+    )
+
+
+def paper(config: ConfigDict) -> None:
+    """The paper's sizes, 500,000 steps."""
+    config.update({"steps": 500_000, "batch": 64, "eval_every": 5_000, "log_every": 1_000})
+    config.update({"eval_points": 384})
+    config.task.update({"dimension": 20, "points": 100})
+    config.model.update({"width": 256, "depth": 12, "heads": 8, "max_positions": 201})
+    config.model.initialisation = "icl"
+    config.optim.learning_rate = 1e-4
+
+
+def _at_paper_scale(config: ConfigDict) -> bool:
+    return config.task.dimension == 20
+
+
+def _curricula(config: ConfigDict, classes) -> dict:
+    """The three curricula over all classes."""
+    kinds = ("mixed", "random", "sequential")
+    return {kind: curriculum(kind, classes, config.steps) for kind in kinds}
+
+
+def curricula(config: ConfigDict) -> None:
+    """A mixed curriculum learns the quadratic class; random does not, sequential forgets?
+
+    Three equal phases; sequential: one class each; mixed: the classes so far, drawn evenly; random:
+    all, always. Beside each class alone. Figure task_prefixes: loss by points seen, at the end.
+
+    Source: paper 3, curricula and results.
+    Command: python experiments/run.py --config=configs/function_classes.py:curricula
+    Expected: 30 runs in 5 minutes on 2 cores.
+    Reached (5 seeds): see BUILD_NOTES.md.
+    """
+    alone = {f"{name} alone": only([name], CLASSES) for name in CLASSES}
+    config.variants = {**_curricula(config, CLASSES), **alone}
+
+
+def convergence(config: ConfigDict) -> None:
+    """More mixed runs learn the quadratic class than runs of it alone?
+
+    3 dimensions, 10 seeds; converged: tasks.csv, completed.
+
+    Source: paper 3, results: 60% of mixed runs, none alone (5 seeds; its criterion is not known).
+    Command: python experiments/run.py --config=configs/function_classes.py:convergence
+    Expected: 20 runs in 4 minutes on 2 cores.
+    Reached (10 seeds): see BUILD_NOTES.md.
+    """
+    quadratic = CLASSES[1]
+    mixed = curriculum("mixed", CLASSES, config.steps)
+    config.variants = {f"{quadratic} alone": only([quadratic], CLASSES), "mixed": mixed}
+    if not _at_paper_scale(config):
+        config.seeds, config.task.dimension = 10, 3
+
+
+def data_efficiency(config: ConfigDict) -> None:
+    """With easy classes before it the cubic class needs a ninth of its batches?
+
+    The cubic class alone against curricula that draw it in 1/9 (mixed), 1/3 (random) of the steps.
+    Figure task_sequences: test loss against prompts of the class, and against all prompts.
+
+    Source: paper 3, results: 1/9 data (the mixed run used 445k batches of the other classes, too).
+    Command: python experiments/run.py --config=configs/function_classes.py:data_efficiency
+    Expected: 15 runs in 3 minutes on 2 cores.
+    Reached (5 seeds): see BUILD_NOTES.md.
+    """
+    both = _curricula(config, CLASSES)
+    alone = {f"{CLASSES[2]} alone": only([CLASSES[2]], CLASSES)}
+    config.variants = {**alone, "mixed": both["mixed"], "random": both["random"]}
+
+
+def input_laws(config: ConfigDict) -> None:
+    """The same curricula over the law of the inputs: Gaussian, skewed, Student's t.
+
+    Linear functions; skewed: rotated, eigenvalues as 1 / (i + 1); t: 4 degrees of freedom.
+
+    Source: paper 3, curricula over input distributions.
+    Command: python experiments/run.py --config=configs/function_classes.py:input_laws
+    Expected: 30 runs in 4 minutes on 2 cores.
+    Reached (5 seeds): see BUILD_NOTES.md.
+    """
+    config.task.families = ",".join(LAWS)
+    if not _at_paper_scale(config):
+        config.update({"steps": 2_100})
+        config.task.update({"dimension": 3, "points": 10})
+    alone = {f"{name} alone": only([name], LAWS) for name in LAWS}
+    config.variants = {**_curricula(config, LAWS), **alone}
+
+
+def heads(config: ConfigDict) -> None:
+    """Retrospective heads carry the learning in context, and are the same heads across curricula?
+
+    Attention from y_i to its own x_i by head, and the test loss without the 2 most retrospective
+    heads against 8 draws of as many others: figures attention_heads, head_ablation,
+    head_persistence.
+
+    Source: paper 3, retrospective heads.
+    Command: python experiments/run.py --config=configs/function_classes.py:heads
+    Expected: 15 runs in 4 minutes on 2 cores.
+    Reached (5 seeds): see BUILD_NOTES.md.
+    """
+    alone = {f"{name} alone": only([name], CLASSES) for name in CLASSES[:2]}
+    config.variants = {"mixed": curriculum("mixed", CLASSES, config.steps), **alone}
+    config.update({"attention_scores": True, "ablated_heads": 2, "eval_every": 500})
+    if _at_paper_scale(config):
+        config.update({"ablated_heads": 7, "eval_every": 50_000})
+
+
+def instructions(config: ConfigDict) -> None:
+    """Being told the class helps little?
+
+    Nothing; a one-hot token before the prompt; a fixed N(0, I) vector in its place after the
+    read-in. All classes at every step.
+
+    Source: paper 3, instructions (numbers not known).
+    Command: python experiments/run.py --config=configs/function_classes.py:instructions
+    Expected: 15 runs in 4 minutes on 2 cores.
+    Reached (5 seeds): see BUILD_NOTES.md.
+    """
+    told = {"task.instruction": "one_hot"}
+    config.variants = {
+        "none": {},
+        "one-hot token": told,
+        "fixed vector": {**told, "model.fixed_instruction": True},
+    }
+    if not _at_paper_scale(config):  # a one-hot token of d numbers tells d classes
+        config.task.dimension = 3
+
+
+def smoke(config: ConfigDict) -> None:
+    """Shrink to 120 steps of 2 seeds."""
+    config.update({"steps": 120, "seeds": 2, "eval_every": 60, "log_every": 10, "eval_points": 36})
+    config.model.update({"width": 16, "depth": 1})
+    config.task.points = 6
+    for overrides in config.get("variants", {}).values():  # the phases shrink with the steps
+        for name in [name for name in overrides if name.startswith(("data.from_", "data.until_"))]:
+            overrides[name] = overrides[name] * 120 // (500_000 if config.batch == 64 else 3_000)
+
+
+PRESETS = (curricula, convergence, data_efficiency, input_laws, heads, instructions)
+SCALES = {"small": None, "paper": paper}

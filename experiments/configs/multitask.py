@@ -1,0 +1,332 @@
+"""Many in-context tasks at once: is each one's plateau shorter among others than alone? (Paper 2.)
+
+A family is a law of functions; a prompt shows points of one function; nothing says which family.
+Losses are in units of each family's exact no-context loss, so every plateau is at 1. Escape and
+completion are the paper's, of the last 100 training steps: figures task_counts, task_escapes,
+task_losses and tasks.csv. `--scale small` (default): 2 layers of width 32, 3 or 4 dimensions, 8 or
+10 points. With `data.batch_split = total` (the released code) a batch is shared by its tasks, with
+"per_task" (the paper's text) each has its own. `--scale paper`: d = 10, n = 120, 12 layers of width
+256, Adam 1e-4, batch 64, for an accelerator. Run a preset with
+
+    python experiments/run.py --config=configs/multitask.py:PRESET [--scale paper]
+"""
+
+import itertools
+
+from ml_collections import ConfigDict
+
+from plateaus.data.mixture import only
+
+NINE = (
+    "sparse_parity_2",
+    "conjunction",
+    "linear",
+    "relu",
+    "sparse_parity_3",
+    "disjunction",
+    "quadratic",
+    "sparse_linear",
+    "decision_tree",
+)
+SIX = ("linear", "relu", "quadratic", "sparse_linear", "sparse_parity_2", "conjunction")
+
+
+def get_config() -> ConfigDict:
+    return ConfigDict(
+        {
+            "steps": 1_400,
+            "batch": 36,
+            "seeds": 5,
+            "eval_every": 100,
+            "log_every": 20,
+            "eval_points": 180,
+            "task": ConfigDict(
+                {
+                    "name": "in_context",
+                    "families": ",".join(NINE),
+                    "dimension": 4,
+                    "points": 10,
+                    "sparse": 2,
+                    "tree_depth": 2,
+                }
+            ),
+            "data": ConfigDict({"mixing": "split", "batch_split": "total"}),
+            "model": ConfigDict(
+                {
+                    "name": "transformer",
+                    "width": 32,
+                    "depth": 2,
+                    "heads": 4,
+                    "max_positions": 21,
+                    "initialisation": "lecun_normal",
+                }
+            ),
+            "optim": ConfigDict({"name": "adam", "learning_rate": 3e-3}),
+        },
+        convert_dict=False,  # a sweep stays a plain dict: dotted names, in their order
+    )
+
+
+def paper(config: ConfigDict) -> None:
+    """The paper's sizes; a tenth of its million steps, enough for all but the parities alone."""
+    config.update({"steps": 100_000, "batch": 64, "seeds": 3, "eval_every": 1_000, "log_every": 50})
+    config.update({"eval_points": 576})
+    config.task.update({"dimension": 10, "points": 120, "sparse": 3, "tree_depth": 4})
+    config.model.update({"width": 256, "depth": 12, "heads": 8, "max_positions": 241})
+    config.model.initialisation = "icl"
+    config.optim.learning_rate = 1e-4
+
+
+def _at_paper_scale(config: ConfigDict) -> bool:
+    return config.task.dimension == 10
+
+
+def _families(config: ConfigDict, families, sets) -> None:
+    """Train on each set of the families: a row of one program."""
+    config.task.families = ",".join(families)
+    config.variants = {" + ".join(chosen): only(chosen, families) for chosen in sets}
+
+
+def _tiny(config: ConfigDict) -> None:
+    """3 dimensions and 8 points, where six families escape in a thousand steps."""
+    if not _at_paper_scale(config):
+        config.task.update({"dimension": 3, "points": 8})
+        config.batch = 24
+
+
+def table(config: ConfigDict) -> None:
+    """Trained together, tasks leave their plateaus sooner than alone, the more the more there are?
+
+    Paper 2's nine tasks, a batch shared by k of them: each alone, 9 pairs, 5 sets of four, 3 of
+    eight (round a circle), and all. At the paper's scale all circles have 9 sets.
+
+    Source: paper 2, its table and abstract (plateaus 40% shorter, convergence 30%).
+    Command: python experiments/run.py --config=configs/multitask.py:table
+    Expected: 135 runs in 11 minutes on 2 cores.
+    Reached (5 seeds): see BUILD_NOTES.md.
+    """
+    starts = {1: 9, 2: 9, 4: 5, 8: 3, 9: 1}
+    if _at_paper_scale(config):
+        starts |= {4: 9, 8: 9}
+    sets = [
+        tuple(NINE[(i * 9 // count + j) % 9] for j in range(k))
+        for k, count in starts.items()
+        for i in range(count)
+    ]
+    _families(config, NINE, sets)
+    config.variants["all nine"] = config.variants.pop(" + ".join(sets[-1]))
+
+
+def pairs(config: ConfigDict) -> None:
+    """A second task shortens a plateau where each task keeps its own batch?
+
+    Six families alone, in pairs and all together, 16 prompts of each to a step (`per_task`): the
+    paper's text. Compare steps at equal batches of each task, or sequences (tasks.csv).
+
+    Source: paper 2, setup and table, k = 2.
+    Command: python experiments/run.py --config=configs/multitask.py:pairs
+    Expected: 110 runs in 8 minutes on 2 cores.
+    Reached (5 seeds): see BUILD_NOTES.md.
+    """
+    sets = [*itertools.combinations(SIX, 1), *itertools.combinations(SIX, 2), SIX]
+    _families(config, SIX, sets)
+    config.variants["all six"] = config.variants.pop(" + ".join(SIX))
+    config.data.batch_split = "per_task"
+    if not _at_paper_scale(config):
+        config.update({"batch": 16, "steps": 1_200})
+
+
+def subsets(config: ConfigDict) -> None:
+    """All 63 mixtures of six families, a batch shared by its tasks, as rows of one program.
+
+    Source: paper 2, its table: a cell averages all combinations that hold the task.
+    Command: python experiments/run.py --config=configs/multitask.py:subsets
+    Expected: 315 runs in 10 minutes on 2 cores.
+    Reached (5 seeds): see BUILD_NOTES.md.
+    """
+    _tiny(config)
+    sets = [c for k in range(1, 7) for c in itertools.combinations(SIX, k)]
+    _families(config, SIX, sets)
+    if not _at_paper_scale(config):
+        config.steps = 1_000
+
+
+def no_context(config: ConfigDict) -> None:
+    """On the plateau a model says what is best without context; does teaching it that help?
+
+    Figure task_mechanism: distance of the outputs to each task's no-context optimum. Controls: a
+    task beside a teacher whose targets are a no-context optimum, its own or another's.
+
+    Source: paper 2, mechanism, and its optimal no-context teachers.
+    Command: python experiments/run.py --config=configs/multitask.py:no_context
+    Expected: 40 runs in 4 minutes on 2 cores.
+    Reached (5 seeds): see BUILD_NOTES.md.
+    """
+    families = (
+        "linear",
+        "relu",
+        "sparse_parity_2",
+        "no_context_relu",
+        "no_context_sparse_parity_2",
+    )
+    linear, relu, parity, relu_teacher, parity_teacher = families
+    sets = [(linear,), (relu,), (parity,), (relu, relu_teacher), (linear, relu_teacher)]
+    sets += [(parity, parity_teacher), (linear, parity_teacher), (linear, relu)]
+    _families(config, families, sets)
+
+
+def transfer(config: ConfigDict) -> None:
+    """Having just escaped another task's plateau shortens a task's own?
+
+    Train on A until the mean loss of 100 steps is below .8, go on with B (`data.switch = escape`;
+    Adam's moments are kept); the ratio of B's steps to those from scratch, all pairs: figure
+    transfer.
+
+    Source: paper 2, mechanism and ablations, 2.
+    Command: python experiments/run.py --config=configs/multitask.py:transfer
+    Expected: 125 runs in 9 minutes on 2 cores.
+    Reached (5 seeds): see BUILD_NOTES.md.
+    """
+    _tiny(config)
+    families = ("linear", "relu", "sparse_linear", "sparse_parity_2", "conjunction")
+    _in_turn(config, families, [*((f, f) for f in families), *itertools.permutations(families, 2)])
+    if not _at_paper_scale(config):
+        config.steps = 2_000
+
+
+def _in_turn(config: ConfigDict, families, turns) -> None:
+    """Train on the first of each two until it escapes, then on the second."""
+    config.task.families = ",".join(families)
+    config.data.switch = "escape"
+    config.variants = {
+        first if first == second else f"{first} then {second}": {
+            **only([first], families),
+            f"data.then_{second}": 1.0,
+        }
+        for first, second in turns
+    }
+
+
+def retrieval_control(config: ConfigDict) -> None:
+    """Having learned to retrieve a repeated key shortens no plateau: more than induction is shared?
+
+    As `transfer`, from key-value retrieval, with another in-context task as the positive control.
+
+    Source: paper 2, mechanism and ablations, 3.
+    Command: python experiments/run.py --config=configs/multitask.py:retrieval_control
+    Expected: 40 runs in 3 minutes on 2 cores.
+    Reached (5 seeds): see BUILD_NOTES.md.
+    """
+    _tiny(config)
+    families = ("linear", "sparse_linear", "sparse_parity_2", "conjunction")
+    gaussian, boolean = "retrieval_gaussian", "retrieval_boolean"
+    linear, sparse, parity, conjunction = families
+    turns = [(linear, linear), (parity, parity), (gaussian, gaussian), (boolean, boolean)]
+    turns += [(gaussian, linear), (sparse, linear), (boolean, parity), (conjunction, parity)]
+    _in_turn(config, (*families, gaussian, boolean), turns)
+    if not _at_paper_scale(config):
+        config.steps = 2_000
+
+
+def architectures(config: ConfigDict) -> None:
+    """Other architectures show the same: the transformer; `mamba` and `hyena` are presets beside.
+
+    Three families alone and six together.
+
+    Source: paper 2, mechanism and ablations, 5.
+    Command: python experiments/run.py --config=configs/multitask.py:architectures
+    Expected: 20 runs in 1 minute on 2 cores.
+    Reached (5 seeds): see BUILD_NOTES.md.
+    """
+    _tiny(config)
+    _families(config, SIX, [("linear",), ("relu",), ("sparse_linear",), SIX])
+    config.variants["all six"] = config.variants.pop(" + ".join(SIX))
+    if not _at_paper_scale(config):
+        config.steps = 1_200
+
+
+def mamba(config: ConfigDict) -> None:
+    """`architectures` with Mamba: selective state spaces of size 4.
+
+    Source: paper 2, mechanism and ablations, 5; its sizes are not known.
+    Command: python experiments/run.py --config=configs/multitask.py:mamba
+    Expected: 20 runs in 4 minutes on 2 cores.
+    Reached (5 seeds): see BUILD_NOTES.md.
+    """
+    architectures(config)
+    small = {"width": 32, "depth": 2, "state_size": 4}
+    large = {"width": 256, "depth": 24, "state_size": 16}
+    config.model = ConfigDict({"name": "mamba", **(large if _at_paper_scale(config) else small)})
+
+
+def hyena(config: ConfigDict) -> None:
+    """`architectures` with Hyena: gated long convolutions.
+
+    Source: paper 2, mechanism and ablations, 5; its sizes are not known.
+    Command: python experiments/run.py --config=configs/multitask.py:hyena
+    Expected: 20 runs in 2 minutes on 2 cores.
+    Reached (5 seeds): see BUILD_NOTES.md.
+    """
+    architectures(config)
+    small = {"width": 32, "depth": 2, "max_positions": 16}
+    large = {"width": 256, "depth": 12, "max_positions": 240}
+    config.model = ConfigDict({"name": "hyena", **(large if _at_paper_scale(config) else small)})
+
+
+def language(config: ConfigDict) -> None:
+    """Selecting one of four words is found sooner beside selecting one of two, or word lengths?
+
+    Words are tokens; 5 examples and a query; which place of the list is meant must be inferred.
+
+    Source: paper 2, mechanism and ablations, 6; its exact rules are not known.
+    Command: python experiments/run.py --config=configs/multitask.py:language
+    Expected: 25 runs in 4 minutes on 2 cores.
+    Reached (5 seeds): see BUILD_NOTES.md.
+    """
+    families = ("word_selection_4", "word_selection_2", "word_length")
+    four, two, length = families
+    config.task = ConfigDict({"name": "words", "words": 32})
+    _families(config, families, [(four,), (two,), (length,), (four, two), (four, length), families])
+    config.model.max_positions = 30
+    config.update({"steps": 2_000, "batch": 24})
+
+
+def sharpness(config: ConfigDict) -> None:
+    """How sharp is the loss before, on and after the plateau, with one task and with six?
+
+    The largest eigenvalue of the Hessian of the training loss (12 Lanczos steps on one batch) and
+    the gradient's norm, every 100 steps: figure landscape.
+
+    Source: paper 2 (its loss-landscape tracking).
+    Command: python experiments/run.py --config=configs/multitask.py:sharpness
+    Expected: 20 runs in 3 minutes on 2 cores.
+    Reached (5 seeds): see BUILD_NOTES.md.
+    """
+    architectures(config)
+    config.sharpness_steps = 12
+    config.eval_every = 1_000 if _at_paper_scale(config) else 60
+
+
+def smoke(config: ConfigDict) -> None:
+    """Shrink to 100 steps of 2 seeds."""
+    config.update({"steps": 100, "seeds": 2, "eval_every": 50, "log_every": 10, "eval_points": 36})
+    config.model.update({"width": 16, "depth": 1})
+    config.batch = min(config.batch, 18)
+    if config.task.name == "in_context":
+        config.task.update({"dimension": 4, "points": 6, "sparse": 2, "tree_depth": 2})
+
+
+PRESETS = (
+    table,
+    pairs,
+    subsets,
+    no_context,
+    transfer,
+    retrieval_control,
+    architectures,
+    mamba,
+    hyena,
+    language,
+    sharpness,
+)
+SCALES = {"small": None, "paper": paper}
