@@ -53,6 +53,7 @@ FIGURES = {  # file -> how it is drawn; None where the results have nothing to s
     "task_losses": task_figures.losses,
     "task_mechanism": task_figures.mechanism,
     "task_prefixes": task_figures.prefixes,
+    "task_sequences": task_figures.sequences,
 }
 TASK_FIGURES = {  # the same of results by task, which take their table, too
     "task_escapes": task_maps.escapes,

@@ -70,6 +70,29 @@ def mechanism(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     return _by_task(dataset, rows, draw, label, "optimiser steps")
 
 
+def sequences(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
+    """Return each task's test loss against the prompts of that task seen in training (log).
+
+    So that a mixture that gives a task few of its prompts is compared at equal data of it.
+    """
+    name = "train_count_by_task"
+    if name not in dataset:
+        return None
+    every = int(dataset["step"].values[0])
+
+    def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
+        one, ended = dataset.sel(task=task), _ended(dataset, row)
+        seen = every * np.nancumsum(cell(one, name, row.index)[ended], axis=1).mean(axis=0)
+        at = dataset["eval_step"].values // every - 1  # the last window before each evaluation
+        mean, _ = survival.mean_band(cell(one, "test_loss_by_task", row.index)[ended])
+        later = (at >= 0) & (seen[np.maximum(at, 0)] > 0)
+        axes.plot(seen[at[later]], mean[later], **look.line)
+        axes.axhline(1.0, ls=":", lw=0.8, color=GREY)
+        axes.set_xscale("log")
+
+    return _by_task(dataset, rows, draw, "test loss / no-context loss", "prompts of the task")
+
+
 def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """Return each task's loss by the number of points before the query, at the end of training.
 
