@@ -125,15 +125,16 @@ def in_context(spec: Spec) -> Task:
 
     def prompt(key, world, keys_function, group):
         """Draw points; compute all families on them, which is cheap, and keep one."""
-        key_z, key_x, key_y = jax.random.split(key, 3)
+        key_z, key_own = jax.random.split(key)
         z = jax.random.normal(key_z, (spec.points, spec.dimension))
 
-        def of(one: Family, own: Any, key_function: Array) -> tuple[Array, Array, Array]:
+        def of(number: int, one: Family, own: Any, key_function: Array) -> tuple[Array, ...]:
+            key_x, key_y = jax.random.split(jax.random.fold_in(key_own, number))
             theta, x = one.parameters(key_function), one.inputs(key_x, own, z)
             y = one.values(key_y, theta, x)
             return x, y, known(one, theta, x, y)
 
-        every = zip(families, world.families, keys_function, strict=True)
+        every = zip(range(len(families)), families, world.families, keys_function, strict=True)
         stacked = [jnp.stack(parts) for parts in zip(*(of(*each) for each in every), strict=True)]
         x, y, best = (part[group] for part in stacked)
         tokens = pack(x, y)
