@@ -15,7 +15,7 @@ SUFFIX = "_by_task"  # ends the names of what has an axis of groups
 class Sums(NamedTuple):
     """Of a step's examples, by group [G]."""
 
-    loss: Array
+    loss: Array  # in units of the plateau: `Task.test_loss`, where the predictions are at hand
     error: Array  # of `Task.last_error`; NaN where the predictions are not at hand
     count: Array  # type: ignore[assignment] # shadowing tuple.count is harmless here
 
@@ -34,11 +34,13 @@ def members(task: Task, batch: Example) -> Float[Array, "G B"]:
 
 
 def sums(task: Task, batch: Example, losses: Array, predictions: Array | None = None) -> Sums:
-    """Return the sums of a batch by group."""
+    """Return the sums of a batch by group; `losses` are those trained on."""
     member = members(task, batch)
     errors = jnp.full_like(losses, jnp.nan)
-    if predictions is not None and task.last_error is not None:
-        errors = jax.vmap(task.last_error)(predictions, batch)
+    if predictions is not None:
+        losses = jax.vmap(task.test_loss)(predictions, batch)
+        if task.last_error is not None:
+            errors = jax.vmap(task.last_error)(predictions, batch)
     return Sums(_within(member, losses), _within(member, errors), jnp.sum(member, axis=1))
 
 

@@ -143,6 +143,19 @@ def test_evaluations_are_told_by_group_and_averaged_over_those_trained_on():
     assert float(constants["best_loss"]) == pytest.approx(0.0, abs=1e-6)
 
 
+def test_losses_by_group_are_in_units_of_the_plateau_whatever_is_trained_on():
+    """So that .8 is an escape when training losses are as they are (paper 3), too."""
+    raw = in_context.in_context(in_context.Spec(**{**vars(SPEC), "normalise": False}))
+    world, keys = TASK.init(jax.random.key(0)), jax.random.split(jax.random.key(1), 6)
+    draw = Draw(jnp.arange(6), jnp.arange(6) % 3)
+    batch = jax.vmap(TASK.emit, (0, None, 0, None))(keys, world, draw, in_context.Knobs())
+    said = jnp.ones((6, 4))
+    plain, losses = (jax.vmap(task.loss)(said, batch) for task in (raw, TASK))
+    found = groups.sums(raw, batch, plain, said).loss
+    np.testing.assert_allclose(found, groups.sums(TASK, batch, losses, said).loss, rtol=1e-6)
+    assert not np.allclose(losses, plain)
+
+
 def test_a_loss_that_is_not_finite_stays_in_its_group():
     losses = jnp.array([1.0, jnp.nan, 3.0])
     batch = Example(jnp.zeros((3, 8, 3)), in_context.Targets(*3 * [jnp.array([0, 1, 0])]))
