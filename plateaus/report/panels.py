@@ -112,12 +112,13 @@ def step_axis(axes: Axes, last: float | int) -> None:
     axes.set_xlabel("optimiser steps")
 
 
-def log_axis(axes: Axes) -> None:
-    """Make the vertical axis logarithmic, with plain numbers: the style typesets no mathematics."""
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+def log_axis(axes: Axes, which: str = "y") -> None:
+    """Make an axis logarithmic, with plain numbers: the style typesets no mathematics."""
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.yaxis if which == "y" else axes.xaxis
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     few = LogFormatter(minor_thresholds=(1, 0.4))  # between decades where there is hardly one
-    axes.yaxis.set_minor_formatter(few)
+    axis.set_minor_formatter(few)
 
 
 def last_value(row: Row) -> str:

@@ -64,7 +64,7 @@ def mechanism(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         for name, width, dash in ((apart, 1.4, "-"), ("test_loss_by_task", 0.9, ":")):
             mean, _ = survival.mean_band(cell(one, name, row.index)[ended])
             axes.plot(steps, np.maximum(mean, 1e-5), color=look.color, lw=width, ls=dash)
-        axes.set_yscale("log")
+        panels.log_axis(axes)
 
     label = "distance to no-context (dotted: loss)"
     return _by_task(dataset, rows, draw, label, "optimiser steps")
@@ -88,7 +88,7 @@ def sequences(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         later = (at >= 0) & (seen[np.maximum(at, 0)] > 0)
         axes.plot(seen[at[later]], mean[later], **look.line)
         axes.axhline(1.0, ls=":", lw=0.8, color=GREY)
-        axes.set_xscale("log")
+        panels.log_axis(axes, "x")
 
     return _by_task(dataset, rows, draw, "test loss / no-context loss", "prompts of the task")
 
@@ -183,8 +183,7 @@ def _by_task(
             axes.remove()
         if every and rows[0].setting:
             handles = [
-                Line2D([], [], label=table.label(row.setting), **palette[i].line)
-                for i, row in enumerate(rows)
+                Line2D([], [], label=_name(row), **palette[i].line) for i, row in enumerate(rows)
             ]
             ncols = 2 if max(len(str(h.get_label())) for h in handles) > 40 else min(4, len(rows))
             figure.legend(handles=handles, loc="outside upper center", ncols=ncols)
@@ -201,6 +200,11 @@ def _shown(
     counts = sorted({len(sets[row.index]) for row in here})
     firsts = [next(r for r in here if len(sets[r.index]) == count) for count in counts]
     return firsts[: MOST - 1] + ([firsts[-1]] if len(firsts) >= MOST else [])
+
+
+def _name(row: Row) -> str:
+    """Return a setting's name; of variants alone, the variant's."""
+    return table.label(row.setting) if len(row.setting) > 1 else str(panels.last_value(row))
 
 
 def _short(row: Row, tasks: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from plateaus.report import by_task, survival, table
+from plateaus.report import by_task, panels, survival, table
 from plateaus.report.by_task import COMPLETION, ESCAPE, TaskRow
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, looks, styled
@@ -80,7 +80,7 @@ def counts(dataset: xr.Dataset, rows: Sequence[Row], found: Sequence[TaskRow]) -
                 axes.errorbar(
                     here, means, half, label=task.replace("_", " "), **look.line, **look.mark, ms=4
                 )
-            axes.set_yscale("log")
+            panels.log_axis(axes)
             axes.set_ylabel(f"mean steps to {name}")
             shared = headline(averaged, numbers, tasks)
             mean = np.array([shared[k].value for k in numbers])
@@ -163,6 +163,8 @@ def transfer(dataset: xr.Dataset, rows: Sequence[Row], found: Sequence[TaskRow])
             f"{row.ratio.value:.2f}\n[{row.ratio.low:.2f}, {row.ratio.high:.2f}]",
             _told(row.ratio),
         )
+    if not texts:
+        return None
     with styled():
         size = 2.2 + 0.95 * len(tasks)
         figure = Figure(figsize=(size, size * 0.8), layout="constrained")
