@@ -135,10 +135,11 @@ def pcgrad(config: ConfigDict) -> None:
 def smoke(config: ConfigDict) -> None:
     """Shrink to 20 subjects with 2 relations, 600 steps and 2 seeds."""
     config.update({"steps": 600, "seeds": 2, "batch": 16, "eval_points": 40})
+    config.update({"eval_every": 100, "log_every": 50})
     config.task.update({"subjects": 20, "relations": 2, "answers": 5, "noise_tokens": 10})
     config.model.update({"width": 16, "depth": 2, "heads": 2})
     config.data.plateau_steps = 200
-    if "data.items" in config.sweep:
+    if "data.items" in config.get("sweep", {}):
         config.sweep = {"data.items": (20, 15, 10)}
     if "curriculum_start" in config.data:
         config.data.curriculum_start = 5

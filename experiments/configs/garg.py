@@ -96,6 +96,7 @@ def baselines(config: ConfigDict) -> None:
 def smoke(config: ConfigDict) -> None:
     """Shrink to two dimensions, 800 steps and 2 seeds."""
     config.update({"steps": 800, "seeds": 2, "eval_every": 100, "eval_points": 64})
+    config.log_every = 50
     config.task.update({"dimension": 2, "points": 4})
     config.model.update({"width": 16, "depth": 2, "heads": 2, "max_positions": 8})
 

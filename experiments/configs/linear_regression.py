@@ -94,8 +94,8 @@ def zipf(config: ConfigDict) -> None:
     Reached (5 seeds): 0.42 [0.24, 0.64] of the baseline at 1, 0.25 [0.18, 0.75] at 1.5; 1 ends at
       the lowest loss; 0.5 and 2 are not told from the baseline.
     """
-    config.data.items = 2**15 if _at_paper_scale(config) else 4096
-    config.task.dmmse_tasks = config.data.items
+    config.task.dmmse_tasks = 2**15 if _at_paper_scale(config) else 4096
+    config.data["items"] = config.task.dmmse_tasks
     config.sweep = {"data.zipf_exponent": (0.0, 0.5, 1.0, 1.5, 2.0)}
 
 
@@ -311,6 +311,7 @@ def data_x_optimiser(config: ConfigDict) -> None:
 def smoke(config: ConfigDict) -> None:
     """Shrink to two dimensions, 800 steps and 2 seeds."""
     config.update({"steps": 800, "seeds": 2, "batch": 16, "eval_points": 64, "pool_points": 16})
+    config.update({"eval_every": 100, "log_every": 50})
     config.task.update({"dimension": 2, "points": 4})
     config.model.update({"width": 16, "depth": 2, "heads": 2, "max_positions": 8})
     config.data.plateau_steps = 200

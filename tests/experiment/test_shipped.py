@@ -1,0 +1,32 @@
+"""Every preset that is shipped, at every scale, whole and in its smoke form, is a sound config."""
+
+import pytest
+
+from plateaus.experiment import presets
+from plateaus.experiment.build import sections
+from plateaus.experiment.schema import entries, resolve
+
+FILES = sorted((presets.REPOSITORY / "experiments" / "configs").glob("*.py"))
+ALL = [
+    (path, line.split()[0].removeprefix(":"))
+    for path in FILES
+    for line in presets.listing([path])[1:]
+]
+
+
+@pytest.mark.parametrize(("path", "preset"), ALL, ids=[f"{f.stem}:{p}" for f, p in ALL])
+def test_every_preset_is_a_sound_page_of_the_lab_book(path, preset):
+    for scale in ("small", "paper"):
+        for smoke in (False, True):
+            page = presets.load(path, preset, scale, smoke)
+            parts = sections(page.given)
+            config = resolve(entries(parts), parts, page.given, page.sweep, page.variants)
+            assert not smoke or config["steps"] <= 5_000
+    command = f"Command: python experiments/run.py --config=configs/{path.name}"
+    for word in ("Source:", command, "Expected:", "Reached ("):
+        assert word in page.doc, word
+    assert presets.title(page.doc).endswith((".", "?"))
+
+
+def test_there_are_presets_of_every_file():
+    assert {path for path, _ in ALL} == set(FILES) and len(ALL) > 40
