@@ -37,6 +37,9 @@ class Spec:
             choices=("total", "per_task"),
         ),
     ] = "total"
+    schedule: Annotated[
+        str, Field(help="weights by breakpoints, '0: linear=1; 900: linear=1, relu=.5'; '': none")
+    ] = ""
     switch: Annotated[
         str,
         Field(help="go on with the then_ weights once losses escape", choices=("none", "escape")),
@@ -125,9 +128,10 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     # a run has a field of its own that begins alike, weight_norms
     if groups := groups_of(name for name in values if f"data.{name}" in values):
         yield from mixture_check(values, groups)
-    elif values["switch"] != "none" or values["batch_split"] != "total":
-        field = "switch" if values["switch"] != "none" else "batch_split"
-        yield field, f"needs a task of several groups; {values['task.name']} has one"
+    else:
+        for field, neutral in (("switch", "none"), ("batch_split", "total"), ("schedule", "")):
+            if values[field] != neutral:
+                yield field, f"needs a task of several groups; {values['task.name']} has one"
 
 
 ALL = frozenset(Knobs._fields)
@@ -167,4 +171,4 @@ def design(
     elif "curriculum_start" in used:
         source = curriculum(source)
     source = first_items(subset(source))
-    return mixture(source, groups, spec.mixing, spec.switch) if groups else source
+    return mixture(source, groups, spec.mixing, spec.switch, spec.schedule) if groups else source

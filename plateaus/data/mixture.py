@@ -7,7 +7,9 @@ from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from plateaus.data.breakpoints import breakpoints
 from plateaus.fields import Field
 from plateaus.types import Array, Float, Int, Scalar, Source
 
@@ -73,11 +75,16 @@ def at(shares: Float[Array, " G"], positions: Float[Array, " B"]) -> Int[Array, 
 
 
 def mixture(
-    source: Source, groups: Sequence[str], mixing: str = "split", switch: str = "none"
+    source: Source,
+    groups: Sequence[str],
+    mixing: str = "split",
+    switch: str = "none",
+    schedule: str = "",
 ) -> Source:
     r"""Give every example a group, by weights that change with the step; indices stay as they are.
 
-    Group g has share $p_g(t) \propto w_g$ [from_g <= t < until_g]. With switch = "escape" the
+    Group g has share $p_g(t) \propto s_g(t) w_g$ [from_g <= t < until_g], where s is 1, or a
+    `schedule` of weights (`breakpoints`). With switch = "escape" the
     shares become `then_g` for good when the mean loss of what is drawn, over the last 100 steps,
     is below 0.8 (losses in units of the no-context loss: paper 2's escape).
 
@@ -89,6 +96,7 @@ def mixture(
     With one group it changes nothing. Source: paper 2, setup; paper 3, setup.
     """
     number = len(groups)
+    steps, table = breakpoints(schedule, groups) if schedule else (None, None)
 
     def knob(knobs: Any, begin: str) -> Array:
         return jnp.stack([jnp.asarray(getattr(knobs, begin + group)) for group in groups])
@@ -106,6 +114,8 @@ def mixture(
 
     def weights(state, plan, t):
         now = jnp.where((plan.first <= t) & (t < plan.last), plan.weight, 0.0)
+        if steps is not None:
+            now *= jnp.asarray(table)[jnp.searchsorted(jnp.asarray(steps), t, side="right") - 1]
         if switch == "escape":
             now = jnp.where(state.switched > 0, plan.then, now)
         return now / jnp.sum(now)
@@ -134,6 +144,8 @@ def mixture(
 
     def ever(plan):
         drawn = (plan.weight > 0) & (plan.first < plan.last)
+        if table is not None:
+            drawn &= jnp.asarray(table.max(axis=0) > 0)
         if switch == "escape":
             drawn |= plan.then > 0
         return drawn.astype(jnp.float32)
@@ -155,11 +167,20 @@ def check(values: Mapping[str, Any], groups: Sequence[str]) -> Iterator[tuple[st
     if not chosen:
         yield WEIGHT + groups[0], "all weights are 0: at least one must be positive"
         return
-    steps = values["steps"]
-    changes = {0, *(values[FROM + group] for group in chosen)}
+    try:
+        given = values["schedule"]
+        at, table = (
+            breakpoints(given, groups) if given else (np.zeros(1), np.ones((1, len(groups))))
+        )
+    except ValueError as error:
+        yield "schedule", str(error)
+        return
+    changes = {0, *(values[FROM + group] for group in chosen), *at.tolist()}
     changes |= {values[UNTIL + group] for group in chosen}
-    for t in sorted(t for t in changes if t < steps):
-        if not any(values[FROM + g] <= t < values[UNTIL + g] for g in chosen):
+    for t in sorted(t for t in changes if t < values["steps"]):
+        now = table[np.searchsorted(at, t, side="right") - 1]
+        open_ = [g for g in chosen if values[FROM + g] <= t < values[UNTIL + g]]
+        if not any(now[groups.index(g)] > 0 for g in open_):
             names = ", ".join(chosen)
             yield UNTIL + chosen[0], f"nothing is drawn at step {t}: no window of {names} holds it"
             return

@@ -168,6 +168,7 @@ def _by_task(
         for number, (axes, task) in enumerate(zip(grid, tasks, strict=False)):
             for i, row in enumerate(shown[task]):
                 draw(axes, row, task, palette[place[row.index] if every else i])
+            _fit(axes)
             axes.set_title(task.replace("_", " "))
             if xlabel == "optimiser steps":
                 panels.step_axis(axes, rows[0].horizon)
@@ -188,6 +189,17 @@ def _by_task(
             ncols = 2 if max(len(str(h.get_label())) for h in handles) > 40 else min(4, len(rows))
             figure.legend(handles=handles, loc="outside upper center", ncols=ncols)
     return figure
+
+
+def _fit(axes: Axes) -> None:
+    """Let the lines set the limits, not their bands: of two runs left, one may be far off."""
+    if axes.get_yscale() == "log" or not axes.get_autoscaley_on():
+        return
+    values = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
+    values = values[np.isfinite(values)]
+    if values.size:
+        low, high = values.min(), values.max()
+        axes.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
 
 
 def _shown(

@@ -180,8 +180,49 @@ def test_few_losses_do_not_make_an_escape():
     assert source.observe(state, Signals(jnp.zeros(3), None), knobs_of(), 0).switched
 
 
+def test_a_schedule_holds_from_breakpoint_to_breakpoint():
+    """Against a plain look-up at every step; times the weights, which stay knobs."""
+    source = source_of(schedule="0: a=1; 30: a=1, b=3; 70: c=2")
+    key, knobs = jax.random.key(0), knobs_of(weight_b=0.5)
+    plan, state = source.prepare(knobs, 100), source.init(key)
+    shares = jax.jit(jax.vmap(lambda t: source.weights(state, plan, t)))(jnp.arange(100))
+    for t, share in enumerate(np.asarray(shares)):
+        wanted = [1, 0, 0] if t < 30 else [0.4, 0.6, 0] if t < 70 else [0, 0, 1]
+        np.testing.assert_allclose(share, wanted, rtol=1e-6)
+    np.testing.assert_array_equal(source.ever(plan), [1, 1, 1])
+    only_a = source_of(schedule="0: a=1")
+    np.testing.assert_array_equal(only_a.ever(only_a.prepare(knobs, 100)), [1, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("0: a=1; 50", "STEP: group=weight"),
+        ("0: d=1", "no such task 'd'"),
+        ("0: a=-1", "at least 0"),
+        ("0: a=nan", "at least 0"),
+        ("0: a=x", "group=weight"),
+        ("0: a=0, b=0", "nothing is drawn"),
+        ("5: a=1", "must be at step 0"),
+        (";", "must be at step 0"),
+        ("0: a=1; 9: b=1; 9: c=1", "must increase"),
+    ],
+)
+def test_schedules_that_cannot_be_meant_are_refused(text, words):
+    ((field, message),) = refused(schedule=text)
+    assert field == "schedule" and words in message and "\n" not in message
+
+
+def test_a_schedule_and_weights_that_leave_nothing_are_refused():
+    assert refused(schedule="0: a=1; 40: b=1") == []
+    ((field, message),) = refused(schedule="0: a=1; 40: b=1", weight_b=0.0)
+    assert field == "until_a" and "step 40" in message
+    assert refused(schedule="0: a=1; 400: b=1", weight_b=0.0) == []  # after the last step
+
+
 def refused(**values):
-    own = dict(design.knobs_of(GROUPS)()._asdict()) | {"steps": 100, "switch": "none"} | values
+    own = dict(design.knobs_of(GROUPS)()._asdict())
+    own |= {"steps": 100, "switch": "none", "schedule": ""} | values
     return list(mixture.check(own, GROUPS))
 
 
