@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from plateaus.report import survival
 from plateaus.report.statistics import DIVERGED, FINISHED, Passages, Row, cell
+from plateaus.report.store import NOT_RUN
 from plateaus.report.survival import NOTHING, Interval
 
 ESCAPE, COMPLETION, START = "escape_step_by_task", "completion_step_by_task", "start_step_by_task"
@@ -79,7 +80,7 @@ def passages(dataset: xr.Dataset, index: Sequence[int], task: str, variable: str
     status, step, start = (cell(one, name, index) for name in ("status", variable, START))
     left = dataset.attrs["horizon"] - start
     passed = np.isfinite(step) & (status != DIVERGED)
-    ran = (status != 0) & np.isfinite(start)  # a task that waits for another may never come
+    ran = (status != NOT_RUN) & np.isfinite(start)  # a task that waits for another may never come
     times = np.where(passed, step, left)
     return Passages(dataset["seed"].values[ran], times[ran].astype(np.float64), passed[ran])
 
@@ -123,6 +124,7 @@ def _row(
     final = cell(one, "test_loss_by_task", index)[finished, -1]
     median = survival.median_time(*escape[1:])
     start = cell(one, START, index)
+    there = np.isfinite(start) & (cell(dataset, "status", index) != NOT_RUN)
     told = TaskRow(
         setting=row.setting,
         index=index,
@@ -131,20 +133,22 @@ def _row(
         runs=escape.times.size,
         escaped=int(escape.escaped.sum()),
         completed=int(completion.escaped.sum()),
-        start=float(np.median(start[np.isfinite(start)])) if np.isfinite(start).any() else math.nan,
+        start=float(np.median(start[there])) if there.any() else math.nan,
         escape=median,
         completion=survival.median_time(*completion[1:]),
         plateau=_mean(escape, dataset),
         convergence=_mean(completion, dataset),
         sequences=median.value * row.batch,
-        own_sequences=float(np.median(np.where(np.isfinite(own), own, np.inf))),
+        own_sequences=float(np.median(np.where(np.isfinite(own), own, np.inf)[there]))
+        if there.any()
+        else math.nan,
         final_loss=survival.mean_interval(final[np.isfinite(final)]),
         distance=_distance(one, index),
     )
     if alone is None or alone == index:
         return told
-    there = passages(dataset, alone, task, ESCAPE)
-    ratio, pairs = _ratio(escape, there, dataset)
+    scratch = passages(dataset, alone, task, ESCAPE)
+    ratio, pairs = _ratio(escape, scratch, dataset)
     return dataclasses.replace(
         told,
         ratio=ratio,
@@ -152,7 +156,7 @@ def _row(
             0
         ],
         pairs=pairs,
-        p_value=survival.logrank_p(escape[1:], there[1:]),
+        p_value=survival.logrank_p(escape[1:], scratch[1:]),
     )
 
 
@@ -164,14 +168,25 @@ def _mean(sample: Passages, dataset: xr.Dataset) -> Interval:
 
 
 def _horizon(dataset: xr.Dataset, *samples: Passages) -> float:
-    """Return how long every run was followed: less than the run's length where a task came late."""
-    ends = [s.times[~s.escaped].min(initial=dataset.attrs["horizon"]) for s in samples]
-    return float(min(ends))
+    """Return how far all curves are known: to a run's end, or to the last run, if it was censored.
+
+    A task that comes late is followed for less, by as much as the run before it took: runs that
+    were followed for less than others are censored among them, and do not cut these short.
+    """
+    ends = [float(dataset.attrs["horizon"])]
+    for sample in samples:
+        latest = sample.times.max(initial=0.0)
+        if not sample.escaped[sample.times == latest].all():
+            ends.append(float(latest))
+    return min(ends)
 
 
 def _ratio(here: Passages, there: Passages, dataset: xr.Dataset) -> tuple[Interval, int]:
     """Return the ratio of restricted mean times over the seeds run in both, to one horizon."""
     _, i, j = np.intersect1d(here.seeds, there.seeds, return_indices=True)
+    here, there = (
+        Passages(*(part[chosen] for part in sample)) for sample, chosen in ((here, i), (there, j))
+    )
     horizon = _horizon(dataset, here, there)
 
     def statistic(t: NDArray, e: NDArray, u: NDArray, f: NDArray, axis: int) -> NDArray:
@@ -179,7 +194,7 @@ def _ratio(here: Passages, there: Passages, dataset: xr.Dataset) -> tuple[Interv
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(survival.restricted_mean(t, e, horizon, axis) / below)
 
-    samples = here.times[i], here.escaped[i], there.times[j], there.escaped[j]
+    samples = here.times, here.escaped, there.times, there.escaped
     return survival.bootstrap_interval(samples, statistic)[0], i.size
 
 
@@ -188,10 +203,11 @@ def _distance(one: xr.Dataset, index: Sequence[int]) -> Interval:
     if name not in one:
         return NOTHING
     apart = cell(one, name, index)
-    ends = cell(one, START, index) + np.nan_to_num(cell(one, ESCAPE, index), nan=np.inf)
+    start = cell(one, START, index)[:, None]
+    escape = np.nan_to_num(cell(one, ESCAPE, index), nan=np.inf)[:, None]
     # The first tenth of a plateau is the way to it: initial outputs are not the optimum.
-    steps = one["eval_step"].values[None, :]
-    last = np.minimum(ends, one.attrs["horizon"])[:, None]
+    steps = one["eval_step"].values[None, :] - start
+    last = np.minimum(escape, one.attrs["horizon"] - start)
     on = (steps >= last / 10) & (steps <= last * 0.9)
     means = [np.mean(a[o]) for a, o in zip(apart, on, strict=True) if np.isfinite(a[o]).any()]
     return survival.mean_interval(np.asarray(means)[np.isfinite(means)])

@@ -143,8 +143,36 @@ def test_censored_runs_of_a_late_task_end_where_they_were_last_seen(results, row
     assert row.ratio.value == pytest.approx(wanted.mean() / alone.mean())
 
 
-def test_the_distance_is_that_on_the_plateau(found):
+def test_one_run_that_is_followed_briefly_does_not_shorten_all(results, rows):
+    """One seed comes to b 40 steps before the end; the others escape, and are compared in full."""
+    some = results.copy(deep=True)
+    where = {"variant": NAMES.index("a then b"), "task": 1, "seed": 0}
+    some["start_step_by_task"][where] = HORIZON - 40
+    some["escape_step_by_task"][where] = np.nan
+    row = of(by_task.summarise(some, rows), "a then b", "b")
+    others = steps_of(some, "a then b", "b")[1:]
+    assert row.plateau.value == pytest.approx(others.mean())  # as Kaplan and Meier: 0.2 each
+    assert row.ratio.value == pytest.approx(others.mean() / steps_of(some, "b", "b").mean())
+
+
+def test_sequences_are_of_the_runs_that_came_to_the_task(results, rows):
+    some = results.copy(deep=True)
+    gone = {"variant": NAMES.index("a then b"), "task": 1, "seed": slice(0, 4)}
+    for name in ("start_step", "escape_step", "escape_sequences"):
+        some[f"{name}_by_task"][gone] = np.nan
+    row = of(by_task.summarise(some, rows), "a then b", "b")
+    assert row.runs == 2
+    assert row.own_sequences == pytest.approx(4 * np.median(steps_of(some, "a then b", "b")[4:]))
+
+
+def test_the_distance_is_that_on_the_plateau(results, rows, found):
     row = of(found, "a", "a")
+    assert row.distance.value == pytest.approx(0.01, abs=1e-6)
+    some = results.copy(deep=True)  # before a task is first drawn there is no plateau of it
+    apart = some["test_distance_by_task_to_no_context"]
+    where = {"variant": NAMES.index("a then b"), "task": 1}
+    apart[where] = apart[where].where(apart["eval_step"] >= LATE, 9.0)
+    row = of(by_task.summarise(some, rows), "a then b", "b")
     assert row.distance.value == pytest.approx(0.01, abs=1e-6)
 
 
