@@ -15,7 +15,7 @@ from plateaus.experiment import geometry, instruments, lengths
 from plateaus.experiment.lengths import NoKnobs, RunSpec, batch_of
 from plateaus.experiment.registry import DATA, MODELS, OPTIM, TASKS
 from plateaus.experiment.schema import Component, ConfigError, Entry, entries
-from plateaus.experiment.values import convert, nearest
+from plateaus.experiment.values import convert, nearest, shown
 from plateaus.fields import INFINITE
 from plateaus.optim.optimiser import RATE, knobs_with_rates
 from plateaus.types import Draw, Knobs, Recipe, Task
@@ -98,6 +98,20 @@ def _groups(config: Mapping[str, Any]) -> tuple[str, ...]:
     return component.groups(_lenient_spec(component, "task", config))
 
 
+def _unnamed(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the task says, at its own sizes, of the names of its families.
+
+    Before all else: the fields of `data` that there are follow from them.
+    """
+    component, name = TASKS[config["task.name"]], "task.families"
+    if component.groups is None or not isinstance(config.get(name), str):
+        return
+    assert component.check is not None
+    sizes = {field.name: field.default for field in dataclasses.fields(component.spec)}
+    for _, message in component.check({**sizes, "families": config[name]}):
+        yield f"{name} = {shown(config[name])}: {message}"
+
+
 def _lenient_spec(component: Component, section: str, config: Mapping[str, Any]) -> Any:
     given = {}
     for name, entry in entries({section: component}).items():
@@ -118,8 +132,8 @@ def sections(given: Mapping[str, Any]) -> dict[str, Component]:
 
     The optimiser has a learning-rate multiplier for each layer of the model, the design the knobs
     of a mixture for each group of the task.
-    Raises ConfigError, naming the nearest, for a name that is not registered, and for a model that
-    does not take what the task emits.
+    Raises ConfigError, naming the nearest, for a name that is not registered, a family too, and for
+    a model that does not take what the task emits.
     """
     problems = []
     for section, registry in (("task", TASKS), ("model", MODELS)):
@@ -138,6 +152,8 @@ def sections(given: Mapping[str, Any]) -> dict[str, Component]:
             f"model.name = {given['model.name']}: takes a {model.inputs}, but {given['task.name']} "
             f"emits {task.inputs}; use {fitting}"
         )
+    if problems := list(_unnamed(given)):
+        raise ConfigError(*problems)
     optim = OPTIM._replace(knobs=knobs_with_rates(_layers(given)))
     data = DATA._replace(knobs=knobs_of(_groups(given)))
     return {"": RUN, "task": task, "data": data, "model": model, "optim": optim}

@@ -23,7 +23,7 @@ def cross_checked(
     variants: Variants,
 ) -> list[str]:
     """Return what the sections' own checks say about the settings of the sweep."""
-    problems: list[str] = []
+    found: dict[str, dict[str, None]] = {}  # line -> the variants that it is told of, "" without
     for point in itertools.islice(itertools.product(*values.values()), MOST_SETTINGS):
         swept = dict(zip(values, point, strict=True))
         setting = settled(config, swept, variants)
@@ -37,8 +37,17 @@ def cross_checked(
                 name = prefix + key if prefix + key in schema else key
                 line = f"{name} = {shown(setting[name])}: {message}"
                 if name in variants.get(variant, {}):
-                    line = place(variant, line)
-                elif variants.get(variant) and line not in problems:
-                    line += f' (in variants["{variant}"])'  # not told of without it
-                problems.append(line)
-    return problems
+                    found.setdefault(place(variant, line), {})[""] = None
+                else:
+                    where = variant if variants.get(variant) else ""
+                    found.setdefault(line, {})[where] = None
+    every = len(values.get(AXIS, ()))
+    return [line + _where(list(told), every) for line, told in found.items()]
+
+
+def _where(told: list[str], every: int) -> str:
+    """Return in which variants a line is told, where it is not told of all or without any."""
+    if "" in told or (len(told) == every and every > 1):
+        return ""
+    more = f" and {len(told) - 1} more" if len(told) > 1 else ""
+    return f' (in variants["{told[0]}"]{more})'

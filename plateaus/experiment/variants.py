@@ -8,12 +8,15 @@ overrides is part of what its runs are, and of theirs alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from plateaus.experiment.values import nearest, shown, unknown
 
 AXIS = "variant"  # a swept "field" that no component declares
+FAMILIES = "task.families"  # names the groups, whose knobs of `data` begin like this
+GROUP = re.compile(r"data\.(?:weight|from|until|then)_(\w+)")
 
 Variants = Mapping[str, Mapping[str, Any]]
 
@@ -36,6 +39,7 @@ def typed(
     """
     found: dict[str, dict[str, Any]] = {}
     problems = []
+    absent: dict[str, None] = {}  # groups of a mixture
     for variant, overrides in variants.items():
         found[variant] = {}
         if not _nameable(variant):
@@ -44,7 +48,9 @@ def typed(
             )
         for name, value in overrides.items():
             where = f"{place(variant, name)} = {shown(value)}"
-            if name not in schema:
+            if name not in schema and FAMILIES in schema and (group := GROUP.fullmatch(name)):
+                absent[group[1]] = None
+            elif name not in schema:
                 problems.append(f"{where}: {unknown(name, schema)}")
             elif name in fixed:
                 problems.append(f"{where}: is the same for a whole sweep; no variant can set it")
@@ -54,6 +60,8 @@ def typed(
                     found[variant][name] = convert(entry.kind, entry.field, value)
                 except ValueError as error:
                     problems.append(f"{place(variant, name)} = {shown(value, entry.kind)}: {error}")
+    if absent:
+        problems.append(f"{FAMILIES}: the preset's variants need {', '.join(absent)}, too")
     return found, problems
 
 

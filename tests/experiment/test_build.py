@@ -161,3 +161,58 @@ def test_every_knob_of_the_schema_reaches_the_training(name):
     weights = final_weights()
     assert np.all(np.isfinite(weights[name]))
     assert np.any(weights[name] != weights[""])
+
+
+@pytest.mark.parametrize(
+    ("task", "families", "message"),
+    [
+        ("in_context", "linera,relu", "no family 'linera'; the nearest is 'linear', of: linear, "),
+        ("in_context", " ,", "the mixture is empty; there are linear, "),
+        ("in_context", "relu,relu", "relu is named twice"),
+        ("in_context", "student_quadratic", "family 'student_quadratic': not defined: Student's"),
+        ("words", "word_length,word_lenth", "no family 'word_lenth'; the nearest is 'word_length'"),
+    ],
+)
+def test_families_that_are_not_there_are_told_of_before_their_knobs(task, families, message):
+    """Else a preset with variants would tell of every weight that is not there."""
+    given = {"task.name": task, "model.name": "transformer", "task.families": families}
+    with pytest.raises(ConfigError) as refused:
+        sections(given)
+    (line,) = dict.fromkeys(refused.value.problems)
+    assert line.startswith(f"task.families = '{families}': {message}")
+
+
+def test_variants_of_other_families_are_refused_in_one_line():
+    given = {
+        **{"task.name": "in_context", "task.families": "linear", "model.name": "transformer"},
+        **{"model.max_positions": 202, "eval_points": 64},
+    }
+    parts = sections(given)
+    variants = {
+        "alone": {"data.weight_relu": 0.0, "data.weight_sine": 0.0},
+        "both": {"data.until_linear": 100, "data.from_relu": 100},
+    }
+    sweep = {"variant": tuple(variants)}
+    with pytest.raises(ConfigError) as refused:
+        resolve(entries(parts), parts, given, sweep, variants)
+    (line,) = refused.value.problems
+    assert line == "task.families: the preset's variants need relu, sine, too"
+
+
+def test_what_is_wrong_in_many_variants_is_told_once():
+    given = {
+        **{"task.name": "in_context", "task.families": "linear,relu,sine"},
+        **{"model.name": "transformer", "eval_points": 64, "batch": 2},
+    }
+    parts = sections(given)
+    three = {f"data.until_{name}": 2**30 for name in ("linear", "relu")}
+    less = {"data.weight_sine": 0.0}
+    variants = {"a": three, "b": {**three, "data.weight_sine": 2.0}, "c": less}
+    with pytest.raises(ConfigError) as refused:
+        resolve(entries(parts), parts, given, {"variant": tuple(variants)}, variants)
+    (line,) = refused.value.problems
+    told = "batch = 2: must be at least 3, the number of tasks in the mixture"
+    assert line == f'{told} (in variants["a"] and 1 more)'
+    with pytest.raises(ConfigError) as refused:
+        resolve(entries(parts), parts, given, {"variant": ("a", "b")}, variants)
+    assert refused.value.problems == [told]
