@@ -169,14 +169,16 @@ def evaluate(
 def _means(task: Task, batch: Example, values: Array, ever: Array) -> Iterator[tuple[str, Array]]:
     """Yield ("", the mean over the sample) and, of a task with groups, ("_by_task", [G, ...]).
 
-    With groups the former is the mean over those that the design means to train on.
+    With groups the former is the mean over those that the design means to train on, and that the
+    sample has: the training law of a late step may have lost some.
     """
     if not task.groups:
         yield "", jnp.mean(values, axis=0)
         return
-    by_group = groups.mean_by_group(groups.members(task, batch), values)
+    member = groups.members(task, batch)
+    by_group = groups.mean_by_group(member, values)
     yield groups.SUFFIX, by_group
-    yield "", groups.mean_over(ever, by_group)
+    yield "", groups.mean_over(ever * jnp.any(member > 0, axis=1), by_group)
 
 
 def _mean_where(values: Array, chosen: Array) -> Array:

@@ -81,6 +81,8 @@ def mean_by_group(member: Float[Array, "G B"], values: Float[Array, "B ..."]) ->
 
 
 def mean_over(ever: Float[Array, " G"], by_group: Float[Array, "G ..."]) -> Array:
-    """Return the mean over the groups that are meant to be trained on."""
+    """Return the mean over the groups that are meant to be trained on; NaN without any."""
+    there = (ever > 0).reshape(-1, *[1] * (by_group.ndim - 1))
     weights = ever / jnp.sum(ever)
-    return jnp.tensordot(weights, by_group, axes=1, precision=jax.lax.Precision.HIGHEST)
+    kept = jnp.where(there, by_group, 0.0)  # 0 times what is not finite is not 0
+    return jnp.tensordot(weights, kept, axes=1, precision=jax.lax.Precision.HIGHEST)

@@ -156,6 +156,29 @@ def test_losses_by_group_are_in_units_of_the_plateau_whatever_is_trained_on():
     assert not np.allclose(losses, plain)
 
 
+def test_means_leave_out_groups_that_a_law_has_no_example_of():
+    """The training law at the last step has neither conjunctions (weight 0) nor ReLUs (over)."""
+    recipe = recipe_of()._replace(pool_points=POINTS)
+    knobs = knobs_of(weight_conjunction=0.0, until_relu=STEPS - 1)
+
+    @jax.jit
+    def run(seed, knobs):
+        laws, constants = evaluation.laws(recipe, seed, knobs)
+        return constants, train.init(recipe, seed, knobs, laws)[1]
+
+    constants, first = run(np.uint32(3), knobs)
+    told = np.asarray(first["pool_loss_by_task"])
+    assert np.isfinite(told).tolist() == [True, False, False]
+    assert float(first["pool_loss"]) == float(told[0])
+    assert float(constants["pool_loss_of_known"]) == pytest.approx(0.0, abs=1e-6)
+    assert float(first["test_loss"]) == pytest.approx(first["test_loss_by_task"][::2].mean())
+
+
+def test_a_group_that_is_not_trained_on_does_not_spoil_the_mean():
+    told = groups.mean_over(jnp.array([1.0, 0.0, 1.0]), jnp.array([1.0, jnp.inf, 3.0]))
+    assert float(told) == 2.0
+
+
 def test_a_loss_that_is_not_finite_stays_in_its_group():
     losses = jnp.array([1.0, jnp.nan, 3.0])
     batch = Example(jnp.zeros((3, 8, 3)), in_context.Targets(*3 * [jnp.array([0, 1, 0])]))

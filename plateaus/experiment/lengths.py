@@ -49,10 +49,14 @@ def batch_of(values: Mapping[str, Any]) -> int:
     return max(1, round(values["batch_per_item"] * values["data.items"]))
 
 
+def _groups(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the groups of a flat config's task."""
+    return groups_of(n.removeprefix("data.") for n in values if n.startswith("data."))
+
+
 def _in_mixture(values: Mapping[str, Any]) -> list[str]:
     """Return the groups that a flat config draws."""
-    names = (name.removeprefix("data.") for name in values if name.startswith("data."))
-    return [group for group in groups_of(names) if values[f"data.{WEIGHT}{group}"] > 0]
+    return [group for group in _groups(values) if values[f"data.{WEIGHT}{group}"] > 0]
 
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -64,6 +68,8 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     batch = batch_of(values)
     if values["batch_per_item"] and values["data.batch_split"] == "per_task":
         yield "batch_per_item", "cannot be combined with data.batch_split = per_task"
+    if values["eval_points"] < len(every := _groups(values)):
+        yield "eval_points", f"must be at least {len(every)}, the number of families"
     tasks = len(_in_mixture(values))
     if values["data.mixing"] == "split" and batch < tasks:
         yield "batch", f"must be at least {tasks}, the number of tasks in the mixture"

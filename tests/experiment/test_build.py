@@ -216,3 +216,16 @@ def test_what_is_wrong_in_many_variants_is_told_once():
     with pytest.raises(ConfigError) as refused:
         resolve(entries(parts), parts, given, {"variant": ("a", "b")}, variants)
     assert refused.value.problems == [told]
+
+
+def test_every_family_is_evaluated():
+    """Without an example of one its loss is NaN, and so the run would be told to diverge."""
+    given = {
+        **{"task.name": "in_context", "task.families": "linear,relu,sine"},
+        **{"model.name": "transformer", "eval_points": 2},
+    }
+    parts = sections(given)
+    with pytest.raises(ConfigError) as refused:
+        resolve(entries(parts), parts, given, {})
+    (line,) = refused.value.problems
+    assert line == "eval_points = 2: must be at least 3, the number of families"
