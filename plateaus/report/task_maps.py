@@ -6,6 +6,7 @@ returns a figure, or None.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import matplotlib
@@ -143,20 +144,15 @@ def transfer(dataset: xr.Dataset, rows: Sequence[Row], found: Sequence[TaskRow])
     The ratio of B's mean steps to escape, after A, to those from scratch; the same colours as
     above. None unless settings go on with another task once one has escaped.
     """
-    found = [row for row in found if row.start > 0]
-    if not found:
+    switches = json.loads(dataset.attrs["config"]).get("data.switch", "none") != "none"
+    found = [row for row in found if row.start > 0 and len(row.tasks) == 2]
+    if not (switches and found):  # a task of a curriculum comes late, too, at a step of its own
         return None
-    first = {
-        row.index: next(t for t in row.tasks if t != row.task)
-        for row in found
-        if len(row.tasks) == 2
-    }
+    first = {row.index: next(t for t in row.tasks if t != row.task) for row in found}
     tasks = [str(name) for name in dataset["task"].values]
     ratios = np.full((len(tasks), len(tasks)), np.nan)
     texts = {}
     for row in found:
-        if row.index not in first:
-            continue
         at = tasks.index(first[row.index]), tasks.index(row.task)
         ratios[at] = row.ratio.value
         texts[at] = (

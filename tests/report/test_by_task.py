@@ -1,5 +1,6 @@
 """The table by task and its figures, from made-up results of mixtures."""
 
+import dataclasses
 import itertools
 import json
 
@@ -64,6 +65,7 @@ def results(make_results):
     }
     base = base.assign(batch_size=(("variant", "seed"), np.full(shape[:2], 12)))
     dataset = base.assign(new).assign_coords(task=list(TASKS))
+    dataset.attrs["config"] = json.dumps({"data.switch": "escape"})
     dataset.attrs["baseline"] = json.dumps({"variant": "a"})
     return dataset
 
@@ -241,6 +243,15 @@ def test_figures_show_every_task_and_setting(results, rows, found):
     assert [t.get_text().split("\n")[0] for t in moved.axes[0].texts] == [
         f"{of(found, 'a then b', 'b').ratio.value:.2f}"
     ]
+
+
+def test_only_a_switch_at_escape_is_drawn_as_transfer(results, rows, found):
+    """A curriculum's later task comes late, too: in a mixture of three, or of two at a set step."""
+    curriculum = results.assign_attrs(config=json.dumps({"data.switch": "none"}))
+    assert task_maps.transfer(curriculum, rows, found) is None
+    three = [row for row in found if len(row.tasks) == 3]
+    late = [dataclasses.replace(row, start=100.0 * i) for i, row in enumerate(three)]
+    assert task_maps.transfer(results, rows, late) is None
 
 
 def test_crowded_panels_show_one_mixture_of_each_size(results, rows):
