@@ -53,8 +53,8 @@ def paper(config: ConfigDict) -> None:
     """Paper 2's sizes."""
     config.update({"steps": 100_000, "batch": 64, "eval_every": 1_000, "log_every": 50})
     config.update({"eval_points": 384})
-    config.task.update({"dimension": 10, "points": 100, "sparse": 3})
-    config.model.update({"width": 256, "depth": 12, "heads": 8, "max_positions": 200})
+    config.task.update({"dimension": 10, "points": 120, "sparse": 3})
+    config.model.update({"width": 256, "depth": 12, "heads": 8, "max_positions": 240})
     config.model.initialisation = "icl"
     config.optim.learning_rate = 1e-4
 
@@ -79,6 +79,8 @@ def smoke(config: ConfigDict) -> None:
     """Shrink to 100 steps of 2 seeds."""
     config.update({"steps": 100, "seeds": 2, "eval_every": 50, "log_every": 10, "eval_points": 36})
     config.model.update({"width": 16, "depth": 1})
+    config.batch = min(config.batch, 24)
+    config.task.update({"dimension": 3, "points": 6, "sparse": 2})
 
 
 PRESETS = (within_x_across,)

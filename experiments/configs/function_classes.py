@@ -178,6 +178,7 @@ def instructions(config: ConfigDict) -> None:
 
 def smoke(config: ConfigDict) -> None:
     """Shrink to 120 steps of 2 seeds."""
+    steps = config.steps
     config.update({"steps": 120, "seeds": 2, "eval_every": 60, "log_every": 10, "eval_points": 36})
     config.model.update({"width": 16, "depth": 1})
     config.task.points = 6
@@ -185,7 +186,7 @@ def smoke(config: ConfigDict) -> None:
         config.ablated_heads = 1
     for overrides in config.get("variants", {}).values():  # the phases shrink with the steps
         for name in [name for name in overrides if name.startswith(("data.from_", "data.until_"))]:
-            overrides[name] = overrides[name] * 120 // (500_000 if config.batch == 64 else 3_000)
+            overrides[name] = overrides[name] * 120 // steps
 
 
 PRESETS = (curricula, convergence, data_efficiency, input_laws, heads, instructions)

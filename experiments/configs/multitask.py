@@ -255,7 +255,7 @@ def mamba(config: ConfigDict) -> None:
     """
     architectures(config)
     small = {"width": 32, "depth": 2, "state_size": 4}
-    large = {"width": 256, "depth": 24, "state_size": 16}
+    large = {"width": 256, "depth": 24, "state_size": 16, "rematerialise": True}  # 35 GiB a run
     config.model = ConfigDict({"name": "mamba", **(large if _at_paper_scale(config) else small)})
 
 
@@ -280,22 +280,24 @@ def language(config: ConfigDict) -> None:
 
     Source: paper 2, mechanism and ablations, 6; its exact rules are not known.
     Command: python experiments/run.py --config=configs/multitask.py:language
-    Expected: 25 runs in 4 minutes on 2 cores.
+    Expected: 30 runs in 5 minutes on 2 cores.
     Reached (5 seeds): see BUILD_NOTES.md.
     """
     families = ("word_selection_4", "word_selection_2", "word_length")
     four, two, length = families
-    config.task = ConfigDict({"name": "words", "words": 32})
+    large = _at_paper_scale(config)
+    config.task = ConfigDict({"name": "words", "words": 200 if large else 32})
     _families(config, families, [(four,), (two,), (length,), (four, two), (four, length), families])
     config.model.max_positions = 30
-    config.update({"steps": 2_000, "batch": 24})
+    if not large:
+        config.update({"steps": 2_000, "batch": 24})
 
 
 def sharpness(config: ConfigDict) -> None:
     """How sharp is the loss before, on and after the plateau, with one task and with six?
 
     The largest eigenvalue of the Hessian of the training loss (12 Lanczos steps on one batch) and
-    the gradient's norm, every 100 steps: figure landscape.
+    the gradient's norm, every 60 steps: figure landscape.
 
     Source: paper 2 (its loss-landscape tracking).
     Command: python experiments/run.py --config=configs/multitask.py:sharpness

@@ -30,3 +30,21 @@ def test_every_preset_is_a_sound_page_of_the_lab_book(path, preset):
 
 def test_there_are_presets_of_every_file():
     assert {path for path, _ in ALL} == set(FILES) and len(ALL) > 40
+
+
+@pytest.mark.parametrize("scale", ["small", "paper"])
+@pytest.mark.parametrize("preset", ["curricula", "input_laws", "data_efficiency"])
+def test_curricula_keep_equal_phases_in_their_smoke_form(preset, scale):
+    path = next(path for path in FILES if path.stem == "function_classes")
+    page = presets.load(path, preset, scale, True)
+    phases = sorted(value for name, value in page.variants["mixed"].items())
+    assert phases == pytest.approx([0, page.given["steps"] / 3, 2 * page.given["steps"] / 3], abs=2)
+
+
+def test_mixtures_at_paper_scale_have_the_papers_prompts():
+    sizes = {"task.dimension": 10, "task.points": 120, "model.width": 256, "steps": 100_000}
+    for path, preset in ALL:
+        if path.stem in ("diversity", "multitask"):
+            given = presets.load(path, preset, "paper", False).given
+            wanted = sizes if given["task.name"] == "in_context" else {"steps": 100_000}
+            assert wanted.items() <= given.items(), (path, preset)
