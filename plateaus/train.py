@@ -79,7 +79,10 @@ def _gradient(
     surgery = recipe.surgery
     losses, gram, captured = surgery.engine(params, batch)
     weights, state = surgery.aggregator(knobs.optim).update(gram, state, key=key)
-    by_group = groups.sums(recipe.task, batch, losses) if recipe.task.groups else None
+    by_group = None
+    if recipe.task.groups:  # a forward pass of its own: the engine keeps no predictions
+        predictions, _ = recipe.model.apply(params, batch.inputs)
+        by_group = groups.sums(recipe.task, batch, losses, predictions)
     told = _Told(surgery.measure(gram), by_group)
     return jnp.mean(losses), surgery.combine(captured, weights), state, told
 

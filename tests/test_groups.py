@@ -13,7 +13,7 @@ from plateaus.models import mlp
 from plateaus.models.taps import Tap
 from plateaus.optim import optimiser
 from plateaus.tasks import in_context
-from plateaus.types import Draw, Example, Knobs, Model, Recipe, streams
+from plateaus.types import Aggregator, Draw, Example, Knobs, Model, Recipe, Surgery, streams
 
 SPEC = in_context.Spec(families="linear,conjunction,relu", dimension=3, points=4)
 TASK = in_context.in_context(SPEC)
@@ -154,6 +154,42 @@ def test_losses_by_group_are_in_units_of_the_plateau_whatever_is_trained_on():
     found = groups.sums(raw, batch, plain, said).loss
     np.testing.assert_allclose(found, groups.sums(TASK, batch, losses, said).loss, rtol=1e-6)
     assert not np.allclose(losses, plain)
+
+
+def mean_of_examples(task):
+    """Surgery that trains on the plain mean: a gradient of zero, for a rate of 0."""
+    zero = jax.tree.map(jnp.zeros_like, linear_model().init(jax.random.key(0)))
+
+    def engine(params, batch):
+        said, _ = linear_model().apply(params, batch.inputs)
+        return jax.vmap(task.loss)(said, batch), jnp.eye(BATCH), ()
+
+    even = Aggregator(lambda b: (), lambda gram, state, key=None: (jnp.ones(BATCH) / BATCH, state))
+    nothing = {}
+    return Surgery(
+        engine=engine,
+        combine=lambda captured, weights: zero,
+        aggregator=lambda optim: even,
+        measure=lambda gram: nothing,
+        summarise=lambda means: nothing,
+    )
+
+
+def test_surgery_tells_the_same_by_group():
+    """Of raw losses, too: neither escapes nor completions depend on what combines gradients."""
+    raw = in_context.in_context(in_context.Spec(**{**vars(SPEC), "normalise": False}))
+    recipe, knobs = recipe_of()._replace(task=raw, surgery=mean_of_examples(raw)), knobs_of()
+
+    @jax.jit
+    def run(seed, knobs):
+        laws, _ = evaluation.laws(recipe, seed, knobs)
+        state, _ = train.init(recipe, seed, knobs, laws)
+        return train.phase(recipe, state, seed, knobs, laws, jnp.int32(0))[1]
+
+    phase, usual = run(np.uint32(3), knobs), program()(knobs)[-1]
+    for name in ("train_loss_by_task", "train_error_by_task"):
+        np.testing.assert_allclose(phase.training[name], usual.training[name], rtol=1e-5)
+    assert not np.allclose(phase.train_loss, usual.train_loss, rtol=0.1)
 
 
 def test_means_leave_out_groups_that_a_law_has_no_example_of():
