@@ -176,7 +176,7 @@ def in_context(spec: Spec) -> Task:
         )
 
     def last_error(prediction, example):
-        wrong = (jnp.sign(prediction[-1]) != example.targets.y[-1]).astype(jnp.float32)
+        wrong = (1 - jnp.sign(prediction[-1]) * example.targets.y[-1]) / 2  # even odds: a half
         square = loss_by_prefix(prediction, example)[-1]
         return jnp.where(boolean[example.targets.group], wrong, square)
 

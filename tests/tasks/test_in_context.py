@@ -65,6 +65,12 @@ def test_losses_are_in_units_of_the_no_context_loss(batch):
     np.testing.assert_allclose(found, wrong, rtol=1e-4)
 
 
+def test_even_odds_are_right_half_the_time(batch):
+    """As `no_context_accuracy` counts them: predictors say exact zeros."""
+    found = jax.vmap(TASK.last_error)(jnp.zeros((MANY, 6)), batch)
+    assert np.all(np.asarray(found)[np.asarray(batch.targets.group) == 1] == 0.5)
+
+
 def test_distances_are_of_values_or_of_probabilities(batch):
     one, other = (
         np.asarray(jax.random.normal(jax.random.key(k), (MANY, 6)), np.float64) for k in (5, 6)
