@@ -184,6 +184,11 @@ def check(values: Mapping[str, Any], groups: Sequence[str]) -> Iterator[tuple[st
             names = ", ".join(chosen)
             yield UNTIL + chosen[0], f"nothing is drawn at step {t}: no window of {names} holds it"
             return
+    for group in chosen:
+        if values[FROM + group] >= values["steps"]:
+            yield FROM + group, f"{group} never comes: there are {values['steps']} steps"
+        elif values[UNTIL + group] <= values[FROM + group]:
+            yield UNTIL + group, f"{group} never comes: its window is empty"
     if values["switch"] == "escape" and not any(values[THEN + group] for group in groups):
         yield "switch", f"switches to nothing: give one of {THEN}{{{','.join(groups)}}}"
 

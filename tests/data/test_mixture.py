@@ -235,5 +235,8 @@ def test_mixtures_that_draw_nothing_are_refused():
     gap = refused(weight_b=0.0, until_a=40, from_c=60)
     assert gap == [("until_a", "nothing is drawn at step 40: no window of a, c holds it")]
     assert refused(weight_b=0.0, until_a=40, from_c=40) == []
+    late = refused(from_b=100, from_c=300, weight_c=0.0)  # steps cut after the curriculum was made
+    assert late == [("from_b", "b never comes: there are 100 steps")]
+    assert refused(until_a=0) == [("until_a", "a never comes: its window is empty")]
     assert [name for name, _ in refused(switch="escape")] == ["switch"]
     assert refused(switch="escape", then_b=1.0) == []
