@@ -18,7 +18,7 @@ LAWS = ("linear", "skewed_linear", "student_linear")
 def get_config() -> ConfigDict:
     return ConfigDict(
         {
-            "steps": 3_000,
+            "steps": 2_100,
             "batch": 32,
             "seeds": 5,
             "eval_every": 150,
@@ -150,7 +150,7 @@ def heads(config: ConfigDict) -> None:
     """
     alone = {f"{name} alone": only([name], CLASSES) for name in CLASSES[:2]}
     config.variants = {"mixed": curriculum("mixed", CLASSES, config.steps), **alone}
-    config.update({"attention_scores": True, "ablated_heads": 2, "eval_every": 500})
+    config.update({"attention_scores": True, "ablated_heads": 2, "eval_every": 350})
     if _at_paper_scale(config):
         config.update({"ablated_heads": 7, "eval_every": 50_000})
 
