@@ -121,7 +121,8 @@ def pairs(config: ConfigDict) -> None:
     """A second task shortens a plateau where each task keeps its own batch?
 
     Six families alone, in pairs (six round a circle; at the paper's scale all) and all together, 16
-    prompts of each to a step (`per_task`): the paper's text. Compare steps at equal batches of each task, or sequences (tasks.csv).
+    prompts of each to a step (`per_task`): the paper's text. Compare steps at equal batches of each
+    task, or sequences (tasks.csv).
 
     Source: paper 2, setup and table, k = 2.
     Command: python experiments/run.py --config=configs/multitask.py:pairs
