@@ -44,7 +44,7 @@ def escapes(dataset: xr.Dataset, rows: Sequence[Row], found: Sequence[TaskRow]) 
         size = (2.6 + 0.62 * len(tasks) * (1 + compared), 1.4 + 0.2 * len(rows))
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(1, 1 + compared, squeeze=False)[0]
-        names = [table.label(row.setting).removeprefix("variant=") for row in order]
+        names = [_label(row, by_task.trained(dataset, row.index), tasks) for row in order]
         scale = LogNorm(np.nanmin(steps), max(np.nanmax(steps), np.nanmin(steps) * 1.01))
         heat(grid[0], steps, texts[0], names, tasks, "viridis_r", scale)
         grid[0].set_title("mean steps to escape")
@@ -169,6 +169,15 @@ def transfer(dataset: xr.Dataset, rows: Sequence[Row], found: Sequence[TaskRow])
         axes.set_ylabel("trained first, until it escapes")
         axes.set_title("steps to escape after another task / from scratch (95%)")
     return figure
+
+
+def _label(row: Row, chosen: Sequence[str], tasks: Sequence[str]) -> str:
+    """Return a setting's name; where it lists most of the tasks, those that it leaves out."""
+    name = table.label(row.setting).removeprefix("variant=")
+    missing = [task for task in tasks if task not in chosen]
+    if len(name) < 60 or not 0 < len(missing) < len(chosen):
+        return name
+    return f"all but {', '.join(missing)}"
 
 
 def _told(ratio: survival.Interval) -> bool:
