@@ -78,8 +78,9 @@ def curricula(config: ConfigDict) -> None:
 
     Source: paper 3, curricula and results.
     Command: python experiments/run.py --config=configs/function_classes.py:curricula
-    Expected: 30 runs in 5 minutes on 2 cores.
-    Reached (5 seeds): see BUILD_NOTES.md.
+    Expected: 30 runs in 3 minutes on 2 cores.
+    Reached (5 seeds): test loss of the quadratic class at the end: mixed 0.90 +- .26, random 0.99
+      +- .08, sequential 1.29 +- .25, alone 0.80 +- .11; linear 0.78, 1.08, 2.34, 0.21.
     """
     alone = {f"{name} alone": only([name], CLASSES) for name in CLASSES}
     config.variants = {**_curricula(config, CLASSES), **alone}
@@ -145,8 +146,10 @@ def heads(config: ConfigDict) -> None:
 
     Source: paper 3, retrospective heads.
     Command: python experiments/run.py --config=configs/function_classes.py:heads
-    Expected: 15 runs in 4 minutes on 2 cores.
-    Reached (5 seeds): see BUILD_NOTES.md.
+    Expected: 15 runs in 2 minutes on 2 cores.
+    Reached (5 seeds): linear alone: intact 0.23, without its two heads 1.06 +- .25, without two
+      others 0.57 +- .25; mixed 0.87, 1.07, 1.15. The heads are in the first layer; overlap with
+      mixed .60.
     """
     alone = {f"{name} alone": only([name], CLASSES) for name in CLASSES[:2]}
     config.variants = {"mixed": curriculum("mixed", CLASSES, config.steps), **alone}
