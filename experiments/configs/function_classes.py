@@ -93,8 +93,9 @@ def convergence(config: ConfigDict) -> None:
 
     Source: paper 3, results: 60% of mixed runs, none alone (5 seeds; its criterion is not known).
     Command: python experiments/run.py --config=configs/function_classes.py:convergence
-    Expected: 20 runs in 4 minutes on 2 cores.
-    Reached (10 seeds): see BUILD_NOTES.md.
+    Expected: 20 runs in 3 minutes on 2 cores.
+    Reached (10 seeds): none of either by the test loss, 1.04 +- .08 mixed and 0.91 +- .04 alone:
+      not decided at this horizon.
     """
     quadratic = CLASSES[1]
     mixed = curriculum("mixed", CLASSES, config.steps)
@@ -111,8 +112,9 @@ def data_efficiency(config: ConfigDict) -> None:
 
     Source: paper 3, results: 1/9 data (the mixed run used 445k batches of the other classes, too).
     Command: python experiments/run.py --config=configs/function_classes.py:data_efficiency
-    Expected: 15 runs in 3 minutes on 2 cores.
-    Reached (5 seeds): see BUILD_NOTES.md.
+    Expected: 15 runs in 2 minutes on 2 cores.
+    Reached (5 seeds): test loss of the cubic class 0.99 +- .02 alone (67,200 prompts), 0.91 +- .15
+      mixed (7,264), 0.99 +- .05 random (22,554); mixed less alone -0.08 [-0.20, 0.05].
     """
     both = _curricula(config, CLASSES)
     alone = {f"{CLASSES[2]} alone": only([CLASSES[2]], CLASSES)}
