@@ -129,7 +129,8 @@ def input_laws(config: ConfigDict) -> None:
     Source: paper 3, curricula over input distributions.
     Command: python experiments/run.py --config=configs/function_classes.py:input_laws
     Expected: 30 runs in 4 minutes on 2 cores.
-    Reached (5 seeds): see BUILD_NOTES.md.
+    Reached (5 seeds): all learn all under every curriculum: test losses 0.38 to 0.43, escapes at
+      450 to 570 steps; a later law escapes at once (0.34, 0.24 of its steps alone).
     """
     config.task.families = ",".join(LAWS)
     if not _at_paper_scale(config):
