@@ -8,7 +8,7 @@ number of functions of each family and the number of families are two axes of on
 
 from ml_collections import ConfigDict
 
-from plateaus.data.mixture import only
+from plateaus.data.curricula import only
 from plateaus.fields import INFINITE
 
 SIX = ("linear", "relu", "quadratic", "sparse_linear", "sparse_parity_2", "conjunction")

@@ -9,7 +9,7 @@ a class. `--scale small` (default): d = 2, 12 points, 2 layers of width 32. `--s
 
 from ml_collections import ConfigDict
 
-from plateaus.data.mixture import curriculum, only
+from plateaus.data.curricula import curriculum, only
 
 CLASSES = ("hermite_linear", "hermite_quadratic", "hermite_cubic")
 LAWS = ("linear", "skewed_linear", "student_linear")

@@ -73,7 +73,7 @@ def robustness(config: ConfigDict) -> None:
     Source: Garg et al. 2022 (arXiv 2208.01066), section 3.2 and figure 4.
     Command: python experiments/run.py --config=configs/garg.py:robustness
     Expected: minutes on 2 idle cores, half of them to compile the laws; not timed yet.
-    Reached: not run to the end yet.
+    Reached (0 seeds): it has not been run to the end.
     """
     config.task.out_of_distribution = True
     config.task.dmmse_tasks = 64
@@ -88,7 +88,7 @@ def baselines(config: ConfigDict) -> None:
     Source: Garg et al. 2022 (arXiv 2208.01066), section 3.1 and figure 2.
     Command: python experiments/run.py --config=configs/garg.py:baselines
     Expected: minutes on 2 idle cores, half of them to compile the laws; not timed yet.
-    Reached: not run to the end yet.
+    Reached (0 seeds): it has not been run to the end.
     """
     config.task.baselines = True
 

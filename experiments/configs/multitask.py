@@ -15,7 +15,7 @@ import itertools
 
 from ml_collections import ConfigDict
 
-from plateaus.data.mixture import only
+from plateaus.data.curricula import only
 
 NINE = (
     "sparse_parity_2",

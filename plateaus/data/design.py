@@ -8,7 +8,8 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
-from plateaus.data.mixture import MIXING, THEN, group_knobs, mixture
+from plateaus.data.curricula import THEN
+from plateaus.data.mixture import MIXING, group_knobs, mixture
 from plateaus.data.mixture import check as mixture_check
 from plateaus.data.pool import curriculum, doubling, first_items, subset
 from plateaus.data.source import epochs, uniform, whole_batches
@@ -129,8 +130,8 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if groups := groups_of(name for name in values if f"data.{name}" in values):
         yield from mixture_check(values, groups)
     else:
-        for field, neutral in (("switch", "none"), ("batch_split", "total"), ("schedule", "")):
-            if values[field] != neutral:
+        for field in ("mixing", "batch_split", "schedule", "switch"):
+            if values[field] != getattr(Spec(), field):
                 yield field, f"needs a task of several groups; {values['task.name']} has one"
 
 

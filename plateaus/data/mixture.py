@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from plateaus.data.breakpoints import breakpoints
+from plateaus.data.curricula import FROM, THEN, UNTIL, WEIGHT
 from plateaus.fields import Field
 from plateaus.types import Array, Float, Int, Scalar, Source
 
 MIXING = ("split", "batch", "sequence")
 ESCAPED, WINDOW = 0.8, 100  # a group has escaped when the mean of its last 100 losses is below .8
-WEIGHT, FROM, UNTIL, THEN = "weight_", "from_", "until_", "then_"  # begin the knobs of a group
 ALWAYS = 2**30
 _GROUPS = 2**32 - 1  # the stream of the groups in the data key: no step has this number
 
@@ -191,35 +191,3 @@ def check(values: Mapping[str, Any], groups: Sequence[str]) -> Iterator[tuple[st
             yield UNTIL + group, f"{group} never comes: its window is empty"
     if values["switch"] == "escape" and not any(values[THEN + group] for group in groups):
         yield "switch", f"switches to nothing: give one of {THEN}{{{','.join(groups)}}}"
-
-
-def curriculum(kind: str, groups: Sequence[str], steps: int) -> dict[str, int]:
-    """Return paper 3's curricula as knobs of `data`, K groups in K equal phases of the steps.
-
-    "sequential": phase p draws group p only; "mixed": groups 0 .. p; "random": all, always.
-
-    Raises ValueError for another kind, and for fewer than two groups. Source: paper 3, curricula.
-
-    >>> curriculum("mixed", ("linear", "relu"), 100)
-    {'data.from_linear': 0, 'data.from_relu': 50}
-    """
-    if kind not in ("sequential", "mixed", "random"):
-        raise ValueError(f"curriculum = {kind}: must be sequential | mixed | random")
-    if len(groups) < 2:
-        raise ValueError(f"curriculum over {', '.join(groups) or 'nothing'}: needs two classes")
-    found = {}
-    for p, group in enumerate(groups):
-        if kind != "random":
-            found[f"data.{FROM}{group}"] = p * steps // len(groups)
-        if kind == "sequential" and p + 1 < len(groups):
-            found[f"data.{UNTIL}{group}"] = (p + 1) * steps // len(groups)
-    return found
-
-
-def only(chosen: Sequence[str], groups: Sequence[str]) -> dict[str, float]:
-    """Return the knobs of `data` that train on some of the groups, evenly.
-
-    >>> only(["relu"], ("linear", "relu"))
-    {'data.weight_linear': 0.0, 'data.weight_relu': 1.0}
-    """
-    return {f"data.{WEIGHT}{group}": float(group in chosen) for group in groups}

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, NamedTuple
 
+from plateaus.data.curricula import WEIGHT
 from plateaus.data.design import groups_of
-from plateaus.data.mixture import WEIGHT
 from plateaus.experiment import instruments
 from plateaus.fields import INFINITE, Field
 from plateaus.optim.optimiser import NO_AGGREGATOR

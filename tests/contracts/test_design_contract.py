@@ -27,10 +27,11 @@ STEPS_AHEAD = np.arange(STEPS, dtype=np.int32)
 def variants():
     """Every combination of the static choices that the design's own check allows."""
     fields = {f.name for f in dataclasses.fields(design.Spec)}
-    choices = {name: e.field.choices for name, e in entries({"": DATA}).items() if name in fields}
+    declared = {name: e for name, e in entries({"": DATA}).items() if name in fields}
+    choices = {name: e.field.choices or (e.default,) for name, e in declared.items()}
     for values in itertools.product(*choices.values()):
         given = dict(zip(choices, values, strict=True))
-        if not list(design.check({**given, **design.Knobs()._asdict()})):
+        if not list(design.check({**given, **design.Knobs()._asdict(), "task.name": "x"})):
             yield design.Spec(**given)
 
 

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from plateaus.data import design, mixture
+from plateaus.data.curricula import curriculum
 from plateaus.types import Signals
 
 GROUPS = ("a", "b", "c")
@@ -121,7 +122,7 @@ def test_all_subsets_are_rows_of_one_program():
 )
 def test_curricula_draw_what_they_say_in_every_phase(kind, phases):
     """Three equal phases of 300 steps, one task a batch."""
-    given = mixture.curriculum(kind, GROUPS, 300)
+    given = curriculum(kind, GROUPS, 300)
     knobs = knobs_of(**{name.removeprefix("data."): value for name, value in given.items()})
     group = drawn(source_of(mixing="batch"), knobs, 300)[0][:, 0]
     for phase, expected in enumerate(phases):
@@ -134,7 +135,7 @@ def test_curricula_draw_what_they_say_in_every_phase(kind, phases):
 def test_the_mixed_curriculum_has_the_papers_batches():
     """K = 3, 500,001 steps: 305.6k / 138.9k / 55.6k batches of the classes, in expectation."""
     steps = 500_001
-    given = mixture.curriculum("mixed", GROUPS, steps)
+    given = curriculum("mixed", GROUPS, steps)
     share = np.zeros(3)
     for p in range(3):
         first, last = p * steps // 3, (p + 1) * steps // 3
@@ -146,7 +147,7 @@ def test_the_mixed_curriculum_has_the_papers_batches():
 @pytest.mark.parametrize(("kind", "groups"), [("mixed", ("a",)), ("up", GROUPS), ("random", ())])
 def test_a_curriculum_over_one_class_is_refused(kind, groups):
     with pytest.raises(ValueError, match=r"needs two classes|must be sequential"):
-        mixture.curriculum(kind, groups, 100)
+        curriculum(kind, groups, 100)
 
 
 def test_the_switch_waits_for_the_mean_of_100_losses():

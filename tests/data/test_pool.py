@@ -134,5 +134,5 @@ def test_zipf_over_batches_ranks_batches():
     ],
 )
 def test_combinations_that_mean_nothing_are_named(given, field):
-    values = {"order": "replacement", "zipf_over": "points", **Knobs()._asdict(), **given}
+    values = {**vars(Spec()), **Knobs()._asdict(), **given, "task.name": "facts"}
     assert [name for name, _ in check(values)] == ([field] if field else [])

@@ -1,0 +1,39 @@
+"""Curricula and subsets of groups as knobs of a config. No jax: config files are listed at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+WEIGHT, FROM, UNTIL, THEN = "weight_", "from_", "until_", "then_"  # begin the knobs of a group
+
+
+def curriculum(kind: str, groups: Sequence[str], steps: int) -> dict[str, int]:
+    """Return paper 3's curricula as knobs of `data`, K groups in K equal phases of the steps.
+
+    "sequential": phase p draws group p only; "mixed": groups 0 .. p; "random": all, always.
+
+    Raises ValueError for another kind, and for fewer than two groups. Source: paper 3, curricula.
+
+    >>> curriculum("mixed", ("linear", "relu"), 100)
+    {'data.from_linear': 0, 'data.from_relu': 50}
+    """
+    if kind not in ("sequential", "mixed", "random"):
+        raise ValueError(f"curriculum = {kind}: must be sequential | mixed | random")
+    if len(groups) < 2:
+        raise ValueError(f"curriculum over {', '.join(groups) or 'nothing'}: needs two classes")
+    found = {}
+    for p, group in enumerate(groups):
+        if kind != "random":
+            found[f"data.{FROM}{group}"] = p * steps // len(groups)
+        if kind == "sequential" and p + 1 < len(groups):
+            found[f"data.{UNTIL}{group}"] = (p + 1) * steps // len(groups)
+    return found
+
+
+def only(chosen: Sequence[str], groups: Sequence[str]) -> dict[str, float]:
+    """Return the knobs of `data` that train on some of the groups, evenly.
+
+    >>> only(["relu"], ("linear", "relu"))
+    {'data.weight_linear': 0.0, 'data.weight_relu': 1.0}
+    """
+    return {f"data.{WEIGHT}{group}": float(group in chosen) for group in groups}
