@@ -170,7 +170,8 @@ def instructions(config: ConfigDict) -> None:
     Source: paper 3, instructions (numbers not known).
     Command: python experiments/run.py --config=configs/function_classes.py:instructions
     Expected: 15 runs in 4 minutes on 2 cores.
-    Reached (5 seeds): see BUILD_NOTES.md.
+    Reached (5 seeds): no class escapes with or without; linear 1.11 +- .07 without, 1.02 +- .04
+      with a token, 1.02 +- .02 with a fixed vector, others not told apart.
     """
     told = {"task.instruction": "one_hot"}
     config.variants = {
