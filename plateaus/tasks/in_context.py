@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.fields import INFINITE, Field
-from plateaus.tasks.families.family import LOGIT, Family, Sizes
+from plateaus.tasks import names
+from plateaus.tasks.families.family import Family, Sizes, known
 from plateaus.tasks.families.registry import FAMILIES, family
 from plateaus.tasks.tokens import pack, unpack
 from plateaus.types import Array, Draw, Example, Float, Task
@@ -54,34 +55,30 @@ class World(NamedTuple):
     families: tuple[Any, ...]
 
 
-def names(spec: Spec) -> tuple[str, ...]:
-    """Return the names as they are given, without blanks."""
-    return tuple(name.strip() for name in spec.families.split(",") if name.strip())
-
-
 def groups(spec: Spec) -> tuple[str, ...]:
     """Return the families there are, each once.
 
     >>> groups(Spec(families="linear, relu"))
     ('linear', 'relu')
     """
-    return tuple(dict.fromkeys(name for name in names(spec) if name in FAMILIES))
+    return names.known(spec.families, FAMILIES)
 
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (field, message) for families that are not there or do not fit the sizes."""
     fields = {field.name for field in dataclasses.fields(Spec)}
     spec = Spec(**{name: values[name] for name in fields})
-    given = names(spec)
-    if not given:
-        yield "families", f"the mixture is empty; there are {', '.join(FAMILIES)}"
-    for name in given:
-        if given.count(name) > 1:
-            yield "families", f"{name} is named twice"
+
+    def fault(name: str) -> str:
         try:
             family(name, spec)
         except ValueError as error:
-            yield "families", str(error)
+            return str(error)
+        return ""
+
+    for message in names.problems(spec.families, FAMILIES, fault):
+        yield "families", message
+    given = names.given(spec.families)
     if spec.instruction == "one_hot" and len(given) > spec.dimension:
         yield (
             "instruction",
@@ -132,7 +129,7 @@ def in_context(spec: Spec) -> Task:
             key_x, key_y = jax.random.split(jax.random.fold_in(key_own, number))
             theta, x = one.parameters(key_function), one.inputs(key_x, own, z)
             y = one.values(key_y, theta, x)
-            return x, y, known(one, theta, x, y)
+            return x, y, known(one, theta, x)
 
         every = zip(range(len(families)), families, world.families, keys_function, strict=True)
         stacked = [jnp.stack(parts) for parts in zip(*(of(*each) for each in every), strict=True)]
@@ -142,10 +139,6 @@ def in_context(spec: Spec) -> Task:
             first = jax.nn.one_hot(group, spec.dimension)
             tokens = jnp.concatenate([first[None], tokens])
         return Example(tokens, Targets(y, best, jnp.asarray(group, jnp.int32)))
-
-    def known(one: Family, theta: Any, x: Array, y: Array) -> Array:
-        signal = one.signal(theta, x)
-        return LOGIT * signal if one.boolean else signal
 
     def function_keys(pool, index):
         own = (jax.random.fold_in(pool, number) for number in range(len(families)))

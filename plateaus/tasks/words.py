@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, NamedTuple
@@ -12,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.fields import INFINITE, Field
+from plateaus.tasks import names
 from plateaus.types import Array, Draw, Example, Float, Int, Key, Task
 
 IMPOSSIBLE = -1e9  # logit of a token that cannot come: finite, so that 0 times it is 0
@@ -55,31 +55,23 @@ class Targets(NamedTuple):
     group: Array  # number of the family
 
 
-def names(spec: Spec) -> tuple[str, ...]:
-    """Return the names as they are given, without blanks."""
-    return tuple(name.strip() for name in spec.families.split(",") if name.strip())
-
-
 def groups(spec: Spec) -> tuple[str, ...]:
     """Return the families there are, each once.
 
     >>> groups(Spec(families="word_length, word_selection_2"))
     ('word_length', 'word_selection_2')
     """
-    return tuple(dict.fromkeys(name for name in names(spec) if name in FAMILIES))
+    return names.known(spec.families, FAMILIES)
 
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (field, message) for families that are not there, or none."""
-    given = tuple(name.strip() for name in values["families"].split(",") if name.strip())
-    if not given:
-        yield "families", f"the mixture is empty; there are {', '.join(FAMILIES)}"
-    for name in dict.fromkeys(given):
-        if name not in FAMILIES:
-            near = difflib.get_close_matches(name, FAMILIES, 1, 0.0)[0]
-            yield "families", f"no family {name!r}; the nearest is {near!r}"
-        elif given.count(name) > 1:
-            yield "families", f"{name} is named twice"
+
+    def fault(name: str) -> str:
+        return "" if name in FAMILIES else names.unknown(name, FAMILIES)
+
+    for message in names.problems(values["families"], FAMILIES, fault):
+        yield "families", message
 
 
 def word_list(count: int) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable
 from functools import partial
@@ -27,6 +26,7 @@ from plateaus.tasks.families.teachers import (
     sparse_parity_teacher,
 )
 from plateaus.tasks.families.tree import decision_tree
+from plateaus.tasks.names import unknown
 
 __all__ = ["FAMILIES", "Family", "Sizes", "family"]
 
@@ -103,8 +103,7 @@ def family(name: str, sizes: Sizes) -> Family:
     if name in REFUSED:
         raise ValueError(f"family {name!r}: not defined: {REFUSED[name]}")
     if name not in FAMILIES:
-        near = difflib.get_close_matches(name, FAMILIES, 1, 0.0)[0]
-        raise ValueError(f"no family {name!r}; the nearest is {near!r}, of: {', '.join(FAMILIES)}")
+        raise ValueError(f"{unknown(name, FAMILIES)}, of: {', '.join(FAMILIES)}")
     found = FAMILIES[name](sizes)
     assert math.isfinite(found.no_context_loss), name
     return found

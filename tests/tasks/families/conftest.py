@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from plateaus.tasks.families.family import known
 from plateaus.tasks.families.registry import family
 
 
@@ -15,7 +16,7 @@ class Prompts(NamedTuple):
 
     `again` is y drawn with another key, `elsewhere` each function at one x shared by all prompts,
     `reversed` the signal at the points in reverse, `altered` what is said in context with y_1
-    changed; `raw` x, y and no_context as they came.
+    changed, `known` what who knows the function says; `raw` x, y and no_context as they came.
     """
 
     x: np.ndarray
@@ -25,6 +26,7 @@ class Prompts(NamedTuple):
     again: np.ndarray
     elsewhere: np.ndarray
     reversed: np.ndarray
+    known: np.ndarray
     in_context: np.ndarray | None
     altered: np.ndarray | None
     raw: tuple
@@ -53,7 +55,8 @@ def _prompts(name, sizes, number, seed):
         said = (None, None)
         if law.in_context:
             said = law.in_context(x, y), law.in_context(x, y.at[1].set(-y[1]))
-        return x, y, signal, law.no_context(x), again, law.signal(theta, shared), backwards, *said
+        plain = x, y, signal, law.no_context(x), again, law.signal(theta, shared), backwards
+        return *plain, known(law, theta, x), *said
 
     drawn = jax.tree.map(np.asarray, jax.jit(jax.vmap(one))(keys, z))
     wide = [None if a is None else np.float64(a) for a in drawn]

@@ -74,6 +74,18 @@ def test_nothing_in_x_improves_on_the_optimum_without_context(name, prompts):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
+def test_who_knows_the_function_is_beaten_by_nobody(name, prompts):
+    """It is the floor of a mixture's losses: below the plateau, and below what context tells."""
+    drawn, law = prompts(name, SIZES, MANY), family(name, SIZES)
+    floor = np.mean(_losses(law, drawn.y, drawn.known), axis=1)
+    plateau = np.mean(_losses(law, drawn.y, drawn.no_context), axis=1)
+    assert np.mean(plateau - floor) > 4 * np.std(plateau - floor) / np.sqrt(MANY)
+    if drawn.in_context is not None:
+        gap = np.mean(_losses(law, drawn.y, drawn.in_context), axis=1) - floor
+        assert np.mean(gap) > -4 * np.std(gap) / np.sqrt(MANY) - 1e-6
+
+
+@pytest.mark.parametrize("name", FAMILIES)
 def test_perturbed_predictors_are_no_better(name, prompts):
     drawn, law = prompts(name, SIZES, MANY), family(name, SIZES)
     step = 0.3 * (1.0 if law.boolean else law.no_context_loss**0.5)
