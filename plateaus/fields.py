@@ -6,8 +6,10 @@ A field is declared once, in the file that uses it, by `typing.Annotated`. The s
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, get_type_hints
 
 INFINITE = 2**31 - 2
 """The size of a lazy pool that stands for infinity: items are hashes of an int32 index."""
@@ -58,3 +60,25 @@ class Field:
         below = self.high is None or (value < self.high if self.high_open else value <= self.high)
         finite = value == value and value not in (float("inf"), float("-inf"))
         return bool(above and below and finite)
+
+
+def extended(knobs: Any, more: Mapping[str, tuple[Any, Any]]) -> Any:
+    """Return a NamedTuple class of knobs with more of them: name -> (declared type, default).
+
+    For knobs that follow from a config: a rate of each layer, a weight of each family.
+
+    >>> from typing import NamedTuple
+    >>> class Knobs(NamedTuple):
+    ...     a: float = 1.0
+    >>> extended(Knobs, {"b": (float, 2.0)})(a=0.5)
+    Knobs(a=0.5, b=2.0)
+    """
+    made: Any = collections.namedtuple(  # type: ignore[misc] # its fields are known at run time
+        knobs.__name__,
+        [*knobs._fields, *more],
+        defaults=[*knobs._field_defaults.values(), *(default for _, default in more.values())],
+        module=knobs.__module__,
+    )
+    hints = get_type_hints(knobs, include_extras=True)
+    made.__annotations__ = {**hints, **{name: declared for name, (declared, _) in more.items()}}
+    return made

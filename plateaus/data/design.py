@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import functools
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, NamedTuple, get_type_hints
+from typing import Annotated, Any, NamedTuple
 
 from plateaus.data.curricula import THEN
 from plateaus.data.mixture import MIXING, group_knobs, mixture
@@ -14,7 +13,7 @@ from plateaus.data.mixture import check as mixture_check
 from plateaus.data.pool import curriculum, doubling, first_items, subset
 from plateaus.data.source import epochs, uniform, whole_batches
 from plateaus.data.zipf import zipf
-from plateaus.fields import INFINITE, Field
+from plateaus.fields import INFINITE, Field, extended
 from plateaus.types import Scalar, Source
 
 
@@ -95,16 +94,7 @@ def knobs_of(groups: tuple[str, ...]) -> Any:
     >>> knobs_of(("linear", "relu"))(weight_relu=0.0).weight_relu
     0.0
     """
-    more = group_knobs(groups)
-    made: Any = collections.namedtuple(  # type: ignore[misc] # its fields are known at run time
-        "Knobs",
-        [*Knobs._fields, *more],
-        defaults=[*Knobs._field_defaults.values(), *(default for _, default in more.values())],
-        module=__name__,
-    )
-    hints = get_type_hints(Knobs, include_extras=True)
-    made.__annotations__ = {**hints, **{name: declared for name, (declared, _) in more.items()}}
-    return made
+    return extended(Knobs, group_knobs(groups))
 
 
 def groups_of(names: Iterable[str]) -> tuple[str, ...]:

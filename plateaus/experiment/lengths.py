@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, NamedTuple
 
-from plateaus.data.curricula import WEIGHT
 from plateaus.data.design import groups_of
+from plateaus.data.mixture import positive
 from plateaus.experiment import instruments
 from plateaus.fields import INFINITE, Field
 from plateaus.optim.optimiser import NO_AGGREGATOR
@@ -49,14 +49,15 @@ def batch_of(values: Mapping[str, Any]) -> int:
     return max(1, round(values["batch_per_item"] * values["data.items"]))
 
 
-def _groups(values: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the groups of a flat config's task."""
-    return groups_of(n.removeprefix("data.") for n in values if n.startswith("data."))
+def _design(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the section `data` of a flat config, under its own names."""
+    return {n.removeprefix("data."): v for n, v in values.items() if n.startswith("data.")}
 
 
 def _in_mixture(values: Mapping[str, Any]) -> list[str]:
     """Return the groups that a flat config draws."""
-    return [group for group in _groups(values) if values[f"data.{WEIGHT}{group}"] > 0]
+    own = _design(values)
+    return positive(own, groups_of(own))
 
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -68,7 +69,7 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     batch = batch_of(values)
     if values["batch_per_item"] and values["data.batch_split"] == "per_task":
         yield "batch_per_item", "cannot be combined with data.batch_split = per_task"
-    if values["eval_points"] < len(every := _groups(values)):
+    if values["eval_points"] < len(every := groups_of(_design(values))):
         yield "eval_points", f"must be at least {len(every)}, the number of families"
     tasks = len(_in_mixture(values))
     if values["data.mixing"] == "split" and batch < tasks:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple, get_type_hints
+from typing import Annotated, Any, NamedTuple
 
 import optax
 
-from plateaus.fields import Field
+from plateaus.fields import Field, extended
 from plateaus.optim import aggregation
 from plateaus.optim.aggregators.pcgrad import PROJECT
 from plateaus.optim.bias import bias_gradients
@@ -91,16 +90,8 @@ def knobs_with_rates(layers: tuple[str, ...]) -> Any:
     0.0
     """
     rate = Field(help="multiplies the layer's learning rate", low=0, high=1e6, neutral=1.0)
-    names = [RATE + layer for layer in layers]
-    made: Any = collections.namedtuple(  # type: ignore[misc] # its fields are known at run time
-        "Knobs",
-        [*Knobs._fields, *names],
-        defaults=[*Knobs._field_defaults.values(), *[1.0] * len(names)],
-        module=__name__,
-    )
-    hints = get_type_hints(Knobs, include_extras=True)
-    made.__annotations__ = {**hints, **dict.fromkeys(names, Annotated[Scalar, rate])}
-    return made
+    declared = Annotated[Scalar, rate]
+    return extended(Knobs, {RATE + layer: (declared, 1.0) for layer in layers})
 
 
 def optimiser(

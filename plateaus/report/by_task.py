@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from plateaus.report import survival
+from plateaus.report import survival, table
 from plateaus.report.statistics import DIVERGED, FINISHED, Passages, Row, cell
 from plateaus.report.store import NOT_RUN
 from plateaus.report.survival import NOTHING, Interval
@@ -61,11 +59,6 @@ class TaskRow:
     own_sequences: float = math.nan
     final_loss: Interval = NOTHING
     distance: Interval = NOTHING
-
-    @property
-    def alone(self) -> bool:
-        """Whether the setting trains on nothing else."""
-        return self.tasks == (self.task,)
 
 
 def trained(dataset: xr.Dataset, index: Sequence[int]) -> tuple[str, ...]:
@@ -220,21 +213,12 @@ def csv_text(rows: Sequence[TaskRow]) -> str:
     """
     records = []
     for row in rows:
-        record: dict[str, Any] = {**row.setting, "task": row.task, "tasks": " ".join(row.tasks)}
+        record = table.swept(row.setting) | {"task": row.task, "tasks": " ".join(row.tasks)}
         for field in dataclasses.fields(row)[4:]:
             value = getattr(row, field.name)
             if isinstance(value, Interval):
-                ends = (field.name, f"{field.name}_low", f"{field.name}_high")
-                record |= {key: _number(x) for key, x in zip(ends, value, strict=True)}
+                record |= table.ends(field.name, value)
             else:
-                record[field.name] = _number(value)
+                record[field.name] = table.number(value)
         records.append(record)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(records[0]) if records else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()
-
-
-def _number(value: float | int) -> str:
-    return "" if math.isnan(value) else f"{value:.8g}"
+    return table.as_csv(records)

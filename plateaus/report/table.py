@@ -33,7 +33,11 @@ def csv_text(rows: Sequence[Row]) -> str:
 
     Steps are optimiser steps. `inf`: not reached by the horizon; empty: undefined.
     """
-    records = [_record(row) for row in rows]
+    return as_csv([_record(row) for row in rows])
+
+
+def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
+    """Return records, of the same names all, as CSV."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(records[0]) if records else [], lineterminator="\n")
     writer.writeheader()
@@ -42,11 +46,11 @@ def csv_text(rows: Sequence[Row]) -> str:
 
 
 def _record(row: Row) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        name: value_text(value) if value == INFINITE else value
-        for name, value in row.setting.items()
+    record = swept(row.setting) | {
+        "runs": row.runs,
+        "escaped": row.escaped,
+        "diverged": row.diverged,
     }
-    record |= {"runs": row.runs, "escaped": row.escaped, "diverged": row.diverged}
     record["diverged_seeds"] = " ".join(map(str, row.diverged_seeds))
     for name, interval in (
         ("escape_step_median", row.escape),
@@ -57,17 +61,28 @@ def _record(row: Row) -> dict[str, Any]:
         ("final_test_loss", row.final_loss),
         ("lowest_test_loss", row.lowest_loss),
     ):
-        ends = (name, f"{name}_low", f"{name}_high")
-        record |= {key: _number(x) for key, x in zip(ends, interval, strict=True)}
+        record |= ends(name, interval)
     examples = row.batch * row.escape.value if row.batch else math.nan
-    record |= {"batch_size": row.batch or "", "escape_examples_median": _number(examples)}
-    record["trained_escape_step_median"] = _number(row.trained_escape.value)
-    record |= {"pairs": row.pairs, "logrank_p": _number(row.p_value)}
-    record |= {"logrank_p_holm": _number(row.p_adjusted), "horizon": row.horizon}
+    record |= {"batch_size": row.batch or "", "escape_examples_median": number(examples)}
+    record["trained_escape_step_median"] = number(row.trained_escape.value)
+    record |= {"pairs": row.pairs, "logrank_p": number(row.p_value)}
+    record |= {"logrank_p_holm": number(row.p_adjusted), "horizon": row.horizon}
     return record | {"baseline": label(row.baseline), "notes": "; ".join(row.notes)}
 
 
-def _number(value: float) -> str:
+def swept(setting: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of a setting; an infinite pool reads "inf"."""
+    return {n: value_text(value) if value == INFINITE else value for n, value in setting.items()}
+
+
+def ends(name: str, interval: Interval) -> dict[str, str]:
+    """Return the columns of an interval: its value under the name, its ends beside it."""
+    columns = (name, f"{name}_low", f"{name}_high")
+    return {key: number(x) for key, x in zip(columns, interval, strict=True)}
+
+
+def number(value: float) -> str:
+    """Return a number as it stands in a CSV file: empty where it is undefined."""
     return "" if math.isnan(value) else f"{value:.8g}"
 
 

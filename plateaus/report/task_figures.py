@@ -148,8 +148,7 @@ def _by_task(
 ) -> Figure | None:
     """Return a panel for each task with what `draw` draws of every setting that trains on it.
 
-    Of more settings than a panel holds: those that train on all tasks of the sweep, on one alone,
-    and the first others.
+    Of more settings than a panel holds: the first with each number of tasks.
     """
     tasks = [str(name) for name in dataset["task"].values]
     sets = {row.index: trained(dataset, row.index) for row in rows}
@@ -205,7 +204,7 @@ def _fit(axes: Axes) -> None:
 def _shown(
     rows: Sequence[Row], sets: dict[tuple[int, ...], tuple[str, ...]], task: str
 ) -> list[Row]:
-    """Return the settings of a panel: all that train on the task, or a choice that can be told."""
+    """Return the settings of a panel: all that train on the task, or one of each size."""
     here = [row for row in rows if task in sets[row.index]]
     if len(rows) <= MOST:
         return here
@@ -220,5 +219,5 @@ def _name(row: Row) -> str:
 
 
 def _short(row: Row, tasks: Sequence[str]) -> str:
-    """Return a name for a crowded panel: how many tasks, or the setting."""
+    """Return a name for a crowded panel: how many tasks."""
     return f"{len(tasks)} tasks" if len(tasks) != 1 else "alone"

@@ -159,8 +159,6 @@ def transfer(dataset: xr.Dataset, rows: Sequence[Row], found: Sequence[TaskRow])
             f"{row.ratio.value:.2f}\n[{row.ratio.low:.2f}, {row.ratio.high:.2f}]",
             _told(row.ratio),
         )
-    if not texts:
-        return None
     with styled():
         size = 2.2 + 0.95 * len(tasks)
         figure = Figure(figsize=(size, size * 0.8), layout="constrained")

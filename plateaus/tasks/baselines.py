@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from plateaus.tasks.predictors import FULL
 from plateaus.types import Array, Float, Key
 
-FULL = jax.lax.Precision.HIGHEST
 Baseline: TypeAlias = Callable[[Float[Array, "n d"], Float[Array, " n"]], Float[Array, " n"]]
 
 

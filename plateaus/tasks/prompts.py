@@ -16,10 +16,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from plateaus.tasks.predictors import FULL
 from plateaus.tasks.tokens import pack
 from plateaus.types import Array, Example, Float, Key, OtherLaw, Scalar
-
-FULL = jax.lax.Precision.HIGHEST
 
 
 def _as_drawn(key: Key, z: Float[Array, "n d"]) -> Float[Array, "n d"]:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.fields import INFINITE, Field
+from plateaus.tasks.predictors import FULL
 from plateaus.types import Array, Draw, Example, Float, Key, Task
 
 
@@ -52,7 +53,6 @@ LAWS: dict[str, Callable[[Array], Array]] = {
     "heavy": lambda z: z * jnp.square(z),
 }
 DIFFERENT = "different"
-FULL = jax.lax.Precision.HIGHEST  # no tf32 in a law
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
