@@ -296,8 +296,8 @@ def language(config: ConfigDict) -> None:
     Source: paper 2, mechanism and ablations, 6; its exact rules are not known.
     Command: python experiments/run.py --config=configs/multitask.py:language
     Expected: 30 runs in 4 minutes on 2 cores.
-    Reached (5 seeds): no task leaves its plateau in any mixture (final losses 1.03 to 1.37): this
-      horizon decides nothing.
+    Reached (5 seeds): no task has come down to its plateau in any mixture (final losses 1.03 to
+      1.37): this horizon decides nothing.
     """
     families = ("word_selection_4", "word_selection_2", "word_length")
     four, two, length = families
