@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from plateaus import groups
-from plateaus.types import Array, Draw, Example, Key, Knobs, PyTree, Recipe, Task, streams
+from plateaus.recipe import Recipe
+from plateaus.types import Array, Draw, Example, Key, Knobs, PyTree, Task, streams
 
 _OTHERS = 2**30  # above any number of test examples, whose keys are the folds of 0, 1, ..
 
@@ -60,7 +61,7 @@ def laws(
             jax.random.split(key_law, recipe.eval_points), world, jnp.arange(recipe.eval_points)
         )
 
-    ever = source.ever(plan)
+    ever = groups.weighed(task, source.ever(plan))
     found: dict[str, Law] = {}
     constants: dict[str, Array] = {}
 
@@ -134,7 +135,7 @@ def evaluate(
     that draw.
     """
     task = recipe.task
-    ever = recipe.source.ever(plan)
+    ever = groups.weighed(task, recipe.source.ever(plan))
     results: dict[str, Array] = {}
 
     def test_losses(edits: Mapping[str, Any]) -> dict[str, Array]:
@@ -169,8 +170,9 @@ def evaluate(
 def _means(task: Task, batch: Example, values: Array, ever: Array) -> Iterator[tuple[str, Array]]:
     """Yield ("", the mean over the sample) and, of a task with groups, ("_by_task", [G, ...]).
 
-    With groups the former is the mean over those that the design means to train on, and that the
-    sample has: the training law of a late step may have lost some.
+    With groups the former is the mean over those that the design means to train on, weighed by
+    their shares in what is tested for, and that the sample has: the training law of a late step may
+    have lost some.
     """
     if not task.groups:
         yield "", jnp.mean(values, axis=0)

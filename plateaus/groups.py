@@ -80,8 +80,13 @@ def mean_by_group(member: Float[Array, "G B"], values: Float[Array, "B ..."]) ->
     return total / count.reshape(-1, *[1] * (total.ndim - 1))
 
 
+def weighed(task: Task, ever: Float[Array, " G"]) -> Float[Array, " G"]:
+    """Return the groups meant to be trained on, by their shares in what is tested for."""
+    return ever * jnp.asarray(task.target, jnp.float32) if task.target else ever
+
+
 def mean_over(ever: Float[Array, " G"], by_group: Float[Array, "G ..."]) -> Array:
-    """Return the mean over the groups that are meant to be trained on; NaN without any."""
+    """Return the mean over the groups that are meant to be trained on, as weighed; NaN of none."""
     there = (ever > 0).reshape(-1, *[1] * (by_group.ndim - 1))
     weights = ever / jnp.sum(ever)
     kept = jnp.where(there, by_group, 0.0)  # 0 times what is not finite is not 0

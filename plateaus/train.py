@@ -13,8 +13,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from plateaus import groups
+from plateaus import feedback, groups
 from plateaus.evaluation import Law, evaluate
+from plateaus.gradient import Told, gradient
+from plateaus.recipe import Recipe
 from plateaus.types import (
     Array,
     Draw,
@@ -23,7 +25,6 @@ from plateaus.types import (
     Key,
     Knobs,
     PyTree,
-    Recipe,
     Signals,
     Streams,
     streams,
@@ -42,6 +43,7 @@ class RunState(NamedTuple):
     optimiser: PyTree
     source: PyTree
     aggregator: PyTree  # () without surgery
+    reference: PyTree  # parameters of a model trained before; () without
     diverged_at: Array  # the first step with a loss that is not finite, or NEVER
 
 
@@ -52,39 +54,6 @@ class Phase(NamedTuple):
     training: dict[str, Array]  # [windows] each: what examples' gradients tell, under surgery;
     # [windows, G]: losses and errors by group, and the share of the batches that each group had
     evaluation: dict[str, Array]
-
-
-class _Told(NamedTuple):
-    """What a step tells beside its loss."""
-
-    surgery: dict[str, Array]
-    groups: groups.Sums | None  # None of a task without groups
-
-
-def _mean_loss(recipe: Recipe, params: PyTree, batch: Example) -> tuple[Array, groups.Sums | None]:
-    predictions, _ = recipe.model.apply(params, batch.inputs)
-    losses = jax.vmap(recipe.task.loss)(predictions, batch)
-    by_group = groups.sums(recipe.task, batch, losses, predictions) if recipe.task.groups else None
-    return jnp.mean(losses), by_group
-
-
-def _gradient(
-    recipe: Recipe, params: PyTree, batch: Example, state: PyTree, knobs: Knobs, key: Array
-) -> tuple[Array, PyTree, PyTree, _Told]:
-    """Return (mean loss, gradient to train on, aggregator's state, what was measured)."""
-    if recipe.surgery is None:
-        loss_of = jax.value_and_grad(lambda p: _mean_loss(recipe, p, batch), has_aux=True)
-        (loss, by_group), gradient = loss_of(params)
-        return loss, gradient, state, _Told({}, by_group)
-    surgery = recipe.surgery
-    losses, gram, captured = surgery.engine(params, batch)
-    weights, state = surgery.aggregator(knobs.optim).update(gram, state, key=key)
-    by_group = None
-    if recipe.task.groups:  # a forward pass of its own: the engine keeps no predictions
-        predictions, _ = recipe.model.apply(params, batch.inputs)
-        by_group = groups.sums(recipe.task, batch, losses, predictions)
-    told = _Told(surgery.measure(gram), by_group)
-    return jnp.mean(losses), surgery.combine(captured, weights), state, told
 
 
 def _batch(
@@ -111,6 +80,7 @@ def init(
         optimiser=recipe.optimiser(knobs.optim).init(params),
         source=source.init(keys.data),
         aggregator=() if surgery is None else surgery.aggregator(knobs.optim).init(batch),
+        reference=params if feedback.compares(recipe) else (),
         diverged_at=jnp.int32(NEVER),
     )
     evaluation = evaluate(recipe, params, laws, plan, 0, _probe_key(keys, 0))
@@ -139,31 +109,56 @@ def phase(
     plan = recipe.source.prepare(knobs.data, recipe.task.size)
     optimiser = optax.with_extra_args_support(recipe.optimiser(knobs.optim))
 
-    def step(state: RunState, t: Array) -> tuple[RunState, tuple[Array, _Told]]:
-        draw = recipe.source.draw(keys.data, state.source, plan, t)
-        batch = _batch(recipe, world, jax.random.fold_in(keys.noise, t), draw, knobs, t)
+    def taken(
+        state: RunState, key_data: Array, key_noise: Array, key_order: Array, t: Array
+    ) -> tuple[RunState, Array, Example, Told]:
+        """Take one optimiser step; the source is as it was."""
+        draw = recipe.source.draw(key_data, state.source, plan, t)
+        batch = _batch(recipe, world, key_noise, draw, knobs, t)
+        weigh = feedback.weigh(recipe, state.source, plan, t)
 
-        def gradient(params: PyTree, number: int) -> tuple:  # 0, or of an inner step from 1
-            order = jax.random.fold_in(jax.random.fold_in(keys.order, t), number)
-            return _gradient(recipe, params, batch, state.aggregator, knobs, order)
+        def at(params: PyTree, number: int) -> tuple:  # 0, or of an inner step from 1
+            order = jax.random.fold_in(key_order, number)
+            return gradient(recipe, params, batch, state.aggregator, knobs, order, weigh)
 
-        loss, grads, aggregator, told = gradient(state.params, 0)
+        loss, grads, aggregator, told = at(state.params, 0)
         updates, optimiser_state = optimiser.update(
             grads,
             state.optimiser,
             state.params,
-            grad_fn=lambda params, i: gradient(params, i + 1)[1],
+            grad_fn=lambda params, i: at(params, i + 1)[1],
         )
-        by_group = loss[None] if told.groups is None else groups.mean_loss(told.groups)
-        signals = Signals(by_group, None)
-        diverges = (state.diverged_at == NEVER) & ~jnp.isfinite(loss)
-        return RunState(
+        new = state._replace(
             params=optax.apply_updates(state.params, updates),
             optimiser=optimiser_state,
-            source=recipe.source.observe(state.source, signals, knobs.data, t),
             aggregator=aggregator,
+        )
+        return new, loss, batch, told
+
+    def short(state: RunState, key: Array, t: Array) -> RunState:
+        """Take a step of a short run, on draws of its own."""
+        data, noise, order = jax.random.split(jax.random.fold_in(key, t), 3)
+        return taken(state, data, noise, order, t)[0]
+
+    def fresh(state: RunState) -> RunState:
+        params = recipe.model.init(keys.params)
+        return state._replace(params=params, optimiser=optimiser.init(params))
+
+    ears = feedback.ears(recipe, keys, world, short) if recipe.feedback else None
+
+    def step(state: RunState, t: Array) -> tuple[RunState, tuple[Array, Told]]:
+        state = feedback.staged(recipe, state, fresh, t)
+        noise, order = (jax.random.fold_in(key, t) for key in (keys.noise, keys.order))
+        new, loss, batch, told = taken(state, keys.data, noise, order, t)
+        by_group = loss[None] if told.groups is None else groups.mean_loss(told.groups)
+        signals = Signals(by_group)
+        if ears is not None:
+            signals = ears(new, signals, batch, told, t)
+        diverges = (state.diverged_at == NEVER) & ~jnp.isfinite(loss)
+        return new._replace(
+            source=recipe.source.observe(state.source, signals, knobs.data, t),
             diverged_at=jnp.where(diverges, t, state.diverged_at),
-        ), (loss, told)
+        ), (loss, told._replace(gradient=None, losses=()))
 
     def window(state: RunState, first: Array) -> tuple[RunState, tuple[Array, dict[str, Array]]]:
         state, steps = jax.lax.scan(step, state, first + jnp.arange(recipe.log_every))
@@ -171,6 +166,8 @@ def phase(
         measured = {} if told.groups is None else groups.over_steps(told.groups)
         if recipe.surgery:
             measured |= recipe.surgery.summarise(told.surgery)
+        last = recipe.source.measures(state.source, plan, first + recipe.log_every - 1)
+        measured |= {f"{name}{groups.SUFFIX}": value for name, value in last.items()}
         return state, (loss, measured)
 
     firsts = start + jnp.arange(0, recipe.phase_steps, recipe.log_every)

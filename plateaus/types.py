@@ -40,10 +40,16 @@ class Draw(NamedTuple):
 
 
 class Signals(NamedTuple):
-    """What a step tells the design: read by adaptive sources."""
+    """What a step tells the design: read by adaptive sources. None: nothing asks for it."""
 
     group_loss: Array  # [G], NaN for a group that the step did not draw
-    gram: Array | None  # [G, G] inner products of group gradients, where something asks
+    count: Array | None = None  # type: ignore[assignment] # [G], examples drawn
+    gradient: PyTree = None  # [G, ...] sums of the examples' gradients, of tracked layers
+    excess: Array | None = None  # [G], mean of max(loss - the reference model's, 0), else NaN
+    # known at the last step of a round only, zeros at others
+    target_loss: Array | None = None  # [G], on a sample of what is tested for
+    target_gradient: PyTree = None  # [G, ...], mean gradients of that sample, of tracked layers
+    affinity: Array | None = None  # [G, G], fall of j's target loss after a short run on i
 
 
 class Knobs(NamedTuple):
@@ -101,6 +107,9 @@ class Task(NamedTuple):
         group, while training; a group is learned when it is below `learned_below[group]`.
       laws: name -> another test law, evaluated like the test law: what is measured is recorded as
         NAME_loss, NAME_metric, and of predictor P as NAME_loss_of_P. Not "test", "pool", "train".
+      target: the share of each group in what is tested for; () if equal. Means over groups weigh by
+        it, and adaptive mixing aims at it.
+      emit_target: like `emit_test`, of what adaptive mixing may look at; None: fresh `emit_test`.
     """
 
     init: Callable[..., PyTree]
@@ -125,6 +134,8 @@ class Task(NamedTuple):
     last_error: Callable[..., Array] | None = None
     learned_below: tuple[float, ...] = ()
     laws: Mapping[str, OtherLaw] = {}
+    target: tuple[float, ...] = ()
+    emit_target: Callable[..., Example] | None = None
 
 
 def _one_group(state: PyTree, plan: PyTree, t: Array | int) -> Array:
@@ -144,6 +155,10 @@ class Source(NamedTuple):
       observe: (state, signals, knobs, t) -> state.
       weights: (state, plan, t) -> [G], the share of each group in what step t draws.
       ever: plan -> [G], 1 for the groups that the design means to train on, else 0.
+      steer: (state, shares [G]) -> a state that draws groups by these shares; None: it cannot.
+      emphasis: (state, plan, t) -> [G], what the losses of each group's examples are multiplied by;
+        None: all alike.
+      measures: (state, plan, t) -> name -> [G], recorded as NAME_by_task.
 
     An intervention is a function Source -> Source; it narrows `size`, or replaces indices.
     """
@@ -155,6 +170,9 @@ class Source(NamedTuple):
     observe: Callable[..., PyTree]
     weights: Callable[..., Array] = _one_group
     ever: Callable[..., Array] = lambda plan: jnp.ones(1)
+    steer: Callable[..., PyTree] | None = None
+    emphasis: Callable[..., Array] | None = None
+    measures: Callable[..., dict[str, Array]] = lambda state, plan, t: {}
 
 
 class Model(NamedTuple):
@@ -185,55 +203,6 @@ class Aggregator(NamedTuple):
     update: Callable[..., tuple[Array, PyTree]]
 
 
-class Surgery(NamedTuple):
-    """Training on a combination of the examples' gradients instead of their mean.
-
-    Fields:
-      engine: (params, batch) -> (losses [B], gram [B, B], captured).
-      combine: (captured, weights [B]) -> gradient, like the parameters.
-      aggregator: optim knobs -> Aggregator; its weights have the scale of a mean.
-      measure: gram -> name -> scalar, averaged over `log_every` steps ...
-      summarise: ... of these means, name -> scalar: what is recorded.
-    """
-
-    engine: Callable[..., tuple[Array, Array, PyTree]]
-    combine: Callable[..., PyTree]
-    aggregator: Callable[..., Aggregator]
-    measure: Callable[..., dict[str, Array]]
-    summarise: Callable[..., dict[str, Array]]
-
-
-class BatchProbe(NamedTuple):
-    """What is measured at evaluations of the training loss on a few random batches.
-
-    Fields:
-      batches: how many, drawn as training draws them, by keys of their own.
-      measure: (key, params, batches [N, B, ...]) -> name -> scalar.
-    """
-
-    batches: int
-    measure: Callable[..., dict[str, Array]]
-
-
-class Recipe(NamedTuple):
-    """Everything static about a run: compiled once, shared by all runs of a program."""
-
-    task: Task
-    source: Source
-    model: Model
-    optimiser: Callable[..., Any]  # optim knobs -> optax.GradientTransformation
-    steps: int  # of the whole run
-    phase_steps: int  # optimiser steps between two evaluations
-    log_every: int  # steps whose training losses are averaged into one number
-    eval_points: int  # examples of the test law
-    pool_points: int = 0  # fresh examples of the training law; 0: it is not evaluated on
-    surgery: Surgery | None = None  # None: the gradient of the mean loss
-    batch_probes: tuple[BatchProbe, ...] = ()
-    # (key, params, laws, losses) -> what is recorded of them at an evaluation, where `losses` maps
-    # edits of the model to its test loss under "" and, with groups, under "_by_task"
-    probes: tuple[Callable[..., dict[str, Array]], ...] = ()
-
-
 class Streams(NamedTuple):
     """The independent keys of one run, by purpose."""
 
@@ -245,6 +214,8 @@ class Streams(NamedTuple):
     pool: Array  # fresh examples of the training law, for evaluation only
     order: Array  # of the examples, where an aggregator depends on it
     probe: Array  # batches that are only looked at, and what else a probe draws
+    target: Array  # the sample that adaptive mixing looks at
+    short: Array  # short runs that tell how groups help one another
 
 
 def streams(seed: Array | int) -> Streams:

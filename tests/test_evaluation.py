@@ -14,9 +14,10 @@ from plateaus.data import design
 from plateaus.data.source import uniform
 from plateaus.models import mlp
 from plateaus.optim import optimiser
+from plateaus.recipe import Recipe
 from plateaus.tasks import facts, sparse_parity
 from plateaus.tasks import linear_regression as lr
-from plateaus.types import Example, Knobs, Model, Recipe, streams
+from plateaus.types import Example, Knobs, Model, streams
 
 POINTS = 240
 LR = lr.Spec(dimension=2, points=4, noise=0.5, dmmse_tasks=16)

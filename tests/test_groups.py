@@ -12,8 +12,9 @@ from plateaus.data import design
 from plateaus.models import mlp
 from plateaus.models.taps import Tap
 from plateaus.optim import optimiser
+from plateaus.recipe import Gradients, Recipe, Surgery
 from plateaus.tasks import in_context
-from plateaus.types import Aggregator, Draw, Example, Knobs, Model, Recipe, Surgery, streams
+from plateaus.types import Aggregator, Draw, Example, Knobs, Model, streams
 
 SPEC = in_context.Spec(families="linear,conjunction,relu", dimension=3, points=4)
 TASK = in_context.in_context(SPEC)
@@ -157,28 +158,29 @@ def test_losses_by_group_are_in_units_of_the_plateau_whatever_is_trained_on():
 
 
 def mean_of_examples(task):
-    """Surgery that trains on the plain mean: a gradient of zero, for a rate of 0."""
+    """Surgery that trains on the plain mean: gradients of zero, for a rate of 0."""
     zero = jax.tree.map(jnp.zeros_like, linear_model().init(jax.random.key(0)))
 
-    def engine(params, batch):
+    def capture(params, batch):
         said, _ = linear_model().apply(params, batch.inputs)
-        return jax.vmap(task.loss)(said, batch), jnp.eye(BATCH), ()
+        return jax.vmap(task.loss)(said, batch), said, ()
 
     even = Aggregator(lambda b: (), lambda gram, state, key=None: (jnp.ones(BATCH) / BATCH, state))
     nothing = {}
-    return Surgery(
-        engine=engine,
-        combine=lambda captured, weights: zero,
+    surgery = Surgery(
+        gram=lambda captured: jnp.eye(BATCH),
         aggregator=lambda optim: even,
         measure=lambda gram: nothing,
         summarise=lambda means: nothing,
     )
+    gradients = Gradients(capture, lambda captured, weights: zero)
+    return {"gradients": gradients, "surgery": surgery}
 
 
 def test_surgery_tells_the_same_by_group():
     """Of raw losses, too: neither escapes nor completions depend on what combines gradients."""
     raw = in_context.in_context(in_context.Spec(**{**vars(SPEC), "normalise": False}))
-    recipe, knobs = recipe_of()._replace(task=raw, surgery=mean_of_examples(raw)), knobs_of()
+    recipe, knobs = recipe_of()._replace(task=raw, **mean_of_examples(raw)), knobs_of()
 
     @jax.jit
     def run(seed, knobs):

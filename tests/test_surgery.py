@@ -12,8 +12,9 @@ from plateaus.data import design
 from plateaus.experiment import geometry
 from plateaus.models import mlp
 from plateaus.optim import optimiser
+from plateaus.recipe import Recipe
 from plateaus.tasks import sparse_parity
-from plateaus.types import Knobs, Recipe, streams
+from plateaus.types import Knobs, streams
 
 RATE, STEPS = 0.05, 4
 TASK = sparse_parity.sparse_parity(
@@ -33,7 +34,8 @@ def recipe_of(aggregator="none", batch=2, probed=0, **options):
         phase_steps=STEPS,
         log_every=2,
         eval_points=16,
-        surgery=geometry.surgery(spec, MODEL, TASK),
+        gradients=geometry.gradients_of(MODEL, TASK) if aggregator != "none" else None,
+        surgery=geometry.surgery(spec),
         batch_probes=(geometry.batch_probe(probed, MODEL, TASK),) if probed else (),
     )
 
@@ -46,8 +48,7 @@ def trained(seed=0, strength=1.0, spoiled=False, **given):
         recipe = recipe._replace(
             task=TASK._replace(loss=lambda y, e: TASK.loss(y, e) / (e.inputs[0] > 0))
         )
-        spec = optimiser.Spec(aggregator=given["aggregator"])
-        recipe = recipe._replace(surgery=geometry.surgery(spec, MODEL, recipe.task))
+        recipe = recipe._replace(gradients=geometry.gradients_of(MODEL, recipe.task))
     optim = optimiser.Knobs(learning_rate=RATE, aggregator_strength=strength)
     knobs = Knobs(sparse_parity.Knobs(), design.Knobs(), optim)
 

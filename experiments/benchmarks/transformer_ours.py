@@ -16,8 +16,9 @@ from plateaus import train
 from plateaus.evaluation import Law
 from plateaus.models.transformer import Spec, transformer
 from plateaus.optim import optimiser
+from plateaus.recipe import Recipe
 from plateaus.tasks import linear_regression
-from plateaus.types import Draw, Knobs, Recipe, Source, streams
+from plateaus.types import Draw, Knobs, Source, streams
 
 
 def recipe(job: Job) -> Recipe:

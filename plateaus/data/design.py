@@ -7,8 +7,10 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, NamedTuple
 
+from plateaus.data import adaptive
 from plateaus.data.curricula import THEN
-from plateaus.data.mixture import MIXING, group_knobs, mixture
+from plateaus.data.mixers.registry import mixer_options
+from plateaus.data.mixture import MIXING, group_knobs, mixture, positive
 from plateaus.data.mixture import check as mixture_check
 from plateaus.data.pool import curriculum, doubling, first_items, subset
 from plateaus.data.source import epochs, uniform, whole_batches
@@ -18,7 +20,7 @@ from plateaus.types import Scalar, Source
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Spec:
+class _Spec(adaptive.Spec):
     """What sets a branch of the design."""
 
     order: Annotated[
@@ -44,6 +46,12 @@ class Spec:
         str,
         Field(help="go on with the then_ weights once losses escape", choices=("none", "escape")),
     ] = "none"
+
+
+_OPTIONS = [(n, declared, default) for n, (declared, default) in mixer_options().items()]
+Spec: Any = dataclasses.make_dataclass(  # with the options of all mixers
+    "Spec", _OPTIONS, bases=(_Spec,), frozen=True, kw_only=True, namespace={"__module__": __name__}
+)
 
 
 class Knobs(NamedTuple):
@@ -89,7 +97,7 @@ class Knobs(NamedTuple):
 
 @functools.cache
 def knobs_of(groups: tuple[str, ...]) -> Any:
-    """Return the class `Knobs` with the knobs of each group: weight_, from_, until_ and then_.
+    """Return the class `Knobs` with those of each group, weight_ and others, and of all mixers.
 
     >>> knobs_of(("linear", "relu"))(weight_relu=0.0).weight_relu
     0.0
@@ -119,8 +127,9 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     # a run has a field of its own that begins alike, weight_norms
     if groups := groups_of(name for name in values if f"data.{name}" in values):
         yield from mixture_check(values, groups)
+        yield from adaptive.check(values, positive(values, groups))
     else:
-        for field in ("mixing", "batch_split", "schedule", "switch"):
+        for field in ("mixing", "batch_split", "schedule", "switch", "mixer"):
             if values[field] != getattr(Spec(), field):
                 yield field, f"needs a task of several groups; {values['task.name']} has one"
 
@@ -134,10 +143,12 @@ def design(
     size: int,
     used: frozenset[str] = ALL,
     groups: tuple[str, ...] = (),
+    use: adaptive.Adaptive | None = None,
 ) -> Source:
     """Build the source of a pool of `size` items: what is drawn inside, what is in play outside.
 
-    With `groups` every group has such a pool, and the `mixture` says which group an item is of.
+    With `groups` every group has such a pool, and the `mixture` says which group an item is of,
+    by shares that a mixer adapts if one is in `use`.
 
     An intervention none of whose knobs is in `used` is left out: neutral, it would give the same
     indices, and cost time (a Zipf rank costs three times a uniform one).
@@ -162,4 +173,6 @@ def design(
     elif "curriculum_start" in used:
         source = curriculum(source)
     source = first_items(subset(source))
-    return mixture(source, groups, spec.mixing, spec.switch, spec.schedule) if groups else source
+    if not groups:
+        return source
+    return mixture(source, groups, spec.mixing, spec.switch, spec.schedule, use)

@@ -9,20 +9,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from plateaus.data import adaptive
 from plateaus.data.breakpoints import breakpoints
 from plateaus.data.curricula import FROM, THEN, UNTIL, WEIGHT
+from plateaus.data.mixers.registry import mixer_knobs
 from plateaus.fields import Field
 from plateaus.types import Array, Float, Int, Scalar, Source
 
 MIXING = ("split", "batch", "sequence")
 ESCAPED, WINDOW = 0.8, 100  # a group has escaped when the mean of its last 100 losses is below .8
 ALWAYS = 2**30
+TARGET, STRENGTH = "target_", "mixer_strength"
 _GROUPS = 2**32 - 1  # the stream of the groups in the data key: no step has this number
 
 
 def group_knobs(groups: Sequence[str]) -> dict[str, tuple[Any, Any]]:
     """Return the knobs of each group: name -> (declared type, default)."""
     found: dict[str, tuple[Any, Any]] = {}
+    if groups:
+        help_ = "how far from the mixture's own shares to the mixer's"
+        strength = Field(help=help_, low=0, high=1, neutral=0.0)
+        found = {STRENGTH: (Annotated[Scalar, strength], 1.0), **mixer_knobs()}
     for group in groups:
         weight = Field(help=f"share of {group} in training, relative to the others'", low=0)
         first = Field(help=f"step from which {group} is drawn", low=0, high=ALWAYS, units="steps")
@@ -32,6 +39,8 @@ def group_knobs(groups: Sequence[str]) -> dict[str, tuple[Any, Any]]:
         found[FROM + group] = (Annotated[Scalar, first], 0)
         found[UNTIL + group] = (Annotated[Scalar, last], ALWAYS)
         found[THEN + group] = (Annotated[Scalar, then], 0.0)
+        aim = Field(help=f"multiplies the share of {group} in what adaptive mixing aims at", low=0)
+        found[TARGET + group] = (Annotated[Scalar, aim], 1.0)
     return found
 
 
@@ -43,6 +52,8 @@ class Plan(NamedTuple):
     first: Array
     last: Array
     then: Array
+    target: Any  # evaluation weights, in any unit
+    strength: Any  # scalar, of a mixer; both () without one
 
 
 class State(NamedTuple):
@@ -51,6 +62,7 @@ class State(NamedTuple):
     inner: Any
     recent: Any  # [WINDOW], mean losses of the groups drawn first, in the last steps
     switched: Any  # 0 or 1; both () without a switch
+    mixer: Any  # adaptive.State; () without a mixer
 
 
 def counts(shares: Float[Array, " G"], offset: Float[Array, ""], batch: int) -> Int[Array, " B"]:
@@ -80,6 +92,7 @@ def mixture(
     mixing: str = "split",
     switch: str = "none",
     schedule: str = "",
+    use: adaptive.Adaptive | None = None,
 ) -> Source:
     r"""Give every example a group, by weights that change with the step; indices stay as they are.
 
@@ -93,6 +106,7 @@ def mixture(
       "batch": one group for a whole batch, drawn by the shares (paper 3).
       "sequence": a group for every example, drawn by the shares.
 
+    With a mixer in `use` the shares adapt to training (`plateaus.data.adaptive`).
     With one group it changes nothing. Source: paper 2, setup; paper 3, setup.
     """
     number = len(groups)
@@ -103,22 +117,36 @@ def mixture(
 
     def init(key):
         state = source.init(key)
+        mixer = () if use is None else adaptive.init(use)
         if switch == "none":
-            return State(state, (), ())
-        return State(state, jnp.full(WINDOW, jnp.inf), jnp.int32(0))
+            return State(state, (), (), mixer)
+        return State(state, jnp.full(WINDOW, jnp.inf), jnp.int32(0), mixer)
+
+    def plan_of(knobs, inner):
+        weight, then = (knob(knobs, name).astype(jnp.float32) for name in (WEIGHT, THEN))
+        windows = knob(knobs, FROM), knob(knobs, UNTIL)
+        if use is None:
+            return Plan(inner, weight, *windows, then, (), ())
+        aim = jnp.asarray(use.target) * knob(knobs, TARGET)
+        strength = jnp.asarray(getattr(knobs, STRENGTH), jnp.float32)
+        return Plan(inner, weight, *windows, then, aim, strength)
 
     def prepare(knobs, size):
-        inner = source.prepare(knobs, size)
-        weight, then = (knob(knobs, name).astype(jnp.float32) for name in (WEIGHT, THEN))
-        return Plan(inner, weight, knob(knobs, FROM), knob(knobs, UNTIL), then)
+        return plan_of(knobs, source.prepare(knobs, size))
 
-    def weights(state, plan, t):
+    def own(state, plan, t):
         now = jnp.where((plan.first <= t) & (t < plan.last), plan.weight, 0.0)
         if steps is not None:
             now *= jnp.asarray(table)[jnp.searchsorted(jnp.asarray(steps), t, side="right") - 1]
         if switch == "escape":
             now = jnp.where(state.switched > 0, plan.then, now)
         return now / jnp.sum(now)
+
+    def weights(state, plan, t):
+        now = own(state, plan, t)
+        if use is None:
+            return now
+        return adaptive.draws(use, now, state.mixer, plan.strength, t)
 
     def draw(key, state, plan, t):
         drawn = source.draw(key, state.inner, plan.inner, t)
@@ -135,12 +163,17 @@ def mixture(
         return drawn._replace(group=order[counts(shares[order], offset, batch)])
 
     def observe(state, signals, knobs, t):
-        inner = source.observe(state.inner, signals, knobs, t)
+        new = state._replace(inner=source.observe(state.inner, signals, knobs, t))
+        if use is not None:
+            plan = plan_of(knobs, ())
+            shares = weights(state, plan, t)
+            mixer = adaptive.observe(use, state.mixer, signals, plan.target, shares, knobs, t)
+            new = new._replace(mixer=mixer)
         if switch == "none":
-            return state._replace(inner=inner)
+            return new
         recent = jnp.roll(state.recent, 1).at[0].set(jnp.nanmean(signals.group_loss))
         escaped = jnp.mean(recent) < ESCAPED
-        return State(inner, recent, state.switched | escaped.astype(jnp.int32))
+        return new._replace(recent=recent, switched=state.switched | escaped.astype(jnp.int32))
 
     def ever(plan):
         drawn = (plan.weight > 0) & (plan.first < plan.last)
@@ -153,7 +186,24 @@ def mixture(
     def log_prob(plan, index, t):
         return source.log_prob(plan.inner, index, t)
 
-    return Source(init, prepare, draw, log_prob, observe, weights, ever)
+    mixed = Source(init, prepare, draw, log_prob, observe, weights, ever)
+    if use is None:
+        return mixed
+
+    def steer(state, shares):
+        return state._replace(mixer=adaptive.steer(state.mixer, shares))
+
+    def emphasis(state, plan, t):
+        return adaptive.emphasis(use, own(state, plan, t), state.mixer, plan.strength, t)
+
+    def measures(state, plan, t):
+        shares = adaptive.blended(own(state, plan, t), state.mixer, plan.strength)
+        gain, unbiased = state.mixer.gain
+        seen = {"gram_gain": gain, "gram_gain_unbiased": unbiased} if use.tracked else {}
+        return {"mixture": shares, **seen}
+
+    weighed = emphasis if use.weighs_losses else None
+    return mixed._replace(steer=steer, emphasis=weighed, measures=measures)
 
 
 def positive(values: Mapping[str, Any], groups: Sequence[str]) -> list[str]:

@@ -11,14 +11,15 @@ import jax
 import numpy as np
 
 from plateaus.data.design import knobs_of
-from plateaus.experiment import geometry, instruments, lengths
+from plateaus.experiment import adaptation, geometry, instruments, lengths
 from plateaus.experiment.lengths import NoKnobs, RunSpec, batch_of
 from plateaus.experiment.registry import DATA, MODELS, OPTIM, TASKS
 from plateaus.experiment.schema import Component, ConfigError, Entry, entries
 from plateaus.experiment.values import convert, nearest, shown
 from plateaus.fields import INFINITE
 from plateaus.optim.optimiser import RATE, knobs_with_rates
-from plateaus.types import Draw, Knobs, Recipe, Task
+from plateaus.recipe import Recipe
+from plateaus.types import Draw, Knobs, Task
 
 
 def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -55,6 +56,7 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "model.tied", "continuous tokens have no embedding to read out with"
     yield from instruments.check(values, task, tokens)
     here = _layers(values)
+    yield from adaptation.check(values, here)
     for name in values:
         layer = name.removeprefix(f"optim.{RATE}")
         if layer != name and layer not in here and values[name] != 1.0:
@@ -196,10 +198,17 @@ def make_recipe(config: Mapping[str, Any], used: frozenset[str]) -> Recipe:
     rates = {name for name in own["optim"] if name.startswith(RATE)}
     gone = {name for name in rates if name.removeprefix(RATE) not in here}
     model = parts["model"].make(spec["model"], task, example)
+    layers = adaptation.tracked_layers(
+        config["data.mixer_layers"], here, config.get("model.tied", False)
+    )
+    use = adaptation.in_use(spec["data"], model, task, layers)
+    feedback = adaptation.feedback(spec["data"], task, layers)
+    surgery = geometry.surgery(spec["optim"])
+    asked = surgery is not None or (feedback is not None and feedback.sums is not None)
     return Recipe(
         task=task,
         source=parts["data"].make(
-            spec["data"], batch_of(config), task.size, own["data"], task.groups
+            spec["data"], batch_of(config), task.size, own["data"], task.groups, use
         ),
         model=model,
         optimiser=parts["optim"].make(spec["optim"], own["optim"] - gone),
@@ -208,7 +217,9 @@ def make_recipe(config: Mapping[str, Any], used: frozenset[str]) -> Recipe:
         log_every=config["log_every"],
         eval_points=config["eval_points"],
         pool_points=config["pool_points"],
-        surgery=geometry.surgery(spec["optim"], model, task),
+        gradients=geometry.gradients_of(model, task) if asked else None,
+        surgery=surgery,
+        feedback=feedback,
         batch_probes=instruments.batch_probes(config, model, task),
         probes=instruments.probes(config, model, task),
     )

@@ -11,12 +11,28 @@ import jax.numpy as jnp
 from plateaus.models import gram
 from plateaus.optim.optimiser import Spec, aggregator
 from plateaus.probes import gradients, sharpness
-from plateaus.types import Array, BatchProbe, Example, Key, Model, PyTree, Surgery, Task
+from plateaus.recipe import BatchProbe, Gradients, Surgery
+from plateaus.types import Array, Example, Key, Model, PyTree, Task
 
 TRAINING, PROBED = "train_", "gradient_"  # begin the names of what is recorded
 
 
-def surgery(spec: Spec, model: Model, task: Task) -> Surgery | None:
+def gradients_of(model: Model, task: Task) -> Gradients:
+    """Return how the gradients of a batch's examples are captured."""
+
+    def one(params: PyTree, example: Example) -> tuple[Array, Array]:
+        alone = jax.tree.map(lambda x: x[None], example)
+        prediction = model.apply(params, alone.inputs)[0][0]
+        return task.loss(prediction, example), prediction
+
+    def capture(params: PyTree, batch: Example) -> tuple[Array, Array, gram.Captured]:
+        (losses, predictions), captured = gram.capture(one, params, batch, has_aux=True)
+        return losses, predictions, captured
+
+    return Gradients(capture, gram.combine)
+
+
+def surgery(spec: Spec) -> Surgery | None:
     """Return training on what an aggregator makes of the examples' gradients; None without one."""
     made = aggregator(spec)
     if made is None:
@@ -26,8 +42,7 @@ def surgery(spec: Spec, model: Model, task: Task) -> Surgery | None:
         return _prefixed(TRAINING, gradients.over_steps(means))
 
     return Surgery(
-        engine=gram.per_example_gram(model, _losses(task)),
-        combine=gram.combine,
+        gram=gram.gram,
         aggregator=made,
         measure=gradients.of_examples,
         summarise=summarise,

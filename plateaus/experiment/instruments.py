@@ -11,7 +11,8 @@ from plateaus.fields import Field
 from plateaus.groups import SUFFIX
 from plateaus.probes import attention
 from plateaus.probes.weights import layer_norms
-from plateaus.types import Array, BatchProbe, Key, Model, PyTree, Task
+from plateaus.recipe import BatchProbe
+from plateaus.types import Array, Key, Model, PyTree, Task
 
 AXES = {  # part of a variable's name -> the axes it has of its own
     "attention_": ("layer", "head"),

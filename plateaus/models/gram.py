@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from plateaus.models import replay, terms
 from plateaus.models.cut import Scope
 from plateaus.models.terms import Term
-from plateaus.types import Array, Float, Int, Model, PyTree
+from plateaus.types import Array, Float, Model, PyTree
 
 
 class Leaf(NamedTuple):
@@ -106,12 +106,13 @@ def per_example_gram(
 
 
 def capture(
-    loss: Callable[[PyTree, Any], Array], params: PyTree, units: PyTree
-) -> tuple[Array, Captured]:
+    loss: Callable[[PyTree, Any], Any], params: PyTree, units: PyTree, *, has_aux: bool = False
+) -> tuple[Any, Captured]:
     """Return the losses [B] of B units, and the factors of their gradients.
 
     A unit is what one loss is of: an example, or a whole batch of them. `units` has a leading axis
-    B on every leaf; `loss` takes one unit, without it, to a scalar.
+    B on every leaf; `loss` takes one unit, without it, to a scalar, or with `has_aux` to a scalar
+    and a tree; then (losses, trees [B, ...]) stands for the losses.
 
     >>> units = jnp.array([[1.0, 2.0], [3.0, 5.0]])  # two batches of two numbers
     >>> losses, captured = capture(lambda w, x: jnp.mean(w * x), jnp.float32(2.0), units)
@@ -119,15 +120,17 @@ def capture(
     ([3.0, 8.0], [[2.25, 6.0], [6.0, 16.0]])
     """
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), units)
-    program = jax.make_jaxpr(jax.value_and_grad(loss))(params, one)
+    gradient = jax.value_and_grad(loss, has_aux=has_aux)
+    program, (said, _) = jax.make_jaxpr(gradient, return_shape=True)(params, one)
+    returned: Any = jax.tree.structure(said)
     flat, structure = jax.tree.flatten(params)
-    ours = len(flat)
+    ours, results = len(flat), returned.num_leaves
     varies = [False] * ours + [True] * (len(program.jaxpr.invars) - ours)
     scope, count = Scope(program.jaxpr, varies), itertools.count()
     leaves = []
     unknown: dict[str, str] = {}
     paths = jax.tree_util.tree_leaves_with_path(params)
-    for (path, leaf), value in zip(paths, program.jaxpr.outvars[1:], strict=True):
+    for (path, leaf), value in zip(paths, program.jaxpr.outvars[results:], strict=True):
         summands = scope.summands(value)
         found = tuple(summand.captured(count) for summand in summands)
         unknown |= {jax.tree_util.keystr(path): s.unknown for s in summands if s.unknown}
@@ -139,10 +142,13 @@ def capture(
             stacklevel=3,
         )
 
-    def cut(unit: PyTree) -> tuple[Array, tuple[Array, ...]]:
+    def cut(unit: PyTree) -> tuple[Any, tuple[Array, ...]]:
         arguments = [*flat, *jax.tree.leaves(unit)]
-        (value,), taken = replay.run(scope, arguments, program.jaxpr.outvars[:1], program.consts)
-        return value, tuple(taken[place] for place in range(len(taken)))
+        values, taken = replay.run(
+            scope, arguments, program.jaxpr.outvars[:results], program.consts
+        )
+        factors = tuple(taken[place] for place in range(len(taken)))
+        return jax.tree.unflatten(returned, values), factors
 
     losses, factors = jax.vmap(cut)(units)
     return losses, Captured(factors, tuple(leaves), structure)
@@ -182,35 +188,6 @@ def layer_grams(captured: Captured) -> dict[str, Float[Array, "B B"]]:
 def gram(captured: Captured) -> Float[Array, "B B"]:
     """Return all inner products of the captured gradients, float32."""
     return sum(layer_grams(captured).values(), start=jnp.float32(0.0))
-
-
-def of_groups(
-    gram: Float[Array, "B B"], group: Int[Array, " B"], groups: int
-) -> Float[Array, "G G"]:
-    """Return the inner products of the groups' mean gradients; zeros for a group without members.
-
-    Groups are tasks or domains, numbered from 0.
-
-    >>> of_groups(jnp.array([[1.0, 2.0], [2.0, 8.0]]), jnp.array([1, 1]), 2).tolist()
-    [[0.0, 0.0], [0.0, 3.25]]
-    """
-    share = _shares(group, groups)
-    return share @ gram @ share.T
-
-
-def of_members(weights: Float[Array, " G"], group: Int[Array, " B"]) -> Float[Array, " B"]:
-    """Return the weights of examples that weigh their groups' mean gradients so, for `combine`.
-
-    >>> of_members(jnp.array([0.0, 3.0]), jnp.array([1, 1, 1])).tolist()
-    [1.0, 1.0, 1.0]
-    """
-    return weights @ _shares(group, weights.shape[0])
-
-
-def _shares(group: Array, groups: int) -> Float[Array, "G B"]:
-    """Return what each example is of the mean of each group."""
-    member = (jnp.arange(groups)[:, None] == group[None, :]).astype(jnp.float32)
-    return member / jnp.maximum(jnp.sum(member, axis=1, keepdims=True), 1.0)
 
 
 def _layer(path: tuple[Any, ...]) -> str:

@@ -85,7 +85,7 @@ def test_a_batch_is_a_function_of_key_and_step(spec, acting):
 
     @jax.jit
     def scanned(key, knobs):
-        plan, signals = source.prepare(knobs, SIZE), Signals(jnp.ones(1), None)
+        plan, signals = source.prepare(knobs, SIZE), Signals(jnp.ones(1))
 
         def step(state, t):  # scan raises if the state changes its shapes or types
             draw = source.draw(key, state, plan, t)

@@ -155,7 +155,7 @@ def test_the_switch_waits_for_the_mean_of_100_losses():
     knobs = knobs_of(weight_b=0.0, weight_c=0.0, then_b=1.0)
     key = jax.random.key(0)
     plan, state = source.prepare(knobs, 100), source.init(key)
-    observe = jax.jit(lambda state, loss: source.observe(state, Signals(loss, None), knobs, 0))
+    observe = jax.jit(lambda state, loss: source.observe(state, Signals(loss), knobs, 0))
     losses = np.r_[np.full(150, 1.0), np.full(60, 0.45), np.full(60, 2.0)]
     switched = []
     for loss in losses:
@@ -176,9 +176,9 @@ def test_few_losses_do_not_make_an_escape():
     source, key = source_of(switch="escape"), jax.random.key(0)
     state = source.init(key)
     for _ in range(mixture.WINDOW - 1):
-        state = source.observe(state, Signals(jnp.zeros(3), None), knobs_of(), 0)
+        state = source.observe(state, Signals(jnp.zeros(3)), knobs_of(), 0)
         assert not state.switched
-    assert source.observe(state, Signals(jnp.zeros(3), None), knobs_of(), 0).switched
+    assert source.observe(state, Signals(jnp.zeros(3)), knobs_of(), 0).switched
 
 
 def test_a_schedule_holds_from_breakpoint_to_breakpoint():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from plateaus.models import gram, mlp, terms, transformer
+from plateaus.models import gram, gram_groups, mlp, terms, transformer
 from plateaus.models.gram import capture, combine, layer_grams, per_example_gram
 
 B, T, W = 6, 5, 8
@@ -324,11 +324,11 @@ def test_batches_as_units_have_the_gram_of_groups():
     _, batches = jax.jit(functools.partial(capture, mean))(params, halves)
     _, examples = jax.jit(functools.partial(capture, one))(params, (x, y))
     group = jnp.array([0, 0, 0, 1, 1, 1])
-    found = gram.of_groups(gram.gram(examples), group, 2)
+    found = gram_groups.of_groups(gram.gram(examples), group, 2)
     close(found, np.asarray(gram.gram(batches), np.float64), TOLERANCE)
     weights = jnp.array([0.3, -2.0])
     chex.assert_trees_all_close(
-        combine(examples, gram.of_members(weights, group)),
+        combine(examples, gram_groups.of_members(weights, group)),
         combine(batches, weights),
         rtol=1e-4,
         atol=1e-6,

@@ -1,0 +1,69 @@
+"""The mixers by name: one line each."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, get_type_hints
+
+from plateaus.data.mixers import fixed, r_and_b, uniform
+from plateaus.data.mixers.mixer import Mixer, Registered
+
+NOTHING: frozenset[str] = frozenset()
+GRAM = frozenset({"gram"})
+
+MIXERS: dict[str, Registered] = {
+    "fixed": Registered(fixed.fixed, fixed.Knobs),
+    "uniform": Registered(uniform.uniform, uniform.Knobs),
+    "r_and_b": Registered(r_and_b.r_and_b, r_and_b.Knobs, needs=GRAM, options=r_and_b.Options),
+}
+
+
+def mixer_knobs() -> dict[str, tuple[Any, Any]]:
+    """Return the knobs of all mixers as fields of `data`: NAME_knob -> (declared type, default).
+
+    >>> mixer_knobs()["r_and_b_lambda"][1]
+    3.0
+    """
+    return _fields("knobs", lambda owner: owner._field_defaults)
+
+
+def mixer_options() -> dict[str, tuple[Any, Any]]:
+    """Return the options of all mixers likewise: what sets a branch of a rule.
+
+    >>> mixer_options()["r_and_b_norm"][1]
+    True
+    """
+    return _fields("options", lambda owner: {f.name: f.default for f in dataclasses.fields(owner)})
+
+
+def _fields(part: str, defaults: Callable[[Any], dict[str, Any]]) -> dict[str, tuple[Any, Any]]:
+    found = {}
+    for name, registered in MIXERS.items():
+        owner = getattr(registered, part)
+        hints = get_type_hints(owner, include_extras=True)
+        for key, default in defaults(owner).items():
+            found[named(name, key)] = (hints[key], default)
+    return found
+
+
+def named(mixer: str, knob: str) -> str:
+    """Return the field of `data` that holds a mixer's knob; `lambda_` is `lambda` there.
+
+    >>> named("r_and_b", "lambda_")
+    'r_and_b_lambda'
+    """
+    return f"{mixer}_{knob.rstrip('_')}"
+
+
+def own_knobs(mixer: str, knobs: Any) -> Any:
+    """Return a mixer's knobs out of those of the design."""
+    fields: Any = MIXERS[mixer].knobs
+    return fields(**{key: getattr(knobs, named(mixer, key)) for key in fields._fields})
+
+
+def made(mixer: str, spec: Any) -> Mixer:
+    """Return the mixer of a name, made with its options out of those of the design."""
+    registered = MIXERS[mixer]
+    keys = [field.name for field in dataclasses.fields(registered.options)]
+    return registered.make(**{key: getattr(spec, named(mixer, key)) for key in keys})

@@ -1,0 +1,125 @@
+"""Adaptive mixing of a config: what its mixer is told, by what means, and what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from plateaus.data import adaptive
+from plateaus.data.mixers.registry import MIXERS
+from plateaus.experiment.values import nearest
+from plateaus.models import gram, gram_groups
+from plateaus.recipe import Feedback
+from plateaus.types import Array, Model, Task
+
+GRADIENTS = frozenset({"gram", "target_gram"})
+
+
+def check(values: Mapping[str, Any], layers: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield (field, message) for layers that the model does not have."""
+    asked = values.get("data.mixer_layers", "last")
+    if asked in ("last", "all"):
+        return
+    for name in _names(asked):
+        if name not in layers:
+            near = nearest(name, layers)
+            hint = f"; did you mean {near}?" if near else ""
+            yield "data.mixer_layers", f"no layer {name!r} here{hint} (known: {', '.join(layers)})"
+
+
+def tracked_layers(asked: str, layers: Sequence[str], tied: bool = False) -> tuple[str, ...]:
+    """Return the layers whose gradients a mixer sees; the last is the one that is read out.
+
+    >>> tracked_layers("last", ("read_in", "block_0", "readout"))
+    ('readout',)
+    """
+    if asked == "all":
+        return tuple(layers)
+    if asked == "last":
+        return ("read_in",) if tied else (layers[-1],)
+    return tuple(_names(asked))
+
+
+def in_use(spec: Any, model: Model, task: Task, layers: tuple[str, ...]) -> Any:
+    """Return the mixer in use (`adaptive.Adaptive`); None where shares are fixed."""
+    if spec.mixer == adaptive.FIXED or not task.groups:
+        return None
+    target = task.target or (1.0,) * len(task.groups)
+    if not MIXERS[spec.mixer].needs & GRADIENTS:
+        return adaptive.adaptive(spec, target)
+    params = jax.eval_shape(model.init, jax.eval_shape(jax.random.key, 0))
+    found = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        if jax.tree_util.keystr(path[:1], simple=True) in layers:
+            shape = (len(task.groups), *leaf.shape)
+            found[jax.tree_util.keystr(path)] = jax.ShapeDtypeStruct(shape, jnp.float32)
+    return adaptive.adaptive(spec, target, found)
+
+
+def feedback(spec: Any, task: Task, layers: tuple[str, ...]) -> Feedback | None:
+    """Return what the mixer is told beside losses; None where shares are fixed."""
+    if spec.mixer == adaptive.FIXED or not task.groups:
+        return None
+    registered, groups = MIXERS[spec.mixer], len(task.groups)
+    needs = registered.needs
+
+    def sums(captured: gram.Captured, member: Array) -> dict[str, Array]:
+        return gram_groups.sums(captured, member, layers)
+
+    mixed = registered.short * np.ones((groups, groups)) / groups
+    targets = needs & {"target_loss", "target_gram", "affinity"}
+    return Feedback(
+        every=spec.round_steps,
+        sums=sums if needs & GRADIENTS else None,
+        target_points=spec.target_points if targets else 0,
+        target_gradient="target_gram" in needs,
+        reference_steps=spec.reference_steps,
+        proxy_steps=spec.proxy_steps,
+        short_steps=spec.short_steps if "affinity" in needs else 0,
+        short_shares=(1 - registered.short) * np.eye(groups) + mixed,
+        short_every=registered.short_every,
+    )
+
+
+def compute(spec: Any, groups: int, batch: int, steps: np.ndarray) -> np.ndarray:
+    """Return the training steps that a run has cost by its first `steps`, extra work counted in.
+
+    In units of a step's forward and backward pass over `batch` examples, a forward pass being a
+    third of it. Counted: each round the losses of the target sample (and the gradients, where a
+    mixer asks), short runs with their tests, and the reference's pass over every batch of the
+    proxy; the stages are steps themselves. Inner products are not: see the benchmark.
+
+    >>> from plateaus.data.design import Spec
+    >>> compute(Spec(mixer="r_and_b"), 4, 32, np.array([0, 100])).tolist()  # from what is there
+    [0.0, 100.0]
+    """
+    steps = np.asarray(steps, np.float64)
+    if spec.mixer == adaptive.FIXED or groups < 1:
+        return steps
+    registered = MIXERS[spec.mixer]
+    begins, ends = spec.reference_steps, spec.reference_steps + spec.proxy_steps
+    sample = spec.target_points * groups / batch  # in batches
+    rounds = np.floor(steps / spec.round_steps)
+    extra = np.zeros_like(steps)
+    if registered.needs & {"target_loss", "target_gram", "affinity"}:
+        extra += rounds * sample / 3
+    if "target_gram" in registered.needs:
+        extra += rounds * sample
+    if "affinity" in registered.needs:
+        adapted = np.maximum(rounds - begins // spec.round_steps, 0)
+        sets = np.minimum(adapted, 1)
+        if registered.short_every:
+            sets = np.ceil(adapted / registered.short_every)
+        extra += sets * (groups * spec.short_steps + (groups + 1) * sample / 3)
+    if "excess" in registered.needs:
+        last = ends if spec.proxy_steps else np.inf
+        extra += (np.clip(steps, begins, last) - begins) / 3
+    return steps + extra
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

@@ -1,0 +1,137 @@
+"""What training tells an adaptive design: gradients, targets, a reference, short runs, stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from plateaus import groups
+from plateaus.recipe import Recipe
+from plateaus.types import Array, Example, Float, Key, PyTree, Signals, Streams
+
+
+def compares(recipe: Recipe) -> bool:
+    """Return whether a reference model is trained first."""
+    return recipe.feedback is not None and recipe.feedback.reference_steps > 0
+
+
+def weigh(recipe: Recipe, source: PyTree, plan: PyTree, t: Any) -> Callable[..., Array]:
+    """Return (batch, values [B]) -> the values, times what the design makes of each group."""
+    emphasis = recipe.source.emphasis
+    if emphasis is None:
+        return lambda batch, values: values
+    factor = emphasis(source, plan, t)
+    return lambda batch, values: values * factor[groups.numbers(recipe.task, batch)]
+
+
+def staged(recipe: Recipe, state: Any, fresh: Callable[[Any], Any], t: Any) -> Any:
+    """Return the state at the beginning of step t: a fresh model where a stage begins."""
+    feedback = recipe.feedback
+    if feedback is None:
+        return state
+    for end in (feedback.reference_steps, feedback.reference_steps + feedback.proxy_steps):
+        own = end == feedback.reference_steps and feedback.reference_steps > 0
+        if not own and not feedback.proxy_steps:
+            continue
+
+        def begin(state: Any, own: bool = own) -> Any:
+            return fresh(state._replace(reference=state.params) if own else state)
+
+        state = jax.lax.cond(t == end, begin, lambda state: state, state)
+    return state
+
+
+def ears(
+    recipe: Recipe,
+    keys: Streams,
+    world: PyTree,
+    short: Callable[[Any, Key, Any], Any],
+) -> Callable[..., Signals]:
+    """Return (state after a step, signals, batch, told, t) -> the signals, with what is asked for.
+
+    `short` is one step of a short run: (state, key, t) -> state. Targets and short runs are looked
+    at in the last step of a round only, which is the same step in all runs of a chunk: a branch.
+    """
+    feedback, task = recipe.feedback, recipe.task
+    assert feedback is not None
+    sample = _target(recipe, keys, world)
+    size = len(task.groups)
+
+    def target_losses(params: PyTree) -> Float[Array, " G"]:
+        predictions, _ = recipe.model.apply(params, sample.inputs)
+        losses = jax.vmap(task.test_loss)(predictions, sample)
+        return groups.mean_by_group(groups.members(task, sample), losses)
+
+    def target_gradient(params: PyTree) -> PyTree:
+        assert recipe.gradients is not None and feedback.sums is not None
+        _, _, captured = recipe.gradients.capture(params, sample)
+        member = groups.members(task, sample)
+        return feedback.sums(captured, member / jnp.sum(member, axis=1, keepdims=True))
+
+    def affinity(state: Any, t: Any) -> Float[Array, "G G"]:
+        before = target_losses(state.params)
+        key = jax.random.fold_in(keys.short, t)
+
+        def after(shares: Array, number: Array) -> Array:
+            own = jax.random.fold_in(key, number)
+            begun = state._replace(source=recipe.source.steer(state.source, shares))  # type: ignore[misc]
+
+            def one(state: Any, s: Array) -> tuple[Any, None]:
+                return short(state, own, t + 1 + s), None
+
+            ended, _ = jax.lax.scan(one, begun, jnp.arange(feedback.short_steps))
+            return target_losses(ended.params)
+
+        shares = jnp.asarray(feedback.short_shares, jnp.float32)
+        return before[None, :] - jax.vmap(after)(shares, jnp.arange(size))
+
+    def at_the_end(state: Any, t: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if feedback.target_points:
+            found["target_loss"] = target_losses(state.params)
+        if feedback.target_gradient:
+            found["target_gradient"] = target_gradient(state.params)
+        if feedback.short_steps:
+            number = (t + 1 - feedback.reference_steps) // feedback.every  # from 1
+            due = number == 1
+            if feedback.short_every:
+                due = (number - 1) % feedback.short_every == 0
+            found["affinity"] = jax.lax.cond(
+                due, affinity, lambda state, t: jnp.zeros((size, size)), state, t
+            )
+        return found
+
+    def hear(state: Any, signals: Signals, batch: Example, told: Any, t: Any) -> Signals:
+        signals = signals._replace(count=told.groups.count, gradient=told.gradient)
+        if compares(recipe):
+            predictions, _ = recipe.model.apply(state.reference, batch.inputs)
+            above = told.losses - jax.vmap(task.loss)(predictions, batch)
+            member = groups.members(task, batch)
+            signals = signals._replace(excess=groups.mean_by_group(member, jnp.maximum(above, 0.0)))
+        ends = (t + 1) % feedback.every == 0
+        shapes = jax.eval_shape(at_the_end, state, t)
+        if not shapes:
+            return signals
+        nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        return signals._replace(
+            **jax.lax.cond(ends, at_the_end, lambda state, t: nothing, state, t)
+        )
+
+    return hear
+
+
+def _target(recipe: Recipe, keys: Streams, world: PyTree) -> Example:
+    """Return a fixed sample of what is tested for, which no test is made on.
+
+    Unused, where a mixer does not ask for it, it costs nothing.
+    """
+    task = recipe.task
+    assert recipe.feedback is not None
+    emit = task.emit_target or task.emit_test
+    number = max(1, recipe.feedback.target_points) * len(task.groups)
+    return jax.vmap(emit, (0, None, 0))(
+        jax.random.split(keys.target, number), world, jnp.arange(number)
+    )

@@ -1,0 +1,96 @@
+"""Everything static about a run: the parts that `train` and `evaluation` put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from plateaus.types import Aggregator, Array, Model, PyTree, Source, Task
+
+
+class Gradients(NamedTuple):
+    """The gradients of a batch's examples, held as factors: see `plateaus.models.gram`.
+
+    Fields:
+      capture: (params, batch) -> (losses [B], predictions [B, ...], captured).
+      combine: (captured, weights [B]) -> gradient, like the parameters.
+    """
+
+    capture: Callable[..., tuple[Array, Array, PyTree]]
+    combine: Callable[..., PyTree]
+
+
+class Surgery(NamedTuple):
+    """Training on a combination of the examples' gradients instead of their mean.
+
+    Fields:
+      gram: captured -> [B, B], inner products of the examples' gradients.
+      aggregator: optim knobs -> Aggregator; its weights have the scale of a mean.
+      measure: gram -> name -> scalar, averaged over `log_every` steps ...
+      summarise: ... of these means, name -> scalar: what is recorded.
+    """
+
+    gram: Callable[..., Array]
+    aggregator: Callable[..., Aggregator]
+    measure: Callable[..., dict[str, Array]]
+    summarise: Callable[..., dict[str, Array]]
+
+
+class Feedback(NamedTuple):
+    """What an adaptive design is told beside the losses of its batches.
+
+    Fields:
+      every: steps of a round, at the end of which targets and short runs are looked at.
+      sums: (captured, member [G, B]) -> tree of [G, ...], the sums of the gradients of each group's
+        examples, of the tracked layers; None: gradients are not asked for.
+      target_points: examples of each group in the sample of what is tested for; 0: none.
+      target_gradient: whether its gradients are asked for.
+      reference_steps: steps of a first model, kept as the reference; then a fresh one starts.
+      proxy_steps: steps of a next model, on which the mixture adapts; then a fresh one starts.
+      short_steps: steps of the short runs, one by each row of `short_shares`; 0: none.
+      short_shares: [G, G] shares of the groups in each short run.
+      short_every: rounds between two sets of short runs; 0: only at the end of the first.
+    """
+
+    every: int
+    sums: Callable[..., PyTree] | None = None
+    target_points: int = 0
+    target_gradient: bool = False
+    reference_steps: int = 0
+    proxy_steps: int = 0
+    short_steps: int = 0
+    short_shares: Any = None
+    short_every: int = 0
+
+
+class BatchProbe(NamedTuple):
+    """What is measured at evaluations of the training loss on a few random batches.
+
+    Fields:
+      batches: how many, drawn as training draws them, by keys of their own.
+      measure: (key, params, batches [N, B, ...]) -> name -> scalar.
+    """
+
+    batches: int
+    measure: Callable[..., dict[str, Array]]
+
+
+class Recipe(NamedTuple):
+    """Everything static about a run: compiled once, shared by all runs of a program."""
+
+    task: Task
+    source: Source
+    model: Model
+    optimiser: Callable[..., Any]  # optim knobs -> optax.GradientTransformation
+    steps: int  # of the whole run
+    phase_steps: int  # optimiser steps between two evaluations
+    log_every: int  # steps whose training losses are averaged into one number
+    eval_points: int  # examples of the test law
+    pool_points: int = 0  # fresh examples of the training law; 0: it is not evaluated on
+    gradients: Gradients | None = None  # None: plain differentiation of the mean loss
+    surgery: Surgery | None = None  # None: the gradient of the mean loss; else needs `gradients`
+    feedback: Feedback | None = None  # None: the design is told the losses of its batches alone
+    batch_probes: tuple[BatchProbe, ...] = ()
+    # (key, params, laws, losses) -> what is recorded of them at an evaluation, where `losses` maps
+    # edits of the model to its test loss under "" and, with groups, under "_by_task"
+    probes: tuple[Callable[..., dict[str, Array]], ...] = ()
