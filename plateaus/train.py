@@ -167,7 +167,7 @@ def phase(
         if recipe.surgery:
             measured |= recipe.surgery.summarise(told.surgery)
         last = recipe.source.measures(state.source, plan, first + recipe.log_every - 1)
-        measured |= {f"{name}{groups.SUFFIX}": value for name, value in last.items()}
+        measured |= {f"train_{name}{groups.SUFFIX}": value for name, value in last.items()}
         return state, (loss, measured)
 
     firsts = start + jnp.arange(0, recipe.phase_steps, recipe.log_every)

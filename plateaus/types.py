@@ -138,6 +138,25 @@ class Task(NamedTuple):
     emit_target: Callable[..., Example] | None = None
 
 
+class Grouping(NamedTuple):
+    """Which group each item of a finite pool is of: of those trained on, and of those tested on.
+
+    Fields:
+      names: of the groups, G.
+      train: [N] of int, the group of every training item.
+      test: [M] of int, likewise.
+    """
+
+    names: tuple[str, ...]
+    train: Any
+    test: Any
+
+    @property
+    def target(self) -> tuple[float, ...]:
+        """The share of each group in what is tested for."""
+        return tuple(float((self.test == group).mean()) for group in range(len(self.names)))
+
+
 def _one_group(state: PyTree, plan: PyTree, t: Array | int) -> Array:
     """Return the probabilities of a single group."""
     return jnp.ones(1)
@@ -158,7 +177,7 @@ class Source(NamedTuple):
       steer: (state, shares [G]) -> a state that draws groups by these shares; None: it cannot.
       emphasis: (state, plan, t) -> [G], what the losses of each group's examples are multiplied by;
         None: all alike.
-      measures: (state, plan, t) -> name -> [G], recorded as NAME_by_task.
+      measures: (state, plan, t) -> name -> [G], recorded as train_NAME_by_task.
 
     An intervention is a function Source -> Source; it narrows `size`, or replaces indices.
     """

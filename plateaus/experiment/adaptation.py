@@ -1,4 +1,4 @@
-"""Adaptive mixing of a config: what its mixer is told, by what means, and what that costs."""
+"""Adaptive mixing of a config: what its mixer is told, and by what means."""
 
 from __future__ import annotations
 
@@ -83,42 +83,6 @@ def feedback(spec: Any, task: Task, layers: tuple[str, ...]) -> Feedback | None:
         short_shares=(1 - registered.short) * np.eye(groups) + mixed,
         short_every=registered.short_every,
     )
-
-
-def compute(spec: Any, groups: int, batch: int, steps: np.ndarray) -> np.ndarray:
-    """Return the training steps that a run has cost by its first `steps`, extra work counted in.
-
-    In units of a step's forward and backward pass over `batch` examples, a forward pass being a
-    third of it. Counted: each round the losses of the target sample (and the gradients, where a
-    mixer asks), short runs with their tests, and the reference's pass over every batch of the
-    proxy; the stages are steps themselves. Inner products are not: see the benchmark.
-
-    >>> from plateaus.data.design import Spec
-    >>> compute(Spec(mixer="r_and_b"), 4, 32, np.array([0, 100])).tolist()  # from what is there
-    [0.0, 100.0]
-    """
-    steps = np.asarray(steps, np.float64)
-    if spec.mixer == adaptive.FIXED or groups < 1:
-        return steps
-    registered = MIXERS[spec.mixer]
-    begins, ends = spec.reference_steps, spec.reference_steps + spec.proxy_steps
-    sample = spec.target_points * groups / batch  # in batches
-    rounds = np.floor(steps / spec.round_steps)
-    extra = np.zeros_like(steps)
-    if registered.needs & {"target_loss", "target_gram", "affinity"}:
-        extra += rounds * sample / 3
-    if "target_gram" in registered.needs:
-        extra += rounds * sample
-    if "affinity" in registered.needs:
-        adapted = np.maximum(rounds - begins // spec.round_steps, 0)
-        sets = np.minimum(adapted, 1)
-        if registered.short_every:
-            sets = np.ceil(adapted / registered.short_every)
-        extra += sets * (groups * spec.short_steps + (groups + 1) * sample / 3)
-    if "excess" in registered.needs:
-        last = ends if spec.proxy_steps else np.inf
-        extra += (np.clip(steps, begins, last) - begins) / 3
-    return steps + extra
 
 
 def _names(text: str) -> list[str]:

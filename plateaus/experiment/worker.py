@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from plateaus import evaluation, train
-from plateaus.experiment import checkpoint, passages
+from plateaus.experiment import checkpoint, compute, passages
 from plateaus.experiment.build import batch_of, make_recipe, stack_knobs
 from plateaus.experiment.schema import Entry, Plan
 from plateaus.experiment.sweep import Chunk, Program, setting
@@ -199,7 +199,7 @@ def records(
     """
     stacked = {
         name: array[:members, 0] if name in constants else array[:members]
-        for name, array in curves.items()
+        for name, array in compute.kept_model(config, curves).items()
     }
     steps = config["eval_every"] * np.arange(stacked["test_loss"].shape[1])
     level = plateau.normalised(stacked["test_loss"], *(stacked[name] for name in _BOUNDS))
@@ -213,6 +213,7 @@ def records(
             stacked[f"trained_{name}"] = plateau.passage_step(level, steps, threshold, _WINDOW)
     if learned_below:
         stacked |= passages.by_task(stacked, config["log_every"], learned_below)
+    stacked |= compute.records(config, stacked, steps)
     stacked["batch_size"] = np.full(members, batch_of(config), np.int32)
     diverged = diverged_at[:members] != train.NEVER
     stacked["status"] = np.where(diverged, DIVERGED, FINISHED).astype(np.int8)
