@@ -32,15 +32,18 @@ def staged(recipe: Recipe, state: Any, fresh: Callable[[Any], Any], t: Any) -> A
     feedback = recipe.feedback
     if feedback is None:
         return state
-    for end in (feedback.reference_steps, feedback.reference_steps + feedback.proxy_steps):
-        own = end == feedback.reference_steps and feedback.reference_steps > 0
-        if not own and not feedback.proxy_steps:
-            continue
 
-        def begin(state: Any, own: bool = own) -> Any:
-            return fresh(state._replace(reference=state.params) if own else state)
+    def same(state: Any) -> Any:
+        return state
 
-        state = jax.lax.cond(t == end, begin, lambda state: state, state)
+    def keeping(state: Any) -> Any:
+        return fresh(state._replace(reference=state.params))
+
+    if feedback.reference_steps:
+        state = jax.lax.cond(t == feedback.reference_steps, keeping, same, state)
+    if feedback.proxy_steps:
+        ends = feedback.reference_steps + feedback.proxy_steps
+        state = jax.lax.cond(t == ends, fresh, same, state)
     return state
 
 
