@@ -445,3 +445,22 @@ def test_no_warning_is_left_to_filters():
     """The suite turns warnings into errors, which the tests of known layers rely on."""
     with pytest.raises(UserWarning):
         warnings.warn("x", UserWarning, stacklevel=1)
+
+
+def test_what_a_loss_returns_beside_comes_out_by_unit():
+    """With `has_aux`: the tree, of what varies by unit and of what does not; gradients as ever."""
+    params = {"w": jnp.array([1.0, -2.0]), "b": jnp.float32(0.5)}
+    units = jnp.array([[1.0, 2.0], [3.0, 4.0], [0.0, 1.0]])
+
+    def loss(p, x):
+        said = x @ p["w"] + p["b"]
+        return jnp.square(said), {"said": said, "b": p["b"]}
+
+    (losses, aux), captured = capture(loss, params, units, has_aux=True)
+    said = np.asarray(units) @ [1.0, -2.0] + 0.5
+    np.testing.assert_allclose(aux["said"], said)
+    np.testing.assert_allclose(aux["b"], [0.5] * 3)
+    np.testing.assert_allclose(losses, said**2)
+    each = 2 * said[:, None] * np.asarray(units)
+    found = gram_groups.sums(captured, jnp.array([[1.0, 0.0, 1.0], [0.0, 2.0, 0.0]]), ["w"])
+    np.testing.assert_allclose(found["['w']"], [each[0] + each[2], 2 * each[1]])
