@@ -60,6 +60,56 @@ def _at_paper_scale(config: ConfigDict) -> bool:
     return config.model.width == 256
 
 
+def _methods(steps: int, round_steps: int) -> dict:
+    """All mixers as their papers run them; what they train beside is a part of their steps.
+
+    A reference and a proxy take a fifth of all steps each.
+    """
+    fifth = steps // 5 // round_steps * round_steps
+    proxy = {"data.proxy_steps": fifth}
+    own = {"doge": proxy, "doremi": {**proxy, "data.reference_steps": fifth}}
+    names = ("uniform", "r_and_b", "doge", "doremi", "dga", "skill_it", "aioli", "exp3")
+    return {name: {"data.mixer": name, **own.get(name, {})} for name in names}
+
+
+def methods(config: ConfigDict) -> None:
+    """At equal total compute, does any method beat uniform shares on in-context families?
+
+    Every method as its paper runs it, its reference, proxy, short runs and target passes counted:
+    figures loss_against_compute, mixture, domains; mixing.csv.
+
+    Source: paper 4, the methods it is compared with.
+    Command: python experiments/run.py --config=configs/mixing.py:methods
+    Expected: 40 runs in 10 minutes on 2 cores.
+    Reached (0 seeds): not run yet.
+    """
+    config.steps = 3_000
+    config.variants = _methods(config.steps, config.data.round_steps)
+
+
+def plateau(config: ConfigDict) -> None:
+    """On the plateau, is R&B's Gram matrix noise, which dividing by its length makes full strength?
+
+    Shares over time (mixture), and G p of groups, biased and unbiased (gram_noise), for uniform
+    shares that only watch, R&B with the biased and the unbiased Gram matrix, of all layers, and
+    without the norm.
+
+    Source: paper 4, Balance: a risk that the digest names, which the paper does not look at.
+    Command: python experiments/run.py --config=configs/mixing.py:plateau
+    Expected: 40 runs in 9 minutes on 2 cores.
+    Reached (0 seeds): not run yet.
+    """
+    config.update({"steps": 2_400, "seeds": 8})
+    unbiased = {"data.mixer_gram": "unbiased"}
+    config.variants = {
+        "uniform": {"data.mixer_strength": 0.0},
+        "biased": {},
+        "unbiased": unbiased,
+        "unbiased in all layers": {**unbiased, "data.mixer_layers": "all"},
+        "no norm": {"data.r_and_b_norm": False},
+    }
+
+
 def lambda_(config: ConfigDict) -> None:
     """How sharp should R&B's softmax be?
 
@@ -81,9 +131,13 @@ def smoke(config: ConfigDict) -> None:
     """Shrink to 100 steps of 2 seeds."""
     config.update({"steps": 100, "seeds": 2, "eval_every": 50, "log_every": 10, "eval_points": 32})
     config.data.round_steps = 10
+    if "variants" in config:
+        for name, given in _methods(config.steps, config.data.round_steps).items():
+            if name in config.variants:
+                config.variants[name].update(given)
     config.model.update({"width": 16, "depth": 1})
     config.task.update({"dimension": 3, "points": 6, "sparse": 2})
 
 
-PRESETS = (lambda_,)
+PRESETS = (plateau, lambda_)
 SCALES = {"small": None, "paper": paper}
