@@ -21,7 +21,19 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 
 # report and experiment speak of files, text and configs: mypy's field, not jaxtyping's
-CHECKED = ("types", "trees", "train", "evaluation", "tasks", "data", "optim", "models")
+CHECKED = (
+    "types",
+    "trees",
+    "train",
+    "gradient",
+    "feedback",
+    "groups",
+    "evaluation",
+    "tasks",
+    "data",
+    "optim",
+    "models",
+)
 install_import_hook(
     [f"plateaus.{name}" for name in CHECKED],
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",  # an int is a float

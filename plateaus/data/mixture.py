@@ -52,7 +52,7 @@ class Plan(NamedTuple):
     first: Array
     last: Array
     then: Array
-    target: Any  # evaluation weights, in any unit
+    target: Any  # evaluation weights, in any unit; 0 for a group that is never drawn
     strength: Any  # scalar, of a mixer; both () without one
 
 
@@ -124,12 +124,11 @@ def mixture(
 
     def plan_of(knobs, inner):
         weight, then = (knob(knobs, name).astype(jnp.float32) for name in (WEIGHT, THEN))
-        windows = knob(knobs, FROM), knob(knobs, UNTIL)
+        plan = Plan(inner, weight, knob(knobs, FROM), knob(knobs, UNTIL), then, (), ())
         if use is None:
-            return Plan(inner, weight, *windows, then, (), ())
-        aim = jnp.asarray(use.target) * knob(knobs, TARGET)
-        strength = jnp.asarray(getattr(knobs, STRENGTH), jnp.float32)
-        return Plan(inner, weight, *windows, then, aim, strength)
+            return plan
+        aim = jnp.asarray(use.target) * knob(knobs, TARGET) * ever(plan)
+        return plan._replace(target=aim, strength=jnp.float32(getattr(knobs, STRENGTH)))
 
     def prepare(knobs, size):
         return plan_of(knobs, source.prepare(knobs, size))
