@@ -89,7 +89,7 @@ def curricula(config: ConfigDict) -> None:
 def convergence(config: ConfigDict) -> None:
     """More mixed runs learn the quadratic class than runs of it alone?
 
-    3 dimensions, 10 seeds; converged: tasks.csv, completed.
+    10 seeds, 6,000 steps, Adam 1e-3; learned: test loss below .8 and .5 of the no-context loss.
 
     Source: paper 3, results: 60% of mixed runs, none alone (5 seeds; its criterion is not known).
     Command: python experiments/run.py --config=configs/function_classes.py:convergence
@@ -97,11 +97,12 @@ def convergence(config: ConfigDict) -> None:
     Reached (10 seeds): none of either by the test loss, 1.04 +- .08 mixed and 0.91 +- .04 alone:
       not decided at this horizon.
     """
+    if not _at_paper_scale(config):
+        config.update({"seeds": 10, "steps": 6_000})
+        config.optim.learning_rate = 1e-3
     quadratic = CLASSES[1]
     mixed = curriculum("mixed", CLASSES, config.steps)
     config.variants = {f"{quadratic} alone": only([quadratic], CLASSES), "mixed": mixed}
-    if not _at_paper_scale(config):
-        config.seeds, config.task.dimension = 10, 3
 
 
 def data_efficiency(config: ConfigDict) -> None:
