@@ -1,8 +1,7 @@
 """In-context linear regression as Garg et al. do it: beside plain learners, out of distribution.
 
-Noiseless prompts, all with a new task. `--scale small` (default) is that of
-configs/linear_regression.py (2 layers of width 32, d = 5, 10 points) at a learning rate at which
-the plateau is short. `--scale paper` is Garg et al.'s: d = 20, 41 points, 12 layers of width 256,
+Noiseless prompts, all with a new task. `--scale small` (default): d = 3, 8 points, 2 layers of
+width 32, Adam 3e-3, where the plateau ends after some 1,500 of 10,000 steps. `--scale paper` is Garg et al.'s: d = 20, 41 points, 12 layers of width 256,
 Adam 1e-4, batch 64, for a GPU or a TPU, without their curriculum over dimensions and points.
 
     python experiments/run.py --config=configs/garg.py:PRESET [--scale paper]
@@ -19,17 +18,17 @@ from plateaus.fields import INFINITE
 def get_config() -> ConfigDict:
     return ConfigDict(
         {
-            "steps": 6_000,
+            "steps": 10_000,
             "batch": 16,
-            "seeds": 3,
-            "eval_every": 250,
+            "seeds": 5,
+            "eval_every": 500,
             "log_every": 50,
             "eval_points": 512,
             "task": ConfigDict(
                 {
                     "name": "linear_regression",
-                    "dimension": 5,
-                    "points": 10,
+                    "dimension": 3,
+                    "points": 8,
                     "noise": 0.0,
                     "dmmse_tasks": 64,
                     "baselines": True,
@@ -41,13 +40,12 @@ def get_config() -> ConfigDict:
                     "width": 32,
                     "depth": 2,
                     "heads": 4,
-                    "max_positions": 20,
+                    "max_positions": 16,
                     "initialisation": "lecun_normal",
-                    "initialisation_scale": 0.3,
                 }
             ),
             "data": ConfigDict({"items": INFINITE}),
-            "optim": ConfigDict({"name": "adam", "learning_rate": 6e-4}),
+            "optim": ConfigDict({"name": "adam", "learning_rate": 3e-3}),
         },
         convert_dict=False,  # a sweep stays a plain dict: dotted names, in their order
     )
@@ -59,7 +57,7 @@ def paper(config: ConfigDict) -> None:
     config.eval_points = 1280
     config.task.update({"dimension": 20, "points": 41})
     config.model.update({"width": 256, "depth": 12, "heads": 8, "max_positions": 202})
-    config.model.update({"initialisation": "icl", "initialisation_scale": 1.0})
+    config.model.initialisation = "icl"
     config.optim.learning_rate = 1e-4
 
 
