@@ -1,8 +1,9 @@
 """In-context linear regression as Garg et al. do it: beside plain learners, out of distribution.
 
 Noiseless prompts, all with a new task. `--scale small` (default): d = 3, 8 points, 2 layers of
-width 32, Adam 3e-3, where the plateau ends after some 1,500 of 10,000 steps. `--scale paper` is Garg et al.'s: d = 20, 41 points, 12 layers of width 256,
-Adam 1e-4, batch 64, for a GPU or a TPU, without their curriculum over dimensions and points.
+width 32, Adam 3e-3, where the plateau ends after some 1,500 of 10,000 steps. `--scale paper` is
+Garg et al.'s: d = 20, 41 points, 12 layers of width 256, Adam 1e-4, batch 64, for a GPU or a TPU,
+without their curriculum over dimensions and points.
 
     python experiments/run.py --config=configs/garg.py:PRESET [--scale paper]
 
