@@ -166,7 +166,7 @@ def instructions(config: ConfigDict) -> None:
     """Being told the class helps little?
 
     Nothing; a one-hot token before the prompt; a fixed N(0, I) vector in its place after the
-    read-in. All classes at every step.
+    read-in. At every step one of the linear and quadratic classes; at the paper's scale of all.
 
     Source: paper 3, instructions (numbers not known).
     Command: python experiments/run.py --config=configs/function_classes.py:instructions
@@ -174,14 +174,16 @@ def instructions(config: ConfigDict) -> None:
     Reached (5 seeds): no class escapes with or without; linear 1.11 +- .07 without, 1.02 +- .04
       with a token, 1.02 +- .02 with a fixed vector, others not told apart.
     """
+    if not _at_paper_scale(config):  # all three classes stay on their plateaus at this size
+        config.task.families = ",".join(CLASSES[:2])
+        config.steps = 4_500
+        config.optim.learning_rate = 2e-3
     told = {"task.instruction": "one_hot"}
     config.variants = {
         "none": {},
         "one-hot token": told,
         "fixed vector": {**told, "model.fixed_instruction": True},
     }
-    if not _at_paper_scale(config):  # a one-hot token of d numbers tells d classes
-        config.task.dimension = 3
 
 
 def smoke(config: ConfigDict) -> None:

@@ -302,11 +302,12 @@ def language(config: ConfigDict) -> None:
     families = ("word_selection_4", "word_selection_2", "word_length")
     four, two, length = families
     large = _at_paper_scale(config)
-    config.task = ConfigDict({"name": "words", "words": 200 if large else 32})
+    config.task = ConfigDict({"name": "words", "words": 200 if large else 8})
     _families(config, families, [(four,), (two,), (length,), (four, two), (four, length), families])
     config.model.max_positions = 30
     if not large:
-        config.update({"steps": 2_000, "batch": 24})
+        config.update({"steps": 4_000, "batch": 32})
+        config.optim.learning_rate = 1e-2
 
 
 def sharpness(config: ConfigDict) -> None:
