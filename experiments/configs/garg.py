@@ -71,8 +71,12 @@ def robustness(config: ConfigDict) -> None:
 
     Source: Garg et al. 2022 (arXiv 2208.01066), section 3.2 and figure 4.
     Command: python experiments/run.py --config=configs/garg.py:robustness
-    Expected: minutes on 2 idle cores, half of them to compile the laws; not timed yet.
-    Reached (0 seeds): it has not been run to the end.
+    Expected: 10 runs in 5 minutes on one core, 1 of them to compile the laws.
+    Reached (5 seeds): squared error over that of zero at the last point, all tasks: 0.15 +- .03 on
+      the training law; half subspace 0.05, skewed 0.12, y halved 0.15, doubled 0.22, tripled 0.34;
+      x doubled 0.22, tripled 0.38; queries: opposite orthant 0.17, another orthant 0.28, orthogonal
+      1.04, repeated 0.09 (least squares: 0 but there 1.0). Noise: 0.64 +- .09, least squares 0.51.
+      64 tasks: none told apart after correction (y tripled 0.44, p .03 of 16).
     """
     config.task.out_of_distribution = True
     config.task.dmmse_tasks = 64
@@ -86,8 +90,10 @@ def baselines(config: ConfigDict) -> None:
 
     Source: Garg et al. 2022 (arXiv 2208.01066), section 3.1 and figure 2.
     Command: python experiments/run.py --config=configs/garg.py:baselines
-    Expected: minutes on 2 idle cores, half of them to compile the laws; not timed yet.
-    Reached (0 seeds): it has not been run to the end.
+    Expected: 5 runs in 2 minutes on one core.
+    Reached (5 seeds): with 1, 2, 3, 7 points before it 2.07 +- .20, 1.46 +- .23, 1.09 +- .09, 0.43
+      +- .10 (least squares 1.95, 1.00, 0, 0; neighbours 6.0, 4.4, 4.1, 1.9; averaging 11.6, 7.0,
+      4.7, 1.8): between them, nearer to least squares, but not on it at this size.
     """
     config.task.baselines = True
 
