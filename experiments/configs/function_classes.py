@@ -172,9 +172,11 @@ def instructions(config: ConfigDict) -> None:
 
     Source: paper 3, instructions (numbers not known).
     Command: python experiments/run.py --config=configs/function_classes.py:instructions
-    Expected: 15 runs in 4 minutes on 2 cores.
-    Reached (5 seeds): no class escapes with or without; linear 1.11 +- .07 without, 1.02 +- .04
-      with a token, 1.02 +- .02 with a fixed vector, others not told apart.
+    Expected: 15 runs in 8 minutes on one core.
+    Reached (5 seeds): little indeed. Test loss of the linear class at the end 0.43 +- .08 without,
+      0.44 +- .34 with a token, 0.39 +- .25 with a fixed vector (below .8: 5, 4 and 4 of 5);
+      quadratic 0.64 +- .04, 0.64 +- .14, 0.62 +- .09. Told less not told: 0.01 +- .34, -0.04 +-
+      .25; 0.00 +- .14, -0.01 +- .12.
     """
     if not _at_paper_scale(config):  # all three classes stay on their plateaus at this size
         config.task.families = ",".join(CLASSES[:2])
