@@ -161,7 +161,7 @@ def completion(config: ConfigDict) -> None:
     if not _at_paper_scale(config):
         config.task.update({"dimension": 2, "points": 12, "sparse": 1})
         config.model.max_positions = 24
-        config.update({"batch": 16, "steps": 4_500})
+        config.update({"batch": 16, "steps": 3_300})
 
 
 def subsets(config: ConfigDict) -> None:
