@@ -151,8 +151,11 @@ def completion(config: ConfigDict) -> None:
 
     Source: paper 2, abstract (convergence 30% sooner).
     Command: python experiments/run.py --config=configs/multitask.py:completion
-    Expected: 20 runs in 6 minutes on 2 cores.
-    Reached (0 seeds): not run.
+    Expected: 20 runs in 5 minutes on one core.
+    Reached (5 seeds): yes where they are learned in time: completion takes 0.60 [0.44, 0.91]
+      (linear, 2,436 steps alone) and 0.53 [0.42, 0.70] (sparse_linear, 2,980) of the steps alone;
+      relu, alone 0/5 by 3,300 steps, with the others 1/5. Escapes 0.86, 0.63 and 0.82
+      (relu). The losses at the end are alike.
     """
     families = ("linear", "relu", "sparse_linear")
     _families(config, families, [*itertools.combinations(families, 1), families])
