@@ -3,8 +3,8 @@
 A family is a law of functions; a prompt shows points of one function; nothing says which family.
 Losses are in units of each family's exact no-context loss, so every plateau is at 1. Escape and
 completion are the paper's, of the last 100 training steps: figures task_counts, task_escapes,
-task_losses and tasks.csv. `--scale small` (default): 2 layers of width 32, 3 or 4 dimensions, 8 or
-10 points. With `data.batch_split = total` (the released code) a batch is shared by its tasks, with
+task_losses and tasks.csv. `--scale small` (default): 2 layers of width 32, 2 to 4 dimensions, 8 to
+12 points. With `data.batch_split = total` (the released code) a batch is shared by its tasks, with
 "per_task" (the paper's text) each has its own. `--scale paper`: d = 10, n = 120, 12 layers of width
 256, Adam 1e-4, batch 64, for an accelerator. Run a preset with
 
