@@ -89,19 +89,22 @@ def curricula(config: ConfigDict) -> None:
 def convergence(config: ConfigDict) -> None:
     """More mixed runs learn the quadratic class than runs of it alone?
 
-    3 dimensions, 10 seeds; converged: tasks.csv, completed.
+    10 seeds, 6,000 steps, Adam 1e-3; learned: test loss below .8 and .5 of the no-context loss.
 
     Source: paper 3, results: 60% of mixed runs, none alone (5 seeds; its criterion is not known).
     Command: python experiments/run.py --config=configs/function_classes.py:convergence
-    Expected: 20 runs in 3 minutes on 2 cores.
-    Reached (10 seeds): none of either by the test loss, 1.04 +- .08 mixed and 0.91 +- .04 alone:
-      not decided at this horizon.
+    Expected: 20 runs in 7 minutes on one core.
+    Reached (10 seeds): no. Test loss over the no-context loss at the end: alone 0.58 +- .08 (below
+      .8: 10/10), mixed 0.82 +- .11 (5/10; 0.68 at step 3,900, before the cubic class comes); mixed
+      less alone 0.24 +- .09. But it passes .8 400 steps (median) after its first batch, alone at
+      1,650.
     """
+    if not _at_paper_scale(config):
+        config.update({"seeds": 10, "steps": 6_000})
+        config.optim.learning_rate = 1e-3
     quadratic = CLASSES[1]
     mixed = curriculum("mixed", CLASSES, config.steps)
     config.variants = {f"{quadratic} alone": only([quadratic], CLASSES), "mixed": mixed}
-    if not _at_paper_scale(config):
-        config.seeds, config.task.dimension = 10, 3
 
 
 def data_efficiency(config: ConfigDict) -> None:
@@ -165,22 +168,26 @@ def instructions(config: ConfigDict) -> None:
     """Being told the class helps little?
 
     Nothing; a one-hot token before the prompt; a fixed N(0, I) vector in its place after the
-    read-in. All classes at every step.
+    read-in. At every step one of the linear and quadratic classes; at the paper's scale of all.
 
     Source: paper 3, instructions (numbers not known).
     Command: python experiments/run.py --config=configs/function_classes.py:instructions
-    Expected: 15 runs in 4 minutes on 2 cores.
-    Reached (5 seeds): no class escapes with or without; linear 1.11 +- .07 without, 1.02 +- .04
-      with a token, 1.02 +- .02 with a fixed vector, others not told apart.
+    Expected: 15 runs in 8 minutes on one core.
+    Reached (5 seeds): little indeed. Test loss of the linear class at the end 0.43 +- .08 without,
+      0.44 +- .34 with a token, 0.39 +- .25 with a fixed vector (below .8: 5, 4 and 4 of 5);
+      quadratic 0.64 +- .04, 0.64 +- .14, 0.62 +- .09. Told less not told: 0.01 +- .34, -0.04 +-
+      .25; 0.00 +- .14, -0.01 +- .12.
     """
+    if not _at_paper_scale(config):  # all three classes stay on their plateaus at this size
+        config.task.families = ",".join(CLASSES[:2])
+        config.steps = 4_500
+        config.optim.learning_rate = 2e-3
     told = {"task.instruction": "one_hot"}
     config.variants = {
         "none": {},
         "one-hot token": told,
         "fixed vector": {**told, "model.fixed_instruction": True},
     }
-    if not _at_paper_scale(config):  # a one-hot token of d numbers tells d classes
-        config.task.dimension = 3
 
 
 def smoke(config: ConfigDict) -> None:

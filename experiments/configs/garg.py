@@ -1,9 +1,9 @@
 """In-context linear regression as Garg et al. do it: beside plain learners, out of distribution.
 
-Noiseless prompts, all with a new task. `--scale small` (default) is that of
-configs/linear_regression.py (2 layers of width 32, d = 5, 10 points) at a learning rate at which
-the plateau is short. `--scale paper` is Garg et al.'s: d = 20, 41 points, 12 layers of width 256,
-Adam 1e-4, batch 64, for a GPU or a TPU, without their curriculum over dimensions and points.
+Noiseless prompts, all with a new task. `--scale small` (default): d = 3, 8 points, 2 layers of
+width 32, Adam 3e-3, where the plateau ends after some 1,500 of 10,000 steps. `--scale paper` is
+Garg et al.'s: d = 20, 41 points, 12 layers of width 256, Adam 1e-4, batch 64, for a GPU or a TPU,
+without their curriculum over dimensions and points.
 
     python experiments/run.py --config=configs/garg.py:PRESET [--scale paper]
 
@@ -19,17 +19,17 @@ from plateaus.fields import INFINITE
 def get_config() -> ConfigDict:
     return ConfigDict(
         {
-            "steps": 6_000,
+            "steps": 10_000,
             "batch": 16,
-            "seeds": 3,
-            "eval_every": 250,
+            "seeds": 5,
+            "eval_every": 500,
             "log_every": 50,
             "eval_points": 512,
             "task": ConfigDict(
                 {
                     "name": "linear_regression",
-                    "dimension": 5,
-                    "points": 10,
+                    "dimension": 3,
+                    "points": 8,
                     "noise": 0.0,
                     "dmmse_tasks": 64,
                     "baselines": True,
@@ -41,13 +41,12 @@ def get_config() -> ConfigDict:
                     "width": 32,
                     "depth": 2,
                     "heads": 4,
-                    "max_positions": 20,
+                    "max_positions": 16,
                     "initialisation": "lecun_normal",
-                    "initialisation_scale": 0.3,
                 }
             ),
             "data": ConfigDict({"items": INFINITE}),
-            "optim": ConfigDict({"name": "adam", "learning_rate": 6e-4}),
+            "optim": ConfigDict({"name": "adam", "learning_rate": 3e-3}),
         },
         convert_dict=False,  # a sweep stays a plain dict: dotted names, in their order
     )
@@ -59,7 +58,7 @@ def paper(config: ConfigDict) -> None:
     config.eval_points = 1280
     config.task.update({"dimension": 20, "points": 41})
     config.model.update({"width": 256, "depth": 12, "heads": 8, "max_positions": 202})
-    config.model.update({"initialisation": "icl", "initialisation_scale": 1.0})
+    config.model.initialisation = "icl"
     config.optim.learning_rate = 1e-4
 
 
@@ -72,8 +71,12 @@ def robustness(config: ConfigDict) -> None:
 
     Source: Garg et al. 2022 (arXiv 2208.01066), section 3.2 and figure 4.
     Command: python experiments/run.py --config=configs/garg.py:robustness
-    Expected: minutes on 2 idle cores, half of them to compile the laws; not timed yet.
-    Reached (0 seeds): it has not been run to the end.
+    Expected: 10 runs in 5 minutes on one core, 1 of them to compile the laws.
+    Reached (5 seeds): squared error over that of zero at the last point, all tasks: 0.15 +- .03 on
+      the training law; half subspace 0.05, skewed 0.12, y halved 0.15, doubled 0.22, tripled 0.34;
+      x doubled 0.22, tripled 0.38; queries: opposite orthant 0.17, another orthant 0.28, orthogonal
+      1.04, repeated 0.09 (least squares: 0 but there 1.0). Noise: 0.64 +- .09, least squares 0.51.
+      64 tasks: none told apart after correction (y tripled 0.44, p .03 of 16).
     """
     config.task.out_of_distribution = True
     config.task.dmmse_tasks = 64
@@ -87,8 +90,10 @@ def baselines(config: ConfigDict) -> None:
 
     Source: Garg et al. 2022 (arXiv 2208.01066), section 3.1 and figure 2.
     Command: python experiments/run.py --config=configs/garg.py:baselines
-    Expected: minutes on 2 idle cores, half of them to compile the laws; not timed yet.
-    Reached (0 seeds): it has not been run to the end.
+    Expected: 5 runs in 2 minutes on one core.
+    Reached (5 seeds): with 1, 2, 3, 7 points before it 2.07 +- .20, 1.46 +- .23, 1.09 +- .09, 0.43
+      +- .10 (least squares 1.95, 1.00, 0, 0; neighbours 6.0, 4.4, 4.1, 1.9; averaging 11.6, 7.0,
+      4.7, 1.8): between them, nearer to least squares, but not on it at this size.
     """
     config.task.baselines = True
 

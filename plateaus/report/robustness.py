@@ -110,6 +110,7 @@ def other_laws(dataset: xr.Dataset) -> list[str]:
 def _law_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) -> None:
     every = f"{law}{PREFIX}" in dataset
     _model(axes, dataset, facet, law)
+    framed = list(axes.lines)  # not least squares: its error has no bound where n = d
     for name, dash in SHOWN.items():
         variable = f"{law}{PREFIX if every else LOSS}{OF}{name}"
         if variable not in dataset:
@@ -119,13 +120,17 @@ def _law_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) 
             axes.plot(dataset["prefix"].values, survival.mean_band(values)[0], color=GREY, ls=dash)
         elif values.size and np.isfinite(values).any() and np.nanmean(values) > 0:
             axes.axhline(float(np.nanmean(values)), color=GREY, ls=dash)
+        else:
+            continue
+        if name == "zero":
+            framed.append(axes.lines[-1])
     if every:
         axes.set_xlabel("points before")
     else:
         panels.step_axis(axes, facet[0].horizon)
         axes.set_xticks([0, facet[0].horizon])
     axes.set_title("test law" if law == "test" else _text(law) + ("" if every else " (query)"))
-    top = max((float(np.nanmax(line.get_ydata())) for line in axes.lines), default=1.0)
+    top = max((float(np.nanmax(line.get_ydata())) for line in framed), default=1.0)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(PLAIN)
     axes.yaxis.set_minor_formatter(NullFormatter())

@@ -43,6 +43,18 @@ def test_a_panel_a_law_by_prefix_or_over_training(make_results):
     assert len(asked.lines) == 3 and set(asked.lines[2].get_ydata()) == {7.0}
 
 
+def test_an_interpolating_baseline_does_not_push_the_model_out_of_its_panel(make_results):
+    results = with_laws(make_results({"data.items": [1.0]}, np.full(1, 9_000.0), seeds=3))
+    name = "far_loss_by_prefix_of_least_squares"
+    spike = np.where(np.arange(4) == 2, 1e5, results[name].values)  # as where n = d, of noisy y
+    results[name] = (results[name].dims, spike)
+    figure = robustness.robustness(results, statistics.summarise(results))
+    axes = figure.subfigs[0].axes[1]
+    low, high = axes.get_ylim()
+    model, zero = (axes.lines[i].get_ydata() for i in (0, 1))
+    assert low < model.min() and zero.max() < high < 100
+
+
 def test_all_predictors_beside_the_model(make_results):
     results = with_laws(make_results({"data.items": [1.0]}, np.full(1, 9_000.0), seeds=3))
     figure = robustness.baselines(results, statistics.summarise(results))
