@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 
 import jax.numpy as jnp
 
-from plateaus.data.mixers.mixer import Mixer, finite, log_simplex, parts, uniform_weights
+from plateaus.data.mixers.mixer import Mixer, finite, multiplied, parts, uniform_weights
 from plateaus.fields import Field
 from plateaus.types import Array, Float, Scalar
 
@@ -98,7 +98,7 @@ def aioli(*, normalise: bool = True, average: bool = False) -> Mixer:
             mixed = (1 - knobs.ema) * helps + knobs.ema * state.helps
             helps = kept = jnp.where(state.rounds == 0, helps, mixed)
             before = jnp.zeros_like(before)
-        log_weights = log_simplex(before + knobs.eta * finite(jnp.sum(helps, axis=1)))
+        log_weights = multiplied(before, knobs.eta * finite(jnp.sum(helps, axis=1)))
         return jnp.exp(log_weights), State(log_weights, kept, state.rounds + 1)
 
     return Mixer(init, update)

@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from plateaus.data.mixers.mixer import Mixer, finite, log_simplex, uniform_weights
+from plateaus.data.mixers.mixer import Mixer, finite, multiplied, uniform_weights
 from plateaus.fields import Field
 from plateaus.types import Scalar
 
@@ -50,9 +50,9 @@ def dga() -> Mixer:
     def update(signals, state, knobs, t):
         products = finite(signals.target_gram)
         alignment = jnp.matmul(products, signals.target, precision=jax.lax.Precision.HIGHEST)
-        moved = log_simplex(state + knobs.eta * alignment)
+        moved = multiplied(state, knobs.eta * alignment)
         old, new = jnp.log1p(-knobs.ema), jnp.log(jnp.asarray(knobs.ema, jnp.float32))
-        state = log_simplex(jnp.logaddexp(old + state, new + moved))
+        state = finite(jnp.logaddexp(old + state, new + moved))
         return jnp.exp(state), state
 
     return Mixer(init, update)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from plateaus.data.mixers.mixer import (
     Mixer,
     finite,
-    log_simplex,
+    multiplied,
     parts,
     summed,
     uniform_weights,
@@ -85,7 +85,7 @@ def doge(*, leave_one_out: bool = True) -> Mixer:
         mean = jnp.sum(length) / jnp.maximum(there, 1)
         score = jnp.where(mean > 0, score / jnp.where(mean > 0, mean, 1.0), 0.0)
         score = jnp.clip(score * jnp.sqrt(scale), 0.0, knobs.clip)
-        state = log_simplex(state + knobs.step * score)
+        state = multiplied(state, knobs.step * score)
         return jnp.exp(state), state
 
     return Mixer(init, update)

@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 
 import jax.numpy as jnp
 
-from plateaus.data.mixers.mixer import Mixer, finite, log_simplex, uniform_weights
+from plateaus.data.mixers.mixer import Mixer, finite, multiplied, uniform_weights
 from plateaus.fields import Field
 from plateaus.types import Array, Scalar
 
@@ -54,9 +54,9 @@ def doremi() -> Mixer:
 
     def update(signals, state, knobs, t):
         excess = jnp.where(signals.count > 0, finite(signals.excess), state.excess)
-        moved = log_simplex(state.log_weights + knobs.eta * excess)
+        moved = multiplied(state.log_weights, knobs.eta * excess)
         kept, shared = jnp.log1p(-knobs.smoothing), jnp.log(knobs.smoothing / len(excess))
-        log_weights = log_simplex(jnp.logaddexp(kept + moved, shared))
+        log_weights = jnp.logaddexp(kept + moved, shared)
         return jnp.exp(log_weights), State(log_weights, excess)
 
     return Mixer(init, update)

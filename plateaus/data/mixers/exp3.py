@@ -6,10 +6,9 @@ import dataclasses
 import math
 from typing import Annotated, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
-from plateaus.data.mixers.mixer import Mixer, finite
+from plateaus.data.mixers.mixer import Mixer, finite, simplex
 from plateaus.fields import Field
 from plateaus.types import Array, Float, Scalar
 
@@ -94,7 +93,7 @@ def exp3(*, importance: bool = True, exponential: bool = False) -> Mixer:
         reward = jnp.where(there, moved, state.reward)
         rounds = state.rounds + 1
         last, now = (exploration(groups, n.astype(jnp.float32)) for n in (rounds, rounds + 1))
-        gibbs = jax.nn.softmax(finite(last * reward))
+        gibbs = simplex(last * reward)
         return (1 - groups * now) * gibbs + now, State(reward, rounds)
 
     return Mixer(init, update)

@@ -98,9 +98,24 @@ def finite(values: Array) -> Array:
     return jnp.clip(jnp.nan_to_num(values, nan=0.0), -LARGEST, LARGEST)
 
 
-def log_simplex(logits: Float[Array, " G"]) -> Float[Array, " G"]:
-    """Return the logarithms of softmax(logits): finite, whatever is asked."""
-    return finite(jax.nn.log_softmax(finite(logits)))
+def simplex(logits: Float[Array, " G"]) -> Float[Array, " G"]:
+    """Return softmax(logits), a simplex however large they are.
+
+    >>> simplex(jnp.array([3e38, -3e38, jnp.inf])).tolist()
+    [0.5, 0.0, 0.5]
+    """
+    return jax.nn.softmax(finite(logits))
+
+
+def multiplied(log_weights: Float[Array, " G"], step: Float[Array, " G"]) -> Float[Array, " G"]:
+    """Return log q of the simplex q proportional to exp(log_weights + step), finite.
+
+    >>> multiplied(jnp.zeros(2), jnp.array([3e38, -3e38])).tolist()[0]
+    0.0
+    """
+    # `finite` also keeps a product in `step` from being fused with the sum: computed twice with
+    # other roundings, for the maximum and for what it is taken from, all weights could be 0
+    return finite(jax.nn.log_softmax(finite(log_weights + finite(step))))
 
 
 def summed(matrix: Float[Array, "G G"], target: Float[Array, " G"]) -> Float[Array, " G"]:

@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from plateaus.data.mixers.mixer import Mixer, finite
+from plateaus.data.mixers.mixer import Mixer, finite, simplex
 from plateaus.fields import Field
 from plateaus.types import Scalar
 
@@ -59,6 +59,6 @@ def r_and_b(*, norm: bool = True) -> Mixer:
         if norm:
             length = jnp.linalg.norm(gain)
             gain = jnp.where(length > 0, gain / jnp.where(length > 0, length, 1.0), 0.0)
-        return jax.nn.softmax(knobs.lambda_ * gain), state
+        return simplex(knobs.lambda_ * gain), state
 
     return Mixer(init, update)

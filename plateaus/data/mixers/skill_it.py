@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
-from plateaus.data.mixers.mixer import Mixer, finite, summed
+from plateaus.data.mixers.mixer import Mixer, finite, simplex, summed
 from plateaus.fields import Field
 from plateaus.types import Array, Scalar
 
@@ -80,7 +79,7 @@ def skill_it(*, window: int = 3, relative: bool = True) -> Mixer:
         losses = jnp.roll(state.losses, 1, axis=0).at[0].set(now)
         left = finite(jnp.sum(losses, axis=0))
         logits = summed(helps * left[None, :], signals.target)
-        weights = jax.nn.softmax(finite(knobs.eta * logits))
+        weights = simplex(knobs.eta * logits)
         return weights, State(helps, losses, state.rounds + 1)
 
     return Mixer(init, update)
