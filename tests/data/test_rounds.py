@@ -36,9 +36,7 @@ def signals(step, gradients=True, excess=True, **more):
     found = Signals(
         group_loss=mean(loss),
         count=count,
-        gradient={n: np.tensordot(member, g, 1) for n, g in gradient.items()}
-        if gradients
-        else None,
+        gradient=sums if gradients else None,
         excess=mean(above) if excess else None,
         **more,
     )
