@@ -35,7 +35,10 @@ class Options:
     """The branches of the rule."""
 
     leave_one_out: Annotated[
-        bool, Field(help="leave a group's own product out of its score where all are targets")
+        bool,
+        Field(
+            help="leave a group's own product out of its score, if all that are drawn are targets"
+        ),
     ] = True
 
 
@@ -46,8 +49,9 @@ def doge(*, leave_one_out: bool = True) -> Mixer:
     {\mathrm{mean}_j \|g_j\|}, 0, \mathrm{clip}\Big), \qquad
     \log q \leftarrow \log q + \mathrm{step} \cdot s - \mathrm{const}$$
     m p_j is 1 for every target where they weigh alike (`summed`). With `leave_one_out`, and where
-    all groups are targets, j = i is left out. s has the unit of a gradient's length: gradients c
-    times as long give c times the score. The result is the time average of q over the proxy.
+    all groups that are drawn are targets, j = i is left out. s has the unit of a gradient's length:
+    gradients c times as long give c times the score. The result is the time average of q over the
+    proxy.
 
     Deviations: step is one constant for the paper's learning rate over mu (there 5e-4 and its
     schedule, mu = .01); one update a round, from mean gradients of the round, and so fewer; only
@@ -79,7 +83,8 @@ def doge(*, leave_one_out: bool = True) -> Mixer:
         own = jnp.diagonal(gram)
         score = summed(gram, signals.target)
         if leave_one_out:
-            score -= jnp.where(jnp.all(signals.target > 0), parts(signals.target) * own, 0.0)
+            same = jnp.all((signals.target > 0) | (signals.shares <= 0))  # train = target
+            score -= jnp.where(same, parts(signals.target) * own, 0.0)
         length = jnp.sqrt(jnp.maximum(own, 0.0))
         there = jnp.sum((signals.count > 0) | (length > 0))
         mean = jnp.sum(length) / jnp.maximum(there, 1)

@@ -16,7 +16,7 @@ def told(gradients, target, aimed=None, count=None):
     gradients, unknown = np.asarray(gradients, np.float64), np.full(len(gradients), np.nan)
     square = np.full((len(gradients), len(gradients)), np.nan)
     found = Round(
-        shares=unknown + np.nan,
+        shares=unknown,
         loss=unknown,
         count=np.ones(len(gradients)) if count is None else count,
         target=np.asarray(target),
@@ -173,6 +173,15 @@ def test_doge_is_its_loop(leave_one_out, target):
         q /= q.sum()
         np.testing.assert_allclose(weights, q, rtol=1e-4)
     assert clipped == {False, True}
+
+
+def test_doge_leaves_own_products_out_if_all_that_are_drawn_are_targets():
+    """Of three groups, the last never drawn: as of the two; drawn and no target, it is not so."""
+    two = run(doge.doge(), doge.Knobs(), [told([[3, 0], [1, 1]], [0.5, 0.5])])[0]
+    three = told([[3, 0], [1, 1], [0, 0]], [0.5, 0.5, 0], count=[2, 2, 0])
+    for shares, own in (([0.5, 0.5, 0], True), ([0.4, 0.4, 0.2], False)):
+        found = run(doge.doge(), doge.Knobs(), [three._replace(shares=jnp.array(shares))])[0]
+        assert (abs(found[0] / found[1] - two[0] / two[1]) < 1e-5) == own
 
 
 def test_doge_leaves_an_empty_group_its_factor_1():

@@ -206,6 +206,10 @@ def test_aioli_by_hand():
     np.testing.assert_allclose(found, [special.softmax([2.0, 1.0])], rtol=1e-5)
     found, _ = run(aioli.aioli(normalise=False), aioli.Knobs(eta=0.5), rounds)
     np.testing.assert_allclose(found, [special.softmax([2.0, 1.0])], rtol=1e-5)
+    # all that is positive is not shifted: (3, 1) and (1, 2) have the parts 4/7 and 3/7
+    rounds = [told(2, affinity=np.array([[22, 9], [10, 15]]) / 8)]
+    found, _ = run(aioli.aioli(), aioli.Knobs(eta=7.0), rounds)
+    np.testing.assert_allclose(found, [special.softmax([4.0, 3.0])], rtol=1e-5)
 
 
 @pytest.mark.parametrize("normalise", (True, False))
