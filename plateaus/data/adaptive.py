@@ -224,6 +224,8 @@ def check(values: Mapping[str, Any], groups: Sequence[str]) -> Iterator[tuple[st
         yield "mixer", f"{values['mixer']} has nothing to mix: {groups[0]} is the only group"
     if values["steps"] % values["round_steps"]:
         yield "round_steps", f"must divide steps ({values['steps']})"
+    if values["mixer_gram"] == "unbiased" and values["round_steps"] == 1:
+        yield "round_steps", "must be at least 2: mixer_gram is unbiased, across halves of a round"
     for field in ("reference_steps", "proxy_steps"):
         if values[field] % values["round_steps"]:
             yield field, f"must be a multiple of round_steps ({values['round_steps']})"

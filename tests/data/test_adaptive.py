@@ -249,6 +249,7 @@ def values_of(**given):
         ({"mixer": "fixed", "reference_steps": 100}, "reference_steps", "data.mixer is fixed"),
         ({"mixer": "fixed", "proxy_steps": 100}, "proxy_steps", "data.mixer is fixed"),
         ({"round_steps": 30}, "round_steps", "must divide steps (400)"),
+        ({"round_steps": 1, "mixer_gram": "unbiased"}, "round_steps", "must be at least 2"),
         ({"proxy_steps": 50}, "proxy_steps", "must be a multiple of round_steps (100)"),
         ({"proxy_steps": 400}, "proxy_steps", "leaves no step of 400"),
         ({"mixer": "doremi"}, "reference_steps", "doremi compares with a reference"),
