@@ -21,6 +21,7 @@ from plateaus.report import (
     landscape,
     mixing,
     mixing_figures,
+    mixing_gram,
     mixing_table,
     robustness,
     sinks,
@@ -60,7 +61,7 @@ FIGURES = {  # file -> how it is drawn; None where the results have nothing to s
     "mixture": mixing_figures.mixture,
     "loss_against_compute": mixing_figures.loss_against_compute,
     "domains": mixing_figures.domains,
-    "gram_noise": mixing_figures.gram_noise,
+    "gram_noise": mixing_gram.gram_noise,
 }
 TASK_FIGURES = {  # the same of results by task, which take their table, too
     "task_escapes": task_maps.escapes,

@@ -186,11 +186,9 @@ def paired_p(first: NDArray, second: NDArray) -> float:
 
 def _adjusted(rows: Sequence[MixingRow]) -> list[MixingRow]:
     """Return the rows with Holm's p-values, each measure's over the settings."""
-    changes: list[dict[str, Compared]] = [{} for _ in rows]
+    changes: list[dict[str, Any]] = [{} for _ in rows]
     for name in MEASURES:
         adjusted = survival.holm([getattr(row, name).p_value for row in rows])
         for change, row, p in zip(changes, rows, adjusted, strict=True):
             change[name] = dataclasses.replace(getattr(row, name), p_adjusted=p)
-    return [
-        dataclasses.replace(row, **change) for row, change in zip(rows, changes, strict=True)
-    ]
+    return [dataclasses.replace(row, **change) for row, change in zip(rows, changes, strict=True)]

@@ -21,31 +21,29 @@ from plateaus.report.facets import facets, heading, legend, styles_of
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, Look, looks, styled
 
-GAIN, UNBIASED = "train_gram_gain_by_task", "train_gram_gain_unbiased_by_task"
-AVERAGED = 0.05  # of the run: over so much of it agreement is averaged
 COLUMNS = 3
 
 
 def mixture(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
-    """Return the shares of the groups over training, a panel a setting: mean and range of seeds.
+    """Return the shares of the groups over training, a panel a setting.
 
-    A triangle is the mean step at which a group leaves its plateau, hollow where some runs never
-    do; dotted: equal shares.
+    Mean of seeds, and one deviation around it, within their range. A triangle is the mean step
+    at which a group leaves its plateau, hollow where some runs never do; dotted: equal shares.
     """
-    rows = _adapting(dataset, rows, mixing.MIXTURE)
+    rows = adapting(dataset, rows, mixing.MIXTURE)
     if not rows or not mixing.adapts(dataset):
         return None
-    groups = _groups(dataset)
+    groups = palette(dataset)
 
     def draw(axes: Axes, row: Row) -> None:
         shares = curves.finished(dataset, mixing.MIXTURE, row)
-        _ranged(axes, dataset, shares, groups)
-        _escapes(axes, dataset, row, groups)
+        spread(axes, dataset, shares, groups)
+        escapes(axes, dataset, row, groups)
         axes.axhline(1 / len(groups), ls=":", lw=0.8, color=GREY)
 
     figure = _by_setting(rows, draw, "share of the draws", sharey=True)
     with styled():
-        _legend_of_groups(figure, groups, dataset)
+        legend_of_groups(figure, groups, dataset)
     return figure
 
 
@@ -70,7 +68,8 @@ def loss_against_compute(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | N
                 for row, look in zip(facet, styles_of(facet), strict=True):
                     _banded(axes, mixing.spent(dataset, row), dataset, name, row, look)
                 axes.axvline(mixing.least(dataset, rows), ls=(0, (4, 3)), lw=0.8, color=GREY)
-                axes.set_ylim(curves.limits(dataset, rows, name))
+                later = slice(1 if dataset.sizes["eval_step"] > 2 else 0, None)  # than the start
+                axes.set_ylim(curves.limits(dataset.isel(eval_step=later), rows, name))
                 axes.set_ylabel(label)
                 _compute_axis(axes)
         legend(figure, parted)
@@ -90,118 +89,35 @@ def domains(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     return task_figures.each_task(dataset, rows, draw, "test loss", "compute (training steps)")
 
 
-def gram_noise(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
-    """Return what G p says of the groups, a line of panels a setting, and whether it is noise.
-
-    (a) G p / |G p| of the biased Gram matrix, (b) of the unbiased one: mean and range of seeds. A
-    gain that is noise ranges over everything; triangles as in `mixture`. (c) Over the seeds, of
-    the same rounds: the share of the biased sum over groups of G p that the unbiased one keeps, 0
-    if all is noise, 1 if none; and how often both put the same group first, by chance 1/G.
-    """
-    rows = _adapting(dataset, rows, GAIN)
-    if not rows or not mixing.adapts(dataset):
-        return None
-    groups = _groups(dataset)
-    window = max(1, round(AVERAGED * dataset.sizes["step"]))
-    with styled():
-        figure = Figure(figsize=(10, 0.9 + 2.4 * len(rows)), layout="constrained")
-        parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
-        for number, (part, row) in enumerate(zip(parts, rows, strict=True)):
-            if row.setting:
-                text = table.label(row.setting)
-                part.suptitle(text, x=0.008, ha="left", fontsize=9, weight="bold")
-            biased, unbiased = gains(dataset, row)
-            first, second, third = part.subplots(1, 3)
-            for axes, gain in ((first, biased), (second, unbiased)):
-                _ranged(axes, dataset, direction(gain), groups)
-                _escapes(axes, dataset, row, groups)
-                axes.axhline(0.0, ls=":", lw=0.8, color=GREY)
-                axes.set_ylim(-1.05, 1.05)
-            first.set_ylabel("G p / |G p|")
-            share, agreed = signal(biased, unbiased, window), agreement(biased, unbiased, window)
-            steps, line = dataset["step"].values, looks(1)[0].color
-            third.plot(steps, np.clip(share, -1, 2), color="k", label="kept by the unbiased")
-            third.plot(steps, agreed, color=line, ls="--", label="same group first")
-            third.axhline(1 / len(groups), ls=":", lw=0.8, color=line)
-            third.axhline(0.0, ls=":", lw=0.8, color="k")
-            third.set_ylim(-1.05, 1.55)
-            for axes in (first, second, third):
-                panels.step_axis(axes, row.horizon)
-            if number == 0:
-                first.set_title("(a) biased")
-                second.set_title("(b) unbiased")
-                third.set_title("(c) is it signal?")
-                third.legend(loc="lower right", fontsize=7)
-        _legend_of_groups(figure, groups, dataset)
-    return figure
-
-
-def gains(dataset: xr.Dataset, row: Row) -> tuple[NDArray, NDArray]:
-    """Return G p [run, step, G] of the finished runs, biased and unbiased; NaN before a round."""
-    biased, unbiased = (curves.finished(dataset, name, row) for name in (GAIN, UNBIASED))
-    none = np.all(biased == 0, axis=-1, keepdims=True)
-    return np.where(none, np.nan, biased), np.where(none, np.nan, unbiased)
-
-
-def direction(gain: NDArray) -> NDArray[np.float64]:
-    """Return G p / |G p|_2, what is in the softmax.
-
-    >>> direction(np.array([3.0, 4.0])).tolist()
-    [0.6, 0.8]
-    """
-    norm = np.sqrt(np.sum(gain**2, axis=-1, keepdims=True))
-    return gain / np.where(norm > 0, norm, np.nan)
-
-
-def signal(biased: NDArray, unbiased: NDArray, window: int) -> NDArray[np.float64]:
-    r"""Return $\sum_i (\hat G p)_i / \sum_i (G p)_i$ [step], unbiased over biased.
-
-    With p equal $\sum_i (G p)_i$ is G times the squared norm of the mean gradient: the biased one
-    has its noise on top. Sums are over runs and the last `window` steps before the ratio is taken.
-    """
-    kept, whole = (
-        task_figures.running(_mean(gain.sum(axis=-1)), window)
-        for gain in (unbiased, biased)
-    )
-    return kept / np.where(whole > 0, whole, np.nan)
-
-
-def agreement(biased: NDArray, unbiased: NDArray, window: int) -> NDArray[np.float64]:
-    """Return how often both gains put the same group first, of all runs and `window` steps."""
-    known = np.isfinite(biased).all(axis=-1) & np.isfinite(unbiased).all(axis=-1)
-    tops = (np.argmax(np.where(np.isfinite(x), x, -np.inf), axis=-1) for x in (biased, unbiased))
-    same = np.where(known, np.equal(*tops), np.nan)
-    return task_figures.running(_mean(same), window)
-
-
-def _mean(values: NDArray) -> NDArray[np.float64]:
-    """Return the mean over runs of what is there; NaN of nothing."""
-    return survival.mean_band(values)[0]
-
-
-def _adapting(dataset: xr.Dataset, rows: Sequence[Row], name: str) -> list[Row]:
+def adapting(dataset: xr.Dataset, rows: Sequence[Row], name: str) -> list[Row]:
     """Return the settings with a finished run in which something is told by the mixer."""
     if name not in dataset:
         return []
     return [row for row in rows if np.isfinite(curves.finished(dataset, name, row)).any()]
 
 
-def _groups(dataset: xr.Dataset) -> dict[str, Look]:
+def palette(dataset: xr.Dataset) -> dict[str, Look]:
+    """Return the names of the groups and their looks."""
     names = [str(name) for name in dataset["task"].values]
     return dict(zip(names, looks(len(names)), strict=True))
 
 
-def _ranged(axes: Axes, dataset: xr.Dataset, values: NDArray, groups: dict[str, Look]) -> None:
-    """Draw the mean over runs of each group's curve [run, step, G], and their range."""
+def spread(axes: Axes, dataset: xr.Dataset, values: NDArray, groups: dict[str, Look]) -> None:
+    """Draw the mean over runs of each group's curve [run, step, G], and their deviation.
+
+    In steps: shares and gains change at the end of a round, and are told at the end of a window.
+    """
     steps, told = dataset["step"].values, np.isfinite(values).any(axis=0).any(axis=-1)
     for g, look in enumerate(groups.values()):
         some = values[:, told, g]
-        low, high, mean = (f(some, axis=0) for f in (np.nanmin, np.nanmax, np.nanmean))
-        axes.fill_between(steps[told], low, high, color=look.color, alpha=0.16, lw=0)
-        axes.plot(steps[told], mean, **look.line)
+        mean, deviation = np.nanmean(some, axis=0), np.nanstd(some, axis=0)
+        low = np.maximum(mean - deviation, np.nanmin(some, axis=0))
+        high = np.minimum(mean + deviation, np.nanmax(some, axis=0))
+        axes.fill_between(steps[told], low, high, color=look.color, alpha=0.13, lw=0, step="pre")
+        axes.plot(steps[told], mean, drawstyle="steps-pre", **look.line)
 
 
-def _escapes(axes: Axes, dataset: xr.Dataset, row: Row, groups: dict[str, Look]) -> None:
+def escapes(axes: Axes, dataset: xr.Dataset, row: Row, groups: dict[str, Look]) -> None:
     """Mark the mean step, from the run's beginning, at which each group leaves its plateau."""
     if by_task.ESCAPE not in dataset:
         return
@@ -217,9 +133,7 @@ def _escapes(axes: Axes, dataset: xr.Dataset, row: Row, groups: dict[str, Look])
         axes.axvline(at, color=look.color, lw=0.6, ls=(0, (1, 2)))
 
 
-def _banded(
-    axes: Axes, x: NDArray, dataset: xr.Dataset, name: str, row: Row, look: Look
-) -> None:
+def _banded(axes: Axes, x: NDArray, dataset: xr.Dataset, name: str, row: Row, look: Look) -> None:
     mean, half = survival.mean_band(curves.finished(dataset, name, row))
     axes.fill_between(x, mean - half, mean + half, color=look.color, alpha=0.16, lw=0)
     axes.plot(x, mean, **look.line)
@@ -252,11 +166,12 @@ def _by_setting(
     return figure
 
 
-def _legend_of_groups(figure: Figure, groups: dict[str, Look], dataset: xr.Dataset) -> None:
+def legend_of_groups(figure: Figure, groups: dict[str, Look], dataset: xr.Dataset) -> None:
+    """Put one legend of the groups over the figure."""
     handles: list[Line2D | Patch] = [
         Line2D([], [], label=task.replace("_", " "), **look.line) for task, look in groups.items()
     ]
-    handles.append(Patch(color=GREY, alpha=0.25, lw=0, label="range of seeds"))
+    handles.append(Patch(color=GREY, alpha=0.25, lw=0, label="deviation of seeds"))
     if by_task.ESCAPE in dataset:
         handles.append(Line2D([], [], color=GREY, marker="v", ls=":", lw=0.6, label="mean escape"))
     figure.legend(handles=handles, loc="outside upper center", ncols=min(6, len(handles)))

@@ -185,7 +185,8 @@ def each_task(
             handles = [
                 Line2D([], [], label=_name(row), **palette[i].line) for i, row in enumerate(rows)
             ]
-            ncols = 2 if max(len(str(h.get_label())) for h in handles) > 40 else min(4, len(rows))
+            most = 2 if max(len(str(h.get_label())) for h in handles) > 40 else 6
+            ncols = -(-len(handles) // -(-len(handles) // most))  # even lines
             figure.legend(handles=handles, loc="outside upper center", ncols=ncols)
     return figure
 
