@@ -108,7 +108,7 @@ class Trainer:
 
         from plateaus.gradient import gradient
 
-        recipe, (seeds, knobs, _, _) = self.recipe, self.given
+        recipe, (_, knobs, _, _) = self.recipe, self.given
         params, knobs = jax.tree.map(lambda x: jnp.asarray(x[0]), (self.first.params, knobs))
         key = jax.random.key(0)
         world = recipe.task.init(key)
@@ -143,28 +143,20 @@ def formula(trainer: Trainer) -> float:
 
     recipe, kept = trainer.recipe, trainer.first.params["readout"]
     groups, batch = len(recipe.task.groups), trainer.job.batch
-    said = jax.eval_shape(
-        lambda: recipe.model.apply(
-            jax.tree.map(lambda x: x[0], trainer.first.params), _inputs(trainer)
-        )[0]
-    )
-    positions = said.size // said.shape[0] // max(1, recipe.task.outputs or 1)
+    first = jax.tree.map(lambda x: x[0], (trainer.first.params, trainer.given[2]["test"].batch))
+    said = jax.eval_shape(lambda: recipe.model.apply(first[0], first[1].inputs)[0])
+    positions = said.size // said.shape[0] // (recipe.task.outputs or 1)
     sizes = [leaf[0].size for leaf in jax.tree.leaves(kept)]
     return float(2 * groups * batch * positions * sum(sizes))
 
 
-def _inputs(trainer: Trainer) -> Any:
-    import jax
-
-    return jax.tree.map(lambda x: x[0], trainer.given[2]["test"].batch.inputs)
-
-
-def measure(job: Job, rounds: int) -> dict[str, Any]:
-    """Time the ways at a job, in turn."""
+def measure(job: Job, rounds: int, ways: Sequence[str] = tuple(WAYS)) -> dict[str, Any]:
+    """Time the ways at a job, in turn; the first is `FIXED`."""
     import jax
     import numpy as np
 
-    trainers = {way: Trainer(job, way) for way in WAYS}
+    assert ways[0] == FIXED
+    trainers = {way: Trainer(job, way) for way in ways}
     plain, _, base = trainers[FIXED].one_step()
     rows: dict[str, dict[str, Any]] = {}
     sums: dict[str, Any] = {}
@@ -191,8 +183,9 @@ def measure(job: Job, rounds: int) -> dict[str, Any]:
     samples = timing.in_turn(list(contenders.values()), rounds)
     for way, one in contenders.items():
         rows[way] |= timing.microseconds(samples[way], one.run_steps)
-        rows[way]["over_fixed"] = timing.ratios(samples, one, contenders[FIXED])["wall"]
-    added = formula(trainers["last, pulled"])
+        ratios = timing.ratios(samples, one, contenders[FIXED])
+        rows[way] |= {f"over_fixed_{clock}": ratio for clock, ratio in ratios.items()}
+    added = formula(trainers[FIXED])
     return {
         "job": job._asdict(),
         "name": job.name,
@@ -208,10 +201,11 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
     for one in result["jobs"]:
         yield ""
         yield one["name"]
-        yield f"{'':20}{'us/run-step':>12}{'over fixed':>12}{'operations':>13}{'over':>8}  compiled"
+        yield f"{'':20}{'us/run-step':>12}{'over fixed':>12}{'by cpu':>9}{'operations':>13}{'over':>8}  compiled"
         for way, row in one["rows"].items():
             yield (
-                f"{way:20}{row['wall_us']:12.1f}{row['over_fixed']:11.3f}x{row['operations']:13,.0f}"
+                f"{way:20}{row['wall_us']:12.1f}{row['over_fixed_wall']:11.3f}x{row['over_fixed_cpu']:8.3f}x"
+                f"{row['operations']:13,.0f}"
                 f"{row['over_fixed_operations']:7.3f}x {row['compile_s']:7.1f} s"
             )
         yield f"last, by the formula: {one['last_formula_over_fixed']:.4f}x the operations"
