@@ -65,10 +65,7 @@ class Trainer:
     """Training one way: a slice of `plateaus.train.phase`, compiled."""
 
     def __init__(self, job: Job, way: str) -> None:
-        """Build the parts as run.py does, and compile."""
-        import jax
-
-        from plateaus import evaluation, train
+        """Build the parts as run.py does."""
         from plateaus.experiment import build, cli, geometry, presets
         from plateaus.experiment.arguments import parse
         from plateaus.experiment.schema import entries
@@ -89,43 +86,60 @@ class Trainer:
         recipe = build.make_recipe(config, build.used_knobs(schema, config, ()))
         engine = geometry.gradients_of(recipe.model, recipe.task)
         self.job, self.recipe = job, recipe._replace(gradients=engine if captured else None)
-        knobs = build.stack_knobs(schema, [config] * job.runs)
-        seeds = jax.numpy.arange(job.runs, dtype=jax.numpy.uint32)
-        laws, _ = jax.jit(jax.vmap(functools.partial(evaluation.laws, self.recipe)))(seeds, knobs)
+        self.knobs = build.stack_knobs(schema, [config] * job.runs)
+
+    def prepare(self) -> float:
+        """Compile a slice, and train the first one; return the seconds of compiling it."""
+        import jax
+        import jax.numpy as jnp
+
+        from plateaus import evaluation, train
+
+        seeds = jnp.arange(self.job.runs, dtype=jnp.uint32)
+        laws = jax.jit(jax.vmap(functools.partial(evaluation.laws, self.recipe)))
+        self.given = (seeds, self.knobs, laws(seeds, self.knobs)[0], jnp.int32(0))
         start = jax.jit(jax.vmap(functools.partial(train.init, self.recipe)))
-        self.first = jax.device_get(start(seeds, knobs, laws)[0])
+        self.first = jax.device_get(start(*self.given[:3])[0])
         phase = jax.vmap(functools.partial(train.phase, self.recipe), in_axes=(0, 0, 0, 0, None))
-        self.given = (seeds, knobs, laws, jax.numpy.int32(0))
-        shapes = jax.tree.map(jax.numpy.asarray, self.first)
         began = time.perf_counter()
-        self.program = jax.jit(phase).lower(shapes, *self.given).compile()
-        self.compile_s = time.perf_counter() - began
+        self.program = jax.jit(phase).lower(self.first, *self.given).compile()
+        took = time.perf_counter() - began
+        self.slice()  # what is kept from a first run on is not a step's
+        return took
+
+    def arguments(self) -> tuple[Any, Any]:
+        """Return first weights, and a batch in which all groups are."""
+        import jax
+
+        from plateaus.types import streams
+
+        def made():
+            keys, task = streams(0), self.recipe.task
+            many, number = jax.random.split(keys.test, self.job.batch), range(self.job.batch)
+            world, number = task.init(keys.world), jax.numpy.array(number)
+            batch = jax.vmap(task.emit_test, (0, None, 0))(many, world, number)
+            return self.recipe.model.init(keys.params), batch
+
+        return jax.jit(made)()
 
     def one_step(self) -> tuple[Any, Any, float]:
         """Return the gradient of a first step, the groups' sums, and the operations of both."""
         import jax
-        import jax.numpy as jnp
 
         from plateaus.gradient import gradient
+        from plateaus.types import streams
 
-        recipe, (_, knobs, _, _) = self.recipe, self.given
-        params, knobs = jax.tree.map(lambda x: jnp.asarray(x[0]), (self.first.params, knobs))
-        key = jax.random.key(0)
-        world = recipe.task.init(key)
-        number = jnp.arange(self.job.batch)
-        batch = jax.vmap(recipe.task.emit_test, (0, None, 0))(
-            jax.random.split(key, number.size), world, number
-        )
+        key, knobs = streams(0).order, jax.tree.map(lambda x: x[0], self.knobs)
 
         def step(params, batch):
-            _, grads, _, told = gradient(
-                recipe, params, batch, (), knobs, key, lambda batch, values: values
-            )
+            weigh = lambda batch, values: values  # noqa: E731
+            _, grads, _, told = gradient(self.recipe, params, batch, (), knobs, key, weigh)
             return grads, told.gradient
 
-        program = jax.jit(step).lower(params, batch).compile()
+        given = self.arguments()
+        program = jax.jit(step).lower(*given).compile()
         counted: Any = program.cost_analysis()
-        return *program(params, batch), float(counted["flops"])
+        return *program(*given), float(counted["flops"])
 
     def slice(self) -> Sample:
         """Train one slice from the first weights."""
@@ -138,45 +152,45 @@ class Trainer:
 
 
 def formula(trainer: Trainer) -> float:
-    """Return the operations of the last layer's group sums: 2 G B T i o, and the bias's G B T o."""
+    """Return the operations of the last layer's group sums: 2 G B T (i o + o)."""
     import jax
 
-    recipe, kept = trainer.recipe, trainer.first.params["readout"]
-    groups, batch = len(recipe.task.groups), trainer.job.batch
-    first = jax.tree.map(lambda x: x[0], (trainer.first.params, trainer.given[2]["test"].batch))
-    said = jax.eval_shape(lambda: recipe.model.apply(first[0], first[1].inputs)[0])
-    positions = said.size // said.shape[0] // (recipe.task.outputs or 1)
-    sizes = [leaf[0].size for leaf in jax.tree.leaves(kept)]
-    return float(2 * groups * batch * positions * sum(sizes))
+    recipe, (params, batch) = trainer.recipe, trainer.arguments()
+    said = jax.eval_shape(lambda: recipe.model.apply(params, batch.inputs)[0])
+    positions = said.size // trainer.job.batch // (recipe.task.outputs or 1)
+    last = sum(leaf.size for leaf in jax.tree.leaves(params["readout"]))
+    return float(2 * len(recipe.task.groups) * trainer.job.batch * positions * last)
+
+
+def compared(trainers: Mapping[str, Trainer]) -> dict[str, dict[str, Any]]:
+    """Return each way's operations beside those at fixed shares; RuntimeError where one is off."""
+    import jax
+    import numpy as np
+
+    rows: dict[str, dict[str, Any]] = {}
+    first: dict[str, Any] = {}  # by the layers asked for
+    for way, trainer in trainers.items():
+        grads, sums, operations = trainer.one_step()
+        off = 0.0
+        for kind, found in (("step", grads), (WAYS[way][0], sums)):
+            if found is None:
+                continue
+            known = first.setdefault(kind, found)
+            for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(known), strict=True):
+                off = float(np.maximum(off, np.abs(a - b).max() / (np.abs(b).max() + 1e-9)))
+        if not off <= OFF:
+            raise RuntimeError(f"{way}: gradients are {off:.1e} off: not timed")
+        rows[way] = {"off": off, "operations": operations}
+        rows[way]["over_fixed_operations"] = operations / rows[FIXED]["operations"]
+    return rows
 
 
 def measure(job: Job, rounds: int, ways: Sequence[str] = tuple(WAYS)) -> dict[str, Any]:
     """Time the ways at a job, in turn; the first is `FIXED`."""
-    import jax
-    import numpy as np
-
-    assert ways[0] == FIXED
     trainers = {way: Trainer(job, way) for way in ways}
-    plain, _, base = trainers[FIXED].one_step()
-    rows: dict[str, dict[str, Any]] = {}
-    sums: dict[str, Any] = {}
+    rows = compared(trainers)
     for way, trainer in trainers.items():
-        grads, told, operations = trainer.one_step()
-        pairs = list(zip(jax.tree.leaves(grads), jax.tree.leaves(plain), strict=True))
-        layers = WAYS[way][0]
-        if layers:
-            first = sums.setdefault(layers, told)
-            pairs += list(zip(jax.tree.leaves(told), jax.tree.leaves(first), strict=True))
-        off = max(float(np.abs(a - b).max() / (np.abs(b).max() + 1e-9)) for a, b in pairs)
-        if off > OFF:
-            raise RuntimeError(f"{way}: gradients are {off:.1e} off: not timed")
-        rows[way] = {
-            "off": off,
-            "operations": operations,
-            "over_fixed_operations": operations / base,
-            "compile_s": trainer.compile_s,
-        }
-        trainer.slice()  # what is kept from a first run on is not a step's
+        rows[way]["compile_s"] = trainer.prepare()
     contenders = {
         way: Contender(way, job.runs * job.steps, one.slice) for way, one in trainers.items()
     }
@@ -185,7 +199,7 @@ def measure(job: Job, rounds: int, ways: Sequence[str] = tuple(WAYS)) -> dict[st
         rows[way] |= timing.microseconds(samples[way], one.run_steps)
         ratios = timing.ratios(samples, one, contenders[FIXED])
         rows[way] |= {f"over_fixed_{clock}": ratio for clock, ratio in ratios.items()}
-    added = formula(trainers[FIXED])
+    added, base = formula(trainers[FIXED]), rows[FIXED]["operations"]
     return {
         "job": job._asdict(),
         "name": job.name,
@@ -201,7 +215,10 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
     for one in result["jobs"]:
         yield ""
         yield one["name"]
-        yield f"{'':20}{'us/run-step':>12}{'over fixed':>12}{'by cpu':>9}{'operations':>13}{'over':>8}  compiled"
+        yield (
+            f"{'':20}{'us/run-step':>12}{'over fixed':>12}{'by cpu':>9}"
+            f"{'operations':>13}{'over':>8}  compiled"
+        )
         for way, row in one["rows"].items():
             yield (
                 f"{way:20}{row['wall_us']:12.1f}{row['over_fixed_wall']:11.3f}x{row['over_fixed_cpu']:8.3f}x"
