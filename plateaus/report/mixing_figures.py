@@ -83,7 +83,7 @@ def domains(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
     def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
         one = dataset.sel(task=task)
-        _banded(axes, mixing.spent(dataset, row), one, "test_loss_by_task", row, look)
+        _banded(axes, mixing.spent(dataset, row), one, "test_loss_by_task", row, look, 0.09)
         axes.xaxis.set_major_formatter(panels.THOUSANDS)
 
     return task_figures.each_task(dataset, rows, draw, "test loss", "compute (training steps)")
@@ -133,9 +133,17 @@ def escapes(axes: Axes, dataset: xr.Dataset, row: Row, groups: dict[str, Look]) 
         axes.axvline(at, color=look.color, lw=0.6, ls=(0, (1, 2)))
 
 
-def _banded(axes: Axes, x: NDArray, dataset: xr.Dataset, name: str, row: Row, look: Look) -> None:
+def _banded(
+    axes: Axes,
+    x: NDArray,
+    dataset: xr.Dataset,
+    name: str,
+    row: Row,
+    look: Look,
+    alpha: float = 0.16,
+) -> None:
     mean, half = survival.mean_band(curves.finished(dataset, name, row))
-    axes.fill_between(x, mean - half, mean + half, color=look.color, alpha=0.16, lw=0)
+    axes.fill_between(x, mean - half, mean + half, color=look.color, alpha=alpha, lw=0)
     axes.plot(x, mean, **look.line)
 
 
