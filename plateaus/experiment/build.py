@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from plateaus.data.design import knobs_of
+from plateaus.data.design import groups_of, knobs_of
 from plateaus.experiment import adaptation, geometry, instruments, lengths
 from plateaus.experiment.lengths import NoKnobs, RunSpec, batch_of
 from plateaus.experiment.registry import DATA, MODELS, OPTIM, TASKS
@@ -26,6 +26,11 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from lengths.check(values)
     if _refused(values):
         return  # told by the task: nothing can be built of it
+    known = groups_of(name.removeprefix("data.") for name in values if name.startswith("data."))
+    if (own := _groups(values)) != known:
+        told = f"gives {len(own)} domains here and {len(known)} in the base"
+        yield "task.clusters", f"{told}: settings of one sweep share the knobs of their groups"
+        return
     batch = batch_of(values)
     task, example = _shapes(values)
     if task.size < values["data.items"] < INFINITE:
@@ -101,7 +106,7 @@ def _groups(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _unnamed(config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what the task says, at its own sizes, of the names of its families.
+    """Yield what the task says, at its own sizes, of the names of its families, and of domains.
 
     Before all else: the fields of `data` that there are follow from them.
     """
@@ -112,6 +117,11 @@ def _unnamed(config: Mapping[str, Any]) -> Iterator[str]:
     sizes = {field.name: field.default for field in dataclasses.fields(component.spec)}
     for _, message in component.check({**sizes, "families": config[name]}):
         yield f"{name} = {shown(config[name])}: {message}"
+        return
+    spec = _lenient_spec(component, "task", config)
+    if getattr(spec, "clusters", ""):
+        for field, message in component.check(vars(spec)):
+            yield f"task.{field} = {shown(getattr(spec, field))}: {message}"
 
 
 def _lenient_spec(component: Component, section: str, config: Mapping[str, Any]) -> Any:

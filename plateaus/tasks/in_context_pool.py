@@ -46,6 +46,9 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if items > MOST_ITEMS:
         most = MOST_ITEMS // number - values["held_out"]
         yield "pool", f"must be at most {most} for its functions to be grouped"
+    for field, neutral in (("subset", 1.0), ("zipf_exponent", 0.0), ("order", "replacement")):
+        if f"data.{field}" in values and values[f"data.{field}"] != neutral:
+            yield f"data.{field}", "is of one pool: domains have as many items as they come to"
     tests = number * values["held_out"]
     if "eval_points" in values and values["eval_points"] % tests:
         yield (
