@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from plateaus.data.design import groups_of, knobs_of
-from plateaus.experiment import adaptation, geometry, instruments, lengths
+from plateaus.data.design import knobs_of
+from plateaus.experiment import adaptation, geometry, instruments, lengths, regrouping
 from plateaus.experiment.lengths import NoKnobs, RunSpec, batch_of
 from plateaus.experiment.registry import DATA, MODELS, OPTIM, TASKS
 from plateaus.experiment.schema import Component, ConfigError, Entry, entries
@@ -26,10 +26,8 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from lengths.check(values)
     if _refused(values):
         return  # told by the task: nothing can be built of it
-    known = groups_of(name.removeprefix("data.") for name in values if name.startswith("data."))
-    if (own := _groups(values)) != known:
-        told = f"gives {len(own)} domains here and {len(known)} in the base"
-        yield "task.clusters", f"{told}: settings of one sweep share the knobs of their groups"
+    if told := regrouping.differ(_groups(values), values):
+        yield "task.clusters", told
         return
     batch = batch_of(values)
     task, example = _shapes(values)
@@ -119,9 +117,7 @@ def _unnamed(config: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name} = {shown(config[name])}: {message}"
         return
     spec = _lenient_spec(component, "task", config)
-    if getattr(spec, "clusters", ""):
-        for field, message in component.check(vars(spec)):
-            yield f"task.{field} = {shown(getattr(spec, field))}: {message}"
+    yield from regrouping.unnamed(component, spec, config)
 
 
 def _lenient_spec(component: Component, section: str, config: Mapping[str, Any]) -> Any:

@@ -12,9 +12,11 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from plateaus.data.design import groups_of
 from plateaus.data.regroup import domain_names, random_groups, regroup
 from plateaus.experiment import devices
 from plateaus.experiment.schema import Component
+from plateaus.experiment.values import shown
 from plateaus.types import Grouping, Task
 
 ORIGINAL, SIMILAR, RANDOM = "original", "similar", "random"
@@ -69,6 +71,28 @@ def _faults(embeddings: Embeddings, spec: Any, own: Sequence[str]) -> Iterator[s
         return
     if spec.grouping == ORIGINAL and k != len(own):
         yield f"gives {k} domains, but there are {len(own)} original ones: {', '.join(own)}"
+
+
+def unnamed(component: Component, spec: Any, config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each reason why a flat config's domains cannot be named.
+
+    Nothing where one of its fields is bad by itself, and so not in `spec`: that is told later.
+    """
+    given = {n.removeprefix("task."): v for n, v in config.items() if n.startswith("task.")}
+    if any(str(getattr(spec, own, value)) != str(value) for own, value in given.items()):
+        return
+    if getattr(spec, "clusters", "").strip() and component.check is not None:
+        for field, message in component.check(vars(spec)):
+            yield f"task.{field} = {shown(getattr(spec, field))}: {message}"
+
+
+def differ(groups: Sequence[str], values: Mapping[str, Any]) -> str:
+    """Return a line where a setting's groups are not those that a flat config has knobs for."""
+    known = groups_of(name.removeprefix("data.") for name in values if name.startswith("data."))
+    if groups == known:
+        return ""
+    told = f"gives {len(groups)} domains here and {len(known)} in the base"
+    return f"{told}: settings of one sweep share the knobs of their groups"
 
 
 def numbers(clusters: str) -> tuple[int, ...]:
