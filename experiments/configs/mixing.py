@@ -165,5 +165,5 @@ def smoke(config: ConfigDict) -> None:
         config.task.update({"pool": 16, "held_out": 8})
 
 
-PRESETS = (plateau, lambda_, regroup)
+PRESETS = (methods, regroup, plateau, lambda_)
 SCALES = {"small": None, "paper": paper}
