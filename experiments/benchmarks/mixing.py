@@ -115,8 +115,11 @@ class Trainer:
 
         def made():
             keys, task = streams(0), self.recipe.task
-            many, number = jax.random.split(keys.test, self.job.batch), range(self.job.batch)
-            world, number = task.init(keys.world), jax.numpy.array(number)
+            many, number = (
+                jax.random.split(keys.test, self.job.batch),
+                jax.numpy.arange(self.job.batch),
+            )
+            world = task.init(keys.world)
             batch = jax.vmap(task.emit_test, (0, None, 0))(many, world, number)
             return self.recipe.model.init(keys.params), batch
 
@@ -175,7 +178,7 @@ def compared(trainers: Mapping[str, Trainer]) -> dict[str, dict[str, Any]]:
         for kind, found in (("step", grads), (WAYS[way][0], sums)):
             if found is None:
                 continue
-            known = first.setdefault(kind, found)
+            known = first.setdefault(str(kind), found)
             for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(known), strict=True):
                 off = float(np.maximum(off, np.abs(a - b).max() / (np.abs(b).max() + 1e-9)))
         if not off <= OFF:
