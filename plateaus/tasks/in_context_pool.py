@@ -16,12 +16,12 @@ from plateaus.tasks import in_context, names, regrouped
 from plateaus.tasks.families.registry import family
 from plateaus.tasks.in_context import Knobs, World, groups
 from plateaus.tasks.regrouped import Items
-from plateaus.types import Array, Grouping, Key, Task, streams
+from plateaus.types import Array, Grouping, Task, streams
 
 __all__ = ["Knobs", "Spec", "check", "embeddings", "groups", "in_context_pool", "origins"]
 
 PROBES = 512  # points at which a function is looked at
-BATCH = 256  # functions looked at together
+BATCH = 64  # functions looked at together
 MOST_ITEMS = 2**16
 DIRECTION = 0.25  # length of a function's direction, where the statistics of a kind go to 1
 
@@ -73,7 +73,7 @@ def items(spec: Spec) -> tuple[Items, Items]:
     return train, test
 
 
-def origins(spec: Spec) -> tuple[NDArray[Any], NDArray[Any]]:
+def origins(spec: Spec) -> tuple[NDArray, NDArray]:
     """Return the family of every item, trained on and held out."""
     train, test = items(spec)
     return train.group, test.group
@@ -93,7 +93,7 @@ def in_context_pool(spec: Spec, grouping: Grouping | None = None) -> Task:
     return regrouped.regrouped(task, own, *items(spec), Knobs(), spec.pool_seed)
 
 
-def embeddings(spec: Spec) -> tuple[NDArray[Any], NDArray[Any]]:
+def embeddings(spec: Spec) -> tuple[NDArray, NDArray]:
     r"""Return what describes each function, [N, 5 + d] of those trained on and [M, 5 + d] held out.
 
     From its values y at 512 points x of its family's law, and those at -x, with r the root of the
@@ -111,31 +111,31 @@ def embeddings(spec: Spec) -> tuple[NDArray[Any], NDArray[Any]]:
     >>> embeddings(Spec(families="linear,relu", dimension=3, pool=4, held_out=2))[0].shape
     (8, 8)
     """
-    found = [_family(spec, number, name) for number, name in enumerate(groups(spec))]
+    world = in_context.in_context(spec).init(streams(spec.pool_seed).world)
+    found = [_family(spec, world, number, name) for number, name in enumerate(groups(spec))]
     train, test = (np.concatenate(part) for part in zip(*found, strict=True))
     return train, test
 
 
-def _family(spec: Spec, number: int, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    one, keys = family(name, spec), streams(spec.pool_seed)
-    world: World = in_context.in_context(spec).init(keys.world)
+def _family(spec: Spec, world: World, number: int, name: str) -> tuple[NDArray, NDArray]:
+    """Return the description of one family's functions: those trained on and those held out."""
+    one, count = family(name, spec), spec.pool + spec.held_out
     pool = jax.random.fold_in(world.pool, number)
-    own = jax.vmap(jax.random.fold_in, (None, 0))(pool, jnp.arange(spec.pool + spec.held_out))
-    key_z, key_x = jax.random.split(jax.random.fold_in(keys.probe, number))
+    key_z, key_x = jax.random.split(jax.random.fold_in(streams(spec.pool_seed).probe, number))
     z = jax.random.normal(key_z, (PROBES, spec.dimension))
     x = one.inputs(key_x, world.families[number], z)
 
-    def values(key: Key) -> tuple[Array, Array]:
-        theta = one.parameters(key)
+    def values(index: Array) -> tuple[Array, Array]:
+        theta = one.parameters(jax.random.fold_in(pool, index))
         return one.signal(theta, x), one.signal(theta, -x)
 
-    y, mirrored = jax.lax.map(values, own, batch_size=BATCH)
-    everything = (np.asarray(part, np.float64) for part in (x, y, mirrored))
-    described = statistics(*everything)
+    whole = -(-count // BATCH) * BATCH  # a last part of another size would be compiled, too
+    y, mirrored = jax.lax.map(values, jnp.arange(whole), batch_size=BATCH)
+    described = statistics(*(np.asarray(part, np.float64) for part in (x, y, mirrored)))[:count]
     return described[: spec.pool], described[spec.pool :]
 
 
-def statistics(x: NDArray[Any], y: NDArray[Any], mirrored: NDArray[Any]) -> NDArray[Any]:
+def statistics(x: NDArray, y: NDArray, mirrored: NDArray) -> NDArray:
     """Return the description [N, 5 + d] of functions of values y at x [P, d], mirrored at -x."""
     d = x.shape[1]
     square = np.mean(y**2, axis=1)

@@ -1,12 +1,14 @@
 """Regrouping from the command line: one set of knobs for all groupings, a line for what is bad."""
 
+import os
+import subprocess
 import sys
 import types
 
 import numpy as np
 import pytest
 
-from plateaus.experiment import build, cli, regrouping
+from plateaus.experiment import build, cli, devices, presets, regrouping
 from plateaus.experiment.registry import TASKS
 from plateaus.experiment.schema import ConfigError, entries, resolve
 from plateaus.tasks import in_context_pool
@@ -177,3 +179,16 @@ def test_a_domain_that_nothing_is_tested_of_is_told():
 
     with pytest.raises(ValueError, match="clusters = 2: domain_1 has no test example"):
         regrouping.grouping(embeddings, spec_of(grouping="similar"))
+
+
+def test_what_the_checks_compute_leaves_a_device_to_every_core(tmp_path):
+    """JAX counts its devices at the first computation of a process, here an embedding's."""
+    own = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    words = [CONFIG, "--smoke", "--dry-run", "--sweep", "variant=original uniform,random uniform"]
+    script = str(presets.REPOSITORY / "experiments" / "run.py")
+    done = subprocess.run(
+        [sys.executable, script, *words], cwd=tmp_path, env=own, text=True, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"device: {min(devices.cores(), 2)} x cpu" in done.stdout
+    assert not list(tmp_path.iterdir())

@@ -24,7 +24,7 @@ SIZES = {"dimension": 6, "points": 8, "literal_probability": 0.3}
 SPEC = Spec(families="linear,relu", clusters="2", dimension=3, points=6, pool=8, held_out=4)
 UNEVEN = Grouping(
     ("domain_0", "domain_1", "domain_2"),
-    np.array([0] * 6 + [1] * 4 + [0] * 2 + [2] * 4),
+    np.array([0] * 4 + [2] * 4 + [0] * 2 + [1] * 6),
     np.array([0, 0, 1, 1, 2, 0, 2, 2]),
 )
 
@@ -55,7 +55,8 @@ def weights(batch):
     """The direction of the linear function of each prompt, by least squares of its points."""
     x, y = (np.asarray(a, np.float64) for a in unpack(batch.inputs))
     w = np.stack([np.linalg.lstsq(a, b, rcond=None)[0] for a, b in zip(x, y, strict=True)])
-    return w / np.linalg.norm(w, axis=1, keepdims=True)
+    length = np.linalg.norm(w, axis=1, keepdims=True)  # 0 for a ReLU that is off at all points
+    return w / np.maximum(length, 1e-9)
 
 
 def directions():
@@ -116,18 +117,18 @@ def test_what_is_embedded_is_what_is_drawn():
 
 
 def test_uniform_indices_are_uniform_items():
-    """Domain 0 has functions 0..5 of family 0 and 2, 3 of family 1; sizes 8, 4, 4."""
-    assert made(UNEVEN).size == 8 and made(UNEVEN).groups == UNEVEN.names
-    whole = emitted("uneven", 8, 0)
-    assert whole.targets.own.group.tolist() == [0] * 6 + [1] * 2
-    np.testing.assert_allclose(weights(whole)[:6], directions()[0][:6], atol=1e-3)
-    assert set(whole.targets.domain.tolist()) == {0}
-    wrapped = emitted("uneven", 8, 2)
-    assert wrapped.targets.own.group.tolist() == [1] * 8
-    other = emitted("uneven", 8, 1)
-    np.testing.assert_allclose(weights(other)[:2], directions()[0][6:], atol=1e-3)
-    np.testing.assert_allclose(weights(other)[4:6], directions()[0][6:], atol=1e-3)  # again
-    assert len(np.unique(wrapped.inputs[:, 0, 0])) == 8  # at fresh points
+    """Of domains of 6, 6 and 4 items, 12 indices: each item twice, twice, or three times."""
+    assert made(UNEVEN).size == 12 and made(UNEVEN).groups == UNEVEN.names
+    known, _ = directions()
+    mixed = emitted("uneven", 12, 0)  # functions 0..3 of family 0, 0 and 1 of family 1
+    assert mixed.targets.own.group.tolist() == 2 * ([0] * 4 + [1] * 2)
+    linear = np.asarray(mixed.targets.own.group) == 0
+    np.testing.assert_allclose(weights(mixed)[linear], np.tile(known[:4], (2, 1)), atol=1e-3)
+    assert set(mixed.targets.domain.tolist()) == {0}
+    pure = emitted("uneven", 12, 2)
+    np.testing.assert_allclose(weights(pure), np.tile(known[4:], (3, 1)), atol=1e-3)
+    assert len(np.unique(pure.inputs[:, 0, 0])) == 12  # at fresh points
+    assert emitted("uneven", 12, 1).targets.own.group.tolist() == [1] * 12
 
 
 def test_tests_are_the_same_examples_in_other_domains():
