@@ -7,8 +7,10 @@ from plateaus.experiment.schema import Component
 from plateaus.models import hyena, mamba, mlp, transformer
 from plateaus.optim import optimiser
 from plateaus.tasks import (
+    addition,
     facts,
     in_context,
+    lego,
     linear_regression,
     sparse_parity,
     teacher_student,
@@ -32,6 +34,8 @@ TASKS = {
     "in_context": _task(in_context, in_context.in_context, "tokens"),
     "facts": _task(facts, facts.facts, "tokens"),
     "words": _task(words, words.words, "tokens"),
+    "lego": _task(lego, lego.lego, "tokens"),
+    "addition": _task(addition, addition.addition, "tokens"),
 }
 
 
