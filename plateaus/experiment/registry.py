@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from plateaus.data import design
 from plateaus.experiment.schema import Component
-from plateaus.models import hyena, mamba, mlp, transformer
+from plateaus.models import dual_encoder, hyena, mamba, mlp, transformer
 from plateaus.optim import optimiser
 from plateaus.tasks import (
     addition,
     facts,
+    image_text,
     in_context,
     lego,
     linear_regression,
@@ -36,11 +37,17 @@ TASKS = {
     "words": _task(words, words.words, "tokens"),
     "lego": _task(lego, lego.lego, "tokens"),
     "addition": _task(addition, addition.addition, "tokens"),
+    "image_text": _task(image_text, image_text.image_text, "image_text"),
 }
 
 
 def _mlp(spec: mlp.Spec, task: Task, example) -> Model:
     return mlp.mlp(spec, example.inputs.shape[-1], task.outputs)
+
+
+def _towers(spec: dual_encoder.Spec, task: Task, example) -> Model:
+    image, captions = example.inputs
+    return dual_encoder.dual_encoder(spec, image.shape[-1], captions.shape[-3:])
 
 
 def _sequences(module, make, check=None) -> Component:
@@ -56,6 +63,9 @@ def _sequences(module, make, check=None) -> Component:
 
 MODELS = {
     "mlp": Component(mlp.Spec, mlp.Knobs, _mlp, None, "vector", mlp.layers),
+    "dual_encoder": Component(
+        dual_encoder.Spec, dual_encoder.Knobs, _towers, None, "image_text", dual_encoder.layers
+    ),
     "transformer": _sequences(transformer, transformer.transformer, transformer.check),
     "mamba": _sequences(mamba, mamba.mamba),
     "hyena": _sequences(hyena, hyena.hyena),

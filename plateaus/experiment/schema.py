@@ -45,8 +45,8 @@ class Component(NamedTuple):
     with `Annotated[T, Field(...)]` fields that have defaults. `make` builds the thing. `check`
     receives one complete setting, under the section's own field names and under all dotted names,
     and yields (field name, message) for fields that do not fit one another. `inputs` is what a
-    task emits and what a model takes, "vector" or "tokens"; `layers`: spec -> a model's layers;
-    `groups`: spec -> the names of a task's groups.
+    task emits and what a model takes, "vector", "tokens" or "image_text"; `layers`: spec -> a
+    model's layers; `groups`: spec -> the names of a task's groups.
     """
 
     spec: type
