@@ -121,7 +121,7 @@ def test_ratios_are_to_the_same_task_alone(results, found):
 
 def test_one_mixture_without_a_sweep_is_compared_with_nothing(results):
     """No axis of settings: there is no setting to look for, and that is no error."""
-    one = results.sel(variant="a + b").drop_vars("variant")
+    one = results.sel(variant="a + b").drop_vars("variant").assign_attrs(swept="[]")
     rows = by_task.summarise(one, statistics.summarise(one))
     assert [row.task for row in rows] == ["a", "b"] and all(row.index == () for row in rows)
     assert all(np.isnan(row.ratio.value) for row in rows)
