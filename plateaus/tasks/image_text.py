@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, NamedTuple
@@ -14,7 +15,7 @@ import numpy as np
 
 from plateaus.fields import Field
 from plateaus.tasks import names
-from plateaus.types import Array, Draw, Example, Float, Int, Task
+from plateaus.types import Array, Draw, Example, Float, Task
 
 IMPOSSIBLE = -1e9  # logit of a caption that cannot be right: finite, so that 0 times it is 0
 DIGITS = 10
@@ -111,9 +112,10 @@ def image_text(spec: Spec) -> Task:
 
     Images are scikit-learn's digits, 8 x 8; captions are words for K different digits, all in one
     language, the example's group, as characters; the right one is at a place r that is uniform on
-    1..K. Image number `index` of those to train on; the other captions, their order and r are fresh
-    in every example. Test examples go through the test images, each in every language in turn. All
-    digits are as frequent, so that log K is the best without the image: the plateau is at 1.
+    1..K. Image number `index` of those to train on (further ones are of the other parts, in the
+    order of `PARTS`); the other captions, their order and r are fresh in every example. Test
+    examples go through the test images, each in every language in turn. All digits are as
+    frequent, so that log K is the best without the image: the plateau is at 1.
 
     Shapes: inputs (image [64], captions [K, L, A], characters one-hot), predictions [K] logits.
     Predictors: "blind", all captions alike; "right", which knows. No model reaches the latter on
@@ -128,7 +130,9 @@ def image_text(spec: Spec) -> Task:
     ([(64,), (3, 6, 24)], 0)
     """
     chosen = groups(spec)
-    parts = {part: tuple(jnp.asarray(x) for x in images(part)) for part in PARTS}
+    sizes = {part: len(images(part)[1]) for part in PARTS}
+    first = dict(zip(sizes, itertools.accumulate(sizes.values(), initial=0), strict=False))
+    pixels, digits = (jnp.asarray(np.concatenate(x)) for x in zip(*map(images, PARTS), strict=True))
     words = jnp.asarray(
         np.array([[spelled(word) for word in FAMILIES[language]] for language in chosen])
     )
@@ -136,25 +140,23 @@ def image_text(spec: Spec) -> Task:
     def init(key):
         return ()
 
-    def shown(key, part: str, number: Int[Array, ""], group) -> Example:
+    def shown(key, number, group) -> Example:
         key_others, key_place = jax.random.split(key)
-        pixels, digits = (x[number] for x in parts[part])
-        others = (digits + 1 + jax.random.permutation(key_others, DIGITS - 1)) % DIGITS
-        asked = jnp.concatenate([digits[None], others[: spec.captions - 1]])
+        digit = digits[number]
+        others = (digit + 1 + jax.random.permutation(key_others, DIGITS - 1)) % DIGITS
+        asked = jnp.concatenate([digit[None], others[: spec.captions - 1]])
         asked = jax.random.permutation(key_place, asked)
-        right = jnp.argmax(asked == digits).astype(jnp.int32)
-        targets = Targets(right, digits, jnp.asarray(group, jnp.int32))
-        return Example((pixels, words[group][asked]), targets)
+        right = jnp.argmax(asked == digit).astype(jnp.int32)
+        targets = Targets(right, digit, jnp.asarray(group, jnp.int32))
+        return Example((pixels[number], words[group][asked]), targets)
 
     def emit(key, world, draw: Draw, knobs):
-        return shown(key, "train", jnp.asarray(draw.index), draw.group)
+        return shown(key, draw.index, draw.group)
 
     def in_turn(part: str):
-        size = len(parts[part][1])
-
         def emit(key, world, number):
             image, group = jnp.divmod(jnp.asarray(number), len(chosen))
-            return shown(key, part, image % size, group)
+            return shown(key, first[part] + image % sizes[part], group)
 
         return emit
 
@@ -182,7 +184,7 @@ def image_text(spec: Spec) -> Task:
         predictors=lambda world, batch, knobs, log_prior: jax.vmap(says)(batch),
         uninformed="blind",
         best="right",
-        size=len(parts["train"][1]),
+        size=sizes["train"],
         distance=distance,
         outputs=spec.captions,
         groups=chosen,
