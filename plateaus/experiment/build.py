@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from plateaus.data.design import knobs_of
-from plateaus.experiment import adaptation, geometry, instruments, lengths
+from plateaus.experiment import adaptation, geometry, instruments, lengths, regrouping
 from plateaus.experiment.lengths import NoKnobs, RunSpec, batch_of
 from plateaus.experiment.registry import DATA, MODELS, OPTIM, TASKS
 from plateaus.experiment.schema import Component, ConfigError, Entry, entries
@@ -26,6 +26,9 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from lengths.check(values)
     if _refused(values):
         return  # told by the task: nothing can be built of it
+    if told := regrouping.differ(_groups(values), values):
+        yield "task.clusters", told
+        return
     batch = batch_of(values)
     task, example = _shapes(values)
     if task.size < values["data.items"] < INFINITE:
@@ -102,7 +105,7 @@ def _groups(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _unnamed(config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what the task says, at its own sizes, of the names of its families.
+    """Yield what the task says, at its own sizes, of the names of its families, and of domains.
 
     Before all else: the fields of `data` that there are follow from them.
     """
@@ -113,6 +116,9 @@ def _unnamed(config: Mapping[str, Any]) -> Iterator[str]:
     sizes = {field.name: field.default for field in dataclasses.fields(component.spec)}
     for _, message in component.check({**sizes, "families": config[name]}):
         yield f"{name} = {shown(config[name])}: {message}"
+        return
+    spec = _lenient_spec(component, "task", config)
+    yield from regrouping.unnamed(component, spec, config)
 
 
 def _lenient_spec(component: Component, section: str, config: Mapping[str, Any]) -> Any:

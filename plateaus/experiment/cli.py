@@ -146,7 +146,9 @@ def _sections(
 ) -> tuple[dict[str, Component], list[str]]:
     """Return the components that the config names; where an override names none, why not."""
     from plateaus.experiment.build import sections
+    from plateaus.experiment.devices import configure
 
+    configure()  # the checks may be the first to compute: a task's constants, its domains
     names = [f"{section}.name" for section in NAMED]
     given = {**base, **overrides}
     _refuse(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from plateaus.data import design
+from plateaus.experiment.regrouping import regroupable
 from plateaus.experiment.schema import Component
 from plateaus.models import dual_encoder, hyena, mamba, mlp, transformer
 from plateaus.optim import optimiser
@@ -10,7 +11,7 @@ from plateaus.tasks import (
     addition,
     facts,
     image_text,
-    in_context,
+    in_context_pool,
     lego,
     linear_regression,
     sparse_parity,
@@ -25,14 +26,16 @@ OPTIM = Component(optimiser.Spec, optimiser.Knobs, optimiser.optimiser)
 
 def _task(module, make, inputs: str) -> Component:
     groups = getattr(module, "groups", None)
-    return Component(module.Spec, module.Knobs, make, module.check, inputs, groups=groups)
+    component = Component(module.Spec, module.Knobs, make, module.check, inputs, groups=groups)
+    embeddings = getattr(module, "embeddings", None)
+    return component if embeddings is None else regroupable(component, embeddings)
 
 
 TASKS = {
     "sparse_parity": _task(sparse_parity, sparse_parity.sparse_parity, "vector"),
     "teacher_student": _task(teacher_student, teacher_student.teacher_student, "vector"),
     "linear_regression": _task(linear_regression, linear_regression.linear_regression, "tokens"),
-    "in_context": _task(in_context, in_context.in_context, "tokens"),
+    "in_context": _task(in_context_pool, in_context_pool.in_context_pool, "tokens"),
     "facts": _task(facts, facts.facts, "tokens"),
     "words": _task(words, words.words, "tokens"),
     "lego": _task(lego, lego.lego, "tokens"),

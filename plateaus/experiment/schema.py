@@ -22,7 +22,7 @@ from plateaus.fields import Field
 UNSWEEPABLE = frozenset(
     {*("seeds", "steps", "eval_every", "log_every", "eval_points", "pool_points", "weight_norms")}
     | {"gradient_batches", "task.name", "task.families", "model.name", "sharpness_steps"}
-    | {"task.links", "task.digits"}
+    | {"task.links", "task.digits", "task.clusters"}
     | {"sharpness_batches", "attention_scores", "ablated_heads", "ablation_draws"}
 )
 NAMED = ("task", "model")  # the sections whose component is chosen by its `name`

@@ -1,0 +1,223 @@
+"""A finite pool of functions in other domains: the same items, losses and tests, told apart."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from plateaus import evaluation
+from plateaus.data import design
+from plateaus.data.regroup import random_groups, regroup
+from plateaus.experiment.registry import OPTIM
+from plateaus.recipe import Recipe
+from plateaus.tasks import in_context, in_context_pool
+from plateaus.tasks.in_context_pool import Knobs, Spec, statistics
+from plateaus.tasks.tokens import unpack
+from plateaus.types import Draw, Grouping, Model, streams
+from plateaus.types import Knobs as RunKnobs
+
+KINDS = "linear,conjunction,sparse_parity_2"
+SIZES = {"dimension": 6, "points": 8, "literal_probability": 0.3}
+SPEC = Spec(families="linear,relu", clusters="2", dimension=3, points=6, pool=8, held_out=4)
+UNEVEN = Grouping(
+    ("domain_0", "domain_1", "domain_2"),
+    np.array([0] * 6 + [1] * 4 + [0] * 2 + [2] * 4),
+    np.array([0, 0, 1, 1, 2, 0, 2, 2]),
+)
+
+
+def made(grouping):
+    return in_context_pool.in_context_pool(SPEC, grouping)
+
+
+@functools.cache
+def emitted(task_of, indices, group, kind="emit"):
+    """Examples of Draw(0..indices - 1, group), or of test numbers."""
+    task = made(UNEVEN if task_of == "uneven" else None)
+    keys = jax.random.split(jax.random.key(3), indices)
+
+    @jax.jit
+    def run(seed):
+        world = task.init(jax.random.key(seed))
+        numbers = jnp.arange(indices)
+        if kind == "emit":
+            draws = Draw(numbers, jnp.full(indices, group))
+            return jax.vmap(task.emit, (0, None, 0, None))(keys, world, draws, Knobs())
+        return jax.vmap(getattr(task, kind), (0, None, 0))(keys, world, numbers)
+
+    return run(np.uint32(5))
+
+
+def weights(batch):
+    """The direction of the linear function of each prompt, by least squares of its points."""
+    x, y = (np.asarray(a, np.float64) for a in unpack(batch.inputs))
+    w = np.stack([np.linalg.lstsq(a, b, rcond=None)[0] for a, b in zip(x, y, strict=True)])
+    return w / np.linalg.norm(w, axis=1, keepdims=True)
+
+
+def directions():
+    """The same of the items, as embedded: the last d numbers, for linear functions times .25."""
+    train, test = in_context_pool.embeddings(SPEC)
+    return 4 * train[:8, 5:], 4 * test[:4, 5:]
+
+
+def test_similar_domains_are_families_that_are_far_apart():
+    spec = Spec(families=KINDS, clusters="3", pool=64, held_out=32, **SIZES)
+    train, test = in_context_pool.embeddings(spec)
+    families = in_context_pool.origins(spec)
+    grouping, _ = regroup(train, test, (3,), 0)
+    assert adjusted_rand_score(families[0], grouping.train) > 0.9
+    assert adjusted_rand_score(families[1], grouping.test) > 0.9
+    by_chance = random_groups(len(train), len(test), 3, 0)
+    assert abs(adjusted_rand_score(families[0], by_chance.train)) < 0.1
+
+
+def test_similar_domains_are_not_families_of_one_kind():
+    """What the docstring owns: linear functions and sparse ones of nearly all coordinates."""
+    spec = Spec(families="linear,sparse_linear", dimension=3, sparse=2, pool=64, held_out=8)
+    grouping, _ = regroup(*in_context_pool.embeddings(spec), (2,), 0)
+    assert adjusted_rand_score(in_context_pool.origins(spec)[0], grouping.train) < 0.5
+
+
+def test_statistics_against_closed_forms():
+    x = np.random.default_rng(0).normal(size=(400_000, 3))
+    w = np.array([0.6, 0.0, -0.8])
+
+    def relu(x):
+        return np.maximum(x @ w, 0)
+
+    functions = (lambda x: x @ w, relu, lambda x: x[:, 0] * x[:, 1], lambda x: np.ones(len(x)))
+    found = statistics(x, np.stack([f(x) for f in functions]), np.stack([f(-x) for f in functions]))
+    uses = 1 / (3 * (0.6**4 + 0.8**4))
+    explained = 0.25 / (0.5 - 1 / (2 * np.pi))  # of a ReLU of a standard normal number
+    wanted = [
+        [0, 0, 1, 2 / 3, uses],
+        [np.pi**-0.5, 0.5, explained, 2 * 0.25 / 1.5, explained * uses],
+        [0, 1, 0, 2 / 9, 0],
+        [1, 1, 0, 2, 0],
+    ]
+    np.testing.assert_allclose(found[:, :5], wanted, atol=0.01)
+    np.testing.assert_allclose(found[0, 5:], 0.25 * w, atol=1e-6)
+    np.testing.assert_allclose(found[1, 5:], 0.25 * explained**0.5 * w, atol=0.005)
+    np.testing.assert_allclose(found[2:, 5:], 0, atol=0.005)
+
+
+def test_what_is_embedded_is_what_is_drawn():
+    """Of families in order: function number `index` of a family is item family * pool + index."""
+    known, held = directions()
+    np.testing.assert_allclose(weights(emitted("families", 8, 0)), known, atol=1e-3)
+    tests = emitted("families", 8, 0, "emit_test")
+    np.testing.assert_allclose(weights(tests)[:4], held, atol=1e-3)
+    assert np.abs(known @ held.T).max() < 1 - 1e-4  # none of those held out is trained on
+    assert tests.targets.own.group.tolist() == tests.targets.domain.tolist() == [0] * 4 + [1] * 4
+
+
+def test_uniform_indices_are_uniform_items():
+    """Domain 0 has functions 0..5 of family 0 and 2, 3 of family 1; sizes 8, 4, 4."""
+    assert made(UNEVEN).size == 8 and made(UNEVEN).groups == UNEVEN.names
+    whole = emitted("uneven", 8, 0)
+    assert whole.targets.own.group.tolist() == [0] * 6 + [1] * 2
+    np.testing.assert_allclose(weights(whole)[:6], directions()[0][:6], atol=1e-3)
+    assert set(whole.targets.domain.tolist()) == {0}
+    wrapped = emitted("uneven", 8, 2)
+    assert wrapped.targets.own.group.tolist() == [1] * 8
+    other = emitted("uneven", 8, 1)
+    np.testing.assert_allclose(weights(other)[:2], directions()[0][6:], atol=1e-3)
+    np.testing.assert_allclose(weights(other)[4:6], directions()[0][6:], atol=1e-3)  # again
+    assert len(np.unique(wrapped.inputs[:, 0, 0])) == 8  # at fresh points
+
+
+def test_tests_are_the_same_examples_in_other_domains():
+    one, other = emitted("families", 16, 0, "emit_test"), emitted("uneven", 16, 0, "emit_test")
+    np.testing.assert_array_equal(one.inputs, other.inputs)
+    assert other.targets.domain.tolist() == 2 * UNEVEN.test.tolist()
+    assert made(UNEVEN).target == (3 / 8, 2 / 8, 3 / 8)
+
+
+def test_what_mixing_aims_at_is_not_what_is_tested():
+    found = emitted("uneven", 60, 0, "emit_target")
+    assert found.targets.domain.tolist() == 20 * [0, 1, 2]
+    linear = np.asarray(found.targets.own.group) == 0
+    known, _ = directions()
+    near = weights(found)[linear] @ known.T
+    assert np.all(near.max(axis=1) > 1 - 1e-5)
+    domains = np.asarray(found.targets.domain)[linear]
+    np.testing.assert_array_equal(UNEVEN.train[near.argmax(axis=1)], domains)
+    assert len(set(near.argmax(axis=1))) > 4  # not one item for ever
+
+
+def test_losses_are_those_of_the_families():
+    task, plain = made(UNEVEN), in_context.in_context(SPEC)
+    batch = emitted("uneven", 16, 0, "emit_test")
+    said = jax.random.normal(jax.random.key(1), (16, 6))
+    own = batch._replace(targets=batch.targets.own)
+    for name in ("loss", "test_loss", "last_error"):
+        found = jax.vmap(getattr(task, name))(said, batch)
+        np.testing.assert_array_equal(found, jax.vmap(getattr(plain, name))(said, own))
+    # E|x|^2, and for ReLUs half of it less that of their mean given x, |x|^2 / 2 pi
+    units = np.array([3.0, 1.5 - 1.5 / np.pi])[np.asarray(own.targets.group)]
+    wanted = ((np.asarray(said) - np.asarray(own.targets.y)) ** 2).mean(axis=1) / units
+    np.testing.assert_allclose(jax.vmap(task.test_loss)(said, batch), wanted, rtol=1e-5)
+
+
+def test_thresholds_are_means_of_the_families():
+    spec = Spec(families="linear,quadratic", clusters="2", dimension=3, pool=4, held_out=2)
+    grouping = Grouping(("a", "b"), np.array([0, 0, 0, 1, 0, 1, 1, 1]), np.array([0, 1, 0, 1]))
+    found = in_context_pool.in_context_pool(spec, grouping).learned_below
+    assert found == pytest.approx((0.125, 0.175))  # .1 and .2
+
+
+def measured(grouping):
+    """What is recorded of a model that knows nothing of groups, and its losses one by one."""
+    task = made(grouping)
+    source = design.design(design.Spec(), 8, task.size, frozenset(), task.groups)
+    model = Model(
+        lambda key: jnp.float32(0.3), lambda p, x, **_: (p * x[:, ::2, 0] + x[:, ::2, 1], {}), ()
+    )
+    optim = OPTIM.make(OPTIM.spec(), frozenset())
+    recipe = Recipe(task, source, model, optim, 20, 10, 10, 16)
+    knobs = RunKnobs(Knobs(), design.knobs_of(task.groups)(), OPTIM.knobs())
+
+    @jax.jit
+    def run():
+        laws, constants = evaluation.laws(recipe, 1, jax.tree.map(jnp.asarray, knobs))
+        plan = source.prepare(knobs.data, task.size)
+        params = model.init(streams(1).params)
+        predictions, _ = model.apply(params, laws["test"].batch.inputs)
+        losses = jax.vmap(task.test_loss)(predictions, laws["test"].batch)
+        return losses, constants, evaluation.evaluate(recipe, params, laws, plan, 0)
+
+    return run()
+
+
+def test_the_mean_test_loss_does_not_depend_on_groups():
+    even = random_groups(16, 8, 3, 0)
+    found = [measured(grouping) for grouping in (None, UNEVEN, even)]
+    losses, constants, _ = found[0]
+    wanted = np.mean(np.asarray(losses, np.float64))
+    for other, others, measures in found:
+        np.testing.assert_array_equal(other, losses)
+        assert float(measures["test_loss"]) == pytest.approx(wanted, rel=1e-6)
+        for name in ("uninformed_loss", "best_loss"):
+            assert float(others[name]) == pytest.approx(float(constants[name]), rel=1e-6)
+    by_domain = [losses[np.tile(UNEVEN.test, 2) == g].mean() for g in range(3)]
+    np.testing.assert_allclose(found[1][2]["test_loss_by_task"], by_domain, rtol=1e-6)
+    assert abs(np.mean(by_domain) - wanted) > 0.01  # so that their shares do matter
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_domain_needs_items(part):
+    own = getattr(UNEVEN, part)
+    bare = UNEVEN._replace(**{part: np.where(own == 1, 0, own)})
+    with pytest.raises(ValueError, match=f"domain_1 has no item that is {part}ed on"):
+        made(bare)
+
+
+def test_without_clusters_it_is_the_infinite_task():
+    spec = Spec(families="linear,relu", dimension=3, points=6)
+    task, plain = in_context_pool.in_context_pool(spec), in_context.in_context(spec)
+    assert task.groups == plain.groups == ("linear", "relu") and task.target == ()
+    assert task.size == plain.size
