@@ -10,7 +10,7 @@ from plateaus.optim import optimiser
 from plateaus.tasks import (
     addition,
     facts,
-    image_text,
+    image_text_pool,
     in_context_pool,
     lego,
     linear_regression,
@@ -40,7 +40,7 @@ TASKS = {
     "words": _task(words, words.words, "tokens"),
     "lego": _task(lego, lego.lego, "tokens"),
     "addition": _task(addition, addition.addition, "tokens"),
-    "image_text": _task(image_text, image_text.image_text, "image_text"),
+    "image_text": _task(image_text_pool, image_text_pool.image_text_pool, "image_text"),
 }
 
 
