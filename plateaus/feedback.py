@@ -69,10 +69,16 @@ def ears(
         return groups.mean_by_group(groups.members(task, sample), losses)
 
     def target_gradient(params: PyTree) -> PyTree:
-        assert recipe.gradients is not None and feedback.sums is not None
-        _, _, captured = recipe.gradients.capture(params, sample)
+        assert feedback.sums is not None
+
+        def losses(params: PyTree) -> Array:
+            predictions, _ = recipe.model.apply(params, sample.inputs)
+            return jax.vmap(task.loss)(predictions, sample)
+
+        _, pull = jax.vjp(losses, params)
         member = groups.members(task, sample)
-        return feedback.sums(captured, member / jnp.sum(member, axis=1, keepdims=True))
+        means = member / jnp.sum(member, axis=1, keepdims=True)
+        return feedback.sums(lambda weights: pull(weights)[0], means)
 
     def affinity(state: Any, t: Any) -> Float[Array, "G G"]:
         before = target_losses(state.params)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -25,13 +26,28 @@ class Told(NamedTuple):
 Weigh = Callable[[Example, Array], Array]  # (batch, losses [B]) -> the losses, emphasised
 
 
-def _mean_loss(
-    recipe: Recipe, params: PyTree, batch: Example, weigh: Weigh
+def _losses(
+    recipe: Recipe, params: PyTree, batch: Example
 ) -> tuple[Array, tuple[Array, groups.Sums | None]]:
+    """Return the losses [B], and them again with what is told by group."""
     predictions, _ = recipe.model.apply(params, batch.inputs)
     losses = jax.vmap(recipe.task.loss)(predictions, batch)
     by_group = groups.sums(recipe.task, batch, losses, predictions) if recipe.task.groups else None
-    return jnp.mean(weigh(batch, losses)), (losses, by_group)
+    return losses, (losses, by_group)
+
+
+def _mean_loss(
+    recipe: Recipe, params: PyTree, batch: Example, weigh: Weigh
+) -> tuple[Array, tuple[Array, groups.Sums | None]]:
+    losses, told = _losses(recipe, params, batch)
+    return jnp.mean(weigh(batch, losses)), told
+
+
+def _group_sums(recipe: Recipe, weighted: Callable[[Array], PyTree], batch: Example) -> PyTree:
+    """Return the sums of the groups' gradients that the design asks for, or None."""
+    if recipe.feedback is None or recipe.feedback.sums is None:
+        return None
+    return recipe.feedback.sums(weighted, groups.members(recipe.task, batch))
 
 
 def gradient(
@@ -44,6 +60,17 @@ def gradient(
     weigh: Weigh,
 ) -> tuple[Array, PyTree, PyTree, Told]:
     """Return (mean loss, gradient to train on, aggregator's state, what was measured)."""
+    if recipe.gradients is None and recipe.feedback is not None and recipe.feedback.sums:
+        losses, pull, (_, by_group) = jax.vjp(
+            lambda p: _losses(recipe, p, batch), params, has_aux=True
+        )
+
+        def weighted(weights: Array) -> PyTree:
+            return pull(weights)[0]
+
+        grads = weighted(weigh(batch, jnp.full_like(losses, 1 / losses.shape[0])))
+        sums = _group_sums(recipe, weighted, batch)
+        return jnp.mean(losses), grads, state, Told({}, by_group, sums, losses)
     if recipe.gradients is None:
         loss_of = jax.value_and_grad(lambda p: _mean_loss(recipe, p, batch, weigh), has_aux=True)
         (loss, (losses, by_group)), grads = loss_of(params)
@@ -57,7 +84,7 @@ def gradient(
     by_group, sums = None, None
     if recipe.task.groups:
         by_group = groups.sums(recipe.task, batch, losses, predictions)
-        if recipe.feedback is not None and recipe.feedback.sums is not None:
-            sums = recipe.feedback.sums(captured, groups.members(recipe.task, batch))
+        combine = functools.partial(recipe.gradients.combine, captured)
+        sums = _group_sums(recipe, combine, batch)
     grads = recipe.gradients.combine(captured, weigh(batch, weights))
     return jnp.mean(losses), grads, state, Told(measured, by_group, sums, losses)

@@ -41,8 +41,9 @@ class Feedback(NamedTuple):
 
     Fields:
       every: steps of a round, at the end of which targets and short runs are looked at.
-      sums: (captured, member [G, B]) -> tree of [G, ...], the sums of the gradients of each group's
-        examples, of the tracked layers; None: gradients are not asked for.
+      sums: (weighted, member [G, B]) -> tree of [G, ...], the sums of the gradients of each group's
+        examples, of the tracked layers, where `weighted` maps weights [B] of examples to the sum of
+        their gradients so weighed; None: gradients are not asked for.
       target_points: examples of each group in the sample of what is tested for; 0: none.
       target_gradient: whether its gradients are asked for.
       reference_steps: steps of a first model, kept as the reference; then a fresh one starts.

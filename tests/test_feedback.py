@@ -95,8 +95,8 @@ def listener():
     )
 
 
-def sums(captured, member):
-    return gram_groups.sums(captured, member, ("w",))
+def sums(weighted, member):
+    return gram_groups.sums(weighted, member, ("w",))
 
 
 def recipe_of(source, **feedback):

@@ -144,10 +144,13 @@ def init(use: Adaptive) -> State:
 def blended(base: Float[Array, " G"], state: State, strength: Array) -> Float[Array, " G"]:
     r"""Return $b + s (q - b)$: part of the way from the mixture's own shares to the mixer's.
 
-    q has the mixer's weights of the groups that the mixture draws now. At strength 0 b, bit for
-    bit.
+    q has the mixer's weights of the groups that the mixture draws now; it is b where they are not
+    numbers, or 0 all of them. At strength 0 b, bit for bit.
     """
-    among = normalised(jnp.where(base > 0, state.weights, 0.0))
+    among = jnp.where(base > 0, state.weights, 0.0)
+    total = jnp.sum(among)
+    sound = jnp.isfinite(total) & (total > 0)
+    among = jnp.where(sound, among / jnp.where(sound, total, 1.0), base)
     shares = jnp.where(strength == 0, base, base + strength * (among - base))
     return jnp.where(state.forced > 0, state.weights, shares)
 
@@ -166,6 +169,8 @@ def emphasis(use: Adaptive, base: Array, state: State, strength: Array, t: Any) 
     With groups drawn by b, the mean of $q_i / b_i$ times the losses has the expectation of a draw
     by q. 1 for a group that is not drawn.
     """
+    if not use.weighs_losses:
+        return jnp.ones_like(base)
     factor = blended(base, state, strength) / jnp.where(base > 0, base, 1.0)
     return jnp.where((base > 0) & (t < use.ends) & (state.forced == 0), factor, 1.0)
 
@@ -219,6 +224,8 @@ def check(values: Mapping[str, Any], groups: Sequence[str]) -> Iterator[tuple[st
         yield "mixer", f"{values['mixer']} has nothing to mix: {groups[0]} is the only group"
     if values["steps"] % values["round_steps"]:
         yield "round_steps", f"must divide steps ({values['steps']})"
+    if values["mixer_gram"] == "unbiased" and values["round_steps"] == 1:
+        yield "round_steps", "must be at least 2: mixer_gram is unbiased, across halves of a round"
     for field in ("reference_steps", "proxy_steps"):
         if values[field] % values["round_steps"]:
             yield field, f"must be a multiple of round_steps ({values['round_steps']})"

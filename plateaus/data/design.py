@@ -129,7 +129,8 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from mixture_check(values, groups)
         yield from adaptive.check(values, positive(values, groups))
     else:
-        for field in ("mixing", "batch_split", "schedule", "switch", "mixer"):
+        mixed = ("mixing", "batch_split", "schedule", "switch")
+        for field in (*mixed, *adaptive.Spec.__dataclass_fields__):
             if values[field] != getattr(Spec(), field):
                 yield field, f"needs a task of several groups; {values['task.name']} has one"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,9 +12,9 @@ import numpy as np
 from plateaus.data import adaptive
 from plateaus.data.mixers.registry import MIXERS
 from plateaus.experiment.values import nearest
-from plateaus.models import gram, gram_groups
+from plateaus.models import gram_groups
 from plateaus.recipe import Feedback
-from plateaus.types import Array, Model, Task
+from plateaus.types import Array, Model, PyTree, Task
 
 GRADIENTS = frozenset({"gram", "target_gram"})
 
@@ -67,8 +67,8 @@ def feedback(spec: Any, task: Task, layers: tuple[str, ...]) -> Feedback | None:
     registered, groups = MIXERS[spec.mixer], len(task.groups)
     needs = registered.needs
 
-    def sums(captured: gram.Captured, member: Array) -> dict[str, Array]:
-        return gram_groups.sums(captured, member, layers)
+    def sums(weighted: Callable[[Array], PyTree], member: Array) -> dict[str, Array]:
+        return gram_groups.sums(weighted, member, layers)
 
     mixed = registered.short * np.ones((groups, groups)) / groups
     targets = needs & {"target_loss", "target_gram", "affinity"}

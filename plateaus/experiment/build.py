@@ -211,7 +211,10 @@ def make_recipe(config: Mapping[str, Any], used: frozenset[str]) -> Recipe:
     use = adaptation.in_use(spec["data"], model, task, layers)
     feedback = adaptation.feedback(spec["data"], task, layers)
     surgery = geometry.surgery(spec["optim"])
-    asked = surgery is not None or (feedback is not None and feedback.sums is not None)
+    # Of the last layer alone, the groups' gradients come out of the ordinary backward pass for next
+    # to nothing; of more layers they cost less from captured factors (benchmarks/mixing.py).
+    below = feedback is not None and feedback.sums is not None and layers != here[-1:]
+    asked = surgery is not None or below
     return Recipe(
         task=task,
         source=parts["data"].make(

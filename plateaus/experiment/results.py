@@ -19,6 +19,10 @@ from plateaus.report import (
     forest,
     gradients,
     landscape,
+    mixing,
+    mixing_figures,
+    mixing_gram,
+    mixing_table,
     robustness,
     sinks,
     statistics,
@@ -54,6 +58,10 @@ FIGURES = {  # file -> how it is drawn; None where the results have nothing to s
     "task_mechanism": task_figures.mechanism,
     "task_prefixes": task_figures.prefixes,
     "task_sequences": task_figures.sequences,
+    "mixture": mixing_figures.mixture,
+    "loss_against_compute": mixing_figures.loss_against_compute,
+    "domains": mixing_figures.domains,
+    "gram_noise": mixing_gram.gram_noise,
 }
 TASK_FIGURES = {  # the same of results by task, which take their table, too
     "task_escapes": task_maps.escapes,
@@ -98,6 +106,8 @@ def write(
     files.write_atomically(place / "summary.csv", table.csv_text(rows).encode())
     if by_tasks := by_task.summarise(dataset, rows):
         files.write_atomically(place / "tasks.csv", by_task.csv_text(by_tasks).encode())
+    if mixed := mixing.summarise(dataset, rows):
+        files.write_atomically(place / "mixing.csv", mixing_table.csv_text(mixed).encode())
     drawn = {stem: draw(dataset, rows) for stem, draw in FIGURES.items()}
     if by_tasks:
         drawn |= {stem: draw(dataset, rows, by_tasks) for stem, draw in TASK_FIGURES.items()}
@@ -135,9 +145,12 @@ def _neutral(
 
 def show(place: Path) -> None:
     """Print the table of a finished folder and where its files are."""
-    table.show(statistics.summarise(store.load(place / "results.nc")))
+    dataset = store.load(place / "results.nc")
+    rows = statistics.summarise(dataset)
+    table.show(rows)
+    mixing_table.show(mixing.summarise(dataset, rows))
     drawn = [f"figures/{stem}.png" for stem in (*FIGURES, *TASK_FIGURES)]
-    for name in (*drawn, "summary.csv", "tasks.csv", "results.nc"):
+    for name in (*drawn, "summary.csv", "tasks.csv", "mixing.csv", "results.nc"):
         if (place / name).exists():
             print(f"  {place / name}")
     print(f"  {place / 'tensorboard'}  (tensorboard --logdir)")

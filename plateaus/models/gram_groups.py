@@ -1,45 +1,41 @@
-"""Gradients of groups of examples, out of the captured factors of `plateaus.models.gram`."""
+"""Gradients of groups of examples, and their inner products."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import jax
 import jax.numpy as jnp
 
-from plateaus.models import terms
-from plateaus.models.gram import Captured
-from plateaus.types import Array, Float, Int
+from plateaus.types import Array, Float, Int, PyTree
 
 
 def sums(
-    captured: Captured, member: Float[Array, "G B"], layers: Collection[str]
+    weighted: Callable[[Array], PyTree], member: Float[Array, "G B"], layers: Collection[str]
 ) -> dict[str, Float[Array, "G ..."]]:
     r"""Return $\sum_b m_{gb} g_b$ for each group g, by path, of the parameters of some layers.
 
-    With m the membership of examples in groups these are the sums of the groups' gradients. Only
-    what is asked for is multiplied out: for a last layer, G small products.
+    `weighted` maps weights [B] to $\sum_b w_b g_b$: `combine` of captured factors, or the pullback
+    of the losses, `jax.vjp`. With m the membership of examples in groups these are the sums of the
+    groups' gradients. What no layer asked for needs is dropped when the program is compiled: of the
+    pullback to a last layer, the backward pass below it.
 
-    >>> from plateaus.models import gram
-    >>> loss = lambda p, x: p["a"] * x[0] + p["b"] * x[1]
-    >>> params = {"a": jnp.float32(1.0), "b": jnp.float32(1.0)}
-    >>> _, captured = gram.capture(loss, params, jnp.array([[1.0, 2.0], [3.0, 4.0]]))
-    >>> {name: g.tolist() for name, g in sums(captured, jnp.ones((1, 2)), ["b"]).items()}
+    >>> losses = lambda p: p["a"] * jnp.array([1.0, 3.0]) + p["b"] * jnp.array([2.0, 4.0])
+    >>> _, pull = jax.vjp(losses, {"a": jnp.float32(1.0), "b": jnp.float32(1.0)})
+    >>> found = sums(lambda weights: pull(weights)[0], jnp.ones((1, 2)), ["b"])
+    >>> {name: g.tolist() for name, g in found.items()}
     {"['b']": [6.0]}
     """
-    places = jax.tree_util.tree_leaves_with_path(
-        jax.tree.unflatten(captured.structure, range(len(captured.leaves)))
-    )
-    found = {}
-    for path, number in places:
-        leaf = captured.leaves[number]
-        if leaf.layer in layers:
-            found[jax.tree_util.keystr(path)] = jax.vmap(
-                lambda row, leaf=leaf: terms.combine(
-                    leaf.terms, captured.factors, row, leaf.shape, leaf.dtype
-                )
-            )(member)
-    return found
+
+    def of_group(row: Array) -> dict[str, Array]:
+        leaves = jax.tree_util.tree_leaves_with_path(weighted(row))
+        return {
+            jax.tree_util.keystr(path): leaf
+            for path, leaf in leaves
+            if jax.tree_util.keystr(path[:1], simple=True) in layers
+        }
+
+    return jax.vmap(of_group)(member)
 
 
 def of_groups(

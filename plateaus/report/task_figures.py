@@ -44,7 +44,7 @@ def losses(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         for level in (0.8, 1.0):
             axes.axhline(level, ls=":", lw=0.8, color=GREY)
 
-    return _by_task(dataset, rows, draw, "training loss / no-context loss", "optimiser steps")
+    return each_task(dataset, rows, draw, "training loss / no-context loss", "optimiser steps")
 
 
 def mechanism(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
@@ -67,7 +67,7 @@ def mechanism(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         panels.log_axis(axes)
 
     label = "distance to no-context (dotted: loss)"
-    return _by_task(dataset, rows, draw, label, "optimiser steps")
+    return each_task(dataset, rows, draw, label, "optimiser steps")
 
 
 def sequences(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
@@ -90,7 +90,7 @@ def sequences(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         axes.axhline(1.0, ls=":", lw=0.8, color=GREY)
         panels.log_axis(axes, "x")
 
-    return _by_task(dataset, rows, draw, "test loss / no-context loss", "prompts of the task")
+    return each_task(dataset, rows, draw, "test loss / no-context loss", "prompts of the task")
 
 
 def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
@@ -113,7 +113,7 @@ def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         axes.axhline(1.0, ls=":", lw=0.8, color=GREY)
         axes.set_ylim(0, 1.6)
 
-    return _by_task(dataset, rows, draw, "loss / no-context loss", "points before the query")
+    return each_task(dataset, rows, draw, "loss / no-context loss", "points before the query")
 
 
 def running(curves: NDArray, window: int) -> NDArray[np.float64]:
@@ -139,7 +139,7 @@ def _ended(dataset: xr.Dataset, row: Row) -> NDArray:
     return cell(dataset, "status", row.index) == FINISHED
 
 
-def _by_task(
+def each_task(
     dataset: xr.Dataset,
     rows: Sequence[Row],
     draw: Callable[[Axes, Row, str, Look], None],
@@ -185,7 +185,8 @@ def _by_task(
             handles = [
                 Line2D([], [], label=_name(row), **palette[i].line) for i, row in enumerate(rows)
             ]
-            ncols = 2 if max(len(str(h.get_label())) for h in handles) > 40 else min(4, len(rows))
+            most = 2 if max(len(str(h.get_label())) for h in handles) > 40 else 6
+            ncols = -(-len(handles) // -(-len(handles) // most))  # even lines
             figure.legend(handles=handles, loc="outside upper center", ncols=ncols)
     return figure
 

@@ -462,5 +462,6 @@ def test_what_a_loss_returns_beside_comes_out_by_unit():
     np.testing.assert_allclose(aux["b"], [0.5] * 3)
     np.testing.assert_allclose(losses, said**2)
     each = 2 * said[:, None] * np.asarray(units)
-    found = gram_groups.sums(captured, jnp.array([[1.0, 0.0, 1.0], [0.0, 2.0, 0.0]]), ["w"])
+    rows = jnp.array([[1.0, 0.0, 1.0], [0.0, 2.0, 0.0]])
+    found = gram_groups.sums(functools.partial(combine, captured), rows, ["w"])
     np.testing.assert_allclose(found["['w']"], [each[0] + each[2], 2 * each[1]])

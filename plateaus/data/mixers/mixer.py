@@ -6,9 +6,12 @@ import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from plateaus.types import Array, Float, PyTree
+
+LARGEST = 1e30  # of what rules add up: times 1e6, a knob's bound, it is still a float32
 
 
 class Round(NamedTuple):
@@ -84,3 +87,49 @@ def normalised(weights: Float[Array, " G"]) -> Float[Array, " G"]:
     total = jnp.sum(weights)
     sound = jnp.isfinite(total) & (total > 0)
     return jnp.where(sound, weights / jnp.where(sound, total, 1.0), 1 / weights.shape[0])
+
+
+def finite(values: Array) -> Array:
+    """Return the values, NaN (not known) as 0, cut at 1e30: sums of them stay finite.
+
+    >>> finite(jnp.array([2.0, jnp.nan, jnp.inf])).tolist()[:2]
+    [2.0, 0.0]
+    """
+    return jnp.clip(jnp.nan_to_num(values, nan=0.0), -LARGEST, LARGEST)
+
+
+def simplex(logits: Float[Array, " G"]) -> Float[Array, " G"]:
+    """Return softmax(logits), a simplex however large they are.
+
+    >>> simplex(jnp.array([3e38, -3e38, jnp.inf])).tolist()
+    [0.5, 0.0, 0.5]
+    """
+    return jax.nn.softmax(finite(logits))
+
+
+def multiplied(log_weights: Float[Array, " G"], step: Float[Array, " G"]) -> Float[Array, " G"]:
+    """Return log q of the simplex q proportional to exp(log_weights + step), finite.
+
+    >>> multiplied(jnp.zeros(2), jnp.array([3e38, -3e38])).tolist()[0]
+    0.0
+    """
+    # `finite` also keeps a product in `step` from being fused with the sum: computed twice with
+    # other roundings, for the maximum and for what it is taken from, all weights could be 0
+    return finite(jax.nn.log_softmax(finite(log_weights + finite(step))))
+
+
+def summed(matrix: Float[Array, "G G"], target: Float[Array, " G"]) -> Float[Array, " G"]:
+    r"""Return the sums over the targets j of matrix_ij, by their weights: $\sum_j m p_j M_{ij}$.
+
+    m is the number of groups with a positive p, so that equal p give the plain sum of the papers
+    that know no weights.
+
+    >>> summed(jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([0.5, 0.5])).tolist()
+    [3.0, 7.0]
+    """
+    return jnp.matmul(finite(matrix), parts(target), precision=jax.lax.Precision.HIGHEST)
+
+
+def parts(target: Float[Array, " G"]) -> Float[Array, " G"]:
+    """Return the target's weights times the number of those that are positive."""
+    return target * jnp.sum(target > 0)

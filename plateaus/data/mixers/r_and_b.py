@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from plateaus.data.mixers.mixer import Mixer
+from plateaus.data.mixers.mixer import Mixer, finite, simplex
 from plateaus.fields import Field
 from plateaus.types import Scalar
 
@@ -51,10 +51,14 @@ def r_and_b(*, norm: bool = True) -> Mixer:
         return ()
 
     def update(signals, state, knobs, t):
-        gain = jnp.matmul(signals.gram, signals.target, precision=jax.lax.Precision.HIGHEST)
+        gram = finite(signals.gram)
+        if norm:  # of any scale: squares of long gradients' products overflow
+            scale = jnp.max(jnp.abs(gram))
+            gram = gram / jnp.where(scale > 0, scale, 1.0)
+        gain = jnp.matmul(gram, signals.target, precision=jax.lax.Precision.HIGHEST)
         if norm:
             length = jnp.linalg.norm(gain)
             gain = jnp.where(length > 0, gain / jnp.where(length > 0, length, 1.0), 0.0)
-        return jax.nn.softmax(knobs.lambda_ * gain), state
+        return simplex(knobs.lambda_ * gain), state
 
     return Mixer(init, update)

@@ -6,16 +6,44 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
-from plateaus.data.mixers import fixed, r_and_b, uniform
+from plateaus.data.mixers import (
+    aioli,
+    dga,
+    doge,
+    doremi,
+    exp3,
+    fixed,
+    r_and_b,
+    skill_it,
+    uniform,
+)
 from plateaus.data.mixers.mixer import Mixer, Registered
 
-NOTHING: frozenset[str] = frozenset()
-GRAM = frozenset({"gram"})
+GRAM, RUNS = frozenset({"gram"}), frozenset({"affinity"})
 
 MIXERS: dict[str, Registered] = {
     "fixed": Registered(fixed.fixed, fixed.Knobs),
     "uniform": Registered(uniform.uniform, uniform.Knobs),
     "r_and_b": Registered(r_and_b.r_and_b, r_and_b.Knobs, needs=GRAM, options=r_and_b.Options),
+    "doge": Registered(
+        doge.doge, doge.Knobs, options=doge.Options, needs=GRAM, proxy=True, emphasis=True
+    ),
+    "doremi": Registered(
+        doremi.doremi, doremi.Knobs, needs=frozenset({"excess"}), proxy=True, emphasis=True
+    ),
+    "dga": Registered(dga.dga, dga.Knobs, needs=frozenset({"target_gram"})),
+    "skill_it": Registered(
+        skill_it.skill_it, skill_it.Knobs, options=skill_it.Options, needs=RUNS | {"target_loss"}
+    ),
+    "aioli": Registered(
+        aioli.aioli,
+        aioli.Knobs,
+        options=aioli.Options,
+        needs=RUNS,
+        short=aioli.SMOOTHING,
+        short_every=1,
+    ),
+    "exp3": Registered(exp3.exp3, exp3.Knobs, options=exp3.Options),
 }
 
 

@@ -1,0 +1,262 @@
+"""What R&B's domain gradients cost: steps with them beside the same steps at fixed shares.
+
+    python experiments/benchmarks/mixing.py [--json FILE] [--quick] [--rounds N]
+
+The small transformer of configs/mixing.py and a wider one, 1 run and 8 mapped in a program. Ways to
+the sums of the groups' gradients, of the last layer or of all: from the pullback of the losses, one
+row of weights a group, which is cut below the layers asked for; or from the factors of the
+examples' gradients (`plateaus.models.gram`). All in one process, slices of `plateaus.train.phase`
+in turn, medians over the rounds; a way is timed only once its gradients agree with the first one's.
+The operations are those that XLA counts in one compiled gradient of one run, beside the formula:
+
+a group sum of a layer [i, o] read at T positions of B examples is 2 B T i o operations, and a dense
+product over all examples for each of G groups is G times that, whatever their sizes; the step is
+about 6 B T' P. Every round G (G + 1) / 2 inner products of P_tracked numbers follow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import timing
+from table import circumstances
+from timing import Contender, Sample
+
+from plateaus.experiment import devices
+
+FORMAT, OFF = 1, 1e-4
+FIXED = "fixed shares"
+WAYS = {  # name -> (layers, captured): how the groups' gradients are made
+    FIXED: (None, False),
+    "last, pulled": ("last", False),
+    "last, captured": ("last", True),
+    "all, pulled": ("all", False),
+    "all, captured": ("all", True),
+    "captured, no sums": (None, True),
+}
+
+
+class Job(NamedTuple):
+    """A model, how many runs are mapped, and how many steps a slice takes."""
+
+    width: int
+    runs: int
+    steps: int
+    batch: int = 24
+
+    @property
+    def name(self) -> str:
+        """The job in words."""
+        return f"transformer, width {self.width}, batch {self.batch}, {self.runs} runs in a program"
+
+
+JOBS = (Job(32, 1, 200), Job(32, 8, 50), Job(128, 1, 50), Job(128, 8, 10))
+TINY = (Job(8, 2, 4, batch=8),)
+
+
+class Trainer:
+    """Training one way: a slice of `plateaus.train.phase`, compiled."""
+
+    def __init__(self, job: Job, way: str) -> None:
+        """Build the parts as run.py does."""
+        from plateaus.experiment import build, cli, geometry, presets
+        from plateaus.experiment.arguments import parse
+        from plateaus.experiment.schema import entries
+
+        layers, captured = WAYS[way]
+        file = presets.REPOSITORY / "experiments" / "configs" / "mixing.py"
+        given = {
+            "data.mixer": "r_and_b" if layers else "fixed",
+            "data.mixer_layers": layers or "last",
+            "data.round_steps": max(1, job.steps // 2),
+            "model.width": job.width,
+            "batch": job.batch,
+            "eval_points": 4,
+        } | dict.fromkeys(("steps", "eval_every", "log_every"), job.steps)
+        words = [f"--config.{name}={value}" for name, value in given.items()]
+        config = cli.planned(parse([f"--config={file}", *words]))[0].config
+        schema = entries(build.sections(config))
+        recipe = build.make_recipe(config, build.used_knobs(schema, config, ()))
+        engine = geometry.gradients_of(recipe.model, recipe.task)
+        self.job, self.recipe = job, recipe._replace(gradients=engine if captured else None)
+        self.knobs = build.stack_knobs(schema, [config] * job.runs)
+
+    def prepare(self) -> float:
+        """Compile a slice, and train the first one; return the seconds of compiling it."""
+        import jax
+        import jax.numpy as jnp
+
+        from plateaus import evaluation, train
+
+        seeds = jnp.arange(self.job.runs, dtype=jnp.uint32)
+        laws = jax.jit(jax.vmap(functools.partial(evaluation.laws, self.recipe)))
+        self.given = (seeds, self.knobs, laws(seeds, self.knobs)[0], jnp.int32(0))
+        start = jax.jit(jax.vmap(functools.partial(train.init, self.recipe)))
+        self.first = jax.device_get(start(*self.given[:3])[0])
+        phase = jax.vmap(functools.partial(train.phase, self.recipe), in_axes=(0, 0, 0, 0, None))
+        began = time.perf_counter()
+        self.program = jax.jit(phase).lower(self.first, *self.given).compile()
+        took = time.perf_counter() - began
+        self.slice()  # what is kept from a first run on is not a step's
+        return took
+
+    def arguments(self) -> tuple[Any, Any]:
+        """Return first weights, and a batch in which all groups are."""
+        import jax
+
+        from plateaus.types import streams
+
+        def made():
+            keys, task = streams(0), self.recipe.task
+            many, number = (
+                jax.random.split(keys.test, self.job.batch),
+                jax.numpy.arange(self.job.batch),
+            )
+            world = task.init(keys.world)
+            batch = jax.vmap(task.emit_test, (0, None, 0))(many, world, number)
+            return self.recipe.model.init(keys.params), batch
+
+        return jax.jit(made)()
+
+    def one_step(self) -> tuple[Any, Any, float]:
+        """Return the gradient of a first step, the groups' sums, and the operations of both."""
+        import jax
+
+        from plateaus.gradient import gradient
+        from plateaus.types import streams
+
+        key, knobs = streams(0).order, jax.tree.map(lambda x: x[0], self.knobs)
+
+        def step(params, batch):
+            weigh = lambda batch, values: values  # noqa: E731
+            _, grads, _, told = gradient(self.recipe, params, batch, (), knobs, key, weigh)
+            return grads, told.gradient
+
+        given = self.arguments()
+        program = jax.jit(step).lower(*given).compile()
+        counted: Any = program.cost_analysis()
+        return *program(*given), float(counted["flops"])
+
+    def slice(self) -> Sample:
+        """Train one slice from the first weights."""
+        import jax
+
+        state = jax.block_until_ready(jax.tree.map(jax.numpy.asarray, self.first))
+        wall, cpu = time.perf_counter(), time.process_time()
+        jax.block_until_ready(self.program(state, *self.given))
+        return Sample(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def formula(trainer: Trainer) -> float:
+    """Return the operations of the last layer's group sums: 2 G B T (i o + o)."""
+    import jax
+
+    recipe, (params, batch) = trainer.recipe, trainer.arguments()
+    said = jax.eval_shape(lambda: recipe.model.apply(params, batch.inputs)[0])
+    positions = said.size // trainer.job.batch // (recipe.task.outputs or 1)
+    last = sum(leaf.size for leaf in jax.tree.leaves(params["readout"]))
+    return float(2 * len(recipe.task.groups) * trainer.job.batch * positions * last)
+
+
+def compared(trainers: Mapping[str, Trainer]) -> dict[str, dict[str, Any]]:
+    """Return each way's operations beside those at fixed shares; RuntimeError where one is off."""
+    import jax
+    import numpy as np
+
+    rows: dict[str, dict[str, Any]] = {}
+    first: dict[str, Any] = {}  # by the layers asked for
+    for way, trainer in trainers.items():
+        grads, sums, operations = trainer.one_step()
+        off = 0.0
+        for kind, found in (("step", grads), (WAYS[way][0], sums)):
+            if found is None:
+                continue
+            known = first.setdefault(str(kind), found)
+            for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(known), strict=True):
+                off = float(np.maximum(off, np.abs(a - b).max() / (np.abs(b).max() + 1e-9)))
+        if not off <= OFF:
+            raise RuntimeError(f"{way}: gradients are {off:.1e} off: not timed")
+        rows[way] = {"off": off, "operations": operations}
+        rows[way]["over_fixed_operations"] = operations / rows[FIXED]["operations"]
+    return rows
+
+
+def measure(job: Job, rounds: int, ways: Sequence[str] = tuple(WAYS)) -> dict[str, Any]:
+    """Time the ways at a job, in turn; the first is `FIXED`."""
+    trainers = {way: Trainer(job, way) for way in ways}
+    rows = compared(trainers)
+    for way, trainer in trainers.items():
+        rows[way]["compile_s"] = trainer.prepare()
+    contenders = {
+        way: Contender(way, job.runs * job.steps, one.slice) for way, one in trainers.items()
+    }
+    samples = timing.in_turn(list(contenders.values()), rounds)
+    for way, one in contenders.items():
+        rows[way] |= timing.microseconds(samples[way], one.run_steps)
+        ratios = timing.ratios(samples, one, contenders[FIXED])
+        rows[way] |= {f"over_fixed_{clock}": ratio for clock, ratio in ratios.items()}
+    added, base = formula(trainers[FIXED]), rows[FIXED]["operations"]
+    return {
+        "job": job._asdict(),
+        "name": job.name,
+        "rows": rows,
+        "last_formula_operations": added,
+        "last_formula_over_fixed": 1 + added / base,
+    }
+
+
+def lines(result: Mapping[str, Any]) -> Iterator[str]:
+    """Return the table of the results."""
+    yield from circumstances(result)
+    for one in result["jobs"]:
+        yield ""
+        yield one["name"]
+        yield (
+            f"{'':20}{'us/run-step':>12}{'over fixed':>12}{'by cpu':>9}"
+            f"{'operations':>13}{'over':>8}  compiled"
+        )
+        for way, row in one["rows"].items():
+            yield (
+                f"{way:20}{row['wall_us']:12.1f}{row['over_fixed_wall']:11.3f}x{row['over_fixed_cpu']:8.3f}x"
+                f"{row['operations']:13,.0f}"
+                f"{row['over_fixed_operations']:7.3f}x {row['compile_s']:7.1f} s"
+            )
+        yield f"last, by the formula: {one['last_formula_over_fixed']:.4f}x the operations"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Time everything, print the table, write the JSON."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--json", type=Path, default=Path("benchmark-mixing.json"))
+    arguments.add_argument("--quick", action="store_true", help="tiny sizes; numbers mean little")
+    arguments.add_argument("--rounds", type=int)
+    options = arguments.parse_args(argv)
+    load, rounds = timing.load(), options.rounds or (1 if options.quick else 15)
+    results = []
+    for job in TINY if options.quick else JOBS:
+        print(f"timing {job.name}", file=sys.stderr, flush=True)
+        results.append(measure(job, rounds))
+    result = {
+        "format": FORMAT,
+        "quick": options.quick,
+        "machine": {**timing.machine(), "load_before": load},
+        "rounds": rounds,
+        "jobs": results,
+        "load_after": timing.load(),
+    }
+    print(*lines(result), sep="\n")
+    options.json.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"\nwritten: {options.json}")
+    return 0
+
+
+if __name__ == "__main__":
+    devices.configure()  # before anything else of JAX, as in run.py
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,162 @@
+"""The gradient of a step and the sums of the groups' gradients, against gradients one by one."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from plateaus.experiment import geometry
+from plateaus.gradient import gradient
+from plateaus.models import gram_groups, hyena, mamba, mlp, transformer
+from plateaus.recipe import Feedback, Recipe
+from plateaus.tasks import in_context
+from plateaus.types import Draw, Example, Knobs
+
+TOKENS = in_context.in_context(
+    in_context.Spec(families="linear,relu,conjunction", dimension=2, points=3)
+)
+VECTORS = TOKENS._replace(
+    loss=lambda y, example: jnp.square(y - example.targets),
+    test_loss=lambda y, example: jnp.abs(y - example.targets),
+    group=lambda example: jnp.int32(example.inputs[0] > 0) + jnp.int32(example.inputs[1] > 0),
+    last_error=None,
+)
+SMALL = {"inputs": 2, "read_at": TOKENS.read_at}
+MODELS = {
+    "mlp": (VECTORS, mlp.mlp(mlp.Spec(width=5), 4)),
+    "transformer": (
+        TOKENS,
+        transformer.transformer(
+            transformer.Spec(width=8, depth=1, heads=2, max_positions=8), **SMALL
+        ),
+    ),
+    "mamba": (TOKENS, mamba.mamba(mamba.Spec(width=8, depth=1), **SMALL)),
+    "hyena": (TOKENS, hyena.hyena(hyena.Spec(width=8, depth=1), **SMALL)),
+}
+BATCH = 7
+FACTOR = np.linspace(0.5, 2.0, BATCH).astype(np.float32)  # emphasis of the examples
+
+
+def batch_of(task):
+    key, key_world = jax.random.split(jax.random.key(1))
+    if task is VECTORS:
+        x = jax.random.normal(key, (BATCH, 4))
+        return Example(x, jnp.sin(jnp.sum(x, axis=1)))
+    number = jnp.arange(BATCH) % 2  # of the three groups one has no example
+
+    def made(key, key_world):
+        keys, world = jax.random.split(key, BATCH), task.init(key_world)
+        draw, knobs = Draw(number, number), in_context.Knobs()
+        return jax.vmap(task.emit, (0, None, 0, None))(keys, world, draw, knobs)
+
+    return jax.jit(made)(key, key_world)
+
+
+def recipe_of(task, model, layers, captured):
+    return Recipe(
+        task=task,
+        source=None,
+        model=model,
+        optimiser=None,
+        steps=1,
+        phase_steps=1,
+        log_every=1,
+        eval_points=1,
+        gradients=geometry.gradients_of(model, task) if captured else None,
+        feedback=Feedback(
+            every=1, sums=lambda weighted, member: gram_groups.sums(weighted, member, layers)
+        ),
+    )
+
+
+def one_by_one(task, model, params, batch):
+    """The gradients [B, ...] of the examples."""
+
+    def loss(params, example):
+        alone = jax.tree.map(lambda x: x[None], example)
+        return task.loss(model.apply(params, alone.inputs)[0][0], example)
+
+    return jax.jit(jax.vmap(jax.grad(loss), (None, 0)))(params, batch)
+
+
+@functools.cache
+def case(name):
+    task, model = MODELS[name]
+    params, batch = jax.jit(model.init)(jax.random.key(0)), batch_of(task)
+    return task, model, params, batch, one_by_one(task, model, params, batch)
+
+
+def close(found, expected):
+    expected = np.asarray(expected)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.filterwarnings("ignore:the gradient of .* is made by")
+@pytest.mark.parametrize(
+    ("name", "which", "captured"),
+    [
+        ("mlp", "last", False),
+        ("transformer", "last", False),
+        ("mamba", "last", False),
+        ("transformer", "all", False),
+        ("hyena", "all", False),
+        ("mamba", "all", True),
+    ],
+)
+def test_group_sums_and_the_training_gradient(name, which, captured):
+    task, model, params, batch, each = case(name)
+    layers = ("readout",) if which == "last" else tuple(params)
+    recipe = recipe_of(task, model, layers, captured)
+
+    def step(params, batch):
+        weigh = lambda batch, values: values * FACTOR  # noqa: E731
+        return gradient(recipe, params, batch, (), Knobs((), (), ()), jax.random.key(2), weigh)
+
+    loss, grads, _, told = jax.jit(step)(params, batch)
+    group = np.asarray(jax.vmap(task.group)(batch))
+    flat = {
+        jax.tree_util.keystr(path): np.asarray(leaf, np.float64)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(each)
+    }
+    for path, leaf in jax.tree_util.tree_leaves_with_path(grads):
+        whole = flat[jax.tree_util.keystr(path)]
+        close(leaf, np.tensordot(FACTOR / BATCH, whole, axes=1))
+    expected = [path for path in flat if path.split("'")[1] in layers]
+    assert set(told.gradient) == set(expected) and len(expected) > (which == "all")
+    for path in expected:
+        sums = np.stack([flat[path][group == g].sum(axis=0) for g in range(3)])
+        close(told.gradient[path], sums)
+    np.testing.assert_allclose(loss, np.mean(np.asarray(told.losses)), rtol=1e-6)
+    assert told.groups.count.tolist() == [int((group == g).sum()) for g in range(3)]
+
+
+def operations(function, *arguments):
+    return jax.jit(function).lower(*arguments).compile().cost_analysis()["flops"]
+
+
+def test_the_last_layers_sums_do_not_pay_for_the_layers_below():
+    """The pullback of each group is cut at the readout: 3 groups of a layer [64, 1] cost little."""
+    task = VECTORS
+    model = mlp.mlp(mlp.Spec(width=64), 4)
+    params, batch = model.init(jax.random.key(0)), batch_of(task)
+
+    def of(layers):
+        recipe = recipe_of(task, model, layers, False)
+        if not layers:
+            recipe = recipe._replace(feedback=None)
+
+        def step(params, batch):
+            key, knobs = jax.random.key(2), Knobs((), (), ())
+            _, grads, _, told = gradient(
+                recipe, params, batch, (), knobs, key, lambda batch, values: values
+            )
+            return grads, told.gradient
+
+        return operations(step, params, batch)
+
+    plain, last, every = of(()), of(("readout",)), of(tuple(params))
+    added = 3 * 2 * BATCH * 65
+    assert 0 < last - plain < 3 * added
+    assert every > 1.8 * plain
