@@ -72,6 +72,36 @@ def _methods(steps: int, round_steps: int) -> dict:
     return {name: {"data.mixer": name, **own.get(name, {})} for name in names}
 
 
+def _lego(config: ConfigDict) -> None:
+    """Chains of four links in the order of the chain: the first link is learned first.
+
+    By uniform shares, in 2 seeds: plateau to step 800; then link_1 by 1,000 to 1,200, link_2 by
+    1,000 to 1,400, the others by 1,200 to 1,800. 22 s a run of one core, and 20 s to compile.
+    """
+    config.update({"steps": 2_000, "batch": 64, "eval_every": 200, "log_every": 40})
+    config.eval_points = 1_024
+    config.task = ConfigDict({"name": "lego", "links": 4, "order": "chain"})
+    config.data.round_steps = 100
+    config.model.update({"width": 64, "depth": 2, "heads": 4, "max_positions": 16})
+    config.model.initialisation = "lecun_normal"
+    config.optim.learning_rate = 1e-3
+
+
+def _addition(config: ConfigDict) -> None:
+    """Three digits: the ones, which need no carry, are learned first.
+
+    By uniform shares, in one seed: plateau to step 800; ones by 1,000 to 1,500, tens by 2,000,
+    hundreds by 3,000. 7 s a run of one core, and 20 s to compile.
+    """
+    config.update({"steps": 3_000, "batch": 32, "eval_every": 200, "log_every": 40})
+    config.eval_points = 768
+    config.task = ConfigDict({"name": "addition", "digits": 3})
+    config.data.round_steps = 100
+    config.model.update({"width": 32, "depth": 2, "heads": 4, "max_positions": 16})
+    config.model.initialisation = "lecun_normal"
+    config.optim.learning_rate = 1e-3
+
+
 def methods(config: ConfigDict) -> None:
     """At equal total compute, does any method beat uniform shares on in-context families?
 
@@ -127,6 +157,30 @@ def lambda_(config: ConfigDict) -> None:
 lambda_.__name__ = "lambda"  # the preset's name; a Python function cannot be defined as that
 
 
+def image_text(config: ConfigDict) -> None:
+    """On images and captions in four languages, does any method beat uniform shares?
+
+    Which of five captions, digits in words, is an image's? Two towers; domains are the languages.
+    There is no plateau here: a few hundred steps at a small rate, compared at their end and by the
+    worst language. Tested on images that no step draws.
+
+    Source: paper 4, its mixing of image and text; the test-bed is ours (tasks/image_text.py).
+    Command: python experiments/run.py --config=configs/mixing.py:image_text
+    Expected: 128 runs in 3 minutes on 2 idle cores.
+    Reached (16 seeds): R&B does not; the others are not run yet. R&B's test loss is 0.0010
+      (standard error 0.0004, by pairs) above the 0.226 of uniform shares; of the worst language
+      0.251 and 0.250. Its shares, means over seeds, stay within 0.20 and 0.29: the languages are as
+      hard, and all train the tower of images.
+    """
+    config.update({"steps": 600, "batch": 32, "seeds": 16, "eval_every": 50, "log_every": 10})
+    config.eval_points = 1_160  # all test images in all languages
+    config.task = ConfigDict({"name": "image_text", "captions": 5})
+    config.data.round_steps = 50
+    config.model = ConfigDict({"name": "dual_encoder", "width": 64, "depth": 1, "embedding": 32})
+    config.optim.learning_rate = 1e-4
+    config.variants = _methods(config.steps, config.data.round_steps)
+
+
 def regroup(config: ConfigDict) -> None:
     """Which half of R&B does it: regrouping, balancing, or both?
 
@@ -160,10 +214,11 @@ def smoke(config: ConfigDict) -> None:
             if name in config.variants:
                 config.variants[name].update(given)
     config.model.update({"width": 16, "depth": 1})
-    config.task.update({"dimension": 3, "points": 6, "sparse": 2})
-    if "clusters" in config.task:
-        config.task.update({"pool": 16, "held_out": 8})
+    if config.task.name == "in_context":
+        config.task.update({"dimension": 3, "points": 6, "sparse": 2})
+        if "clusters" in config.task:
+            config.task.update({"pool": 16, "held_out": 8})
 
 
-PRESETS = (methods, regroup, plateau, lambda_)
+PRESETS = (methods, regroup, image_text, plateau, lambda_)
 SCALES = {"small": None, "paper": paper}

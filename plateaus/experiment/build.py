@@ -49,7 +49,8 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     still = values["data.curriculum_start"] == INFINITE and not opening
     if values["data.curriculum_doubling"] and still:
         yield "data.curriculum_doubling", "does not grow: give data.curriculum_start and a step"
-    tokens = example.inputs.shape[0] if example.inputs.ndim == 2 or task.vocabulary else 0
+    sequences = TASKS[values["task.name"]].inputs == "tokens"
+    tokens = example.inputs.shape[0] if sequences else 0
     limited = values.get("model.positions") != "rotary" and "model.max_positions" in values
     if limited and tokens > values["model.max_positions"]:
         yield "model.max_positions", f"must be at least {tokens}, the tokens of a prompt"

@@ -5,11 +5,14 @@ from __future__ import annotations
 from plateaus.data import design
 from plateaus.experiment.regrouping import regroupable
 from plateaus.experiment.schema import Component
-from plateaus.models import hyena, mamba, mlp, transformer
+from plateaus.models import dual_encoder, hyena, mamba, mlp, transformer
 from plateaus.optim import optimiser
 from plateaus.tasks import (
+    addition,
     facts,
+    image_text_pool,
     in_context_pool,
+    lego,
     linear_regression,
     sparse_parity,
     teacher_student,
@@ -35,11 +38,19 @@ TASKS = {
     "in_context": _task(in_context_pool, in_context_pool.in_context_pool, "tokens"),
     "facts": _task(facts, facts.facts, "tokens"),
     "words": _task(words, words.words, "tokens"),
+    "lego": _task(lego, lego.lego, "tokens"),
+    "addition": _task(addition, addition.addition, "tokens"),
+    "image_text": _task(image_text_pool, image_text_pool.image_text_pool, "image_text"),
 }
 
 
 def _mlp(spec: mlp.Spec, task: Task, example) -> Model:
     return mlp.mlp(spec, example.inputs.shape[-1], task.outputs)
+
+
+def _towers(spec: dual_encoder.Spec, task: Task, example) -> Model:
+    image, captions = example.inputs
+    return dual_encoder.dual_encoder(spec, image.shape[-1], captions.shape[-3:])
 
 
 def _sequences(module, make, check=None) -> Component:
@@ -55,6 +66,9 @@ def _sequences(module, make, check=None) -> Component:
 
 MODELS = {
     "mlp": Component(mlp.Spec, mlp.Knobs, _mlp, None, "vector", mlp.layers),
+    "dual_encoder": Component(
+        dual_encoder.Spec, dual_encoder.Knobs, _towers, None, "image_text", dual_encoder.layers
+    ),
     "transformer": _sequences(transformer, transformer.transformer, transformer.check),
     "mamba": _sequences(mamba, mamba.mamba),
     "hyena": _sequences(hyena, hyena.hyena),

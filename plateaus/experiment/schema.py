@@ -22,7 +22,7 @@ from plateaus.fields import Field
 UNSWEEPABLE = frozenset(
     {*("seeds", "steps", "eval_every", "log_every", "eval_points", "pool_points", "weight_norms")}
     | {"gradient_batches", "task.name", "task.families", "model.name", "sharpness_steps"}
-    | {"task.clusters"}
+    | {"task.links", "task.digits", "task.clusters"}
     | {"sharpness_batches", "attention_scores", "ablated_heads", "ablation_draws"}
 )
 NAMED = ("task", "model")  # the sections whose component is chosen by its `name`
@@ -45,8 +45,8 @@ class Component(NamedTuple):
     with `Annotated[T, Field(...)]` fields that have defaults. `make` builds the thing. `check`
     receives one complete setting, under the section's own field names and under all dotted names,
     and yields (field name, message) for fields that do not fit one another. `inputs` is what a
-    task emits and what a model takes, "vector" or "tokens"; `layers`: spec -> a model's layers;
-    `groups`: spec -> the names of a task's groups.
+    task emits and what a model takes, "vector", "tokens" or "image_text"; `layers`: spec -> a
+    model's layers; `groups`: spec -> the names of a task's groups.
     """
 
     spec: type

@@ -36,7 +36,8 @@ class Knobs(NamedTuple):
     """None: an MLP has no traced number of its own."""
 
 
-def _dense(features: int, inputs: int, initialisation: str, name: str) -> nn.Dense:
+def linear(features: int, inputs: int, initialisation: str, name: str | None) -> nn.Dense:
+    """Return a linear layer whose first weights follow a law, by its name."""
     if initialisation == "uniform":  # U(-1, 1) / sqrt(fan in) for weights and biases alike
 
         def both(key, shape, dtype=jnp.float32):
@@ -55,12 +56,12 @@ class _MLP(nn.Module):
     def __call__(self, x: Array, tap: Tap) -> Array:
         activation = ACTIVATIONS[self.spec.activation]
         for layer in range(self.spec.depth):
-            dense = _dense(
+            dense = linear(
                 self.spec.width, x.shape[-1], self.spec.initialisation, f"hidden_{layer}"
             )
             x = tap(f"hidden_{layer}", activation(dense(x)))
         size = 1 if self.outputs is None else self.outputs
-        said = tap("readout", _dense(size, x.shape[-1], self.spec.initialisation, "readout")(x))
+        said = tap("readout", linear(size, x.shape[-1], self.spec.initialisation, "readout")(x))
         return said[..., 0] if self.outputs is None else said
 
 

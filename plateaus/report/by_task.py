@@ -99,7 +99,7 @@ def _alone(
     shared = [sum(map(int.__eq__, other.index, row.index)) for other in alone]
     best = max(shared, default=-1)
     needed = len(row.index) - 1  # all axes but the one along which the task sets change
-    return alone[shared.index(best)].index if best >= needed else None
+    return alone[shared.index(best)].index if alone and best >= needed else None
 
 
 def _row(

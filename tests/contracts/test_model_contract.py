@@ -158,7 +158,7 @@ def test_gram_of_single_gradients_is_exact_and_needs_no_fallback(pair):
         return gram, combine(captured, weights)
 
     def one(params, example):
-        said = model.apply(params, example.inputs[None])[0][0]
+        said = model.apply(params, jax.tree.map(lambda x: x[None], example.inputs))[0][0]
         return task.loss(said, example)
 
     each = jax.jit(jax.vmap(jax.grad(one), (None, 0)))(params, batch)

@@ -119,6 +119,14 @@ def test_ratios_are_to_the_same_task_alone(results, found):
     assert of(found, "all", "b").p_adjusted >= len(several) * min(several) * 0.99
 
 
+def test_one_mixture_without_a_sweep_is_compared_with_nothing(results):
+    """No axis of settings: there is no setting to look for, and that is no error."""
+    one = results.sel(variant="a + b").drop_vars("variant").assign_attrs(swept="[]")
+    rows = by_task.summarise(one, statistics.summarise(one))
+    assert [row.task for row in rows] == ["a", "b"] and all(row.index == () for row in rows)
+    assert all(np.isnan(row.ratio.value) for row in rows)
+
+
 def test_a_task_that_comes_late_is_counted_from_its_start(results, found):
     """Followed for 1,200 steps only; what it is compared with is cut there as well."""
     row = of(found, "a then b", "b")
