@@ -8,6 +8,8 @@ with
 
 from ml_collections import ConfigDict
 
+from plateaus.data.mixers.registry import MIXERS
+
 FAMILIES = ("linear", "relu", "quadratic", "sparse_linear")
 
 
@@ -151,6 +153,65 @@ def regroup(config: ConfigDict) -> None:
     }
 
 
+# Real text
+
+
+def _of_text(config: ConfigDict) -> None:
+    """Byte by byte: a folder of sub-folders (`data.folder`), or the sample corpus."""
+    if _at_paper_scale(config):
+        config.task = ConfigDict({"name": "text", "context": 256})
+        config.model.max_positions = 256
+    else:
+        config.update({"steps": 1_500, "batch": 20, "eval_every": 50, "log_every": 25})
+        config.data.round_steps = 50
+        config.task = ConfigDict({"name": "text", "context": 64})
+        config.model.update({"width": 64, "max_positions": 64})
+    config.data.folder = ""
+    config.model.initialisation = "gpt2"
+
+
+def text(config: ConfigDict) -> None:
+    """On real text, does any way of mixing domains beat equal shares?
+
+    Bytes of the sample corpus, or of --config.data.folder=DIR: the loss of each domain on windows
+    held out, in nats a byte, all compute counted. 1 on the plateau's scale is the domain's unigram
+    cross-entropy, 0 a smoothed bigram's, below which a model may go.
+
+    Source: paper 4, experiments, and the methods it is compared with.
+    Command: python experiments/run.py --config=configs/mixing.py:text
+    Expected: 5 runs of each method registered, 8 in 15 minutes on 2 cores.
+    Reached (0 seeds): not run yet.
+    """
+    _of_text(config)
+    every = _methods(config.steps, config.data.round_steps)
+    config.variants = {name: own for name, own in every.items() if name in MIXERS}
+
+
+def text_diversity(config: ConfigDict) -> None:
+    """Does lower diversity of the data shorten the plateau of real text?
+
+    In equal shares of the domains: a tenth and a fiftieth of the training windows, a Zipf law over
+    all, curricula that begin with a fiftieth; the test is the loss of windows held out. The plateau
+    is the domains' unigrams.
+
+    Source: paper 1, whose question for real data it leaves open; sections 4.1 and appendix A.
+    Command: python experiments/run.py --config=configs/mixing.py:text_diversity
+    Expected: 30 runs in 10 minutes on 2 cores.
+    Reached (0 seeds): not run yet.
+    """
+    _of_text(config)
+    config.data.mixer = "fixed"
+    few = {"data.curriculum_start": 58, "data.curriculum_step": config.steps // 5}
+    config.variants = {
+        "all windows": {},
+        "a tenth": {"data.subset": 0.1},
+        "a fiftieth": {"data.subset": 0.02},
+        "Zipf 1": {"data.zipf_exponent": 1.0},
+        "few then all": few,
+        "doubled": {**few, "data.curriculum_doubling": 0.25},
+    }
+
+
 def smoke(config: ConfigDict) -> None:
     """Shrink to 100 steps of 2 seeds."""
     config.update({"steps": 100, "seeds": 2, "eval_every": 50, "log_every": 10, "eval_points": 32})
@@ -160,10 +221,16 @@ def smoke(config: ConfigDict) -> None:
             if name in config.variants:
                 config.variants[name].update(given)
     config.model.update({"width": 16, "depth": 1})
-    config.task.update({"dimension": 3, "points": 6, "sparse": 2})
-    if "clusters" in config.task:
-        config.task.update({"pool": 16, "held_out": 8})
+    if config.task.name == "text":
+        config.task.update({"context": 16, "windows": 500})
+        for variant in config.variants.values():
+            if "data.curriculum_step" in variant:
+                variant["data.curriculum_step"] = 30
+    else:
+        config.task.update({"dimension": 3, "points": 6, "sparse": 2})
+        if "clusters" in config.task:
+            config.task.update({"pool": 16, "held_out": 8})
 
 
-PRESETS = (methods, regroup, plateau, lambda_)
+PRESETS = (methods, regroup, plateau, lambda_, text, text_diversity)
 SCALES = {"small": None, "paper": paper}

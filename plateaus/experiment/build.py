@@ -68,9 +68,9 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _refused(values: Mapping[str, Any]) -> bool:
     """Return whether the task's own check has anything to say."""
-    check = TASKS[values["task.name"]].check
-    own = {key: values[name] for key, name in _own("task", values).items()}
-    return check is not None and any(True for _ in check({**values, **own}))
+    task = TASKS[values["task.name"]]
+    own = {key: values[name] for key, name in task.own("task", values).items()}
+    return task.check is not None and any(True for _ in task.check({**values, **own}))
 
 
 @functools.cache
@@ -108,13 +108,23 @@ def _unnamed(config: Mapping[str, Any]) -> Iterator[str]:
 
     Before all else: the fields of `data` that there are follow from them.
     """
-    component, name = TASKS[config["task.name"]], "task.families"
-    if component.groups is None or not isinstance(config.get(name), str):
+    component = TASKS[config["task.name"]]
+    name = component.groups_from
+    if component.groups is None:
         return
-    assert component.check is not None
-    sizes = {field.name: field.default for field in dataclasses.fields(component.spec)}
-    for _, message in component.check({**sizes, "families": config[name]}):
-        yield f"{name} = {shown(config[name])}: {message}"
+    if component.borrows:  # of files
+        try:
+            _groups(config)
+        except ValueError as error:
+            yield f"{name} = {shown(config.get(name, ''))}: {error}"
+            return
+    elif isinstance(config.get(name), str):
+        assert component.check is not None
+        sizes = {field.name: field.default for field in dataclasses.fields(component.spec)}
+        for _, message in component.check({**sizes, "families": config[name]}):
+            yield f"{name} = {shown(config[name])}: {message}"
+            return
+    else:
         return
     spec = _lenient_spec(component, "task", config)
     yield from regrouping.unnamed(component, spec, config)
@@ -122,10 +132,11 @@ def _unnamed(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _lenient_spec(component: Component, section: str, config: Mapping[str, Any]) -> Any:
     given = {}
-    for name, entry in entries({section: component}).items():
+    table = entries({section: component})
+    for own, name in component.own(section, table).items():
+        entry = table[name]
         if name in config and name != f"{section}.name" and not entry.knob:
             try:
-                own = name.removeprefix(f"{section}.")
                 given[own] = convert(entry.kind, entry.field, config[name])
             except ValueError:
                 continue  # told of when the fields are checked
@@ -189,9 +200,7 @@ def _own(section: str, names) -> dict[str, str]:
 
 def make_spec(component: Component, section: str, config: Mapping[str, Any]) -> Any:
     """Return the component's spec with the values of its section."""
-    own = {f.name for f in dataclasses.fields(component.spec)}
-    names = _own(section, config)
-    return component.spec(**{key: config[names[key]] for key in names if key in own})
+    return component.spec_of(section, config)
 
 
 def make_recipe(config: Mapping[str, Any], used: frozenset[str]) -> Recipe:

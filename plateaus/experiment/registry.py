@@ -13,6 +13,7 @@ from plateaus.tasks import (
     linear_regression,
     sparse_parity,
     teacher_student,
+    text,
     words,
 )
 from plateaus.types import Model, Task
@@ -22,8 +23,9 @@ OPTIM = Component(optimiser.Spec, optimiser.Knobs, optimiser.optimiser)
 
 
 def _task(module, make, inputs: str) -> Component:
-    groups = getattr(module, "groups", None)
-    component = Component(module.Spec, module.Knobs, make, module.check, inputs, groups=groups)
+    own = ("groups", "derive", "says")
+    more = {name: getattr(module, name) for name in own if hasattr(module, name)}
+    component = Component(module.Spec, module.Knobs, make, module.check, inputs, **more)
     embeddings = getattr(module, "embeddings", None)
     return component if embeddings is None else regroupable(component, embeddings)
 
@@ -35,6 +37,9 @@ TASKS = {
     "in_context": _task(in_context_pool, in_context_pool.in_context_pool, "tokens"),
     "facts": _task(facts, facts.facts, "tokens"),
     "words": _task(words, words.words, "tokens"),
+    "text": _task(text, text.text, "tokens")._replace(
+        borrows=text.BORROWS, groups_from=text.GROUPS_FROM
+    ),
 }
 
 
