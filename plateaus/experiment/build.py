@@ -14,8 +14,8 @@ from plateaus.data.design import knobs_of
 from plateaus.experiment import adaptation, geometry, instruments, lengths, regrouping
 from plateaus.experiment.lengths import NoKnobs, RunSpec, batch_of
 from plateaus.experiment.registry import DATA, MODELS, OPTIM, TASKS
-from plateaus.experiment.schema import Component, ConfigError, Entry, entries
-from plateaus.experiment.values import convert, nearest, shown
+from plateaus.experiment.schema import Component, ConfigError, Entry, entries, lenient_spec
+from plateaus.experiment.values import nearest, shown
 from plateaus.fields import INFINITE
 from plateaus.optim.optimiser import RATE, knobs_with_rates
 from plateaus.recipe import Recipe
@@ -92,7 +92,7 @@ def _layers(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the layers of a config's model; values that are missing or bad read as the default."""
     component = MODELS[config["model.name"]]
     assert component.layers is not None
-    return component.layers(_lenient_spec(component, "model", config))
+    return component.layers(lenient_spec(component, "model", config))
 
 
 def _groups(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -100,7 +100,7 @@ def _groups(config: Mapping[str, Any]) -> tuple[str, ...]:
     component = TASKS[config["task.name"]]
     if component.groups is None:
         return ()
-    return component.groups(_lenient_spec(component, "task", config))
+    return component.groups(lenient_spec(component, "task", config))
 
 
 def _unnamed(config: Mapping[str, Any]) -> Iterator[str]:
@@ -126,21 +126,8 @@ def _unnamed(config: Mapping[str, Any]) -> Iterator[str]:
             return
     else:
         return
-    spec = _lenient_spec(component, "task", config)
+    spec = lenient_spec(component, "task", config)
     yield from regrouping.unnamed(component, spec, config)
-
-
-def _lenient_spec(component: Component, section: str, config: Mapping[str, Any]) -> Any:
-    given = {}
-    table = entries({section: component})
-    for own, name in component.own(section, table).items():
-        entry = table[name]
-        if name in config and name != f"{section}.name" and not entry.knob:
-            try:
-                given[own] = convert(entry.kind, entry.field, config[name])
-            except ValueError:
-                continue  # told of when the fields are checked
-    return component.spec(**given)
 
 
 RUN = Component(RunSpec, NoKnobs, dict, _check_run)

@@ -100,6 +100,20 @@ def entries(sections: Mapping[str, Component]) -> dict[str, Entry]:
     return table
 
 
+def lenient_spec(component: Component, section: str, config: Mapping[str, Any]) -> Any:
+    """Return a component's spec with the sound values of its section; the default for others."""
+    given = {}
+    table = entries({section: component})
+    for own, name in component.own(section, table).items():
+        entry = table[name]
+        if name in config and name != f"{section}.name" and not entry.knob:
+            try:
+                given[own] = convert(entry.kind, entry.field, config[name])
+            except ValueError:
+                continue  # told of when the fields are checked
+    return component.spec(**given)
+
+
 def _defaults(owner: Any) -> dict[str, Any]:
     """Return the defaults of a dataclass or NamedTuple class, in order (None where missing)."""
     if dataclasses.is_dataclass(owner):
