@@ -25,6 +25,7 @@ class Field:
       choices: the allowed values of a string.
       neutral: the value at which the intervention does nothing, bit for bit; None if it has none.
       units: of the quantity, for axes ("steps", "1/step"); empty for a pure number.
+      derived: whether it follows from other fields and from files, and cannot be given.
 
     >>> Field(help="fraction of the data set", low=0.0, low_open=True, high=1.0).allowed()
     '(0.0, 1.0]'
@@ -38,6 +39,7 @@ class Field:
     choices: tuple[str, ...] = ()
     neutral: Any = None
     units: str = ""
+    derived: bool = False
 
     def allowed(self) -> str:
         """Return the allowed values as a reader would write them: an interval or a list."""

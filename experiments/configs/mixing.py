@@ -8,6 +8,8 @@ with
 
 from ml_collections import ConfigDict
 
+from plateaus.data.mixers.registry import MIXERS
+
 FAMILIES = ("linear", "relu", "quadratic", "sparse_linear")
 
 
@@ -63,11 +65,18 @@ def _at_paper_scale(config: ConfigDict) -> bool:
 def _methods(steps: int, round_steps: int) -> dict:
     """All mixers as their papers run them; what they train beside is a part of their steps.
 
-    A reference and a proxy take a fifth of all steps each.
+    A reference and a proxy take a fifth of all steps each. What its paper updates at every step is
+    updated ten times a round here; DGA's step is of a problem, and not tuned.
     """
     fifth = steps // 5 // round_steps * round_steps
-    proxy = {"data.proxy_steps": fifth}
-    own = {"doge": proxy, "doremi": {**proxy, "data.reference_steps": fifth}}
+    often = {"data.round_steps": max(1, round_steps // 10)}
+    proxy = {**often, "data.proxy_steps": fifth}
+    own = {
+        "doge": proxy,
+        "doremi": {**proxy, "data.reference_steps": fifth},
+        "dga": {"data.dga_eta": 10.0},
+        "exp3": often,
+    }
     names = ("uniform", "r_and_b", "doge", "doremi", "dga", "skill_it", "aioli", "exp3")
     return {name: {"data.mixer": name, **own.get(name, {})} for name in names}
 
@@ -114,6 +123,18 @@ def methods(config: ConfigDict) -> None:
     Reached (0 seeds): not run yet.
     """
     config.steps = 3_000
+    config.variants = _methods(config.steps, config.data.round_steps)
+
+
+def skills(config: ConfigDict) -> None:
+    """The same on LEGO chains, whose links have to be learned in order.
+
+    Source: paper 4, the methods it is compared with; Skill-It's test-bed.
+    Command: python experiments/run.py --config=configs/mixing.py:skills
+    Expected: 40 runs in 12 minutes on 2 cores.
+    Reached (0 seeds): not run yet.
+    """
+    _lego(config)
     config.variants = _methods(config.steps, config.data.round_steps)
 
 
@@ -205,6 +226,65 @@ def regroup(config: ConfigDict) -> None:
     }
 
 
+# Real text
+
+
+def _of_text(config: ConfigDict) -> None:
+    """Byte by byte: a folder of sub-folders (`data.folder`), or the sample corpus."""
+    if _at_paper_scale(config):
+        config.task = ConfigDict({"name": "text", "context": 256})
+        config.model.max_positions = 256
+    else:
+        config.update({"steps": 1_500, "batch": 20, "eval_every": 50, "log_every": 25})
+        config.data.round_steps = 50
+        config.task = ConfigDict({"name": "text", "context": 64})
+        config.model.update({"width": 64, "max_positions": 64})
+    config.data.folder = ""
+    config.model.initialisation = "gpt2"
+
+
+def text(config: ConfigDict) -> None:
+    """On real text, does any way of mixing domains beat equal shares?
+
+    Bytes of the sample corpus, or of --config.data.folder=DIR: the loss of each domain on windows
+    held out, in nats a byte, all compute counted. 1 on the plateau's scale is the domain's unigram
+    cross-entropy, 0 a smoothed bigram's, below which a model may go.
+
+    Source: paper 4, experiments, and the methods it is compared with.
+    Command: python experiments/run.py --config=configs/mixing.py:text
+    Expected: 5 runs of each method registered, 8 in 15 minutes on 2 cores.
+    Reached (0 seeds): not run yet.
+    """
+    _of_text(config)
+    every = _methods(config.steps, config.data.round_steps)
+    config.variants = {name: own for name, own in every.items() if name in MIXERS}
+
+
+def text_diversity(config: ConfigDict) -> None:
+    """Does lower diversity of the data shorten the plateau of real text?
+
+    In equal shares of the domains: a tenth and a fiftieth of the training windows, a Zipf law over
+    all, curricula that begin with a fiftieth; the test is the loss of windows held out. The plateau
+    is the domains' unigrams.
+
+    Source: paper 1, whose question for real data it leaves open; sections 4.1 and appendix A.
+    Command: python experiments/run.py --config=configs/mixing.py:text_diversity
+    Expected: 30 runs in 10 minutes on 2 cores.
+    Reached (0 seeds): not run yet.
+    """
+    _of_text(config)
+    config.data.mixer = "fixed"
+    few = {"data.curriculum_start": 58, "data.curriculum_step": config.steps // 5}
+    config.variants = {
+        "all windows": {},
+        "a tenth": {"data.subset": 0.1},
+        "a fiftieth": {"data.subset": 0.02},
+        "Zipf 1": {"data.zipf_exponent": 1.0},
+        "few then all": few,
+        "doubled": {**few, "data.curriculum_doubling": 0.25},
+    }
+
+
 def smoke(config: ConfigDict) -> None:
     """Shrink to 100 steps of 2 seeds."""
     config.update({"steps": 100, "seeds": 2, "eval_every": 50, "log_every": 10, "eval_points": 32})
@@ -214,11 +294,16 @@ def smoke(config: ConfigDict) -> None:
             if name in config.variants:
                 config.variants[name].update(given)
     config.model.update({"width": 16, "depth": 1})
+    if config.task.name == "text":
+        config.task.update({"context": 16, "windows": 500})
+        for variant in config.variants.values():
+            if "data.curriculum_step" in variant:
+                variant["data.curriculum_step"] = 30
     if config.task.name == "in_context":
         config.task.update({"dimension": 3, "points": 6, "sparse": 2})
         if "clusters" in config.task:
             config.task.update({"pool": 16, "held_out": 8})
 
 
-PRESETS = (methods, regroup, image_text, plateau, lambda_)
+PRESETS = (methods, skills, regroup, image_text, plateau, lambda_, text, text_diversity)
 SCALES = {"small": None, "paper": paper}

@@ -14,8 +14,8 @@ from plateaus.data.design import knobs_of
 from plateaus.experiment import adaptation, geometry, instruments, lengths, regrouping
 from plateaus.experiment.lengths import NoKnobs, RunSpec, batch_of
 from plateaus.experiment.registry import DATA, MODELS, OPTIM, TASKS
-from plateaus.experiment.schema import Component, ConfigError, Entry, entries
-from plateaus.experiment.values import convert, nearest, shown
+from plateaus.experiment.schema import Component, ConfigError, Entry, lenient_spec
+from plateaus.experiment.values import nearest, shown
 from plateaus.fields import INFINITE
 from plateaus.optim.optimiser import RATE, knobs_with_rates
 from plateaus.recipe import Recipe
@@ -69,9 +69,9 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _refused(values: Mapping[str, Any]) -> bool:
     """Return whether the task's own check has anything to say."""
-    check = TASKS[values["task.name"]].check
-    own = {key: values[name] for key, name in _own("task", values).items()}
-    return check is not None and any(True for _ in check({**values, **own}))
+    task = TASKS[values["task.name"]]
+    own = {key: values[name] for key, name in task.own("task", values).items()}
+    return task.check is not None and any(True for _ in task.check({**values, **own}))
 
 
 @functools.cache
@@ -93,7 +93,7 @@ def _layers(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the layers of a config's model; values that are missing or bad read as the default."""
     component = MODELS[config["model.name"]]
     assert component.layers is not None
-    return component.layers(_lenient_spec(component, "model", config))
+    return component.layers(lenient_spec(component, "model", config))
 
 
 def _groups(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -101,7 +101,7 @@ def _groups(config: Mapping[str, Any]) -> tuple[str, ...]:
     component = TASKS[config["task.name"]]
     if component.groups is None:
         return ()
-    return component.groups(_lenient_spec(component, "task", config))
+    return component.groups(lenient_spec(component, "task", config))
 
 
 def _unnamed(config: Mapping[str, Any]) -> Iterator[str]:
@@ -109,28 +109,26 @@ def _unnamed(config: Mapping[str, Any]) -> Iterator[str]:
 
     Before all else: the fields of `data` that there are follow from them.
     """
-    component, name = TASKS[config["task.name"]], "task.families"
-    if component.groups is None or not isinstance(config.get(name), str):
+    component = TASKS[config["task.name"]]
+    name = component.groups_from
+    if component.groups is None:
         return
-    assert component.check is not None
-    sizes = {field.name: field.default for field in dataclasses.fields(component.spec)}
-    for _, message in component.check({**sizes, "families": config[name]}):
-        yield f"{name} = {shown(config[name])}: {message}"
+    if component.borrows:  # of files
+        try:
+            _groups(config)
+        except ValueError as error:
+            yield f"{name} = {shown(config.get(name, ''))}: {error}"
+            return
+    elif isinstance(config.get(name), str):
+        assert component.check is not None
+        sizes = {field.name: field.default for field in dataclasses.fields(component.spec)}
+        for _, message in component.check({**sizes, "families": config[name]}):
+            yield f"{name} = {shown(config[name])}: {message}"
+            return
+    else:
         return
-    spec = _lenient_spec(component, "task", config)
+    spec = lenient_spec(component, "task", config)
     yield from regrouping.unnamed(component, spec, config)
-
-
-def _lenient_spec(component: Component, section: str, config: Mapping[str, Any]) -> Any:
-    given = {}
-    for name, entry in entries({section: component}).items():
-        if name in config and name != f"{section}.name" and not entry.knob:
-            try:
-                own = name.removeprefix(f"{section}.")
-                given[own] = convert(entry.kind, entry.field, config[name])
-            except ValueError:
-                continue  # told of when the fields are checked
-    return component.spec(**given)
 
 
 RUN = Component(RunSpec, NoKnobs, dict, _check_run)
@@ -190,9 +188,7 @@ def _own(section: str, names) -> dict[str, str]:
 
 def make_spec(component: Component, section: str, config: Mapping[str, Any]) -> Any:
     """Return the component's spec with the values of its section."""
-    own = {f.name for f in dataclasses.fields(component.spec)}
-    names = _own(section, config)
-    return component.spec(**{key: config[names[key]] for key in names if key in own})
+    return component.spec_of(section, config)
 
 
 def make_recipe(config: Mapping[str, Any], used: frozenset[str]) -> Recipe:

@@ -31,10 +31,10 @@ def cross_checked(
         for section, component in sections.items():
             if component.check is None:
                 continue
-            prefix = f"{section}." if section else ""
-            own = {n.removeprefix(prefix): v for n, v in setting.items() if n.startswith(prefix)}
+            own = {key: setting[name] for key, name in component.own(section, setting).items()}
             for key, message in component.check({**setting, **own}):
-                name = prefix + key if prefix + key in schema else key
+                name = component.dotted(section, key)
+                name = name if name in schema else key
                 line = f"{name} = {shown(setting[name])}: {message}"
                 if name in variants.get(variant, {}):
                     found.setdefault(place(variant, line), {})[""] = None

@@ -11,7 +11,8 @@ import jax
 import numpy as np
 
 from plateaus.experiment import devices, folder, memory, sweep, worker
-from plateaus.experiment.build import make_recipe
+from plateaus.experiment.build import make_recipe, make_spec
+from plateaus.experiment.registry import TASKS
 from plateaus.experiment.schema import ConfigError, Entry, Options, Plan
 from plateaus.experiment.sweep import Chunk
 from plateaus.experiment.values import shown
@@ -136,6 +137,9 @@ def announce(job: Job) -> Iterator[str]:
     plan, chunks = job.plan, job.chunks
     if plan.title:
         yield plan.title
+    task = TASKS[plan.config["task.name"]]
+    if task.says is not None:
+        yield from task.says(make_spec(task, "task", plan.config))
     runs = len(sweep.members(plan))
     sizes = [len(p.members) for p in sweep.programs(job.schema, plan, sweep.members(plan))]
     product = [

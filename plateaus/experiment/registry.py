@@ -16,6 +16,7 @@ from plateaus.tasks import (
     linear_regression,
     sparse_parity,
     teacher_student,
+    text,
     words,
 )
 from plateaus.types import Model, Task
@@ -25,8 +26,9 @@ OPTIM = Component(optimiser.Spec, optimiser.Knobs, optimiser.optimiser)
 
 
 def _task(module, make, inputs: str) -> Component:
-    groups = getattr(module, "groups", None)
-    component = Component(module.Spec, module.Knobs, make, module.check, inputs, groups=groups)
+    own = ("groups", "derive", "says")
+    more = {name: getattr(module, name) for name in own if hasattr(module, name)}
+    component = Component(module.Spec, module.Knobs, make, module.check, inputs, **more)
     embeddings = getattr(module, "embeddings", None)
     return component if embeddings is None else regroupable(component, embeddings)
 
@@ -41,6 +43,9 @@ TASKS = {
     "lego": _task(lego, lego.lego, "tokens"),
     "addition": _task(addition, addition.addition, "tokens"),
     "image_text": _task(image_text_pool, image_text_pool.image_text_pool, "image_text"),
+    "text": _task(text, text.text, "tokens")._replace(
+        borrows=text.BORROWS, groups_from=text.GROUPS_FROM
+    ),
 }
 
 

@@ -8,12 +8,13 @@ Nothing here imports jax, so that a bad field is answered at once.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
 from plateaus.experiment import variants as axis
 from plateaus.experiment.checks import cross_checked
+from plateaus.experiment.component import Component, derive
 from plateaus.experiment.values import convert, shown, unknown
 from plateaus.experiment.variants import Variants
 from plateaus.fields import Field
@@ -24,10 +25,9 @@ UNSWEEPABLE = frozenset(
     | {"gradient_batches", "task.name", "task.families", "model.name", "sharpness_steps"}
     | {"task.links", "task.digits", "task.clusters"}
     | {"sharpness_batches", "attention_scores", "ablated_heads", "ablation_draws"}
+    | {"data.folder", "data.contents", "task.tokenizer"}
 )
 NAMED = ("task", "model")  # the sections whose component is chosen by its `name`
-
-Check = Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]]
 
 
 class ConfigError(Exception):
@@ -36,26 +36,6 @@ class ConfigError(Exception):
     def __init__(self, *problems: str):
         super().__init__("\n".join(problems))
         self.problems = list(problems)
-
-
-class Component(NamedTuple):
-    """One buildable thing and what may be said about it.
-
-    `spec` is a frozen dataclass (static fields), `knobs` a NamedTuple class (traced numbers), both
-    with `Annotated[T, Field(...)]` fields that have defaults. `make` builds the thing. `check`
-    receives one complete setting, under the section's own field names and under all dotted names,
-    and yields (field name, message) for fields that do not fit one another. `inputs` is what a
-    task emits and what a model takes, "vector", "tokens" or "image_text"; `layers`: spec -> a
-    model's layers; `groups`: spec -> the names of a task's groups.
-    """
-
-    spec: type
-    knobs: type
-    make: Callable
-    check: Check | None = None
-    inputs: str = ""
-    layers: Callable[[Any], tuple[str, ...]] | None = None
-    groups: Callable[[Any], tuple[str, ...]] | None = None
 
 
 class Entry(NamedTuple):
@@ -111,13 +91,27 @@ def entries(sections: Mapping[str, Component]) -> dict[str, Entry]:
             hints = get_type_hints(owner, include_extras=True)
             for key, default in _defaults(owner).items():
                 declared = [m for m in getattr(hints[key], "__metadata__", ()) if type(m) is Field]
-                name, kind = prefix + key, type(default)
+                name, kind = component.dotted(section, key), type(default)
                 if not declared or kind not in (bool, int, float, str):
                     raise TypeError(f"{owner.__qualname__}.{key} needs a Field and a plain default")
                 if name in table:
                     raise TypeError(f"{owner.__qualname__}.{key}: {name} is declared twice")
                 table[name] = Entry(name, kind, declared[0], knob, default)
     return table
+
+
+def lenient_spec(component: Component, section: str, config: Mapping[str, Any]) -> Any:
+    """Return a component's spec with the sound values of its section; the default for others."""
+    given = {}
+    table = entries({section: component})
+    for own, name in component.own(section, table).items():
+        entry = table[name]
+        if name in config and name != f"{section}.name" and not entry.knob:
+            try:
+                given[own] = convert(entry.kind, entry.field, config[name])
+            except ValueError:
+                continue  # told of when the fields are checked
+    return component.spec(**given)
 
 
 def _defaults(owner: Any) -> dict[str, Any]:
@@ -150,6 +144,9 @@ def resolve(
         if name not in schema:
             problems.append(f"{name} = {shown(value)}: {unknown(name, schema)}")
             continue
+        if schema[name].field.derived:
+            problems.append(f"{name} = {shown(value)}: follows from other fields; leave it out")
+            continue
         try:
             config[name] = convert(schema[name].kind, schema[name].field, value)
         except ValueError as error:
@@ -169,6 +166,8 @@ def resolve(
         values = swept_values(schema, sweep, variants)
     except ConfigError as error:
         problems += error.problems
+    if not problems:
+        problems = derive(sections, config)
     if not problems:
         problems = cross_checked(schema, sections, config, values, typed)
     if problems:

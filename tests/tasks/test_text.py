@@ -1,0 +1,213 @@
+"""Windows of text against plain slicing, and their predictors against plain counts."""
+
+import collections
+import dataclasses
+import itertools
+import math
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from plateaus.data import design
+from plateaus.tasks import bigrams, text, text_corpus, text_windows
+from plateaus.tasks.text import Spec
+from plateaus.types import Draw, Grouping
+
+CONTEXT, DOMAINS = 5, ("a", "b", "c")
+
+
+@pytest.fixture
+def spec(tmp_path, monkeypatch):
+    """Three domains, of 900, 1200 and 400 bytes that tell their place."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name, size in zip(DOMAINS, (300, 400, 133), strict=True):
+        (tmp_path / "texts" / name).mkdir(parents=True)
+        # three base-40 letters for each place: windows of five bytes are all different
+        letters = "".join(chr(48 + i // 40 % 40) + chr(48 + i % 40) + name for i in range(size))
+        (tmp_path / "texts" / name / "1.txt").write_text(letters)
+    return Spec(folder=str(tmp_path / "texts"), context=CONTEXT)
+
+
+def streams(spec):
+    return [(Path(spec.folder) / d / "1.txt").read_bytes() for d in DOMAINS]
+
+
+def emitted(task, emit, count, seed=0, group=None):
+    """[(group, bytes of a window)] of numbers 0 .. count - 1."""
+    world = task.init(jax.random.key(seed))
+    keys = jax.random.split(jax.random.key(seed + 100), count)
+    number = jnp.arange(count)
+    if group is not None:
+        draw = Draw(number, jnp.full(count, group))
+        made = jax.vmap(lambda k, d: task.emit(k, world, d, text.Knobs()))(keys, draw)
+    else:
+        made = jax.vmap(lambda k, n: emit(k, world, n))(keys, number)
+    whole = np.concatenate([made.inputs, made.targets.tokens[:, -1:]], axis=1)
+    np.testing.assert_array_equal(made.inputs[:, 1:], made.targets.tokens[:, :-1])
+    return list(zip(made.targets.group.tolist(), map(bytes, whole.astype(np.uint8)), strict=True))
+
+
+def test_windows_are_slices_of_their_own_split(spec):
+    """Every window of the pool, of the target and of the test, found in the stream by search."""
+    task = text.text(spec)
+    for g, stream in enumerate(streams(spec)):
+        ends = round(0.8 * len(stream)), round(0.9 * len(stream))
+        parts = stream[: ends[0]], stream[ends[0] : ends[1]], stream[ends[1] :]
+        train = {window for _, window in emitted(task, None, task.size, group=g)}
+        target = {w for h, w in emitted(task, task.emit_target, 3 * 60) if h == g}
+        test = {w for h, w in emitted(task, task.emit_test, 3 * 60) if h == g}
+        for windows, part, other in zip(
+            (train, target, test), parts, (parts[2], parts[0], parts[1]), strict=True
+        ):
+            assert windows and all(len(w) == CONTEXT + 1 and w in part for w in windows)
+            assert not any(w in other for w in windows)
+        assert len(train) == task.size
+        assert len(test) == len(parts[2]) // (CONTEXT + 1)  # all that do not overlap
+
+
+def test_the_pool_covers_the_shortest_domain_and_none_overlap(spec):
+    shortest = streams(spec)[2][: round(0.8 * 399)]
+    task = text.text(spec)
+    assert task.size == len(shortest) // (CONTEXT + 1)
+    places = sorted(shortest.index(w) for _, w in emitted(task, None, task.size, group=2))
+    assert places[0] == 0 and places[-1] == len(shortest) - CONTEXT - 1
+    assert min(np.diff(places)) >= CONTEXT + 1
+
+
+def test_starts_are_even_and_different_up_to_the_last():
+    for length, width, count in ((10, 3, 8), (100, 7, 14), (50, 5, 1), (5, 5, 1), (99, 2, 98)):
+        starts = text_windows.starts(length, width, count)
+        naive = [i * (length - width) // max(count - 1, 1) for i in range(count)]
+        assert starts.tolist() == naive and len(set(naive)) == count
+        assert starts.max() <= length - width
+        if count <= text_windows.room(length, width):
+            assert count == 1 or np.diff(starts).min() >= width
+
+
+def test_splits_take_every_token_once():
+    for length in (10, 11, 997):
+        parts = text_windows.splits(length, 0.13, 0.21)
+        assert [i for p in parts for i in range(length)[p]] == list(range(length))
+        assert parts[2].stop - parts[2].start == pytest.approx(0.21 * length, abs=1)
+
+
+def test_a_subset_has_fewer_windows_and_each_seed_another(spec):
+    """Through the design, as a run draws: rho of the pool, of every domain."""
+    task = text.text(dataclasses.replace(spec, windows=40))
+    source = design.design(design.Spec(), 64, task.size, frozenset(), task.groups)
+    knobs = design.knobs_of(task.groups)(subset=0.25)
+    plan = source.prepare(knobs, task.size)
+    seen = []
+    for seed in range(2):
+        world, state = task.init(jax.random.key(seed)), source.init(jax.random.key(seed))
+        windows = set()
+        for t in range(12):
+            draw = source.draw(jax.random.key(9), state, plan, t)
+            made = jax.vmap(lambda d, world=world: task.emit(None, world, d, text.Knobs()))(draw)
+            windows |= set(map(bytes, np.asarray(made.inputs, np.uint8)))
+        seen.append(windows)
+    assert [len(windows) for windows in seen] == [30, 30]
+    assert seen[0] != seen[1]
+
+
+def brute(streams):
+    """Log-probabilities by plain counting: (b) and (a, b) -> nats."""
+    single, double = [], []
+    for stream in streams:
+        after = collections.Counter(stream[1:])
+        pairs = collections.Counter(itertools.pairwise(stream))
+        total = sum(after.values())
+        alone = {b: (after[b] + 0.5) / (total + 128) for b in range(256)}
+
+        def paired(a, b, pairs=pairs, alone=alone):
+            own = {y: n for (x, y), n in pairs.items() if x == a}
+            if not own:
+                return alone[b]
+            return (own.get(b, 0) + len(own) * alone[b]) / (sum(own.values()) + len(own))
+
+        single.append(alone)
+        double.append(paired)
+    return single, double
+
+
+def test_predictors_are_those_of_plain_counts(spec):
+    task = text.text(spec)
+    single, double = brute([s[: round(0.8 * len(s))] for s in streams(spec)])
+    world = task.init(jax.random.key(0))
+    numbers = jnp.arange(9)
+    keys = jax.random.split(jax.random.key(1), 9)
+    batch = jax.vmap(task.emit_test, (0, None, 0))(keys, world, numbers)
+    said = task.predictors(world, batch, text.Knobs(), None)
+    losses = {name: jax.vmap(task.test_loss)(x, batch) for name, x in said.items()}
+    for i in range(9):
+        g, before = int(batch.targets.group[i]), batch.inputs[i].tolist()
+        after = batch.targets.tokens[i].tolist()
+        one = -np.mean([math.log(single[g][b]) for b in after])
+        two = -np.mean([math.log(double[g](a, b)) for a, b in zip(before, after, strict=True)])
+        np.testing.assert_allclose(losses["unigram"][i], one, rtol=1e-5)
+        np.testing.assert_allclose(losses["bigram"][i], two, rtol=1e-5)
+    for name in said:  # a distribution at each position
+        np.testing.assert_allclose(jnp.sum(jnp.exp(said[name]), axis=-1), 1.0, rtol=1e-5)
+
+
+def test_the_plateau_and_the_mark_of_learning_are_training_cross_entropies(spec):
+    task = text.text(spec)
+    trained = [s[: round(0.8 * len(s))] for s in streams(spec)]
+    single, double = brute(trained)
+    for g, stream in enumerate(trained):
+        one = -np.mean([math.log(single[g][b]) for b in stream[1:]])
+        pairs = itertools.pairwise(stream)
+        two = -np.mean([math.log(double[g](a, b)) for a, b in pairs])
+        assert task.learned_below[g] == pytest.approx(0.1 + 0.9 * two / one, rel=1e-5)
+        uniform = jnp.zeros((CONTEXT, 256))
+        key = jax.random.key(0)
+        example = task.emit(key, task.init(key), Draw(0, g), text.Knobs())
+        assert float(task.last_error(uniform, example)) == pytest.approx(
+            math.log(256) / one, rel=1e-5
+        )
+
+
+def test_counts_in_parts_are_the_counts(monkeypatch):
+    stream = np.random.default_rng(0).integers(0, 7, 500)
+    pieces = [[(stream[:-1], stream[1:])]]
+    whole = bigrams.bigrams(pieces, 7)
+    monkeypatch.setattr(bigrams, "_CHUNK", 13)
+    for one, other in zip(whole, bigrams.bigrams(pieces, 7), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_groups_are_those_of_a_grouping(spec):
+    """Windows labelled by a byte that they hold; a group without tests has those it trains on."""
+    train, test = text_corpus.items(spec)
+    labels = [np.array([len(set(w)) % 2 for w in some]) for some in (train, test)]
+    labels[0][0] = 2
+    task = text.text(spec, Grouping(("odd", "even", "rare"), labels[0], labels[1]))
+    assert task.groups == ("odd", "even", "rare")
+    assert task.target == (*(float(np.mean(labels[1] == k)) for k in range(2)), 0.0)
+    for g in range(3):
+        own = collections.Counter(
+            w.encode() for w, k in zip(train, labels[0], strict=True) if k == g
+        )
+        drawn = collections.Counter(w for _, w in emitted(task, None, sum(own.values()), group=g))
+        assert own == drawn
+    held = text.windows_of(spec)
+    count = 3 * len(held.test.rows)
+    windows = emitted(task, task.emit_test, count)
+    assert {w for g, w in windows if g == 2} == {train[0].encode()}
+    late = list(zip(test, labels[1], strict=True))[len(held.target.rows) :]
+    for g in range(2):
+        assert {w for h, w in windows if h == g} == {w.encode() for w, k in late if k == g}
+
+
+def test_embeddings_tell_domains_apart():
+    pytest.importorskip("sklearn")
+    train, test = text.embeddings(Spec(windows=16, target_share=0.02, test_share=0.02))
+    held = text.windows_of(Spec(windows=16, target_share=0.02, test_share=0.02))
+    own, other = (np.repeat(np.arange(5), pool.counts) for pool in (held.train, held.target))
+    assert len(train) == own.size and len(test) == other.size + len(held.test.rows)
+    centres = np.stack([train[own == g].mean(axis=0) for g in range(5)])
+    apart = ((test[: other.size, None] - centres[None]) ** 2).sum(axis=-1)
+    assert np.mean(apart.argmin(axis=1) == other) > 0.6
