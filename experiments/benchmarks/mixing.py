@@ -96,7 +96,7 @@ class Trainer:
             "eval_points": 4,
         } | dict.fromkeys(("steps", "eval_every", "log_every"), job.steps)
         words = [f"--config.{name}={value}" for name, value in given.items()]
-        config = cli.planned(parse([f"--config={file}", *words]))[0].config
+        config = cli.planned(parse([f"--config={file}:lambda", *words]))[0].config
         schema = entries(build.sections(config))
         recipe = build.make_recipe(config, build.used_knobs(schema, config, ()))
         engine = geometry.gradients_of(recipe.model, recipe.task)
