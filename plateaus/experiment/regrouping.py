@@ -14,7 +14,6 @@ from typing import Any
 
 from plateaus.data.design import groups_of
 from plateaus.data.regroup import domain_names, random_groups, regroup
-from plateaus.experiment import devices
 from plateaus.experiment.schema import Component
 from plateaus.experiment.values import shown
 from plateaus.types import Grouping, Task
@@ -157,7 +156,6 @@ def _similar(embeddings: Embeddings, spec: Any) -> tuple[Grouping, dict[int, flo
 
 @functools.cache
 def _embedded(embeddings: Embeddings, spec: Any) -> tuple[Any, Any]:
-    devices.configure()  # embedding may be the first computation of this process
     return embeddings(spec)
 
 
