@@ -14,7 +14,7 @@ from plateaus.data.design import knobs_of
 from plateaus.experiment import adaptation, geometry, instruments, lengths, regrouping
 from plateaus.experiment.lengths import NoKnobs, RunSpec, batch_of
 from plateaus.experiment.registry import DATA, MODELS, OPTIM, TASKS
-from plateaus.experiment.schema import Component, ConfigError, Entry, entries, lenient_spec
+from plateaus.experiment.schema import Component, ConfigError, Entry, lenient_spec
 from plateaus.experiment.values import nearest, shown
 from plateaus.fields import INFINITE
 from plateaus.optim.optimiser import RATE, knobs_with_rates
