@@ -69,7 +69,7 @@ def _methods(steps: int, round_steps: int) -> dict:
     updated ten times a round here; DGA's step is of a problem, and not tuned.
     """
     fifth = steps // 5 // round_steps * round_steps
-    often = {"data.round_steps": max(1, round_steps // 10)}
+    often: dict = {"data.round_steps": max(1, round_steps // 10)}
     proxy = {**often, "data.proxy_steps": fifth}
     own = {
         "doge": proxy,

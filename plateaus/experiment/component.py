@@ -20,7 +20,8 @@ class Component(NamedTuple):
     receives one complete setting, under the section's own field names and under all dotted names,
     and yields (field name, message) for fields that do not fit one another. `inputs` is what a
     task emits and what a model takes, "vector", "tokens" or "image_text"; `layers`: spec -> a
-    model's layers; `groups`: spec -> the names of a task's groups, which follow from the field `groups_from`.
+    model's layers; `groups`: spec -> the names of a task's groups, which follow from the field
+    `groups_from`.
 
     `borrows`: own field -> its name in a config, where that is of another section; `derive`: spec
     -> the values of its derived fields; `says`: spec -> lines to print before a run. What `groups`
