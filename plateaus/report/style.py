@@ -94,6 +94,7 @@ def save(figure: Figure, directory: str | os.PathLike[str], stem: str) -> list[P
     Raises:
       OSError: if a file cannot be written; what was there before is left as it was.
     """
+    _settle(figure)
     folder, paths = Path(directory), []
     folder.mkdir(parents=True, exist_ok=True)
     for suffix in ("png", "svg"):
@@ -112,3 +113,15 @@ def save(figure: Figure, directory: str | os.PathLike[str], stem: str) -> list[P
             raise
         paths.append(path)
     return paths
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the figure out for good, and round where its axes are.
+
+    The layout's solver is off by a last bit, now and then, and an SVG names clips by their corners.
+    """
+    with styled():
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        for axes in figure.axes:
+            axes.set_position([round(float(edge), 9) for edge in axes.get_position().bounds])
