@@ -78,7 +78,8 @@ def grams(means: Means) -> dict[str, Float[Array, "G G"]]:
     "biased": $G_{ij} = \langle A_i, A_j \rangle / (n_i n_j)$ of the sums A and counts n of a round.
     Its diagonal has the noise of the mean, $\mathrm{tr\,Cov}_i / n_i$, beside $|E g_i|^2$.
     "unbiased": $(\langle a_i, b_j \rangle + \langle b_i, a_j \rangle)/2$ of the means a and b of
-    two halves, which share no example.
+    the steps of even and of odd number, which share no example. Unbiased at given parameters: while
+    training, gradients of one half lean against the noise that the other has just trained on.
 
     Source: paper 4, Balance; the halves are ours.
     """
