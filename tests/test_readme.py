@@ -24,8 +24,12 @@ def test_snippet_runs(code):
 @pytest.mark.parametrize(
     "command", [line for block in blocks("bash") for line in re.findall(r"run\.py (.*)", block)]
 )
-def test_command_is_accepted(command, monkeypatch):
+def test_command_is_accepted(command, monkeypatch, tmp_path):
     monkeypatch.chdir(README.parent)
+    for domain in ("prose", "code"):  # where a command says DIR, the reader's own folder of text
+        (tmp_path / domain).mkdir()
+        (tmp_path / domain / "a.txt").write_text(f"{domain} of a domain, some. " * 2_000)
+    command = command.replace("=DIR", f"={tmp_path}")
     arguments = parse(shlex.split(command, comments=True))
     assert not arguments.problems and not arguments.unknown
     if not arguments.options.list:

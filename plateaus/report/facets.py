@@ -39,6 +39,17 @@ def diverged(rows: Sequence[Row]) -> str:
     return f" ({count} diverged)" if count else ""
 
 
+def columns(figure: Figure, labels: Sequence[str]) -> int:
+    """Return in how many columns a legend fits over the figure: even lines of at most six.
+
+    A letter is taken to be 0.075 inches wide, a handle with its space 0.75.
+    """
+    longest = max(map(len, labels))
+    most = int(figure.get_figwidth() / (0.075 * longest + 0.75))
+    lines = -(-len(labels) // max(1, min(6, most)))
+    return -(-len(labels) // lines)
+
+
 def legend(figure: Figure, groups: Sequence[Sequence[Row]]) -> None:
     """Put one legend over all facets, titled with the dotted name of the last field."""
     if not groups[0][0].setting:
@@ -52,6 +63,6 @@ def legend(figure: Figure, groups: Sequence[Sequence[Row]]) -> None:
         handles=handles,
         title=list(groups[0][0].setting)[-1],
         loc="outside upper center",
-        ncols=-(-len(handles) // -(-len(handles) // 6)),  # even lines of at most six
+        ncols=columns(figure, [str(handle.get_label()) for handle in handles]),
         handlelength=3.4,
     )

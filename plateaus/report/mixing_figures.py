@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from plateaus.report import by_task, curves, mixing, panels, survival, table, task_figures
-from plateaus.report.facets import facets, heading, legend, styles_of
+from plateaus.report.facets import columns, facets, heading, legend, styles_of
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, Look, looks, styled
 
@@ -182,4 +182,8 @@ def legend_of_groups(figure: Figure, groups: dict[str, Look], dataset: xr.Datase
     handles.append(Patch(color=GREY, alpha=0.25, lw=0, label="deviation of seeds"))
     if by_task.ESCAPE in dataset:
         handles.append(Line2D([], [], color=GREY, marker="v", ls=":", lw=0.6, label="mean escape"))
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(6, len(handles)))
+    figure.legend(
+        handles=handles,
+        loc="outside upper center",
+        ncols=columns(figure, [str(h.get_label()) for h in handles]),
+    )

@@ -1,8 +1,12 @@
 """The figures that are drawn where the results have something to show in them."""
 
 import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from plateaus.report import curves, statistics
+from plateaus.report import curves, facets, statistics
 
 VARIANTS = {"data.subset": [1.0, 0.5], "variant": ["plain", "bias 0.03"]}
 
@@ -32,3 +36,17 @@ def test_norms_of_layers_have_a_column_each_and_a_line_a_variant(make_results):
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["plain (baseline)", "bias 0.03"]
     assert legend.get_title().get_text() == "variant"
+
+
+@pytest.mark.parametrize("length", [3, 16, 40])
+@pytest.mark.parametrize("number", [2, 6, 8])
+def test_a_legend_stays_on_its_figure(length, number):
+    """Drawn, not estimated: names of any length, in even lines."""
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    labels = ["m" * (length // 4) + "i" * (length - length // 4) for _ in range(number)]
+    handles = [Line2D([], [], label=label) for label in labels]
+    legend = figure.legend(
+        handles=handles, loc="upper center", ncols=facets.columns(figure, labels), handlelength=3.4
+    )
+    box = legend.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+    assert 0 <= box.x0 and box.x1 <= figure.bbox.width
