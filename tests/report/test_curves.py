@@ -49,4 +49,4 @@ def test_a_legend_stays_on_its_figure(length, number):
         handles=handles, loc="upper center", ncols=facets.columns(figure, labels), handlelength=3.4
     )
     box = legend.get_window_extent(FigureCanvasAgg(figure).get_renderer())
-    assert 0 <= box.x0 and box.x1 <= figure.bbox.width
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.width
