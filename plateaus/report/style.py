@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (2.5, 1)))
 MARKERS = "os^Dv<>Pp*hX"
@@ -124,4 +125,5 @@ def _settle(figure: Figure) -> None:
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         for axes in figure.axes:
-            axes.set_position([round(float(edge), 9) for edge in axes.get_position().bounds])
+            edges = (round(float(edge), 9) for edge in axes.get_position().bounds)
+            axes.set_position(Bbox.from_bounds(*edges))
