@@ -30,7 +30,7 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "task.clusters", told
         return
     batch = batch_of(values)
-    task, example = _shapes(values)
+    task, example = shapes_of(values)
     if task.size < values["data.items"] < INFINITE:
         yield "data.items", f"must be at most {task.size}: {values['task.name']} has no more"
     most = max(1, round(values["data.subset"] * min(values["data.items"], task.size)))
@@ -83,7 +83,7 @@ def _made(name: str, spec: Any) -> tuple[Task, Any]:
     )
 
 
-def _shapes(config: Mapping[str, Any]) -> tuple[Task, Any]:
+def shapes_of(config: Mapping[str, Any]) -> tuple[Task, Any]:
     """Return the task of a config and the shapes of its examples."""
     name = config["task.name"]
     return _made(name, make_spec(TASKS[name], "task", config))
@@ -195,7 +195,7 @@ def make_recipe(config: Mapping[str, Any], used: frozenset[str]) -> Recipe:
     """Build the static part of a program from one flat config (its knobs are not looked at)."""
     parts = sections(config)
     spec = {section: make_spec(part, section, config) for section, part in parts.items() if section}
-    task, example = _shapes(config)
+    task, example = shapes_of(config)
     here = _layers(config)  # a sweep over the depth may leave multipliers of layers not there
     own = {section: frozenset(_own(section, used)) for section in ("data", "optim")}
     rates = {name for name in own["optim"] if name.startswith(RATE)}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
+import jax
 import numpy as np
 
 from plateaus.data import adaptive
@@ -14,15 +15,38 @@ from plateaus.data.design import groups_of
 from plateaus.data.mixers.registry import MIXERS
 from plateaus.experiment.lengths import batch_of
 from plateaus.groups import SUFFIX
+from plateaus.recipe import Recipe
 
 
-def cost(spec: Any, groups: int, batch: int, steps: np.ndarray) -> np.ndarray:
+def of_gradients(recipe: Recipe, inputs: Any) -> float:
+    r"""Return what the sums of the groups' gradients add to a step, as a part of it; 0 without any.
+
+    $G p T / (3 P T')$: dense products, G times that of an ordinary gradient, for p of P parameters
+    at T of T' positions of an example's `inputs`. Of layers below the last it is this much out of
+    captured factors (experiments/benchmarks/mixing.py).
+    """
+    feedback, task = recipe.feedback, recipe.task
+    if feedback is None or feedback.sums is None:
+        return 0.0
+    params = jax.eval_shape(recipe.model.init, jax.eval_shape(jax.random.key, 0))
+    member = jax.ShapeDtypeStruct((len(task.groups), 1), np.float32)
+    sums = jax.eval_shape(lambda p, m: feedback.sums(lambda weights: p, m), params, member)  # type: ignore[misc]
+    tracked, every = (sum(leaf.size for leaf in jax.tree.leaves(x)) for x in (sums, params))
+    shape = jax.tree.leaves(inputs)[0].shape
+    tokens = shape[0] if len(shape) == 2 or task.vocabulary is not None else 1
+    return tracked * len(range(tokens)[task.read_at]) / (3 * every * tokens)
+
+
+def cost(
+    spec: Any, groups: int, batch: int, steps: np.ndarray, gradients: float = 0.0
+) -> np.ndarray:
     """Return the training steps that a run has cost by its first `steps`, extra work counted in.
 
     In units of a step's forward and backward pass over `batch` examples, a forward pass being a
     third of it. Counted: each round the losses of the target sample (and the gradients, where a
-    mixer asks), short runs with their tests, and the reference's pass over every batch of the
-    proxy; the stages are steps themselves. Inner products are not: see the benchmark.
+    mixer asks), short runs with their tests, the reference's pass over every batch of the proxy,
+    and the sums of the groups' gradients, `gradients` of a step each; the stages are steps
+    themselves. The inner products of a round are next to nothing, and are not.
 
     >>> from plateaus.data.design import Spec
     >>> cost(Spec(mixer="r_and_b"), 4, 32, np.array([0, 100])).tolist()  # from what is there
@@ -35,11 +59,11 @@ def cost(spec: Any, groups: int, batch: int, steps: np.ndarray) -> np.ndarray:
     begins, ends = spec.reference_steps, spec.reference_steps + spec.proxy_steps
     sample = spec.target_points * groups / batch  # in batches
     rounds = np.floor(steps / spec.round_steps)
-    extra = np.zeros_like(steps)
+    extra = steps * gradients
     if registered.needs & {"target_loss", "target_gram", "affinity"}:
         extra += rounds * sample / 3
     if "target_gram" in registered.needs:
-        extra += rounds * sample
+        extra += rounds * sample * (1 + gradients)
     if "affinity" in registered.needs:
         adapted = np.maximum(rounds - begins // spec.round_steps, 0)
         sets = np.minimum(adapted, 1)
@@ -62,9 +86,9 @@ def kept_model(config: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str
     if not before:
         return kept
     for name, curve in curves.items():
-        first = -(-before // config["eval_every"])
+        first = before // config["eval_every"] + 1  # the one at step `before` is the last model's
         if name.startswith("train_"):
-            first = before // config["log_every"]
+            first = -(-before // config["log_every"])
         if curve.ndim > 1 and curve.shape[1] > first and name != f"train_mixture{SUFFIX}":
             kept[name] = np.concatenate(
                 [np.full_like(curve[:, :first], np.nan), curve[:, first:]], axis=1
@@ -73,11 +97,14 @@ def kept_model(config: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str
 
 
 def records(
-    config: Mapping[str, Any], stacked: Mapping[str, Any], steps: np.ndarray
+    config: Mapping[str, Any],
+    stacked: Mapping[str, Any],
+    steps: np.ndarray,
+    gradients: float = 0.0,
 ) -> dict[str, np.ndarray]:
     """Return, of a task with groups, `compute` [R, T] and `test_worst`, the worst group's loss.
 
-    The worst is among the groups that training means to draw.
+    The worst is among the groups that training means to draw; `gradients` as in `cost`.
     """
     by_group = stacked.get(f"test_loss{SUFFIX}")
     if by_group is None:
@@ -86,7 +113,7 @@ def records(
     names = groups_of(own)
     drawn = np.array([own[WEIGHT + name] > 0 for name in names])
     spec = SimpleNamespace(**own)
-    spent = cost(spec, len(names), batch_of(config), steps)
+    spent = cost(spec, len(names), batch_of(config), steps, gradients)
     worst = np.max(np.where(drawn, by_group, -np.inf), axis=-1)
     members = by_group.shape[0]
     return {"compute": np.tile(spent.astype(np.float32), (members, 1)), "test_worst": worst}

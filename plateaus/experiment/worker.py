@@ -14,7 +14,7 @@ import numpy as np
 
 from plateaus import evaluation, train
 from plateaus.experiment import checkpoint, compute, passages
-from plateaus.experiment.build import batch_of, make_recipe, stack_knobs
+from plateaus.experiment.build import batch_of, make_recipe, shapes_of, stack_knobs
 from plateaus.experiment.schema import Entry, Plan
 from plateaus.experiment.sweep import Chunk, Program, setting
 from plateaus.probes import plateau
@@ -32,6 +32,7 @@ class Compiled(NamedTuple):
     start: Callable[..., Any]  # (seeds, knobs, laws) -> (state, evaluation)
     phase: Callable[..., Any]  # (state, seeds, knobs, laws, first step) -> (state, Phase)
     learned_below: tuple[float, ...] = ()  # of the task's groups
+    gradients: float = 0.0  # what the groups' gradients add to a step: see `compute`
 
 
 class Report(NamedTuple):
@@ -46,6 +47,7 @@ class Report(NamedTuple):
 def compiled(program: Program) -> Compiled:
     """Return the program's functions, jitted and mapped; the first call compiles."""
     recipe = make_recipe(program.config, program.used)
+    _, example = shapes_of(program.config)
 
     return Compiled(
         laws=jax.jit(jax.vmap(functools.partial(evaluation.laws, recipe))),
@@ -55,6 +57,7 @@ def compiled(program: Program) -> Compiled:
             donate_argnums=0,
         ),
         learned_below=recipe.task.learned_below,
+        gradients=compute.of_gradients(recipe, example.inputs),
     )
 
 
@@ -167,8 +170,15 @@ def run_chunk(
     if pending is not None:
         absorb(pending)
     diverged_at = np.asarray(state.diverged_at)
-    learned = programs.learned_below
-    return records(curves.arrays(), diverged_at, config, members, tuple(constants), learned)
+    return records(
+        curves.arrays(),
+        diverged_at,
+        config,
+        members,
+        tuple(constants),
+        programs.learned_below,
+        programs.gradients,
+    )
 
 
 def _totals(curves: _Curves) -> tuple[int, int]:
@@ -192,6 +202,7 @@ def records(
     members: int,
     constants: tuple[str, ...] = _BOUNDS,
     learned_below: tuple[float, ...] = (),
+    gradients: float = 0.0,
 ) -> dict[str, np.ndarray]:
     """Return the variables of results.nc for the members of a chunk, stacked on the first axis.
 
@@ -213,7 +224,7 @@ def records(
             stacked[f"trained_{name}"] = plateau.passage_step(level, steps, threshold, _WINDOW)
     if learned_below:
         stacked |= passages.by_task(stacked, config["log_every"], learned_below)
-    stacked |= compute.records(config, stacked, steps)
+    stacked |= compute.records(config, stacked, steps, gradients)
     stacked["batch_size"] = np.full(members, batch_of(config), np.int32)
     diverged = diverged_at[:members] != train.NEVER
     stacked["status"] = np.where(diverged, DIVERGED, FINISHED).astype(np.int8)

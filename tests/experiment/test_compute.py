@@ -1,5 +1,7 @@
 """What a run has cost, counted step by step in plain Python, and which curves it leaves."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,8 @@ from plateaus.data.mixers import uniform
 from plateaus.data.mixers.mixer import Registered
 from plateaus.data.mixers.registry import MIXERS
 from plateaus.experiment import adaptation, compute
+from plateaus.models import mlp
+from plateaus.tasks import in_context
 
 GROUPS, BATCH, POINTS, SHORT, ROUND = 3, 12, 8, 5, 10
 
@@ -68,6 +72,25 @@ def test_the_cost_of_extra_passes(monkeypatch, needs, options):
     np.testing.assert_allclose(compute.cost(spec, GROUPS, BATCH, steps), expected, rtol=1e-12)
 
 
+def test_sums_of_gradients_cost_their_part_of_every_step_and_target():
+    """Of a perceptron 5-4-1 and 3 groups the last layer is 5 of 29 parameters."""
+    task = in_context.in_context(in_context.Spec(families="linear,relu,quadratic"))
+    model = mlp.mlp(mlp.Spec(width=4, depth=1), inputs=5)
+    spec = Spec(mixer="dga", round_steps=ROUND, target_points=POINTS)
+    recipe = SimpleNamespace(
+        task=task._replace(read_at=slice(None)),
+        model=model,
+        feedback=adaptation.feedback(spec, task, ("readout",)),
+    )
+    share = compute.of_gradients(recipe, np.zeros(5))
+    assert share == pytest.approx(3 * 5 / (3 * 29))
+    plain, more = (compute.cost(spec, 3, BATCH, np.array([25]), g)[0] for g in (0.0, share))
+    passes = 25 + 2 * GROUPS * POINTS / BATCH  # two rounds are over
+    assert more - plain == pytest.approx(share * passes)
+    recipe.feedback = adaptation.feedback(Spec(mixer="exp3"), task, ("readout",))
+    assert compute.of_gradients(recipe, np.zeros(5)) == 0.0
+
+
 def test_fixed_shares_cost_their_steps():
     np.testing.assert_array_equal(compute.cost(Spec(), 3, 12, np.array([0, 7])), [0, 7])
 
@@ -80,13 +103,13 @@ def test_curves_of_models_that_are_thrown_away_are_left_out():
         "data.proxy_steps": 10,
     }
     curves = {
-        "test_loss": np.ones((2, 5)),  # at 0, 10, .., 40: the kept model's begin at 20
+        "test_loss": np.ones((2, 5)),  # at 0, 10, .., 40; at 20 it is the proxy's at its end
         "train_loss": np.ones((2, 8)),  # windows that end at 5, 10, ..: its first ends at 25
         "train_mixture_by_task": np.ones((2, 8, 3)),
         "test_loss_of_x": np.ones((2, 1)),
     }
     kept = compute.kept_model(config, curves)
-    assert np.isnan(kept["test_loss"]).tolist() == [[True, True, False, False, False]] * 2
+    assert np.isnan(kept["test_loss"]).tolist() == [[True, True, True, False, False]] * 2
     assert np.isnan(kept["train_loss"]).sum(axis=1).tolist() == [4, 4]
     assert not np.isnan(kept["train_mixture_by_task"]).any()
     assert not np.isnan(kept["test_loss_of_x"]).any()
