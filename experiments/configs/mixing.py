@@ -235,10 +235,10 @@ def _of_text(config: ConfigDict) -> None:
         config.task = ConfigDict({"name": "text", "context": 256})
         config.model.max_positions = 256
     else:
-        config.update({"steps": 1_500, "batch": 20, "eval_every": 50, "log_every": 25})
+        config.update({"steps": 1_000, "batch": 16, "eval_every": 50, "log_every": 25})
         config.data.round_steps = 50
-        config.task = ConfigDict({"name": "text", "context": 64})
-        config.model.update({"width": 64, "max_positions": 64})
+        config.task = ConfigDict({"name": "text", "context": 48})
+        config.model.update({"width": 48, "max_positions": 48})
     config.data.folder = ""
     config.model.initialisation = "gpt2"
 
