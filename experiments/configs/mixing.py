@@ -179,8 +179,8 @@ def lambda_(config: ConfigDict) -> None:
     Source: paper 4, Balance (lambda is stated once: 3).
     Command: python experiments/run.py --config=configs/mixing.py:lambda
     Expected: 25 runs in 3 minutes on 2 cores.
-    Reached (5 seeds): not at all: final losses over lambda = 0's 1.00, 1.07 [1.03, 1.14], 1.52, 1.26
-      [1.19, 1.35]; at 30 one family is drawn for good from the second round on.
+    Reached (5 seeds): not at all: final losses over that of lambda = 0 are 1.00, 1.07 [1.03, 1.14],
+      1.52, 1.26 [1.19, 1.35]; at 30 one family is drawn for good from the second round on.
     """
     config.sweep = {"data.r_and_b_lambda": (0.0, 1.0, 3.0, 10.0, 30.0)}
 
