@@ -152,8 +152,9 @@ def plateau(config: ConfigDict) -> None:
     Command: python experiments/run.py --config=configs/mixing.py:plateau
     Expected: 56 runs in 12 minutes on 2 cores.
     Reached (8 seeds): worse than noise: a cycle of two rounds (cosine of G p with two rounds before
-      1.00), which the unbiased Gram matrix drives, too: |G p| is 200 times that under equal shares.
-      Final losses 1.10 [1.07, 1.13], unbiased 1.09, all layers 1.07, no norm 1.05 [1.02, 1.09].
+      1.00), which the unbiased Gram matrix drives, too. Fixed shares: |G p| .76 where p differs
+      from them, against what is drawn most, and .03 where p is the same: G p says how shares differ
+      from p. Final losses 1.10 [1.07, 1.13], unbiased 1.09, all layers 1.07, no norm 1.05.
     """
     config.update({"steps": 2_400, "seeds": 8})
     unbiased = {"data.mixer_gram": "unbiased"}
