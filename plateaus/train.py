@@ -65,21 +65,28 @@ def _batch(
     return jax.vmap(recipe.task.emit, (0, None, 0, None))(noise, world, draw, law)
 
 
+def _aggregator(recipe: Recipe, keys: Streams, plan: PyTree, knobs: Knobs) -> PyTree:
+    """Return the state of the aggregator before a first step; () without surgery."""
+    source = recipe.source
+    if recipe.surgery is None:
+        return ()
+    draw = jax.eval_shape(lambda: source.draw(keys.data, source.init(keys.data), plan, 0))
+    return recipe.surgery.aggregator(knobs.optim).init(draw.group.shape[0])
+
+
 def init(
     recipe: Recipe, seed: Array | int, knobs: Knobs, laws: Mapping[str, Law]
 ) -> tuple[RunState, dict[str, Array]]:
     """Return a run's state before the first step, and its evaluation there."""
     keys = streams(seed)
     params = recipe.model.init(keys.params)
-    surgery, source = recipe.surgery, recipe.source
+    source = recipe.source
     plan = source.prepare(knobs.data, recipe.task.size)
-    draw = jax.eval_shape(lambda: source.draw(keys.data, source.init(keys.data), plan, 0))
-    (batch,) = draw.group.shape
     state = RunState(
         params=params,
         optimiser=recipe.optimiser(knobs.optim).init(params),
         source=source.init(keys.data),
-        aggregator=() if surgery is None else surgery.aggregator(knobs.optim).init(batch),
+        aggregator=_aggregator(recipe, keys, plan, knobs),
         reference=params if feedback.compares(recipe) else (),
         diverged_at=jnp.int32(NEVER),
     )
@@ -142,7 +149,11 @@ def phase(
 
     def fresh(state: RunState) -> RunState:
         params = recipe.model.init(keys.params)
-        return state._replace(params=params, optimiser=optimiser.init(params))
+        return state._replace(
+            params=params,
+            optimiser=optimiser.init(params),
+            aggregator=_aggregator(recipe, keys, plan, knobs),
+        )
 
     ears = feedback.ears(recipe, keys, world, short) if recipe.feedback else None
 

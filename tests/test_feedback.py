@@ -21,8 +21,8 @@ from plateaus.data.mixers.mixer import Mixer, Registered, uniform_weights
 from plateaus.data.mixers.registry import MIXERS
 from plateaus.experiment import geometry
 from plateaus.models import gram_groups
-from plateaus.recipe import Feedback, Recipe
-from plateaus.types import Draw, Example, Knobs, Model, Source, Task
+from plateaus.recipe import Feedback, Recipe, Surgery
+from plateaus.types import Aggregator, Draw, Example, Knobs, Model, Source, Task
 
 C = np.array([1.0, -2.0, 0.5])
 GROUPS = ("a", "b", "c")
@@ -207,6 +207,18 @@ def counting(turns):
         return weights, state + 1
 
     return Mixer(lambda groups: jnp.int32(0), update)
+
+
+def test_an_aggregator_begins_with_each_model():
+    """What it has averaged is of the model before: here it counts its steps."""
+    counting = Aggregator(
+        init=lambda batch: jnp.int32(0),
+        update=lambda gram, state, key: (jnp.full(len(gram), 1 / len(gram)), state + 1),
+    )
+    surgery = Surgery(lambda captured: jnp.eye(6), lambda knobs: counting, lambda g: {}, dict)
+    for stages, since in (({}, 3), ({"proxy_steps": ROUND}, 2), ({"reference_steps": ROUND}, 2)):
+        state, _ = run(recipe_of(listener(), **stages)._replace(surgery=surgery), 3)
+        assert state.aggregator == since * ROUND
 
 
 def test_the_time_average_of_a_proxy_is_kept_for_the_model(monkeypatch):

@@ -15,7 +15,7 @@ from plateaus.data.mixers.registry import MIXERS, made, own_knobs
 from plateaus.fields import Field
 from plateaus.types import Array, Float, PyTree, Signals
 
-FIXED = "fixed"
+FIXED, TARGET = "fixed", "target_"
 EXACT = jax.lax.Precision.HIGHEST
 
 
@@ -214,7 +214,10 @@ def steer(state: State, shares: Float[Array, " G"]) -> State:
 
 
 def check(values: Mapping[str, Any], groups: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield (field, message) for groups, rounds and stages that leave a mixer nothing to do."""
+    """Yield (field, message) for groups, rounds and stages that leave a mixer nothing to do.
+
+    `groups` are those with a weight.
+    """
     if values["mixer"] == FIXED:
         for field in ("reference_steps", "proxy_steps"):
             if values[field]:
@@ -222,6 +225,11 @@ def check(values: Mapping[str, Any], groups: Sequence[str]) -> Iterator[tuple[st
         return
     if len(groups) == 1:
         yield "mixer", f"{values['mixer']} has nothing to mix: {groups[0]} is the only group"
+    switches = values["switch"] != "none"
+    if not switches and not any(values[TARGET + group] for group in groups):
+        yield TARGET + groups[0], "the mixer aims at nothing: one that is drawn must be positive"
+    if switches and values["reference_steps"] + values["proxy_steps"]:
+        yield "switch", "would be that of the model before: give no reference_steps, proxy_steps"
     if values["steps"] % values["round_steps"]:
         yield "round_steps", f"must divide steps ({values['steps']})"
     if values["mixer_gram"] == "unbiased" and values["round_steps"] == 1:

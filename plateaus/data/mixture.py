@@ -19,7 +19,7 @@ from plateaus.types import Array, Float, Int, Scalar, Source
 MIXING = ("split", "batch", "sequence")
 ESCAPED, WINDOW = 0.8, 100  # a group has escaped when the mean of its last 100 losses is below .8
 ALWAYS = 2**30
-TARGET, STRENGTH = "target_", "mixer_strength"
+STRENGTH = "mixer_strength"
 _GROUPS = 2**32 - 1  # the stream of the groups in the data key: no step has this number
 
 
@@ -40,7 +40,7 @@ def group_knobs(groups: Sequence[str]) -> dict[str, tuple[Any, Any]]:
         found[UNTIL + group] = (Annotated[Scalar, last], ALWAYS)
         found[THEN + group] = (Annotated[Scalar, then], 0.0)
         aim = Field(help=f"multiplies the share of {group} in what adaptive mixing aims at", low=0)
-        found[TARGET + group] = (Annotated[Scalar, aim], 1.0)
+        found[adaptive.TARGET + group] = (Annotated[Scalar, aim], 1.0)
     return found
 
 
@@ -127,7 +127,7 @@ def mixture(
         plan = Plan(inner, weight, knob(knobs, FROM), knob(knobs, UNTIL), then, (), ())
         if use is None:
             return plan
-        aim = jnp.asarray(use.target) * knob(knobs, TARGET) * ever(plan)
+        aim = jnp.asarray(use.target) * knob(knobs, adaptive.TARGET) * ever(plan)
         return plan._replace(target=aim, strength=jnp.float32(getattr(knobs, STRENGTH)))
 
     def prepare(knobs, size):

@@ -240,7 +240,8 @@ def test_a_steered_state_draws_as_it_is_told(what, strength):
 
 def values_of(**given):
     spec = {f: getattr(design.Spec(), f) for f in adaptive.Spec.__dataclass_fields__}
-    return {**spec, "mixer": "r_and_b", "steps": 400, **given}
+    aims = {f"target_{name}": 1.0 for name in NAMES}
+    return {**spec, **aims, "switch": "none", "mixer": "r_and_b", "steps": 400, **given}
 
 
 @pytest.mark.parametrize(
@@ -254,6 +255,9 @@ def values_of(**given):
         ({"proxy_steps": 400}, "proxy_steps", "leaves no step of 400"),
         ({"mixer": "doremi"}, "reference_steps", "doremi compares with a reference"),
         ({"reference_steps": 100}, "reference_steps", "r_and_b compares with no reference"),
+        (dict.fromkeys(["target_a", "target_b", "target_c"], 0.0), "target_a", "aims at nothing"),
+        ({"names": ("a", "b"), "target_a": 0.0, "target_b": 0.0}, "target_a", "aims at nothing"),
+        ({"switch": "escape", "proxy_steps": 100}, "switch", "of the model before"),
         ({"names": ("a",)}, "mixer", "r_and_b has nothing to mix: a is the only group"),
     ],
 )
