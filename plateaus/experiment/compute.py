@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from plateaus.data import adaptive
-from plateaus.data.curricula import WEIGHT
+from plateaus.data.curricula import THEN, WEIGHT
 from plateaus.data.design import groups_of
 from plateaus.data.mixers.registry import MIXERS
 from plateaus.experiment.lengths import batch_of
@@ -112,6 +112,8 @@ def records(
     own = {n.removeprefix("data."): v for n, v in config.items() if n.startswith("data.")}
     names = groups_of(own)
     drawn = np.array([own[WEIGHT + name] > 0 for name in names])
+    if own["switch"] == "escape":
+        drawn |= np.array([own[THEN + name] > 0 for name in names])
     spec = SimpleNamespace(**own)
     spent = cost(spec, len(names), batch_of(config), steps, gradients)
     worst = np.max(np.where(drawn, by_group, -np.inf), axis=-1)

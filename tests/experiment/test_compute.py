@@ -119,12 +119,16 @@ def test_curves_of_models_that_are_thrown_away_are_left_out():
 
 def test_the_worst_group_is_one_that_is_drawn():
     config = {"batch": 6, "batch_per_item": 0.0, "data.batch_split": "total", "data.mixer": "fixed"}
+    config["data.switch"] = "none"
     for name, weight in (("a", 1.0), ("b", 0.0), ("c", 2.0)):
         config |= {f"data.weight_{name}": weight, f"data.then_{name}": 0.0}
     losses = np.array([[[1.0, 9.0, 2.0], [3.0, 9.0, np.nan]]])
     found = compute.records(config, {"test_loss_by_task": losses}, np.array([0, 10]))
     np.testing.assert_array_equal(found["test_worst"], [[2.0, np.nan]])
     np.testing.assert_array_equal(found["compute"], [[0.0, 10.0]])
+    later = {**config, "data.switch": "escape", "data.then_b": 1.0}
+    found = compute.records(later, {"test_loss_by_task": losses}, np.array([0, 10]))
+    assert found["test_worst"][0, 0] == 9
     assert compute.records(config, {"test_loss": losses}, np.array([0])) == {}
 
 
