@@ -73,8 +73,8 @@ def text(spec: Spec, grouping: Grouping | None = None) -> Task:
 
     With a `grouping` of the windows (in the order of `items`) groups are its own, and a group's
     windows those that it labels; a pool has as many items as the largest group, and goes around in
-    smaller ones. A group without a held-out window is tested on those it trains on: its share in
-    the target is 0 then, or small.
+    smaller ones. A group without a test window is tested on those it trains on, and its share in
+    `target`, which is of the test windows alone, is 0.
 
     Shapes: inputs and targets.tokens [context] of int32, predictions [context, V] logits.
     Predictors, counted on a group's training split (with a grouping, on its training windows):
@@ -93,13 +93,16 @@ def text(spec: Spec, grouping: Grouping | None = None) -> Task:
     found = windows_of(spec)
     chosen, train, target, test = found.names, found.train, found.target, found.test
     pairs = found.pairs
+    share: tuple[float, ...] = ()
     if grouping is not None:
         chosen = tuple(grouping.names)
         held = len(target.rows)
         train = train.labelled(grouping.train, len(chosen))
         pairs = [[(rows[:, :-1].ravel(), rows[:, 1:].ravel())] for rows in train.by_group()]
         target = target.labelled(grouping.test[:held], len(chosen)).or_else(train)
-        test = test.labelled(grouping.test[held:], len(chosen)).or_else(train)
+        tested = grouping._replace(test=grouping.test[held:])
+        share = tested.target
+        test = test.labelled(tested.test, len(chosen)).or_else(train)
     counted = bigrams.bigrams(pairs, found.vocabulary)
     alone, paired = bigrams.training_losses(counted)
     units = jnp.asarray(alone, jnp.float32)
@@ -157,6 +160,6 @@ def text(spec: Spec, grouping: Grouping | None = None) -> Task:
         group=lambda example: example.targets.group,
         last_error=lambda prediction, own: loss(prediction, own) / units[own.targets.group],
         learned_below=tuple(float(x) for x in 1 - LEARNED * (1 - paired / alone)),
-        target=() if grouping is None else grouping.target,
+        target=share,
         emit_target=emit_target,
     )
