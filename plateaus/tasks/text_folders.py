@@ -59,16 +59,26 @@ def domains(folder: Path) -> dict[str, Path]:
 
 
 def texts(domain: Path) -> list[Path]:
-    """Return the files of a domain, below it at any depth, sorted; hidden ones are left out."""
+    """Return the files of a domain, below it at any depth, sorted; hidden ones are left out.
+
+    Links to folders are followed. Raises Refused for one that leads back, and for what is no file.
+    """
 
     def fail(error: OSError) -> None:
         raise error
 
     found = []
     with told(domain):
-        for place, inner, names in os.walk(domain, onerror=fail):
+        for place, inner, names in os.walk(domain, onerror=fail, followlinks=True):
             inner[:] = [name for name in inner if name[0] != "."]
+            for path in (Path(place, name) for name in inner if Path(place, name).is_symlink()):
+                within = [p.resolve() for p in path.parents if p.is_relative_to(domain)]
+                if any(p.is_relative_to(path.resolve()) for p in within):
+                    raise Refused(f"{path} leads back to a folder that it is in")
             found += [Path(place, name) for name in names if name[0] != "."]
+    for path in found:
+        if path.exists() and not path.is_file():
+            raise Refused(f"{path} is no file")
     return sorted(found, key=lambda path: path.relative_to(domain).parts)
 
 

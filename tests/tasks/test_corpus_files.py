@@ -46,6 +46,21 @@ def test_streams_are_the_files_in_sorted_order(folder):
     assert texts == [WORDS, "one\ntwo"]
 
 
+def test_linked_folders_are_read_unless_they_lead_back(folder, tmp_path):
+    write(tmp_path / "else", {"1.txt": "linked"})
+    os.symlink(tmp_path / "else", folder / "b" / "linked")
+    assert bytes(read(folder).streams[1]) == b"one\xfftwo\xfflinked"
+    os.symlink(folder / "b", folder / "b" / "linked" / "back")
+    with pytest.raises(Refused, match="back leads back to a folder that it is in$"):
+        contents(folder)
+
+
+def test_what_is_no_file_is_refused_before_it_is_waited_for(folder):
+    os.mkfifo(folder / "b" / "pipe")
+    with pytest.raises(Refused, match="pipe is no file$"):
+        text_folders.texts(folder / "b")
+
+
 def test_large_files_are_the_same_in_parts(folder, monkeypatch):
     """A character may lie across two parts."""
     whole = read(folder)
