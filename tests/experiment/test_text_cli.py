@@ -79,7 +79,7 @@ def test_shares_and_windows(capsys, place):
     error = refused(capsys, place, "--config.task.windows=5000")
     assert "task.windows = 5000: domain first has room for 1424 different windows" in error
     error = refused(capsys, place, "--config.task.context=65")
-    assert "model.max_positions = 64: must be at least 65" in error
+    assert "model.max_positions = 48: must be at least 65" in error
 
 
 def test_what_cannot_be_given_or_swept(capsys, place, tmp_path):
