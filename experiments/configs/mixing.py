@@ -263,8 +263,10 @@ def text(config: ConfigDict) -> None:
 
     Source: paper 4, experiments, and the methods it is compared with.
     Command: python experiments/run.py --config=configs/mixing.py:text
-    Expected: 5 runs of each method registered, 8 in 15 minutes on 2 cores.
-    Reached (0 seeds): not run yet.
+    Expected: 40 runs in 12 minutes on 2 cores.
+    Reached (5 seeds): no. Final loss over that of equal shares (2.18 nats a byte): R&B 1.03 [1.01,
+      1.05] (at equal compute 1.07 [1.05, 1.09]), in a cycle of two rounds; DoGE 1.04, DoReMi 1.09,
+      DGA, Skill-It, Aioli, Exp3 1.00, but at equal compute 1.06, 1.02, 1.14, 1.00.
     """
     _of_text(config)
     every = _methods(config.steps, config.data.round_steps)

@@ -41,7 +41,7 @@ def mixture(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         escapes(axes, dataset, row, groups)
         axes.axhline(1 / len(groups), ls=":", lw=0.8, color=GREY)
 
-    figure = _by_setting(rows, draw, "share of the draws", sharey=True)
+    figure = _by_setting(rows, draw, "share (of draws or losses)", sharey=True)
     with styled():
         legend_of_groups(figure, groups, dataset)
     return figure

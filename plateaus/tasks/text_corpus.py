@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from plateaus.fields import Field
 from plateaus.tasks import corpus_files, text_folders, text_windows
-from plateaus.tasks.embeddings import ngrams
+from plateaus.tasks.embeddings import ngrams, sentences
 from plateaus.tasks.text_folders import Refused
 from plateaus.tasks.text_windows import Windows
 
 BORROWS = {"folder": "data.folder", "contents": "data.contents"}  # field -> its name in a config
 GROUPS_FROM = "data.folder"  # the field that the groups follow from
 DIRECTIONS = 64  # of the embeddings
+NGRAMS, SENTENCES = "ngrams", "sentences:"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,10 @@ class Spec:
     clusters: Annotated[
         str, Field(help="numbers of groups to choose from, with commas; '': not grouped anew")
     ] = ""
+    embedding: Annotated[
+        str,
+        Field(help="what makes windows alike: ngrams, or sentences:MODEL of sentence-transformers"),
+    ] = NGRAMS
 
 
 def derive(spec: Spec) -> dict[str, str]:
@@ -82,6 +87,10 @@ def groups(spec: Spec) -> tuple[str, ...]:
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (field, message) for shares and windows that the domains have no room for."""
+    named = values["embedding"].startswith(SENTENCES) and len(values["embedding"]) > len(SENTENCES)
+    if values["embedding"] != NGRAMS and not named:
+        yield "embedding", f"must be {NGRAMS}, or {SENTENCES}MODEL"
+        return
     if values["target_share"] + values["test_share"] >= 1:
         yield "test_share", "leaves nothing to train on: with target_share it must be below 1"
         return
@@ -130,4 +139,6 @@ def items(spec: Spec) -> tuple[list[str], list[str]]:
 def embeddings(spec: Spec) -> tuple[NDArray, NDArray]:
     """Return the windows as points, [N, D] and [M, D], in the order of `items`."""
     train, test = items(spec)
+    if spec.embedding.startswith(SENTENCES):
+        return sentences(train, test, spec.embedding.removeprefix(SENTENCES))
     return ngrams(train, test, min(DIRECTIONS, len(train)))

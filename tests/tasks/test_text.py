@@ -4,6 +4,8 @@ import collections
 import dataclasses
 import itertools
 import math
+import sys
+import types
 from pathlib import Path
 
 import jax
@@ -212,3 +214,30 @@ def test_embeddings_tell_domains_apart():
     centres = np.stack([train[own == g].mean(axis=0) for g in range(5)])
     apart = ((test[: other.size, None] - centres[None]) ** 2).sum(axis=-1)
     assert np.mean(apart.argmin(axis=1) == other) > 0.6
+
+
+def test_sentences_of_a_model_by_name(spec, monkeypatch):
+    """A stand-in for the package: it is asked for the model, and for every window as text."""
+    asked = []
+
+    class Stand:
+        def __init__(self, name):
+            asked.append(name)
+
+        def encode(self, texts):
+            asked.append(len(texts))
+            return [[float(len(text)), 1.0] for text in texts]
+
+    monkeypatch.setitem(
+        sys.modules, "sentence_transformers", types.SimpleNamespace(SentenceTransformer=Stand)
+    )
+    named = dataclasses.replace(spec, embedding="sentences:a/model")
+    train, test = text.embeddings(named)
+    assert asked == ["a/model", len(train), len(test)]
+    assert train.shape[1] == 2 and (train[:, 0] == CONTEXT + 1).all()
+
+
+@pytest.mark.parametrize("given", ["sentences:", "sentence:a/model", "pixels"])
+def test_an_embedding_that_is_not_there_is_refused(spec, given):
+    told = list(text_corpus.check(vars(dataclasses.replace(spec, embedding=given))))
+    assert told == [("embedding", "must be ngrams, or sentences:MODEL")]
