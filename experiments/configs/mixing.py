@@ -133,8 +133,10 @@ def skills(config: ConfigDict) -> None:
 
     Source: paper 4, the methods it is compared with; Skill-It's test-bed.
     Command: python experiments/run.py --config=configs/mixing.py:skills
-    Expected: 40 runs in 12 minutes on 2 cores.
-    Reached (0 seeds): not run yet.
+    Expected: 40 runs in 14 minutes on 2 cores.
+    Reached (5 seeds): mean plateau over that of equal shares (1,080 steps): R&B 1.85 [1.25, 2.50],
+      none of five escapes; Skill-It, which begins with link 1, 0.81 [0.50, 1.00]; DoGE 1.19, DoReMi
+      1.56 [1.00, 1.90], with their stages; DGA, Aioli 1.04, Exp3 1.07.
     """
     _lego(config)
     config.variants = _methods(config.steps, config.data.round_steps)
@@ -282,8 +284,10 @@ def text_diversity(config: ConfigDict) -> None:
 
     Source: paper 1, whose question for real data it leaves open; sections 4.1 and appendix A.
     Command: python experiments/run.py --config=configs/mixing.py:text_diversity
-    Expected: 30 runs in 10 minutes on 2 cores.
-    Reached (0 seeds): not run yet.
+    Expected: 30 runs in 5 minutes on 2 cores.
+    Reached (5 seeds): no: unigrams are left at 150 to 160 steps in all. At the end (2.19 nats a
+      byte) a tenth +0.07 +- .01, a fiftieth +1.30 (learned by heart), Zipf +0.27 +- .02, few then
+      all -0.01 +- .02, doubled -0.02 +- .02.
     """
     _of_text(config)
     config.data.mixer = "fixed"

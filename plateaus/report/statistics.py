@@ -170,7 +170,7 @@ def _row(
         p_value = survival.logrank_p(here[1:], there[1:])
         notes += ["log-rank test undefined"] * math.isnan(p_value)
     losses = cell(dataset, "test_loss", index)[status == FINISHED].astype(np.float64)
-    final, lowest = losses[:, -1], np.min(losses, axis=1, initial=np.inf)
+    final, lowest = losses[:, -1], np.fmin.reduce(losses, axis=1, initial=np.inf)
     known = "batch_size" in dataset
     batch = cell(dataset, "batch_size", index).max(initial=0) if known else 0
     trained = NOTHING

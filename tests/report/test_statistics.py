@@ -137,3 +137,13 @@ def test_swept_strings_and_a_round_trip_through_the_file(make_results, tmp_path)
         rows = summarise(back)
     assert [row.setting["data.order"] for row in rows] == ["epochs", "replace"]
     assert json.dumps(rows[1].setting) and repr(rows) == repr(summarise(results))
+
+
+def test_evaluations_of_models_that_were_thrown_away_do_not_hide_the_lowest_loss(make_results):
+    """NaN at the beginning of finished runs: stages before the model that is kept."""
+    results = make_results({"data.subset": [1.0, 0.1]}, [9_000, 5_000], seeds=6).copy(deep=True)
+    whole = summarise(results)
+    results["test_loss"][..., :3] = np.nan
+    for row, before in zip(summarise(results), whole, strict=True):
+        assert row.lowest_loss == before.lowest_loss
+        assert row.final_loss == before.final_loss
