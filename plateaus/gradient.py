@@ -59,7 +59,10 @@ def gradient(
     key: Array,
     weigh: Weigh,
 ) -> tuple[Array, PyTree, PyTree, Told]:
-    """Return (mean loss, gradient to train on, aggregator's state, what was measured)."""
+    """Return (mean loss, gradient to train on, aggregator's state, what was measured).
+
+    The mean is of the losses as they are; the gradient is of them as weighed.
+    """
     if recipe.gradients is None and recipe.feedback is not None and recipe.feedback.sums:
         losses, pull, (_, by_group) = jax.vjp(
             lambda p: _losses(recipe, p, batch), params, has_aux=True
@@ -73,8 +76,8 @@ def gradient(
         return jnp.mean(losses), grads, state, Told({}, by_group, sums, losses)
     if recipe.gradients is None:
         loss_of = jax.value_and_grad(lambda p: _mean_loss(recipe, p, batch, weigh), has_aux=True)
-        (loss, (losses, by_group)), grads = loss_of(params)
-        return loss, grads, state, Told({}, by_group, None, losses)
+        (_, (losses, by_group)), grads = loss_of(params)
+        return jnp.mean(losses), grads, state, Told({}, by_group, None, losses)
     losses, predictions, captured = recipe.gradients.capture(params, batch)
     weights, measured = jnp.full_like(losses, 1 / losses.shape[0]), {}
     if recipe.surgery is not None:

@@ -257,6 +257,9 @@ def test_emphasis_multiplies_losses_whichever_way_gradients_are_made():
         np.testing.assert_allclose(
             state.params["w"], weights_after(ROUND, SHARE * factor), rtol=1e-5
         )
+        losses = [(weights_after(s, SHARE * factor) - C) ** 2 for s in range(ROUND)]
+        plain_mean = np.mean([SHARE @ loss for loss in losses])  # what is recorded is not weighed
+        np.testing.assert_allclose(measured.train_loss[0], plain_mean, rtol=1e-5)
     # what is recorded by group is not emphasised
     mean = np.mean([(weights_after(s, SHARE * factor) - C) ** 2 for s in range(ROUND)], axis=0)
     np.testing.assert_allclose(measured.training["train_loss_by_task"][0], mean, rtol=1e-5)
