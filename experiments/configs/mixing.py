@@ -8,8 +8,6 @@ with
 
 from ml_collections import ConfigDict
 
-from plateaus.data.mixers.registry import MIXERS
-
 FAMILIES = ("linear", "relu", "quadratic", "sparse_linear")
 
 
@@ -271,8 +269,7 @@ def text(config: ConfigDict) -> None:
       DGA, Skill-It, Aioli, Exp3 1.00, but at equal compute 1.06, 1.02, 1.14, 1.00.
     """
     _of_text(config)
-    every = _methods(config.steps, config.data.round_steps)
-    config.variants = {name: own for name, own in every.items() if name in MIXERS}
+    config.variants = _methods(config.steps, config.data.round_steps)
 
 
 def text_diversity(config: ConfigDict) -> None:
