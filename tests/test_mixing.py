@@ -125,13 +125,19 @@ def test_shares_follow_from_the_gradients_of_a_rounds_examples(name, layers, kin
 
 
 def test_half_strength_goes_half_of_the_way():
-    model = MODELS["transformer"]
-    shares = [
-        np.asarray(
-            run(recipe_of(model), knobs_of(mixer_strength=s))[1].training["train_mixture_by_task"]
-        )[-1]
-        for s in (0.0, 0.5, 1.0)
-    ]
+    """Three strengths in one program."""
+    recipe, knobs = recipe_of(MODELS["transformer"]), knobs_of()
+    data = knobs.data._replace(mixer_strength=jnp.array([0.0, 0.5, 1.0]))
+    axes = jax.tree.map(lambda _: None, knobs.data)._replace(mixer_strength=0)
+
+    def last_shares(data):
+        own = knobs._replace(data=data)
+        laws, _ = evaluation.laws(recipe, SEED, own)
+        state, _ = train.init(recipe, SEED, own, laws)
+        _, measured = train.phase(recipe, state, SEED, own, laws, jnp.int32(0))
+        return measured.training["train_mixture_by_task"][-1]
+
+    shares = np.asarray(jax.jit(jax.vmap(last_shares, in_axes=(axes,)))(data))
     np.testing.assert_allclose(shares[0], np.float32(1) / 3)
     np.testing.assert_allclose(shares[1], (shares[0] + shares[2]) / 2, rtol=1e-5)
     assert np.ptp(shares[2]) > 0.05
