@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from plateaus import groups
-from plateaus.recipe import Recipe
+from plateaus.recipe import Feedback, Recipe
 from plateaus.types import Array, Example, Float, Key, PyTree, Signals, Streams
 
 
@@ -61,7 +61,7 @@ def ears(
     feedback, task = recipe.feedback, recipe.task
     assert feedback is not None
     sample = _target(recipe, keys, world)
-    size = len(task.groups)
+    size, steer = len(task.groups), recipe.source.steer
 
     def target_losses(params: PyTree) -> Float[Array, " G"]:
         predictions, _ = recipe.model.apply(params, sample.inputs)
@@ -81,12 +81,13 @@ def ears(
         return feedback.sums(lambda weights: pull(weights)[0], means)
 
     def affinity(state: Any, t: Any) -> Float[Array, "G G"]:
+        assert steer is not None  # as of any source that adapts
         before = target_losses(state.params)
         key = jax.random.fold_in(keys.short, t)
 
         def after(shares: Array, number: Array) -> Array:
             own = jax.random.fold_in(key, number)
-            begun = state._replace(source=recipe.source.steer(state.source, shares))  # type: ignore[misc]
+            begun = state._replace(source=steer(state.source, shares))
 
             def one(state: Any, s: Array) -> tuple[Any, None]:
                 return short(state, own, t + 1 + s), None
@@ -96,6 +97,11 @@ def ears(
 
         shares = jnp.asarray(feedback.short_shares, jnp.float32)
         return before[None, :] - jax.vmap(after)(shares, jnp.arange(size))
+
+    def excess(reference: PyTree, batch: Example, losses: Array) -> Float[Array, " G"]:
+        predictions, _ = recipe.model.apply(reference, batch.inputs)
+        above = losses - jax.vmap(task.loss)(predictions, batch)
+        return groups.mean_by_group(groups.members(task, batch), jnp.maximum(above, 0.0))
 
     def at_the_end(state: Any, t: Any) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -116,10 +122,13 @@ def ears(
     def hear(state: Any, signals: Signals, batch: Example, told: Any, t: Any) -> Signals:
         signals = signals._replace(count=told.groups.count, gradient=told.gradient)
         if compares(recipe):
-            predictions, _ = recipe.model.apply(state.reference, batch.inputs)
-            above = told.losses - jax.vmap(task.loss)(predictions, batch)
-            member = groups.members(task, batch)
-            signals = signals._replace(excess=groups.mean_by_group(member, jnp.maximum(above, 0.0)))
+            signals = signals._replace(
+                excess=jax.lax.cond(
+                    _adapting(feedback, t),
+                    lambda: excess(state.reference, batch, told.losses),
+                    lambda: jnp.full(size, jnp.nan),
+                )
+            )
         ends = (t + 1) % feedback.every == 0
         shapes = jax.eval_shape(at_the_end, state, t)
         if not shapes:
@@ -130,6 +139,14 @@ def ears(
         )
 
     return hear
+
+
+def _adapting(feedback: Feedback, t: Any) -> Any:
+    """Return whether step t is one on which the mixture adapts."""
+    begun = t >= feedback.reference_steps
+    if not feedback.proxy_steps:
+        return begun
+    return begun & (t < feedback.reference_steps + feedback.proxy_steps)
 
 
 def _target(recipe: Recipe, keys: Streams, world: PyTree) -> Example:

@@ -43,7 +43,7 @@ class Signals(NamedTuple):
     """What a step tells the design: read by adaptive sources. None: nothing asks for it."""
 
     group_loss: Array  # [G], NaN for a group that the step did not draw
-    count: Array | None = None  # type: ignore[assignment] # [G], examples drawn
+    count: Array | None = None  # type: ignore[assignment] # [G], examples drawn; hides it
     gradient: PyTree = None  # [G, ...] sums of the examples' gradients, of tracked layers
     excess: Array | None = None  # [G], mean of max(loss - the reference model's, 0), else NaN
     # known at the last step of a round only, zeros at others

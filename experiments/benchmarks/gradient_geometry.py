@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import statistics
 import sys
 from collections.abc import Sequence
@@ -39,7 +38,7 @@ def measure(job: Shape | Parity, rounds: int, quick: bool) -> dict[str, Any]:
     skipped: dict[str, str] = {}
     with started(job, quick, skipped.__setitem__) as agreed:
         for kind, reason in skipped.items():
-            _say(f"skipped: {kind}: {reason}")
+            timing.say(f"skipped: {kind}: {reason}")
         rows = {kind: facts for kind, (_, facts) in agreed.items()}
         contenders = {
             kind: _contender(worker, job, facts["runs"]) for kind, (worker, facts) in agreed.items()
@@ -91,24 +90,10 @@ def main(argv: Sequence[str]) -> int:
     load, rounds = timing.load(), options.rounds or (1 if options.quick else 5)
     results = []
     for job in TINY if options.quick else SHAPES:
-        _say(f"timing {job.name}")
+        timing.say(f"timing {job.name}")
         results.append(measure(job, rounds, options.quick))
-    result = {
-        "format": FORMAT,
-        "quick": options.quick,
-        "machine": {**timing.machine(), "load_before": load},
-        "rounds": rounds,
-        "jobs": results,
-        "load_after": timing.load(),
-    }
-    print(*lines(result), sep="\n")
-    options.json.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"\nwritten: {options.json}")
+    timing.write(options, lines, load, format=FORMAT, rounds=rounds, jobs=results)
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -147,8 +146,9 @@ class Trainer:
         key, knobs = streams(0).order, jax.tree.map(lambda x: x[0], self.knobs)
 
         def step(params, batch):
-            weigh = lambda batch, values: values  # noqa: E731
-            _, grads, _, told = gradient(self.recipe, params, batch, (), knobs, key, weigh)
+            _, grads, _, told = gradient(
+                self.recipe, params, batch, (), knobs, key, lambda batch, values: values
+            )
             return grads, told.gradient
 
         given = self.arguments()
@@ -234,19 +234,9 @@ def main(argv: Sequence[str]) -> int:
     load, rounds = timing.load(), options.rounds or (1 if options.quick else 15)
     results = []
     for job in TINY if options.quick else JOBS:
-        print(f"timing {job.name}", file=sys.stderr, flush=True)
+        timing.say(f"timing {job.name}")
         results.append(measure(job, rounds))
-    result = {
-        "format": FORMAT,
-        "quick": options.quick,
-        "machine": {**timing.machine(), "load_before": load},
-        "rounds": rounds,
-        "jobs": results,
-        "load_after": timing.load(),
-    }
-    print(*lines(result), sep="\n")
-    options.json.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"\nwritten: {options.json}")
+    timing.write(options, lines, load, format=FORMAT, rounds=rounds, jobs=results)
     return 0
 
 

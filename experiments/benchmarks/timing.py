@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
+import json
 import os
 import platform
 import resource
@@ -97,6 +99,29 @@ def machine() -> dict[str, Any]:
         **_commit(),
         "xla_flags": os.environ["XLA_FLAGS"].split() if "XLA_FLAGS" in os.environ else [],
     }
+
+
+def say(line: str) -> None:
+    """Tell who watches what is being done."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def write(
+    options: argparse.Namespace,
+    lines: Callable[[Mapping[str, Any]], Sequence[str]],
+    before: list[float],
+    **measured: Any,
+) -> None:
+    """Print the table and write the JSON of what was measured, with the machine and its load."""
+    result = {
+        "quick": options.quick,
+        "machine": {**machine(), "load_before": before},
+        **measured,
+        "load_after": load(),
+    }
+    print(*lines(result), sep="\n")
+    options.json.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"\nwritten: {options.json}")
 
 
 def _version(package: str) -> str | None:

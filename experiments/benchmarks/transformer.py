@@ -104,7 +104,7 @@ def measure(job: Job, rounds: int, each: bool) -> dict[str, Any]:
                 workers[kind] = worker
             except (peers.Unavailable, peers.Disagreement) as reason:
                 skipped[kind] = str(reason)
-                _say(f"skipped: {kind}: {reason}")
+                timing.say(f"skipped: {kind}: {reason}")
         contenders = {k: _contender(w, job, "train") for k, w in workers.items()}
         asked = {k: _contender(w, job, "ceiling") for k, w in workers.items() if k != TORCH}
         samples = timing.in_turn([*contenders.values(), *asked.values()], rounds)
@@ -148,7 +148,7 @@ def main(argv: Sequence[str]) -> int:
     options = arguments.parse_args(argv)
     load, rounds = timing.load(), options.rounds or (1 if options.quick else 5)
     words = ("--smoke",) if options.quick else ()
-    _say("timing the evaluation")
+    timing.say("timing the evaluation")
     script = str(FOLDER / "transformer_share.py")
     done = subprocess.run([sys.executable, script, *words], stdout=subprocess.PIPE, check=True)
     evaluation = json.loads(done.stdout)
@@ -162,25 +162,12 @@ def main(argv: Sequence[str]) -> int:
             jobs += [job, dataclasses.replace(job, seeds=max(2, many))]
     results = []
     for job in jobs:
-        _say(f"timing {job.name}")
+        timing.say(f"timing {job.name}")
         results.append(measure(job, rounds, job.seeds == 1 and not accelerator))
-    result = {
-        "format": FORMAT,
-        "quick": options.quick,
-        "machine": {**timing.machine(), "load_before": load},
-        "rounds": rounds,
-        "jobs": results,
-        "evaluation": evaluation,
-        "load_after": timing.load(),
-    }
-    print(*lines(result), sep="\n")
-    options.json.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"\nwritten: {options.json}")
+    timing.write(
+        options, lines, load, format=FORMAT, rounds=rounds, jobs=results, evaluation=evaluation
+    )
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ class Ledger(NamedTuple):
     """Sums over the examples of a round so far, of each group; some in two halves."""
 
     loss: Array  # [G]
-    count: Array  # type: ignore[assignment] # [2, G], in steps of even and of odd number
+    count: Array  # type: ignore[assignment] # [2, G], even and odd steps; hides tuple.count
     gradient: PyTree  # [2, G, ...]; None without
     excess: Array  # [G]
 

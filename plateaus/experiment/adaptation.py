@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from plateaus.data.mixers.registry import MIXERS
 from plateaus.experiment.values import nearest
 from plateaus.models import gram_groups
 from plateaus.recipe import Feedback
-from plateaus.types import Array, Model, PyTree, Task
+from plateaus.types import Model, PyTree, Task
 
 GRADIENTS = frozenset({"gram", "target_gram"})
 
@@ -51,13 +52,18 @@ def in_use(spec: Any, model: Model, task: Task, layers: tuple[str, ...]) -> Any:
     target = task.target or (1.0,) * len(task.groups)
     if not MIXERS[spec.mixer].needs & GRADIENTS:
         return adaptive.adaptive(spec, target)
+    sums = functools.partial(gram_groups.sums, layers=layers)
+    tracked, _ = gradient_shapes(sums, model, len(task.groups))
+    return adaptive.adaptive(spec, target, tracked)
+
+
+def gradient_shapes(
+    sums: Callable[..., PyTree], model: Model, groups: int
+) -> tuple[PyTree, PyTree]:
+    """Return the shapes of the groups' gradients [G, ...] and those of the parameters."""
     params = jax.eval_shape(model.init, jax.eval_shape(jax.random.key, 0))
-    found = {}
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        if jax.tree_util.keystr(path[:1], simple=True) in layers:
-            shape = (len(task.groups), *leaf.shape)
-            found[jax.tree_util.keystr(path)] = jax.ShapeDtypeStruct(shape, jnp.float32)
-    return adaptive.adaptive(spec, target, found)
+    member = jax.ShapeDtypeStruct((groups, 1), jnp.float32)
+    return jax.eval_shape(lambda p, m: sums(lambda weights: p, m), params, member), params
 
 
 def feedback(spec: Any, task: Task, layers: tuple[str, ...]) -> Feedback | None:
@@ -67,14 +73,11 @@ def feedback(spec: Any, task: Task, layers: tuple[str, ...]) -> Feedback | None:
     registered, groups = MIXERS[spec.mixer], len(task.groups)
     needs = registered.needs
 
-    def sums(weighted: Callable[[Array], PyTree], member: Array) -> dict[str, Array]:
-        return gram_groups.sums(weighted, member, layers)
-
     mixed = registered.short * np.ones((groups, groups)) / groups
     targets = needs & {"target_loss", "target_gram", "affinity"}
     return Feedback(
         every=spec.round_steps,
-        sums=sums if needs & GRADIENTS else None,
+        sums=functools.partial(gram_groups.sums, layers=layers) if needs & GRADIENTS else None,
         target_points=spec.target_points if targets else 0,
         target_gradient="target_gram" in needs,
         reference_steps=spec.reference_steps,

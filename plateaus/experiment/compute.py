@@ -13,7 +13,8 @@ from plateaus.data import adaptive
 from plateaus.data.curricula import THEN, WEIGHT
 from plateaus.data.design import groups_of
 from plateaus.data.mixers.registry import MIXERS
-from plateaus.experiment.lengths import batch_of
+from plateaus.experiment import adaptation
+from plateaus.experiment.lengths import batch_of, design_of
 from plateaus.groups import SUFFIX
 from plateaus.recipe import Recipe
 
@@ -28,10 +29,8 @@ def of_gradients(recipe: Recipe, inputs: Any) -> float:
     feedback, task = recipe.feedback, recipe.task
     if feedback is None or feedback.sums is None:
         return 0.0
-    params = jax.eval_shape(recipe.model.init, jax.eval_shape(jax.random.key, 0))
-    member = jax.ShapeDtypeStruct((len(task.groups), 1), np.float32)
-    sums = jax.eval_shape(lambda p, m: feedback.sums(lambda weights: p, m), params, member)  # type: ignore[misc]
-    tracked, every = (sum(leaf.size for leaf in jax.tree.leaves(x)) for x in (sums, params))
+    shapes = adaptation.gradient_shapes(feedback.sums, recipe.model, len(task.groups))
+    tracked, every = (sum(leaf.size for leaf in jax.tree.leaves(x)) for x in shapes)
     shape = jax.tree.leaves(inputs)[0].shape
     tokens = shape[0] if len(shape) == 2 or task.vocabulary is not None else 1
     return tracked * len(range(tokens)[task.read_at]) / (3 * every * tokens)
@@ -109,7 +108,7 @@ def records(
     by_group = stacked.get(f"test_loss{SUFFIX}")
     if by_group is None:
         return {}
-    own = {n.removeprefix("data."): v for n, v in config.items() if n.startswith("data.")}
+    own = design_of(config)
     names = groups_of(own)
     drawn = np.array([own[WEIGHT + name] > 0 for name in names])
     if own["switch"] == "escape":

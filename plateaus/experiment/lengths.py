@@ -49,14 +49,14 @@ def batch_of(values: Mapping[str, Any]) -> int:
     return max(1, round(values["batch_per_item"] * values["data.items"]))
 
 
-def _design(values: Mapping[str, Any]) -> dict[str, Any]:
+def design_of(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the section `data` of a flat config, under its own names."""
     return {n.removeprefix("data."): v for n, v in values.items() if n.startswith("data.")}
 
 
 def _in_mixture(values: Mapping[str, Any]) -> list[str]:
     """Return the groups that a flat config draws."""
-    own = _design(values)
+    own = design_of(values)
     return positive(own, groups_of(own))
 
 
@@ -69,7 +69,7 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     batch = batch_of(values)
     if values["batch_per_item"] and values["data.batch_split"] == "per_task":
         yield "batch_per_item", "cannot be combined with data.batch_split = per_task"
-    if values["eval_points"] < len(every := groups_of(_design(values))):
+    if values["eval_points"] < len(every := groups_of(design_of(values))):
         yield "eval_points", f"must be at least {len(every)}, the number of families"
     tasks = len(_in_mixture(values))
     if values["data.mixing"] == "split" and batch < tasks:

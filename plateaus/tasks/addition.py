@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from plateaus.fields import INFINITE, Field
 from plateaus.tasks import answers
-from plateaus.types import Array, Draw, Example, Float, Int, Task
+from plateaus.types import Array, Example, Float, Int, Task
 
 PLACES = ("ones", "tens", "hundreds", "thousands", "ten_thousands", "hundred_thousands")
 BASE = 10
@@ -89,6 +89,7 @@ def addition(spec: Spec) -> Task:
     longer sum is its hundreds digit, too, but numbers are below 999.
 
     >>> task = addition(Spec())
+    >>> from plateaus.types import Draw
     >>> example = task.emit(jax.random.key(1), jax.random.key(0), Draw(7, 2), Knobs())
     >>> example.inputs.tolist(), int(example.targets.answers[0])
     ([6, 1, 0, 4, 2, 1, 12], 0)
@@ -96,24 +97,11 @@ def addition(spec: Spec) -> Task:
     places, vocabulary = spec.digits, BASE + spec.digits
     carried = jnp.array([carry_share(place) for place in range(places)])
 
-    def init(key):
-        return key
-
     def prompt(key, group):
         a, b = jax.random.randint(key, (2, places), 0, BASE)
         answer = (a + b + carries(a, b))[group] % BASE
         tokens = jnp.concatenate([a[::-1], b[::-1], (BASE + group)[None]])
         return Example(tokens.astype(jnp.int32), answers.targets(answer, group))
-
-    def emit(key, world, draw: Draw, knobs):
-        own = jax.random.fold_in(jax.random.fold_in(world, draw.group), draw.index)
-        return prompt(own, jnp.asarray(draw.group))
-
-    def emit_test(key, world, number):
-        return prompt(key, jnp.asarray(number) % places)
-
-    def loss(prediction, example):
-        return answers.cross_entropy(prediction, example) / math.log(BASE)
 
     def says(example: Example) -> dict[str, Array]:
         group = example.targets.group
@@ -129,22 +117,12 @@ def addition(spec: Spec) -> Task:
             "sum": answers.logits(digit(example.targets.answers[0])),
         }
 
-    return Task(
-        init=init,
-        emit=emit,
-        emit_test=emit_test,
-        loss=loss,
-        test_loss=loss,
-        metrics={"last_error": answers.error},
-        predictors=lambda world, batch, knobs, log_prior: jax.vmap(says)(batch),
-        uninformed="guess",
-        best="sum",
-        size=spec.pool,
-        distance=answers.distance,
+    return answers.questions(
+        prompt,
+        says,
+        skills=groups(spec),
+        unit=math.log(BASE),
         vocabulary=vocabulary,
-        read_at=slice(-1, None),
-        groups=groups(spec),
-        group=lambda example: example.targets.group,
-        last_error=answers.error,
-        learned_below=(0.05,) * places,
+        best="sum",
+        pool=spec.pool,
     )

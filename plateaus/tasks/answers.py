@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from plateaus.types import Array, Example, Float
+from plateaus.types import Array, Draw, Example, Float, Key, Task
 
+LEARNED = 0.05  # a skill is learned when fewer answers are wrong
 IMPOSSIBLE = -1e9  # logit of a token that cannot come: finite, so that 0 times it is 0
 
 
@@ -48,3 +50,51 @@ def distance(prediction: Array, other: Array, example: Example) -> Float[Array, 
     """Return the squared distance of two predictions, as probabilities."""
     del example
     return jnp.sum(jnp.square(jax.nn.softmax(prediction[0]) - jax.nn.softmax(other[0])))
+
+
+def questions(
+    prompt: Callable[[Key, Array], Example],
+    says: Callable[[Example], dict[str, Array]],
+    *,
+    skills: tuple[str, ...],
+    unit: float,
+    vocabulary: int,
+    best: str,
+    pool: int,
+) -> Task:
+    """Return the task of prompts (key, skill) -> Example that end in a question of one skill.
+
+    Prompt number `index` of a lazy pool of the skill, the draw's group. The loss is the answer's
+    cross-entropy over `unit`, that of "guess", so that the plateau is at 1; `says`: example ->
+    predictions by predictor.
+    """
+
+    def emit(key, world, draw: Draw, knobs):
+        own = jax.random.fold_in(jax.random.fold_in(world, draw.group), draw.index)
+        return prompt(own, jnp.asarray(draw.group))
+
+    def emit_test(key, world, number):
+        return prompt(key, jnp.asarray(number) % len(skills))
+
+    def loss(prediction, example):
+        return cross_entropy(prediction, example) / unit
+
+    return Task(
+        init=lambda key: key,
+        emit=emit,
+        emit_test=emit_test,
+        loss=loss,
+        test_loss=loss,
+        metrics={"last_error": error},
+        predictors=lambda world, batch, knobs, log_prior: jax.vmap(says)(batch),
+        uninformed="guess",
+        best=best,
+        size=pool,
+        distance=distance,
+        vocabulary=vocabulary,
+        read_at=slice(-1, None),
+        groups=skills,
+        group=lambda example: example.targets.group,
+        last_error=error,
+        learned_below=(LEARNED,) * len(skills),
+    )

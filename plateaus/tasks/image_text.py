@@ -64,11 +64,7 @@ def groups(spec: Spec) -> tuple[str, ...]:
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (field, message) for languages that are not there, or none."""
-
-    def fault(name: str) -> str:
-        return "" if name in FAMILIES else names.unknown(name, FAMILIES)
-
-    for message in names.problems(values["families"], FAMILIES, fault):
+    for message in names.problems(values["families"], FAMILIES):
         yield "families", message
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from plateaus.fields import INFINITE, Field
 from plateaus.tasks import answers
-from plateaus.types import Array, Draw, Example, Float, Task
+from plateaus.types import Array, Example, Float, Task
 
 SYMBOLS = 3  # after the letters: plus, minus, one
 
@@ -70,14 +70,12 @@ def lego(spec: Spec) -> Task:
     2307.14430) and its code: a path of k = 5 out of 26 letters, random order, one variable asked.
 
     >>> task = lego(Spec(links=2, order="chain"))
+    >>> from plateaus.types import Draw
     >>> example = task.emit(jax.random.key(1), jax.random.key(0), Draw(7, 0), Knobs())
     >>> example.inputs.shape, bool(example.targets.answers[0] == example.inputs[1])
     ((7,), True)
     """
     plus, one, vocabulary = spec.letters, spec.letters + 2, spec.letters + SYMBOLS
-
-    def init(key):
-        return key
 
     def prompt(key, group):
         key_names, key_signs, key_order = jax.random.split(key, 3)
@@ -90,16 +88,6 @@ def lego(spec: Spec) -> Task:
         tokens = jnp.concatenate([clauses.reshape(-1), names[group][None]])
         value = plus + jnp.cumsum(minus)[group] % 2
         return Example(tokens.astype(jnp.int32), answers.targets(value, group))
-
-    def emit(key, world, draw: Draw, knobs):
-        own = jax.random.fold_in(jax.random.fold_in(world, draw.group), draw.index)
-        return prompt(own, jnp.asarray(draw.group))
-
-    def emit_test(key, world, number):
-        return prompt(key, jnp.asarray(number) % spec.links)
-
-    def loss(prediction, example):
-        return answers.cross_entropy(prediction, example) / math.log(2)
 
     def says(example: Example) -> dict[str, Array]:
         clauses = example.inputs[:-1].reshape(spec.links, 3)
@@ -117,22 +105,12 @@ def lego(spec: Spec) -> Task:
             "chain": sure(example.targets.answers[0]),
         }
 
-    return Task(
-        init=init,
-        emit=emit,
-        emit_test=emit_test,
-        loss=loss,
-        test_loss=loss,
-        metrics={"last_error": answers.error},
-        predictors=lambda world, batch, knobs, log_prior: jax.vmap(says)(batch),
-        uninformed="guess",
-        best="chain",
-        size=spec.pool,
-        distance=answers.distance,
+    return answers.questions(
+        prompt,
+        says,
+        skills=groups(spec),
+        unit=math.log(2),
         vocabulary=vocabulary,
-        read_at=slice(-1, None),
-        groups=groups(spec),
-        group=lambda example: example.targets.group,
-        last_error=answers.error,
-        learned_below=(0.05,) * spec.links,
+        best="chain",
+        pool=spec.pool,
     )

@@ -24,8 +24,12 @@ def known(text: str, registry: Collection[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in given(text) if name in registry))
 
 
-def problems(text: str, registry: Collection[str], fault: Callable[[str], str]) -> Iterator[str]:
+def problems(
+    text: str, registry: Collection[str], fault: Callable[[str], str] | None = None
+) -> Iterator[str]:
     """Yield a line for an empty mixture, for a name's fault ("": none) and for a repetition.
+
+    Without a `fault` of their own, names are at fault that are not there.
 
     >>> list(problems("linear,linear", ["linear"], lambda name: ""))
     ['linear is named twice']
@@ -34,7 +38,8 @@ def problems(text: str, registry: Collection[str], fault: Callable[[str], str]) 
     if not names:
         yield f"the mixture is empty; there are {', '.join(registry)}"
     for name in dict.fromkeys(names):
-        if message := fault(name):
+        missing = "" if name in registry else unknown(name, registry)
+        if message := missing if fault is None else fault(name):
             yield message
         elif names.count(name) > 1:
             yield f"{name} is named twice"
