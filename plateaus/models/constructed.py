@@ -67,9 +67,9 @@ def superposing(
     twice, fewer letters than `length`, a token outside the vocabulary, no place or no example.
 
     Source: paper 5's theorem: a transformer of 7 layers, width O(d + log(mn)) and K heads a layer
-    can do K tasks in superposition. It says that weights exist. These have 3 layers (the last is an
-    MLP only) and K heads a layer, each of size O(d + log(mn)); the width is K times that. The MLPs
-    have max(K, m) d hidden units, rounded up to a multiple of the width.
+    can do K tasks in superposition. It says that weights exist. These have 3 layers, of the last of
+    which only the MLP is used, and K heads a layer, each of size O(d + log(mn)); the width is K
+    times that. The MLPs have max(K, m) d hidden units, rounded up to a multiple of the width.
 
     >>> from plateaus.models.transformer import transformer
     >>> spec, params = superposing(
