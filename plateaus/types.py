@@ -23,6 +23,9 @@ Key: TypeAlias = _Key[Array, ""]
 Scalar: TypeAlias = float | int | Array
 """A knob: a Python number in a config, a traced scalar inside a program."""
 
+ReadAt: TypeAlias = slice | tuple[int, ...]
+"""Positions of a sequence: a slice of them, or each by its number."""
+
 
 class Example(NamedTuple):
     """One example, or a batch of them when vmapped."""
@@ -60,10 +63,14 @@ class Knobs(NamedTuple):
     optim: Any
 
 
-def _as_ever(knobs: Any, t: Array | int) -> Any:
-    """Return the knobs of a law that does not change."""
-    del t
-    return knobs
+class MixedPrompt(NamedTuple):
+    """A prompt whose m examples are of several groups, and its K ways to go on."""
+
+    prefix: Array  # [T], the examples and the query
+    ways: Array  # [K, S], the tokens that follow it, if it is answered by each group that is asked
+    targets: Array  # [K, S], the token after each of `ways`
+    scored: Array  # [K, S] of bool, which of `targets` are of an answer
+    end: Array  # [], the token that ends an answer
 
 
 class OtherLaw(NamedTuple):
@@ -110,6 +117,8 @@ class Task(NamedTuple):
       target: the share of each group in what is tested for; () if equal. Means over groups weigh by
         it, and adaptive mixing aims at it.
       emit_target: like `emit_test`, of what adaptive mixing may look at; None: fresh `emit_test`.
+      emit_mixed: (key, world, order [m], asked) -> MixedPrompt whose example i is of group
+        order[i], with a query that each group of the tuple `asked` answers differently; None: none.
     """
 
     init: Callable[..., PyTree]
@@ -127,8 +136,8 @@ class Task(NamedTuple):
     item: Callable[..., Array] | None = None
     vocabulary: int | None = None
     outputs: int | None = None
-    read_at: slice = slice(None)
-    at: Callable[..., Any] = _as_ever
+    read_at: ReadAt = slice(None)
+    at: Callable[..., Any] = lambda knobs, t: knobs
     groups: tuple[str, ...] = ()
     group: Callable[..., Array] | None = None
     last_error: Callable[..., Array] | None = None
@@ -136,6 +145,7 @@ class Task(NamedTuple):
     laws: Mapping[str, OtherLaw] = {}
     target: tuple[float, ...] = ()
     emit_target: Callable[..., Example] | None = None
+    emit_mixed: Callable[..., MixedPrompt] | None = None
 
 
 class Grouping(NamedTuple):
@@ -155,11 +165,6 @@ class Grouping(NamedTuple):
     def target(self) -> tuple[float, ...]:
         """The share of each group in what is tested for."""
         return tuple(float((self.test == group).mean()) for group in range(len(self.names)))
-
-
-def _one_group(state: PyTree, plan: PyTree, t: Array | int) -> Array:
-    """Return the probabilities of a single group."""
-    return jnp.ones(1)
 
 
 class Source(NamedTuple):
@@ -187,7 +192,7 @@ class Source(NamedTuple):
     draw: Callable[..., Draw]
     log_prob: Callable[..., Array]
     observe: Callable[..., PyTree]
-    weights: Callable[..., Array] = _one_group
+    weights: Callable[..., Array] = lambda state, plan, t: jnp.ones(1)
     ever: Callable[..., Array] = lambda plan: jnp.ones(1)
     steer: Callable[..., PyTree] | None = None
     emphasis: Callable[..., Array] | None = None
@@ -202,11 +207,14 @@ class Model(NamedTuple):
       apply: (params, inputs, *, edits=None, capture=()) -> (predictions, captured). `edits` maps
         the name of an activation to a function of it; `capture` names activations to return.
       activations: the names there are.
+      cache: those that, captured of a prefix, let `apply(.., past=captured)` go on after it; ()
+        if none do.
     """
 
     init: Callable[..., PyTree]
     apply: Callable[..., tuple[Array, dict[str, Array]]]
     activations: tuple[str, ...]
+    cache: tuple[str, ...] = ()
 
 
 class Aggregator(NamedTuple):

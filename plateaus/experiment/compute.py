@@ -33,7 +33,9 @@ def of_gradients(recipe: Recipe, inputs: Any) -> float:
     tracked, every = (sum(leaf.size for leaf in jax.tree.leaves(x)) for x in shapes)
     shape = jax.tree.leaves(inputs)[0].shape
     tokens = shape[0] if len(shape) == 2 or task.vocabulary is not None else 1
-    return tracked * len(range(tokens)[task.read_at]) / (3 * every * tokens)
+    at = task.read_at
+    read = len(at) if isinstance(at, tuple) else len(range(tokens)[at])
+    return tracked * read / (3 * every * tokens)
 
 
 def cost(

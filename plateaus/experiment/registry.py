@@ -9,6 +9,7 @@ from plateaus.models import dual_encoder, hyena, mamba, mlp, transformer
 from plateaus.optim import optimiser
 from plateaus.tasks import (
     addition,
+    characters,
     facts,
     image_text_pool,
     in_context_pool,
@@ -42,6 +43,7 @@ TASKS = {
     "words": _task(words, words.words, "tokens"),
     "lego": _task(lego, lego.lego, "tokens"),
     "addition": _task(addition, addition.addition, "tokens"),
+    "characters": _task(characters, characters.characters, "tokens"),
     "image_text": _task(image_text_pool, image_text_pool.image_text_pool, "image_text"),
     "text": _task(text, text.text, "tokens")._replace(
         borrows=text.BORROWS, groups_from=text.GROUPS_FROM

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Annotated
 
 import jax.numpy as jnp
@@ -38,15 +39,22 @@ class Spec(Stream):
     ] = "float32"
 
 
+CACHE = ("keys", "values")
+"""What tokens that follow need of those before them, in every block."""
+
+
 class Block(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x)); returns what it captured beside x."""
 
     spec: Spec
 
     @nn.compact
-    def __call__(self, x: Array, taps: Taps) -> tuple[Array, dict[str, Array]]:
-        """Map the residual stream [B, T, width] to the next block's."""
+    def __call__(
+        self, x: Array, taps: Taps, past: Mapping[str, Array] | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        """Map the residual stream [B, T, width] to the next block's; `past`: `CACHE` before it."""
         spec, tap = self.spec, taps()
+        before = [] if past is None else [past[f"{self.name}.{part}"] for part in CACHE]
 
         def named(part: str, value: Array) -> Array:
             return tap(f"{self.name}.{part}", value)
@@ -57,7 +65,13 @@ class Block(nn.Module):
         by_head = (*x.shape[:2], spec.heads, spec.width // spec.heads)
         queries, keys, values = (part.reshape(by_head) for part in jnp.split(qkv, 3, axis=-1))
         if spec.positions == "rotary":
-            queries, keys = rotate(queries), rotate(keys)
+            start = before[0].shape[1] if before else 0
+            queries, keys = rotate(queries, start), rotate(keys, start)
+        keys, values = named("keys", keys), named("values", values)
+        if before:
+            keys, values = (
+                jnp.concatenate(both, axis=1) for both in zip(before, (keys, values), strict=True)
+            )
         weigh = softmax_weights if spec.attention == "softmax" else linear_weights
         weights = named("attention_weights", weigh(queries, keys)).astype(values.dtype)
         heads = named("heads", jnp.einsum("bhts,bshd->bthd", weights, values)).reshape(x.shape)

@@ -27,7 +27,7 @@ from plateaus.models.stream import (
     norm,
     uniform,
 )
-from plateaus.types import Array, Model
+from plateaus.types import Array, Model, ReadAt
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -144,7 +144,7 @@ def hyena(
     *,
     inputs: int | None = None,
     vocabulary: int | None = None,
-    read_at: slice = slice(None),
+    read_at: ReadAt = slice(None),
 ) -> Model:
     r"""Build a Hyena, of blocks $x \mathrel{+}= H(N(x))$, $x \mathrel{+}= M(N(x))$.
 

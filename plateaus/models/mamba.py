@@ -24,7 +24,7 @@ from plateaus.models.stream import (
     norm,
     uniform,
 )
-from plateaus.types import Array, Model
+from plateaus.types import Array, Model, ReadAt
 
 SHORTEST, LONGEST = 1e-3, 1e-1  # of the first step sizes
 
@@ -144,7 +144,7 @@ def mamba(
     *,
     inputs: int | None = None,
     vocabulary: int | None = None,
-    read_at: slice = slice(None),
+    read_at: ReadAt = slice(None),
 ) -> Model:
     r"""Build a Mamba: blocks $x \mathrel{+}= M(N(x))$ between a linear read-in and read-out.
 

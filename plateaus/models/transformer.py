@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from plateaus.models import stack
-from plateaus.models.blocks import Block, Spec
+from plateaus.models.blocks import CACHE, Block, Spec
 from plateaus.models.stream import FEED_FORWARD
-from plateaus.types import Model
+from plateaus.types import Model, ReadAt
 
 __all__ = ["Knobs", "Spec", "activations", "check", "layers", "transformer"]
 
@@ -39,9 +39,10 @@ def activations(spec: Spec) -> tuple[str, ...]:
     """Return the names of all that can be captured or edited, in the order of computation.
 
     >>> activations(Spec(depth=1, attention_only=True))[3:6]
-    ('block_0.qkv', 'block_0.attention_weights', 'block_0.heads')
+    ('block_0.qkv', 'block_0.keys', 'block_0.values')
     """
-    parts = ["residual", "attention_norm", "qkv", "attention_weights", "heads", "attention_out"]
+    parts = ["residual", "attention_norm", "qkv", *CACHE, "attention_weights", "heads"]
+    parts.append("attention_out")
     if not spec.attention_only:
         parts += FEED_FORWARD
     return stack.activations(spec, parts)
@@ -52,7 +53,7 @@ def transformer(
     *,
     inputs: int | None = None,
     vocabulary: int | None = None,
-    read_at: slice = slice(None),
+    read_at: ReadAt = slice(None),
 ) -> Model:
     r"""Build a causal pre-norm transformer: $x \mathrel{+}= A(N(x))$, $x \mathrel{+}= M(N(x))$.
 
@@ -63,6 +64,8 @@ def transformer(
 
     Activations, in every block `block_0`, `block_1`, ... (H heads of size D, W the width):
       residual, residual_middle [B, T, W]: the stream before the attention and before the MLP.
+      keys, values [B, T, H, D]: rotated where positions are. They are the cache: of a prefix of S
+        tokens, `apply(params, inputs, past=captured)` goes on from token S (no further cache).
       attention_weights [B, H, T, T]: float32, zero above the diagonal.
       heads [B, T, H, D]: what each head has gathered, before the output projection.
       mlp_hidden [B, T, mlp_multiple W]: after the activation function.
@@ -104,4 +107,5 @@ def transformer(
         read_at=read_at,
         positions=table,
         longest=table or None,
+        cache=CACHE,
     )

@@ -1,0 +1,75 @@
+"""How probable answers of several tokens are after a prompt, and which outputs are most probable.
+
+One pass over the prompt; what follows goes on from its cached keys and values.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from plateaus.types import Array, Float, Int, MixedPrompt, Model, PyTree
+
+Past = dict[str, Array]
+
+
+def cached(model: Model, params: PyTree, prefix: Int[Array, " T"], ways: int) -> Past:
+    """Return what `ways` continuations need of a prompt, the same for each.
+
+    The model must read at all positions and have a cache.
+    """
+    _, past = model.apply(params, prefix[None], capture=model.cache)
+    return {name: jnp.broadcast_to(x, (ways, *x.shape[1:])) for name, x in past.items()}
+
+
+def log_probabilities(
+    model: Model, params: PyTree, prompt: MixedPrompt, past: Past, **options: Any
+) -> Float[Array, " K"]:
+    r"""Return $\sum_j \log P(a_j \mid \text{prompt}, a_{<j})$ of each way to go on, in nats.
+
+    `options` are `Model.apply`'s edits.
+
+    Source: paper 5: the probability of a task is the product over its answer and the newline.
+    """
+    logits, _ = model.apply(params, prompt.ways, past=past, **options)
+    return scored(logits, prompt)
+
+
+def scored(logits: Float[Array, "K S V"], prompt: MixedPrompt) -> Float[Array, " K"]:
+    """Return the log-probability of each way's answer, from the logits after each of its tokens."""
+    log_p = jax.nn.log_softmax(logits)
+    said = jnp.take_along_axis(log_p, prompt.targets[..., None], axis=-1)[..., 0]
+    return jnp.sum(jnp.where(prompt.scored, said, 0.0), axis=-1)
+
+
+def most_probable(
+    model: Model,
+    params: PyTree,
+    first: Int[Array, ""],
+    past: Past,
+    *,
+    end: int,
+    tokens: int,
+) -> Float[Array, " W"]:
+    """Return the log-probabilities of the most probable outputs: a beam search of W beams.
+
+    W is the number of ways in `past`; `first` the token after the prefix; an output is at most
+    `tokens` tokens, of which `end` is the last. -inf for beams without an end by then. Exact for
+    outputs of one token and an end that is sure; in general a lower bound on each rank.
+    """
+    beams = next(iter(past.values())).shape[0]
+    written = jnp.zeros((beams, tokens + 1), jnp.int32).at[:, 0].set(first)
+    score = jnp.where(jnp.arange(beams) == 0, 0.0, -jnp.inf)
+    ended = jnp.zeros(beams, bool)
+    for place in range(tokens):
+        logits, _ = model.apply(params, written[:, :-1], past=past)
+        log_p = jax.nn.log_softmax(logits[:, place])
+        only = jnp.where(jnp.arange(log_p.shape[-1]) == end, 0.0, -jnp.inf)
+        following = score[:, None] + jnp.where(ended[:, None], only[None, :], log_p)
+        score, chosen = jax.lax.top_k(following.ravel(), beams)
+        beam, token = chosen // log_p.shape[-1], chosen % log_p.shape[-1]
+        written = written[beam].at[:, place + 1].set(token)
+        ended = ended[beam] | (token == end)
+    return jnp.where(ended, score, -jnp.inf)
