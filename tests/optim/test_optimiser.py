@@ -90,6 +90,12 @@ def test_the_gradient_bias_comes_first():
     np.testing.assert_allclose(state[1][0].mu, 0.9 * 0.1 * g + 0.1 * 2 * g, rtol=1e-6)
 
 
+def test_what_belongs_to_a_knob_that_is_not_used_is_left_out():
+    belongs = frozenset({"decay_start", "gradient_bias_every"})
+    transformation = optimiser(Spec(), belongs)(Knobs())
+    assert transformation.init(jnp.zeros(2)) == optax.sgd(0.1).init(jnp.zeros(2))
+
+
 def test_the_gradient_bias_stores_clipped_gradients():
     knobs = Knobs(learning_rate=1.0, gradient_bias=1.0, gradient_bias_every=1, clip_norm=1.0)
     transformation = optimiser(Spec(), frozenset({"gradient_bias", "clip_norm"}))(knobs)
