@@ -23,7 +23,7 @@ from plateaus.tasks import (
 from plateaus.types import Model, Task
 
 DATA = Component(design.Spec, design.Knobs, design.design, design.check)
-OPTIM = Component(optimiser.Spec, optimiser.Knobs, optimiser.optimiser)
+OPTIM = Component(optimiser.Spec, optimiser.Knobs, optimiser.optimiser, optimiser.check)
 
 
 def _task(module, make, inputs: str) -> Component:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, NamedTuple
 
 import optax
@@ -13,9 +13,11 @@ from plateaus.fields import Field, extended
 from plateaus.optim import aggregation
 from plateaus.optim.aggregators.pcgrad import PROJECT
 from plateaus.optim.bias import bias_gradients
+from plateaus.optim.clipping import clip_norm
 from plateaus.optim.layers import layer_rates
-from plateaus.optim.schedules import warm_up
+from plateaus.optim.schedules import decay, warm_up
 from plateaus.optim.sharpness import sharpness_aware
+from plateaus.optim.weight_decay import weight_decay
 from plateaus.types import Aggregator, Scalar
 
 FAMILIES: dict[str, Callable[..., optax.GradientTransformation]] = {
@@ -70,6 +72,20 @@ class Knobs(NamedTuple):
         Scalar,
         Field(help="steps of linear warm-up", low=0, high=2**30, neutral=0, units="steps"),
     ] = 0
+    decay_start: Annotated[
+        Scalar, Field(help="updates before the decay", low=0, high=2**30, units="steps")
+    ] = 0
+    decay_steps: Annotated[
+        Scalar,
+        Field(help="steps of linear decay to zero", low=0, high=2**30, neutral=0, units="steps"),
+    ] = 0
+    weight_decay: Annotated[
+        Scalar,
+        Field(help="decoupled weight decay lambda, times the rate", low=0, high=1e6, neutral=0.0),
+    ] = 0.0
+    clip_norm: Annotated[
+        Scalar, Field(help="largest norm of a gradient; 0: any", low=0, high=1e12, neutral=0.0)
+    ] = 0.0
     sam_radius: Annotated[
         Scalar, Field(help="radius rho of sharpness-aware steps", low=0, high=1e6, neutral=0.0)
     ] = 0.0
@@ -94,6 +110,16 @@ def knobs_with_rates(layers: tuple[str, ...]) -> Any:
     return extended(Knobs, {RATE + layer: (declared, 1.0) for layer in layers})
 
 
+def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (field, message) for a decay that the run never gets to.
+
+    >>> list(check({"decay_start": 100, "decay_steps": 20, "steps": 100}))
+    [('decay_start', 'does not begin within the run: it has 100 steps')]
+    """
+    if values["decay_steps"] and values["decay_start"] >= values["steps"]:
+        yield "decay_start", f"does not begin within the run: it has {values['steps']} steps"
+
+
 def optimiser(
     spec: Spec, used: frozenset[str] = ALL
 ) -> Callable[[Any], optax.GradientTransformation]:
@@ -101,8 +127,9 @@ def optimiser(
 
     There the knobs are traced scalars, which is bit-identical to Python numbers. An intervention
     whose knob is not `used` is left out. In order, from the batch's gradient to the update:
-    sharpness-aware steps (`update` then needs `grad_fn`), the gradient bias (so that it stores
-    and leans on the gradients of those), the family, the layers' rates, the warm-up.
+    sharpness-aware steps (`update` then needs `grad_fn`), the clipping of their gradient, the
+    gradient bias (so that it stores and leans on clipped ones), the family, the weight decay (so
+    that what follows multiplies it too), the layers' rates, the warm-up, the decay of the rate.
 
     >>> optimiser(Spec(name="adam"))(Knobs(learning_rate=1e-3)).init({}) is not None
     True
@@ -113,10 +140,16 @@ def optimiser(
         parts = [FAMILIES[spec.name](knobs)]
         if "gradient_bias" in used:
             parts.insert(0, bias_gradients(knobs.gradient_bias, knobs.gradient_bias_every))
+        if "clip_norm" in used:
+            parts.insert(0, clip_norm(knobs.clip_norm))
+        if "weight_decay" in used:
+            parts.append(weight_decay(knobs.learning_rate, knobs.weight_decay))
         if layers:
             parts.append(layer_rates({layer: getattr(knobs, RATE + layer) for layer in layers}))
         if "warmup_steps" in used:
             parts.append(warm_up(knobs.warmup_steps))
+        if "decay_steps" in used:
+            parts.append(decay(knobs.decay_start, knobs.decay_steps))
         whole = parts[0] if len(parts) == 1 else optax.chain(*parts)
         return sharpness_aware(whole, knobs.sam_radius) if "sam_radius" in used else whole
 

@@ -5,6 +5,7 @@ optax's own branch in Python on their lengths, which fails where a length is tra
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -14,7 +15,7 @@ import optax
 from plateaus.types import Array, Scalar
 
 
-class WarmUpState(NamedTuple):
+class ScheduleState(NamedTuple):
     """How many updates there have been."""
 
     count: Array  # type: ignore[assignment] # shadowing tuple.count, as optax does
@@ -33,15 +34,52 @@ def warm_up(steps: Scalar) -> optax.GradientTransformation:
     >>> float(updates)
     -0.25
     """
+    return _multiplied(lambda t: jnp.minimum(1.0, (t + 1) / jnp.maximum(steps, 1)))
+
+
+def decay(start: Scalar, steps: Scalar) -> optax.GradientTransformation:
+    r"""Multiply update t, counted from 0, by $1 - (t - s) / D$, held in [0, 1]: a linear decay.
+
+    Update s is the last whole one, update s + D - 1 has 1 / D, and from s + D on all are zero. So
+    the decay of the last D of S steps has s = S - D and no zero among them: warm_up(D) backwards.
+    Warm-up, stable, decay is `optax.chain(family, warm_up(W), decay(S - D, D))`. Put it last in a
+    chain. Both arguments may be traced.
+    Neutral at D = 0, whatever s: the updates come out bit for bit.
+
+    Args:
+      start: s, the updates before the first of the D.
+      steps: D, the length of the decay.
+
+    Source: Hu et al. 2024 (MiniCPM), arXiv 2404.06395, section 4 (warm-up, stable, decay; there
+    the decay is exponential).
+
+    >>> optimiser = optax.chain(optax.sgd(1.0), decay(start=1, steps=2))
+    >>> state, found = optimiser.init(jnp.ones(())), []
+    >>> for _ in range(4):
+    ...     updates, state = optimiser.update(jnp.ones(()), state)
+    ...     found.append(float(updates))
+    >>> found
+    [-1.0, -1.0, -0.5, -0.0]
+    """
+
+    def factor(t: Array) -> Array:
+        left = steps - jnp.maximum(t - start, 0)
+        return jnp.where(steps == 0, 1.0, jnp.maximum(left, 0) / jnp.maximum(steps, 1))
+
+    return _multiplied(factor)
+
+
+def _multiplied(factor: Callable[[Array], Array]) -> optax.GradientTransformation:
+    """Multiply update t, counted from 0, by `factor` of t."""
 
     def init(params):
         del params
-        return WarmUpState(jnp.int32(0))
+        return ScheduleState(jnp.int32(0))
 
     def update(updates, state, params=None):
         del params
-        factor = jnp.minimum(1.0, (state.count + 1) / jnp.maximum(steps, 1))
-        scaled = jax.tree.map(lambda u: (factor * u).astype(u.dtype), updates)
-        return scaled, WarmUpState(state.count + 1)
+        now = factor(state.count)
+        scaled = jax.tree.map(lambda u: (now * u).astype(u.dtype), updates)
+        return scaled, ScheduleState(state.count + 1)
 
     return optax.GradientTransformation(init, update)

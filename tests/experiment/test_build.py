@@ -127,9 +127,11 @@ def final_weights():
 
     All interventions are at work in every lane; a lane changes one knob.
     """
-    acting = {  # else only 3 items are in play, and two stages are both of one step
+    acting = {  # else only 3 items are in play, two stages are both of one step, all decays early
         "data.items": [40, 48],
         "data.curriculum_doubling": [0.25, 2.0],
+        "optim.decay_start": [2, 4],
+        "optim.decay_steps": [8, 16],
     }
     for name, entry in SCHEMA.items():
         if entry.knob and name not in acting:

@@ -85,6 +85,14 @@ REFUSALS = [
     ),
     ([LR, "--config.optim.rate_readout=-1"], "optim.rate_readout = -1.0: must be in [0,"),
     (
+        [LR, "--config.optim.decay_start=100", "--config.optim.decay_steps=10"],
+        "optim.decay_start = 100: does not begin within the run: it has 100 steps",
+    ),
+    (
+        [LR, "--sweep=optim.decay_steps=0,10", "--config.optim.decay_start=1e3"],
+        "optim.decay_start = 1000: does not begin within the run",
+    ),
+    (
         [LR, "--config.model.name=mlp"],
         "model.name = mlp: takes a vector, but linear_regression emits tokens; use transformer",
     ),
@@ -149,6 +157,9 @@ ACCEPTED = [
     [LR, "--config.optim.rate_block_1=0"],
     [LR, "--sweep=optim.rate_readout=0,1"],
     [LR, "--sweep=model.depth=1,2", "--config.optim.rate_block_0=0"],
+    [LR, "--config.optim.decay_start=99", "--config.optim.decay_steps=10"],
+    [LR, "--config.optim.decay_start=100"],  # there is no decay
+    [LR, "--sweep=optim.clip_norm=0,1", "--sweep=optim.weight_decay=0,.01"],
 ]
 
 

@@ -90,6 +90,22 @@ def test_the_gradient_bias_comes_first():
     np.testing.assert_allclose(state[1][0].mu, 0.9 * 0.1 * g + 0.1 * 2 * g, rtol=1e-6)
 
 
+def test_what_belongs_to_a_knob_that_is_not_used_is_left_out():
+    belongs = frozenset({"decay_start", "gradient_bias_every"})
+    transformation = optimiser(Spec(), belongs)(Knobs())
+    assert transformation.init(jnp.zeros(2)) == optax.sgd(0.1).init(jnp.zeros(2))
+
+
+def test_the_gradient_bias_stores_clipped_gradients():
+    knobs = Knobs(learning_rate=1.0, gradient_bias=1.0, gradient_bias_every=1, clip_norm=1.0)
+    transformation = optimiser(Spec(), frozenset({"gradient_bias", "clip_norm"}))(knobs)
+    g = jnp.float32([3.0, 4.0])
+    _, state = transformation.update(g, transformation.init(g), g)
+    np.testing.assert_allclose(state[1].bias, g / 5, rtol=1e-6)
+    updates, _ = transformation.update(g, state, g)
+    np.testing.assert_allclose(updates, -2 * g / 5, rtol=1e-6)  # longer than the bound
+
+
 def test_everything_sees_the_sharpness_aware_gradient():
     """The bias stores it, Adam averages it; the warm-up comes last."""
     knobs = Knobs(0.1, sam_radius=0.5, gradient_bias=1.0, gradient_bias_every=1, warmup_steps=10)
@@ -106,7 +122,7 @@ def test_everything_sees_the_sharpness_aware_gradient():
     updates, state = transformation.update(uphill, state, params, grad_fn=gradient)
     np.testing.assert_allclose(seen[0], 0.5 * uphill / 5, rtol=1e-6)
     used = uphill + seen[0]
-    bias, (adam, _), warm = state.opt_state
+    _, bias, (adam, _), _, warm, _ = state.opt_state
     np.testing.assert_array_equal(bias.bias, used)
     np.testing.assert_allclose(adam.mu, 0.1 * used, rtol=1e-6)
     np.testing.assert_allclose(updates, [-0.01, -0.01], rtol=1e-5)  # a tenth of the rate

@@ -1,19 +1,19 @@
-"""The warm-up against its formula."""
+"""The warm-up and the decay against their formulas."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.optim.schedules import warm_up
+from plateaus.optim.schedules import decay, warm_up
 
 
-def factors(steps, count=12):
+def factors(schedule, *lengths, count=12):
     """The multipliers of `count` updates of a few weights, in one scan."""
 
     @jax.jit
-    def run(steps):
-        transformation = warm_up(steps)
+    def run(*lengths):
+        transformation = schedule(*lengths)
         updates = {"w": jnp.ones(3), "half": jnp.ones((), jnp.bfloat16)}
 
         def step(state, _):
@@ -22,12 +22,12 @@ def factors(steps, count=12):
 
         return jax.lax.scan(step, transformation.init(updates), length=count)[1]
 
-    return run(steps)
+    return run(*lengths)
 
 
 @pytest.mark.parametrize("steps", (0, 1, 2, 4, 8, 100))
 def test_updates_grow_linearly_and_stay(steps):
-    found = factors(jnp.int32(steps))
+    found = factors(warm_up, jnp.int32(steps))
     expected = np.minimum(1.0, np.arange(1, 13) / max(steps, 1))
     np.testing.assert_allclose(found["w"], np.tile(expected[:, None], 3), rtol=1e-6)
     assert found["half"].dtype == jnp.bfloat16
@@ -36,5 +36,36 @@ def test_updates_grow_linearly_and_stay(steps):
 
 
 def test_lengths_are_mapped():
-    found = jax.vmap(lambda steps: factors(steps)["w"][:, 0])(jnp.arange(6))
+    found = jax.vmap(lambda steps: factors(warm_up, steps)["w"][:, 0])(jnp.arange(6))
     np.testing.assert_allclose(found[:, 0], 1 / np.maximum(np.arange(6), 1), rtol=1e-6)
+
+
+def decayed(start, steps, count=12):
+    """The multipliers by the formula, update by update; 1 without a decay."""
+    return [min(1, max(0, 1 - (t - start) / steps)) if steps else 1 for t in range(count)]
+
+
+@pytest.mark.parametrize("start", (0, 3, 8, 11, 2**30))
+@pytest.mark.parametrize("steps", (0, 1, 4, 100, 2**30))
+def test_updates_shrink_linearly_to_zero(start, steps):
+    found = factors(decay, jnp.int32(start), jnp.int32(steps))
+    expected = np.array(decayed(start, steps))
+    np.testing.assert_allclose(found["w"], np.tile(expected[:, None], 3), rtol=1e-6)
+    assert found["half"].dtype == jnp.bfloat16
+    if steps == 0 or start == 2**30:
+        np.testing.assert_array_equal(found["w"], np.ones((12, 3)))
+
+
+def test_starts_and_lengths_of_a_decay_are_mapped():
+    starts, lengths = (x.ravel() for x in jnp.meshgrid(jnp.arange(5), jnp.arange(4)))
+    found = jax.vmap(lambda *of: factors(decay, *of)["w"][:, 0])(starts, lengths)
+    expected = [decayed(int(s), int(d)) for s, d in zip(starts, lengths, strict=True)]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_a_decay_of_the_last_steps_is_a_warm_up_backwards():
+    """No step of the run is lost: the last has 1 / D, the next would have none."""
+    up = factors(warm_up, 5)["w"]
+    down = factors(decay, 12 - 5, 5, count=13)["w"]
+    np.testing.assert_array_equal(down[:12], up[::-1])
+    np.testing.assert_array_equal(down[12], np.zeros(3))
