@@ -5,7 +5,9 @@ No jax: a bad name is answered at once.
 
 from __future__ import annotations
 
+import functools
 import itertools
+import operator
 import string
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -31,13 +33,17 @@ class Kind(NamedTuple):
     every: tuple[str, ...] = ()  # all inputs, equally likely; (): different letters of an alphabet
 
 
+def _plus(text: str, more: int) -> str:
+    return str((int(text) + more) % 10)
+
+
 KINDS = {
     "letters": Kind(
         ">",
         {
-            **{f"ret{i}": lambda text, i=i: text[i - 1] for i in range(1, LONGEST + 1)},
-            "first": lambda text: text[0],
-            "last": lambda text: text[-1],
+            **{f"ret{i}": operator.itemgetter(i - 1) for i in range(1, LONGEST + 1)},
+            "first": operator.itemgetter(0),
+            "last": operator.itemgetter(-1),
             "copy": str,
             "reverse": lambda text: text[::-1],
             "upper": str.upper,
@@ -47,7 +53,7 @@ KINDS = {
     ),
     "digit": Kind(
         ">",
-        {f"plus{c}": lambda text, c=c: str((int(text) + c) % 10) for c in range(10)},
+        {f"plus{c}": functools.partial(_plus, more=c) for c in range(10)},
         tuple(string.digits),
     ),
     "pair": Kind(
