@@ -117,8 +117,8 @@ class Task(NamedTuple):
       target: the share of each group in what is tested for; () if equal. Means over groups weigh by
         it, and adaptive mixing aims at it.
       emit_target: like `emit_test`, of what adaptive mixing may look at; None: fresh `emit_test`.
-      emit_mixed: (key, world, order [m], asked) -> MixedPrompt whose example i is of group
-        order[i], with a query that each group of the tuple `asked` answers differently; None: none.
+      emit_mixed: (key, order [m], asked) -> MixedPrompt whose example i is of group order[i], with
+        a query that each group of the tuple `asked` answers differently; None: there are none.
     """
 
     init: Callable[..., PyTree]

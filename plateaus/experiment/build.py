@@ -201,6 +201,7 @@ def make_recipe(config: Mapping[str, Any], used: frozenset[str]) -> Recipe:
     rates = {name for name in own["optim"] if name.startswith(RATE)}
     gone = {name for name in rates if name.removeprefix(RATE) not in here}
     model = parts["model"].make(spec["model"], task, example)
+    everywhere = parts["model"].make(spec["model"], task._replace(read_at=slice(None)), example)
     layers = adaptation.tracked_layers(
         config["data.mixer_layers"], here, config.get("model.tied", False)
     )
@@ -227,7 +228,7 @@ def make_recipe(config: Mapping[str, Any], used: frozenset[str]) -> Recipe:
         surgery=surgery,
         feedback=feedback,
         batch_probes=instruments.batch_probes(config, model, task),
-        probes=instruments.probes(config, model, task),
+        probes=instruments.probes(config, model, task, everywhere),
     )
 
 

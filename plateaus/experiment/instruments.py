@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from plateaus.experiment import geometry
+from plateaus.experiment import geometry, mixtures
 from plateaus.fields import Field
 from plateaus.groups import SUFFIX
 from plateaus.probes import attention
@@ -18,12 +18,13 @@ AXES = {  # part of a variable's name -> the axes it has of its own
     "attention_": ("layer", "head"),
     "ablation_loss_random": ("draw",),
     f"ablation_loss_random{SUFFIX}": ("draw", "task"),
+    **mixtures.AXES,
 }
 FEWEST_PAIRS = 4  # of whose halves induction and the previous token are told apart
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Spec:
+class Spec(mixtures.Spec):
     """What is recorded at every evaluation; nothing here changes what a run is."""
 
     gradient_batches: Annotated[
@@ -56,6 +57,7 @@ def check(values: Mapping[str, Any], task: Task, tokens: int) -> Iterator[tuple[
     """Yield (field, message) for what cannot be measured of this model on this task."""
     if values["gradient_batches"] == 1:
         yield "gradient_batches", "must be 0, or at least 2 to compare"
+    yield from mixtures.check(values, task)
     asked = [name for name in ("attention_scores", "ablated_heads") if values[name]]
     if not asked:
         return
@@ -94,8 +96,11 @@ def batch_probes(config: Mapping[str, Any], model: Model, task: Task) -> tuple[B
     return tuple(probe for probe in made if probe is not None)
 
 
-def probes(config: Mapping[str, Any], model: Model, task: Task) -> tuple:
-    """Return what is measured on the parameters and the samples of the laws."""
+def probes(config: Mapping[str, Any], model: Model, task: Task, everywhere: Model) -> tuple:
+    """Return what is measured on the parameters and the samples of the laws.
+
+    `everywhere` is the model, read at all positions of a sequence.
+    """
     made = []
     if config["weight_norms"]:
         made.append(lambda key, params, laws, losses: layer_norms(params))
@@ -109,6 +114,8 @@ def probes(config: Mapping[str, Any], model: Model, task: Task) -> tuple:
                 config["ablation_draws"],
             )
         )
+    if config["mixed_prompts"]:
+        made.append(mixtures.probe(config, everywhere, task))
     return tuple(made)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from plateaus.experiment import files, folder, instruments
+from plateaus.experiment import files, folder, instruments, mixtures
 from plateaus.experiment.build import make_recipe
 from plateaus.experiment.schema import Entry, Plan
 from plateaus.experiment.variants import AXIS
@@ -100,7 +100,7 @@ def write(
         plan.config["eval_every"],
         attributes,
         instruments.AXES | _axes(task),
-        {TASK: task.groups} if task.groups else {},
+        {TASK: task.groups, **mixtures.labels(plan.config, task.groups)} if task.groups else {},
     )
     rows = statistics.summarise(dataset)
     files.write_atomically(place / "summary.csv", table.csv_text(rows).encode())

@@ -50,7 +50,7 @@ def most_probable(
     first: Int[Array, ""],
     past: Past,
     *,
-    end: int,
+    end: Int[Array, ""],
     tokens: int,
 ) -> Float[Array, " W"]:
     """Return the log-probabilities of the most probable outputs: a beam search of W beams.

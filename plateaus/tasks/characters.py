@@ -132,7 +132,7 @@ def characters(spec: Spec) -> Task:
     def emit_test(key, world, number):
         return sequence(key, jnp.asarray(number) % tasks, 0.0)
 
-    def emit_mixed(key, world, order, asked):
+    def emit_mixed(key, order, asked):
         key_examples, key_query = jax.random.split(key)
         keys = jax.random.split(key_examples, order.shape[0])
         inputs, every = jax.vmap(made.draw)(keys)
