@@ -1,0 +1,203 @@
+"""Prompts that mix tasks: what a config says of them, what is refused, what is measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from plateaus.experiment.values import nearest
+from plateaus.fields import Field
+from plateaus.probes import answers, superposition
+from plateaus.types import Array, Key, Model, PyTree, Task
+
+BACK = 10  # examples before the query whose task the answer may follow
+GRID = 10  # steps from one task alone to another, where shares are not given
+TOGETHER = 32  # prompts answered at a time
+ANSWER, MIXTURE = "answer", "mixture"  # dimensions
+AXES = {
+    "mixed_": (MIXTURE,),
+    **{f"mixed_{name}": (MIXTURE, ANSWER) for name in ("probability", "share", "saturation")},
+    "mixed_recency_": (MIXTURE, "back", ANSWER),
+    "mixed_histogram": (MIXTURE, ANSWER, "bin"),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spec:
+    """Which prompts of several tasks are answered at every evaluation."""
+
+    mixed_prompts: Annotated[
+        int, Field(help="prompts of several tasks, of each mixture; 0: none", low=0, high=2**16)
+    ] = 0
+    mixed_tasks: Annotated[
+        str, Field(help="names of the tasks in these prompts, with commas; none: all")
+    ] = ""
+    mixed_shares: Annotated[
+        str, Field(help="shares of the tasks, as 1:9 5:5; none: a grid, or each alone and all")
+    ] = ""
+    mixed_order: Annotated[
+        str,
+        Field(
+            help="whether each example draws its task, or counts are exact and shuffled",
+            choices=("iid", "exact"),
+        ),
+    ] = "iid"
+    mixed_examples: Annotated[
+        int, Field(help="examples of such a prompt; 0: one fewer than in training", low=0)
+    ] = 0
+
+
+def asked(values: Mapping[str, Any], groups: tuple[str, ...]) -> tuple[int, ...]:
+    """Return the numbers of the groups that are mixed; ValueError for a name that is not there."""
+    names = [name.strip() for name in values["mixed_tasks"].split(",") if name.strip()] or groups
+    for place, name in enumerate(names):
+        if name not in groups:
+            near = nearest(name, groups)
+            raise ValueError(
+                f"no such task here: {name}; did you mean {near}?"
+                if near
+                else f"no such task here: {name}; there are {', '.join(groups)}"
+            )
+        if name in names[:place]:
+            raise ValueError(f"{name} is named twice")
+    return tuple(groups.index(name) for name in names)
+
+
+def shares_of(text: str, tasks: int) -> tuple[tuple[str, tuple[float, ...]], ...]:
+    """Return (label, shares of K tasks) of each mixture; ValueError for what cannot be read.
+
+    >>> shares_of("1:3 2:2", 2)
+    (('1:3', (0.25, 0.75)), ('2:2', (0.5, 0.5)))
+    >>> [label for label, _ in shares_of("", 3)]
+    ['1:0:0', '0:1:0', '0:0:1', '1:1:1']
+    """
+    if not text.strip():
+        alone = [":".join("1" if i == k else "0" for i in range(tasks)) for k in range(tasks)]
+        grid = [f"{i}:{GRID - i}" for i in range(GRID + 1)]
+        text = " ".join(grid if tasks == 2 else [*alone, ":".join("1" * tasks)])
+    found = []
+    for label in text.split():
+        try:
+            parts = tuple(float(part) for part in label.split(":"))
+        except ValueError:
+            raise ValueError(f"{label}: shares are numbers with colons, as 1:9") from None
+        if len(parts) != tasks:
+            raise ValueError(f"{label}: must be {tasks} shares, one for each task")
+        if not all(0 <= part < float("inf") for part in parts) or not sum(parts):
+            raise ValueError(f"{label}: shares must be at least 0, not all 0")
+        found.append((label, tuple(part / sum(parts) for part in parts)))
+    return tuple(found)
+
+
+def labels(values: Mapping[str, Any], groups: tuple[str, ...]) -> dict[str, Sequence[str]]:
+    """Return the names along the dimensions of what is measured; {} where nothing is."""
+    if not values["mixed_prompts"]:
+        return {}
+    names = [groups[number] for number in asked(values, groups)]
+    return {
+        ANSWER: names,
+        MIXTURE: [label for label, _ in shares_of(values["mixed_shares"], len(names))],
+    }
+
+
+def examples_of(values: Mapping[str, Any]) -> int:
+    """Return the examples of a mixed prompt."""
+    return values["mixed_examples"] or values.get("task.examples", 1) - 1
+
+
+def check(values: Mapping[str, Any], task: Task) -> Iterator[tuple[str, str]]:
+    """Yield (field, message) for mixed prompts that cannot be made, or answered."""
+    if not values["mixed_prompts"]:
+        return
+    if task.emit_mixed is None:
+        yield "mixed_prompts", f"{values['task.name']} has no prompts of several tasks"
+        return
+    if "model.heads" not in values:
+        yield "mixed_prompts", f"{values['model.name']} has no cache of keys and values"
+        return
+    try:
+        chosen = asked(values, task.groups)
+    except ValueError as error:
+        yield "mixed_tasks", str(error)
+        return
+    if len(chosen) < 2:
+        yield "mixed_tasks", "needs two tasks to mix"
+        return
+    try:
+        shares_of(values["mixed_shares"], len(chosen))
+    except ValueError as error:
+        yield "mixed_shares", str(error)
+        return
+    examples = examples_of(values)
+    if examples < len(chosen):
+        yield (
+            "mixed_examples",
+            f"must be at least {len(chosen)}, the tasks: a prompt has {examples}",
+        )
+        return
+    emit = task.emit_mixed
+    prompt = jax.eval_shape(
+        lambda key: emit(key, jnp.zeros(examples, jnp.int32), chosen),
+        jax.eval_shape(jax.random.key, 0),
+    )
+    tokens = prompt.prefix.shape[0] + prompt.ways.shape[1]
+    limited = values.get("model.positions") != "rotary" and "model.max_positions" in values
+    if limited and tokens > values["model.max_positions"]:
+        yield "model.max_positions", f"must be at least {tokens}, the tokens of a mixed prompt"
+
+
+def counts(share: tuple[float, ...], examples: int) -> NDArray[np.int_]:
+    """Return whole numbers nearest to the shares that add up, by largest remainders.
+
+    >>> counts((0.5, 0.3, 0.2), 4).tolist()
+    [2, 1, 1]
+    """
+    exact = np.asarray(share) * examples
+    whole = np.floor(exact + 1e-9).astype(int)
+    left = examples - whole.sum()
+    whole[np.argsort(-(exact - whole), kind="stable")[:left]] += 1
+    return whole
+
+
+def probe(config: Mapping[str, Any], model: Model, task: Task):
+    """Return what answers fresh mixed prompts; `model` reads at all positions."""
+    chosen = asked(config, task.groups)
+    mixtures = [share for _, share in shares_of(config["mixed_shares"], len(chosen))]
+    examples, prompts = examples_of(config), config["mixed_prompts"]
+    tasks, exact = len(chosen), config["mixed_order"] == "exact"
+    laid = np.stack([np.repeat(np.arange(tasks), counts(share, examples)) for share in mixtures])
+    emit = task.emit_mixed
+    assert emit is not None
+
+    def one(params: PyTree, key: Key, share: Array, fixed: Array) -> tuple[Array, Array, Array]:
+        key_order, key_prompt = jax.random.split(key)
+        drawn = jax.random.categorical(key_order, jnp.log(share), shape=(examples,))
+        order = jax.random.permutation(key_order, fixed) if exact else drawn
+        prompt = emit(key_prompt, jnp.array(chosen)[order], chosen)
+        past = answers.cached(model, params, prompt.prefix, 2 * tasks)
+        own = {name: value[:tasks] for name, value in past.items()}
+        log_p = answers.log_probabilities(model, params, prompt, own)
+        outputs = answers.most_probable(
+            model, params, prompt.ways[0, 0], past, end=prompt.end, tokens=prompt.ways.shape[1]
+        )
+        return log_p, order, outputs
+
+    def measured(key: Key, params: PyTree, laws: Mapping[str, Any], losses) -> dict[str, Array]:
+        keys = jax.random.split(key, len(mixtures) * prompts)
+        share = jnp.repeat(jnp.asarray(mixtures, jnp.float32), prompts, axis=0)
+        fixed = jnp.repeat(jnp.asarray(laid, jnp.int32), prompts, axis=0)
+        told = jax.lax.map(
+            lambda each: one(params, *each), (keys, share, fixed), batch_size=TOGETHER
+        )
+        by_mixture = jax.tree.map(lambda x: x.reshape(-1, prompts, *x.shape[1:]), told)
+        back = min(BACK, examples)
+        return jax.vmap(functools.partial(superposition.summary, back=back))(*by_mixture)
+
+    return measured
