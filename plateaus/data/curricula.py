@@ -37,3 +37,14 @@ def only(chosen: Sequence[str], groups: Sequence[str]) -> dict[str, float]:
     {'data.weight_linear': 0.0, 'data.weight_relu': 1.0}
     """
     return {f"data.{WEIGHT}{group}": float(group in chosen) for group in groups}
+
+
+def zipf(groups: Sequence[str], exponent: float) -> dict[str, float]:
+    r"""Return the knobs of `data` that draw the r-th group in proportion to $r^{-\alpha}$.
+
+    Source: paper 1, section 4.2, with groups for tasks.
+
+    >>> zipf(("ret1", "ret2"), 1.0)
+    {'data.weight_ret1': 1.0, 'data.weight_ret2': 0.5}
+    """
+    return {f"data.{WEIGHT}{group}": (1 + r) ** -exponent for r, group in enumerate(groups)}

@@ -32,6 +32,9 @@ def _found(families: str, alphabet: str, length: int, examples: int) -> Iterator
         one = [next(n for n in chosen if sets.TASKS[n] == kind) for kind in kinds]
         yield "families", f"{one[0]} is of {kinds[0]}, {one[1]} of {kinds[1]}: inputs differ"
         return
+    if len(chosen) < 2:
+        yield "families", f"{chosen[0]} alone leaves nothing to tell from context: name two"
+        return
     if len(chosen) > examples:
         yield "examples", f"must be at least {len(chosen)}, the tasks of the set"
     if kinds[0] == "letters":

@@ -23,19 +23,20 @@ class Tables(NamedTuple):
     length: int  # n
     width: int  # A + 1
     marginal: Any  # [A + 1, V], how often each place of an answer has each token, over all tasks
-    units: Any  # [K], the mean of -log of the product of these, over a task's answers
+    units: Any  # [K], the mean of -log of the share of the tasks that answer as task k does
 
 
 @functools.cache
 def tables(chosen: tuple[str, ...], alphabet: str, length: int) -> Tables:
-    r"""Return the arrays of a set of tasks, of one kind of input.
+    r"""Return the arrays of a set of K tasks, of one kind of input.
 
-    `units` are $-\sum_j \sum_v p_{kj}(v) \log \bar p_j(v)$, exact: p of task k from all inputs, or
-    from inputs in which each place has every letter once.
+    `units` are $E[-\log (n_k / K)]$, n_k of the tasks having the answer of task k: log K where
+    answers always differ. Over all inputs; of letters, where some agree, over `sets.TRIED` random
+    ones.
 
     >>> made = tables(("plus1", "plus2"), "", 1)
-    >>> made.width, made.units.round(4).tolist()  # log 10, and the newline is sure
-    (2, [2.3026, 2.3026])
+    >>> made.width, made.units.round(4).tolist()
+    (2, [0.6931, 0.6931])
     """
     kind = sets.TASKS[chosen[0]]
     one = sets.KINDS[kind]
@@ -45,9 +46,9 @@ def tables(chosen: tuple[str, ...], alphabet: str, length: int) -> Tables:
     marginal = each.mean(axis=0)
     marginal[:, sets.PAD] = 0.0
     marginal /= marginal.sum(axis=1, keepdims=True)
-    there = np.where(marginal > 0, marginal, 1.0)
-    there_only = each * (np.arange(each.shape[-1]) != sets.PAD)
-    units = -np.sum(there_only * np.log(there), axis=(1, 2))
+    told = np.array([sets.answers(name, sets.inputs_of(kind, alphabet, length)) for name in chosen])
+    alike = np.mean(told[:, None, :] == told[None, :, :], axis=1)  # n_k / K by input
+    units = -np.log(alike).mean(axis=1)
     if one.every:
         draw = _enumerated(one.every, chosen, width)
     else:

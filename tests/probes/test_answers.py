@@ -1,0 +1,96 @@
+"""Probabilities of answers from a shared prefix, against whole passes and against enumeration."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from plateaus.models.transformer import Spec, transformer
+from plateaus.probes.answers import cached, log_probabilities, most_probable
+from plateaus.tasks.characters import Spec as Characters
+from plateaus.tasks.characters import characters
+from plateaus.types import MixedPrompt
+
+VOCABULARY, END = 5, 4
+
+
+def tiny(vocabulary=VOCABULARY):
+    spec = Spec(
+        width=16,
+        depth=2,
+        heads=2,
+        positions="rotary",
+        initialisation="lecun_normal",
+        initialisation_scale=3.0,
+    )
+    model = transformer(spec, vocabulary=vocabulary)
+    return model, model.init(jax.random.key(0))
+
+
+@pytest.mark.parametrize("families", ["ret1,ret2,ret3", "left,right,sum", "copy,upper,first"])
+def test_the_product_over_an_answer_is_that_of_a_plain_pass(families):
+    model, params = tiny(103)
+    task = characters(Characters(families=families, alphabet="aBcDef", length=3, examples=4))
+    ways = len(task.groups)
+    order = jnp.array([0, 2, 1])
+    prompt = task.emit_mixed(jax.random.key(1), order, tuple(range(ways)))
+    found = log_probabilities(model, params, prompt, cached(model, params, prompt.prefix, ways))
+    for way in range(ways):
+        answer = np.asarray(prompt.targets[way])[np.asarray(prompt.scored[way])]
+        tokens = np.concatenate([prompt.prefix, prompt.ways[way, :1], answer])
+        logits = model.apply(params, tokens[None])[0][0]
+        log_p = jax.nn.log_softmax(logits)[len(tokens) - len(answer) - 1 : -1]
+        plain = log_p[jnp.arange(len(answer)), answer].sum()
+        np.testing.assert_allclose(jnp.exp(found[way]), jnp.exp(plain), atol=1e-5)
+        np.testing.assert_allclose(found[way], plain, rtol=1e-5)
+
+
+def enumerated(model, params, prefix, first, tokens):
+    """Every output of at most `tokens` tokens with its log-probability, the likeliest first."""
+    found = []
+    for length in range(tokens):
+        for middle in itertools.product(range(END), repeat=length):
+            output = [*middle, END]
+            whole = jnp.array([*prefix, first, *output])
+            log_p = jax.nn.log_softmax(model.apply(params, whole[None])[0][0])
+            start = len(prefix)
+            found.append(float(sum(log_p[start + j, token] for j, token in enumerate(output))))
+    return sorted(found, reverse=True)
+
+
+def test_the_most_probable_outputs_are_those_of_going_through_all():
+    """With as many beams as there are outputs the search is exact."""
+    model, params = tiny()
+    prefix, first, tokens = jnp.array([1, 2, 0, 3]), jnp.int32(2), 3
+    wanted = enumerated(model, params, prefix.tolist(), 2, tokens)
+    beams = 4**tokens + len(wanted)
+    past = cached(model, params, prefix, beams)
+    found = most_probable(model, params, first, past, end=jnp.int32(END), tokens=tokens)
+    there = np.asarray(found)[np.isfinite(found)]
+    np.testing.assert_allclose(there, wanted, rtol=1e-4)
+    few = most_probable(
+        model, params, first, cached(model, params, prefix, VOCABULARY), end=jnp.int32(END), tokens=1
+    )
+    np.testing.assert_allclose(
+        few[0], max(enumerated(model, params, prefix.tolist(), 2, 1)), rtol=1e-4
+    )
+
+
+def test_padding_is_not_scored():
+    model, params = tiny()
+    prefix, ways = jnp.array([1, 2, 0]), jnp.array([[2, 1, 3], [2, 0, 1]])
+    targets = jnp.array([[1, END, 0], [0, 1, END]])
+    scored = jnp.array([[True, True, False], [True, True, True]])
+    past = cached(model, params, prefix, 2)
+    first = log_probabilities(
+        model, params, MixedPrompt(prefix, ways, targets, scored, jnp.int32(END)), past
+    )
+    other = log_probabilities(
+        model,
+        params,
+        MixedPrompt(prefix, ways.at[0, 2].set(0), targets.at[0, 2].set(2), scored, jnp.int32(END)),
+        past,
+    )
+    np.testing.assert_allclose(first, other, rtol=1e-6)
