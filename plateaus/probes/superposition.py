@@ -90,15 +90,16 @@ def recency(
 
     Source: paper 5, digest.
 
-    >>> same, other = recency(jnp.log(jnp.array([[0.9], [0.1]])), jnp.array([[0], [1]]), 1)
-    >>> round(float(same[0, 0]), 4), round(float(other[0, 0]), 4)
-    (0.9, 0.1)
+    >>> same, other = recency(jnp.log(jnp.array([[0.9], [0.1]])), jnp.array([[1, 0], [0, 1]]), 2)
+    >>> (100 * same[:, 0]).round().tolist(), (100 * other[:, 0]).round().tolist()
+    ([90.0, 10.0], [10.0, 90.0])
     """
     last = order[:, ::-1][:, :back]
     own = last[:, :, None] == jnp.arange(log_p.shape[-1])[None, None, :]  # [N, J, K]
 
     def mean(where: Array) -> Array:
-        return jnp.mean(jnp.exp(log_p)[:, None, :], axis=0, where=where)
+        p = jnp.broadcast_to(jnp.exp(log_p)[:, None, :], where.shape)  # `where` grows nothing
+        return jnp.mean(p, axis=0, where=where)
 
     return mean(own), mean(~own)
 
