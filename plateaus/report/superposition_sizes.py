@@ -1,0 +1,96 @@
+"""What the evenest mixture is answered by models of several sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from plateaus.report import panels, superposition, table
+from plateaus.report.facets import columns
+from plateaus.report.statistics import Row, cell, swept_values
+from plateaus.report.style import looks, styled
+from plateaus.report.superposition_dynamics import even_mixture
+
+PARAMETERS = "parameters"
+
+
+def sizes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
+    """Return tasks completed and KL of the evenest mixture against the number of parameters.
+
+    At the end; dots are seeds, with their mean and 95% t interval; a line for each combination of
+    the other swept fields. None where settings do not differ in parameters.
+    """
+    lines = by_size(dataset, rows)
+    if not lines:
+        return None
+    number = len(superposition.answers(dataset))
+    even = str(dataset["mixture"].values[superposition.evenest(dataset)])
+    shown = {
+        superposition.COMPLETED: f"tasks completed of {number}, mixture {even}",
+        superposition.KL: f"KL (nats), mixture {even}",
+    }
+    with styled():
+        figure = Figure(figsize=(8, 3.3), layout="constrained")
+        grid = figure.subplots(1, 2)
+        for axes, (name, label) in zip(grid, shown.items(), strict=True):
+            for series, look in zip(lines.values(), looks(len(lines)), strict=True):
+                ends = [
+                    superposition.interval(even_mixture(dataset, name, row)[:, -1])
+                    for _, row in series
+                ]
+                for (x, row), one in zip(series, ends, strict=True):
+                    values = even_mixture(dataset, name, row)[:, -1]
+                    axes.plot(
+                        np.full(values.size, x),
+                        values,
+                        "o",
+                        ms=3,
+                        mew=0,
+                        alpha=0.35,
+                        color=look.color,
+                    )
+                    axes.plot([x, x], [one.low, one.high], color=look.color, lw=1.4)
+                places = [x for x, _ in series]
+                axes.plot(places, [one.value for one in ends], **look.line, **look.mark, ms=6)
+            panels.log_axis(axes, "x")
+            axes.set_xlabel("parameters")
+            axes.set_ylabel(label)
+        grid[0].yaxis.set_major_locator(MaxNLocator(integer=True))
+        grid[0].set_ylim(-0.05 * number, 1.05 * number)
+        grid[1].set_ylim(bottom=0)
+        if len(lines) > 1:
+            handles = [
+                Line2D([], [], label=name, **look.line, **look.mark)
+                for name, look in zip(lines, looks(len(lines)), strict=True)
+            ]
+            figure.legend(
+                handles=handles,
+                loc="outside upper center",
+                ncols=columns(figure, [str(handle.get_label()) for handle in handles]),
+            )
+    return figure
+
+
+def by_size(dataset: xr.Dataset, rows: Sequence[Row]) -> dict[str, list[tuple[int, Row]]]:
+    """Return (parameters, setting) by size, for each setting of the fields that do not set it.
+
+    {} where settings do not differ in parameters.
+    """
+    if PARAMETERS not in dataset:
+        return {}
+    counts = dataset[PARAMETERS].max("seed")
+    known = counts.where(counts > 0)  # 0 where nothing was run, or not recorded
+    fields = [n for n in swept_values(dataset) if bool((known.max(n) > known.min(n)).any())]
+    if not fields:
+        return {}
+    found: dict[str, list[tuple[int, Row]]] = {}
+    for row in superposition.answered(dataset, rows):
+        other = {name: value for name, value in row.setting.items() if name not in fields}
+        count = int(cell(dataset, PARAMETERS, row.index).max())
+        found.setdefault(table.label(other), []).append((count, row))
+    return {name: sorted(series, key=lambda pair: pair[0]) for name, series in found.items()}
