@@ -87,12 +87,14 @@ def remarks(rows: Sequence[MixedRow], steps: Sequence[StepsRow] = ()) -> list[st
     """Return what is said under the table."""
     low, high = RELEASED_SATURATION
     lines = [
-        "P: mean over prompts, 95% t interval over seeds; paper: released models; entropy, KL in nats",
+        "P: mean over prompts, 95% t interval over seeds; entropy and KL in nats",
         "saturation: var P / (mean (1 - mean)) over prompts; 1: each P is 0 or 1, 0: all are equal",
         "switching: 1 - E[H] / H(E P), the part of the mean's entropy that is between prompts",
         "last example: P where it is of that task, less P where it is not",
-        f"released models (two tasks, 100 examples): saturation {low} to {high}",
     ]
+    if not all(math.isnan(row.paper) for row in rows):
+        told = f"two tasks, 100 examples; their saturation is {low} to {high}"
+        lines.append(f"paper: released models, {told}")
     if steps:
         lines.append("mixed step: first evaluation, mean of three, with P on the answers above 1/2")
     for row in steps:
