@@ -59,16 +59,19 @@ def by_task(
 def mixed(curves: Mapping[str, NDArray], steps: NDArray) -> dict[str, NDArray]:
     """Return the step at which each mixture's prompts are answered, [R, M]; {} without them.
 
-    The first evaluation at which the mass on the K tasks' answers, the sum of the mean P of each,
-    is above 1/2 in the mean over three evaluations; NaN if never. `mixed_probability` is [R, T, M,
-    K], `steps` [T].
+    The first evaluation at which the mass on the answers of the mixture's own tasks, the sum of the
+    mean P of each, is above 1/2 in the mean over three evaluations; NaN if never. What is recorded
+    of P and of the shares is [R, T, M, K], `steps` [T]. (A model that knows no task, but which
+    outputs there are, has K/n on K answers of n.)
 
-    >>> found = mixed({"mixed_probability": np.full((1, 4, 2, 2), 0.3)}, np.arange(4))
-    >>> found["mixed_step"].tolist()
-    [[2.0, 2.0]]
+    >>> p, share = np.full((1, 4, 2, 2), 0.3), np.full((1, 4, 2, 2), [[0.5, 0.5], [1.0, 0.0]])
+    >>> mixed({"mixed_probability": p, "mixed_share": share}, np.arange(4))["mixed_step"].tolist()
+    [[2.0, nan]]
     """
     if "mixed_probability" not in curves:
         return {}
-    mass = np.sum(np.asarray(curves["mixed_probability"], np.float64), axis=-1)  # [R, T, M]
+    p, share = (np.asarray(curves[f"mixed_{n}"], np.float64) for n in ("probability", "share"))
+    own = np.nan_to_num(share).max(axis=(0, 1)) > 0  # [M, K], the same of all runs
+    mass = np.sum(np.where(own, p, 0.0), axis=-1)  # [R, T, M]
     step = plateau.passage_step(1 - np.moveaxis(mass, 1, 2), steps, 1 - ANSWERED)
     return {"mixed_step": step}

@@ -30,7 +30,7 @@ _MEANING = {
     "parameters": ("1", "numbers in the model's weights"),
     "mixed_step": (
         "optimiser steps",
-        "first evaluation at which, over three, the tasks' answers to mixed prompts have above 1/2",
+        "first evaluation at which, over three, P on the answers of a mixture's tasks is above 1/2",
     ),
     "trained_escape_step": ("optimiser steps", "escape_step, of the loss on trained items only"),
     "trained_half_step": ("optimiser steps", "half_step, of the loss on trained items only"),

@@ -47,7 +47,7 @@ def dynamics(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     with styled():
         losses = TRAIN in dataset
         lines = 2 + losses
-        size = (max(6.5, 1.0 + 2.9 * len(chosen)), 1.2 + 2.0 * lines)
+        size = (max(8.0, 1.0 + 2.9 * len(chosen)), 1.2 + 2.0 * lines)
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(lines, len(chosen), squeeze=False, sharex=True, sharey="row")
         tasks = answer_looks(dataset)

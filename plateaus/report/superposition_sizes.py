@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from plateaus.report import panels, superposition, table
+from plateaus.report import superposition, table
 from plateaus.report.facets import columns
 from plateaus.report.statistics import Row, cell, swept_values
 from plateaus.report.style import looks, styled
@@ -34,31 +36,21 @@ def sizes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         superposition.COMPLETED: f"tasks completed of {number}, mixture {even}",
         superposition.KL: f"KL (nats), mixture {even}",
     }
+    seed: dict[str, Any] = {"marker": "o", "ms": 3.5, "mfc": "white", "mew": 0.8, "zorder": 3}
     with styled():
         figure = Figure(figsize=(8, 3.3), layout="constrained")
         grid = figure.subplots(1, 2)
         for axes, (name, label) in zip(grid, shown.items(), strict=True):
             for series, look in zip(lines.values(), looks(len(lines)), strict=True):
-                ends = [
-                    superposition.interval(even_mixture(dataset, name, row)[:, -1])
-                    for _, row in series
-                ]
-                for (x, row), one in zip(series, ends, strict=True):
+                middle: list[float] = []
+                for x, row in series:
                     values = even_mixture(dataset, name, row)[:, -1]
-                    axes.plot(
-                        np.full(values.size, x),
-                        values,
-                        "o",
-                        ms=3,
-                        mew=0,
-                        alpha=0.35,
-                        color=look.color,
-                    )
-                    axes.plot([x, x], [one.low, one.high], color=look.color, lw=1.4)
-                places = [x for x, _ in series]
-                axes.plot(places, [one.value for one in ends], **look.line, **look.mark, ms=6)
-            panels.log_axis(axes, "x")
-            axes.set_xlabel("parameters")
+                    ends = superposition.interval(values)
+                    axes.plot([x, x], ends[1:], color=look.color, lw=1.2, alpha=0.6)
+                    axes.plot(np.full(values.size, x), values, ls="", **seed, mec=look.color)
+                    middle.append(ends.value)
+                axes.plot([x for x, _ in series], middle, **look.line, **look.mark, ms=6)
+            _count_axis(axes, sorted({x for series in lines.values() for x, _ in series}))
             axes.set_ylabel(label)
         grid[0].yaxis.set_major_locator(MaxNLocator(integer=True))
         grid[0].set_ylim(-0.05 * number, 1.05 * number)
@@ -74,6 +66,27 @@ def sizes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
                 ncols=columns(figure, [str(handle.get_label()) for handle in handles]),
             )
     return figure
+
+
+def _count_axis(axes: Axes, counts: Sequence[int]) -> None:
+    """Make the horizontal axis one of numbers of parameters, told where there are models."""
+    axes.set_xscale("log")
+    crowded = len(counts) > 5
+    axes.set_xticks(counts, [short(x) for x in counts], rotation=40 if crowded else 0)
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("parameters")
+
+
+def short(count: int) -> str:
+    """Return a count in three digits.
+
+    >>> short(812), short(14_239_872)
+    ('812', '14.2M')
+    """
+    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= size:
+            return f"{count / size:.3g}{letter}"
+    return str(count)
 
 
 def by_size(dataset: xr.Dataset, rows: Sequence[Row]) -> dict[str, list[tuple[int, Row]]]:

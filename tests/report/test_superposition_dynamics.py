@@ -67,6 +67,7 @@ def test_sizes_are_those_of_the_models(mixed_results, rows):
         assert axes.get_xscale() == "log" and axes.get_xlabel() == "parameters"
         means = axes.lines[-1]
         assert list(means.get_xdata()) == [100, 200, 300, 400]
+        assert [text.get_text() for text in axes.get_xticklabels()] == ["100", "200", "300", "400"]
     np.testing.assert_allclose(completed.lines[-1].get_ydata()[[0, 2, 3]], [2, 1, 1])
     final = mixed_results["mixed_kl"].sel(mixture="5:5")[..., -1]
     wanted = [*final[:3].mean("seed").values, float(final[3, :3].mean())]  # one diverged
