@@ -100,6 +100,21 @@ def asked(dataset: xr.Dataset) -> NDArray[np.float64]:
     return shares / shares.sum(axis=1, keepdims=True)
 
 
+def called(dataset: xr.Dataset, mixture: int) -> str:
+    """Return a name of a mixture that fits an axis.
+
+    >>> three = {"mixture": ["1:0:0", "1:1:2"], "answer": ["a", "b", "c"]}
+    >>> called(xr.Dataset(coords=three), 0), called(xr.Dataset(coords=three), 1)
+    ('a', '1:1:2')
+    """
+    shares = asked(dataset)[mixture]
+    if shares.max() == 1:
+        return answers(dataset)[int(shares.argmax())]
+    if shares.size > 4 and np.ptp(shares) < 1e-9:
+        return f"all {shares.size} evenly"
+    return str(dataset["mixture"].values[mixture])
+
+
 def evenest(dataset: xr.Dataset) -> int:
     """Return the number of the mixture whose shares are nearest to equal ones."""
     shares = asked(dataset)

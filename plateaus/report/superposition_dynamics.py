@@ -70,7 +70,7 @@ def dynamics(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
             column[0].set_title(table.label(row.setting).replace(", ", "\n"))
         if losses:
             grid[0, 0].set_ylabel("training loss /\nno-context loss")
-        even = str(dataset["mixture"].values[superposition.evenest(dataset)])
+        even = superposition.called(dataset, superposition.evenest(dataset))
         grid[-2, 0].set_ylabel(f"prompts mixed {even}")
         grid[-2, 0].set_ylim(-0.05, None)
         grid[-1, 0].set_ylabel("KL (nats)")

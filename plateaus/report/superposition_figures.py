@@ -40,7 +40,7 @@ def mixed_prompts(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         return None
     names = superposition.answers(dataset)
     two = len(names) == 2
-    wide = 1.0 if two else max(1.0, dataset.sizes["mixture"] * len(names) / 16)
+    wide = 1.0 if two else min(2.0, max(1.0, dataset.sizes["mixture"] * len(names) / 16))
     with styled():
         size = (8.6 + 2.6 * wide, 1.3 + 2.2 * len(chosen))
         figure = Figure(figsize=size, layout="constrained")
@@ -68,10 +68,10 @@ def mixed_prompts(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
             shrink=0.8,
             aspect=14 * len(chosen),
         )
-        even = str(dataset["mixture"].values[superposition.evenest(dataset)])
+        even = superposition.called(dataset, superposition.evenest(dataset))
         places = [f"share d of {names[0]} in the prompt"] * 3
         if not two:
-            places = [f"mixture of {', '.join(names)}", *[f"answer, mixture {even}"] * 2]
+            places = ["mixture: of one task, or its shares", *[f"answer, mixture {even}"] * 2]
         for axes, title in zip(grid[0], TITLES, strict=True):
             axes.set_title(title)
         for axes, place in zip(grid[-1], (*places, f"examples back, mixture {even}"), strict=True):

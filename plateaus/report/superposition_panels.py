@@ -102,7 +102,7 @@ def means(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
             axes.plot(at, one, ".", ms=2.5, color="black", alpha=0.5)
         own = survival.mean_band(share[..., k])[0]
         axes.hlines(own, at - 0.55 * width, at + 0.55 * width, color=OWN, lw=1.4, zorder=4)
-    labels = [str(label) for label in dataset["mixture"].values]
+    labels = [superposition.called(dataset, m) for m in range(dataset.sizes["mixture"])]
     crowded = sum(map(len, labels)) > 40
     axes.set_xticks(range(len(labels)), labels, rotation=40 if crowded else 0)
     axes.set_xlim(-0.6, len(labels) - 0.4)

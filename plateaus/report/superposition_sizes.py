@@ -31,7 +31,7 @@ def sizes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     if not lines:
         return None
     number = len(superposition.answers(dataset))
-    even = str(dataset["mixture"].values[superposition.evenest(dataset)])
+    even = superposition.called(dataset, superposition.evenest(dataset))
     shown = {
         superposition.COMPLETED: f"tasks completed of {number}, mixture {even}",
         superposition.KL: f"KL (nats), mixture {even}",

@@ -103,7 +103,7 @@ def _row(dataset: xr.Dataset, row: Row) -> StepsRow:
     return StepsRow(
         setting=row.setting,
         index=row.index,
-        mixture=str(dataset["mixture"].values[superposition.evenest(dataset)]),
+        mixture=superposition.called(dataset, superposition.evenest(dataset)),
         runs=steps["mixed"].size,
         mixed=interval(steps["mixed"]),
         mixed_runs=count["mixed"],

@@ -136,7 +136,7 @@ def _number(value: float, digits: int = 3) -> str:
 
 
 def _short(row: MixedRow) -> str:
-    return "-" if math.isnan(row.probability.value) else f"{row.probability.value:.2f}"
+    return _number(row.probability.value, 2).removeprefix("0")
 
 
 def _bracketed(one: Interval) -> str:

@@ -142,7 +142,7 @@ def test_of_three_tasks_every_answer_is_shown(three):
     dataset, rows = three
     figure = superposition_figures.mixed_prompts(dataset, rows)
     means, single, between, _ = figure.axes[:4]
-    assert [text.get_text() for text in means.get_xticklabels()] == SINGLE
+    assert [text.get_text() for text in means.get_xticklabels()] == ["a", "b", "c", "1:1:1"]
     heights = np.array([bar.get_height() for bar in means.patches]).reshape(3, 4)
     p = dataset["mixed_probability"][0, :, -1].mean("seed")  # [mixture, answer]
     np.testing.assert_allclose(heights, p.values.T)
