@@ -50,7 +50,7 @@ def saturation(log_p: Float[Array, "N K"]) -> Float[Array, " K"]:
     mean = jnp.mean(p, axis=0)
     room = mean * (1 - mean)
     some = room > 1e-12
-    variance = jnp.mean(jnp.square(p - mean), axis=0)
+    variance = jnp.mean(jnp.square(p - mean[None]), axis=0)
     return jnp.where(some, variance / jnp.where(some, room, 1.0), jnp.nan)
 
 
@@ -97,8 +97,9 @@ def recency(
     last = order[:, ::-1][:, :back]
     own = last[:, :, None] == jnp.arange(log_p.shape[-1])[None, None, :]  # [N, J, K]
 
+    p = jnp.broadcast_to(jnp.exp(log_p)[:, None, :], own.shape)
+
     def mean(where: Array) -> Array:
-        p = jnp.broadcast_to(jnp.exp(log_p)[:, None, :], where.shape)  # `where` grows nothing
         return jnp.mean(p, axis=0, where=where)
 
     return mean(own), mean(~own)

@@ -20,7 +20,7 @@ from plateaus.report.facets import columns, some
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, PALE, Look, styled
 from plateaus.report.superposition_panels import answer_looks
-from plateaus.report.superposition_steps import STEP, steps_of
+from plateaus.report.superposition_steps import STEP, no_context, steps_of
 from plateaus.report.task_figures import running
 
 TRAIN = "train_loss_by_task"
@@ -30,6 +30,7 @@ MEASURES = {  # label -> how it is drawn
     "entropy H / log K": Look("C1", (0, (1, 1)), "", 1.6),
     "saturation": Look("C4", (0, (6, 1.5, 1, 1.5)), "", 1.4),
 }
+NO_CONTEXT: dict[str, Any] = {"color": "C0", "ls": (0, (1, 3)), "lw": 1.2}
 
 
 def dynamics(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
@@ -37,7 +38,8 @@ def dynamics(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
     Above: the training losses of the mixed tasks, a running mean over 100 steps (in units of the
     no-context loss, 1 on the plateau; others grey). Then the mass on the K answers, how many are
-    among the K most probable outputs, the entropy, the saturation; last, KL of the shares from P,
+    among the K most probable outputs, the entropy, the saturation, and the mass of a model that
+    answers by any of the tasks it trains on, where answers differ; last, KL of the shares from P,
     in nats. Means of seeds, and one deviation within their range. Vertical: the mean step at which
     a task escapes, and at which the mass is above 1/2 (mixed step).
     """
@@ -101,6 +103,8 @@ def _measures(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     for label, curves in measures(dataset, row).items():
         _curve(axes, dataset, curves, MEASURES[label])
     axes.axhline(0.5, ls=":", lw=0.8, color=GREY)
+    if math.isfinite(level := no_context(dataset, row)):
+        axes.axhline(level, **NO_CONTEXT)
 
 
 def _losses(axes: Axes, dataset: xr.Dataset, row: Row, tasks: dict[str, Look]) -> None:
@@ -145,6 +149,8 @@ def _legend(figure: Figure, dataset: xr.Dataset, tasks: dict[str, Look]) -> None
     handles: list[Any] = [
         Line2D([], [], label=name, **look.line) for name, look in (tasks | MEASURES).items()
     ]
+    if by_task.COUNT in dataset:
+        handles.append(Line2D([], [], label="P without context", **NO_CONTEXT))
     handles.append(Patch(color=GREY, alpha=0.25, lw=0, label="deviation of seeds"))
     if by_task.ESCAPE in dataset:
         mark: dict[str, Any] = {"color": GREY, "marker": "v", "ls": ":", "lw": 0.6}

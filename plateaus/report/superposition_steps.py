@@ -16,6 +16,7 @@ from plateaus.report.statistics import FINISHED, Row, cell
 from plateaus.report.survival import NOTHING, Interval
 
 STEP = "mixed_step"
+ANSWERED = 0.5  # P on the answers at that step
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,8 @@ class StepsRow:
     Args:
       setting, index: of the sweep, as in the main table.
       mixture: the evenest one, of which `mixed` tells; `runs`: that finished.
+      no_context: P on the answers of a model that answers by any of the tasks it trains on, where
+        their answers differ: of more than 1/2, `mixed` tells of less than the tasks.
       mixed: first evaluation with half of the probability on the answers, mean of three; in
         `mixed_runs` runs. `alone`: the same of prompts of one task, the mean over the tasks.
       escape, last_escape: from the losses, the mean over the mixed tasks, and the last of them; in
@@ -39,6 +42,7 @@ class StepsRow:
     index: tuple[int, ...]
     mixture: str
     runs: int
+    no_context: float = math.nan
     mixed: Interval = NOTHING
     mixed_runs: int = 0
     escape: Interval = NOTHING
@@ -65,6 +69,8 @@ class StepsRow:
             said += f"; after the mean escape {_signed(self.after_escape)}"
         if self.alone_pairs:
             said += f", after that of prompts of one task {_signed(self.after_alone)}"
+        if self.no_context > ANSWERED:
+            said += f" (by any of its tasks, without context, P is {self.no_context:.2f} already)"
         return said
 
 
@@ -96,6 +102,15 @@ def steps_of(dataset: xr.Dataset, row: Row) -> dict[str, NDArray[np.float64]]:
     return found
 
 
+def no_context(dataset: xr.Dataset, row: Row) -> float:
+    """Return K over the number of tasks that a setting trains on; NaN where that is not told."""
+    if by_task.COUNT not in dataset:
+        return math.nan
+    tasks = by_task.trained(dataset, row.index)
+    mixed = [name for name in superposition.answers(dataset) if name in tasks]
+    return len(mixed) / len(tasks) if tasks else math.nan
+
+
 def _row(dataset: xr.Dataset, row: Row) -> StepsRow:
     steps, interval = steps_of(dataset, row), superposition.interval
     apart = {name: steps["mixed"] - steps[name] for name in ("escape", "last_escape", "alone")}
@@ -105,6 +120,7 @@ def _row(dataset: xr.Dataset, row: Row) -> StepsRow:
         index=row.index,
         mixture=superposition.called(dataset, superposition.evenest(dataset)),
         runs=steps["mixed"].size,
+        no_context=no_context(dataset, row),
         mixed=interval(steps["mixed"]),
         mixed_runs=count["mixed"],
         escape=interval(steps["escape"]),
@@ -130,6 +146,8 @@ def csv_text(rows: Sequence[StepsRow]) -> str:
                 record |= table.ends(
                     f"{field.name}_step" if _absolute(field.name) else field.name, value
                 )
+            elif isinstance(value, float):
+                record[field.name] = table.number(value)
             else:
                 record[field.name] = value
         records.append(record)

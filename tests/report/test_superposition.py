@@ -155,6 +155,7 @@ def test_steps_are_paired_by_seed(mixed_results, rows):
     apart = mixed - escape
     wanted = stats.t.interval(0.95, SEEDS - 1, apart.mean(), stats.sem(apart))
     np.testing.assert_allclose(superposer.after_escape, (apart.mean(), *wanted))
+    assert superposer.no_context == pytest.approx(2 / 3)  # and another task that is not mixed
     assert superposer.mixture == "5:5" and superposer.mixed.value == mixed.mean()
     assert superposer.last_escape.value == escape.mean() + 100
     assert superposer.after_last_escape.value == apart.mean() - 100
@@ -185,6 +186,7 @@ def test_csv_and_console(found, mixed_results, rows, capsys):
     assert sum(" 3:7 " in line for line in shown.splitlines()) == 4  # a line a mixture
     assert "0.133" in shown and "P(ret2)" in shown and "-0.000" not in shown
     assert "variant=last: mixed step of 5:5: 1,350 (4 of 4 runs)" in shown
+    assert "(by any of its tasks, without context, P is 0.67 already)" in shown
     assert max(map(len, shown.splitlines()[:40])) <= 100
     superposition_table.show([])
     assert capsys.readouterr().out == ""
@@ -208,6 +210,9 @@ def test_results_without_mixed_prompts_have_no_rows(zipf_results, mixed_results)
     rows = statistics.summarise(zipf_results)
     assert superposition.summarise(zipf_results, rows) == []
     assert superposition_steps.summarise(zipf_results, rows) == []
+    blind = mixed_results.drop_vars("train_count_by_task")
+    (row,) = superposition_steps.summarise(blind, statistics.summarise(blind)[:1])
+    assert np.isnan(row.no_context) and "without context" not in row.text()
     lost = mixed_results.copy(deep=True)
     lost["status"][1], lost["status"][2, :3] = 2, 2
     made = superposition.summarise(lost, statistics.summarise(lost))

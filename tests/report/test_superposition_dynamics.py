@@ -38,6 +38,8 @@ def test_dynamics_shows_losses_answers_and_when(mixed_results, rows):
     np.testing.assert_allclose(completed, 1)
     assert entropy[-1] == pytest.approx(1) and entropy[0] < 0.2
     np.testing.assert_allclose(saturation, 0, atol=1e-9)
+    levels = [line.get_ydata()[0] for line in grid[1, 0].lines if len(line.get_ydata()) == 2]
+    assert pytest.approx(2 / 3) in levels  # of a model that answers by any of the three tasks
     kl = next(line for line in grid[2, 0].lines if np.size(line.get_xdata()) == evals.size)
     wanted = mixed_results["mixed_kl"].sel(variant="superposer", mixture="5:5").mean("seed")
     np.testing.assert_allclose(kl.get_ydata(), wanted)
