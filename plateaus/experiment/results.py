@@ -60,6 +60,9 @@ FIGURES = {  # file -> how it is drawn; None where the results have nothing to s
     "heads_by_outcome": attention.by_outcome,
     "head_persistence": attention.persistence,
     "landscape": landscape.landscape,
+    "superposition": superposition_figures.mixed_prompts,
+    "superposition_dynamics": superposition_dynamics.dynamics,
+    "superposition_sizes": superposition_sizes.sizes,
     "task_losses": task_figures.losses,
     "task_mechanism": task_figures.mechanism,
     "task_prefixes": task_figures.prefixes,
@@ -68,9 +71,6 @@ FIGURES = {  # file -> how it is drawn; None where the results have nothing to s
     "loss_against_compute": mixing_figures.loss_against_compute,
     "domains": mixing_figures.domains,
     "gram_noise": mixing_gram.gram_noise,
-    "superposition": superposition_figures.mixed_prompts,
-    "superposition_dynamics": superposition_dynamics.dynamics,
-    "superposition_sizes": superposition_sizes.sizes,
 }
 TABLES = ("summary.csv", "tasks.csv", "mixing.csv", "superposition.csv", "superposition_steps.csv")
 TASK_FIGURES = {  # the same of results by task, which take their table, too
