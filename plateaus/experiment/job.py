@@ -67,9 +67,7 @@ def prepare(
 
 def _parameters(program: sweep.Program) -> int:
     """Return the number of parameters of a program's model, from shapes alone."""
-    model = make_recipe(program.config, program.used).model
-    shapes = jax.eval_shape(model.init, jax.eval_shape(jax.random.key, 0))
-    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
+    return worker.parameters_of(make_recipe(program.config, program.used).model)
 
 
 def _refuse_inexact(job: Job, missing: int) -> None:

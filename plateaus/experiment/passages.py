@@ -1,4 +1,4 @@
-"""When each task of a mixture leaves its plateau and is learned, from its training losses."""
+"""When each task of a mixture is learned, and when prompts of several are answered."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from plateaus.groups import SUFFIX
 from plateaus.probes import plateau
 
 AVERAGED = 100  # optimiser steps, as in paper 2
+ANSWERED = 0.5  # of the probability is on the tasks' answers together
 ESCAPED = plateau.THRESHOLDS["escape_step"]
 
 
@@ -53,3 +54,24 @@ def by_task(
         sequences = np.take_along_axis(seen, place[..., None], axis=-1)[..., 0]
         found[f"{name}_sequences{SUFFIX}"] = np.where(np.isnan(step), np.nan, sequences)
     return found
+
+
+def mixed(curves: Mapping[str, NDArray], steps: NDArray) -> dict[str, NDArray]:
+    """Return the step at which each mixture's prompts are answered, [R, M]; {} without them.
+
+    The first evaluation at which the mass on the answers of the mixture's own tasks, the sum of the
+    mean P of each, is above 1/2 in the mean over three evaluations; NaN if never. What is recorded
+    of P and of the shares is [R, T, M, K], `steps` [T]. (A model that knows no task, but which
+    outputs there are, has K/n on K answers of n.)
+
+    >>> p, share = np.full((1, 4, 2, 2), 0.3), np.full((1, 4, 2, 2), [[0.5, 0.5], [1.0, 0.0]])
+    >>> mixed({"mixed_probability": p, "mixed_share": share}, np.arange(4))["mixed_step"].tolist()
+    [[2.0, nan]]
+    """
+    if "mixed_probability" not in curves:
+        return {}
+    p, share = (np.asarray(curves[f"mixed_{n}"], np.float64) for n in ("probability", "share"))
+    own = np.nan_to_num(share).max(axis=(0, 1)) > 0  # [M, K], the same of all runs
+    mass = np.sum(np.where(own, p, 0.0), axis=-1)  # [R, T, M]
+    step = plateau.passage_step(1 - np.moveaxis(mass, 1, 2), steps, 1 - ANSWERED)
+    return {"mixed_step": step}

@@ -27,6 +27,12 @@ from plateaus.report import (
     sinks,
     statistics,
     store,
+    superposition,
+    superposition_dynamics,
+    superposition_figures,
+    superposition_sizes,
+    superposition_steps,
+    superposition_table,
     table,
     task_figures,
     task_maps,
@@ -54,6 +60,9 @@ FIGURES = {  # file -> how it is drawn; None where the results have nothing to s
     "heads_by_outcome": attention.by_outcome,
     "head_persistence": attention.persistence,
     "landscape": landscape.landscape,
+    "superposition": superposition_figures.mixed_prompts,
+    "superposition_dynamics": superposition_dynamics.dynamics,
+    "superposition_sizes": superposition_sizes.sizes,
     "task_losses": task_figures.losses,
     "task_mechanism": task_figures.mechanism,
     "task_prefixes": task_figures.prefixes,
@@ -63,6 +72,7 @@ FIGURES = {  # file -> how it is drawn; None where the results have nothing to s
     "domains": mixing_figures.domains,
     "gram_noise": mixing_gram.gram_noise,
 }
+TABLES = ("summary.csv", "tasks.csv", "mixing.csv", "superposition.csv", "superposition_steps.csv")
 TASK_FIGURES = {  # the same of results by task, which take their table, too
     "task_escapes": task_maps.escapes,
     "task_counts": task_maps.counts,
@@ -108,6 +118,12 @@ def write(
         files.write_atomically(place / "tasks.csv", by_task.csv_text(by_tasks).encode())
     if mixed := mixing.summarise(dataset, rows):
         files.write_atomically(place / "mixing.csv", mixing_table.csv_text(mixed).encode())
+    if answered := superposition.summarise(dataset, rows):
+        text = superposition_table.csv_text(answered)
+        files.write_atomically(place / "superposition.csv", text.encode())
+    if steps := superposition_steps.summarise(dataset, rows):
+        text = superposition_steps.csv_text(steps)
+        files.write_atomically(place / "superposition_steps.csv", text.encode())
     drawn = {stem: draw(dataset, rows) for stem, draw in FIGURES.items()}
     if by_tasks:
         drawn |= {stem: draw(dataset, rows, by_tasks) for stem, draw in TASK_FIGURES.items()}
@@ -149,8 +165,11 @@ def show(place: Path) -> None:
     rows = statistics.summarise(dataset)
     table.show(rows)
     mixing_table.show(mixing.summarise(dataset, rows))
+    superposition_table.show(
+        superposition.summarise(dataset, rows), superposition_steps.summarise(dataset, rows)
+    )
     drawn = [f"figures/{stem}.png" for stem in (*FIGURES, *TASK_FIGURES)]
-    for name in (*drawn, "summary.csv", "tasks.csv", "mixing.csv", "results.nc"):
+    for name in (*drawn, *TABLES, "results.nc"):
         if (place / name).exists():
             print(f"  {place / name}")
     print(f"  {place / 'tensorboard'}  (tensorboard --logdir)")

@@ -19,6 +19,7 @@ from plateaus.experiment.schema import Entry, Plan
 from plateaus.experiment.sweep import Chunk, Program, setting
 from plateaus.probes import plateau
 from plateaus.report.store import DIVERGED, FINISHED
+from plateaus.types import Model
 
 CHECKPOINT_SECONDS = 10.0  # of work between two checkpoints
 _BOUNDS = ("uninformed_loss", "best_loss")  # of the plateau, constant over a run
@@ -33,6 +34,7 @@ class Compiled(NamedTuple):
     phase: Callable[..., Any]  # (state, seeds, knobs, laws, first step) -> (state, Phase)
     learned_below: tuple[float, ...] = ()  # of the task's groups
     gradients: float = 0.0  # what the groups' gradients add to a step: see `compute`
+    parameters: int = 0  # numbers in the model's weights
 
 
 class Report(NamedTuple):
@@ -58,7 +60,14 @@ def compiled(program: Program) -> Compiled:
         ),
         learned_below=recipe.task.learned_below,
         gradients=compute.of_gradients(recipe, example.inputs),
+        parameters=parameters_of(recipe.model),
     )
+
+
+def parameters_of(model: Model) -> int:
+    """Return how many numbers a model's weights hold, from shapes alone."""
+    shapes = jax.eval_shape(model.init, jax.eval_shape(jax.random.key, 0))
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
 
 
 def arguments(schema: Mapping[str, Entry], plan: Plan, chunk: Chunk, width: int) -> tuple:
@@ -178,6 +187,7 @@ def run_chunk(
         tuple(constants),
         programs.learned_below,
         programs.gradients,
+        programs.parameters,
     )
 
 
@@ -203,6 +213,7 @@ def records(
     constants: tuple[str, ...] = _BOUNDS,
     learned_below: tuple[float, ...] = (),
     gradients: float = 0.0,
+    parameters: int = 0,
 ) -> dict[str, np.ndarray]:
     """Return the variables of results.nc for the members of a chunk, stacked on the first axis.
 
@@ -224,7 +235,9 @@ def records(
             stacked[f"trained_{name}"] = plateau.passage_step(level, steps, threshold, _WINDOW)
     if learned_below:
         stacked |= passages.by_task(stacked, config["log_every"], learned_below)
+    stacked |= passages.mixed(stacked, steps)
     stacked |= compute.records(config, stacked, steps, gradients)
+    stacked["parameters"] = np.full(members, parameters, np.int64)
     stacked["batch_size"] = np.full(members, batch_of(config), np.int32)
     diverged = diverged_at[:members] != train.NEVER
     stacked["status"] = np.where(diverged, DIVERGED, FINISHED).astype(np.int8)

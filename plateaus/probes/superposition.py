@@ -50,7 +50,7 @@ def saturation(log_p: Float[Array, "N K"]) -> Float[Array, " K"]:
     mean = jnp.mean(p, axis=0)
     room = mean * (1 - mean)
     some = room > 1e-12
-    variance = jnp.mean(jnp.square(p - mean), axis=0)
+    variance = jnp.mean(jnp.square(p - mean[None, :]), axis=0)
     return jnp.where(some, variance / jnp.where(some, room, 1.0), jnp.nan)
 
 
@@ -90,15 +90,17 @@ def recency(
 
     Source: paper 5, digest.
 
-    >>> same, other = recency(jnp.log(jnp.array([[0.9], [0.1]])), jnp.array([[0], [1]]), 1)
-    >>> round(float(same[0, 0]), 4), round(float(other[0, 0]), 4)
-    (0.9, 0.1)
+    >>> same, other = recency(jnp.log(jnp.array([[0.9], [0.1]])), jnp.array([[1, 0], [0, 1]]), 2)
+    >>> (100 * same[:, 0]).round().tolist(), (100 * other[:, 0]).round().tolist()
+    ([90.0, 10.0], [10.0, 90.0])
     """
     last = order[:, ::-1][:, :back]
     own = last[:, :, None] == jnp.arange(log_p.shape[-1])[None, None, :]  # [N, J, K]
 
+    p = jnp.broadcast_to(jnp.exp(log_p)[:, None, :], own.shape)
+
     def mean(where: Array) -> Array:
-        return jnp.mean(jnp.exp(log_p)[:, None, :], axis=0, where=where)
+        return jnp.mean(p, axis=0, where=where)
 
     return mean(own), mean(~own)
 

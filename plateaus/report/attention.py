@@ -17,6 +17,7 @@ from scipy import stats
 
 from plateaus.report import panels, survival, table
 from plateaus.report.curves import finished
+from plateaus.report.facets import some
 from plateaus.report.statistics import FINISHED, Row, cell
 from plateaus.report.style import GREY, PALE, styled
 
@@ -27,7 +28,6 @@ SCORES = {
     "attention_induction": "induction",
 }
 RANDOM, REMOVED = "ablation_loss_random", "ablation_loss_retrospective"
-MOST_ROWS = 6  # settings under one another, or side by side
 SHARE = 12  # of the heads one in so many is compared, where no number of them is given
 
 
@@ -36,7 +36,7 @@ def scores(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     names = [name for name in SCORES if name in dataset]
     if not names:
         return None
-    chosen = _some(rows)
+    chosen = some(rows)
     with styled():
         size = (1.4 + 2.7 * len(names), 0.7 + 2.1 * len(chosen))
         figure = Figure(figsize=size, layout="constrained")
@@ -102,7 +102,7 @@ def by_outcome(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     mixed = [row for row in rows if 0 < int(_escaped(dataset, row).sum()) < row.runs - row.diverged]
     if not mixed:
         return None
-    chosen = _some(mixed)
+    chosen = some(mixed)
     looks = {True: ("C0", "escaped"), False: ("C1", "still on the plateau")}
     with styled():
         figure = Figure(figsize=(1.0 + 2.8 * len(chosen), 3.1), layout="constrained")
@@ -225,12 +225,6 @@ def _interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
         return float(known.mean()), float(low), float(high)
     middle, low, high = survival.mean_interval(known)
     return middle, low, high
-
-
-def _some(rows: Sequence[Row]) -> list[Row]:
-    """Return the first, the last, and some between."""
-    chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).round())
-    return [rows[int(number)] for number in chosen]
 
 
 def _ticks(length: int) -> NDArray[np.int_]:

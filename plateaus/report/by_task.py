@@ -17,6 +17,7 @@ from plateaus.report.store import NOT_RUN
 from plateaus.report.survival import NOTHING, Interval
 
 ESCAPE, COMPLETION, START = "escape_step_by_task", "completion_step_by_task", "start_step_by_task"
+COUNT = "train_count_by_task"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ class TaskRow:
 
 def trained(dataset: xr.Dataset, index: Sequence[int]) -> tuple[str, ...]:
     """Return the tasks that a setting draws at any time."""
-    drawn = np.nansum(cell(dataset, "train_count_by_task", index), axis=(0, 1)) > 0
+    drawn = np.nansum(cell(dataset, COUNT, index), axis=(0, 1)) > 0
     return tuple(str(name) for name in dataset["task"].values[drawn])
 
 

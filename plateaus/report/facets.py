@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from plateaus.report import panels, table
 from plateaus.report.statistics import Row
 from plateaus.report.style import Look, looks
+
+MOST = 6  # settings with a line or a column of panels each
 
 
 def facets(rows: Sequence[Row]) -> list[list[Row]]:
@@ -23,6 +26,12 @@ def heading(facet: Sequence[Row]) -> str:
     """Return what the rows of a facet share, as one would type it; empty with one swept field."""
     fixed = dict(list(facet[0].setting.items())[:-1])
     return table.label(fixed)
+
+
+def some(rows: Sequence[Row]) -> list[Row]:
+    """Return the first, the last, and some between: what goes under one another, or abreast."""
+    chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST)).round())
+    return [rows[int(number)] for number in chosen]
 
 
 def styles_of(facet: Sequence[Row]) -> list[Look]:

@@ -27,6 +27,11 @@ _MEANING = {
     "half_step": ("optimiser steps", f"{_PASSAGE} is under 0.5; NaN if never"),
     "completion_step": ("optimiser steps", f"{_PASSAGE} is under 0.1; NaN if never"),
     "batch_size": ("examples", "examples to an optimiser step"),
+    "parameters": ("1", "numbers in the model's weights"),
+    "mixed_step": (
+        "optimiser steps",
+        "first evaluation at which, over three, P on the answers of a mixture's tasks is above 1/2",
+    ),
     "trained_escape_step": ("optimiser steps", "escape_step, of the loss on trained items only"),
     "trained_half_step": ("optimiser steps", "half_step, of the loss on trained items only"),
     "trained_completion_step": ("optimiser steps", "completion_step, likewise"),

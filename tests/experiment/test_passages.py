@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from plateaus.experiment.passages import by_task
+from plateaus.experiment.passages import by_task, mixed
 
 EVERY, WINDOWS = 20, 60
 
@@ -66,3 +66,21 @@ def test_runs_and_tasks_are_told_apart():
             for name, value in alone.items():
                 np.testing.assert_array_equal(many[f"{name}_by_task"][run, task], value)
     assert np.isfinite(many["escape_step_by_task"]).all()
+
+
+def test_mixed_prompts_are_answered_from_the_first_mean_of_three_above_a_half():
+    """Each mixture by its own tasks' answers together; a NaN passes nothing."""
+    rng = np.random.default_rng(0)
+    steps = EVERY * np.arange(12)
+    p = np.cumsum(rng.uniform(0, 0.06, (2, 12, 3, 2)), axis=1)
+    p[1, :, 2] = 0.1  # never
+    p[0, 6, 1, 0] = np.nan
+    share = np.broadcast_to([[0.5, 0.5], [0.9, 0.1], [0.0, 1.0]], p.shape).copy()
+    share[0, 0, 1] = [1.0, 0.0]  # by chance no example is of the second, once
+    found = mixed({"mixed_probability": p, "mixed_share": share}, steps)["mixed_step"]
+    assert found.shape == (2, 3)
+    for run, mixture in np.ndindex(2, 3):
+        mass = p[run, :, mixture].sum(axis=-1) if mixture < 2 else p[run, :, 2, 1]
+        above = [t for t in range(2, 12) if mass[t - 2 : t + 1].mean() > 0.5]
+        np.testing.assert_equal(found[run, mixture], steps[above[0]] if above else np.nan)
+    assert np.isfinite(found[:, :2]).all() and mixed({}, steps) == {}

@@ -281,6 +281,12 @@ def test_swept_static_fields_make_programs(tmp_path, capsys):
     execute(alone, tmp_path / "alone")
     both = results(tmp_path / "run").sel({"model.width": 8})
     np.testing.assert_array_equal(both.test_loss, results(tmp_path / "alone").test_loss)
+    every = results(tmp_path / "run").parameters
+    assert every.dims == ("model.width", "data.zipf_exponent", "seed")
+    # an MLP of 8 inputs, two hidden layers of w, one output; a bias each
+    wanted = {w: 9 * w + (w + 1) * w + w + 1 for w in (4, 8)}
+    for width, count in wanted.items():
+        assert (every.sel({"model.width": width}) == count).all()
 
 
 def test_other_values_of_the_same_fields_compile_nothing():

@@ -85,3 +85,115 @@ def zipf_results():
     values = [0.0, 0.5, 0.75, 1.0, 1.25, 1.5]
     centres = [36_000, 24_000, 12_000, 15_000, 26_000, np.inf]
     return synthetic({"data.zipf_exponent": values}, centres, baseline={"data.zipf_exponent": 0.0})
+
+
+KINDS = ("superposer", "counter", "last", "majority")
+EXAMPLES, PROMPTS, BACK, BINS = 20, 400, 10, 20
+
+
+def _answers(kind, order, shares):
+    """P [N, K] of prompts whose examples are of the tasks `order` [N, m]."""
+    one_hot = np.eye(shares.size)
+    if kind == "superposer":
+        return np.tile(shares, (order.shape[0], 1))
+    if kind == "counter":
+        return one_hot[order].mean(axis=1)
+    votes = one_hot[order[:, -1:] if kind == "last" else order[:, -5:]].sum(axis=1)
+    return one_hot[votes.argmax(axis=1)]
+
+
+def _measured(p, order):
+    """What is recorded of P [N, K], after the definitions, with plain numpy."""
+
+    def entropy(q):
+        parts = np.concatenate([q, 1 - q.sum(axis=-1, keepdims=True)], axis=-1).clip(0, 1)
+        return -np.sum(parts * np.log(np.where(parts > 0, parts, 1.0)), axis=-1)
+
+    tasks = p.shape[1]
+    share = np.eye(tasks)[order].mean(axis=1)
+    mean, safe = p.mean(axis=0), np.maximum(p, 1e-9)
+    room = mean * (1 - mean)
+    own = order[:, ::-1][:, :BACK, None] == np.arange(tasks)  # [N, J, K]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        same, other = ((p[:, None] * w).sum(axis=0) / w.sum(axis=0) for w in (own, ~own))
+        saturation = np.where(room > 1e-12, p.var(axis=0) / room, np.nan)
+        ratio = np.where(share > 0, share * np.log(share / safe), 0.0)
+    bins = np.clip((p * BINS).astype(int), 0, BINS - 1)
+    return {
+        "probability": mean,
+        "share": share.mean(axis=0),
+        "saturation": saturation,
+        "entropy": entropy(p).mean(),
+        "entropy_of_mean": entropy(mean),
+        "kl": ratio.sum(axis=1).mean(),
+        "completed": np.mean(np.sum(p > 1e-6, axis=1)),
+        "recency_same": same,
+        "recency_other": other,
+        "histogram": np.eye(BINS)[bins].mean(axis=0),
+    }
+
+
+def mixed_world(names=("ret2", "ret4"), labels=None, kinds=KINDS, seeds=4):
+    """Results of settings that answer mixed prompts as their names say, from step 1000 on.
+
+    Tasks escape at 600 and 800 (and so on), 10 steps later for each seed; the last seed of the last
+    setting diverges. The settings have 100, 200, .. parameters.
+    """
+    labels = labels or [f"{i}:{10 - i}" for i in range(11)]
+    base = synthetic({"variant": list(kinds)}, [700.0] * len(kinds), seeds, 2000, 100)
+    rng, tasks = np.random.default_rng(3), len(names)
+    evals, steps = base["eval_step"].values, base["step"].values
+    shape = (len(kinds), seeds)
+    starts = 1000 + 100 * np.arange(seeds)
+    found = {}
+    for v, seed, m in itertools.product(*map(range, (*shape, len(labels)))):
+        parts = np.array([float(part) for part in labels[m].split(":")])
+        shares = parts / parts.sum()
+        order = rng.choice(tasks, (PROMPTS, EXAMPLES), p=shares)
+        p = _answers(kinds[v], order, shares)
+        before, after = _measured(0.01 * p, order), _measured(p, order)
+        for name, late in after.items():
+            size = (*shape, evals.size, len(labels), *np.shape(late))
+            array = found.setdefault(name, np.full(size, np.nan))
+            array[v, seed, :, m] = before[name]
+            array[v, seed, evals >= starts[seed], m] = late
+    own = {"mixture": ("mixture",), "answer": ("mixture", "answer")}
+    own |= {"recency": ("mixture", "back", "answer"), "histogram": ("mixture", "answer", "bin")}
+    ranks = {4: own["mixture"], 5: own["answer"], 6: own["recency"]}
+    grid = ("variant", "seed")
+    new = {
+        f"mixed_{name}": (
+            (*grid, "eval_step", *(own["histogram"] if name == "histogram" else ranks[x.ndim])), x
+        )
+        for name, x in found.items()
+    }  # fmt: skip
+    every = (*names, "other")
+    escapes = 600.0 + 200 * np.arange(tasks + 1) + 10 * np.arange(seeds)[:, None]
+    escapes = np.tile(escapes, (len(kinds), 1, 1))
+    losses = np.where(steps[:, None] > escapes[:, :, None], 0.2, 1.0)
+    mixed = np.tile(starts[:, None] + 200.0, (len(kinds), 1, len(labels)))  # a mean over three
+    new |= {
+        "train_loss_by_task": ((*grid, "step", "task"), losses),
+        "train_count_by_task": ((*grid, "step", "task"), np.ones_like(losses)),
+        "escape_step_by_task": ((*grid, "task"), escapes),
+        "start_step_by_task": ((*grid, "task"), np.zeros_like(escapes)),
+        "mixed_step": ((*grid, "mixture"), mixed),
+        "parameters": (grid, np.tile(100 * (1 + np.arange(len(kinds)))[:, None], (1, seeds))),
+    }
+    names_of = {"answer": list(names), "mixture": list(labels), "task": list(every)}
+    dataset = base.assign(new).assign_coords(names_of)
+    dataset.attrs["config"] = json.dumps({"task.examples": EXAMPLES + 1, "mixed_examples": 0})
+    dataset.attrs["baseline"] = json.dumps({"variant": kinds[0]})
+    dataset["status"][-1, -1] = 2  # what it said is not to be believed
+    dataset["mixed_probability"][-1, -1] = 0.77
+    return dataset
+
+
+@pytest.fixture(scope="session")
+def make_mixed():
+    return mixed_world
+
+
+@pytest.fixture(scope="session")
+def mixed_results():
+    return mixed_world()

@@ -1,0 +1,214 @@
+"""The rows of mixed prompts: how much of two tasks there is in one answer, and how much in turns.
+
+A mean P(task) that follows the share of the task is no superposition by itself: a model that
+answers each prompt by one task alone, and another the next, has that mean as well.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from plateaus.report import survival
+from plateaus.report.curves import finished
+from plateaus.report.statistics import Row
+from plateaus.report.survival import NOTHING, Interval
+
+P, SHARE, SATURATION = "mixed_probability", "mixed_share", "mixed_saturation"
+ENTROPY, ENTROPY_OF_MEAN = "mixed_entropy", "mixed_entropy_of_mean"
+KL, COMPLETED, HISTOGRAM = "mixed_kl", "mixed_completed", "mixed_histogram"
+SAME, OTHER = "mixed_recency_same", "mixed_recency_other"
+
+# Source: paper 5, released results: two tasks, 100 examples, each of task 0 with probability d.
+RELEASED = {
+    "ret": {0.1: 0.009, 0.3: 0.133, 0.5: 0.489, 0.7: 0.844, 0.9: 0.990},
+    "plus": {0.1: 0.114, 0.3: 0.299, 0.5: 0.492, 0.7: 0.690, 0.9: 0.899},
+}
+RELEASED_SATURATION = (0.96, 0.999)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MixedRow:
+    """One answer to the prompts of one mixture in one setting, at the end of its finished runs.
+
+    Every measure is a run's mean over prompts, then the mean over runs with a t interval.
+
+    Args:
+      setting, index: of the sweep, as in the main table.
+      mixture: its label; `answer`: name of the task; `answers`: all K of them.
+      asked: the share of the task that the mixture names; `share`: that in the prompts.
+      runs: that finished.
+      probability: P of the answer; `paper`: that of the released model, where comparable.
+      saturation: var(P) over prompts / (mean (1 - mean)): 1 if every P is 0 or 1, 0 if all equal.
+      entropy: of the outputs to a prompt, nats; `entropy_of_mean`: of their mean over prompts.
+      switching: 1 - entropy / entropy_of_mean, what of the mean's entropy is between prompts.
+      kl: of the shares from P, nats; `completed`: answers among the K most probable outputs.
+      recency: P where the last example is of this task, less P where it is of another.
+    """
+
+    setting: dict[str, Any]
+    index: tuple[int, ...]
+    mixture: str
+    answer: str
+    answers: tuple[str, ...]
+    runs: int
+    asked: float
+    share: Interval
+    probability: Interval
+    paper: float
+    saturation: Interval
+    entropy: Interval
+    entropy_of_mean: Interval
+    switching: Interval
+    kl: Interval
+    completed: Interval
+    recency: Interval
+
+
+def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[MixedRow]:
+    """Return a row for each setting, mixture and answer; none where no prompts were mixed."""
+    return [row for one in answered(dataset, rows) for row in _rows(dataset, one)]
+
+
+def answered(dataset: xr.Dataset, rows: Sequence[Row]) -> list[Row]:
+    """Return the settings with a finished run that was given mixed prompts."""
+    if P not in dataset:
+        return []
+    return [row for row in rows if np.isfinite(finished(dataset, P, row)).any()]
+
+
+def answers(dataset: xr.Dataset) -> tuple[str, ...]:
+    """Return the names of the K tasks that are mixed."""
+    return tuple(str(name) for name in dataset["answer"].values)
+
+
+def asked(dataset: xr.Dataset) -> NDArray[np.float64]:
+    """Return the shares [mixture, K] that the labels of the mixtures name.
+
+    >>> asked(xr.Dataset(coords={"mixture": ["1:3", "1:1"]})).tolist()
+    [[0.25, 0.75], [0.5, 0.5]]
+    """
+    parts = [[float(x) for x in str(label).split(":")] for label in dataset["mixture"].values]
+    shares = np.array(parts)
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+def called(dataset: xr.Dataset, mixture: int) -> str:
+    """Return a name of a mixture that fits an axis.
+
+    >>> three = {"mixture": ["1:0:0", "1:1:2"], "answer": ["a", "b", "c"]}
+    >>> called(xr.Dataset(coords=three), 0), called(xr.Dataset(coords=three), 1)
+    ('a', '1:1:2')
+    """
+    shares = asked(dataset)[mixture]
+    if shares.max() == 1:
+        return answers(dataset)[int(shares.argmax())]
+    if shares.size > 4 and np.ptp(shares) < 1e-9:
+        return f"all {shares.size} evenly"
+    return str(dataset["mixture"].values[mixture])
+
+
+def evenest(dataset: xr.Dataset) -> int:
+    """Return the number of the mixture whose shares are nearest to equal ones."""
+    shares = asked(dataset)
+    return int(np.argmin(np.abs(shares - 1 / shares.shape[1]).max(axis=1).round(9)))
+
+
+def several(dataset: xr.Dataset) -> NDArray[np.bool_]:
+    """Return which mixtures are of more than one task: only there is anything to superpose."""
+    return np.sum(asked(dataset) > 0, axis=1) > 1
+
+
+def last(dataset: xr.Dataset, name: str, row: Row) -> NDArray[np.float64]:
+    """Return a measure of the finished runs at the last evaluation, [run, mixture, ..]."""
+    return finished(dataset, name, row)[:, -1]
+
+
+def switching(dataset: xr.Dataset, row: Row) -> NDArray[np.float64]:
+    """Return 1 - E[H] / H(E P) of each run and mixture at the last evaluation; NaN of 0 / 0."""
+    whole = last(dataset, ENTROPY_OF_MEAN, row)
+    some = whole > 1e-6
+    return np.where(some, 1 - last(dataset, ENTROPY, row) / np.where(some, whole, 1.0), np.nan)
+
+
+def recency(dataset: xr.Dataset, row: Row) -> NDArray[np.float64]:
+    """Return the effect [run, mixture, j, K] of the example j back on P at the last evaluation."""
+    return last(dataset, SAME, row) - last(dataset, OTHER, row)
+
+
+def interval(values: NDArray) -> Interval:
+    """Return the mean over runs and its 95% t interval, of those that are numbers."""
+    known = np.asarray(values)[np.isfinite(values)]
+    return survival.mean_interval(known) if known.size else NOTHING
+
+
+def family(names: Sequence[str]) -> str | None:
+    """Return which of the paper's two pairs of tasks these are like, if any.
+
+    >>> family(("ret2", "ret4")), family(("plus3", "ret4")), family(("ret1", "ret2", "ret3"))
+    ('ret', None, None)
+    """
+    if len(names) != 2:
+        return None
+    return next((kind for kind in RELEASED if all(n.startswith(kind) for n in names)), None)
+
+
+def released(names: Sequence[str]) -> dict[float, float]:
+    """Return the paper's mean P of the first of two tasks by its share; {} where not comparable."""
+    kind = family(names)
+    return RELEASED[kind] if kind else {}
+
+
+def examples(dataset: xr.Dataset, row: Row) -> int | None:
+    """Return the examples of a mixed prompt; None where the config does not say."""
+    config = json.loads(dataset.attrs["config"]) | row.setting
+    if given := config.get("mixed_examples"):
+        return int(given)
+    return int(config["task.examples"]) - 1 if "task.examples" in config else None
+
+
+def independent(dataset: xr.Dataset, row: Row) -> bool:
+    """Return whether each example draws its task by itself, rather than by exact counts."""
+    config = json.loads(dataset.attrs["config"]) | row.setting
+    return config.get("mixed_order", "iid") == "iid"
+
+
+def _rows(dataset: xr.Dataset, row: Row) -> list[MixedRow]:
+    names, shares = answers(dataset), asked(dataset)
+    paper = released(names)
+    by_answer = {n: last(dataset, n, row) for n in (P, SHARE, SATURATION)}
+    whole = {n: last(dataset, n, row) for n in (ENTROPY, ENTROPY_OF_MEAN, KL, COMPLETED)}
+    turns, effect = switching(dataset, row), recency(dataset, row)[:, :, 0]
+    found = []
+    for m, label in enumerate(dataset["mixture"].values):
+        for k, name in enumerate(names):
+            near = [value for d, value in paper.items() if abs(d - shares[m, 0]) < 1e-6]
+            found.append(
+                MixedRow(
+                    setting=row.setting,
+                    index=row.index,
+                    mixture=str(label),
+                    answer=name,
+                    answers=names,
+                    runs=int(np.isfinite(by_answer[P][:, m, k]).sum()),
+                    asked=float(shares[m, k]),
+                    share=interval(by_answer[SHARE][:, m, k]),
+                    probability=interval(by_answer[P][:, m, k]),
+                    paper=near[0] if near and k == 0 else math.nan,
+                    saturation=interval(by_answer[SATURATION][:, m, k]),
+                    entropy=interval(whole[ENTROPY][:, m]),
+                    entropy_of_mean=interval(whole[ENTROPY_OF_MEAN][:, m]),
+                    switching=interval(turns[:, m]),
+                    kl=interval(whole[KL][:, m]),
+                    completed=interval(whole[COMPLETED][:, m]),
+                    recency=interval(effect[:, m, k]),
+                )
+            )
+    return found
