@@ -12,8 +12,6 @@ with
 
 from ml_collections import ConfigDict
 
-from plateaus.data.curricula import curriculum, only, zipf
-
 RET = ("ret1", "ret2", "ret3")
 PAPER_RET = tuple(f"ret{i}" for i in range(1, 9))
 PLUS = ("plus1", "plus3", "plus5", "plus7")

@@ -56,20 +56,21 @@ def most_probable(
     """Return the log-probabilities of the most probable outputs: a beam search of W beams.
 
     W is the number of ways in `past`; `first` the token after the prefix; an output is at most
-    `tokens` tokens, of which `end` is the last. -inf for beams without an end by then. Exact for
-    outputs of one token and an end that is sure; in general a lower bound on each rank.
+    `tokens` tokens, of which `end` is the last. What has ended does not compete with what goes on.
+    Exact where the likeliest outputs begin with the W likeliest tokens; in general outputs may be
+    missed, so that an answer's rank is a lower bound. -inf for fewer than W outputs.
     """
     beams = next(iter(past.values())).shape[0]
     written = jnp.zeros((beams, tokens + 1), jnp.int32).at[:, 0].set(first)
     score = jnp.where(jnp.arange(beams) == 0, 0.0, -jnp.inf)
-    ended = jnp.zeros(beams, bool)
+    outputs = jnp.full(beams, -jnp.inf)
     for place in range(tokens):
         logits, _ = model.apply(params, written[:, :-1], past=past)
         log_p = jax.nn.log_softmax(logits[:, place])
-        only = jnp.where(jnp.arange(log_p.shape[-1]) == end, 0.0, -jnp.inf)
-        following = score[:, None] + jnp.where(ended[:, None], only[None, :], log_p)
-        score, chosen = jax.lax.top_k(following.ravel(), beams)
-        beam, token = chosen // log_p.shape[-1], chosen % log_p.shape[-1]
-        written = written[beam].at[:, place + 1].set(token)
-        ended = ended[beam] | (token == end)
-    return jnp.where(ended, score, -jnp.inf)
+        ended = score + jnp.take(log_p, end, axis=1)
+        outputs, _ = jax.lax.top_k(jnp.concatenate([outputs, ended]), beams)
+        going = jnp.where(jnp.arange(log_p.shape[1]) == end, -jnp.inf, log_p)
+        score, chosen = jax.lax.top_k((score[:, None] + going).ravel(), beams)
+        beam, token = chosen // log_p.shape[1], chosen % log_p.shape[1]
+        written = written[beam].at[:, place + 1].set(token.astype(jnp.int32))
+    return outputs
