@@ -9,10 +9,9 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from plateaus.models import hugging_face as hf
-from plateaus.models import hugging_face_scores as hfs
+from plateaus.models import hugging_face as hf  # noqa: E402 # after the skip
+from plateaus.models import hugging_face_scores as hfs  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 CHARACTERS = "\n0123456789=@>-+abcdefghijklmnopqrstuvwxyzE"
 SIZES = {
     "gpt2": dict(n_embd=32, n_layer=2, n_head=2, n_positions=64),
@@ -117,8 +116,8 @@ def rigged(folder, following):
     tokenizer = characters()
     size = len(tokenizer)
     config = transformers.GPT2Config(
-        n_embd=size + 1, n_layer=1, n_head=1, n_positions=64, vocab_size=size, tie_word_embeddings=False,
-        bos_token_id=1, eos_token_id=1, pad_token_id=0,
+        n_embd=size + 1, n_layer=1, n_head=1, n_positions=64, vocab_size=size,
+        tie_word_embeddings=False, bos_token_id=1, eos_token_id=1, pad_token_id=0,
     )  # fmt: skip
     model = transformers.GPT2LMHeadModel(config)
     with torch.no_grad():
