@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import json
 import os
@@ -30,6 +31,7 @@ from plateaus.tasks.text_sets import TextPrompt
 
 PACKAGES = ("plateaus", "torch", "transformers", "tokenizers", "jax", "numpy")
 STEM = "superposition"  # of the files
+WIDTH = 100  # of the table
 BACK = 5  # examples before the query whose influence is measured
 ROOM = 1  # tokens by which another output may be longer than the longest answer
 
@@ -60,7 +62,7 @@ def execute(made: Plan, command: str) -> int:
                 arrays |= {f"{name}/{what}": array for what, array in own.items()}
                 say(f"shares {name}: done after {time.monotonic() - began:.1f} s")
         _write(made, mixtures, arrays, command, time.monotonic() - began)
-    Console().print(report.table(made.tasks, mixtures))
+    Console(width=WIDTH).print(report.table(made.tasks, mixtures))
     print(f"{made.workdir}: {STEM}.csv, .npz, .json, .png, .svg")
     return 0
 
@@ -145,14 +147,14 @@ def _write(
 def _provenance(made: Plan, command: str, seconds: float) -> dict[str, Any]:
     """Return what is needed to know how the numbers were made."""
     fields = {k: str(v) if k in ("folder", "workdir") else v for k, v in made._asdict().items()}
-    versions = {"python": platform.python_version(), **{p: metadata.version(p) for p in PACKAGES}}
+    versions = {p: metadata.version(p) for p in PACKAGES if importlib.util.find_spec(p)}
     config = made.folder / hugging_face.CONFIG
     kind = json.loads(config.read_text())["model_type"]
     return {
         "command": command,
         "plan": fields,
         "model": {"type": kind, "config_sha256": files.sha256(config)},
-        "versions": versions,
+        "versions": {"python": platform.python_version(), **versions},
         "machine": platform.platform(),
         "seconds": round(seconds, 1),
         **commit(),

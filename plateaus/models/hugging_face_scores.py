@@ -74,29 +74,30 @@ def _answers(prefix: _Prefix, answers: Sequence[tuple[tuple[int, ...], ...]]) ->
 
 
 def _most_probable(prefix: _Prefix, end: int, beams: int, tokens: int) -> Any:
-    """Return the log-probabilities [N, W] of the most probable outputs: a beam search."""
+    """Return the log-probabilities [N, W] of the most probable outputs, highest first.
+
+    A beam search: W beams without an end go on; what each would be with an end is kept.
+    """
     import torch
 
     n, vocabulary = prefix.following.shape
-    score, written = prefix.following.topk(min(beams, vocabulary))
-    written = written[..., None]
-    ended = written[..., 0] == end
-    only = torch.full_like(prefix.following[0], -torch.inf)
-    only[end] = 0.0
-    for place in range(1, tokens):
-        if bool(ended.all()):
-            break
-        log_p = _go_on(prefix, written)[..., -1, :]
-        log_p = log_p + only if place == tokens - 1 else log_p  # else what has no end crowds out
-        following = score[..., None] + torch.where(ended[..., None], only, log_p)
+    following = prefix.following[:, None, :]  # [N, beams so far, V]: one beam, of no token
+    found = torch.full((n, beams), -torch.inf, device=following.device)
+    written = torch.zeros((n, 1, 0), dtype=torch.long, device=following.device)
+    for place in range(tokens):
+        ended = following[..., end]
+        found = torch.cat([found, ended], 1).topk(beams).values
+        following = following.index_fill(
+            -1, torch.tensor([end], device=following.device), -torch.inf
+        )
         score, chosen = following.reshape(n, -1).topk(min(beams, following[0].numel()))
+        if place == tokens - 1 or bool((score[:, 0] <= found[:, -1]).all()):
+            break  # at its length; or nothing that follows can be among the best
         beam, token = chosen // vocabulary, (chosen % vocabulary)[..., None]
-        before = written.gather(1, beam[..., None].expand(-1, -1, written.shape[-1]))
+        before = written.gather(1, beam[..., None].expand(-1, -1, place))
         written = torch.cat([before, token], -1)
-        ended = ended.gather(1, beam) | (token[..., 0] == end)
-    score = torch.where(ended, score, -torch.inf)
-    missing = score.new_full((n, beams - score.shape[1]), -torch.inf)
-    return torch.cat([score, missing], 1)
+        following = score[..., None] + _go_on(prefix, written)[..., -1, :]
+    return found
 
 
 class _Prefix(NamedTuple):

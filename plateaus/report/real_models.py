@@ -66,25 +66,31 @@ def _number(value: Any) -> str:
 
 
 def table(tasks: Sequence[str], mixtures: Sequence[Mixture]) -> Table:
-    """Return the table for the terminal: a line for each task of each mixture."""
+    """Return the table for the terminal: a line for each task of each mixture.
+
+    "after same", "after other": mean P where the last example is of the task, and of another.
+    """
     made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in ("mixture", "task"):
-        made.add_column(heading, overflow="fold", vertical="bottom")
-    numbers = ("share", "mean P", "saturation", "P, last\nthe same", "P, last\nanother")
-    for heading in (*numbers, "entropy\n(nats)", "of the\nmean", "KL\n(nats)", "completed"):
-        made.add_column(heading, justify="right", vertical="bottom")
+        made.add_column(heading, vertical="bottom", no_wrap=True)
+    numbers = ("share", "mean\nP", "satu-\nration", "after\nsame", "after\nother")
+    for heading in (*numbers, "entropy", "of the\nmean", "KL", "com-\npleted"):
+        made.add_column(heading, justify="right", vertical="bottom", no_wrap=True)
     for mixture, row in zip(mixtures, records(tasks, mixtures), strict=True):
         names = ("share", "probability", "saturation", "recency_same", "recency_other")
         for k, task in enumerate(tasks):
             own = [_short(row[f"{name}.{task}"]) for name in names]
             shared = [_short(row[name]) for name in _PLAIN]
-            shared[-1] += f" of {len(tasks)}"
             made.add_row(mixture.name if k == 0 else "", task, *own, *(shared if k == 0 else []))
     return made
 
 
 def _short(text: str) -> str:
-    return f"{float(text):.3g}" if text else "-"
+    """Return a number in at most six letters; "-" where it is undefined."""
+    if not text:
+        return "-"
+    value = float(text)
+    return f"{value:.0e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"
 
 
 def figure(tasks: Sequence[str], mixtures: Sequence[Mixture], title: str) -> Figure:

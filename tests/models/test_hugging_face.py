@@ -12,6 +12,7 @@ transformers = pytest.importorskip("transformers")
 from plateaus.models import hugging_face as hf  # noqa: E402 # after the skip
 from plateaus.models import hugging_face_scores as hfs  # noqa: E402
 
+torch.set_num_threads(1)  # on a busy machine more of them wait for one another
 CHARACTERS = "\n0123456789=@>-+abcdefghijklmnopqrstuvwxyzE"
 SIZES = {
     "gpt2": dict(n_embd=32, n_layer=2, n_head=2, n_positions=64),
