@@ -43,9 +43,14 @@ def scores(
     size = batch if shares_cache(model) else 1
     answers, outputs = [], []
     with torch.inference_mode():
-        for first in range(0, len(asked), size):
+        first = 0
+        while first < len(asked):
             some = asked[first : first + size]
             prefix = _read(model, [one.prompt for one in some])
+            if prefix.cache is None and len(some) > 1:  # padding would be part of the state
+                size = 1
+                continue
+            first += len(some)
             answers.append(_answers(prefix, [one.answers for one in some]))
             outputs.append(_most_probable(prefix, some[0].end, beams, tokens))
     return _array(torch.cat(answers)), _array(torch.cat(outputs))
@@ -130,7 +135,8 @@ def _cache_name(names: Any) -> str:
 
 def shares_cache(model: Any) -> bool:
     """Return whether what a model keeps of a prompt can be padded and repeated: keys and values."""
-    return not getattr(model, "_is_stateful", False)
+    takes = inspect.signature(model.forward).parameters
+    return _cache_name(takes) in takes and not getattr(model, "_is_stateful", False)
 
 
 def _read(model: Any, prompts: Sequence[tuple[int, ...]]) -> _Prefix:
@@ -146,6 +152,8 @@ def _read(model: Any, prompts: Sequence[tuple[int, ...]]) -> _Prefix:
     keep = shares_cache(model)
     output = _pass(model, tokens, mask, None, 1, keep)
     cache = output.get(_cache_name(output)) if keep else None
+    if not all(hasattr(layer, "batch_repeat_interleave") for layer in getattr(cache, "layers", ())):
+        cache = None
     following = output.logits[:, -1].float().log_softmax(-1)
     return _Prefix(model, cache, tokens, mask, following)
 

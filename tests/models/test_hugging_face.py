@@ -25,6 +25,10 @@ SIZES = {
         num_key_value_heads=1, max_position_embeddings=64, sliding_window=7,
     ),
     "bloom": dict(hidden_size=32, n_layer=2, n_head=2),
+    "lfm2": dict(
+        hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, max_position_embeddings=64, layer_types=["conv", "full_attention"],
+    ),
     "mamba": dict(hidden_size=32, num_hidden_layers=2, state_size=4),
 }  # fmt: skip
 
