@@ -124,7 +124,7 @@ def _pass(model: Any, tokens: Any, mask: Any, cache: Any, last: int, keep: bool)
     if "position_ids" in takes:
         places = (mask.long().cumsum(-1) - 1).clamp(min=0)
         options["position_ids"] = places[:, -tokens.shape[1] :]
-    if last and "logits_to_keep" in takes:  # all logits of a long prompt may not fit
+    if "logits_to_keep" in takes:  # all logits of a long prompt may not fit
         options["logits_to_keep"] = last
     return model(tokens, **options)
 
@@ -152,10 +152,14 @@ def _read(model: Any, prompts: Sequence[tuple[int, ...]]) -> _Prefix:
     keep = shares_cache(model)
     output = _pass(model, tokens, mask, None, 1, keep)
     cache = output.get(_cache_name(output)) if keep else None
-    if not all(hasattr(layer, "batch_repeat_interleave") for layer in getattr(cache, "layers", ())):
+    if not all(hasattr(part, "batch_repeat_interleave") for part in _parts(cache)):
         cache = None
     following = output.logits[:, -1].float().log_softmax(-1)
     return _Prefix(model, cache, tokens, mask, following)
+
+
+def _parts(cache: Any) -> list[Any]:
+    return [cache, *getattr(cache, "layers", ())]
 
 
 def _go_on(prefix: _Prefix, written: Any) -> Any:

@@ -29,6 +29,7 @@ SIZES = {
         hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
         num_key_value_heads=1, max_position_embeddings=64, layer_types=["conv", "full_attention"],
     ),
+    "rwkv": dict(hidden_size=32, num_hidden_layers=2, attention_hidden_size=32),
     "mamba": dict(hidden_size=32, num_hidden_layers=2, state_size=4),
 }  # fmt: skip
 
@@ -93,6 +94,17 @@ def test_scores_are_those_of_full_passes(folder, batch):
     wanted = [[plain(model, one.prompt, own) for own in one.answers] for one in asked]
     assert np.ptp(wanted) > 3  # the model has opinions
     np.testing.assert_allclose(log_p, wanted, atol=1e-5, rtol=1e-6)
+
+
+def test_a_state_that_is_only_found_on_reading(tmp_path, monkeypatch):
+    """What the class does not tell, the cache does: such prompts are not padded together."""
+    folder = saved(tmp_path / "model", "rwkv")
+    text, model = hf.reader(folder), hf.weights(folder)
+    asked = asked_of(text)
+    wanted, _ = hfs.scores(model, asked, beams=3, tokens=3, batch=1)
+    monkeypatch.setattr(hfs, "shares_cache", lambda model: True)
+    found, _ = hfs.scores(model, asked, beams=3, tokens=3, batch=3)
+    np.testing.assert_allclose(found, wanted, atol=1e-5, rtol=1e-6)
 
 
 def test_beams_are_the_most_probable_outputs(tmp_path):
