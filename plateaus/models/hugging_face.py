@@ -38,7 +38,12 @@ class Asked(NamedTuple):
 
 
 def check(folder: Path) -> None:
-    """Raise ValueError, one line, where a folder does not look like a model's. Imports nothing."""
+    """Raise ValueError, one line, where a folder does not look like a model's. Imports nothing.
+
+    >>> check(Path("nowhere"))
+    Traceback (most recent call last):
+    ValueError: nowhere: no such folder; a model is read from a folder on disk only
+    """
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder; a model is read from a folder on disk only")
     try:

@@ -111,7 +111,7 @@ def collide(kind: Kind, tasks: Sequence[str]) -> bool:
 
 
 def counts(shares: Sequence[float], examples: int) -> NDArray[np.int64]:
-    """Return how many examples each task gets: the largest remainders are rounded up.
+    """Return how many examples each task gets: remainders rounded up, the largest first.
 
     >>> counts([2, 1, 1], 10).tolist(), counts([1, 1, 1], 10).tolist()
     ([5, 3, 2], [4, 3, 3])
