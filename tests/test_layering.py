@@ -92,14 +92,17 @@ def test_flax_is_fenced_in():
 @pytest.mark.parametrize("folder", ("report", "fields", "probes"))
 def test_no_jax_where_numbers_are_only_read(folder):
     heavy = {"jax", "jaxlib", "flax", "optax", "chex"}
-    jax_too = ("attention", "gradients", "sharpness", "weights") if folder == "probes" else ()
+    jax_too = {"attention", "gradients", "sharpness", "weights"}
+    jax_too |= {"answers", "superposition", "task_vectors"}
+    jax_too = jax_too if folder == "probes" else ()
     files = [p for p in FILES if part(p) == folder and p.stem not in jax_too]
     assert files and not [p for p in files if any(within(n, heavy) for n in imported(p))]
 
 
 def test_what_answers_a_bad_field_imports_no_jax():
     """The schema and the command line answer at once; jax is imported only to run."""
-    for stem in ("schema", "values", "presets", "arguments", "cli"):
+    light = ("schema", "values", "presets", "arguments", "cli")
+    for stem in (*light, "real_models", "real_models_arguments"):
         tree = ast.parse((PACKAGE / "experiment" / f"{stem}.py").read_text())
         top = [n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
         names = [getattr(n, "module", None) or n.names[0].name for n in top]

@@ -30,7 +30,7 @@ class Arguments(NamedTuple):
     problems: list[str]
 
 
-class _Once(argparse.Action):
+class Once(argparse.Action):
     """Store a value; refuse a second one, which would silently win."""
 
     def __call__(self, parser, namespace, values, option_string=None):
@@ -39,7 +39,7 @@ class _Once(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """argparse, refusing in our way."""
 
     def error(self, message: str) -> NoReturn:
@@ -48,7 +48,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of every option; `--config.FIELD` is there for its line of help."""
-    made = _Parser(
+    made = Parser(
         prog="run.py",
         description="Train every setting of a sweep, with every seed, in one compiled program.",
         epilog=EPILOG,
@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     )
 
     def value(flag: str, metavar: str, text: str) -> None:
-        made.add_argument(flag, metavar=metavar, action=_Once, help=text)
+        made.add_argument(flag, metavar=metavar, action=Once, help=text)
 
     def switch(flag: str, text: str) -> None:
         made.add_argument(flag, action="store_true", help=text)
