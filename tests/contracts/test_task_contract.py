@@ -206,7 +206,8 @@ def test_what_a_task_says_of_itself_is_true(name):
             assert tokens.dtype == np.int32 and tokens.min() >= 0
             assert tokens.max() < task.vocabulary == said[task.best].shape[-1]
     if TASKS[name].inputs == "tokens":
-        read = np.arange(batch.inputs.shape[1])[task.read_at]
+        where = list(task.read_at) if isinstance(task.read_at, tuple) else task.read_at
+        read = np.arange(batch.inputs.shape[1])[where]
         assert (
             read.shape == jax.tree.leaves(batch.targets)[0].shape[1:] == said[task.best].shape[1:2]
         )
