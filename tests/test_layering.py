@@ -92,7 +92,9 @@ def test_flax_is_fenced_in():
 @pytest.mark.parametrize("folder", ("report", "fields", "probes"))
 def test_no_jax_where_numbers_are_only_read(folder):
     heavy = {"jax", "jaxlib", "flax", "optax", "chex"}
-    jax_too = ("attention", "gradients", "sharpness", "weights") if folder == "probes" else ()
+    jax_too = {"attention", "gradients", "sharpness", "weights"}
+    jax_too |= {"answers", "superposition", "task_vectors"}
+    jax_too = jax_too if folder == "probes" else ()
     files = [p for p in FILES if part(p) == folder and p.stem not in jax_too]
     assert files and not [p for p in files if any(within(n, heavy) for n in imported(p))]
 

@@ -97,8 +97,10 @@ def recency(
     last = order[:, ::-1][:, :back]
     own = last[:, :, None] == jnp.arange(log_p.shape[-1])[None, None, :]  # [N, J, K]
 
+    p = jnp.broadcast_to(jnp.exp(log_p)[:, None, :], own.shape)
+
     def mean(where: Array) -> Array:
-        return jnp.mean(jnp.exp(log_p)[:, None, :], axis=0, where=where)
+        return jnp.mean(p, axis=0, where=where)
 
     return mean(own), mean(~own)
 
