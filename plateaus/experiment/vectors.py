@@ -36,7 +36,7 @@ class Spec:
     ] = 0  # the paper's: 100
     vector_layer: Annotated[
         int,
-        Field(help="layer of the stream that is mixed and shown; -1: the best", low=-1, high=256),
+        Field(help="layer whose vectors are combined and shown; -1: the best", low=-1, high=256),
     ] = BEST
     vector_shown: Annotated[
         int,
@@ -79,9 +79,10 @@ def probe(config: Mapping[str, Any], model: Model, task: Task):
 
     vector_success [L + 1]: P(answer of task k | its mean vector patched in at a layer), mean over
     tasks and as many fresh queries as prompts; by answer [L + 1, K]; vector_baseline: unpatched.
-    vector_layer_used: the layer of highest success, or the one given. There, vector_path [steps,
-    K]: P of every answer along the combinations of the first two tasks' vectors, queries anew;
-    vector_points [K + S, n, W]: of each single task and each mixture, the vectors of n prompts.
+    vector_layer_used: the layer of highest success after the first block, or the one given. There,
+    vector_path [steps, K]: P of every answer along the combinations of the first two tasks'
+    vectors, queries anew; vector_points [K + S, n, W]: of each single task and each mixture, the
+    vectors of n prompts.
     """
     chosen = mixtures.asked(config, task.groups)
     tasks, examples = len(chosen), mixtures.examples_of(config)
@@ -102,20 +103,20 @@ def probe(config: Mapping[str, Any], model: Model, task: Task):
 
     def over_queries(key: Key, measure: Callable[..., Any]) -> Any:
         """Return the mean over queries without examples."""
-        keys = jax.random.split(key, prompts)
 
-        def one(key: Key) -> Any:
-            return measure(emit(key, jnp.zeros(0, jnp.int32), chosen))
+        def one(i: Array) -> Any:
+            own = jax.random.fold_in(key, i)
+            return measure(emit(own, jnp.zeros(0, jnp.int32), chosen))
 
-        told = jax.lax.map(one, keys, batch_size=min(TOGETHER, prompts))
+        told = jax.lax.map(one, jnp.arange(prompts), batch_size=min(TOGETHER, prompts))
         return jax.tree.map(lambda x: jnp.mean(x, axis=0), told)
 
     def measured(key: Key, params: PyTree, laws: Mapping[str, Any], losses) -> dict[str, Array]:
         key_prompts, key_layers, key_path = jax.random.split(key, 3)
-        keys = jax.random.split(key_prompts, len(number))
+        # by fold_in: keys that are mapped over in batches look used twice to jax's check of them
         vectors = jax.lax.map(
-            lambda each: taken(params, *each),
-            (keys, jnp.asarray(share_of), jnp.asarray(laid_of)),
+            lambda each: taken(params, jax.random.fold_in(key_prompts, each[0]), *each[1:]),
+            (jnp.arange(len(number)), jnp.asarray(share_of), jnp.asarray(laid_of)),
             batch_size=min(TOGETHER, len(number)),
         )
         single = vectors[: tasks * prompts].reshape(tasks, prompts, *vectors.shape[1:])
@@ -124,7 +125,7 @@ def probe(config: Mapping[str, Any], model: Model, task: Task):
             key_layers, lambda query: task_vectors.by_layer(model, params, query, means)
         )
         success = jnp.mean(by_answer, axis=1)
-        best = jnp.argmax(success)
+        best = 1 + jnp.argmax(success[1:])  # layer 0 has the separator alone
         layer = best if config["vector_layer"] == BEST else jnp.asarray(config["vector_layer"])
         between = task_vectors.combinations(means[0, layer], means[1, layer], steps)
         path = over_queries(

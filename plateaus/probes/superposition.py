@@ -50,7 +50,7 @@ def saturation(log_p: Float[Array, "N K"]) -> Float[Array, " K"]:
     mean = jnp.mean(p, axis=0)
     room = mean * (1 - mean)
     some = room > 1e-12
-    variance = jnp.mean(jnp.square(p - mean), axis=0)
+    variance = jnp.mean(jnp.square(p - mean[None, :]), axis=0)
     return jnp.where(some, variance / jnp.where(some, room, 1.0), jnp.nan)
 
 

@@ -90,19 +90,19 @@ def plane(single: Floats, vectors: Floats, method: str) -> tuple[Floats, Floats]
     if method == "pca":
         found = _scikit("decomposition").PCA(2, svd_solver="full").fit(fitted).transform(both)
     else:
-        # the means' differences span K - 1 directions; "eigen" can shrink, "svd" cannot
-        lda = _scikit("discriminant_analysis").LinearDiscriminantAnalysis(
-            solver="eigen", shrinkage="auto", n_components=min(2, tasks - 1)
-        )
-        lda.fit(fitted, np.repeat(np.arange(tasks), n))
-        found = lda.transform(both)
+        discriminant, told = _scikit("discriminant_analysis"), np.repeat(np.arange(tasks), n)
+        solver = "lsqr" if tasks == 2 else "eigen"  # "svd" cannot shrink
+        lda = discriminant.LinearDiscriminantAnalysis(solver=solver, shrinkage="auto")
+        lda.fit(fitted, told)
         if tasks == 2:
-            axis = lda.scalings_[:, 0] / np.linalg.norm(lda.scalings_[:, 0])
+            axis = lda.coef_[0] / np.linalg.norm(lda.coef_[0])
             rest = both - np.outer(both @ axis, axis)
             pca = _scikit("decomposition").PCA(1, svd_solver="full").fit(rest[: len(fitted)])
-            found = np.concatenate([found[:, :1], pca.transform(rest)], axis=1)
-    # signs of axes mean nothing: the first task is on the left
-    if found[:n, 0].mean() > found[n : len(fitted), 0].mean():
+            found = np.stack([both @ axis, pca.transform(rest)[:, 0]], axis=1)
+        else:
+            found = lda.transform(both)[:, :2]
+    # signs of axes mean nothing: the first task is left of the second
+    if found[:n, 0].mean() > found[n : 2 * n, 0].mean():
         found = found * np.array([[-1.0, 1.0]])
     return found[: len(fitted)].reshape(tasks, n, 2), found[len(fitted) :].reshape(-1, n, 2)
 
