@@ -4,15 +4,15 @@ import importlib.util
 
 import pytest
 
-from plateaus.experiment import run
-from plateaus.experiment.build import sections
+from plateaus.experiment import run, vectors
+from plateaus.experiment.build import make_recipe, sections
 from plateaus.experiment.schema import ConfigError, Options, Plan, entries, resolve
 from plateaus.report import store
 
 TINY = {
-    "steps": 2,
+    "steps": 1,
     "batch": 4,
-    "seeds": 2,
+    "seeds": 1,
     "eval_every": 1,
     "log_every": 1,
     "eval_points": 4,
@@ -39,21 +39,11 @@ def plan_of(**given):
     return Plan("tiny", resolve(entries(parts), parts, {**TINY, **given}, {}), {}, "A tiny world.")
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    """The same job with and without vectors."""
-    found = []
-    for number in (3, 0):
-        place = tmp_path_factory.mktemp(f"vectors{number}") / "run"
-        plan = plan_of(vector_prompts=number)
-        assert run.execute(plan, Options(workdir=place, command="test")) == 0
-        found.append((place, store.load(place / "results.nc")))
-    return found
-
-
-def test_what_is_recorded_has_its_own_axes(results):
-    (place, found), (bare, _) = results
-    curve = {"seed": 2, "eval_step": 3}
+def test_what_is_recorded_has_its_own_axes(tmp_path):
+    place = tmp_path / "run"
+    assert run.execute(plan_of(), Options(workdir=place, command="test")) == 0
+    found = store.load(place / "results.nc")
+    curve = {"seed": 1, "eval_step": 2}
     sizes = {
         "baseline": {},
         "layer_used": {},
@@ -67,15 +57,14 @@ def test_what_is_recorded_has_its_own_axes(results):
     assert found["cloud"].values.tolist() == ["ret3", "ret1", "1:1", "3:1"]
     assert (found.vector_layer_used == 1).all()  # never the separator's own
     assert (place / "figures" / "task_vectors.png").exists()
-    assert not (bare / "figures" / "task_vectors.png").exists()
 
 
-def test_without_them_nothing_else_changes(results):
-    (_, found), (_, bare) = results
-    names = [name for name in found if not name.startswith("vector_")]
-    assert set(names) == set(bare) and "mixed_probability" in names
-    for name in names:
-        assert found[name].identical(bare[name]), name
+def test_without_them_the_other_probes_are_those_there_were():
+    """Of the same number, so with the same keys: vectors come last."""
+    found, bare = (make_recipe(plan_of(vector_prompts=n).config, frozenset()) for n in (3, 0))
+    names = [probe.__qualname__ for probe in found.probes]
+    assert names[:-1] == [probe.__qualname__ for probe in bare.probes] and len(names) == 2
+    assert found.probes[-1].__module__ == vectors.__name__
 
 
 @pytest.mark.parametrize(
