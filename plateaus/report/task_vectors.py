@@ -108,7 +108,9 @@ def _by_layer(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     for run, layer in zip(success, used, strict=True):
         axes.plot(run, color=PALE, lw=0.8)
         if np.isfinite(layer):
-            axes.plot(layer, run[int(layer)], marker="v", color=GREY, ms=5, mec="white", ls="")
+            axes.plot(
+                layer, run[int(layer)], marker="v", color=GREY, ms=6, mec="white", ls="", zorder=3
+            )
     mean, _ = survival.mean_band(success)
     axes.plot(mean, color="k", lw=2)
     level = survival.mean_interval(_known(_last(dataset, BASELINE, row))).value
@@ -130,6 +132,8 @@ def _by_layer(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
 
 
 def _plane(axes: Axes, dataset: xr.Dataset, row: Row, method: str) -> None:
+    seed = dataset["seed"].values[cell(dataset, "status", row.index) == FINISHED][0]
+    axes.set_title(f"{axes.get_title(loc='left')}, seed {seed}")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_xlabel("LDA axis 1" if method == "lda" else "principal component 1")
@@ -155,17 +159,6 @@ def _plane(axes: Axes, dataset: xr.Dataset, row: Row, method: str) -> None:
         axes.plot(*cloud.T, ls="", marker="o", ms=4.5, color=color, mec="white", mew=0.4)
     second = "axis 2" if tasks > 2 else "rest, component 1"
     axes.set_ylabel(f"LDA {second}" if method == "lda" else "principal component 2")
-    seed = dataset["seed"].values[cell(dataset, "status", row.index) == FINISHED][0]
-    axes.text(
-        0.98,
-        0.98,
-        f"seed {seed}",
-        fontsize=7,
-        color=GREY,
-        ha="right",
-        va="top",
-        transform=axes.transAxes,
-    )
 
 
 def _path(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
@@ -199,7 +192,8 @@ def _positions(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     tasks = positions.shape[-1]
     for k in range(1, 2) if tasks == 2 else range(tasks):  # of two, the first's is 1 less it
         for number in range(positions.shape[1]):
-            _bar(axes, shares[:, number, k], positions[:, number, k], _color(k))
+            beside = 0.012 * (k - (tasks - 1) / 2) * (tasks > 2)  # where points would be one
+            _bar(axes, shares[:, number, k] + beside, positions[:, number, k], _color(k))
     apart = np.abs(positions - shares).mean(axis=(1, 2))
     middle, low, high = survival.mean_interval(apart)
     told = f" [{low:.2f}, {high:.2f}]" if np.isfinite(low) else ""

@@ -75,8 +75,8 @@ def plane(single: Floats, vectors: Floats, method: str) -> tuple[Floats, Floats]
     """Return single [K, n, 2] and other vectors [S, n, 2] in a plane fitted on the single tasks.
 
     "pca": the first two principal components. "lda": the first two axes of linear discriminant
-    analysis; of two tasks there is one, and the second is the first principal component of what is
-    orthogonal to it.
+    analysis. Of two tasks there is one, and the second is the first principal component of what it
+    leaves: of vectors less their position on the line of the two means, where both means are one.
 
     Raises ImportError without scikit-learn, ValueError for another method.
 
@@ -96,7 +96,8 @@ def plane(single: Floats, vectors: Floats, method: str) -> tuple[Floats, Floats]
         lda.fit(fitted, told)
         if tasks == 2:
             axis = lda.coef_[0] / np.linalg.norm(lda.coef_[0])
-            rest = both - np.outer(both @ axis, axis)
+            apart = single[1].mean(axis=0) - single[0].mean(axis=0)
+            rest = both - np.outer(both @ axis, apart / (apart @ axis))
             pca = _scikit("decomposition").PCA(1, svd_solver="full").fit(rest[: len(fitted)])
             found = np.stack([both @ axis, pca.transform(rest)[:, 0]], axis=1)
         else:

@@ -137,7 +137,7 @@ def test_planes_keep_tasks_apart_and_mixtures_between(method, tasks):
 
 
 def test_the_second_axis_of_two_tasks_is_what_lda_leaves():
-    """A direction of large spread within both tasks, at a right angle to LDA's axis."""
+    """A direction of large spread within both tasks, along which the tasks' means are one."""
     single, mixed, _ = clouds(2, width=3, n=40, noise=0.01)
     single[..., 2] = single[..., 2].mean()
     mixed[..., 2] = single[0, 0, 2] + np.linspace(-5, 5, 40)[None]
@@ -145,6 +145,9 @@ def test_the_second_axis_of_two_tasks_is_what_lda_leaves():
     dots, crosses = geometry.plane(single, mixed, "lda")
     for line in (*dots, *crosses):
         assert abs(np.ptp(line[:, 1])) == pytest.approx(10, rel=0.05)
+    single, mixed, _ = clouds(2)
+    dots, _ = geometry.plane(single, mixed, "lda")
+    assert np.ptp(dots[..., 1].mean(axis=1)) < 1e-9 * np.ptp(dots[..., 1])
 
 
 def test_an_unknown_method_is_refused():
@@ -189,7 +192,7 @@ def test_a_line_of_five_panels_a_setting(results, rows):
     for k, at in enumerate(np.split(np.concatenate(points(path, "o")), 2)):
         np.testing.assert_allclose(at, np.stack([SHARES[:3, 1], wanted[k]], axis=1))
     found = np.concatenate(points(lying, "o")).reshape(3, len(SHARES), 2)
-    np.testing.assert_allclose(found[..., 0], SHARES.T)
+    np.testing.assert_allclose(found[..., 0], SHARES.T, atol=0.013)  # side by side
     np.testing.assert_allclose(found[..., 1], SHARES.T, atol=0.03)
     assert "difference" in lying.texts[0].get_text()
 
