@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
-from plateaus.experiment import geometry, mixtures
+from plateaus.experiment import geometry, mixtures, vectors
 from plateaus.fields import Field
 from plateaus.groups import SUFFIX
 from plateaus.probes import attention
@@ -19,12 +19,13 @@ AXES = {  # part of a variable's name -> the axes it has of its own
     "ablation_loss_random": ("draw",),
     f"ablation_loss_random{SUFFIX}": ("draw", "task"),
     **mixtures.AXES,
+    **vectors.AXES,
 }
 FEWEST_PAIRS = 4  # of whose halves induction and the previous token are told apart
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Spec(mixtures.Spec):
+class Spec(mixtures.Spec, vectors.Spec):
     """What is recorded at every evaluation; nothing here changes what a run is."""
 
     gradient_batches: Annotated[
@@ -58,6 +59,7 @@ def check(values: Mapping[str, Any], task: Task, tokens: int) -> Iterator[tuple[
     if values["gradient_batches"] == 1:
         yield "gradient_batches", "must be 0, or at least 2 to compare"
     yield from mixtures.check(values, task)
+    yield from vectors.check(values, task)
     asked = [name for name in ("attention_scores", "ablated_heads") if values[name]]
     if not asked:
         return
@@ -78,6 +80,11 @@ def check(values: Mapping[str, Any], task: Task, tokens: int) -> Iterator[tuple[
                 "ablated_heads",
                 f"must be at most {heads // 2}: of {heads} heads, as many others are the control",
             )
+
+
+def labels(values: Mapping[str, Any], groups: tuple[str, ...]) -> dict[str, Sequence[str]]:
+    """Return the names along dimensions of what is measured, where they have names."""
+    return {**mixtures.labels(values, groups), **vectors.labels(values, groups)}
 
 
 def offset_of(task: Task) -> int:
@@ -116,6 +123,8 @@ def probes(config: Mapping[str, Any], model: Model, task: Task, everywhere: Mode
         )
     if config["mixed_prompts"]:
         made.append(mixtures.probe(config, everywhere, task))
+    if config["vector_prompts"]:
+        made.append(vectors.probe(config, everywhere, task))
     return tuple(made)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import jax
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from plateaus.experiment.values import nearest
 from plateaus.fields import Field
 from plateaus.probes import answers, superposition
-from plateaus.types import Array, Key, Model, PyTree, Task
+from plateaus.types import Array, Key, MixedPrompt, Model, PyTree, Task
 
 BACK = 10  # examples before the query whose task the answer may follow
 GRID = 10  # steps from one task alone to another, where shares are not given
@@ -166,21 +166,37 @@ def counts(share: tuple[float, ...], examples: int) -> NDArray[np.int_]:
     return whole
 
 
-def probe(config: Mapping[str, Any], model: Model, task: Task):
-    """Return what answers fresh mixed prompts; `model` reads at all positions."""
-    chosen = asked(config, task.groups)
-    mixtures = [share for _, share in shares_of(config["mixed_shares"], len(chosen))]
-    examples, prompts = examples_of(config), config["mixed_prompts"]
-    tasks, exact = len(chosen), config["mixed_order"] == "exact"
-    laid = np.stack([np.repeat(np.arange(tasks), counts(share, examples)) for share in mixtures])
+def laid(shares: Sequence[tuple[float, ...]], examples: int) -> NDArray[np.int_]:
+    """Return [mixture, m] which task each example is of, by exact counts, before it is shuffled."""
+    return np.stack([np.repeat(np.arange(len(one)), counts(one, examples)) for one in shares])
+
+
+def drawer(config: Mapping[str, Any], task: Task) -> Callable[..., tuple[Array, MixedPrompt]]:
+    """Return (key, share [K], a row of `laid`) -> (order [m], the prompt), as configured."""
+    chosen, exact = asked(config, task.groups), config["mixed_order"] == "exact"
     emit = task.emit_mixed
     assert emit is not None
 
-    def one(params: PyTree, key: Key, share: Array, fixed: Array) -> tuple[Array, Array, Array]:
+    def draw(key: Key, share: Array, fixed: Array) -> tuple[Array, MixedPrompt]:
         key_order, key_prompt = jax.random.split(key)
-        drawn = jax.random.categorical(key_order, jnp.log(share), shape=(examples,))
-        order = jax.random.permutation(key_order, fixed) if exact else drawn
-        prompt = emit(key_prompt, jnp.array(chosen)[order], chosen)
+        if exact:
+            order = jax.random.permutation(key_order, fixed)
+        else:
+            order = jax.random.categorical(key_order, jnp.log(share), shape=fixed.shape)
+        return order, emit(key_prompt, jnp.array(chosen)[order], chosen)
+
+    return draw
+
+
+def probe(config: Mapping[str, Any], model: Model, task: Task):
+    """Return what answers fresh mixed prompts; `model` reads at all positions."""
+    tasks = len(asked(config, task.groups))
+    mixtures = [share for _, share in shares_of(config["mixed_shares"], tasks)]
+    examples, prompts = examples_of(config), config["mixed_prompts"]
+    draw = drawer(config, task)
+
+    def one(params: PyTree, key: Key, share: Array, fixed: Array) -> tuple[Array, Array, Array]:
+        order, prompt = draw(key, share, fixed)
         past = answers.cached(model, params, prompt.prefix, 2 * tasks)
         own = {name: value[:tasks] for name, value in past.items()}
         log_p = answers.log_probabilities(model, params, prompt, own)
@@ -192,7 +208,7 @@ def probe(config: Mapping[str, Any], model: Model, task: Task):
     def measured(key: Key, params: PyTree, laws: Mapping[str, Any], losses) -> dict[str, Array]:
         keys = jax.random.split(key, len(mixtures) * prompts)
         share = jnp.repeat(jnp.asarray(mixtures, jnp.float32), prompts, axis=0)
-        fixed = jnp.repeat(jnp.asarray(laid, jnp.int32), prompts, axis=0)
+        fixed = jnp.repeat(jnp.asarray(laid(mixtures, examples), jnp.int32), prompts, axis=0)
         told = jax.lax.map(
             lambda each: one(params, *each), (keys, share, fixed), batch_size=TOGETHER
         )

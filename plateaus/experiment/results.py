@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from plateaus.experiment import files, folder, instruments, mixtures
+from plateaus.experiment import files, folder, instruments
 from plateaus.experiment.build import make_recipe
 from plateaus.experiment.schema import Entry, Plan
 from plateaus.experiment.variants import AXIS
@@ -36,6 +36,7 @@ from plateaus.report import (
     table,
     task_figures,
     task_maps,
+    task_vectors,
 )
 from plateaus.types import Task
 
@@ -71,6 +72,7 @@ FIGURES = {  # file -> how it is drawn; None where the results have nothing to s
     "loss_against_compute": mixing_figures.loss_against_compute,
     "domains": mixing_figures.domains,
     "gram_noise": mixing_gram.gram_noise,
+    "task_vectors": task_vectors.task_vectors,
 }
 TABLES = ("summary.csv", "tasks.csv", "mixing.csv", "superposition.csv", "superposition_steps.csv")
 TASK_FIGURES = {  # the same of results by task, which take their table, too
@@ -110,7 +112,7 @@ def write(
         plan.config["eval_every"],
         attributes,
         instruments.AXES | _axes(task),
-        {TASK: task.groups, **mixtures.labels(plan.config, task.groups)} if task.groups else {},
+        {TASK: task.groups, **instruments.labels(plan.config, task.groups)} if task.groups else {},
     )
     rows = statistics.summarise(dataset)
     files.write_atomically(place / "summary.csv", table.csv_text(rows).encode())
