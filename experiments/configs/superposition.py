@@ -34,6 +34,7 @@ def get_config() -> ConfigDict:
             "mixed_shares": "",
             "mixed_order": "iid",
             "mixed_examples": 0,
+            "vector_prompts": 0,
             "task": ConfigDict(
                 {
                     "name": "characters",
@@ -191,9 +192,15 @@ def task_vectors(config: ConfigDict) -> None:
     Expected: x
     Reached (x): x
     """
+    _plus(config)
     names = config.task.families.split(",")[:3]
     config.update({"mixed_tasks": ",".join(names), "mixed_order": "exact", "vector_prompts": 100})
     config.mixed_shares = "1:0:0 0:1:0 0:0:1 8:2:0 5:5:0 2:8:0 0:5:5 5:0:5 1:1:1"
+    config.seeds = 3
+    config.variants = {
+        "learned positions": {"model.positions": "learned", "model.max_positions": 1_200},
+        "rotary positions": {"model.positions": "rotary"},
+    }
 
 
 def dynamics(config: ConfigDict) -> None:
@@ -233,7 +240,7 @@ def smoke(config: ConfigDict) -> None:
     config.task.examples = 5
     config.model.update({"width": 16, "depth": 2, "heads": 2})
     config.optim.update({"warmup_steps": 10, "decay_steps": 0})
-    if config.get("vector_prompts", 0):
+    if config.vector_prompts:
         config.vector_prompts = 8
 
 

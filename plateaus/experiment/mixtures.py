@@ -195,6 +195,9 @@ def probe(config: Mapping[str, Any], model: Model, task: Task):
     examples, prompts = examples_of(config), config["mixed_prompts"]
     draw = drawer(config, task)
 
+    share_of = np.repeat(np.asarray(mixtures, np.float32), prompts, axis=0)
+    laid_of = np.repeat(laid(mixtures, examples).astype(np.int32), prompts, axis=0)
+
     def one(params: PyTree, key: Key, share: Array, fixed: Array) -> tuple[Array, Array, Array]:
         order, prompt = draw(key, share, fixed)
         past = answers.cached(model, params, prompt.prefix, 2 * tasks)
@@ -206,11 +209,11 @@ def probe(config: Mapping[str, Any], model: Model, task: Task):
         return log_p, order, outputs
 
     def measured(key: Key, params: PyTree, laws: Mapping[str, Any], losses) -> dict[str, Array]:
-        keys = jax.random.split(key, len(mixtures) * prompts)
-        share = jnp.repeat(jnp.asarray(mixtures, jnp.float32), prompts, axis=0)
-        fixed = jnp.repeat(jnp.asarray(laid(mixtures, examples), jnp.int32), prompts, axis=0)
+        # by fold_in: keys that are mapped over in batches look used twice to jax's check of them
         told = jax.lax.map(
-            lambda each: one(params, *each), (keys, share, fixed), batch_size=TOGETHER
+            lambda each: one(params, jax.random.fold_in(key, each[0]), *each[1:]),
+            (jnp.arange(len(share_of)), jnp.asarray(share_of), jnp.asarray(laid_of)),
+            batch_size=min(TOGETHER, len(share_of)),
         )
         by_mixture = jax.tree.map(lambda x: x.reshape(-1, prompts, *x.shape[1:]), told)
         back = min(BACK, examples)

@@ -25,6 +25,7 @@ UNSWEEPABLE = frozenset(
     | {"gradient_batches", "task.name", "task.families", "model.name", "sharpness_steps"}
     | {"task.links", "task.digits", "task.clusters"}
     | {"sharpness_batches", "attention_scores", "ablated_heads", "ablation_draws"}
+    | {"mixed_prompts", "mixed_tasks", "mixed_shares", "mixed_order", "mixed_examples"}
     | {"vector_prompts", "vector_layer", "vector_shown", "vector_steps"}
     | {"data.folder", "data.contents", "task.tokenizer"}
 )
