@@ -32,9 +32,7 @@ class Spec:
     length: Annotated[
         int, Field(help="letters of such an input, all different", low=1, high=sets.LONGEST)
     ] = 8
-    examples: Annotated[int, Field(help="examples of a sequence", low=1, high=2**12)] = (
-        11  # the paper's: 101
-    )
+    examples: Annotated[int, Field(help="examples of a sequence", low=1, high=2**12)] = 5
     pool: Annotated[
         int, Field(help="sequences of each task; see data.items", low=1, high=INFINITE)
     ] = INFINITE
