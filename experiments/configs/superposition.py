@@ -109,6 +109,8 @@ def _plus(config: ConfigDict) -> None:
         config.batch = 800
         config.task.families = ",".join(PAPER_PLUS)
     else:
+        config.steps = 1_500
+        config.optim.update({"decay_start": 1_200, "decay_steps": 300})
         config.task = ConfigDict({"name": "characters", "families": ",".join(PLUS), "examples": 21})
     config.mixed_tasks = "plus3,plus7"
 
