@@ -225,7 +225,7 @@ def dynamics(config: ConfigDict) -> None:
     if not _at_paper_scale(config):
         config.steps = 1_500
         config.optim.update({"decay_start": 0, "decay_steps": 0})
-    config.data.round_steps = config.steps // 30
+    config.data.round_steps = config.steps // 20
     config.variants = {
         "even": {},
         "zipf": zipf(names, 1.0),
@@ -239,10 +239,19 @@ def dynamics(config: ConfigDict) -> None:
 
 
 def smoke(config: ConfigDict) -> None:
-    """Shrink to a narrow model, 200 steps and 2 seeds."""
-    config.update({"steps": 200, "seeds": 2, "batch": 8, "eval_points": 40})
+    """Shrink to a narrow model, 200 steps and 2 seeds; curricula keep their phases."""
+    for name, own in config.get("variants", {}).items():
+        shrunk = {
+            field: 200 * value // config.steps
+            if field[5:].startswith(("from_", "until_"))
+            else value
+            for field, value in own.items()
+        }
+        config.variants[name] = shrunk
+    config.update({"steps": 200, "seeds": 2, "batch": 12, "eval_points": 40})
     config.update({"eval_every": 100, "log_every": 50, "mixed_prompts": 8})
-    config.task.examples = 5
+    config.data.round_steps = 20
+    config.task.examples = 11
     config.model.update({"width": 16, "depth": 2, "heads": 2})
     config.optim.update({"warmup_steps": 10, "decay_steps": 0})
     if config.vector_prompts:
