@@ -211,19 +211,20 @@ def task_vectors(config: ConfigDict) -> None:
 def dynamics(config: ConfigDict) -> None:
     """When do mixed prompts come to be answered, and what do lower diversity and mixers change?
 
-    Each task's plateau; P on the answers of mixed prompts, tasks completed, entropy and saturation
-    over training. Tasks drawn evenly, by a Zipf law, two only, one after another, one more at a
-    time, by mixers, and several to a sequence.
+    Additions: each task's plateau; P on the answers of mixed prompts, tasks completed, entropy and
+    saturation over training. Tasks drawn evenly, by a Zipf law, two only, one more at a time, one
+    after another, from few sequences, by a mixer, and a fifth of the examples of any task.
 
     Source: paper 5 with the interventions of papers 1, 3 and 4.
     Command: python experiments/run.py --config=configs/superposition.py:dynamics
     Expected: x
     Reached (x): x
     """
+    _plus(config)
     names = config.task.families.split(",")
     config.update({"mixed_shares": "5:5 10:0 0:10", "seeds": 3})
     if not _at_paper_scale(config):
-        config.steps = 1_500
+        config.update({"steps": 1_000, "eval_every": 50, "log_every": 10})
         config.optim.update({"decay_start": 0, "decay_steps": 0})
     config.data.round_steps = config.steps // 20
     config.variants = {
