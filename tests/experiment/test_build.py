@@ -184,6 +184,17 @@ def test_families_that_are_not_there_are_told_of_before_their_knobs(task, famili
     assert line.startswith(f"task.families = '{families}': {message}")
 
 
+def test_families_are_not_refused_for_sizes_that_a_config_gives():
+    """At default sizes a sequence has too few examples for six tasks."""
+    six = ",".join(f"plus{c}" for c in range(6))
+    given = {"task.name": "characters", "model.name": "transformer", "task.families": six}
+    assert "data.weight_plus5" in entries(sections(given))
+    parts = sections(given)
+    resolve(entries(parts), parts, {**given, "task.examples": 6}, {})
+    with pytest.raises(ConfigError, match=r"task\.examples = 5: must be at least 6, the tasks"):
+        resolve(entries(parts), parts, given, {})
+
+
 def test_variants_of_other_families_are_refused_in_one_line():
     given = {
         **{"task.name": "in_context", "task.families": "linear", "model.name": "transformer"},
