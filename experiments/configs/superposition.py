@@ -122,9 +122,11 @@ def ret(config: ConfigDict) -> None:
     figures/superposition: mean P against the share, and P of every prompt, which the mean hides.
 
     Source: paper 5, training from scratch and its released table (ret3 against ret7).
-    Command: python experiments/run.py --config=configs/superposition.py:ret
-    Expected: x
-    Reached (x): x
+    Command: python experiments/run.py --config=configs/superposition.py:ret --runs-per-batch 1
+    Expected: 4 runs in 6 minutes on 2 idle cores (17 minutes of one shared core).
+    Reached (4 seeds): switches. All prompts of one task right; mean P(ret1) .09, .34, .46, .72, .91
+      at d = .1, .3, .5, .7, .9, but saturation .97 to .99: one example, the first or second of the
+      prompt, decides. On the plateau (steps 200 to 600 .. 1,400) P is 1/3 each and saturation .02.
     """
     if _at_paper_scale(config):
         config.variants = {"rotary": {}, "gpt2": GPT2}
