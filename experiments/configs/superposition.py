@@ -179,6 +179,9 @@ def sizes(config: ConfigDict) -> None:
     """
     _plus(config)
     config.update({"mixed_tasks": "", "mixed_order": "exact", "seeds": 3})
+    if not _at_paper_scale(config):
+        config.steps = 1_000
+        config.optim.update({"decay_start": 800, "decay_steps": 200})
     shapes = ((16, 2, 2), (32, 2, 4), (64, 3, 4), (96, 3, 4))
     if _at_paper_scale(config):
         shapes = ((128, 2, 2), (256, 4, 4), (384, 6, 6), (768, 12, 12))
