@@ -203,10 +203,10 @@ def probe(config: Mapping[str, Any], model: Model, task: Task):
         past = answers.cached(model, params, prompt.prefix, 2 * tasks)
         own = {name: value[:tasks] for name, value in past.items()}
         log_p = answers.log_probabilities(model, params, prompt, own)
-        outputs = answers.most_probable(
+        outputs, texts = answers.most_probable(
             model, params, prompt.ways[0, 0], past, end=prompt.end, tokens=prompt.ways.shape[1]
         )
-        return log_p, order, outputs
+        return log_p, order, answers.with_answers(outputs, texts, prompt, log_p)
 
     def measured(key: Key, params: PyTree, laws: Mapping[str, Any], losses) -> dict[str, Array]:
         # by fold_in: keys that are mapped over in batches look used twice to jax's check of them
