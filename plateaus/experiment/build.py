@@ -122,9 +122,10 @@ def _unnamed(config: Mapping[str, Any]) -> Iterator[str]:
     elif isinstance(config.get(name), str):
         assert component.check is not None
         sizes = {field.name: field.default for field in dataclasses.fields(component.spec)}
-        for _, message in component.check({**sizes, "families": config[name]}):
-            yield f"{name} = {shown(config[name])}: {message}"
-            return
+        for field, message in component.check({**sizes, "families": config[name]}):
+            if field == "families":  # of other fields it is the config's values that count
+                yield f"{name} = {shown(config[name])}: {message}"
+                return
     else:
         return
     spec = lenient_spec(component, "task", config)
