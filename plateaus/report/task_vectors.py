@@ -144,7 +144,7 @@ def _plane(axes: Axes, dataset: xr.Dataset, row: Row, method: str) -> None:
     tasks = share.shape[-1]
     single, mixed = _clouds(points, tasks)
     if not geometry.told_apart(single):
-        _say(axes, "vectors do not differ at this layer")
+        _say(axes, "too few vectors differ at this layer")
         return
     try:
         dots, crosses = geometry.plane(single, mixed, method)
@@ -186,7 +186,7 @@ def _positions(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
         return
     positions, shares = lying(dataset, row)
     if not len(positions):
-        _say(axes, "vectors do not differ at this layer")
+        _say(axes, "too few vectors differ at this layer")
         return
     axes.plot([0, 1], [0, 1], ls=":", color=GREY, lw=1)
     tasks = positions.shape[-1]

@@ -224,12 +224,22 @@ def test_without_points_the_rest_is_drawn(results, rows):
         assert texts(panels(figure)[number]) == ["no points were kept"]
 
 
+def test_two_vectors_a_task_have_no_axes(results, rows):
+    """Their covariance is not shrunk, and has no inverse: neither plane nor positions."""
+    few = results.isel(point=slice(2))
+    figure = task_vectors.task_vectors(few, rows)
+    for number in (1, 2, 4):
+        assert texts(panels(figure)[number]) == ["too few vectors differ at this layer"]
+    few = results.isel(point=slice(3))
+    assert len(task_vectors.lying(few, rows[0])[0]) == SEEDS - 1
+
+
 def test_vectors_that_do_not_differ_are_said_to(results, rows):
     same = results.copy(deep=True)
     same["vector_points"][...] = 1.0
     figure = task_vectors.task_vectors(same, rows)
     for number in (1, 2, 4):
-        assert texts(panels(figure)[number]) == ["vectors do not differ at this layer"]
+        assert texts(panels(figure)[number]) == ["too few vectors differ at this layer"]
 
 
 def test_without_scikit_learn_the_planes_say_so(results, rows, monkeypatch):
