@@ -40,11 +40,7 @@ REFUSED = {
     "none": ({"mixed_shares": "0:0:0"}, "mixed_shares", "not all 0"),
     "negative": ({"mixed_shares": "1:1:-1"}, "mixed_shares", "must be at least 0"),
     "examples": ({"mixed_examples": 2}, "mixed_examples", "at least 3, the tasks"),
-    "context": (
-        {"mixed_examples": 12},
-        "model.max_positions",
-        "must be at least 77, the tokens of a mixed prompt",
-    ),
+    "positions": ({"mixed_examples": 7}, "mixed_examples", "at most 6: later positions are not"),
     "cache": ({"model.name": "mamba", "model.heads": None}, "mixed_prompts", "mamba has no cache"),
 }
 
@@ -60,7 +56,7 @@ def test_what_cannot_be_mixed_is_one_line(case):
 
 
 def test_a_context_too_short_is_told_once():
-    """A mixed prompt is as long as one of training, unless it has examples of its own number."""
+    """A mixed prompt is at most as long as one of training."""
     given = {**VALUES, "task.families": "plus1,plus2", "mixed_prompts": 8}
     given |= {"model.heads": 8, "model.max_positions": 20}
     parts = sections(given)
@@ -72,6 +68,9 @@ def test_a_context_too_short_is_told_once():
 
 def test_what_fits_is_let_through_and_nothing_asked_is_nothing():
     assert not list(mixtures.check(values(), characters(CHARACTERS)))
+    assert not list(mixtures.check(values(mixed_examples=6), characters(CHARACTERS)))
+    longer = values(mixed_examples=30, **{"model.positions": "rotary"})
+    assert not list(mixtures.check(longer, characters(CHARACTERS)))
     assert not list(mixtures.check(values(mixed_prompts=0, mixed_tasks="nonsense"), None))
 
 
