@@ -204,6 +204,16 @@ def test_where_mixtures_lie_is_a_number_for_every_finished_seed(results, rows):
     np.testing.assert_allclose(positions, shares, atol=0.03)
 
 
+def test_shares_are_those_of_the_points_own_prompts(results, rows):
+    """Of prompts whose examples draw their tasks one by one, others have other shares."""
+    tasks, points = len(results["answer"]), results["vector_points"]
+    own = np.random.default_rng(0).dirichlet(np.ones(tasks), points.shape[:-2])
+    told = results.assign(vector_share=((*points.dims[:-2], "answer"), own))
+    _, shares = task_vectors.lying(told, rows[0])
+    done = results["status"].values[rows[0].index] == statistics.FINISHED
+    np.testing.assert_array_equal(shares, own[rows[0].index][done][:, -1, tasks:])
+
+
 def test_narrower_settings_are_padded(results, rows):
     """Of a sweep of widths and depths: what is not there is left out."""
     padded = results.copy(deep=True)
