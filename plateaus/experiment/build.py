@@ -123,7 +123,7 @@ def _unnamed(config: Mapping[str, Any]) -> Iterator[str]:
         assert component.check is not None
         sizes = {field.name: field.default for field in dataclasses.fields(component.spec)}
         for field, message in component.check({**sizes, "families": config[name]}):
-            if field == "families":
+            if field == "families":  # of other fields it is the config's values that count
                 yield f"{name} = {shown(config[name])}: {message}"
                 return
     else:

@@ -109,7 +109,7 @@ def labels(values: Mapping[str, Any], groups: tuple[str, ...]) -> dict[str, Sequ
 
 def examples_of(values: Mapping[str, Any]) -> int:
     """Return the examples of a mixed prompt."""
-    return values["mixed_examples"] or values.get("task.examples", 1) - 1
+    return values["mixed_examples"] or values["task.examples"] - 1
 
 
 def check(values: Mapping[str, Any], task: Task) -> Iterator[tuple[str, str]]:
@@ -142,15 +142,9 @@ def check(values: Mapping[str, Any], task: Task) -> Iterator[tuple[str, str]]:
             f"must be at least {len(chosen)}, the tasks: a prompt has {examples}",
         )
         return
-    emit = task.emit_mixed
-    prompt = jax.eval_shape(
-        lambda key: emit(key, jnp.zeros(examples, jnp.int32), chosen),
-        jax.eval_shape(jax.random.key, 0),
-    )
-    tokens = prompt.prefix.shape[0] + prompt.ways.shape[1]
-    limited = values.get("model.positions") != "rotary" and "model.max_positions" in values
-    if limited and tokens > values["model.max_positions"]:
-        yield "model.max_positions", f"must be at least {tokens}, the tokens of a mixed prompt"
+    longest = values["task.examples"] - 1  # and a query: that fits is told of training prompts
+    if values.get("model.positions") == "learned" and examples > longest:
+        yield "mixed_examples", f"must be at most {longest}: later positions are not trained"
 
 
 def counts(share: tuple[float, ...], examples: int) -> NDArray[np.int_]:
@@ -203,10 +197,10 @@ def probe(config: Mapping[str, Any], model: Model, task: Task):
         past = answers.cached(model, params, prompt.prefix, 2 * tasks)
         own = {name: value[:tasks] for name, value in past.items()}
         log_p = answers.log_probabilities(model, params, prompt, own)
-        outputs = answers.most_probable(
+        outputs, texts = answers.most_probable(
             model, params, prompt.ways[0, 0], past, end=prompt.end, tokens=prompt.ways.shape[1]
         )
-        return log_p, order, outputs
+        return log_p, order, answers.with_answers(outputs, texts, prompt, log_p)
 
     def measured(key: Key, params: PyTree, laws: Mapping[str, Any], losses) -> dict[str, Array]:
         # by fold_in: keys that are mapped over in batches look used twice to jax's check of them

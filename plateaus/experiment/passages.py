@@ -71,7 +71,7 @@ def mixed(curves: Mapping[str, NDArray], steps: NDArray) -> dict[str, NDArray]:
     if "mixed_probability" not in curves:
         return {}
     p, share = (np.asarray(curves[f"mixed_{n}"], np.float64) for n in ("probability", "share"))
-    own = np.nan_to_num(share).max(axis=(0, 1)) > 0  # [M, K], the same of all runs
+    own = np.nan_to_num(share).max(axis=1, keepdims=True) > 0  # [R, 1, M, K]
     mass = np.sum(np.where(own, p, 0.0), axis=-1)  # [R, T, M]
     step = plateau.passage_step(1 - np.moveaxis(mass, 1, 2), steps, 1 - ANSWERED)
     return {"mixed_step": step}

@@ -14,7 +14,7 @@ import numpy as np
 from plateaus.experiment import mixtures
 from plateaus.experiment.mixtures import ANSWER, MIXTURE, TOGETHER
 from plateaus.fields import Field
-from plateaus.probes import task_vectors
+from plateaus.probes import superposition, task_vectors
 from plateaus.types import Array, Key, Model, PyTree, Task
 
 BEST = -1
@@ -24,6 +24,7 @@ AXES: dict[str, tuple[str, ...]] = {
     "vector_success_by_answer": (LAYER, ANSWER),
     "vector_path": ("path", ANSWER),
     "vector_points": (CLOUD, "point", "coordinate"),
+    "vector_share": (CLOUD, ANSWER),
 }
 
 
@@ -82,7 +83,7 @@ def probe(config: Mapping[str, Any], model: Model, task: Task):
     vector_layer_used: the layer of highest success after the first block, or the one given. There,
     vector_path [steps, K]: P of every answer along the combinations of the first two tasks'
     vectors, queries anew; vector_points [K + S, n, W]: of each single task and each mixture, the
-    vectors of n prompts.
+    vectors of n prompts; vector_share [K + S, K]: the shares of the tasks among their examples.
     """
     chosen = mixtures.asked(config, task.groups)
     tasks, examples = len(chosen), mixtures.examples_of(config)
@@ -97,9 +98,10 @@ def probe(config: Mapping[str, Any], model: Model, task: Task):
     draw, emit = mixtures.drawer(config, task), task.emit_mixed
     assert emit is not None
 
-    def taken(params: PyTree, key: Key, share: Array, fixed: Array) -> Array:
-        _, prompt = draw(key, share, fixed)
-        return task_vectors.of_prompt(model, params, prompt)
+    def taken(params: PyTree, key: Key, share: Array, fixed: Array) -> tuple[Array, Array]:
+        order, prompt = draw(key, share, fixed)
+        own = superposition.shares(order[None], tasks)[0]
+        return task_vectors.of_prompt(model, params, prompt), own
 
     def over_queries(key: Key, measure: Callable[..., Any]) -> Any:
         """Return the mean over queries without examples."""
@@ -114,7 +116,7 @@ def probe(config: Mapping[str, Any], model: Model, task: Task):
     def measured(key: Key, params: PyTree, laws: Mapping[str, Any], losses) -> dict[str, Array]:
         key_prompts, key_layers, key_path = jax.random.split(key, 3)
         # by fold_in: keys that are mapped over in batches look used twice to jax's check of them
-        vectors = jax.lax.map(
+        vectors, own = jax.lax.map(
             lambda each: taken(params, jax.random.fold_in(key_prompts, each[0]), *each[1:]),
             (jnp.arange(len(number)), jnp.asarray(share_of), jnp.asarray(laid_of)),
             batch_size=min(TOGETHER, len(number)),
@@ -142,8 +144,15 @@ def probe(config: Mapping[str, Any], model: Model, task: Task):
             "path": path,
         }
         if shown:
-            of_mixtures = vectors[tasks * prompts :].reshape(-1, shown, *vectors.shape[1:])
-            found["points"] = jnp.concatenate([single[:, :shown], of_mixtures])[:, :, layer]
+
+            def clouds(x: Array) -> Array:
+                """Return what there is of each prompt [n, ..] as [K + S, shown, ..]."""
+                alone = x[: tasks * prompts].reshape(tasks, prompts, *x.shape[1:])
+                of_mixtures = x[tasks * prompts :].reshape(-1, shown, *x.shape[1:])
+                return jnp.concatenate([alone[:, :shown], of_mixtures])
+
+            found["points"] = clouds(vectors)[:, :, layer]
+            found["share"] = jnp.mean(clouds(own), axis=1)
         return {f"vector_{name}": value for name, value in found.items()}
 
     return measured

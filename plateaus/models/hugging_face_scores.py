@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from plateaus.models.hugging_face import Asked
 
+NOTHING, LONGER = -1, -2  # after the end of an output; an answer that no output is long enough for
+
 
 def scores(
     model: Any, asked: Sequence[Asked], *, beams: int, tokens: int, batch: int
@@ -51,8 +53,10 @@ def scores(
                 size = 1
                 continue
             first += len(some)
-            answers.append(_answers(prefix, [one.answers for one in some]))
-            outputs.append(_most_probable(prefix, some[0].end, beams, tokens))
+            wanted = [one.answers for one in some]
+            answers.append(_answers(prefix, wanted))
+            found = _most_probable(prefix, some[0].end, beams, tokens)
+            outputs.append(_with_answers(*found, wanted, answers[-1]))
     return _array(torch.cat(answers)), _array(torch.cat(outputs))
 
 
@@ -78,10 +82,35 @@ def _answers(prefix: _Prefix, answers: Sequence[tuple[tuple[int, ...], ...]]) ->
     return torch.where(scored, said, 0.0).sum(-1)
 
 
-def _most_probable(prefix: _Prefix, end: int, beams: int, tokens: int) -> Any:
-    """Return the log-probabilities [N, W] of the most probable outputs, highest first.
+def _with_answers(
+    outputs: Any, texts: Any, answers: Sequence[tuple[tuple[int, ...], ...]], log_p: Any
+) -> Any:
+    """Return the outputs [N, W], of those that are answers as `log_p` [N, K] has them.
 
-    A beam search: W beams without an end go on; what each would be with an end is kept.
+    Passes of other shapes round otherwise (in bfloat16 by 1e-2 nats): so that an answer never
+    stands behind itself in the order of the two.
+    """
+    import torch
+
+    size = texts.shape[-1]
+    rows = [
+        [
+            [*own, *[NOTHING] * (size - len(own))] if len(own) <= size else [LONGER] * size
+            for own in each
+        ]
+        for each in answers
+    ]
+    wanted = torch.tensor(rows, device=texts.device)  # [N, K, S]
+    same = (texts[:, :, None] == wanted[:, None]).all(-1)  # [N, W, K]
+    own = torch.where(same, log_p[:, None], 0.0).sum(-1)
+    return torch.where(same.any(-1), own, outputs)
+
+
+def _most_probable(prefix: _Prefix, end: int, beams: int, tokens: int) -> tuple[Any, Any]:
+    """Return the log-probabilities [N, W] of the most probable outputs, highest first, and tokens.
+
+    A beam search: W beams without an end go on; what each would be with an end is kept. Tokens
+    [N, W, S] end with `NOTHING`, as do all of fewer than W outputs.
     """
     import torch
 
@@ -89,9 +118,13 @@ def _most_probable(prefix: _Prefix, end: int, beams: int, tokens: int) -> Any:
     following = prefix.following[:, None, :]  # [N, beams so far, V]: one beam, of no token
     found = torch.full((n, beams), -torch.inf, device=following.device)
     written = torch.zeros((n, 1, 0), dtype=torch.long, device=following.device)
+    texts = torch.full((n, beams, tokens), NOTHING, device=following.device)
     for place in range(tokens):
         ended = following[..., end]
-        found = torch.cat([found, ended], 1).topk(beams).values
+        found, kept = torch.cat([found, ended], 1).topk(beams)
+        whole = torch.full((*ended.shape, tokens), NOTHING, device=following.device)
+        whole[..., :place], whole[..., place] = written, end
+        texts = torch.cat([texts, whole], 1).gather(1, kept[..., None].expand(-1, -1, tokens))
         following = following.index_fill(
             -1, torch.tensor([end], device=following.device), -torch.inf
         )
@@ -102,7 +135,7 @@ def _most_probable(prefix: _Prefix, end: int, beams: int, tokens: int) -> Any:
         before = written.gather(1, beam[..., None].expand(-1, -1, place))
         written = torch.cat([before, token], -1)
         following = score[..., None] + _go_on(prefix, written)[..., -1, :]
-    return found
+    return found, texts
 
 
 class _Prefix(NamedTuple):

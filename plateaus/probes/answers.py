@@ -52,25 +52,45 @@ def most_probable(
     *,
     end: Int[Array, ""],
     tokens: int,
-) -> Float[Array, " W"]:
-    """Return the log-probabilities of the most probable outputs: a beam search of W beams.
+) -> tuple[Float[Array, " W"], Int[Array, "W S"]]:
+    """Return the log-probabilities and tokens of the most probable outputs: a search of W beams.
 
-    W is the number of ways in `past`; `first` the token after the prefix; an output is at most
-    `tokens` tokens, of which `end` is the last. What has ended does not compete with what goes on.
-    Exact where the likeliest outputs begin with the W likeliest tokens; in general outputs may be
-    missed, so that an answer's rank is a lower bound. -inf for fewer than W outputs.
+    W is the number of ways in `past`; `first` the token after the prefix; an output is at most S =
+    `tokens` tokens, of which `end` is the last, and 0 follows. What has ended does not compete with
+    what goes on. Exact where the likeliest outputs begin with the W likeliest tokens; in general
+    outputs may be missed, so that an answer's rank is a lower bound. -inf, and tokens -1, for fewer
+    than W outputs.
     """
     beams = next(iter(past.values())).shape[0]
     written = jnp.zeros((beams, tokens + 1), jnp.int32).at[:, 0].set(first)
     score = jnp.where(jnp.arange(beams) == 0, 0.0, -jnp.inf)
-    outputs = jnp.full(beams, -jnp.inf)
+    outputs, texts = jnp.full(beams, -jnp.inf), jnp.full((beams, tokens), -1)
     for place in range(tokens):
         logits, _ = model.apply(params, written[:, :-1], past=past)
         log_p = jax.nn.log_softmax(logits[:, place])
         ended = score + jnp.take(log_p, end, axis=1)
-        outputs, _ = jax.lax.top_k(jnp.concatenate([outputs, ended]), beams)
+        outputs, kept = jax.lax.top_k(jnp.concatenate([outputs, ended]), beams)
+        texts = jnp.concatenate([texts, written.at[:, place + 1].set(end)[:, 1:]])[kept]
         going = jnp.where(jnp.arange(log_p.shape[1]) == end, -jnp.inf, log_p)
         score, chosen = jax.lax.top_k((score[:, None] + going).ravel(), beams)
         beam, token = chosen // log_p.shape[1], chosen % log_p.shape[1]
         written = written[beam].at[:, place + 1].set(token.astype(jnp.int32))
-    return outputs
+    return outputs, texts
+
+
+def with_answers(
+    outputs: Float[Array, " W"],
+    texts: Int[Array, "W S"],
+    prompt: MixedPrompt,
+    log_p: Float[Array, " K"],
+) -> Float[Array, " W"]:
+    """Return the outputs' log-probabilities, of those that are answers as `log_p` has them.
+
+    Passes of other shapes round otherwise (in bfloat16 by 1e-2 nats): so that an answer never
+    stands behind itself in the order of the two.
+    """
+    same = (texts[:, None, :] == prompt.targets[None]) | ~prompt.scored[None]
+    own = jnp.all(same, axis=-1)  # [W, K], one of each row at most
+    return jnp.where(
+        jnp.any(own, axis=1), jnp.sum(jnp.where(own, log_p[None], 0.0), axis=1), outputs
+    )

@@ -168,7 +168,7 @@ def released(names: Sequence[str]) -> dict[float, float]:
 
 def examples(dataset: xr.Dataset, row: Row) -> int | None:
     """Return the examples of a mixed prompt; None where the config does not say."""
-    config = json.loads(dataset.attrs["config"]) | row.setting
+    config = _config(dataset, row)
     if given := config.get("mixed_examples"):
         return int(given)
     return int(config["task.examples"]) - 1 if "task.examples" in config else None
@@ -176,8 +176,14 @@ def examples(dataset: xr.Dataset, row: Row) -> int | None:
 
 def independent(dataset: xr.Dataset, row: Row) -> bool:
     """Return whether each example draws its task by itself, rather than by exact counts."""
-    config = json.loads(dataset.attrs["config"]) | row.setting
-    return config.get("mixed_order", "iid") == "iid"
+    return _config(dataset, row).get("mixed_order", "iid") == "iid"
+
+
+def _config(dataset: xr.Dataset, row: Row) -> dict[str, Any]:
+    """Return the fields of a setting: what its variant sets goes before what holds for all."""
+    variants = json.loads(dataset.attrs.get("variants", "{}"))
+    own = variants.get(row.setting.get("variant"), {})
+    return json.loads(dataset.attrs["config"]) | own | row.setting
 
 
 def _rows(dataset: xr.Dataset, row: Row) -> list[MixedRow]:

@@ -108,7 +108,9 @@ def _legend(figure: Figure, dataset: xr.Dataset, two: bool) -> None:
     handles.append(line("saturation", ls="-" if two else "", **own, **mark))
     square = {"marker": "s"} | mark if two else {}
     handles.append(line("switching", color=panels.SWITCHING, **square))
-    handles.append(Patch(color=panels.PAPER, alpha=0.25, lw=0, label="saturation, released models"))
+    if superposition.released(superposition.answers(dataset)):
+        band: dict[str, Any] = {"color": panels.PAPER, "alpha": 0.25, "lw": 0}
+        handles.append(Patch(label="saturation, released models", **band))
     figure.legend(
         handles=handles,
         loc="outside upper center",

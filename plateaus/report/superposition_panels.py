@@ -61,7 +61,7 @@ def between(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     """Draw saturation and switching against the share, where there is more than one task."""
     order = [m for m in _order(dataset) if superposition.several(dataset)[m]]
     share = survival.mean_band(last(dataset, superposition.SHARE, row)[:, order, 0])[0]
-    _band(axes)
+    _band(axes, dataset)
     one = last(dataset, superposition.SATURATION, row)[:, order, 0]
     _points(axes, share, one, MEAN, "o")
     _points(axes, share, superposition.switching(dataset, row)[:, order], SWITCHING, "s")
@@ -123,7 +123,7 @@ def prompts_of_each(axes: Axes, dataset: xr.Dataset, row: Row) -> QuadMesh:
 def between_of_each(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     """Draw the saturation of each answer, and the switching between them, evenest mixture."""
     even = superposition.evenest(dataset)
-    _band(axes)
+    _band(axes, dataset)
     one = last(dataset, superposition.SATURATION, row)[:, even]
     _points(axes, np.arange(one.shape[1]), one, MEAN, "o", joined=False)
     middle, low, high = superposition.interval(superposition.switching(dataset, row)[:, even])
@@ -173,9 +173,10 @@ def _own(axes: Axes, x: NDArray, share: NDArray) -> None:
     axes.plot(x, share, "o", ms=5, mfc="none", mec=OWN, mew=1.2, ls="")
 
 
-def _band(axes: Axes) -> None:
-    """Shade the saturation of the released models."""
-    axes.axhspan(*superposition.RELEASED_SATURATION, color=PAPER, alpha=0.25, lw=0)
+def _band(axes: Axes, dataset: xr.Dataset) -> None:
+    """Shade the saturation of the released models, where tasks are like theirs."""
+    if superposition.released(superposition.answers(dataset)):
+        axes.axhspan(*superposition.RELEASED_SATURATION, color=PAPER, alpha=0.25, lw=0)
 
 
 def _points(

@@ -21,6 +21,7 @@ from plateaus.report.vector_geometry import Floats
 SUCCESS, BASELINE, USED = "vector_success", "vector_baseline", "vector_layer_used"
 PATH, POINTS = "vector_path", "vector_points"
 PROBABILITY, SHARE = "mixed_probability", "mixed_share"
+OWN_SHARE = "vector_share"  # of the prompts of the points
 MOST_ROWS = 4  # settings under one another
 COLORS = ("C0", "C1", "C2", "C3", "C4", "C5", "C6", "C8", "C9")  # of tasks; C7 is grey
 TITLES = (
@@ -86,15 +87,22 @@ def lying(dataset: xr.Dataset, row: Row) -> tuple[Floats, Floats]:
     last evaluation; runs whose single tasks' vectors do not differ are left out.
     """
     found = []
-    for points, share in zip(_last(dataset, POINTS, row), _last(dataset, SHARE, row), strict=True):
+    for points, share in zip(_last(dataset, POINTS, row), _shares(dataset, row), strict=True):
         single, mixed = _clouds(points, share.shape[-1])
         if geometry.told_apart(single):
             found.append((geometry.positions(single, mixed.mean(axis=1)), share))
     if not found:
-        nothing = np.zeros((0, *_last(dataset, SHARE, row).shape[1:]))
+        nothing = np.zeros((0, *_shares(dataset, row).shape[1:]))
         return nothing, nothing
     positions, shares = zip(*found, strict=True)
     return np.stack(positions), np.stack(shares)
+
+
+def _shares(dataset: xr.Dataset, row: Row) -> Floats:
+    """Return the shares of the examples of the points' own prompts [seed, S, K], if recorded."""
+    if OWN_SHARE not in dataset:
+        return _last(dataset, SHARE, row)
+    return _last(dataset, OWN_SHARE, row)[:, dataset.sizes["answer"] :]
 
 
 def _clouds(points: Floats, tasks: int) -> tuple[Floats, Floats]:
@@ -140,11 +148,11 @@ def _plane(axes: Axes, dataset: xr.Dataset, row: Row, method: str) -> None:
     if POINTS not in dataset:
         _say(axes, "no points were kept")
         return
-    points, share = _last(dataset, POINTS, row)[0], _last(dataset, SHARE, row)[0]
+    points, share = _last(dataset, POINTS, row)[0], _shares(dataset, row)[0]
     tasks = share.shape[-1]
     single, mixed = _clouds(points, tasks)
     if not geometry.told_apart(single):
-        _say(axes, "vectors do not differ at this layer")
+        _say(axes, "too few vectors differ at this layer")
         return
     try:
         dots, crosses = geometry.plane(single, mixed, method)
@@ -186,7 +194,7 @@ def _positions(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
         return
     positions, shares = lying(dataset, row)
     if not len(positions):
-        _say(axes, "vectors do not differ at this layer")
+        _say(axes, "too few vectors differ at this layer")
         return
     axes.plot([0, 1], [0, 1], ls=":", color=GREY, lw=1)
     tasks = positions.shape[-1]

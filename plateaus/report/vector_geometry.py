@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 METHODS = ("lda", "pca")
+LEAST = 1e-9  # eigenvalue of a covariance that has an inverse, of its largest
 
 
 def shrunk(sample: Floats) -> Floats:
@@ -45,11 +46,22 @@ def within(single: Floats) -> Floats:
 
 
 def told_apart(single: Floats) -> bool:
-    """Whether the vectors differ, within a task and between tasks: else there are no axes."""
+    """Whether the vectors differ within tasks, in every direction, and between: else no axes.
+
+    Of two vectors a task, or hardly any that differ, the covariance is not shrunk: it has no
+    inverse, and tasks no distance.
+    """
     means = single.mean(axis=1)
     least = 1e-6 * np.abs(single).max()
     inside = np.abs(single - means[:, None]).max()
-    return bool(np.isfinite(single).all() and min(np.ptp(means, axis=0).max(), inside) > least)
+    if not (np.isfinite(single).all() and min(np.ptp(means, axis=0).max(), inside) > least):
+        return False
+    covariance = within(single)
+    scale = np.sqrt(np.diag(covariance))
+    if not scale.min() > 0:
+        return False
+    spectrum = np.linalg.eigvalsh(covariance / np.outer(scale, scale))
+    return bool(spectrum[0] > LEAST * spectrum[-1])
 
 
 def positions(single: Floats, vectors: Floats) -> Floats:

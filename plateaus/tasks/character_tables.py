@@ -72,10 +72,10 @@ def _enumerated(every: tuple[str, ...], chosen: tuple[str, ...], width: int) -> 
 def _letterwise(chosen: tuple[str, ...], alphabet: str, length: int, width: int) -> Callable:
     """Return the draw of different letters; a token of an answer is a map of one letter.
 
-    Which letter, and by which map, is read off the tasks' answers to rotations of the alphabet.
+    Which letter, and by which map, is read off the tasks' answers to random inputs.
     """
-    inputs = sets.rotations("letters", alphabet, length)
-    shown = np.stack([sets.encode(text) for text in inputs])  # [n letters, length]
+    inputs = sets.inputs_of("letters", alphabet, length)
+    shown = np.stack([sets.encode(text) for text in inputs])  # [inputs, length]
     place = np.zeros((len(chosen), width), np.int32)
     maps = np.full((len(chosen), width, sets.VOCABULARY), sets.PAD, np.int32)
     for task, name in enumerate(chosen):
@@ -96,12 +96,11 @@ def _letterwise(chosen: tuple[str, ...], alphabet: str, length: int, width: int)
 def _source(told: NDArray[np.int32], shown: NDArray[np.int32]) -> tuple[int, NDArray[np.int32]]:
     """Return the place of the input that a token of the answer follows, and the map of its letter.
 
-    Of places that would do, the first whose letters are closest: case aside, the letter itself.
+    The first place whose letter tells the token, in all inputs: of a newline and padding, any.
     """
-    fold = np.arange(sets.VOCABULARY)
-    fold[sets.encode("ABCDEFGHIJKLMNOPQRSTUVWXYZ")] = sets.encode("abcdefghijklmnopqrstuvwxyz")
-    same = [np.mean(fold[told] == fold[column]) for column in shown.T]
-    place = int(np.argmax(same))
-    mapped = np.full(sets.VOCABULARY, sets.PAD, np.int32)
-    mapped[shown[:, place]] = told  # a newline and padding follow no letter: the same for all
-    return place, mapped
+    for place, column in enumerate(shown.T):
+        mapped = np.full(sets.VOCABULARY, sets.PAD, np.int32)
+        mapped[column] = told
+        if np.array_equal(mapped[column], told):
+            return place, mapped
+    raise ValueError("a token of an answer follows more than one letter of the input")

@@ -47,6 +47,17 @@ def test_unknown_names_are_refused_both_at_once():
     assert "model.name = mpl" in str(refused.value)
 
 
+def test_more_tasks_than_the_default_examples_are_no_fault_of_the_names():
+    """A prompt of 12 examples shows 12 tasks; by default it has 11."""
+    names = [*(f"ret{i}" for i in range(1, 9)), "copy", "reverse", "upper", "swapcase"]
+    given = {"task.name": "characters", "model.name": "transformer", "model.max_positions": 400}
+    given |= {"task.families": ",".join(names), "task.examples": 12}
+    parts = sections(given)
+    assert resolve(entries(parts), parts, given, {})["task.examples"] == 12
+    with pytest.raises(ConfigError, match=r"^task\.examples = 11: must be at least 12"):
+        resolve(entries(parts), parts, given | {"task.examples": 11}, {})
+
+
 def test_every_registered_pair_makes_a_schema_and_a_recipe():
     fits = {"facts": {"eval_points": 800}}  # what the defaults of a run cannot know of a task
     assert {model for model, _ in PAIRS} == set(MODELS) and {task for _, task in PAIRS} == set(

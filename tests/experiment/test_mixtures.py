@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from plateaus.experiment import mixtures
+from plateaus.experiment.build import sections
+from plateaus.experiment.schema import ConfigError, entries, resolve
 from plateaus.models.constructed import superposing
 from plateaus.models.transformer import transformer
 from plateaus.tasks import character_sets as sets
@@ -38,11 +40,7 @@ REFUSED = {
     "none": ({"mixed_shares": "0:0:0"}, "mixed_shares", "not all 0"),
     "negative": ({"mixed_shares": "1:1:-1"}, "mixed_shares", "must be at least 0"),
     "examples": ({"mixed_examples": 2}, "mixed_examples", "at least 3, the tasks"),
-    "context": (
-        {"model.max_positions": 40},
-        "model.max_positions",
-        "must be at least 41, the tokens of a mixed prompt",
-    ),
+    "positions": ({"mixed_examples": 7}, "mixed_examples", "at most 6: later positions are not"),
     "cache": ({"model.name": "mamba", "model.heads": None}, "mixed_prompts", "mamba has no cache"),
 }
 
@@ -57,8 +55,22 @@ def test_what_cannot_be_mixed_is_one_line(case):
     assert found == field and message in line and "\n" not in line
 
 
+def test_a_context_too_short_is_told_once():
+    """A mixed prompt is at most as long as one of training."""
+    given = {**VALUES, "task.families": "plus1,plus2", "mixed_prompts": 8}
+    given |= {"model.heads": 8, "model.max_positions": 20}
+    parts = sections(given)
+    with pytest.raises(ConfigError) as refused:
+        resolve(entries(parts), parts, given, {})
+    (line,) = refused.value.problems
+    assert line == "model.max_positions = 20: must be at least 27, the tokens of a prompt"
+
+
 def test_what_fits_is_let_through_and_nothing_asked_is_nothing():
     assert not list(mixtures.check(values(), characters(CHARACTERS)))
+    assert not list(mixtures.check(values(mixed_examples=6), characters(CHARACTERS)))
+    longer = values(mixed_examples=30, **{"model.positions": "rotary"})
+    assert not list(mixtures.check(longer, characters(CHARACTERS)))
     assert not list(mixtures.check(values(mixed_prompts=0, mixed_tasks="nonsense"), None))
 
 

@@ -84,3 +84,14 @@ def test_mixed_prompts_are_answered_from_the_first_mean_of_three_above_a_half():
         above = [t for t in range(2, 12) if mass[t - 2 : t + 1].mean() > 0.5]
         np.testing.assert_equal(found[run, mixture], steps[above[0]] if above else np.nan)
     assert np.isfinite(found[:, :2]).all() and mixed({}, steps) == {}
+
+
+def test_the_step_of_a_run_does_not_hang_on_its_neighbours():
+    """A task so rare that one run never shows it, and another does, is of the other's mixture."""
+    p = np.full((2, 4, 1, 2), [[0.4, 0.2]])
+    share = np.full((2, 4, 1, 2), [[1.0, 0.0]])
+    share[1, 2] = [[0.9, 0.1]]
+    both = mixed({"mixed_probability": p, "mixed_share": share}, np.arange(4))["mixed_step"]
+    alone = mixed({"mixed_probability": p[:1], "mixed_share": share[:1]}, np.arange(4))
+    np.testing.assert_array_equal(both[:1], alone["mixed_step"])
+    np.testing.assert_array_equal(both, [[np.nan], [2.0]])

@@ -2,6 +2,7 @@
 
 import importlib.util
 
+import numpy as np
 import pytest
 
 from plateaus.experiment import run, vectors
@@ -51,10 +52,14 @@ def test_what_is_recorded_has_its_own_axes(tmp_path):
         "success_by_answer": {"stream_layer": 2, "answer": 2},
         "path": {"path": 30, "answer": 2},
         "points": {"cloud": 4, "point": 3, "coordinate": 8},
+        "share": {"cloud": 4, "answer": 2},
     }
     for name, own in sizes.items():
         assert dict(found[f"vector_{name}"].sizes) == {**curve, **own}
     assert found["cloud"].values.tolist() == ["ret3", "ret1", "1:1", "3:1"]
+    np.testing.assert_array_equal(found.vector_share[0, :, :2], [np.eye(2)] * 2)
+    counts = 12 * found.vector_share.values  # of three prompts of four examples each
+    np.testing.assert_allclose(counts, counts.round(), atol=1e-5)
     assert (found.vector_layer_used == 1).all()  # never the separator's own
     assert (place / "figures" / "task_vectors.png").exists()
 

@@ -166,6 +166,19 @@ def test_a_bigram_model_says_what_was_put_into_it(tmp_path):
     np.testing.assert_allclose(np.exp(outputs), 2 * [[0.6, 0.15, 0.15, 0.1]], rtol=2e-3)
 
 
+def test_an_answer_never_stands_behind_itself(tmp_path, monkeypatch):
+    """Passes of other shapes round otherwise, here put in by hand."""
+    chain = {"=": {"3": 0.6, "4": 0.3, "5": 0.1}, **{one: {"\n": 1.0} for one in "345"}}
+    text, model = hf.reader(folder := rigged(tmp_path / "model", chain)), hf.weights(folder)
+    asked = asked_of(text, ["1=2\n1@2=", "9="], [("3\n", "4\n"), ("4\n", "five\n")])
+    exact = hfs._go_on
+    monkeypatch.setattr(hfs, "_go_on", lambda p, w: exact(p, w) + 0.01 * (w.shape[1] == 5))
+    log_p, outputs = hfs.scores(model, asked, beams=5, tokens=3, batch=2)
+    np.testing.assert_array_equal(outputs[0, :2], log_p[0])
+    assert outputs[1, 1] == log_p[1, 0] and log_p[1, 1] < outputs[1].min()
+    np.testing.assert_allclose(np.exp(outputs[1, :3]), [0.606, 0.3, 0.101], rtol=2e-3)
+
+
 def test_each_prompt_is_read_once(tmp_path, monkeypatch):
     """One pass over a batch of prompts; what follows is a few tokens at a time."""
     folder = saved(tmp_path / "model")

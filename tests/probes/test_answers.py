@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from plateaus.models.transformer import Spec, transformer
-from plateaus.probes.answers import cached, log_probabilities, most_probable
+from plateaus.probes.answers import cached, log_probabilities, most_probable, with_answers
+from plateaus.probes.superposition import completed
 from plateaus.tasks.characters import Spec as Characters
 from plateaus.tasks.characters import characters
 from plateaus.types import MixedPrompt
@@ -67,7 +68,7 @@ def test_the_most_probable_outputs_are_those_of_going_through_all():
     wanted = enumerated(model, params, prefix.tolist(), 2, tokens)
     beams = 4**tokens + len(wanted)
     past = cached(model, params, prefix, beams)
-    found = most_probable(model, params, first, past, end=jnp.int32(END), tokens=tokens)
+    found, _ = most_probable(model, params, first, past, end=jnp.int32(END), tokens=tokens)
     there = np.asarray(found)[np.isfinite(found)]
     np.testing.assert_allclose(there, wanted, rtol=1e-4)
 
@@ -79,8 +80,37 @@ def test_few_beams_find_the_likeliest_outputs_of_one_token():
     params["readout"]["kernel"] = params["readout"]["kernel"].at[:, END].multiply(0.01)
     outputs = enumerated(model, params, prefix.tolist(), 2, 2)
     past = cached(model, params, prefix, 4)  # as many as there are first tokens beside the end
-    found = most_probable(model, params, jnp.int32(2), past, end=jnp.int32(END), tokens=2)
+    found, _ = most_probable(model, params, jnp.int32(2), past, end=jnp.int32(END), tokens=2)
     np.testing.assert_allclose(found, outputs[:4], rtol=1e-4)
+
+
+def test_answers_that_are_the_most_probable_outputs_are_found_to_be():
+    """Passes of other shapes round otherwise, here put in by hand: no answer beats itself."""
+    exact, params = tiny()
+    tasks = 3
+
+    def rounded(params, inputs, **options):
+        logits, seen = exact.apply(params, inputs, **options)
+        return logits.at[..., END].add(0.01 * (inputs.shape[0] > tasks)), seen
+
+    model = exact._replace(apply=rounded)
+
+    def one(prefix):
+        past, first = cached(model, params, prefix, 2 * tasks), jnp.int32(2)
+        outputs, texts = most_probable(model, params, first, past, end=jnp.int32(END), tokens=3)
+        targets = texts[:tasks]
+        ways = jnp.concatenate([jnp.full((tasks, 1), first), targets[:, :-1]], axis=1)
+        ended = jnp.cumsum(targets == END, axis=1) - (targets == END)
+        prompt = MixedPrompt(prefix, ways, targets, ended == 0, jnp.int32(END))
+        own = {name: value[:tasks] for name, value in past.items()}
+        log_p = log_probabilities(model, params, prompt, own)
+        return log_p, with_answers(outputs, texts, prompt, log_p)
+
+    prefixes = jax.random.randint(jax.random.key(5), (40, 6), 0, END)
+    log_p, outputs = jax.jit(jax.vmap(one))(prefixes)
+    apart = np.asarray(outputs[:, tasks - 1] - outputs[:, tasks]) > 0.1
+    assert apart.sum() > 20
+    np.testing.assert_array_equal(completed(log_p, outputs)[apart], float(tasks))
 
 
 def test_padding_is_not_scored():

@@ -3,6 +3,7 @@
 import csv
 import io
 import itertools
+import json
 import math
 
 import numpy as np
@@ -105,6 +106,12 @@ def test_the_effect_of_the_last_example_is_one_and_that_of_others_nothing(mixed_
     effect = superposition.recency(mixed_results, last)[:, 5]  # [run, j, K]
     np.testing.assert_allclose(effect[:, 0], 1.0)
     assert np.abs(effect[:, 1:].mean(axis=(0, 2))).max() < 5 * 2 * error(0.5)
+
+
+def test_examples_are_those_of_the_variant(mixed_results, rows):
+    results = mixed_results.assign_attrs(variants=json.dumps({"counter": {"task.examples": 41}}))
+    told = {row.setting["variant"]: superposition.examples(results, row) for row in rows}
+    assert told == {"superposer": 20, "counter": 40, "last": 20, "majority": 20}
 
 
 def test_intervals_are_over_the_seeds_that_finished(mixed_results, found):

@@ -111,7 +111,12 @@ def test_axes_and_the_legend_say_what_is_what(mixed_results, rows, lines, tmp_pa
     assert lines["majority"][0].get_xlabel() == "share d of ret2 in the prompt"
     assert lines["majority"][3].get_xlabel() == "examples back, mixture 5:5"
     entries = [text.get_text() for text in figure.legends[0].get_texts()]
-    for told in ("released models", "majority of the last 3, 5, 9 examples", "switching"):
+    for told in (
+        "released models",
+        "saturation, released models",
+        "majority of the last 3, 5, 9 examples",
+        "switching",
+    ):
         assert told in entries
     assert figure.axes[16].get_ylabel() == "share of prompts"
     assert all(path.stat().st_size for path in save(figure, tmp_path, "mixed"))
@@ -127,7 +132,8 @@ def test_what_is_not_like_the_paper_s_has_no_crosses(make_mixed):
     levels = [line.get_ydata()[0] for line in figure.axes[3].lines if len(line.get_ydata()) == 2]
     assert levels == [0, 0]
     entries = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert "released models" not in entries
+    assert not any("released models" in told for told in entries)
+    assert not figure.axes[2].patches  # no saturation of theirs, either
 
 
 def test_of_a_short_prompt_only_majorities_that_it_has(make_mixed):

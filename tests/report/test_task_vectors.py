@@ -204,6 +204,16 @@ def test_where_mixtures_lie_is_a_number_for_every_finished_seed(results, rows):
     np.testing.assert_allclose(positions, shares, atol=0.03)
 
 
+def test_shares_are_those_of_the_points_own_prompts(results, rows):
+    """Of prompts whose examples draw their tasks one by one, others have other shares."""
+    tasks, points = len(results["answer"]), results["vector_points"]
+    own = np.random.default_rng(0).dirichlet(np.ones(tasks), points.shape[:-2])
+    told = results.assign(vector_share=((*points.dims[:-2], "answer"), own))
+    _, shares = task_vectors.lying(told, rows[0])
+    done = results["status"].values[rows[0].index] == statistics.FINISHED
+    np.testing.assert_array_equal(shares, own[rows[0].index][done][:, -1, tasks:])
+
+
 def test_narrower_settings_are_padded(results, rows):
     """Of a sweep of widths and depths: what is not there is left out."""
     padded = results.copy(deep=True)
@@ -224,12 +234,22 @@ def test_without_points_the_rest_is_drawn(results, rows):
         assert texts(panels(figure)[number]) == ["no points were kept"]
 
 
+def test_two_vectors_a_task_have_no_axes(results, rows):
+    """Their covariance is not shrunk, and has no inverse: neither plane nor positions."""
+    few = results.isel(point=slice(2))
+    figure = task_vectors.task_vectors(few, rows)
+    for number in (1, 2, 4):
+        assert texts(panels(figure)[number]) == ["too few vectors differ at this layer"]
+    few = results.isel(point=slice(3))
+    assert len(task_vectors.lying(few, rows[0])[0]) == SEEDS - 1
+
+
 def test_vectors_that_do_not_differ_are_said_to(results, rows):
     same = results.copy(deep=True)
     same["vector_points"][...] = 1.0
     figure = task_vectors.task_vectors(same, rows)
     for number in (1, 2, 4):
-        assert texts(panels(figure)[number]) == ["vectors do not differ at this layer"]
+        assert texts(panels(figure)[number]) == ["too few vectors differ at this layer"]
 
 
 def test_without_scikit_learn_the_planes_say_so(results, rows, monkeypatch):

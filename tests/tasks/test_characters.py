@@ -17,6 +17,7 @@ SETS = {
     "words": Spec(
         families="copy,reverse,upper,lower,swapcase", alphabet="aBcDeF", length=3, examples=6
     ),
+    "both cases": Spec(families="ret1,ret3,swapcase", alphabet="abAB", length=3, examples=5),
     "uneven": Spec(families="first,copy", alphabet="abcd", length=2, examples=4),
     "digit": Spec(families="plus0,plus3,plus9", examples=7),
     "pair": Spec(families="left,right,sum", examples=4),
