@@ -154,8 +154,10 @@ def imbalanced(config: ConfigDict) -> None:
 
     Source: paper 5, imbalanced mixtures.
     Command: python experiments/run.py --config=configs/superposition.py:imbalanced
-    Expected: x
-    Reached (x): x
+    Expected: 9 runs in 5 minutes on 2 idle cores (--runs-per-batch 1).
+    Reached (3 seeds): no. At d = .5 mean P(ret1) is .52 [.46, .58] trained 9:1 and .48 [.33, .62]
+      trained 1:9, at 9:1 in the prompt .92 in both: the first example decides, whatever was trained
+      more. Saturation .94 to 1. Plateaus 1.07 and 0.93 of that of 1:1.
     """
     config.seeds = 3
     if not _at_paper_scale(config):  # two tasks are told apart sooner than three
