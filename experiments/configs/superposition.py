@@ -179,8 +179,9 @@ def sizes(config: ConfigDict) -> None:
 
     Source: paper 5, model size.
     Command: python experiments/run.py --config=configs/superposition.py:sizes
-    Expected: x
-    Reached (x): x
+    Expected: 12 runs in 10 minutes on 2 idle cores (--runs-per-batch 1).
+    Reached (3 seeds): no. Of 4 answers 3.27, 2.96, 3.25, 3.38 (9,520 to 253,920 parameters) are
+      among the four most probable, KL 1.9, 4.6, 5.2, 4.6; the smallest has just left its plateau.
     """
     _plus(config)
     config.update({"mixed_tasks": "", "mixed_order": "exact", "seeds": 3})
@@ -229,8 +230,11 @@ def dynamics(config: ConfigDict) -> None:
 
     Source: paper 5 with the interventions of papers 1, 3 and 4.
     Command: python experiments/run.py --config=configs/superposition.py:dynamics
-    Expected: x
-    Reached (x): x
+    Expected: 24 runs in 15 minutes on 2 idle cores (--runs-per-batch 1).
+    Reached (3 seeds): mixed prompts are answered at the escape (267 and 298 steps). One task a
+      sequence: saturation .88 to .99; with a fifth of the examples of any task .31, KL .37 instead
+      of 2.7: a superposition. Two tasks are learned in .68 of the steps of four; R&B stays on the
+      plateau; one after another forgets.
     """
     _plus(config)
     names = config.task.families.split(",")
