@@ -9,7 +9,7 @@ import functools
 import itertools
 import operator
 import string
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -83,10 +83,10 @@ def encode(text: str) -> NDArray[np.int32]:
     return np.array([CHARACTERS.index(one) for one in text], np.int32)
 
 
-def decode(tokens: Iterable[int]) -> str:
+def decode(tokens: Sequence[int]) -> str:
     """Return the text of tokens; of padding and specials nothing is left.
 
-    >>> decode(encode("ab>c"))
+    >>> decode(encode("ab>c").tolist())
     'ab>c'
     """
     return "".join(CHARACTERS[token] for token in tokens if token < PAD)
