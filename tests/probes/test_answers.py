@@ -27,7 +27,8 @@ def tiny(vocabulary=VOCABULARY):
         initialisation_scale=3.0,
     )
     model = transformer(spec, vocabulary=vocabulary)
-    return model, model.init(jax.random.key(0))
+    once = jax.jit(model.apply, static_argnames=("capture",))  # else every operation is compiled
+    return model._replace(apply=once), model.init(jax.random.key(0))
 
 
 @pytest.mark.parametrize("families", ["ret1,ret2,ret3", "left,right,sum", "copy,upper,first"])
