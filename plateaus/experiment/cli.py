@@ -6,12 +6,12 @@ Everything heavy is imported late, so that --help and a mistyped option are answ
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plateaus.experiment import presets
 from plateaus.experiment.arguments import EXAMPLE, Arguments, no_such, parse, parser
+from plateaus.experiment.refusals import exit_code
 from plateaus.experiment.schema import (
     NAMED,
     Component,
@@ -30,18 +30,7 @@ from plateaus.experiment.variants import AXIS
 
 def main(argv: Sequence[str]) -> int:
     """Run a command line; return its exit code: 0, 2 (refused), 130 (interrupted) or the run's."""
-    try:
-        return _main(list(argv))
-    except ConfigError as error:
-        error.problems = [line.replace("\n", "\\n") for line in error.problems]
-        many = len(error.problems) > 1
-        lines = [f"{len(error.problems)} problems in the configuration"] if many else []
-        lines += [f"  {line}" if many else line for line in error.problems]
-        print("error:", "\n".join(lines), file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    return exit_code(lambda: _main(list(argv)))
 
 
 def _main(argv: list[str]) -> int:

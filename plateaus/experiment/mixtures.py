@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from plateaus.experiment.values import nearest
 from plateaus.fields import Field
 from plateaus.probes import answers, superposition
+from plateaus.tasks import names
 from plateaus.types import Array, Key, MixedPrompt, Model, PyTree, Task
 
 BACK = 10  # examples before the query whose task the answer may follow
@@ -55,19 +55,12 @@ class Spec:
 
 
 def asked(values: Mapping[str, Any], groups: tuple[str, ...]) -> tuple[int, ...]:
-    """Return the numbers of the groups that are mixed; ValueError for a name that is not there."""
-    names = [name.strip() for name in values["mixed_tasks"].split(",") if name.strip()] or groups
-    for place, name in enumerate(names):
-        if name not in groups:
-            near = nearest(name, groups)
-            raise ValueError(
-                f"no such task here: {name}; did you mean {near}?"
-                if near
-                else f"no such task here: {name}; there are {', '.join(groups)}"
-            )
-        if name in names[:place]:
-            raise ValueError(f"{name} is named twice")
-    return tuple(groups.index(name) for name in names)
+    """Return the numbers of the mixed groups, without names all; ValueError for a bad name."""
+    if not (given := names.given(values["mixed_tasks"])):
+        return tuple(range(len(groups)))
+    for problem in names.problems(values["mixed_tasks"], groups):
+        raise ValueError(problem)
+    return tuple(groups.index(name) for name in given)
 
 
 def shares_of(text: str, tasks: int) -> tuple[tuple[str, tuple[float, ...]], ...]:
@@ -100,10 +93,10 @@ def labels(values: Mapping[str, Any], groups: tuple[str, ...]) -> dict[str, Sequ
     """Return the names along the dimensions of what is measured; {} where nothing is."""
     if not values["mixed_prompts"]:
         return {}
-    names = [groups[number] for number in asked(values, groups)]
+    mixed = [groups[number] for number in asked(values, groups)]
     return {
-        ANSWER: names,
-        MIXTURE: [label for label, _ in shares_of(values["mixed_shares"], len(names))],
+        ANSWER: mixed,
+        MIXTURE: [label for label, _ in shares_of(values["mixed_shares"], len(mixed))],
     }
 
 

@@ -6,30 +6,19 @@ Answers at once: jax, torch and transformers are imported only to run.
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Sequence
 
 import numpy as np
 
 from plateaus.experiment.real_models_arguments import Plan, parser, plan
-from plateaus.experiment.schema import ConfigError
+from plateaus.experiment.refusals import exit_code
 from plateaus.tasks import text_sets
 from plateaus.tasks.text_sets import SETS, TextPrompt
 
 
 def main(argv: Sequence[str]) -> int:
     """Run a command line; return its exit code: 0, 1 (failed), 2 (refused) or 130 (interrupted)."""
-    try:
-        return _main(list(argv))
-    except ConfigError as error:
-        lines = [line.replace("\n", "\\n") for line in error.problems]
-        if len(lines) > 1:
-            lines = [f"{len(lines)} problems", *(f"  {line}" for line in lines)]
-        print("error:", "\n".join(lines), file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    return exit_code(lambda: _main(list(argv)))
 
 
 def _main(argv: list[str]) -> int:

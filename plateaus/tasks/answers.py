@@ -26,14 +26,23 @@ def targets(answer: Array, group: Any) -> Targets:
     return Targets(jnp.asarray(answer, jnp.int32)[None], jnp.asarray(group, jnp.int32))
 
 
+def log_shares(shares: Float[Array, "*n V"]) -> Float[Array, "*n V"]:
+    """Return the logits of tokens that have these shares.
+
+    >>> log_shares(jnp.array([1.0, 0.0])).tolist()
+    [0.0, -1000000000.0]
+    """
+    there = shares > 0
+    return jnp.where(there, jnp.log(jnp.where(there, shares, 1.0)), IMPOSSIBLE)
+
+
 def logits(shares: Float[Array, " V"]) -> Float[Array, "1 V"]:
     """Return the prediction that gives each token a share.
 
     >>> logits(jnp.array([1.0, 0.0])).tolist()
     [[0.0, -1000000000.0]]
     """
-    there = shares > 0
-    return jnp.where(there, jnp.log(jnp.where(there, shares, 1.0)), IMPOSSIBLE)[None]
+    return log_shares(shares)[None]
 
 
 def cross_entropy(prediction: Float[Array, "1 V"], example: Example) -> Float[Array, ""]:

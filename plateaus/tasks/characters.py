@@ -13,11 +13,11 @@ import numpy as np
 from plateaus.fields import INFINITE, Field
 from plateaus.tasks import character_sets as sets
 from plateaus.tasks import names
+from plateaus.tasks.answers import log_shares
 from plateaus.tasks.character_checks import problems
 from plateaus.tasks.character_tables import tables
 from plateaus.types import Array, Draw, Example, Float, Int, Key, MixedPrompt, Scalar, Task
 
-IMPOSSIBLE = -1e9  # logit of a token that cannot come: finite, so that 0 times it is 0
 QUERIES = 64  # tried for one that all tasks answer differently
 
 
@@ -71,10 +71,6 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from problems(*(values[name] for name in fields))
 
 
-def _log(shares: Float[Array, "*n V"]) -> Float[Array, "*n V"]:
-    return jnp.where(shares > 0, jnp.log(jnp.where(shares > 0, shares, 1.0)), IMPOSSIBLE)
-
-
 def characters(spec: Spec) -> Task:
     r"""Answer the examples of a prompt `abcd>c`, newline, `efgh>g`, newline, .. as those before.
 
@@ -103,7 +99,7 @@ def characters(spec: Spec) -> Task:
     made = tables(chosen, spec.alphabet, spec.length)
     tasks, m, width = len(chosen), spec.examples, made.width
     separator, units = jnp.array([made.separator]), jnp.asarray(made.units, jnp.float32)
-    alone = _log(jnp.asarray(made.marginal, jnp.float32))  # [A + 1, V]
+    alone = log_shares(jnp.asarray(made.marginal, jnp.float32))  # [A + 1, V]
     # from each separator on, the tokens before an answer's
     read = np.add.outer(np.arange(m) * (made.length + 1 + width) + made.length, np.arange(width))
 
@@ -174,7 +170,7 @@ def characters(spec: Spec) -> Task:
             total = jnp.sum(weight, axis=1, keepdims=True)
             share = jnp.where(total > 0, weight / jnp.where(total > 0, total, 1.0), 1 / tasks)
             mass = jnp.einsum("mkj,mkjv->mjv", share, tells)
-            return _log(mass).reshape(m * width, -1)
+            return log_shares(mass).reshape(m * width, -1)
 
         return {
             "marginal": jnp.tile(alone, (m, 1)),

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 
 from plateaus.fields import INFINITE, Field
 from plateaus.tasks import names
+from plateaus.tasks.answers import log_shares
 from plateaus.types import Array, Draw, Example, Float, Int, Key, Task
 
-IMPOSSIBLE = -1e9  # logit of a token that cannot come: finite, so that 0 times it is 0
 LENGTHS = tuple(range(2, 10))  # letters of the words there are
 LONGEST_LIST = 8
 SELECTION, LENGTH = "word_selection", "word_length"
@@ -202,7 +202,7 @@ def words(spec: Spec) -> Task:
         def logits(slots: Array) -> Array:
             share = slots / jnp.sum(slots, axis=1, keepdims=True)
             mass = jnp.sum(share[:, :, None] * tells, axis=1)
-            return jnp.where(mass > 0, jnp.log(jnp.where(mass > 0, mass, 1.0)), IMPOSSIBLE)
+            return log_shares(mass)
 
         return {"no_context": logits(alone), "bayes": logits(possible), "oracle": logits(oracle)}
 

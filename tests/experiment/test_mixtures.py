@@ -32,7 +32,11 @@ def values(**changes):
 
 
 REFUSED = {
-    "task": ({"mixed_tasks": "ret1,ret22"}, "mixed_tasks", "ret22; did you mean ret2?"),
+    "task": (
+        {"mixed_tasks": "ret1,ret22"},
+        "mixed_tasks",
+        "no family 'ret22'; the nearest is 'ret2'",
+    ),
     "twice": ({"mixed_tasks": "ret1,ret1"}, "mixed_tasks", "ret1 is named twice"),
     "one": ({"mixed_tasks": "ret1"}, "mixed_tasks", "needs two tasks"),
     "text": ({"mixed_shares": "1:x:1"}, "mixed_shares", "1:x:1: shares are numbers"),
@@ -87,11 +91,10 @@ def test_counts_are_whole_near_and_complete(examples):
         assert found.sum() == examples and np.all(np.abs(found - np.array(share) * examples) < 1)
 
 
-@pytest.mark.parametrize("order", ["exact", "iid"])
-def test_a_model_that_superposes_is_seen_to(order):
-    """Weights set by hand, P = the share of each task in every prompt: through the whole chain."""
+def superposer(places):
+    """The model with weights set by hand, P = the share of each task, and its parameters."""
     spec, params = superposing(
-        (1, 2, 3),
+        places,
         letters=sets.encode(LETTERS).tolist(),
         separator=int(sets.encode(">")[0]),
         newline=sets.NEWLINE,
@@ -99,7 +102,13 @@ def test_a_model_that_superposes_is_seen_to(order):
         examples=6,
         vocabulary=sets.VOCABULARY,
     )
-    model = transformer(spec, vocabulary=sets.VOCABULARY)
+    return transformer(spec, vocabulary=sets.VOCABULARY), params
+
+
+@pytest.mark.parametrize("order", ["exact", "iid"])
+def test_a_model_that_superposes_is_seen_to(order):
+    """Weights set by hand, P = the share of each task in every prompt: through the whole chain."""
+    model, params = superposer((1, 2, 3))
     config = values(mixed_shares="1:1:1 3:2:1 1:0:0", mixed_order=order, mixed_prompts=40)
     probe = jax.jit(mixtures.probe(config, model, characters(CHARACTERS)), static_argnums=(2, 3))
     found = {k: np.asarray(v) for k, v in probe(jax.random.key(0), params, None, None).items()}
@@ -127,16 +136,7 @@ def test_order_of_the_tasks_that_are_asked_is_kept():
 
 def test_fresh_prompts_are_a_function_of_the_key():
     task = characters(CHARACTERS)
-    spec, params = superposing(
-        (1, 2),
-        letters=sets.encode(LETTERS).tolist(),
-        separator=int(sets.encode(">")[0]),
-        newline=sets.NEWLINE,
-        length=3,
-        examples=6,
-        vocabulary=sets.VOCABULARY,
-    )
-    model = transformer(spec, vocabulary=sets.VOCABULARY)
+    model, params = superposer((1, 2))
     config = values(mixed_tasks="ret1,ret2", mixed_shares="1:1", mixed_prompts=4)
     probe = jax.jit(lambda key: mixtures.probe(config, model, task)(key, params, None, None))
     first, again, other = (probe(jax.random.key(seed)) for seed in (0, 0, 1))
