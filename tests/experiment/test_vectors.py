@@ -78,7 +78,10 @@ def test_without_them_the_other_probes_are_those_there_were():
         ({"vector_layer": 2}, "vector_layer = 2: must be at most 1, the layers of the model"),
         ({"vector_layer": -2}, "vector_layer = -2: must be"),
         ({"mixed_prompts": 0}, "vector_prompts = 3: needs mixed_prompts"),
-        ({"mixed_tasks": "ret1,ret9"}, "mixed_tasks = .*: no such task here: ret9"),
+        (
+            {"mixed_tasks": "ret1,ret9"},
+            "mixed_tasks = 'ret1,ret9': no family 'ret9'; the nearest is 'ret3'",
+        ),
         ({"vector_steps": 1}, "vector_steps = 1: must be"),
     ],
 )
