@@ -10,8 +10,9 @@ import os
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = (
     "--xla_force_host_platform_device_count=4"
-    # most tests run a program once: compiled carelessly they take a third of the time
+    # most tests run a program once: compiled carelessly they take a fifth of the time
     " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    " --xla_cpu_use_fusion_emitters=false"
 )
 
 import jax
@@ -19,6 +20,7 @@ from jaxtyping import install_import_hook
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
+jax.config.update("jax_traceback_in_locations_limit", 0)  # in programs, where no test reads them
 
 # report and experiment speak of files, text and configs: mypy's field, not jaxtyping's
 CHECKED = (

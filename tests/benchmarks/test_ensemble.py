@@ -1,41 +1,22 @@
 """The benchmark runs without PyTorch, writes what it says, and times no peer that is wrong."""
 
-import importlib
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "experiments" / "benchmarks"
 SAMPLE = {"wall_us", "wall_us_range", "cpu_us", "rounds"}
 
 
-@pytest.fixture
-def module(monkeypatch):
-    monkeypatch.syspath_prepend(FOLDER)
-    return importlib.import_module
-
-
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory):
+def ran(tmp_path_factory, quick):
     """The quick benchmark of a machine without PyTorch: (its JSON, what it printed)."""
-    place = tmp_path_factory.mktemp("benchmark")
-    (place / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n")
-    fast = "--xla_force_host_platform_device_count=1 --xla_backend_optimization_level=0"
-    environment = {**os.environ, "PYTHONPATH": str(place), "XLA_FLAGS": fast}
-    environment["JAX_PLATFORMS"] = "cpu"
-    command = [sys.executable, str(FOLDER / "ensemble.py"), "--quick", "--json", "out.json"]
-    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads((place / "out.json").read_text()), done.stdout, done.stderr
+    done, path = quick("ensemble.py", tmp_path_factory.mktemp("benchmark"), ["torch"])
+    return json.loads(path.read_text()), done.stdout, done.stderr
 
 
-def test_what_the_json_holds(quick):
-    result, _, _ = quick
+def test_what_the_json_holds(ran):
+    result, _, _ = ran
     assert result["format"] == 1 and result["quick"] is True
     assert set(result["machine"]) == {
         *("processor", "cores", "system", "python", "versions", "commit", "dirty"),
@@ -62,16 +43,16 @@ def test_what_the_json_holds(quick):
     assert result["peak_mib"] > 50
 
 
-def test_other_values_of_the_same_fields_compile_nothing(quick):
-    compiling = quick[0]["compiling"]
+def test_other_values_of_the_same_fields_compile_nothing(ran):
+    compiling = ran[0]["compiling"]
     assert compiling["first_sweep"]["compiled"] >= 2
     assert compiling["other_values"]["requests"] == 0
     fresh = compiling["other_values_new_jit"]  # what compiles fast is not kept on disk
     assert fresh["requests"] >= 2 and fresh["compiled"] + fresh["cached"] == fresh["requests"]
 
 
-def test_peers_agree_or_are_skipped_in_one_line(quick):
-    result, printed, told = quick
+def test_peers_agree_or_are_skipped_in_one_line(ran):
+    result, printed, told = ran
     peers = {row["name"]: row for row in result["peers"]}
     assert list(peers) == [
         *("torch_eager", "torch_func", "torch_func_compiled", "jax_step", "jax_vmap_step")

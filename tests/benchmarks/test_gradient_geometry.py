@@ -1,43 +1,17 @@
 """The benchmark of steps with PCGrad: what it writes and refuses, that PyTorch's ways agree."""
 
-import importlib
 import importlib.util
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "experiments" / "benchmarks"
-FAST = "--xla_force_host_platform_device_count=1 --xla_backend_optimization_level=0"
 JAX = ["JAX, plain", "ours", "JAX, stacked"]
 
 
-@pytest.fixture
-def module(monkeypatch):
-    monkeypatch.syspath_prepend(FOLDER)
-    return importlib.import_module
-
-
-def test_the_quick_benchmark_without_torch(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(
-        "import sys\nsys.modules['torch'] = sys.modules['torchjd'] = None\n"
-    )
-    command = [sys.executable, str(FOLDER / "gradient_geometry.py"), "--quick", "--json", "o.json"]
-    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | {"PYTHONPATH": path, "XLA_FLAGS": FAST}
-    done = subprocess.run(
-        command,
-        cwd=tmp_path,
-        env=environment | {"JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    result = json.loads((tmp_path / "o.json").read_text())
+def test_the_quick_benchmark_without_torch(tmp_path, quick):
+    done, path = quick("gradient_geometry.py", tmp_path, ["torch", "torchjd"])
+    result = json.loads(path.read_text())
     for one, runs in zip(result["jobs"], (1, 3), strict=True):
         assert list(one["rows"]) == JAX
         reason = "torch is not installed (pip install -e '.[bench]')"

@@ -1,20 +1,14 @@
 """The benchmark of R&B's overhead: its machinery at a tiny size; nothing is timed here."""
 
 import functools
-import importlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "experiments" / "benchmarks"
-
 
 @pytest.fixture(scope="module")
-def mixing():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(FOLDER)
-        yield importlib.import_module("mixing")
+def mixing(module):
+    return module("mixing")
 
 
 @pytest.fixture(scope="module")

@@ -1,40 +1,17 @@
 """The transformer benchmark: its count of operations, its ceiling, its agreement with PyTorch."""
 
-import importlib
 import importlib.util
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "experiments" / "benchmarks"
-FAST = "--xla_force_host_platform_device_count=1 --xla_backend_optimization_level=0"
 
-
-@pytest.fixture
-def module(monkeypatch):
-    monkeypatch.syspath_prepend(FOLDER)
-    return importlib.import_module
-
-
-def environment(place):
-    return {**os.environ, "PYTHONPATH": str(place), "XLA_FLAGS": FAST, "JAX_PLATFORMS": "cpu"}
-
-
-def test_the_quick_benchmark_without_torch(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n")
-    command = [sys.executable, str(FOLDER / "transformer.py"), "--quick", "--json", "out.json"]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    result = json.loads((tmp_path / "out.json").read_text())
+def test_the_quick_benchmark_without_torch(tmp_path, quick):
+    done, path = quick("transformer.py", tmp_path, ["torch"])
+    result = json.loads(path.read_text())
     (one,) = result["jobs"]
     assert list(one["rows"]) == ["one program", "a program a core"]
     assert one["skipped"] == {"torch": "torch is not installed (pip install -e '.[bench]')"}

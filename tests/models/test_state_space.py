@@ -17,8 +17,6 @@ MODELS = {
     "hyena": (hyena.hyena, hyena.Spec(width=W, depth=2, order=3, filter_width=5, max_positions=9)),
 }
 models = pytest.mark.parametrize("name", MODELS)
-# Each program runs once: nearly all of its time is the compiler's.
-jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": "0"})
 
 
 def drawn(seed, *shape):
@@ -50,7 +48,7 @@ def test_the_parallel_scan_is_the_loop(length):
     for t in range(length):
         state = decay[:, t].astype(np.float64) * state + drive[:, t]
         states.append(state)
-    close(jit(state_space.linear_recurrence)(decay, drive), np.stack(states, axis=1))
+    close(jax.jit(state_space.linear_recurrence)(decay, drive), np.stack(states, axis=1))
 
 
 def test_a_step_of_size_zero_keeps_the_state_and_a_large_one_forgets():
@@ -76,9 +74,9 @@ def test_convolutions_are_numpys(length):
         ]
         return np.transpose(channels, (1, 2, 0))
 
-    close(jit(state_space.long_convolution)(x, filters), direct(filters))
+    close(jax.jit(state_space.long_convolution)(x, filters), direct(filters))
     kernel = drawn(3, 4, 3)  # longer than some of the prompts
-    close(jit(state_space.short_convolution)(x, kernel, bias), direct(kernel) + bias)
+    close(jax.jit(state_space.short_convolution)(x, kernel, bias), direct(kernel) + bias)
 
 
 def test_filters_know_their_lag_and_decay_with_it():
@@ -120,7 +118,7 @@ def built(name):
 def seen(name):
     """What a forward pass captures, and the first block's parameters, in float64."""
     model, params, inputs = built(name)
-    captured = jit(lambda p, x: model.apply(p, x, capture=model.activations)[1])(params, inputs)
+    captured = jax.jit(lambda p, x: model.apply(p, x, capture=model.activations)[1])(params, inputs)
     return double(captured), double(params["block_0"])
 
 
@@ -178,7 +176,7 @@ def test_the_mixer_of_hyena_is_gates_and_sums_over_the_past():
 @models
 def test_no_output_depends_on_a_later_token(name):
     model, params, inputs = built(name)
-    slopes = jit(jax.jacrev(lambda x: model.apply(params, x[None])[0][0]))(inputs[0])
+    slopes = jax.jit(jax.jacrev(lambda x: model.apply(params, x[None])[0][0]))(inputs[0])
     size = np.abs(np.asarray(slopes)).max(-1)  # [T out, T in]
     past = np.tril(np.ones((T, T), bool))
     assert size[past].min() > 1e-4 * size.max()
@@ -189,8 +187,8 @@ def test_no_output_depends_on_a_later_token(name):
 @models
 def test_a_prompt_is_read_the_same_whatever_follows(name):
     model, params, inputs = built(name)
-    whole, _ = jit(model.apply)(params, inputs)
-    short, _ = jit(model.apply)(params, inputs[:, :4])
+    whole, _ = jax.jit(model.apply)(params, inputs)
+    short, _ = jax.jit(model.apply)(params, inputs[:, :4])
     np.testing.assert_allclose(whole[:, :4], short, atol=2e-6 * float(jnp.abs(whole).max()))
 
 
@@ -220,7 +218,7 @@ def test_parameters_by_formula():
 
 def test_first_weights_as_published():
     spec = mamba.Spec(width=64, depth=1, initialisation_scale=3.0)
-    block = jit(mamba.mamba(spec, inputs=2).init)(jax.random.key(0))["block_0"]
+    block = jax.jit(mamba.mamba(spec, inputs=2).init)(jax.random.key(0))["block_0"]
     np.testing.assert_allclose(-jnp.exp(block["log_rates"]), -np.tile(np.arange(1.0, 17), (128, 1)))
     np.testing.assert_array_equal(block["skip"], 1)
     sizes = np.log10(np.log1p(np.exp(np.float64(block["delta"]["bias"]))))
@@ -238,7 +236,7 @@ def test_discrete_tokens_read_at_some_positions(name):
     tokens = jnp.asarray(np.random.default_rng(0).integers(5, size=(B, T)))
     whole, some = (make(spec, vocabulary=5, read_at=at) for at in (slice(None), slice(1, None, 2)))
     params = parameters(whole)
-    logits, few = jit(lambda p: (whole.apply(p, tokens)[0], some.apply(p, tokens)[0]))(params)
+    logits, few = jax.jit(lambda p: (whole.apply(p, tokens)[0], some.apply(p, tokens)[0]))(params)
     assert logits.shape == (B, T, 5)
     np.testing.assert_allclose(few, logits[:, 1::2], rtol=1e-5, atol=1e-6)
 
@@ -257,9 +255,9 @@ def test_inner_products_of_gradients_of_rematerialised_blocks(name):
     model = MODELS[name][0](shallow(name, rematerialise=True), inputs=3)
     params, inputs = parameters(model), jnp.asarray(drawn(2, B, T, 3))
     loss = lambda p, x: jnp.sum(model.apply(p, x[None])[0] ** 2)  # noqa: E731
-    found = jit(lambda p, x: gram(capture(loss, p, x)[1]))(params, inputs)
+    found = jax.jit(lambda p, x: gram(capture(loss, p, x)[1]))(params, inputs)
     plain = MODELS[name][0](shallow(name), inputs=3)
     loss = lambda p, x: jnp.sum(plain.apply(p, x[None])[0] ** 2)  # noqa: E731
-    each = jit(jax.vmap(jax.grad(loss), (None, 0)))(params, inputs)
+    each = jax.jit(jax.vmap(jax.grad(loss), (None, 0)))(params, inputs)
     flat = np.concatenate([np.float64(x).reshape(B, -1) for x in jax.tree.leaves(each)], axis=1)
     close(found, flat @ flat.T, 1e-5)

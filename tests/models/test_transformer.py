@@ -15,14 +15,6 @@ from plateaus.models.attention import rotate
 from plateaus.models.taps import Tap
 from plateaus.models.transformer import Spec, activations, check, transformer
 
-# Each program here runs once or twice: nearly all of its time is the compiler's.
-jit = functools.partial(
-    jax.jit,
-    compiler_options={
-        "xla_backend_optimization_level": "0",
-        "xla_llvm_disable_expensive_passes": True,
-    },
-)
 SMALL = {"width": 12, "depth": 1, "heads": 3, "max_positions": 7}
 LLAMA = {"positions": "rotary", "norm": "rmsnorm", "activation": "swiglu", "bias": False}
 SPECS = {
@@ -76,14 +68,14 @@ def everything(spec):
 
 @functools.cache
 def compiled(spec):
-    return jit(everything(spec))
+    return jax.jit(everything(spec))
 
 
 @functools.cache
 def forward(spec):
     """Return the output and all activations, without the backward pass."""
     model, params, inputs = build(spec, inputs=3)
-    return jit(lambda p, x: model.apply(p, x, capture=model.activations))(params, inputs)
+    return jax.jit(lambda p, x: model.apply(p, x, capture=model.activations))(params, inputs)
 
 
 @functools.cache
@@ -116,7 +108,7 @@ def test_parameters_of_the_papers():
 
 def test_first_weights_of_gpt2():
     spec = Spec(width=64, depth=1, heads=2, initialisation_scale=3.0)
-    params = jit(transformer(spec, vocabulary=90).init)(KEY)
+    params = jax.jit(transformer(spec, vocabulary=90).init)(KEY)
     block = params["block_0"]
     read, write = pytest.approx(0.06, rel=0.055), pytest.approx(0.0424, rel=0.055)
     assert np.std(block["qkv"]["kernel"]) == read and np.std(block["mlp_up"]["kernel"]) == read
@@ -130,7 +122,7 @@ def test_first_weights_of_gpt2():
 @pytest.mark.parametrize("law", ["icl", "lecun_normal"])
 def test_other_first_weights(law):
     spec = Spec(width=400, depth=1, initialisation=law, attention_only=True)
-    params = jit(transformer(spec, inputs=16).init)(KEY)
+    params = jax.jit(transformer(spec, inputs=16).init)(KEY)
     std = 0.02 if law == "icl" else 1 / 20
     assert np.std(params["block_0"]["qkv"]["kernel"]) == pytest.approx(std, rel=0.01)
     writes = params["block_0"]["attention_out"]["kernel"]
@@ -212,7 +204,7 @@ def test_equals_a_plain_loop(name):
 @pytest.mark.parametrize("name", SPECS)
 def test_causal(name):
     model, params, inputs = build(SPECS[name], inputs=3)
-    outputs = jit(jax.jacobian(lambda x: model.apply(params, x[None])[0][0]))
+    outputs = jax.jit(jax.jacobian(lambda x: model.apply(params, x[None])[0][0]))
     depends = np.abs(outputs(inputs[0])).max(-1)  # [t, s]
     assert not np.triu(depends, 1).any()
     assert (depends[np.tril_indices(6)] > 1e-6).all()
@@ -224,7 +216,7 @@ def test_causal_with_tokens():
     def logits(shift):
         return model.apply(params, tokens, edits={"read_in": lambda x: x + shift})[0][0]
 
-    jacobian = jit(jax.jacobian(logits))(jnp.zeros((1, 6, 12)))
+    jacobian = jax.jit(jax.jacobian(logits))(jnp.zeros((1, 6, 12)))
     depends = np.abs(jacobian).max((1, 2, 4))
     assert not np.triu(depends, 1).any()
     assert (depends[np.tril_indices(6)] > 1e-6).all()
@@ -254,7 +246,7 @@ def test_tied_and_untied_heads():
     assert "readout" not in params and shapes["readout"].keys() == {"kernel"}
     own = params | {"readout": {"kernel": params["read_in"]["embedding"].T}}
 
-    logits, wanted = jit(tied.apply)(params, tokens)[0], jit(untied.apply)(own, tokens)[0]
+    logits, wanted = jax.jit(tied.apply)(params, tokens)[0], jax.jit(untied.apply)(own, tokens)[0]
     assert logits.shape == (2, 6, 5) and np.std(wanted) > 0.1
     np.testing.assert_allclose(logits, wanted, rtol=1e-5, atol=1e-5)
 
@@ -318,13 +310,13 @@ def test_captured_inputs_and_cotangents_give_every_gradient(name, remat):
 def test_an_edit_ablates_one_head_exactly():
     model, params, inputs = build(DEEP, inputs=3)
     edits = {"block_1.heads": lambda heads: heads.at[:, :, 2].set(0)}
-    ablated, _ = jit(lambda p, x: model.apply(p, x, edits=edits))(params, inputs)
+    ablated, _ = jax.jit(lambda p, x: model.apply(p, x, edits=edits))(params, inputs)
     attention_out = params["block_1"]["attention_out"]
     kernel = attention_out["kernel"].at[8:12].set(0)  # the rows that head 2 feeds
     cut = params | {
         "block_1": params["block_1"] | {"attention_out": attention_out | {"kernel": kernel}}
     }
-    without, _ = jit(model.apply)(cut, inputs)
+    without, _ = jax.jit(model.apply)(cut, inputs)
     np.testing.assert_allclose(ablated, without, rtol=1e-6, atol=1e-6)
     assert np.abs(ablated - forward(DEEP)[0]).max() > 1e-2
 
@@ -334,7 +326,7 @@ def test_patching_the_stream_carries_the_rest_over():
     output, seen = forward(DEEP)
     name = "block_1.residual"
     edits = {name: lambda x: x.at[0].set(seen[name][1])}
-    patched, _ = jit(lambda p, x: model.apply(p, x, edits=edits))(params, inputs)
+    patched, _ = jax.jit(lambda p, x: model.apply(p, x, edits=edits))(params, inputs)
     np.testing.assert_allclose(patched, np.stack([output[1]] * 2), rtol=1e-6, atol=1e-6)
 
 
@@ -354,7 +346,7 @@ def test_an_ensemble_equals_its_members_one_by_one(name):
     spec = SPECS[name]
     _, params, inputs = build(spec, inputs=3)
     members = [jax.tree.map(lambda a, c=c: c * a, params) for c in (1.0, 0.7, -1.1)]
-    together = jit(jax.vmap(everything(spec), (0, None)))(
+    together = jax.jit(jax.vmap(everything(spec), (0, None)))(
         jax.tree.map(lambda *leaves: np.stack(leaves), *members), inputs
     )
     for i, member in enumerate(members):
