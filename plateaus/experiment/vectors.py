@@ -19,7 +19,7 @@ from plateaus.types import Array, Key, Model, PyTree, Task
 
 BEST = -1
 LAYER, CLOUD = "stream_layer", "cloud"  # dimensions: of the stream, L + 1; of tasks, then mixtures
-PATCHES = {"vector_": False, "vector_shift_": True}  # what is told of each -> the stream is kept
+PATCHES = ("vector_", "vector_shift_")  # in place of the stream, or added to what is kept of it
 AXES: dict[str, tuple[str, ...]] = {
     f"{patch}{name}": own
     for patch in PATCHES
@@ -129,10 +129,10 @@ def probe(config: Mapping[str, Any], model: Model, task: Task):
         of_mixtures = x[tasks * prompts :].reshape(-1, shown, *x.shape[1:])
         return jnp.concatenate([alone[:, :shown], of_mixtures])
 
-    def done(key_layers: Key, key_path: Key, params: PyTree, put: Array, keep: bool):
-        """Return what the tasks' vectors [K, L + 1, W] do, patched in, and P without."""
+    def done(key: tuple[Key, Key], params: PyTree, put: Array, keep: Array) -> dict[str, Array]:
+        """Return what the tasks' vectors [K, L + 1, W] do, patched into queries."""
         by_answer, without = over_queries(
-            key_layers, lambda query: task_vectors.by_layer(model, params, query, put, keep=keep)
+            key[0], lambda query: task_vectors.by_layer(model, params, query, put, keep=keep)
         )
         success = jnp.mean(by_answer, axis=1)
         best = 1 + jnp.argmax(success[1:])  # layer 0 has the separator alone
@@ -140,14 +140,19 @@ def probe(config: Mapping[str, Any], model: Model, task: Task):
         at = jnp.broadcast_to(layer, (steps,))
         between = task_vectors.combinations(put[0, layer], put[1, layer], steps)
         path = over_queries(
-            key_path,
+            key[1],
             lambda query: task_vectors.patched(model, params, query, at, between, keep=keep),
         )
-        found = {"success": success, "success_by_answer": by_answer, "path": path}
-        return found, layer, jnp.mean(without)
+        return {
+            "success": success,
+            "success_by_answer": by_answer,
+            "baseline": jnp.mean(without),
+            "layer_used": layer,
+            "path": path,
+        }
 
     def measured(key: Key, params: PyTree, laws: Mapping[str, Any], losses) -> dict[str, Array]:
-        key_prompts, *keys = jax.random.split(key, 3)
+        key_prompts, key_layers, key_path = jax.random.split(key, 3)
         # by fold_in: keys that are mapped over in batches look used twice to jax's check of them
         vectors, own = jax.lax.map(
             lambda each: taken(params, jax.random.fold_in(key_prompts, each[0]), *each[1:]),
@@ -157,19 +162,21 @@ def probe(config: Mapping[str, Any], model: Model, task: Task):
         single = vectors[: tasks * prompts].reshape(tasks, prompts, *vectors.shape[1:])
         means = jnp.mean(single, axis=1)  # [K, L + 1, W]
         bare = over_queries(
-            keys[0], lambda query: task_vectors.of_prompt(model, params, query), first=prompts
+            key_layers, lambda query: task_vectors.of_prompt(model, params, query), first=prompts
         )
-        told = {}
-        for name, keep in PATCHES.items():
-            put = means - bare[None] if keep else means
-            found, layer, without = done(*keys, params, put, keep)
-            if shown:
-                found["points"] = clouds(vectors)[:, :, layer]
-            found["layer_used"] = layer.astype(jnp.float32)
-            told |= {f"{name}{key}": value for key, value in found.items()}
-        told["vector_baseline"] = without  # the same of both patches
+        both = jax.lax.map(
+            lambda each: done((key_layers, key_path), params, *each),
+            (jnp.stack([means, means - bare[None]]), jnp.array([False, True])),
+        )
+        layers = both["layer_used"]
+        if shown:
+            both["points"] = jax.vmap(lambda layer: clouds(vectors[:, layer]))(layers)
+        both["layer_used"] = layers.astype(jnp.float32)
+        told = {"vector_baseline": both.pop("baseline")[0]}  # the same of both patches
         if shown:
             told["vector_share"] = jnp.mean(clouds(own), axis=1)
+        for n, name in enumerate(PATCHES):
+            told |= {f"{name}{part}": value[n] for part, value in both.items()}
         return told
 
     return measured

@@ -44,12 +44,16 @@ def of_prompt(model: Model, params: PyTree, prompt: MixedPrompt) -> Float[Array,
 
 
 def patch(
-    model: Model, layer: Int[Array, ""] | int, vector: Float[Array, " W"], *, keep: bool = False
+    model: Model,
+    layer: Int[Array, ""] | int,
+    vector: Float[Array, " W"],
+    *,
+    keep: Array | bool = False,
 ) -> dict[str, Callable[[Array], Array]]:
     """Return the edits that put a vector in place of the stream at the first token, at one layer.
 
-    With `keep` the stream stays, and the vector is added to it. The layer may be traced: all layers
-    are edited, the others to what they are; at `NOWHERE` none.
+    With `keep` the stream stays, and the vector is added to it. Both may be traced: all layers are
+    edited, the others to what they are; at `NOWHERE` none.
 
     >>> names = ("block_0.residual", "final_residual")
     >>> edits = patch(Model(None, None, names), 1, jnp.ones(1))
@@ -59,7 +63,8 @@ def patch(
 
     def edit(stream: Array, *, here: Array) -> Array:
         put = vector[None, :].astype(stream.dtype)
-        first = jnp.where(here, stream[:, 0] + put if keep else put, stream[:, 0])
+        put = jnp.where(keep, stream[:, 0] + put, put)
+        first = jnp.where(here, put, stream[:, 0])
         return stream.at[:, 0].set(first)
 
     return {
@@ -75,7 +80,7 @@ def patched(
     at: Int[Array, " N"],
     vectors: Float[Array, "N W"],
     *,
-    keep: bool = False,
+    keep: Array | bool = False,
 ) -> Float[Array, "N K"]:
     r"""Return $P_k$ of each answer to a query if vector n is patched in at layer `at[n]`.
 
@@ -96,7 +101,7 @@ def by_layer(
     query: MixedPrompt,
     vectors: Float[Array, "K layers W"],
     *,
-    keep: bool = False,
+    keep: Array | bool = False,
 ) -> tuple[Float[Array, "layers K"], Float[Array, " K"]]:
     """Return how probable answer k is with task k's vector patched in, by layer, and without.
 
