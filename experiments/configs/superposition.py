@@ -215,8 +215,8 @@ def task_vectors(config: ConfigDict) -> None:
     config.seeds = 3
     config.model.positions = "rotary"
     if not _at_paper_scale(config):
-        config.update({"steps": 2_000, "eval_every": 200})
-        config.optim.update({"decay_start": 1_600, "decay_steps": 400})
+        config.update({"steps": 2_500, "eval_every": 500})
+        config.optim.update({"decay_start": 2_000, "decay_steps": 500})
     config.variants = {f"{depth} blocks": {"model.depth": depth} for depth in (3, 6)}
 
 
