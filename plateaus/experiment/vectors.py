@@ -19,13 +19,17 @@ from plateaus.types import Array, Key, Model, PyTree, Task
 
 BEST = -1
 LAYER, CLOUD = "stream_layer", "cloud"  # dimensions: of the stream, L + 1; of tasks, then mixtures
+PATCHES = ("vector_", "vector_shift_")  # in place of the stream, or added to what is kept of it
 AXES: dict[str, tuple[str, ...]] = {
-    "vector_success": (LAYER,),
-    "vector_success_by_answer": (LAYER, ANSWER),
-    "vector_path": ("path", ANSWER),
-    "vector_points": (CLOUD, "point", "coordinate"),
-    "vector_share": (CLOUD, ANSWER),
-}
+    f"{patch}{name}": own
+    for patch in PATCHES
+    for name, own in {
+        "success": (LAYER,),
+        "success_by_answer": (LAYER, ANSWER),
+        "path": ("path", ANSWER),
+        "points": (CLOUD, "point", "coordinate"),
+    }.items()
+} | {"vector_share": (CLOUD, ANSWER)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,7 +80,7 @@ def check(values: Mapping[str, Any], task: Task) -> Iterator[tuple[str, str]]:
 
 
 def probe(config: Mapping[str, Any], model: Model, task: Task):
-    """Return what measures task vectors; `model` reads at all positions.
+    r"""Return what measures task vectors; `model` reads at all positions.
 
     vector_success [L + 1]: P(answer of task k | its mean vector patched in at a layer), mean over
     tasks and as many fresh queries as prompts; by answer [L + 1, K]; vector_baseline: unpatched.
@@ -84,6 +88,11 @@ def probe(config: Mapping[str, Any], model: Model, task: Task):
     vector_path [steps, K]: P of every answer along the combinations of the first two tasks'
     vectors, queries anew; vector_points [K + S, n, W]: of each single task and each mixture, the
     vectors of n prompts; vector_share [K + S, K]: the shares of the tasks among their examples.
+
+    vector_shift_*: the same for the patch that keeps what the query has written to its own stream,
+    $h + (E[h | \text{prompts of task k}] - E[h | \text{queries}])$, the second mean over as many
+    queries without examples. The vector alone leaves out the query, where later blocks do not
+    read it again.
     """
     chosen = mixtures.asked(config, task.groups)
     tasks, examples = len(chosen), mixtures.examples_of(config)
@@ -103,15 +112,44 @@ def probe(config: Mapping[str, Any], model: Model, task: Task):
         own = superposition.shares(order[None], tasks)[0]
         return task_vectors.of_prompt(model, params, prompt), own
 
-    def over_queries(key: Key, measure: Callable[..., Any]) -> Any:
-        """Return the mean over queries without examples."""
+    def over_queries(key: Key, measure: Callable[..., Any], first: int = 0) -> Any:
+        """Return the mean over queries without examples, from number `first`."""
 
         def one(i: Array) -> Any:
             own = jax.random.fold_in(key, i)
             return measure(emit(own, jnp.zeros(0, jnp.int32), chosen))
 
-        told = jax.lax.map(one, jnp.arange(prompts), batch_size=min(TOGETHER, prompts))
+        numbers = first + jnp.arange(prompts)
+        told = jax.lax.map(one, numbers, batch_size=min(TOGETHER, prompts))
         return jax.tree.map(lambda x: jnp.mean(x, axis=0), told)
+
+    def clouds(x: Array) -> Array:
+        """Return what there is of each prompt [n, ..] as [K + S, shown, ..]."""
+        alone = x[: tasks * prompts].reshape(tasks, prompts, *x.shape[1:])
+        of_mixtures = x[tasks * prompts :].reshape(-1, shown, *x.shape[1:])
+        return jnp.concatenate([alone[:, :shown], of_mixtures])
+
+    def done(key: tuple[Key, Key], params: PyTree, put: Array, keep: Array) -> dict[str, Array]:
+        """Return what the tasks' vectors [K, L + 1, W] do, patched into queries."""
+        by_answer, without = over_queries(
+            key[0], lambda query: task_vectors.by_layer(model, params, query, put, keep=keep)
+        )
+        success = jnp.mean(by_answer, axis=1)
+        best = 1 + jnp.argmax(success[1:])  # layer 0 has the separator alone
+        layer = best if config["vector_layer"] == BEST else jnp.asarray(config["vector_layer"])
+        at = jnp.broadcast_to(layer, (steps,))
+        between = task_vectors.combinations(put[0, layer], put[1, layer], steps)
+        path = over_queries(
+            key[1],
+            lambda query: task_vectors.patched(model, params, query, at, between, keep=keep),
+        )
+        return {
+            "success": success,
+            "success_by_answer": by_answer,
+            "baseline": jnp.mean(without),
+            "layer_used": layer,
+            "path": path,
+        }
 
     def measured(key: Key, params: PyTree, laws: Mapping[str, Any], losses) -> dict[str, Array]:
         key_prompts, key_layers, key_path = jax.random.split(key, 3)
@@ -123,36 +161,22 @@ def probe(config: Mapping[str, Any], model: Model, task: Task):
         )
         single = vectors[: tasks * prompts].reshape(tasks, prompts, *vectors.shape[1:])
         means = jnp.mean(single, axis=1)  # [K, L + 1, W]
-        by_answer, without = over_queries(
-            key_layers, lambda query: task_vectors.by_layer(model, params, query, means)
+        bare = over_queries(
+            key_layers, lambda query: task_vectors.of_prompt(model, params, query), first=prompts
         )
-        success = jnp.mean(by_answer, axis=1)
-        best = 1 + jnp.argmax(success[1:])  # layer 0 has the separator alone
-        layer = best if config["vector_layer"] == BEST else jnp.asarray(config["vector_layer"])
-        between = task_vectors.combinations(means[0, layer], means[1, layer], steps)
-        path = over_queries(
-            key_path,
-            lambda query: task_vectors.patched(
-                model, params, query, jnp.broadcast_to(layer, (steps,)), between
-            ),
+        both = jax.lax.map(
+            lambda each: done((key_layers, key_path), params, *each),
+            (jnp.stack([means, means - bare[None]]), jnp.array([False, True])),
         )
-        found = {
-            "success": success,
-            "success_by_answer": by_answer,
-            "baseline": jnp.mean(without),
-            "layer_used": layer.astype(jnp.float32),
-            "path": path,
-        }
+        layers = both["layer_used"]
         if shown:
-
-            def clouds(x: Array) -> Array:
-                """Return what there is of each prompt [n, ..] as [K + S, shown, ..]."""
-                alone = x[: tasks * prompts].reshape(tasks, prompts, *x.shape[1:])
-                of_mixtures = x[tasks * prompts :].reshape(-1, shown, *x.shape[1:])
-                return jnp.concatenate([alone[:, :shown], of_mixtures])
-
-            found["points"] = clouds(vectors)[:, :, layer]
-            found["share"] = jnp.mean(clouds(own), axis=1)
-        return {f"vector_{name}": value for name, value in found.items()}
+            both["points"] = jax.vmap(lambda layer: clouds(vectors[:, layer]))(layers)
+        both["layer_used"] = layers.astype(jnp.float32)
+        told = {"vector_baseline": both.pop("baseline")[0]}  # the same of both patches
+        if shown:
+            told["vector_share"] = jnp.mean(clouds(own), axis=1)
+        for n, name in enumerate(PATCHES):
+            told |= {f"{name}{part}": value[n] for part, value in both.items()}
+        return told
 
     return measured

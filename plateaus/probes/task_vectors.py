@@ -2,7 +2,7 @@
 
 A model of L blocks has L + 1 layers of its stream: layer l goes into block l, layer L comes out of
 the last block. A query is a prompt without examples, whose own separator is the first token of its
-`ways`: there a vector [W] is patched in, in place of the stream.
+`ways`: there a vector [W] is patched in, in place of the stream or added to it.
 """
 
 from __future__ import annotations
@@ -44,11 +44,16 @@ def of_prompt(model: Model, params: PyTree, prompt: MixedPrompt) -> Float[Array,
 
 
 def patch(
-    model: Model, layer: Int[Array, ""] | int, vector: Float[Array, " W"]
+    model: Model,
+    layer: Int[Array, ""] | int,
+    vector: Float[Array, " W"],
+    *,
+    keep: Array | bool = False,
 ) -> dict[str, Callable[[Array], Array]]:
     """Return the edits that put a vector in place of the stream at the first token, at one layer.
 
-    The layer may be traced: all layers are edited, the others to what they are; at `NOWHERE` none.
+    With `keep` the stream stays, and the vector is added to it. Both may be traced: all layers are
+    edited, the others to what they are; at `NOWHERE` none.
 
     >>> names = ("block_0.residual", "final_residual")
     >>> edits = patch(Model(None, None, names), 1, jnp.ones(1))
@@ -57,7 +62,9 @@ def patch(
     """
 
     def edit(stream: Array, *, here: Array) -> Array:
-        first = jnp.where(here, vector[None, :].astype(stream.dtype), stream[:, 0])
+        put = vector[None, :].astype(stream.dtype)
+        put = jnp.where(keep, stream[:, 0] + put, put)
+        first = jnp.where(here, put, stream[:, 0])
         return stream.at[:, 0].set(first)
 
     return {
@@ -72,6 +79,8 @@ def patched(
     query: MixedPrompt,
     at: Int[Array, " N"],
     vectors: Float[Array, "N W"],
+    *,
+    keep: Array | bool = False,
 ) -> Float[Array, "N K"]:
     r"""Return $P_k$ of each answer to a query if vector n is patched in at layer `at[n]`.
 
@@ -80,14 +89,19 @@ def patched(
     past = answers.cached(model, params, query.prefix, query.ways.shape[0])
 
     def one(layer: Array, vector: Array) -> Array:
-        edits = patch(model, layer, vector)
+        edits = patch(model, layer, vector, keep=keep)
         return jnp.exp(answers.log_probabilities(model, params, query, past, edits=edits))
 
     return jax.vmap(one)(at, vectors)
 
 
 def by_layer(
-    model: Model, params: PyTree, query: MixedPrompt, vectors: Float[Array, "K layers W"]
+    model: Model,
+    params: PyTree,
+    query: MixedPrompt,
+    vectors: Float[Array, "K layers W"],
+    *,
+    keep: Array | bool = False,
 ) -> tuple[Float[Array, "layers K"], Float[Array, " K"]]:
     """Return how probable answer k is with task k's vector patched in, by layer, and without.
 
@@ -96,7 +110,8 @@ def by_layer(
     tasks, count, _ = vectors.shape
     at = jnp.concatenate([jnp.tile(jnp.arange(count), tasks), jnp.array([NOWHERE])])
     flat = vectors.reshape(tasks * count, -1)
-    p = patched(model, params, query, at, jnp.concatenate([flat, jnp.zeros_like(flat[:1])]))
+    patches = jnp.concatenate([flat, jnp.zeros_like(flat[:1])])
+    p = patched(model, params, query, at, patches, keep=keep)
     own = jnp.diagonal(p[:-1].reshape(tasks, count, tasks), axis1=0, axis2=2)  # [layers, K]
     return own, p[-1]
 

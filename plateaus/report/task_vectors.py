@@ -18,14 +18,16 @@ from plateaus.report.statistics import FINISHED, Row, cell
 from plateaus.report.style import GREY, PALE, styled
 from plateaus.report.vector_geometry import Floats
 
-SUCCESS, BASELINE, USED = "vector_success", "vector_baseline", "vector_layer_used"
-PATH, POINTS = "vector_path", "vector_points"
+SUCCESS, USED, PATH, POINTS = "success", "layer_used", "path", "points"  # of a patch
+REPLACE, SHIFT = "vector_", "vector_shift_"  # the patches: what begins the names of their records
+BASELINE = "vector_baseline"
 PROBABILITY, SHARE = "mixed_probability", "mixed_share"
 OWN_SHARE = "vector_share"  # of the prompts of the points
-MOST_ROWS = 4  # settings under one another
+MOST_ROWS = 4  # settings and patches under one another
+PATCHES = {REPLACE: "in place of the stream", SHIFT: "moved by vector less mean"}
 COLORS = ("C0", "C1", "C2", "C3", "C4", "C5", "C6", "C8", "C9")  # of tasks; C7 is grey
 TITLES = (
-    "(a) patched into a query alone",
+    "(a)",  # and the patch
     "(b) LDA of single tasks",
     "(c) PCA of single tasks",
     "(d) combinations, • mixed prompts",
@@ -36,9 +38,10 @@ TITLES = (
 def task_vectors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """Return what task vectors do and where those of mixtures lie, at the last evaluation.
 
-    A line of panels a setting, at most four. (a) P(correct) of a query without examples, a task's
-    mean vector patched in at a layer: seeds thin, their mean bold, a mark at the layer used; the
-    dashed line is without a patch. (b, c) Of the first finished seed, vectors at that layer in the
+    A line of panels a setting and patch, at most four. (a) P(correct) of a query without examples,
+    patched at a layer: its stream replaced by a task's mean vector, or moved by the difference
+    from the mean of such queries; seeds thin, their mean bold, a mark at the layer used; the dashed
+    line is without a patch. (b, c) Of the first finished seed, vectors at that layer in the
     planes of LDA and PCA fitted on single tasks (dots); mixtures (crosses) have colours between.
     (d) P of both answers along combinations of the first two tasks' vectors, and in prompts that
     mix only these. (e) Shares of the tasks' means nearest to a mixture's mean vector, against
@@ -49,27 +52,30 @@ def task_vectors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
     Source: paper 5, task vectors.
     """
-    if SUCCESS not in dataset:
+    patches = [patch for patch in PATCHES if patch + SUCCESS in dataset]
+    if not patches:
         return None
-    shown = [row for row in rows if np.isfinite(_last(dataset, SUCCESS, row)).any()]
+    shown = [row for row in rows if np.isfinite(_last(dataset, REPLACE + SUCCESS, row)).any()]
     if not shown:
         return None
-    chosen = np.unique(np.linspace(0, len(shown) - 1, min(len(shown), MOST_ROWS)).round())
-    shown = [shown[int(number)] for number in chosen]
+    most = min(len(shown), MOST_ROWS // len(patches))
+    chosen = np.unique(np.linspace(0, len(shown) - 1, most).round())
+    lines = [(shown[int(number)], patch) for number in chosen for patch in patches]
     with styled():
-        figure = Figure(figsize=(14, 0.5 + 2.9 * len(shown)), layout="constrained")
-        parts = figure.subfigures(len(shown), 1, squeeze=False)[:, 0]
-        for part, row in zip(parts, shown, strict=True):
+        figure = Figure(figsize=(14, 0.5 + 2.9 * len(lines)), layout="constrained")
+        parts = figure.subfigures(len(lines), 1, squeeze=False)[:, 0]
+        for part, (row, patch) in zip(parts, lines, strict=True):
             if row.setting:
                 part.suptitle(table.label(row.setting), x=0.008, ha="left", fontsize=9)
             grid = part.subplots(1, 5)
             for axes, title in zip(grid, TITLES, strict=True):
                 axes.set_title(title)
-            _by_layer(grid[0], dataset, row)
+            grid[0].set_title(f"{TITLES[0]} {PATCHES[patch]}")
+            _by_layer(grid[0], dataset, row, patch)
             for axes, method in zip(grid[1:3], geometry.METHODS, strict=True):
-                _plane(axes, dataset, row, method)
-            _path(grid[3], dataset, row)
-            _positions(grid[4], dataset, row)
+                _plane(axes, dataset, row, patch, method)
+            _path(grid[3], dataset, row, patch)
+            _positions(grid[4], dataset, row, patch)
         names = [str(name) for name in dataset["answer"].values]
         handles = [
             Line2D([], [], color=_color(k), marker="o", lw=1.8, ms=5, label=name)
@@ -80,14 +86,17 @@ def task_vectors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     return figure
 
 
-def lying(dataset: xr.Dataset, row: Row) -> tuple[Floats, Floats]:
+def lying(dataset: xr.Dataset, row: Row, patch: str = REPLACE) -> tuple[Floats, Floats]:
     """Return the positions and the shares of the examples, both [seed, S, K], of finished runs.
 
     The position is that of the mean vector of a mixture, see `vector_geometry.positions`, at the
-    last evaluation; runs whose single tasks' vectors do not differ are left out.
+    last evaluation, at the patch's layer; runs whose single tasks' vectors do not differ are left
+    out.
     """
     found = []
-    for points, share in zip(_last(dataset, POINTS, row), _shares(dataset, row), strict=True):
+    for points, share in zip(
+        _last(dataset, patch + POINTS, row), _shares(dataset, row), strict=True
+    ):
         single, mixed = _clouds(points, share.shape[-1])
         if geometry.told_apart(single):
             found.append((geometry.positions(single, mixed.mean(axis=1)), share))
@@ -111,8 +120,8 @@ def _clouds(points: Floats, tasks: int) -> tuple[Floats, Floats]:
     return there[:tasks], there[tasks:]
 
 
-def _by_layer(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
-    success, used = _last(dataset, SUCCESS, row), _last(dataset, USED, row)
+def _by_layer(axes: Axes, dataset: xr.Dataset, row: Row, patch: str) -> None:
+    success, used = (_last(dataset, patch + name, row) for name in (SUCCESS, USED))
     for run, layer in zip(success, used, strict=True):
         axes.plot(run, color=PALE, lw=0.8)
         if np.isfinite(layer):
@@ -139,16 +148,16 @@ def _by_layer(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     axes.set_ylabel("P(correct)")
 
 
-def _plane(axes: Axes, dataset: xr.Dataset, row: Row, method: str) -> None:
+def _plane(axes: Axes, dataset: xr.Dataset, row: Row, patch: str, method: str) -> None:
     seed = dataset["seed"].values[cell(dataset, "status", row.index) == FINISHED][0]
     axes.set_title(f"{axes.get_title(loc='left')}, seed {seed}")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_xlabel("LDA axis 1" if method == "lda" else "principal component 1")
-    if POINTS not in dataset:
+    if patch + POINTS not in dataset:
         _say(axes, "no points were kept")
         return
-    points, share = _last(dataset, POINTS, row)[0], _shares(dataset, row)[0]
+    points, share = _last(dataset, patch + POINTS, row)[0], _shares(dataset, row)[0]
     tasks = share.shape[-1]
     single, mixed = _clouds(points, tasks)
     if not geometry.told_apart(single):
@@ -169,8 +178,8 @@ def _plane(axes: Axes, dataset: xr.Dataset, row: Row, method: str) -> None:
     axes.set_ylabel(f"LDA {second}" if method == "lda" else "principal component 2")
 
 
-def _path(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
-    path = _last(dataset, PATH, row)[..., :2]  # [seed, steps, 2]
+def _path(axes: Axes, dataset: xr.Dataset, row: Row, patch: str) -> None:
+    path = _last(dataset, patch + PATH, row)[..., :2]  # [seed, steps, 2]
     step = np.linspace(0, 1, path.shape[1])
     mixed, share = _last(dataset, PROBABILITY, row), _last(dataset, SHARE, row)
     only = np.flatnonzero(np.nanmax(np.abs(share[..., 2:]), axis=(0, 2), initial=0.0) == 0)
@@ -186,13 +195,13 @@ def _path(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     axes.set_ylabel("P(answer)")
 
 
-def _positions(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
+def _positions(axes: Axes, dataset: xr.Dataset, row: Row, patch: str) -> None:
     axes.set_xlabel("share of the examples")
     axes.set_ylabel("share of the task's mean vector")
-    if POINTS not in dataset:
+    if patch + POINTS not in dataset:
         _say(axes, "no points were kept")
         return
-    positions, shares = lying(dataset, row)
+    positions, shares = lying(dataset, row, patch)
     if not len(positions):
         _say(axes, "too few vectors differ at this layer")
         return

@@ -45,15 +45,15 @@ def test_what_is_recorded_has_its_own_axes(tmp_path):
     assert run.execute(plan_of(), Options(workdir=place, command="test")) == 0
     found = store.load(place / "results.nc")
     curve = {"seed": 1, "eval_step": 2}
-    sizes = {
-        "baseline": {},
+    of_a_patch = {
         "layer_used": {},
         "success": {"stream_layer": 2},
         "success_by_answer": {"stream_layer": 2, "answer": 2},
         "path": {"path": 30, "answer": 2},
         "points": {"cloud": 4, "point": 3, "coordinate": 8},
-        "share": {"cloud": 4, "answer": 2},
     }
+    sizes = {"baseline": {}, "share": {"cloud": 4, "answer": 2}, **of_a_patch}
+    sizes |= {f"shift_{name}": own for name, own in of_a_patch.items()}
     for name, own in sizes.items():
         assert dict(found[f"vector_{name}"].sizes) == {**curve, **own}
     assert found["cloud"].values.tolist() == ["ret3", "ret1", "1:1", "3:1"]

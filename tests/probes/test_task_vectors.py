@@ -24,12 +24,15 @@ SEPARATOR = int(sets.encode(">")[0])
 EVERY = 6  # tokens of an example: abc>a and a newline
 
 
-def toy():
+def toy(held=False):
     """Two blocks; the first writes the shares of the tasks at a separator, the second answers.
 
     Layer 0 is the token, one-hot; layer 1 has the shares d beside it; layer 2 the probabilities of
     the next token: g_k d_k for task k's answer, the rest for padding, after an answer a newline.
+    The second block reads the query's letters; where they are `held`, the first writes them beside
+    the shares, one-hot, and the second has them from there alone.
     """
+    wide = len(PLACES) * (1 + V * held)  # beside the token
     names = ("block_0.residual", "block_1.residual", "final_residual", "tokens")
 
     def apply(params, inputs, *, edits=None, capture=(), past=None):
@@ -47,17 +50,22 @@ def toy():
         past_ones = (starts[None, :] < t[:, None] - 4).astype(np.float32)
         counts = jnp.einsum("kbe,te->btk", jnp.stack(right).astype(jnp.float32), past_ones)
         shares = counts / jnp.maximum(counts.sum(-1, keepdims=True), 1)
-        x = jnp.pad(jax.nn.one_hot(inputs, V), ((0, 0), (0, 0), (0, len(PLACES))))
-        x = tap("block_0.residual", x)
-        x = tap("block_1.residual", x + jnp.pad(shares, ((0, 0), (0, 0), (V, 0))))
-        sure = x[..., V:] * GAINS.astype(np.float32)[None, None, :]
         letters = jnp.stack([tokens[:, np.maximum(t - 3, 0) + place] for place in PLACES], axis=-1)
-        answered = jnp.einsum("btk,btkv->btv", sure, jax.nn.one_hot(letters, V))
-        rest = jnp.sum(x[..., V:] - sure, -1, keepdims=True)
+        letters = jax.nn.one_hot(letters, V)
+        written = jnp.concatenate([shares, letters.reshape(*inputs.shape, -1)], axis=-1)
+        x = jnp.pad(jax.nn.one_hot(inputs, V), ((0, 0), (0, 0), (0, wide)))
+        x = tap("block_0.residual", x)
+        x = tap("block_1.residual", x + jnp.pad(written[..., :wide], ((0, 0), (0, 0), (V, 0))))
+        known = x[..., V : V + len(PLACES)]
+        if held:
+            letters = x[..., V + len(PLACES) :].reshape(letters.shape)
+        sure = known * GAINS.astype(np.float32)[None, None, :]
+        answered = jnp.einsum("btk,btkv->btv", sure, letters)
+        rest = jnp.sum(known - sure, -1, keepdims=True)
         answered += rest * jax.nn.one_hot(sets.PAD, V)[None, None, :]
         newline = jnp.broadcast_to(jax.nn.one_hot(sets.NEWLINE, V)[None, None, :], answered.shape)
         final = jnp.where(x[..., SEPARATOR, None] > 0.5, answered, newline)
-        final = tap("final_residual", jnp.pad(final, ((0, 0), (0, 0), (0, len(PLACES)))))
+        final = tap("final_residual", jnp.pad(final, ((0, 0), (0, 0), (0, wide))))
         return jnp.log(jnp.maximum(final[..., :V], 1e-30)), {n: seen[n] for n in capture}
 
     return Model(lambda key: {}, apply, names, ("tokens",))
@@ -84,8 +92,8 @@ def means():
     return jnp.mean(single.reshape(3, 8, *single.shape[1:]), axis=1)
 
 
-def patched(model, params, query, at, vectors):
-    call = jax.jit(lambda p, q, a, v: task_vectors.patched(model, p, q, a, v))
+def patched(model, params, query, at, vectors, keep=False):
+    call = jax.jit(lambda p, q, a, v: task_vectors.patched(model, p, q, a, v, keep=keep))
     return call(params, query, at, vectors)
 
 
@@ -124,12 +132,24 @@ def test_the_layer_that_holds_the_task_does_it_and_no_other():
 
 
 @pytest.mark.parametrize("layer", [task_vectors.NOWHERE, 0])
-def test_where_nothing_is_patched_nothing_changes(layer):
+@pytest.mark.parametrize("keep", [False, True])
+def test_where_nothing_is_patched_nothing_changes(layer, keep):
     query = prompt(99, [])
     wanted = unpatched(toy(), {}, query)
-    vector = means()[:1, 0] if layer == 0 else jnp.full((1, V + 3), jnp.nan)
-    p = patched(toy(), {}, query, jnp.array([layer]), vector)
+    vector = means()[:1, 0] * (not keep) if layer == 0 else jnp.full((1, V + 3), jnp.nan)
+    p = patched(toy(), {}, query, jnp.array([layer]), vector, keep)
     np.testing.assert_array_equal(p[0], wanted)
+
+
+def test_the_vector_alone_loses_the_query_that_a_kept_stream_holds():
+    query, other = prompt(99, []), prompt(97, [1] * 5)
+    assert query.targets[1, 0] not in other.ways[:, 1]
+    vector = of_prompt(toy(held=True), {}, other)[1]
+    p = patched(toy(held=True), {}, query, jnp.array([1]), vector[None])
+    np.testing.assert_allclose(p[0], 0, atol=1e-6)
+    shift = jnp.zeros_like(vector).at[V + 1].set(1)  # the task alone
+    p = patched(toy(held=True), {}, query, jnp.array([1]), shift[None], keep=True)
+    np.testing.assert_allclose(p[0], [0, GAINS[1], 0], atol=1e-6)
 
 
 def test_combinations_do_both_tasks_in_proportion():
@@ -183,6 +203,11 @@ def test_the_own_vector_patched_in_changes_nothing_and_another_does():
     own = of_prompt(model, params, given)
     p = patched(model, params, given, at, own)
     np.testing.assert_allclose(p, [wanted] * 3, rtol=1e-5, atol=1e-6)
+    apart = of_prompt(model, params, other) - own
+    p = patched(model, params, given, at, apart, keep=True)
+    np.testing.assert_allclose(
+        p, patched(model, params, given, at, own + apart), rtol=1e-5, atol=1e-6
+    )
     others = of_prompt(model, params, other)
     p = patched(model, params, given, at, others)
     np.testing.assert_allclose(p[0], wanted, rtol=1e-5)  # the separator, at the same place
@@ -227,8 +252,8 @@ CONFIG = {
 
 
 @functools.cache
-def measured(**given):
-    probe = vectors.probe({**CONFIG, **given}, toy(), LAW)
+def measured(held=False, **given):
+    probe = vectors.probe({**CONFIG, **given}, toy(held), LAW)
     found = jax.jit(lambda key: probe(key, {}, {}, None))(jax.random.key(7))
     return {name: np.asarray(value) for name, value in found.items()}
 
@@ -248,6 +273,30 @@ def test_an_evaluation_finds_the_layer_the_path_and_the_clouds():
     wanted = np.array([[1, 0], [0, 1], [0.75, 0.25], [0.5, 0.5], [0, 1]])
     np.testing.assert_allclose(points[..., [V + 2, V]], np.stack([wanted] * 3, 1), atol=1e-6)
     assert (points[..., V + 1] == 0).all()
+
+
+def test_a_stream_without_a_query_is_moved_to_the_vector_itself():
+    """Without examples the toy writes nothing at a separator: both patches are one."""
+    found = measured()
+    shifted = [name for name in found if name.startswith("vector_shift_")]
+    assert len(shifted) == 5
+    for name in shifted:
+        there = found[name.replace("shift_", "")]
+        np.testing.assert_allclose(found[name], there, rtol=1e-6, atol=1e-7)
+
+
+def test_moved_by_the_difference_of_means_a_query_is_kept():
+    """Histograms of 400 prompts' and queries' letters differ by noise, of mean 0, about .006 each.
+
+    The vector alone says letters of all queries; each is right at one of eight.
+    """
+    found, gains = measured(held=True, vector_prompts=400, vector_shown=0), GAINS[[2, 0]]
+    np.testing.assert_allclose(found["vector_shift_success_by_answer"][1], gains, rtol=0.1)
+    np.testing.assert_allclose(found["vector_success_by_answer"][1], gains / 8, rtol=0.1)
+    assert found["vector_shift_layer_used"] == 1
+    share = np.linspace(0, 1, 5)
+    path = np.stack([1 - share, share], axis=1) * gains
+    np.testing.assert_allclose(found["vector_shift_path"], path, atol=0.1)
 
 
 def test_the_mean_is_over_all_prompts_and_queries():

@@ -62,8 +62,9 @@ def rows(results):
     return statistics.summarise(results)
 
 
-def panels(figure):
-    found = {axes.get_title(loc="left")[:3]: axes for axes in figure.axes[:5]}
+def panels(figure, line=0):
+    own = figure.axes[5 * line : 5 * line + 5]
+    found = {axes.get_title(loc="left")[:3]: axes for axes in own}
     assert list(found) == ["(a)", "(b)", "(c)", "(d)", "(e)"]
     return list(found.values())
 
@@ -195,6 +196,53 @@ def test_a_line_of_five_panels_a_setting(results, rows):
     np.testing.assert_allclose(found[..., 0], SHARES.T, atol=0.013)  # side by side
     np.testing.assert_allclose(found[..., 1], SHARES.T, atol=0.03)
     assert "difference" in lying.texts[0].get_text()
+
+
+def shifted(results):
+    """With the records of the other patch: success, layers and path one half, points anew."""
+    found = results.copy()
+    for name in ("success", "layer_used", "path"):
+        found[f"vector_shift_{name}"] = results[f"vector_{name}"] / 2
+    single, mixed, _ = clouds(3, weights=SHARES[::-1], noise=0.02, seed=1)
+    points = results["vector_points"]
+    found["vector_shift_points"] = (points.dims, np.broadcast_to([*single, *mixed], points.shape))
+    return found
+
+
+def test_every_patch_has_a_line_that_says_which(results, rows):
+    figure = task_vectors.task_vectors(shifted(results), rows)
+    lines = [panels(figure, line) for line in range(len(figure.axes) // 5)]
+    titles = [first.get_title(loc="left") for first, *_ in lines]
+    assert titles == [
+        "(a) in place of the stream",
+        "(a) moved by vector less mean",
+    ] * len(rows)
+    assert [points(first, "v")[0].tolist() for first, *_ in lines[:2]] == [[[2, 0.9]], [[1, 0.1]]]
+    for scale, (*_, path, lying) in zip((1, 0.5), lines[:2], strict=True):
+        ends = [line.get_ydata()[0] for line in path.lines if len(line.get_xdata()) == STEPS]
+        assert max(ends) == scale
+        found = np.concatenate(points(lying, "o")).reshape(3, len(SHARES), 2)[..., 1]
+        order = SHARES if scale == 1 else SHARES[::-1]
+        np.testing.assert_allclose(found, order.T, atol=0.03)
+
+
+def test_many_settings_and_patches_are_at_most_four_lines(make_results):
+    results = make_results({"optim.x": [1, 2, 3, 4, 5]}, [9_000.0] * 5, seeds=1, baseline=None)
+    dims, shape = results["test_loss"].dims, results["test_loss"].shape
+    results = results.assign_coords(answer=["one", "two"])
+    for patch in ("vector_", "vector_shift_"):
+        results[f"{patch}success"] = ((*dims, "stream_layer"), np.full((*shape, 3), 0.5))
+        results[f"{patch}layer_used"] = (dims, np.ones(shape))
+        results[f"{patch}path"] = ((*dims, "path", "answer"), np.full((*shape, STEPS, 2), 0.5))
+    results["vector_baseline"] = (dims, np.full(shape, 0.1))
+    for name in ("mixed_share", "mixed_probability"):
+        results[name] = ((*dims, "mixture", "answer"), np.full((*shape, 1, 2), 0.5))
+    results.attrs["config"] = json.dumps({})
+    rows = statistics.summarise(results)
+    assert len(rows) == 5
+    assert len(task_vectors.task_vectors(results, rows).axes) == 5 * 4
+    older = results.drop_vars([name for name in results if name.startswith("vector_shift")])
+    assert len(task_vectors.task_vectors(older, rows).axes) == 5 * 4
 
 
 def test_where_mixtures_lie_is_a_number_for_every_finished_seed(results, rows):
