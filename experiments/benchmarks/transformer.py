@@ -52,12 +52,13 @@ TINY = Job(batch=4, tokens=8, width=32, depth=2, heads=4, steps=3, max_positions
 class Worker(peers.Peer):
     """The process of one contender."""
 
-    def __init__(self, kind: str, job: Job, problem: Path) -> None:
-        """Start it; raises `peers.Unavailable`."""
+    def __init__(self, kind: str, job: Job, problem: Path, quick: bool = False) -> None:
+        """Start it; `quick`: it keeps our XLA flags. Raises `peers.Unavailable`."""
         self.name = kind
         if kind == TORCH and importlib.util.find_spec("torch") is None:
             raise peers.Unavailable("torch is not installed (pip install -e '.[bench]')")
-        environment = {k: v for k, v in os.environ.items() if kind == EACH or k != "XLA_FLAGS"}
+        kept = kind == EACH or quick
+        environment = {k: v for k, v in os.environ.items() if kept or k != "XLA_FLAGS"}
         environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # they share an accelerator
         given = json.dumps(dataclasses.asdict(job))
         self.process = subprocess.Popen(
@@ -83,7 +84,7 @@ class Worker(peers.Peer):
         return self._answer()
 
 
-def measure(job: Job, rounds: int, each: bool) -> dict[str, Any]:
+def measure(job: Job, rounds: int, each: bool, quick: bool = False) -> dict[str, Any]:
     """Time the contenders at a job, in turn, those that agree; `each`: with a program a core."""
     flop = flops(job)
     rows: dict[str, dict[str, Any]] = {}
@@ -93,7 +94,7 @@ def measure(job: Job, rounds: int, each: bool) -> dict[str, Any]:
         workers: dict[str, Worker] = {}
         for kind in kinds:
             try:
-                worker = Worker(kind, job, Path(folder) / "problem.npz")
+                worker = Worker(kind, job, Path(folder) / "problem.npz", quick)
                 stack.callback(worker.close)
                 losses = np.asarray(worker.ask("train")["losses"])
                 rows[kind] = {"runs": worker.facts["runs"], "platform": worker.facts["platform"]}
@@ -163,7 +164,8 @@ def main(argv: Sequence[str]) -> int:
     results = []
     for job in jobs:
         timing.say(f"timing {job.name}")
-        results.append(measure(job, rounds, job.seeds == 1 and not accelerator))
+        each = job.seeds == 1 and not accelerator
+        results.append(measure(job, rounds, each, options.quick))
     timing.write(
         options, lines, load, format=FORMAT, rounds=rounds, jobs=results, evaluation=evaluation
     )

@@ -58,7 +58,7 @@ def share(words: Sequence[str]) -> dict[str, Any]:
     state, _ = compiled.phase(state, seeds, knobs, laws, np.int32(0))  # compiles
     jax.block_until_ready((constants, evaluation(state.params, knobs, laws)))
     took: dict[str, list[float]] = {"laws": [], "phase": [], "evaluate": []}
-    for _ in range(ROUNDS):
+    for _ in range(1 if "--smoke" in words else ROUNDS):
         took["laws"].append(_seconds(lambda: compiled.laws(seeds, knobs)))
         state = jax.block_until_ready(jax.device_put(first))
         took["phase"].append(
