@@ -125,15 +125,15 @@ def test_evaluations_are_told_by_group_and_averaged_over_those_trained_on():
     np.testing.assert_array_equal(group, np.arange(POINTS) % 3)
     params = linear_model().init(streams(3).params)
     said = linear_model().apply(params, batch.inputs)[0]
-    values = np.asarray(jax.vmap(TASK.test_loss)(said, batch))
+    values = np.asarray(jax.jit(jax.vmap(TASK.test_loss))(said, batch))
     means = [values[group == g].mean() for g in range(3)]
     np.testing.assert_allclose(first["test_loss_by_task"], means, rtol=1e-5)
     assert float(first["test_loss"]) == pytest.approx((means[0] + means[2]) / 2, rel=1e-5)
-    prefixes = np.asarray(jax.vmap(TASK.metrics["loss_by_prefix"])(said, batch))
+    prefixes = np.asarray(jax.jit(jax.vmap(TASK.metrics["loss_by_prefix"]))(said, batch))
     wanted = np.stack([prefixes[group == g].mean(axis=0) for g in range(3)])
     np.testing.assert_allclose(first["test_loss_by_prefix_by_task"], wanted, rtol=1e-5)
     alone = laws["test"].said["no_context"]
-    apart = np.asarray(jax.vmap(TASK.distance)(said, alone, batch))
+    apart = np.asarray(jax.jit(jax.vmap(TASK.distance))(said, alone, batch))
     wanted = [apart[group == g].mean() for g in range(3)]
     np.testing.assert_allclose(
         first["test_distance_by_task_to_no_context"], wanted, rtol=1e-4, atol=1e-7
@@ -151,7 +151,7 @@ def test_losses_by_group_are_in_units_of_the_plateau_whatever_is_trained_on():
     draw = Draw(jnp.arange(6), jnp.arange(6) % 3)
     batch = jax.vmap(TASK.emit, (0, None, 0, None))(keys, world, draw, in_context.Knobs())
     said = jnp.ones((6, 4))
-    plain, losses = (jax.vmap(task.loss)(said, batch) for task in (raw, TASK))
+    plain, losses = (jax.jit(jax.vmap(task.loss))(said, batch) for task in (raw, TASK))
     found = groups.sums(raw, batch, plain, said).loss
     np.testing.assert_allclose(found, groups.sums(TASK, batch, losses, said).loss, rtol=1e-6)
     assert not np.allclose(losses, plain)
@@ -163,7 +163,7 @@ def mean_of_examples(task):
 
     def capture(params, batch):
         said, _ = linear_model().apply(params, batch.inputs)
-        return jax.vmap(task.loss)(said, batch), said, ()
+        return jax.jit(jax.vmap(task.loss))(said, batch), said, ()
 
     even = Aggregator(lambda b: (), lambda gram, state, key=None: (jnp.ones(BATCH) / BATCH, state))
     nothing = {}

@@ -156,9 +156,11 @@ def test_neutral_knobs_leave_the_test_law(name, values_of):
     batch = emitter(name)(np.uint32(0), indices(name, 2000), knobs)
     world, test = fresh(name)(np.uint32(0), numbers(2000))
 
+    losses = jax.jit(jax.vmap(task.test_loss))
+
     def loss(batch):
         said = predictor(name)(world, batch, knobs)[task.best]
-        return np.asarray(jax.vmap(task.test_loss)(said, batch), np.float64)
+        return np.asarray(losses(said, batch), np.float64)
 
     seen, unseen = loss(batch), loss(test)
     spread = np.sqrt(seen.var() / seen.size + unseen.var() / unseen.size)
@@ -171,13 +173,18 @@ def test_the_best_predictor_beats_the_uninformed_one(name, values_of):
     world, batch = fresh(name)(np.uint32(0), numbers(2000))
     said = predictor(name)(world, batch, knobs)
     assert {task.uninformed, task.best} <= set(said)
+    measured = jax.jit(
+        lambda said: [
+            jax.vmap(measure)(said, batch)
+            for measure in (task.test_loss, task.loss, *task.metrics.values())
+        ]
+    )
     losses = {}
     for one, predictions in said.items():
         chex.assert_equal_shape([predictions, said[task.best]])
-        chex.assert_tree_all_finite(jax.vmap(task.loss)(predictions, batch))
-        losses[one] = float(jnp.mean(jax.vmap(task.test_loss)(predictions, batch)))
-        for measure in task.metrics.values():
-            chex.assert_tree_all_finite(jax.vmap(measure)(predictions, batch))
+        values = measured(predictions)
+        chex.assert_tree_all_finite(values)
+        losses[one] = float(jnp.mean(values[0]))
     assert losses[task.best] < losses[task.uninformed]
     assert losses[task.best] <= min(losses.values()) + 1e-6
 
@@ -190,10 +197,10 @@ def test_what_a_task_says_of_itself_is_true(name):
     said = predictor(name)(world, batch, knobs)
     assert set(task.axes) <= set(task.metrics)
     for metric, measure in {"loss": task.test_loss, **task.metrics}.items():
-        values = jax.vmap(measure)(said[task.best], batch)
+        values = jax.jit(jax.vmap(measure))(said[task.best], batch)
         assert values.ndim == 1 + (metric in task.axes), metric
     if task.distance is not None:
-        apart = jax.vmap(task.distance)
+        apart = jax.jit(jax.vmap(task.distance))
         zero, some = (apart(said[task.best], said[p], batch) for p in (task.best, task.uninformed))
         assert not np.any(zero) and np.all(some >= 0) and np.any(some > 0)
     if task.item is not None:

@@ -101,9 +101,9 @@ def test_who_ignores_the_context_is_at_the_unit(name):
     """Its loss, by task, is 1 up to the standard error: units are right."""
     task = made(name)
     batch = drawn(name, 600)
-    said = jax.vmap(lambda e: task.predictors(None, jax.tree.map(lambda x: x[None], e), None, None))
-    predictions = said(batch)["no_context"][:, 0]
-    losses = np.asarray(jax.vmap(task.loss)(predictions, batch))
+    one = lambda e: task.predictors(None, jax.tree.map(lambda x: x[None], e), None, None)  # noqa: E731
+    predictions = jax.jit(jax.vmap(one))(batch)["no_context"][:, 0]
+    losses = np.asarray(jax.jit(jax.vmap(task.loss))(predictions, batch))
     for group in range(len(task.groups)):
         own = losses[np.asarray(batch.targets.group) == group]
         random = 0.02 if name == "words" else 1e-5  # its unit is a mean over 4,096 inputs
@@ -116,7 +116,7 @@ def test_the_marginal_predictor_knows_how_often_letters_come():
     """Of different letters drawn evenly: log 8 nats, and the newline is sure."""
     task, batch = made("letters"), drawn("letters", 20)
     said = task.predictors(None, batch, None, None)["marginal"]
-    found = jax.vmap(task.loss)(said, batch)
+    found = jax.jit(jax.vmap(task.loss))(said, batch)
     np.testing.assert_allclose(found, np.log(8) / np.log(3), rtol=1e-5)
 
 

@@ -113,7 +113,7 @@ def test_the_test_sample_goes_through_all_facts_equally(times):
 
 
 def losses(predictions, batch, measure):
-    return np.asarray(jax.vmap(measure)(predictions, batch), np.float64)
+    return np.asarray(jax.jit(jax.vmap(measure))(predictions, batch), np.float64)
 
 
 def test_losses_of_the_predictors():

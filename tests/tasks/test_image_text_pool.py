@@ -62,7 +62,9 @@ def test_a_domain_draws_its_own_training_items_and_tests_are_the_test_items(simi
     np.testing.assert_array_equal(test.targets.own.group, np.arange(200) % 2)
     said = jnp.asarray(np.random.default_rng(0).standard_normal((200, 5)), jnp.float32)
     own = test._replace(targets=test.targets.own)
-    np.testing.assert_array_equal(jax.vmap(task.loss)(said, test), jax.vmap(plain.loss)(said, own))
+    np.testing.assert_array_equal(
+        jax.jit(jax.vmap(task.loss))(said, test), jax.jit(jax.vmap(plain.loss))(said, own)
+    )
 
 
 def test_without_clusters_it_is_the_task_itself():

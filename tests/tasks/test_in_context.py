@@ -48,7 +48,7 @@ def test_losses_are_in_units_of_the_no_context_loss(batch):
     y, group = np.asarray(batch.targets.y, np.float64), np.asarray(batch.targets.group)
     raw = np.where((group == 1)[:, None], np.log1p(np.exp(-y * said)), (said - y) ** 2)
     units = np.array([family(n, SPEC).no_context_loss for n in in_context.groups(SPEC)])
-    found = jax.vmap(TASK.metrics["loss_by_prefix"])(jnp.float32(said), batch)
+    found = jax.jit(jax.vmap(TASK.metrics["loss_by_prefix"]))(jnp.float32(said), batch)
     np.testing.assert_allclose(found, raw / units[group][:, None], rtol=1e-4, atol=1e-6)
     for loss in (TASK.loss, TASK.test_loss):
         found = jax.vmap(loss)(jnp.float32(said), batch)
@@ -56,18 +56,20 @@ def test_losses_are_in_units_of_the_no_context_loss(batch):
     plain = in_context.in_context(
         Spec(families=SPEC.families, dimension=4, points=6, normalise=False)
     )
-    found = jax.vmap(plain.loss)(jnp.float32(said), batch)
+    found = jax.jit(jax.vmap(plain.loss))(jnp.float32(said), batch)
     np.testing.assert_allclose(found, raw.mean(axis=1), rtol=1e-4)
-    found = jax.vmap(plain.test_loss)(jnp.float32(said), batch)  # the plateau is at 1 all the same
+    found = jax.jit(jax.vmap(plain.test_loss))(
+        jnp.float32(said), batch
+    )  # the plateau is at 1 all the same
     np.testing.assert_allclose(found, (raw / units[group][:, None]).mean(axis=1), rtol=1e-4)
     wrong = np.where(group == 1, np.sign(said[:, -1]) != y[:, -1], raw[:, -1] / units[group])
-    found = jax.vmap(TASK.last_error)(jnp.float32(said), batch)
+    found = jax.jit(jax.vmap(TASK.last_error))(jnp.float32(said), batch)
     np.testing.assert_allclose(found, wrong, rtol=1e-4)
 
 
 def test_even_odds_are_right_half_the_time(batch):
     """As `no_context_accuracy` counts them: predictors say exact zeros."""
-    found = jax.vmap(TASK.last_error)(jnp.zeros((MANY, 6)), batch)
+    found = jax.jit(jax.vmap(TASK.last_error))(jnp.zeros((MANY, 6)), batch)
     assert np.all(np.asarray(found)[np.asarray(batch.targets.group) == 1] == 0.5)
 
 
@@ -79,7 +81,7 @@ def test_distances_are_of_values_or_of_probabilities(batch):
     units = np.array([family(n, SPEC).no_context_loss for n in in_context.groups(SPEC)])[group]
     odds = 1 / (1 + np.exp(-one)) - 1 / (1 + np.exp(-other))
     wanted = np.where(group == 1, (odds**2).mean(axis=1), ((one - other) ** 2).mean(axis=1) / units)
-    found = jax.vmap(TASK.distance)(jnp.float32(one), jnp.float32(other), batch)
+    found = jax.jit(jax.vmap(TASK.distance))(jnp.float32(one), jnp.float32(other), batch)
     np.testing.assert_allclose(found, wanted, rtol=2e-4)
 
 
@@ -94,7 +96,7 @@ def test_predictors_are_those_of_each_prompts_family(batch):
         if one.in_context is not None:
             best = jax.vmap(one.in_context)(x[here], y[here])
             np.testing.assert_allclose(said["in_context"][here], best, rtol=1e-3, atol=1e-3)
-        level = float(np.mean(jax.vmap(TASK.test_loss)(said["known"], batch)[here]))
+        level = float(np.mean(jax.jit(jax.vmap(TASK.test_loss))(said["known"], batch)[here]))
         assert level < 1e-6
 
 

@@ -106,8 +106,10 @@ def test_predictors_by_reading_the_text():
 def test_losses_are_in_units_of_log_two():
     """Guessing costs 1, knowing 0; the short cuts are right for their own link, else half."""
     task, batch, said = sample()
-    loss = {name: np.asarray(jax.vmap(task.loss)(said[name], batch)) for name in said}
-    error = {name: np.asarray(jax.vmap(task.last_error)(said[name], batch)) for name in said}
+    of = jax.jit(jax.vmap(task.loss))
+    loss = {name: np.asarray(of(said[name], batch)) for name in said}
+    wrong = jax.jit(jax.vmap(task.last_error))
+    error = {name: np.asarray(wrong(said[name], batch)) for name in said}
     np.testing.assert_allclose(loss["guess"], 1.0, rtol=1e-6)
     assert not loss["chain"].any() and not error["chain"].any()
     for name, solves in (("own_sign", 0), ("all_signs", LINKS - 1)):
@@ -120,7 +122,7 @@ def test_losses_are_in_units_of_log_two():
     logits = np.random.default_rng(0).standard_normal((COUNT, 1, 29)).astype(np.float32)
     shares = np.exp(logits[:, 0]) / np.exp(logits[:, 0]).sum(1, keepdims=True)
     by_hand = -np.log(shares[np.arange(COUNT), batch.targets.answers[:, 0]]) / math.log(2)
-    np.testing.assert_allclose(jax.vmap(task.loss)(logits, batch), by_hand, rtol=2e-5)
+    np.testing.assert_allclose(jax.jit(jax.vmap(task.loss))(logits, batch), by_hand, rtol=2e-5)
 
 
 def test_prompts_of_the_pool_are_told_apart_by_number_and_skill():

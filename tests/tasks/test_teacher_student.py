@@ -131,13 +131,17 @@ def test_laws_of_heads(law):
 def test_sum_and_mean_over_heads():
     task, mean = (teacher_student(Spec(heads=8, reduction=r)) for r in ("sum", "mean"))
     _, batch, said = points(Spec(heads=8), 50)
-    losses = jax.vmap(task.loss)(said["mean"], batch)
+    losses = jax.jit(jax.vmap(task.loss))(said["mean"], batch)
     by_hand = np.sum((np.asarray(said["mean"], np.float64) - batch.targets) ** 2, axis=1)
     np.testing.assert_allclose(losses, by_hand, rtol=1e-5)
-    np.testing.assert_allclose(8 * jax.vmap(mean.loss)(said["mean"], batch), losses, rtol=1e-6)
-    by_head = jax.vmap(task.metrics["loss_by_head"])(said["mean"], batch)
+    np.testing.assert_allclose(
+        8 * jax.jit(jax.vmap(mean.loss))(said["mean"], batch), losses, rtol=1e-6
+    )
+    by_head = jax.jit(jax.vmap(task.metrics["loss_by_head"]))(said["mean"], batch)
     np.testing.assert_allclose(np.sum(by_head, axis=1), losses, rtol=1e-5)
-    np.testing.assert_allclose(8 * jax.vmap(task.test_loss)(said["mean"], batch), losses, rtol=1e-6)
+    np.testing.assert_allclose(
+        8 * jax.jit(jax.vmap(task.test_loss))(said["mean"], batch), losses, rtol=1e-6
+    )
 
 
 def test_points_are_normal_and_of_the_pool():

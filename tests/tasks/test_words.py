@@ -109,7 +109,9 @@ def test_losses_of_predictors():
     """No context: 1 in every family, within 5 standard errors; the rest less, by what they know."""
     task, batch, said = sample()
     by_prefix = {
-        name: np.asarray(jax.vmap(task.metrics["loss_by_prefix"])(logits, batch), np.float64)
+        name: np.asarray(
+            jax.jit(jax.vmap(task.metrics["loss_by_prefix"]))(logits, batch), np.float64
+        )
         for name, logits in said.items()
     }
     for group in range(3):
@@ -121,7 +123,8 @@ def test_losses_of_predictors():
     # a word is at one place of its list, so one example tells which; a length may be at several
     assert by_prefix["bayes"][0::3, 1:].max() < 1e-6 and by_prefix["bayes"][1::3, 1:].max() < 1e-6
     assert by_prefix["bayes"][2::3, 1].mean() > by_prefix["bayes"][2::3, 3].mean() > 0
-    errors = {n: np.asarray(jax.vmap(task.last_error)(p, batch)) for n, p in said.items()}
+    wrong = jax.jit(jax.vmap(task.last_error))
+    errors = {n: np.asarray(wrong(p, batch)) for n, p in said.items()}
     assert not errors["oracle"].any() and errors["no_context"][1::3].mean() > 0.6
     assert errors["bayes"].mean() < 0.05
 
@@ -139,9 +142,11 @@ def test_functions_of_a_pool_and_raw_losses():
     np.testing.assert_array_equal(one.targets.slot, two.targets.slot)
     assert np.any(one.inputs != two.inputs)
     flat = jnp.zeros((300, 4, 33))
-    np.testing.assert_allclose(jax.vmap(plain.loss)(flat, one), math.log(33), rtol=1e-5)
+    np.testing.assert_allclose(jax.jit(jax.vmap(plain.loss))(flat, one), math.log(33), rtol=1e-5)
     units = np.array([no_context_loss(name, 24) for name in NAMES])[np.arange(300) % 3]
-    np.testing.assert_allclose(jax.vmap(task.loss)(flat, one), math.log(33) / units, rtol=1e-5)
+    np.testing.assert_allclose(
+        jax.jit(jax.vmap(task.loss))(flat, one), math.log(33) / units, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize(
