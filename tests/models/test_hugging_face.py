@@ -96,6 +96,15 @@ def test_scores_are_those_of_full_passes(folder, batch):
     np.testing.assert_allclose(log_p, wanted, atol=1e-5, rtol=1e-6)
 
 
+def test_a_large_vocabulary_keeps_its_tail():
+    """Of tokens that are unlikely one by one, and not together."""
+    logits = torch.full((50_000,), -20.7)
+    logits[0] = 0
+    tail = 49_999 * np.exp(float(logits[1]))
+    assert tail > 4e-5
+    np.testing.assert_allclose(hfs._log_p(logits)[0], -np.log1p(tail), rtol=1e-4)
+
+
 def test_a_state_that_is_only_found_on_reading(tmp_path, monkeypatch):
     """What the class does not tell, the cache does: such prompts are not padded together."""
     folder = saved(tmp_path / "model", "rwkv")
