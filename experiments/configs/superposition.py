@@ -207,10 +207,10 @@ def task_vectors(config: ConfigDict) -> None:
 
     Source: paper 5, task vectors.
     Command: python experiments/run.py --config=configs/superposition.py:task_vectors
-    Expected: 6 runs in about 15 minutes on 2 idle cores (--runs-per-batch 1); not timed yet.
-    Reached (trials, 1,500 steps): in one of three seeds of 3 blocks: P(correct) .51 in place, .50
-      as a shift, at layer 2 (.33 without); the other two had not learned the tasks; in the one seed
-      of 6 blocks at no layer. Additions, 3 blocks: at no layer, with either patch.
+    Expected: 6 runs in 25 minutes on 2 idle cores (--runs-per-batch 1; 45 on one shared core).
+    Reached (3 seeds each): in place of the stream in one of six models, of 3 blocks (P(correct) .48
+      at layer 2; .33 without), as a shift in a second one, of 6 blocks (.42 at layer 4); in the
+      other four at no layer, though two of them make no errors. Additions, 3 blocks: at no layer.
     """
     names = config.task.families.split(",")[:3]
     config.update({"mixed_tasks": ",".join(names), "mixed_order": "exact", "vector_prompts": 100})
