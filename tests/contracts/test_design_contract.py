@@ -177,12 +177,16 @@ def test_all_neutral_is_the_bare_source(spec, values, acting):
 # How probable each draw is.
 
 
+# compiled as users do: without fusions as they have them, last bits depend on what is fused
+TO_THE_BIT = {"xla_cpu_use_fusion_emitters": True}
+
+
 @functools.cache
 def probabilities(spec, used=design.ALL):
     """(knobs, size, steps) -> log-probabilities [steps, LAST - FIRST] of all indices and more."""
     source = design.design(spec, BATCH, SIZE, used)
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=TO_THE_BIT)
     def log_prob(knobs, size, steps):
         plan = source.prepare(knobs, size)
         index = jnp.arange(FIRST, LAST, dtype=jnp.int32)
