@@ -207,7 +207,8 @@ def task_vectors(config: ConfigDict) -> None:
 
     Source: paper 5, task vectors.
     Command: python experiments/run.py --config=configs/superposition.py:task_vectors
-    Expected: 6 runs in 25 minutes on 2 idle cores (--runs-per-batch 1; 45 on one shared core).
+    Expected: 6 runs in 25 minutes on 2 idle cores (an estimate: 5 of them took 39 minutes on one
+      shared core, with --runs-per-batch 1).
     Reached (3 seeds each): in place of the stream in one of six models, of 3 blocks (P(correct) .48
       at layer 2; .33 without), as a shift in a second one, of 6 blocks (.42 at layer 4); in the
       other four at no layer, though two of them make no errors. Additions, 3 blocks: at no layer.

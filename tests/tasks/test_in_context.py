@@ -58,9 +58,8 @@ def test_losses_are_in_units_of_the_no_context_loss(batch):
     )
     found = jax.jit(jax.vmap(plain.loss))(jnp.float32(said), batch)
     np.testing.assert_allclose(found, raw.mean(axis=1), rtol=1e-4)
-    found = jax.jit(jax.vmap(plain.test_loss))(
-        jnp.float32(said), batch
-    )  # the plateau is at 1 all the same
+    found = jax.jit(jax.vmap(plain.test_loss))(jnp.float32(said), batch)
+    # the plateau is at 1 all the same
     np.testing.assert_allclose(found, (raw / units[group][:, None]).mean(axis=1), rtol=1e-4)
     wrong = np.where(group == 1, np.sign(said[:, -1]) != y[:, -1], raw[:, -1] / units[group])
     found = jax.jit(jax.vmap(TASK.last_error))(jnp.float32(said), batch)

@@ -175,7 +175,7 @@ def test_knowing_the_bias_helps_where_there_is_one_and_hurts_where_there_is_none
     @jax.jit
     def advantage(batch):
         said = TASK.predictors(WORLD, batch, Knobs(0.9), evenly)
-        loss = {name: jax.jit(jax.vmap(TASK.loss))(said[name], batch) for name in said}
+        loss = {name: jax.vmap(TASK.loss)(said[name], batch) for name in said}
         return loss["ridge"] - loss["biased_ridge"]
 
     assert _z_score(advantage(_train(WORLD, jnp.arange(MANY), Knobs(0.9)))) > 5

@@ -108,12 +108,8 @@ def test_the_loss_without_context_by_enumeration(name, words):
 def test_losses_of_predictors():
     """No context: 1 in every family, within 5 standard errors; the rest less, by what they know."""
     task, batch, said = sample()
-    by_prefix = {
-        name: np.asarray(
-            jax.jit(jax.vmap(task.metrics["loss_by_prefix"]))(logits, batch), np.float64
-        )
-        for name, logits in said.items()
-    }
+    of = jax.jit(jax.vmap(task.metrics["loss_by_prefix"]))
+    by_prefix = {name: np.asarray(of(logits, batch), np.float64) for name, logits in said.items()}
     for group in range(3):
         own = {name: losses[group::3] for name, losses in by_prefix.items()}
         alone = own["no_context"].mean(axis=1)
