@@ -15,7 +15,10 @@ os.environ["XLA_FLAGS"] = (
     " --xla_cpu_use_fusion_emitters=false"
 )
 
+import functools
+
 import jax
+import pytest
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -40,3 +43,12 @@ install_import_hook(
     [f"plateaus.{name}" for name in CHECKED],
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",  # an int is a float
 )
+
+
+@pytest.fixture(scope="session")
+def exact_jit():
+    """`jax.jit` with the fusions that users have, for tests of programs that must agree to the bit.
+
+    Compiled as above, last bits depend on what else is fused.
+    """
+    return functools.partial(jax.jit, compiler_options={"xla_cpu_use_fusion_emitters": True})

@@ -49,23 +49,17 @@ def test_every_family_is_compared_here():
     assert set(PLAIN) == set(FAMILIES)
 
 
-# compiled as users do: without fusions as they have them, last bits depend on what is fused
-TO_THE_BIT = {"xla_cpu_use_fusion_emitters": True}
-
-
 @pytest.mark.parametrize("family", PLAIN)
-def test_traced_knobs_are_plain_optax(family, gradients):
+def test_traced_knobs_are_plain_optax(family, gradients, exact_jit):
     """To the bit; Adam within rounding, as the compiler folds the constants of a fixed beta."""
 
-    jit = functools.partial(jax.jit, compiler_options=TO_THE_BIT)
-
-    @jit
+    @exact_jit
     def traced(knobs, gradients):
         return trajectory(optimiser(Spec(name=family), frozenset())(knobs), gradients)
 
     for setting in SETTINGS:
         fixed = PLAIN[family](*single(setting))
-        plain = jit(functools.partial(trajectory, fixed))(gradients)
+        plain = exact_jit(functools.partial(trajectory, fixed))(gradients)
         found = traced(Knobs(*map(jnp.float32, setting)), gradients)
         if family in ("adam", "nadam"):
             np.testing.assert_allclose(found, plain, rtol=1e-5, atol=1e-6)

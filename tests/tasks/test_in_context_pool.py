@@ -171,11 +171,7 @@ def test_thresholds_are_means_of_the_families():
     assert found == pytest.approx((0.125, 0.175))  # .1 and .2
 
 
-# compiled as users do: without fusions as they have them, last bits depend on what is fused
-TO_THE_BIT = {"xla_cpu_use_fusion_emitters": True}
-
-
-def measured(grouping):
+def measured(grouping, jit):
     """What is recorded of a model that knows nothing of groups, and its losses one by one."""
     task = made(grouping)
     source = design.design(design.Spec(), 8, task.size, frozenset(), task.groups)
@@ -186,7 +182,7 @@ def measured(grouping):
     recipe = Recipe(task, source, model, optim, 20, 10, 10, 16)
     knobs = RunKnobs(Knobs(), design.knobs_of(task.groups)(), OPTIM.knobs())
 
-    @functools.partial(jax.jit, compiler_options=TO_THE_BIT)
+    @jit
     def run():
         laws, constants = evaluation.laws(recipe, 1, jax.tree.map(jnp.asarray, knobs))
         plan = source.prepare(knobs.data, task.size)
@@ -198,9 +194,9 @@ def measured(grouping):
     return run()
 
 
-def test_the_mean_test_loss_does_not_depend_on_groups():
+def test_the_mean_test_loss_does_not_depend_on_groups(exact_jit):
     even = random_groups(16, 8, 3, 0)
-    found = [measured(grouping) for grouping in (None, UNEVEN, even)]
+    found = [measured(grouping, exact_jit) for grouping in (None, UNEVEN, even)]
     losses, constants, _ = found[0]
     wanted = np.mean(np.asarray(losses, np.float64))
     for other, others, measures in found:
