@@ -80,8 +80,11 @@ def laws(
                     constants[f"{law}_{name}{told}_of_{predictor}"] = mean
         compared = task.distance is not None and law not in task.laws
         found[law] = Law(batch, dict(said) if compared else {})
-    constants["uninformed_loss"] = constants[f"test_loss_of_{task.uninformed}"]
-    constants["best_loss"] = constants[f"test_loss_of_{task.best}"]
+    for bound, predictor in (("uninformed_loss", task.uninformed), ("best_loss", task.best)):
+        if (loss := constants.get(f"test_loss_of_{predictor}")) is None:
+            there = ", ".join(predictors(batches["test"]))
+            raise ValueError(f"{predictor!r} is none of the task's predictors: {there}")
+        constants[bound] = loss
     return found, constants
 
 

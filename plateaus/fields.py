@@ -26,6 +26,7 @@ class Field:
       neutral: the value at which the intervention does nothing, bit for bit; None if it has none.
       units: of the quantity, for axes ("steps", "1/step"); empty for a pure number.
       derived: whether it follows from other fields and from files, and cannot be given.
+      observes: whether it only says what is looked at, so that it is no part of what a run is.
 
     >>> Field(help="fraction of the data set", low=0.0, low_open=True, high=1.0).allowed()
     '(0.0, 1.0]'
@@ -40,6 +41,7 @@ class Field:
     neutral: Any = None
     units: str = ""
     derived: bool = False
+    observes: bool = False
 
     def allowed(self) -> str:
         """Return the allowed values as a reader would write them: an interval or a list."""

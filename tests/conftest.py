@@ -4,9 +4,9 @@ Warnings are errors (pyproject); rank promotion raises; a random key used twice 
 devices; and the array packages have the annotations of their functions checked at every call. Only
 functions: a NamedTuple is not checked when it is made, since under vmap its leaves gain axes.
 
-A test may compile `PROGRAMS` programs; one that needs more is marked `programs(N)`. `--alone` forgets
-compiled programs before each test, so that none is counted less for its neighbours. Compiled
-programs are shared by the workers and kept between sessions in pytest's own cache folder
+A test may compile `PROGRAMS` programs; one that needs more is marked `programs(N)`. `--alone`
+forgets compiled programs before each test, so that none is counted less for its neighbours.
+Compiled programs are shared by the workers and kept between sessions in pytest's own cache folder
 (`pytest --cache-clear` starts cold); the user's cache is never touched.
 """
 
@@ -122,9 +122,10 @@ _trespasses: list[str] = []
 
 def _watch(event: str, arguments: tuple) -> None:
     """Note every file of the user's cache that this process opens."""
-    if event == "open" and isinstance(path := arguments[0], str | bytes | os.PathLike):
-        if os.fsdecode(path).startswith(str(USERS_CACHE)):
-            _trespasses.append(os.fsdecode(path))
+    if event != "open" or not isinstance(arguments[0], str | bytes | os.PathLike):
+        return
+    if (path := os.fsdecode(arguments[0])).startswith(str(USERS_CACHE)):
+        _trespasses.append(path)
 
 
 sys.addaudithook(_watch)

@@ -22,9 +22,8 @@ MODULES = sorted(
 def test_the_examples_of_a_module_run(name):
     output = io.StringIO()
     runner = doctest.DocTestRunner()
-    tests = [
-        test for test in doctest.DocTestFinder().find(importlib.import_module(name)) if test.examples
-    ]
+    module = importlib.import_module(name)
+    tests = [test for test in doctest.DocTestFinder().find(module) if test.examples]
     for test in tests:
         runner.run(test, out=output.write)
     assert tests

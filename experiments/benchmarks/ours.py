@@ -21,9 +21,9 @@ import jax
 import numpy as np
 from timing import Contender, Sample
 
-from plateaus.experiment import build, cli, devices, presets, sweep, worker
+from plateaus.experiment import build, cli, devices, exactness, presets, sweep, worker
 from plateaus.experiment.arguments import parse
-from plateaus.experiment.schema import Entry, Plan, entries
+from plateaus.experiment.plan import Plan
 
 CONFIG = str(presets.REPOSITORY / "experiments" / "configs" / "sparse_parity.py")
 BARE = ("--config.eval_points=1",)  # still an evaluation every 200 steps: of one point
@@ -34,33 +34,31 @@ ZIPF = ("--sweep", "data.zipf_exponent=0,0.5,0.75,1,1.25,1.5")
 class Ensemble(NamedTuple):
     """Runs of one program, ready to be timed."""
 
-    schema: dict[str, Entry]
     plan: Plan
     program: sweep.Program
     compiled: worker.Compiled
     width: int
 
 
-def plan(words: Sequence[str]) -> tuple[dict[str, Entry], Plan, sweep.Program]:
-    """Return schema, plan and program of the words of a command line of run.py.
+def plan(words: Sequence[str]) -> tuple[Plan, sweep.Program]:
+    """Return plan and program of the words of a command line of run.py.
 
     Raises ConfigError as run.py would; ValueError if there is more than one program.
     """
     planned, _ = cli.planned(parse([f"--config={CONFIG}", *words]))
-    schema = entries(build.sections(planned.config))
-    (program,) = sweep.programs(schema, planned, sweep.members(planned))
-    return schema, planned, program
+    (program,) = sweep.programs(planned, sweep.members(planned))
+    return planned, program
 
 
 @functools.cache
 def ensemble(*words: str) -> Ensemble:
     """Build the ensemble of a command line; the same words again give the same programs."""
-    schema, planned, program = plan(words)
+    planned, program = plan(words)
     model = build.make_recipe(program.config, program.used).model
     shapes = jax.eval_shape(model.init, jax.eval_shape(jax.random.key, 0))
     parameters = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
     width = devices.width(parameters, jax.devices()[0].platform)
-    return Ensemble(schema, planned, program, worker.compiled(program), width)
+    return Ensemble(planned, program, worker.compiled(program), width)
 
 
 def members(group: Ensemble, runs: int) -> tuple[sweep.Member, ...]:
@@ -112,7 +110,7 @@ def contender(name: str, group: Ensemble, runs: int, steps: int) -> Contender:
 
 def start(group: Ensemble, chunk: sweep.Chunk) -> Any:
     """Return what a chunk starts from, on the host: its (laws, constants), (state, evaluation)."""
-    seeds, knobs = worker.arguments(group.schema, group.plan, chunk, group.width)
+    seeds, knobs = worker.arguments(group.plan, chunk, group.width)
     laws, constants = group.compiled.laws(seeds, knobs)
     return jax.device_get(((laws, constants), group.compiled.start(seeds, knobs, laws)))
 
@@ -124,8 +122,7 @@ def run(
     laws, state = (functools.partial(jax.device_put, part, device) for part in begun)
     programs = group.compiled._replace(laws=lambda *_: laws(), start=lambda *_: state())
     with tempfile.TemporaryDirectory() as folder:
-        records = worker.run_chunk(
-            group.schema,
+        ended = worker.run_chunk(
             group.plan,
             chunk,
             programs,
@@ -135,6 +132,7 @@ def run(
             lambda report: None,
             lambda line: None,
             threading.Event(),
+            exactness.record(device, group.width),
         )
-    assert records is not None  # nobody stops it
-    return records
+    assert ended is not None  # nobody stops it
+    return ended[0]

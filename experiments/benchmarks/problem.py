@@ -32,7 +32,7 @@ def problem(runs: int, steps: int) -> Problem:
     records = [ours.run(group, chunk, device, ours.start(group, chunk)) for chunk in chunks]
     recipe = build.make_recipe(group.program.config, group.program.used)
     everyone = sweep.chunk(group.plan, group.program, group.program.members)
-    seeds, knobs = worker.arguments(group.schema, group.plan, everyone, runs)
+    seeds, knobs = worker.arguments(group.plan, everyone, runs)
 
     def export(seed, knobs):
         keys = train.streams(seed)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
 import resource
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from plateaus.experiment import devices
+from plateaus.experiment import devices, provenance
 
 PACKAGES = ("plateaus", "jax", "jaxlib", "flax", "optax", "numpy", "torch")
 
@@ -93,10 +89,7 @@ def machine() -> dict[str, Any]:
     return {
         "processor": devices.processor(),
         "cores": devices.cores(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "versions": {name: _version(name) for name in PACKAGES},
-        **_commit(),
+        **provenance.origin(PACKAGES),
         "xla_flags": os.environ["XLA_FLAGS"].split() if "XLA_FLAGS" in os.environ else [],
     }
 
@@ -122,21 +115,3 @@ def write(
     print(*lines(result), sep="\n")
     options.json.write_text(json.dumps(result, indent=1) + "\n")
     print(f"\nwritten: {options.json}")
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _commit() -> dict[str, Any]:
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(Path(__file__).parent), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
-    except (OSError, subprocess.CalledProcessError):  # no git, or not a checkout
-        return {"commit": None, "dirty": None}

@@ -32,19 +32,17 @@ def share(words: Sequence[str]) -> dict[str, Any]:
     from plateaus.evaluation import evaluate
     from plateaus.experiment import build, cli, presets, sweep, worker
     from plateaus.experiment.arguments import parse
-    from plateaus.experiment.schema import entries
 
     config = presets.REPOSITORY / "experiments" / "configs" / "linear_regression.py"
     planned, _ = cli.planned(parse([f"--config={config}", *words]))
-    schema = entries(build.sections(planned.config))
-    program = sweep.programs(schema, planned, sweep.members(planned))[0]
+    program = sweep.programs(planned, sweep.members(planned))[0]
     recipe = build.make_recipe(program.config, program.used)
     shapes = jax.eval_shape(recipe.model.init, jax.eval_shape(jax.random.key, 0))
     parameters = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
     platform = jax.devices()[0].platform
     width = devices.width(parameters, platform)
     chunk = sweep.chunks(planned, program, width)[0]
-    seeds, knobs = worker.arguments(schema, planned, chunk, width)
+    seeds, knobs = worker.arguments(planned, chunk, width)
     compiled = worker.compiled(program)
 
     def evaluation(params, knobs, laws):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from plateaus.data.design import knobs_of
@@ -15,11 +13,12 @@ from plateaus.experiment import adaptation, geometry, instruments, lengths, regr
 from plateaus.experiment.lengths import NoKnobs, RunSpec, batch_of
 from plateaus.experiment.registry import DATA, MODELS, OPTIM, TASKS
 from plateaus.experiment.schema import Component, ConfigError, Entry, lenient_spec
+from plateaus.experiment.shapes import make_spec, shapes_of, unsound
 from plateaus.experiment.values import nearest, shown
 from plateaus.fields import INFINITE
 from plateaus.optim.optimiser import RATE, knobs_with_rates
 from plateaus.recipe import Recipe
-from plateaus.types import Draw, Knobs, Task
+from plateaus.types import Knobs
 
 
 def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -28,6 +27,9 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         return  # told by the task: nothing can be built of it
     if told := regrouping.differ(_groups(values), values):
         yield "task.clusters", told
+        return
+    if faults := unsound(values):
+        yield from (("task.name", fault) for fault in faults)
         return
     batch = batch_of(values)
     task, example = shapes_of(values)
@@ -72,21 +74,6 @@ def _refused(values: Mapping[str, Any]) -> bool:
     task = TASKS[values["task.name"]]
     own = {key: values[name] for key, name in task.own("task", values).items()}
     return task.check is not None and any(True for _ in task.check({**values, **own}))
-
-
-@functools.cache
-def _made(name: str, spec: Any) -> tuple[Task, Any]:
-    task, knobs = TASKS[name].make(spec), TASKS[name].knobs()
-    key = jax.eval_shape(jax.random.key, 0)
-    return task, jax.eval_shape(
-        lambda key, w: task.emit(key, task.init(w), Draw(0), knobs), key, key
-    )
-
-
-def shapes_of(config: Mapping[str, Any]) -> tuple[Task, Any]:
-    """Return the task of a config and the shapes of its examples."""
-    name = config["task.name"]
-    return _made(name, make_spec(TASKS[name], "task", config))
 
 
 def _layers(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -185,11 +172,6 @@ def _own(section: str, names) -> dict[str, str]:
     return {
         name.removeprefix(f"{section}."): name for name in names if name.startswith(f"{section}.")
     }
-
-
-def make_spec(component: Component, section: str, config: Mapping[str, Any]) -> Any:
-    """Return the component's spec with the values of its section."""
-    return component.spec_of(section, config)
 
 
 def make_recipe(config: Mapping[str, Any], used: frozenset[str]) -> Recipe:

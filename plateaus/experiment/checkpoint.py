@@ -150,6 +150,21 @@ def load(
     return None
 
 
+def newest_meta(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """Return the meta of the newest generation, from its manifest alone: nothing is verified.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> path = save(folder, {"weights": np.zeros(2)}, {"step": 100})
+    >>> newest_meta(folder)
+    {'step': 100}
+    """
+    for path in _generations(Path(folder)).values():
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return dict(json.loads(_manifest_path(path).read_bytes())["meta"])
+    return None
+
+
 @contextlib.contextmanager
 def _verified(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, Any]]]:
     """Open a pair; nothing is parsed before its digest is right."""

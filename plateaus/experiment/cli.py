@@ -11,19 +11,9 @@ from typing import Any
 
 from plateaus.experiment import presets
 from plateaus.experiment.arguments import EXAMPLE, Arguments, no_such, parse, parser
+from plateaus.experiment.plan import Options, Plan, checked_plan
 from plateaus.experiment.refusals import exit_code
-from plateaus.experiment.schema import (
-    NAMED,
-    Component,
-    ConfigError,
-    Entry,
-    Options,
-    Plan,
-    entries,
-    resolve,
-    swept_values,
-    typed_variants,
-)
+from plateaus.experiment.schema import NAMED, Component, ConfigError, Entry, entries
 from plateaus.experiment.values import shown
 from plateaus.experiment.variants import AXIS
 
@@ -100,22 +90,19 @@ def planned(arguments: Arguments) -> tuple[Plan, list[str]]:
         given |= {n: page.given[n] for n in (f"{s}name" for s in bad)}
         variants = {name: _without(own, bad) for name, own in variants.items()}
     try:
-        config = resolve(schema, sections, given, sweep, variants)
+        name, title = f"{path.stem}-{page.preset}", presets.title(page.doc)
+        plan = checked_plan(name, sections, given, sweep, title, variants)
     except ConfigError as error:
-        problems += error.problems
+        raise ConfigError(*problems, *error.problems) from None
     _refuse(problems)
-    notes += [f"{n} is fixed at {config[n]}; the preset's sweep over it is dropped" for n in fixed]
+    notes += [
+        f"{n} is fixed at {plan.config[n]}; the preset's sweep over it is dropped" for n in fixed
+    ]
     for name in overrides:
         setting = [shown(v) for v in sweep.get(AXIS, ()) if name in variants[v]]
         if setting:
-            notes.append(f"{name} is {config[name]} but in variant {', '.join(setting)}")
-    return Plan(
-        name=f"{path.stem}-{page.preset}",
-        config=config,
-        sweep=swept_values(schema, sweep, variants),
-        title=presets.title(page.doc),
-        variants=typed_variants(schema, variants),
-    ), notes
+            notes.append(f"{name} is {plan.config[name]} but in variant {', '.join(setting)}")
+    return plan, notes
 
 
 def _swept(page: presets.Page, given: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
@@ -136,8 +123,10 @@ def _sections(
     """Return the components that the config names; where an override names none, why not."""
     from plateaus.experiment.build import sections
     from plateaus.experiment.devices import configure
+    from plateaus.experiment.switches import refused
 
     configure()  # the checks may be the first to compute: a task's constants, its domains
+    _refuse(refused())
     names = [f"{section}.name" for section in NAMED]
     given = {**base, **overrides}
     _refuse(

@@ -1,4 +1,4 @@
-"""Where runs are computed: devices, how many runs go together on one, what makes bits repeat."""
+"""Where runs are computed: devices, their names, how many runs go together on one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
+
+from plateaus.experiment.information import told
 
 # A program of many small matrices gains nothing from splitting each matrix over threads: on two
 # cores, one single-threaded program a core ran 2.6 times as fast as one program over both.
@@ -35,7 +37,7 @@ def configure() -> None:
         flags += f" {_ONE_THREAD}"
     os.environ["XLA_FLAGS"] = flags.strip()
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined] # made at run time
-        home = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+        home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
         folder = Path(home).expanduser() / "plateaus" / "compiled"
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
@@ -59,20 +61,17 @@ def width(parameters: int, platform: str) -> int:
 def processor() -> str:
     """Return the model of the CPU, as far as the system tells."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
+    except (OSError, StopIteration, IndexError):
         return platform.processor() or platform.machine()
 
 
-def exactness(device: Any, width: int) -> dict[str, Any]:
-    """Return everything that bit-identical results depend on, besides the code and the config."""
-    flags = os.environ.get("XLA_FLAGS", "").split()
-    return {
-        "jax": jax.__version__,
-        "jaxlib": jax.lib.__version__,
-        "platform": device.platform,
-        "device": processor() if device.platform == "cpu" else device.device_kind,
-        "xla_flags": sorted(flag for flag in flags if _DEVICES not in flag),
-        "width": width,
-    }
+def kind(device: Any) -> str:
+    """Return what a `jax.Device` is: the model of the processor or of the accelerator."""
+    return told(processor if device.platform == "cpu" else lambda: device.device_kind)
+
+
+def platform_version(device: Any) -> str:
+    """Return the version of a `jax.Device`'s platform (of CUDA, say), as far as it tells."""
+    return told(lambda: " ".join(str(device.client.platform_version).split()))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 _PARTIAL = ".partial"  # suffix of a file still being written
-_LOCK = ".lock"
+LOCK = ".lock"
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EISDIR}
 
 
@@ -110,7 +110,7 @@ def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

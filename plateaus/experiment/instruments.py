@@ -30,27 +30,49 @@ class Spec(mixtures.Spec, vectors.Spec):
 
     gradient_batches: Annotated[
         int,
-        Field(help="random batches whose gradients are compared at evaluations", low=0, high=1024),
+        Field(
+            help="random batches whose gradients are compared at evaluations",
+            low=0,
+            high=1024,
+            observes=True,
+        ),
     ] = 0
     weight_norms: Annotated[
-        bool, Field(help="record the norm of each layer's weights at each evaluation")
+        bool,
+        Field(help="record the norm of each layer's weights at each evaluation", observes=True),
     ] = False
     sharpness_steps: Annotated[
         int,
-        Field(help="Lanczos steps to the Hessian's extreme eigenvalues; 0: none", low=0, high=1024),
+        Field(
+            help="Lanczos steps to the Hessian's extreme eigenvalues; 0: none",
+            low=0,
+            high=1024,
+            observes=True,
+        ),
     ] = 0
     sharpness_batches: Annotated[
-        int, Field(help="random batches whose mean loss the Hessian is of", low=1, high=1024)
+        int,
+        Field(
+            help="random batches whose mean loss the Hessian is of", low=1, high=1024, observes=True
+        ),
     ] = 1
     attention_scores: Annotated[
-        bool, Field(help="record where each attention head looks at each evaluation")
+        bool, Field(help="record where each attention head looks at each evaluation", observes=True)
     ] = False
     ablated_heads: Annotated[
         int,
-        Field(help="most retrospective heads removed at evaluations; 0: none", low=0, high=2**16),
+        Field(
+            help="most retrospective heads removed at evaluations; 0: none",
+            low=0,
+            high=2**16,
+            observes=True,
+        ),
     ] = 0
     ablation_draws: Annotated[
-        int, Field(help="random draws of as many other heads to compare", low=1, high=1024)
+        int,
+        Field(
+            help="random draws of as many other heads to compare", low=1, high=1024, observes=True
+        ),
     ] = 8
 
 

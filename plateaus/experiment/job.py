@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
-from plateaus.experiment import devices, folder, memory, sweep, worker
-from plateaus.experiment.build import make_recipe, make_spec
+from plateaus.experiment import devices, exactness, folder, memory, results, sweep, worker
+from plateaus.experiment.build import make_recipe
+from plateaus.experiment.information import Unknown, failure, known
+from plateaus.experiment.plan import Options, Plan
 from plateaus.experiment.registry import TASKS
-from plateaus.experiment.schema import ConfigError, Entry, Options, Plan
+from plateaus.experiment.schema import ConfigError
 from plateaus.experiment.sweep import Chunk
-from plateaus.experiment.values import shown
-from plateaus.experiment.variants import AXIS
-
-_MARGIN = 2  # over the estimate, which was 0.6 to 2 times what XLA allots on a CPU
+from plateaus.report import store
+from plateaus.tasks.contract import fits
 
 
 class Job(NamedTuple):
     """All that the workers share."""
 
-    schema: dict[str, Entry]
     plan: Plan
     options: Options
     place: Path
@@ -32,37 +30,48 @@ class Job(NamedTuple):
     chunks: tuple[Chunk, ...]
     widths: dict[str, int]  # of each program, by address
     programs: dict[str, worker.Compiled]
-    exactness: dict[str, dict[str, Any]]
-    bytes: dict[str, int]  # expected live memory of one chunk
+    exactness: dict[str, exactness.Record]
+    least: dict[str, int | Unknown]  # bytes that one chunk holds at the very least
+    needed: dict[str, int | Unknown]  # bytes that its programs need, once they are compiled
+    available: int | Unknown  # bytes for one chunk
 
 
-def prepare(
-    schema: dict[str, Entry],
-    plan: Plan,
-    options: Options,
-    place: Path,
-    warn: Callable[[str], None],
-) -> Job:
+def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], None]) -> Job:
     """Find out what is missing, cut it into chunks, and refuse what cannot be run here."""
     finished = folder.Finished(place, plan, warn)
     missing = [member for member in sweep.members(plan) if member not in finished.records]
-    job = Job(schema, plan, options, place, finished, (), {}, {}, {}, {})
     device = jax.devices()[0]
+    interrupted = folder.begun(place, plan)
+    job = Job(plan, options, place, finished, (), {}, {}, {}, {}, {}, Unknown("not asked"))
     chunks: list[Chunk] = []
-    for program in sweep.programs(schema, plan, missing):
+    for number, program in enumerate(sweep.programs(plan, missing)):
+        if number == 0:
+            _refuse_unfitting(program)
+        address = program.address
         width = options.runs_per_batch or devices.width(_parameters(program), device.platform)
-        here = devices.exactness(device, width)
-        cut = sweep.chunks(plan, program, width, folder.begun(place, plan, here))
-        job.programs[program.address] = worker.compiled(program)
-        job.widths[program.address] = width
-        job.exactness[program.address] = here
-        job.bytes[program.address] = _memory(job, cut[0], width)
+        cut = sweep.chunks(plan, program, width, [group.members for group in interrupted])
+        job.programs[address] = worker.compiled(program)
+        job.widths[address] = width
+        job.exactness[address] = exactness.record(device, width)
+        shapes = _shapes(job, cut[0], width)
+        job.least[address] = known(functools.partial(memory.least_bytes, shapes))
         chunks += cut
     job = job._replace(chunks=tuple(chunks))
+    job = job._replace(
+        available=known(lambda: memory.available_bytes(device) // max(_sharing(job, device), 1))
+    )
     if not options.allow_inexact_resume:
-        _refuse_inexact(job, len(missing))
-    _refuse_too_large(job, device)
+        _refuse_inexact(job, len(missing), interrupted)
+    _refuse_too_large(job)
     return job
+
+
+def _refuse_unfitting(program: sweep.Program) -> None:
+    """Refuse a model that does not say of examples what the task's predictors say."""
+    recipe = make_recipe(program.config, program.used)
+    task, model = (program.config[f"{section}.name"] for section in ("task", "model"))
+    if faults := list(fits(recipe.model, recipe.task, TASKS[task].knobs())):
+        raise ConfigError(*(f"model.name = {model} on {task}: {fault}" for fault in faults))
 
 
 def _parameters(program: sweep.Program) -> int:
@@ -70,35 +79,62 @@ def _parameters(program: sweep.Program) -> int:
     return worker.parameters_of(make_recipe(program.config, program.used).model)
 
 
-def _refuse_inexact(job: Job, missing: int) -> None:
+def _refuse_inexact(job: Job, missing: int, interrupted: Sequence[folder.Begun]) -> None:
     """Refuse to add runs to a folder under circumstances that change the last bits."""
-    differ = [
-        f"{name} was {there[name]}, is {here[name]}"
-        for address, here in job.exactness.items()
-        for there in job.finished.exactness.get(address, [])
-        for name in here
-        if there[name] != here[name]
-    ]
-    if differ:
+    added: dict[str, None] = {}
+    for address, here in job.exactness.items():
+        for other, records in job.finished.exactness.items():
+            # The width belongs to a program; all else has to be the same for all runs of a folder.
+            left_out = () if other == address else ("width",)
+            for there in records:
+                added |= dict.fromkeys(
+                    exactness.differences(*(_without(r, left_out) for r in (there, here)))
+                )
+    continued: dict[str, None] = {}
+    for chunk in job.chunks:
+        for group in interrupted:
+            if group.address == chunk.address and group.exactness is not None:
+                here = job.exactness[chunk.program.address]
+                continued |= dict.fromkeys(exactness.differences(group.exactness, here))
+    way_on = "Use another --workdir, or --allow-inexact-resume"
+    if added:
         raise ConfigError(
             f"{job.place} holds runs that {missing} new ones would not match bit for bit: "
-            f"{'; '.join(dict.fromkeys(differ))}. Use another --workdir, or --allow-inexact-resume"
+            f"{'; '.join(added)}. {way_on}"
+        )
+    if continued:
+        raise ConfigError(
+            f"{job.place} holds interrupted runs that would not go on bit for bit: "
+            f"{'; '.join(continued)}. {way_on}"
         )
 
 
-def _memory(job: Job, chunk: Chunk, width: int) -> int:
-    """Return the bytes expected to be live while one chunk of `width` runs computes a phase."""
+def _without(record: exactness.Record, names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name not in names}
+
+
+def _shapes(job: Job, chunk: Chunk, width: int) -> Any:
+    """Return the shapes of what a chunk of `width` runs holds: state, samples, measurements.
+
+    Raises ConfigError where its program cannot be traced, or measures what has no axes.
+    """
     compiled = job.programs[chunk.program.address]
-    seeds, knobs = worker.arguments(
-        job.schema, job.plan, chunk._replace(members=chunk.members[:1]), width
-    )
-    laws = jax.eval_shape(compiled.laws, seeds, knobs)[0]
-    state = jax.eval_shape(compiled.start, seeds, knobs, laws)[0]
-    programs = (
-        jax.make_jaxpr(compiled.laws)(seeds, knobs),
-        jax.make_jaxpr(compiled.phase)(state, seeds, knobs, laws, np.int32(0)),
-    )
-    return _MARGIN * max(map(memory.peak_bytes, programs))
+    some = chunk._replace(members=chunk.members[:1])
+    seeds, knobs = worker.arguments(job.plan, some, width)
+    try:
+        laws, constants = jax.eval_shape(compiled.laws, seeds, knobs)
+        state, measured = jax.eval_shape(compiled.start, seeds, knobs, laws)
+    except Exception as error:
+        raise ConfigError(f"this cannot be computed: {failure(error)}") from error
+    axes = results.axes(make_recipe(chunk.program.config, frozenset()).task)
+    faults = [
+        fault
+        for name, array in measured.items()  # [R, ...], and in the records [time, ...]
+        if (fault := store.fault(name, array.ndim, axes))
+    ]
+    if faults:
+        raise ConfigError(*faults)
+    return seeds, knobs, laws, constants, state, measured
 
 
 def at_once(job: Job) -> int:
@@ -111,56 +147,34 @@ def _sharing(job: Job, device: jax.Device) -> int:
     return at_once(job) if device.platform == "cpu" else 1
 
 
-def _refuse_too_large(job: Job, device: jax.Device) -> None:
-    """Refuse, before compiling, chunks whose expected memory is not to be had."""
-    share = memory.available_bytes(device) // max(_sharing(job, device), 1)
-    for chunk in {chunk.program.address: chunk for chunk in job.chunks}.values():
-        needed, width = job.bytes[chunk.program.address], job.widths[chunk.program.address]
-        if needed <= share:
-            continue
-        fits = memory.fitting_width(partial(_memory, job, chunk), width, share)
-        hint = f"--runs-per-batch {fits} would fit" if fits else "not even one run fits"
-        raise ConfigError(
-            f"{width} runs at once need about {memory.readable(needed)} on each of "
-            f"{_sharing(job, device)} device(s), where {memory.readable(share)} is free: {hint}"
-        )
+def _refuse_too_large(job: Job) -> None:
+    """Refuse, before compiling, chunks whose arrays alone are larger than the memory."""
+    for chunk in _one_chunk_each(job):
+        least = job.least[chunk.program.address]
+        if not isinstance(least, Unknown):
+            refuse_above(job, chunk, least, functools.partial(_least_bytes, job, chunk))
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
+def _least_bytes(job: Job, chunk: Chunk, width: int) -> int:
+    return memory.least_bytes(_shapes(job, chunk, width))
 
 
-def announce(job: Job) -> Iterator[str]:
-    """Say the plan: programs, runs, device, memory, folder."""
-    plan, chunks = job.plan, job.chunks
-    if plan.title:
-        yield plan.title
-    task = TASKS[plan.config["task.name"]]
-    if task.says is not None:
-        yield from task.says(make_spec(task, "task", plan.config))
-    runs = len(sweep.members(plan))
-    sizes = [len(p.members) for p in sweep.programs(job.schema, plan, sweep.members(plan))]
-    product = [
-        _counted(len(v), name) if name == AXIS else f"{len(v)} {name}"
-        for name, v in plan.sweep.items()
-    ]
-    product.append(_counted(plan.config["seeds"], "seed"))
-    each = f"x {_counted(sizes[0], 'run')}" if len(set(sizes)) == 1 else f"for {runs} runs"
-    yield f"{_counted(len(sizes), 'program')} {each}: {' x '.join(product)}"
-    if job.options.dry_run:
-        for variant in plan.sweep.get(AXIS, ()):
-            own = [f"{name} = {shown(value)}" for name, value in plan.variants[variant].items()]
-            yield f"  {variant}: {', '.join(own) or 'as configured'}"
-    missing = sum(len(chunk.members) for chunk in chunks)
-    if missing < runs:
-        yield f"{runs - missing} of {runs} runs are finished already; {missing} to run"
-    if not chunks:
+def refuse_above(job: Job, chunk: Chunk, needed: int, bytes_at: Callable[[int], int]) -> None:
+    """Refuse a chunk that needs more bytes than there are, saying how many runs would fit."""
+    if isinstance(job.available, Unknown) or needed <= job.available:
         return
-    device = jax.devices()[0]
-    kind = devices.processor() if device.platform == "cpu" else device.device_kind
-    widths = "/".join(str(width) for width in dict.fromkeys(job.widths.values()))
-    total = memory.readable(max(job.bytes.values()) * _sharing(job, device))
-    yield (
-        f"device: {at_once(job)} x {device.platform} ({kind}); chunks of {widths} runs; "
-        f"memory: about {total} of {memory.readable(memory.available_bytes(device))}"
+    width = job.widths[chunk.program.address]
+    fits = memory.fitting_width(
+        lambda w: needed if w == width else bytes_at(w), width, job.available
     )
+    hint = f"--runs-per-batch {fits} would fit" if fits else "not even one run fits"
+    raise ConfigError(
+        f"{width} runs at once need {memory.readable(needed)} on each of "
+        f"{_sharing(job, jax.devices()[0])} device(s), where {memory.readable(job.available)} "
+        f"is free: {hint}"
+    )
+
+
+def _one_chunk_each(job: Job) -> list[Chunk]:
+    """Return a chunk of each program."""
+    return list({chunk.program.address: chunk for chunk in job.chunks}.values())

@@ -1,4 +1,4 @@
-"""Memory: what there is, how many runs fit in it, and (from `liveness`) what a program needs."""
+"""Memory: what there is, what a program needs, and how many runs would fit."""
 
 from __future__ import annotations
 
@@ -7,9 +7,36 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from plateaus.experiment.liveness import peak_bytes
+import jax
 
-__all__ = ["available_bytes", "fitting_width", "peak_bytes", "readable"]
+
+def least_bytes(*shapes: Any) -> int:
+    """Return the bytes of arrays, or of shapes that stand for arrays: what must be held at once.
+
+    >>> import numpy as np
+    >>> least_bytes({"weights": np.zeros((10, 4), np.float32)}, np.int32(0))
+    164
+    """
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
+
+
+def program_bytes(compiled: Any) -> int:
+    """Return the bytes that a compiled program holds at once: arguments, results, temporaries.
+
+    Arguments that are donated, and written over, count once.
+
+    Raises ValueError where the platform does not tell.
+
+    >>> import numpy as np
+    >>> add = jax.jit(lambda x: x + 1).lower(np.zeros(1000, np.float32)).compile()
+    >>> program_bytes(add)
+    8000
+    """
+    sizes = compiled.memory_analysis()
+    if sizes is None:
+        raise ValueError("this platform does not tell what a program needs")
+    held = sizes.argument_size_in_bytes + sizes.output_size_in_bytes + sizes.temp_size_in_bytes
+    return held - sizes.alias_size_in_bytes
 
 
 def available_bytes(device: Any) -> int:
@@ -85,28 +112,19 @@ def readable(number: int | float) -> str:
 
 
 def fitting_width(bytes_at: Callable[[int], int], width: int, available: int) -> int:
-    """Return the largest number of runs, at most `width`, that fits in memory; 0 if none does.
+    """Return about how many runs, fewer than `width`, fit in memory; 0 if not even one does.
 
     Args:
-      bytes_at: estimate at a width; must not decrease; called few times, being nearly affine.
-      width: the width asked for.
+      bytes_at: what a program of so many runs needs; asked at 1 and at `width`, being nearly
+        affine.
+      width: a number of runs that does not fit.
       available: bytes.
 
     >>> fitting_width(lambda width: 100 + 8 * width, width=512, available=1000)
     112
     """
-    if width < 1 or (least := bytes_at(1)) > available:
+    least = bytes_at(1)
+    if width <= 1 or least > available:
         return 0
-    if width == 1 or (most := bytes_at(width)) <= available:
-        return width
-    fits, fails, turn = 1, width, 0
-    while fails - fits > 1:
-        straight = fits + (fails - fits) * (available - least) // max(most - least, 1)
-        # Every third time halve: a curve would make the straight line creep.
-        guess = (fits + fails) // 2 if turn % 3 == 2 else min(max(straight, fits + 1), fails - 1)
-        turn += 1
-        if (size := bytes_at(guess)) <= available:
-            fits, least = guess, size
-        else:
-            fails, most = guess, size
-    return fits
+    each = max(1, (bytes_at(width) - least) // (width - 1))
+    return min(width - 1, 1 + (available - least) // each)

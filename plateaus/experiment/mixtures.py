@@ -34,23 +34,38 @@ class Spec:
     """Which prompts of several tasks are answered at every evaluation."""
 
     mixed_prompts: Annotated[
-        int, Field(help="prompts of several tasks, of each mixture; 0: none", low=0, high=2**16)
+        int,
+        Field(
+            help="prompts of several tasks, of each mixture; 0: none",
+            low=0,
+            high=2**16,
+            observes=True,
+        ),
     ] = 0
     mixed_tasks: Annotated[
-        str, Field(help="names of the tasks in these prompts, with commas; none: all")
+        str,
+        Field(help="names of the tasks in these prompts, with commas; none: all", observes=True),
     ] = ""
     mixed_shares: Annotated[
-        str, Field(help="shares of the tasks, as 1:9 5:5; none: a grid, or each alone and all")
+        str,
+        Field(
+            help="shares of the tasks, as 1:9 5:5; none: a grid, or each alone and all",
+            observes=True,
+        ),
     ] = ""
     mixed_order: Annotated[
         str,
         Field(
             help="whether each example draws its task, or counts are exact and shuffled",
             choices=("iid", "exact"),
+            observes=True,
         ),
     ] = "iid"
     mixed_examples: Annotated[
-        int, Field(help="examples of such a prompt; 0: one fewer than in training", low=0)
+        int,
+        Field(
+            help="examples of such a prompt; 0: one fewer than in training", low=0, observes=True
+        ),
     ] = 0
 
 

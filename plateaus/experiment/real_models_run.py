@@ -7,19 +7,17 @@ import importlib.util
 import io
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import metadata
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from plateaus.experiment import files
-from plateaus.experiment.folder import commit, write_json
+from plateaus.experiment import files, provenance
+from plateaus.experiment.folder import write_json
 from plateaus.experiment.real_models import prompts
 from plateaus.experiment.real_models_arguments import Plan
 from plateaus.experiment.schema import ConfigError
@@ -147,17 +145,15 @@ def _write(
 def _provenance(made: Plan, command: str, seconds: float) -> dict[str, Any]:
     """Return what is needed to know how the numbers were made."""
     fields = {k: str(v) if k in ("folder", "workdir") else v for k, v in made._asdict().items()}
-    versions = {p: metadata.version(p) for p in PACKAGES if importlib.util.find_spec(p)}
+    packages = [name for name in PACKAGES if importlib.util.find_spec(name)]
     config = made.folder / hugging_face.CONFIG
     kind = json.loads(config.read_text())["model_type"]
     return {
         "command": command,
         "plan": fields,
         "model": {"type": kind, "config_sha256": files.sha256(config)},
-        "versions": {"python": platform.python_version(), **versions},
-        "machine": platform.platform(),
         "seconds": round(seconds, 1),
-        **commit(),
+        **provenance.origin(packages),
     }
 
 

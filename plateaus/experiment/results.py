@@ -8,7 +8,7 @@ from typing import Any
 
 from plateaus.experiment import files, folder, instruments
 from plateaus.experiment.build import make_recipe
-from plateaus.experiment.schema import Entry, Plan
+from plateaus.experiment.plan import Plan
 from plateaus.experiment.variants import AXIS
 from plateaus.groups import SUFFIX
 from plateaus.report import (
@@ -83,7 +83,6 @@ TASK_FIGURES = {  # the same of results by task, which take their table, too
 
 
 def write(
-    schema: Mapping[str, Entry],
     plan: Plan,
     place: Path,
     finished: folder.Finished,
@@ -99,7 +98,7 @@ def write(
         "title": plan.title,
         "config": {n: v for n, v in plan.config.items() if n not in ("seeds", *plan.sweep)},
         "swept": list(plan.sweep),
-        "baseline": {name: _neutral(schema, plan, swept, name) for name in plan.sweep},
+        "baseline": {name: _neutral(plan, swept, name) for name in plan.sweep},
         "variants": plan.variants,
         "horizon": plan.config["steps"],
         "contents": finished.contents(plan),
@@ -111,7 +110,7 @@ def write(
         plan.config["log_every"],
         plan.config["eval_every"],
         attributes,
-        instruments.AXES | _axes(task),
+        axes(task),
         {TASK: task.groups, **instruments.labels(plan.config, task.groups)} if task.groups else {},
     )
     rows = statistics.summarise(dataset)
@@ -137,25 +136,23 @@ def write(
     files.write_atomically(place / "results.nc", lambda file: store.save(dataset, Path(file.name)))
 
 
-def _axes(task: Task) -> dict[str, str | tuple[str, ...]]:
-    """Return the dimensions of what has its own: a metric's, and the groups' of what is told by."""
+def axes(task: Task) -> dict[str, str | tuple[str, ...]]:
+    """Return the dimensions of what has its own: instruments', metrics', and the groups'."""
     own: dict[str, str | tuple[str, ...]] = dict(task.axes)
     if task.groups:
         by_group = {f"{name}{SUFFIX}": (TASK, axis) for name, axis in task.axes.items()}
         own |= {SUFFIX: TASK, **by_group}
-    return own
+    return instruments.AXES | own
 
 
-def _neutral(
-    schema: Mapping[str, Entry], plan: Plan, swept: Mapping[str, tuple[Any, ...]], name: str
-) -> Any:
+def _neutral(plan: Plan, swept: Mapping[str, tuple[Any, ...]], name: str) -> Any:
     """Return the value at which a swept field does nothing; all items are as good as infinity.
 
     Of the variants it is the first of the preset's that is there.
     """
     if name == AXIS:
         return next(variant for variant in plan.variants if variant in swept[AXIS])
-    neutral = schema[name].field.neutral
+    neutral = plan.schema[name].field.neutral
     if name == "data.items" and neutral not in plan.sweep[name]:
         return make_recipe(plan.config, frozenset()).task.size
     return neutral

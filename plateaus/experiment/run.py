@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import queue
 import signal
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from plateaus.experiment import devices, files, folder, results, sweep, worker
-from plateaus.experiment.build import sections
-from plateaus.experiment.job import Job, announce, at_once, prepare
+from plateaus.experiment import devices, files, folder, results, signals, sweep, switches, worker
+from plateaus.experiment.announcement import announce
+from plateaus.experiment.information import Unknown, known
+from plateaus.experiment.job import Job, at_once, prepare, refuse_above
+from plateaus.experiment.plan import Options, Plan
 from plateaus.experiment.progress import Progress
-from plateaus.experiment.schema import ConfigError, Options, Plan, entries
+from plateaus.experiment.schema import ConfigError
 from plateaus.experiment.sweep import Chunk
 
 
@@ -30,22 +33,28 @@ def execute(plan: Plan, options: Options) -> int:
     (by ConfigError, before anything is written), 130 and 143 interrupted, with everything kept.
     """
     devices.configure()
-    schema = entries(sections(plan.config))
+    if refused := switches.refused():
+        raise ConfigError(*refused)
     place = folder.locate(plan, options.workdir)
     folder.check_identity(place, plan)
     with contextlib.ExitStack() as held:
         if place.is_dir() and not options.dry_run:
             _take(held, place)
-        job = prepare(schema, plan, options, place, _warn)
+        job = prepare(plan, options, place, _warn)
         for line in announce(job):
             print(line)
         if options.dry_run:
             print(f"dry run: nothing was run or written; the folder would be {place}")
             return 0
-        if not place.is_dir():  # made only now that nothing is left to refuse
+        made = not place.is_dir()
+        if made:  # only now that nothing is left to refuse before compiling
             _take(held, place)
         try:
             return _run(job)
+        except ConfigError:
+            if made:
+                _remove_empty(place)
+            raise
         except OSError as error:
             print(
                 f"error: {error}; what is finished is kept, and the same command goes on from it",
@@ -66,6 +75,13 @@ def _take(held: contextlib.ExitStack, place: Path) -> None:
         files.remove_leftovers(where)
 
 
+def _remove_empty(place: Path) -> None:
+    """Remove a folder that nothing but its lock is in."""
+    if [path.name for path in place.iterdir()] == [files.LOCK]:
+        (place / files.LOCK).unlink()
+        place.rmdir()
+
+
 def _warn(line: str) -> None:
     print(f"warning: {line}", file=sys.stderr)
 
@@ -77,19 +93,14 @@ def _run(job: Job) -> int:
         results.show(job.place)
         return 0
     began = time.monotonic()
-    content = {
-        "identity": sweep.identity(job.plan),
-        "config": job.plan.config,
-        "sweep": job.plan.sweep,
-        "variants": job.plan.variants,
-    }
-    folder.write_json(job.place / "config.json", content)
-    print(f"folder: {job.place}", flush=True)
     stop = threading.Event()
-    with _signals(stop) as caught:
-        ended = _compute(job, stop) if job.chunks else None
+    opening = functools.cache(lambda: _open(job))  # twice, by two threads, does no harm
+    if not job.chunks:
+        opening()
+    with signals.requests(stop) as caught:
+        ended = _compute(job, stop, opening) if job.chunks else None
     if not caught and not ended:
-        results.write(job.schema, job.plan, job.place, job.finished, _warn)
+        results.write(job.plan, job.place, job.finished, _warn)
     wall = time.monotonic() - began
     runs = sum(len(chunk.members) for chunk in job.chunks)
     session = {
@@ -98,9 +109,10 @@ def _run(job: Job) -> int:
         "finished": not caught and not ended,
         "wall_seconds": round(wall, 2),
         "exactness": list(job.exactness.values()),
+        "memory_bytes": {name: str(needed) for name, needed in job.needed.items()},
         "devices": at_once(job),
     }
-    folder.provenance(job.place, session)
+    _record(job, session)
     if caught:
         name = signal.Signals(caught[0]).name
         print(
@@ -116,31 +128,30 @@ def _run(job: Job) -> int:
     return 0
 
 
-@contextlib.contextmanager
-def _signals(stop: threading.Event) -> Iterator[list[int]]:
-    """Turn SIGINT and SIGTERM into a request to save and stop; a second one kills at once."""
-    caught: list[int] = []
-
-    def handle(number: int, frame: Any) -> None:
-        if caught:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        caught.append(number)
-        stop.set()
-
-    try:
-        before = {n: signal.signal(n, handle) for n in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread (a notebook's executor): signals are not ours
-        before = {}
-    try:
-        yield caught
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
+def _open(job: Job) -> None:
+    """Write down what the runs in the folder are: the first thing that is written there."""
+    content = {
+        "identity": sweep.identity(job.plan),
+        "config": job.plan.config,
+        "sweep": job.plan.sweep,
+        "variants": job.plan.variants,
+    }
+    folder.write_json(job.place / "config.json", content)
+    print(f"folder: {job.place}", flush=True)
 
 
-def _compute(job: Job, stop: threading.Event) -> str | None:
-    """Let every device take chunks until none is left; return why it ended early, if it did."""
+def _record(job: Job, session: dict[str, Any]) -> None:
+    """Add the session to provenance.json; that it cannot be written stops nothing."""
+    written = known(lambda: folder.record_session(job.place, session))
+    if isinstance(written, Unknown):
+        _warn(f"provenance.json was not written: {written.reason}")
+
+
+def _compute(job: Job, stop: threading.Event, opening: Callable[[], None]) -> str | None:
+    """Let every device take chunks until none is left; return why it ended early, if it did.
+
+    `opening` is called when a chunk is about to run. Raises ConfigError for what is refused before.
+    """
     todo: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
     for chunk in job.chunks:
         todo.put(chunk)
@@ -159,13 +170,18 @@ def _compute(job: Job, stop: threading.Event) -> str | None:
                     stop.set()
 
         def work(device: jax.Device) -> None:
+            # A run that diverges is marked, and disturbs nobody: no switch may stop all for it.
+            with jax.debug_nans(False), jax.debug_infs(False):
+                take_chunks(device)
+
+        def take_chunks(device: jax.Device) -> None:
             while not stop.is_set():
                 try:
                     chunk = todo.get_nowait()
                 except queue.Empty:
                     return
                 try:
-                    _run_chunk(job, chunk, device, tell, progress.message, stop)
+                    _run_chunk(job, chunk, device, opening, tell, progress.message, stop)
                 except BaseException as error:
                     failures.append(error)
                     stop.set()
@@ -181,7 +197,7 @@ def _compute(job: Job, stop: threading.Event) -> str | None:
             for thread in threads[1:]:
                 thread.join(0.0)
     if failures:
-        return _explained(failures[0])
+        return _explained(failures[0], bool(job.finished.records))
     if job.options.fail_fast and diverged["runs"]:
         return f"--fail-fast, {diverged['runs']} run(s) diverged"
     return None
@@ -191,24 +207,45 @@ def _run_chunk(
     job: Job,
     chunk: Chunk,
     device: jax.Device,
+    opening: Callable[[], None],
     tell: Callable[[worker.Report], None],
     warn: Callable[[str], None],
     stop: threading.Event,
 ) -> None:
     """Run one chunk and make its records safe."""
     address = chunk.program.address
-    place = folder.open_chunk(job.place, job.plan, chunk, job.exactness[address])
-    programs, width = job.programs[address], job.widths[address]
-    arrays = worker.run_chunk(
-        job.schema, job.plan, chunk, programs, width, device, place, tell, warn, stop
+    programs, width, exactly = job.programs[address], job.widths[address], job.exactness[address]
+    _refuse_too_large(job, chunk, device)
+    opening()
+    place = folder.open_chunk(job.place, job.plan, chunk)
+    inexactly = job.options.allow_inexact_resume
+    ended = worker.run_chunk(
+        job.plan, chunk, programs, width, device, place, tell, warn, stop, exactly, inexactly
     )
-    if arrays is not None:
-        job.finished.add(job.plan, chunk, arrays, job.exactness[address])
+    if ended is not None:
+        job.finished.add(job.plan, chunk, *ended)
         folder.close_chunk(place)
 
 
-def _explained(error: BaseException) -> str:
-    """Return one line about an error that a user can do something about; raise any other."""
+def _refuse_too_large(job: Job, chunk: Chunk, device: jax.Device) -> None:
+    """Compile a chunk's programs, and refuse them if they need more memory than there is."""
+    address = chunk.program.address
+
+    def needed(width: int) -> int:
+        return worker.compile_on(device, job.plan, chunk, job.programs[address], width)
+
+    found = job.needed[address] = known(lambda: needed(job.widths[address]))
+    if isinstance(found, int):
+        refuse_above(job, chunk, found, needed)
+
+
+def _explained(error: BaseException, kept: bool) -> str:
+    """Return one line about an error that a user can do something about; raise any other.
+
+    What is refused before anything is `kept` stays a refusal.
+    """
     if "RESOURCE_EXHAUSTED" in str(error):
         return "the device ran out of memory; try a smaller --runs-per-batch"
+    if isinstance(error, ConfigError) and kept:
+        return str(error)
     raise error

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
 from plateaus.experiment import variants as axis
@@ -40,6 +39,10 @@ class ConfigError(Exception):
         self.problems = list(problems)
 
 
+class Undeclared(ConfigError, TypeError):
+    """A component's own field is not declared as it should be."""
+
+
 class Entry(NamedTuple):
     """One row of the schema; `kind` is bool, int, float or str, `knob` whether it is traced."""
 
@@ -49,31 +52,10 @@ class Entry(NamedTuple):
     knob: bool
     default: Any
 
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """What to run: the resolved base `config` (flat) and, in order, the values of `sweep`.
-
-    `variants` are all that the preset has, by name; "variant" in `sweep` says which of them run.
-    """
-
-    name: str
-    config: dict[str, Any]
-    sweep: dict[str, tuple[Any, ...]]
-    title: str
-    variants: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How to run it; none of these changes what a run is."""
-
-    workdir: Path | None = None
-    dry_run: bool = False
-    fail_fast: bool = False
-    runs_per_batch: int | None = None
-    allow_inexact_resume: bool = False
-    command: str = ""
+    @property
+    def idle(self) -> Any:
+        """The value at which the field does nothing; None where every value does something."""
+        return self.default if self.field.observes else self.field.neutral
 
 
 def entries(sections: Mapping[str, Component]) -> dict[str, Entry]:
@@ -81,7 +63,7 @@ def entries(sections: Mapping[str, Component]) -> dict[str, Entry]:
 
     Sections "task" and "model" also get a `name`, which has no default.
 
-    Raises TypeError for a field without a default or without a `Field`, or declared twice.
+    Raises Undeclared for a field without a default or without a `Field`, or declared twice.
     """
     table: dict[str, Entry] = {}
     for section, component in sections.items():
@@ -95,11 +77,15 @@ def entries(sections: Mapping[str, Component]) -> dict[str, Entry]:
                 declared = [m for m in getattr(hints[key], "__metadata__", ()) if type(m) is Field]
                 name, kind = component.dotted(section, key), type(default)
                 if not declared or kind not in (bool, int, float, str):
-                    raise TypeError(f"{owner.__qualname__}.{key} needs a Field and a plain default")
+                    raise Undeclared(f"{_place(owner)}.{key} needs a Field and a plain default")
                 if name in table:
-                    raise TypeError(f"{owner.__qualname__}.{key}: {name} is declared twice")
+                    raise Undeclared(f"{_place(owner)}.{key}: {name} is declared twice")
                 table[name] = Entry(name, kind, declared[0], knob, default)
     return table
+
+
+def _place(owner: type) -> str:
+    return f"{owner.__module__}.{owner.__qualname__}"
 
 
 def lenient_spec(component: Component, section: str, config: Mapping[str, Any]) -> Any:

@@ -9,10 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from plateaus.experiment.build import batch_of, used_knobs
-from plateaus.experiment.schema import ConfigError, Entry, Plan
+from plateaus.experiment.plan import Plan
+from plateaus.experiment.schema import ConfigError
 from plateaus.experiment.variants import AXIS, settled
 
-FORMAT = 2  # of a run folder; a new one makes new folders
+# Of a run folder. Whatever changes a random stream or a bit of a result raises it, and empties
+# POOLABLE, the earlier formats whose runs have the same streams and bits.
+FORMAT = 3
+POOLABLE = (2,)  # differs in what is written down only
 
 
 class Member(NamedTuple):
@@ -50,13 +54,23 @@ def digest(thing: Any, length: int = 10) -> str:
 
 
 def identity(plan: Plan) -> dict[str, Any]:
-    """Return what a run of this plan *is*: neither its seeds nor the values of swept fields.
+    """Return what a run of this plan *is*, of everything that has an effect on it.
 
-    Nor what variants override: that is in the names of the runs (see `named`).
+    Neither its seeds nor the values of swept fields, nor what variants override: that is in the
+    names of the runs (see `named`). Fields at their neutral value, and those that only observe, are
+    left out, so that a field that is added later changes nothing.
     """
-    varies = {"seeds", *plan.sweep}
-    fixed = {name: value for name, value in plan.config.items() if name not in varies}
-    return {"format": FORMAT, "config": fixed, "swept": sorted(plan.sweep)}
+    return {
+        "format": FORMAT,
+        "config": effective(plan, plan.config),
+        "swept": sorted(plan.sweep),
+    }
+
+
+def effective(plan: Plan, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a config that make a run of the plan what it is."""
+    left_out = {"seeds", *plan.sweep, *plan.idle(config), *plan.observing}
+    return {name: value for name, value in config.items() if name not in left_out}
 
 
 def members(plan: Plan) -> tuple[Member, ...]:
@@ -72,9 +86,7 @@ def setting(plan: Plan, member: Member) -> dict[str, Any]:
     return settled(plan.config, dict(zip(plan.sweep, member.values, strict=True)), plan.variants)
 
 
-def programs(
-    schema: Mapping[str, Entry], plan: Plan, wanted: Iterable[Member]
-) -> tuple[Program, ...]:
+def programs(plan: Plan, wanted: Iterable[Member]) -> tuple[Program, ...]:
     """Group members by program: one for each combination of *static* fields and knobs in use.
 
     A variant's own knobs are in use in its runs alone: the others compile to what they would
@@ -87,12 +99,13 @@ def programs(
         own = _overridden(plan, member)
         if "batch" in {*plan.sweep, *own} and {**plan.config, **own}["batch_per_item"]:
             raise ConfigError("batch: cannot be swept where batch_per_item sets it")
-        used = used_knobs(schema, {**plan.config, **own}, plan.sweep)
+        used = used_knobs(plan.schema, {**plan.config, **own}, plan.sweep)
         config = setting(plan, member)
+        idle = plan.idle(config)
         static = {
             name: value
             for name, value in config.items()
-            if name != "seeds" and not schema[name].knob
+            if name != "seeds" and not plan.schema[name].knob and name not in idle
         } | {"batch": batch_of(config)}
         address = digest({"static": static, "used": sorted(used)})
         groups.setdefault(address, []).append(member)

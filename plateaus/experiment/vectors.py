@@ -37,11 +37,19 @@ class Spec:
     """Which vectors are taken from prompts and patched into queries at every evaluation."""
 
     vector_prompts: Annotated[
-        int, Field(help="prompts whose mean is a task's vector; 0: none", low=0, high=2**16)
+        int,
+        Field(
+            help="prompts whose mean is a task's vector; 0: none", low=0, high=2**16, observes=True
+        ),
     ] = 0  # the paper's: 100
     vector_layer: Annotated[
         int,
-        Field(help="layer whose vectors are combined and shown; -1: the best", low=-1, high=256),
+        Field(
+            help="layer whose vectors are combined and shown; -1: the best",
+            low=-1,
+            high=256,
+            observes=True,
+        ),
     ] = BEST
     vector_shown: Annotated[
         int,
@@ -49,10 +57,12 @@ class Spec:
             help="prompts of each task and mixture kept as points; at most vector_prompts",
             low=0,
             high=2**16,
+            observes=True,
         ),
     ] = 16
     vector_steps: Annotated[
-        int, Field(help="steps from one task's vector to another's", low=2, high=2**10)
+        int,
+        Field(help="steps from one task's vector to another's", low=2, high=2**10, observes=True),
     ] = 30
 
 

@@ -13,25 +13,23 @@ import jax
 import numpy as np
 
 from plateaus import evaluation, train
-from plateaus.experiment import checkpoint, compute, passages
-from plateaus.experiment.build import batch_of, make_recipe, shapes_of, stack_knobs
-from plateaus.experiment.schema import Entry, Plan
+from plateaus.experiment import checkpoint, compute, exactness, memory
+from plateaus.experiment.build import make_recipe, shapes_of, stack_knobs
+from plateaus.experiment.plan import Plan
+from plateaus.experiment.records import BOUNDS, WINDOW, records_of
 from plateaus.experiment.sweep import Chunk, Program, setting
 from plateaus.probes import plateau
-from plateaus.report.store import DIVERGED, FINISHED
 from plateaus.types import Model
 
 CHECKPOINT_SECONDS = 10.0  # of work between two checkpoints
-_BOUNDS = ("uninformed_loss", "best_loss")  # of the plateau, constant over a run
-_WINDOW = 3  # evaluations averaged to tell a passage
 
 
 class Compiled(NamedTuple):
     """The programs of a recipe, mapped over the runs of a chunk. The only jit there is."""
 
-    laws: Callable[..., Any]  # (seeds, knobs) -> (laws, constants)
-    start: Callable[..., Any]  # (seeds, knobs, laws) -> (state, evaluation)
-    phase: Callable[..., Any]  # (state, seeds, knobs, laws, first step) -> (state, Phase)
+    laws: Any  # (seeds, knobs) -> (laws, constants)
+    start: Any  # (seeds, knobs, laws) -> (state, evaluation)
+    phase: Any  # (state, seeds, knobs, laws, first step) -> (state, Phase)
     learned_below: tuple[float, ...] = ()  # of the task's groups
     gradients: float = 0.0  # what the groups' gradients add to a step: see `compute`
     parameters: int = 0  # numbers in the model's weights
@@ -70,11 +68,34 @@ def parameters_of(model: Model) -> int:
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
 
 
-def arguments(schema: Mapping[str, Entry], plan: Plan, chunk: Chunk, width: int) -> tuple:
+def arguments(plan: Plan, chunk: Chunk, width: int) -> tuple:
     """Return (seeds, knobs) of a chunk, its last member repeated up to the width."""
     members = [*chunk.members, *[chunk.members[-1]] * (width - len(chunk.members))]
-    knobs = stack_knobs(schema, [setting(plan, member) for member in members])
+    knobs = stack_knobs(plan.schema, [setting(plan, member) for member in members])
     return np.asarray([member.seed for member in members], np.uint32), knobs
+
+
+def compile_on(device: jax.Device, plan: Plan, chunk: Chunk, programs: Compiled, width: int) -> int:
+    """Compile a chunk's programs for a device; return the bytes that the largest needs there.
+
+    Calling them later compiles nothing more. Raises ValueError where the platform does not tell.
+    """
+
+    def placed(shapes: Any) -> Any:
+        where = jax.sharding.SingleDeviceSharding(device)
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), shapes
+        )
+
+    some = chunk._replace(members=chunk.members[:1])  # any will do for `width` of them
+    seeds, knobs = jax.device_put(arguments(plan, some, width), device)
+    laws = placed(jax.eval_shape(programs.laws, seeds, knobs)[0])
+    state = placed(jax.eval_shape(programs.start, seeds, knobs, laws)[0])
+    lowered = (
+        programs.laws.lower(seeds, knobs),
+        programs.phase.lower(state, seeds, knobs, laws, np.int32(0)),
+    )  # `start` evaluates as `phase` does, and needs less
+    return max([memory.program_bytes(one.compile()) for one in lowered])
 
 
 class _Curves:
@@ -99,11 +120,11 @@ class _Curves:
 
     def _counts(self) -> tuple[np.ndarray, np.ndarray]:
         """Return who passes the plateau, and who has diverged, by the last evaluations."""
-        last = np.concatenate(self.parts["test_loss"][-_WINDOW:], axis=1)[: self.members]
-        bounds = (self.parts[name][0][: self.members, 0] for name in _BOUNDS)
+        last = np.concatenate(self.parts["test_loss"][-WINDOW:], axis=1)[: self.members]
+        bounds = (self.parts[name][0][: self.members, 0] for name in BOUNDS)
         level = plateau.normalised(last, *bounds)
         passed = plateau.passage_step(
-            level, np.arange(level.shape[1]), plateau.THRESHOLDS["escape_step"], _WINDOW
+            level, np.arange(level.shape[1]), plateau.THRESHOLDS["escape_step"], WINDOW
         )
         return ~np.isnan(passed), np.isnan(last[:, -1])
 
@@ -121,7 +142,6 @@ def _named_leaves(state: Any) -> dict[str, Any]:
 
 
 def run_chunk(
-    schema: Mapping[str, Entry],
     plan: Plan,
     chunk: Chunk,
     programs: Compiled,
@@ -131,20 +151,27 @@ def run_chunk(
     tell: Callable[[Report], None],
     warn: Callable[[str], None],
     stop: threading.Event,
-) -> dict[str, np.ndarray] | None:
-    """Run a chunk to its end and return its members' records, stacked; None if stopped before.
+    exactly: exactness.Record,
+    inexactly: bool = False,
+) -> tuple[dict[str, np.ndarray], exactness.Record] | None:
+    """Run a chunk to its end; return its members' records, stacked, and their record of exactness.
 
-    Resumes from the checkpoint in `folder` if there is one, and keeps one there. Metrics of a phase
-    are fetched while the next phase runs.
+    None if stopped before. Resumes from the checkpoint in `folder` if there is one, and keeps one
+    there. Metrics of a phase are fetched while the next phase runs.
+
+    Args:
+      exactly: the record of exactness that holds here and now.
+      inexactly: whether to go on from a checkpoint that was made under another.
     """
     config = chunk.program.config
     phases = config["steps"] // config["eval_every"]
     members = len(chunk.members)
-    seeds, knobs = jax.device_put(arguments(schema, plan, chunk, width), device)
+    seeds, knobs = jax.device_put(arguments(plan, chunk, width), device)
     laws, constants = programs.laws(seeds, knobs)
     saved = checkpoint.load(folder, warn)
-    if saved is not None and saved[1]["chunk"] == chunk.address and saved[1]["width"] == width:
+    if saved is not None and _fits(saved[1], chunk, exactly, inexactly, warn):
         arrays, meta = saved
+        exactly = exactness.resumed(meta["exactness"], exactly)
         shapes = jax.eval_shape(programs.start, seeds, knobs, laws)[0]
         leaves = [arrays.pop(name) for name in _named_leaves(shapes)]
         state = jax.device_put(jax.tree.unflatten(jax.tree.structure(shapes), leaves), device)
@@ -166,7 +193,7 @@ def run_chunk(
             if pending is not None:
                 absorb(pending)
                 pending = None
-            _save(folder, chunk, width, number, state, curves, warn)
+            _save(folder, chunk, exactly, number, state, curves, warn)
             last_save = time.monotonic()
             if stop.is_set():
                 return None
@@ -179,7 +206,7 @@ def run_chunk(
     if pending is not None:
         absorb(pending)
     diverged_at = np.asarray(state.diverged_at)
-    return records(
+    arrays = records_of(
         curves.arrays(),
         diverged_at,
         config,
@@ -189,59 +216,35 @@ def run_chunk(
         programs.gradients,
         programs.parameters,
     )
+    return arrays, exactly
+
+
+def _fits(
+    meta: Mapping[str, Any],
+    chunk: Chunk,
+    exactly: exactness.Record,
+    inexactly: bool,
+    warn: Callable[[str], None],
+) -> bool:
+    """Return whether a chunk can go on from a checkpoint with this `meta`."""
+    there = meta.get("exactness", {})
+    if meta["chunk"] != chunk.address or there.get("width") != exactly["width"]:
+        return False
+    if (differ := exactness.differences(there, exactly)) and not inexactly:
+        warn(f"checkpoint passed over, the runs start again: {'; '.join(differ)}")
+        return False
+    return True
 
 
 def _totals(curves: _Curves) -> tuple[int, int]:
     return int(np.sum(curves.escaped)), int(np.sum(curves.diverged))
 
 
-def _save(folder, chunk, width, phases, state, curves, warn) -> None:
+def _save(folder, chunk, exactly, phases, state, curves, warn) -> None:
     """Keep a checkpoint; a full disk costs the checkpoint, not the run."""
     arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(state).items()}
-    meta = {"chunk": chunk.address, "width": width, "phases": phases}
+    meta = {"chunk": chunk.address, "phases": phases, "exactness": exactly}
     try:
         checkpoint.save(folder, {**arrays, **curves.arrays()}, meta)
     except OSError as error:
         warn(f"checkpoint not written: {error}")
-
-
-def records(
-    curves: Mapping[str, np.ndarray],
-    diverged_at: np.ndarray,
-    config: Mapping[str, Any],
-    members: int,
-    constants: tuple[str, ...] = _BOUNDS,
-    learned_below: tuple[float, ...] = (),
-    gradients: float = 0.0,
-    parameters: int = 0,
-) -> dict[str, np.ndarray]:
-    """Return the variables of results.nc for the members of a chunk, stacked on the first axis.
-
-    `constants` are the curves that hold one measurement for the whole run.
-    """
-    stacked = {
-        name: array[:members, 0] if name in constants else array[:members]
-        for name, array in compute.kept_model(config, curves).items()
-    }
-    steps = config["eval_every"] * np.arange(stacked["test_loss"].shape[1])
-    level = plateau.normalised(stacked["test_loss"], *(stacked[name] for name in _BOUNDS))
-    for name, threshold in plateau.THRESHOLDS.items():
-        stacked[name] = plateau.passage_step(level, steps, threshold, _WINDOW)
-    if "test_loss_trained" in stacked:
-        level = plateau.normalised(
-            stacked["test_loss_trained"], *(stacked[name] for name in _BOUNDS)
-        )
-        for name, threshold in plateau.THRESHOLDS.items():
-            stacked[f"trained_{name}"] = plateau.passage_step(level, steps, threshold, _WINDOW)
-    if learned_below:
-        stacked |= passages.by_task(stacked, config["log_every"], learned_below)
-    stacked |= passages.mixed(stacked, steps)
-    stacked |= compute.records(config, stacked, steps, gradients)
-    stacked["parameters"] = np.full(members, parameters, np.int64)
-    stacked["batch_size"] = np.full(members, batch_of(config), np.int32)
-    diverged = diverged_at[:members] != train.NEVER
-    stacked["status"] = np.where(diverged, DIVERGED, FINISHED).astype(np.int8)
-    stacked["last_step"] = np.where(diverged, diverged_at[:members], config["steps"]).astype(
-        np.int32
-    )
-    return stacked

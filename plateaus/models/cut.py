@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr, Literal
 
+from plateaus.models import jaxprs
+from plateaus.models.jaxprs import CALLS, Equation
 from plateaus.models.terms import DENSE, LOOKUP, PRODUCT, Term
 
-CALLS = ("jit", "pjit", "closed_call", "checkpoint", "remat", "remat2")
 # These only rename axes where they keep the size: sums over axes of size 1, too.
 SHAPES = ("reshape", "squeeze", "expand_dims", "broadcast_in_dim", "copy", "reduce_sum")
 ELEMENTWISE = frozenset(
@@ -28,7 +28,6 @@ ELEMENTWISE = frozenset(
     | {"exp", "log", "tanh", "logistic", "erf", "sin", "cos", "sqrt", "rsqrt", "square", "sign"}
     | {"abs", "convert_element_type"}
 )
-Equation: TypeAlias = Any  # a JaxprEqn, whose values are typed as abstract ones without a shape
 
 
 class Summand(NamedTuple):
@@ -74,9 +73,9 @@ class Scope:
     def called(self, eqn: Equation) -> Scope:
         """Return the scope of the program that an equation calls."""
         if id(eqn) not in self.inner:
-            jaxpr = eqn.params["call_jaxpr" if "call_jaxpr" in eqn.params else "jaxpr"]
+            jaxpr, _ = jaxprs.called(eqn)
             varies = [self.varies(x) for x in eqn.invars]
-            self.inner[id(eqn)] = Scope(getattr(jaxpr, "jaxpr", jaxpr), varies, (self, eqn))
+            self.inner[id(eqn)] = Scope(jaxpr, varies, (self, eqn))
         return self.inner[id(eqn)]
 
     def summands(self, value: Any, finish: tuple = ()) -> list[Summand]:
@@ -109,7 +108,7 @@ class Scope:
         return Summand(self, DENSE, (factor,), shape, finish, self._not_understood(value))
 
     def _product(self, eqn: Equation, finish: tuple) -> Summand:
-        contracted, together = eqn.params["dimension_numbers"]
+        contracted, together = jaxprs.contraction(eqn)
         factors, shape = [], []
         for operand, t, e in zip(eqn.invars, contracted, together, strict=True):
             sizes = operand.aval.shape
@@ -133,17 +132,7 @@ class Scope:
         """Return how many rows the table of zeros has to which the equation adds; else None."""
         if eqn.primitive.name != "scatter-add" or not self._zero(eqn.invars[0]):
             return None
-        table, index, values = (x.aval for x in eqn.invars)
-        numbers = eqn.params["dimension_numbers"]
-        whole = (
-            index.shape[-1:] == (1,)
-            and values.shape == (*index.shape[:-1], *table.shape[1:])
-            and numbers.inserted_window_dims == (0,)
-            and numbers.scatter_dims_to_operand_dims == (0,)
-            and not numbers.operand_batching_dims
-            and eqn.params["mode"] != jax.lax.GatherScatterMode.CLIP
-        )
-        return table.shape[0] if whole else None
+        return eqn.invars[0].aval.shape[0] if jaxprs.adds_whole_rows(eqn) else None
 
     def _zero(self, value: Any) -> bool:
         if isinstance(value, Literal):
@@ -197,11 +186,11 @@ def _shape_step(eqn: Equation) -> tuple[str, Any] | None:
         floats = jnp.issubdtype(out.dtype, jnp.floating)
         return ("convert", jnp.dtype(out.dtype).name) if floats else None
     if name == "transpose":
-        return "transpose", tuple(int(i) for i in eqn.params["permutation"])
-    plain = name != "reshape" or eqn.params["dimensions"] is None
+        return "transpose", jaxprs.permutation(eqn)
+    plain = name != "reshape" or jaxprs.keeps_order(eqn)
     if name in SHAPES and plain and value.aval.size == out.size:
         return "reshape", tuple(out.shape)
     if name == "pad" and isinstance(eqn.invars[1], Literal) and not np.any(eqn.invars[1].val):
-        config = tuple(tuple(int(i) for i in one) for one in eqn.params["padding_config"])
+        config = jaxprs.padding(eqn)
         return ("pad", config) if min(map(min, config)) >= 0 else None
     return None

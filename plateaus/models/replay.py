@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import Literal, Var
 
-from plateaus.models.cut import Equation, Scope
+from plateaus.models import jaxprs
+from plateaus.models.cut import Scope
+from plateaus.models.jaxprs import REMATERIALISED, Equation
 from plateaus.types import Array
-
-REMATERIALISED = ("checkpoint", "remat", "remat2")
 
 
 def run(
@@ -36,7 +36,7 @@ def run(
         values = [read(x) for x in eqn.invars]
         inner = scope.inner.get(id(eqn))
         if inner is None or not _exporting(inner):
-            out = _bind(eqn, values)
+            out = jaxprs.evaluate(eqn, values)
         else:
             out, more = _call(inner, eqn, values)
             taken |= more
@@ -65,23 +65,13 @@ def _live(scope: Scope, wanted: Sequence[Any]) -> set[int]:
     return live
 
 
-def _bind(eqn: Equation, values: Sequence[Any]) -> Sequence[Any]:
-    found = eqn.primitive.get_bind_params(eqn.params)
-    functions, params = found if isinstance(found, tuple) else ((), found)  # as jax before 0.10
-    with eqn.ctx.manager:
-        out = eqn.primitive.bind(*functions, *values, **params)
-    return out if eqn.primitive.multiple_results else [out]
-
-
 def _call(
     inner: Scope, eqn: Equation, values: Sequence[Any]
 ) -> tuple[Sequence[Any], dict[int, Array]]:
     """Evaluate a call whose program exports: inlined, but what is rematerialised stays so."""
     wanted = inner.jaxpr.outvars
     if eqn.primitive.name not in REMATERIALISED:
-        closed = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
-        return run(inner, values, wanted, getattr(closed, "consts", ()))
+        return run(inner, values, wanted, jaxprs.called(eqn)[1])
     program, shapes = jax.make_jaxpr(lambda *x: run(inner, x, wanted), return_shape=True)(*values)
-    with eqn.ctx.manager:
-        out = eqn.primitive.bind(*program.consts, *values, **{**eqn.params, "jaxpr": program.jaxpr})
+    out = jaxprs.evaluate(eqn, [*program.consts, *values], program.jaxpr)
     return jax.tree.unflatten(jax.tree.structure(shapes), out)

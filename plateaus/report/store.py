@@ -68,7 +68,7 @@ def assemble(
     numbered from 0, or named by `labels`, and padded with NaN where a setting's are shorter; with
     nothing but them, the variable is constant over a run.
 
-    Raises ValueError without any record.
+    Raises ValueError without any record, and for a variable whose dimensions are not told.
     """
     if not records:
         raise ValueError("no run to assemble")
@@ -85,6 +85,8 @@ def assemble(
     variables = {}
     for name, value in every.items():
         example = np.asarray(value)
+        if wrong := fault(name, example.ndim, axes or {}):
+            raise ValueError(wrong)
         tail = _dimensions(name, example.ndim, axes or {})
         empty = np.nan if example.dtype.kind == "f" else 0
         having = {key: record[name] for key, record in records.items() if name in record}
@@ -105,6 +107,24 @@ def assemble(
     for name in {"step", "eval_step"} & set(dataset.coords):
         dataset[name].attrs["units"] = "optimiser steps"
     return dataset
+
+
+def fault(name: str, rank: int, axes: Mapping[str, str | tuple[str, ...]]) -> str | None:
+    """Return what is wrong with a record of so many dimensions, if anything is.
+
+    >>> fault("spectrum", 2, {})
+    'spectrum has 1 dimension of its own, but no axes: name them in instruments.AXES'
+    >>> fault("spectrum", 2, {"spectrum": "frequency"}) is None
+    True
+    """
+    dimensions = _dimensions(name, rank, axes)
+    if len(dimensions) == rank:
+        return None
+    beside = f"{name} has {rank - 1} dimension{'s' * (rank != 2)} of its own"
+    named = dimensions[1:]
+    if not named:
+        return f"{beside}, but no axes: name them in instruments.AXES"
+    return f"{beside}, but the axes {', '.join(named)}"
 
 
 def _dimensions(name: str, rank: int, axes: Mapping[str, str | tuple[str, ...]]) -> tuple[str, ...]:

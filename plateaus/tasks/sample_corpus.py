@@ -23,7 +23,7 @@ OF_A_FILE = 16_000  # at most, so that a domain has many authors
 
 def cache() -> Path:
     """Return the user's cache folder of this project."""
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "plateaus"
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "plateaus"
 
 
 def place() -> Path:

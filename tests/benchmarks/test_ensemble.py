@@ -19,7 +19,7 @@ def test_what_the_json_holds(ran):
     result, _, _ = ran
     assert result["format"] == 1 and result["quick"] is True
     assert set(result["machine"]) == {
-        *("processor", "cores", "system", "python", "versions", "commit", "dirty"),
+        *("processor", "cores", "machine", "source", "versions", "commit", "dirty"),
         *("xla_flags", "load_before"),
     }
     assert result["machine"]["versions"]["jax"].count(".") == 2

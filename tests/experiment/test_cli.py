@@ -11,7 +11,8 @@ from typing import Annotated
 import pytest
 
 from plateaus.experiment import build, cli, presets
-from plateaus.experiment.schema import Options, entries
+from plateaus.experiment.plan import Options
+from plateaus.experiment.schema import entries
 from plateaus.fields import Field
 
 CONFIG = "--config=configs/sparse_parity.py"

@@ -9,7 +9,8 @@ import pytest
 from plateaus import evaluation, train
 from plateaus.experiment import instruments, run
 from plateaus.experiment.build import make_recipe, sections, stack_knobs
-from plateaus.experiment.schema import ConfigError, Options, Plan, entries, resolve, swept_values
+from plateaus.experiment.plan import Options, checked_plan
+from plateaus.experiment.schema import ConfigError, entries
 from plateaus.report import store
 
 TINY = {
@@ -44,11 +45,8 @@ FACTS = {"task.name": "facts", "model.name": "transformer", "eval_points": 800}
 
 def plan_of(base=TINY, swept=None, **given):
     parts = sections(base)
-    schema = entries(parts)
     given, swept = {**base, **given}, swept or {}
-    return Plan(
-        "tiny", resolve(schema, parts, given, swept), swept_values(schema, swept), "A tiny world."
-    )
+    return checked_plan("tiny", parts, given, swept, "A tiny world.")
 
 
 @pytest.fixture(scope="module")

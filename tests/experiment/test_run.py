@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,9 +12,19 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from plateaus.experiment import checkpoint, files, memory, run, sweep, worker
+from plateaus.experiment import (
+    checkpoint,
+    devices,
+    files,
+    memory,
+    provenance,
+    run,
+    sweep,
+    worker,
+)
 from plateaus.experiment.build import sections
-from plateaus.experiment.schema import ConfigError, Options, Plan, entries, resolve, swept_values
+from plateaus.experiment.plan import Options, checked_plan
+from plateaus.experiment.schema import ConfigError
 from plateaus.fields import INFINITE
 from plateaus.report import store
 
@@ -55,11 +66,8 @@ ITEMS = {"data.items": (4, INFINITE)}
 
 def make_plan(swept=ZIPF, base=TINY, **given):
     parts = sections(base)
-    schema = entries(parts)
     given = {**base, **{name.replace("__", "."): value for name, value in given.items()}}
-    return Plan(
-        "tiny", resolve(schema, parts, given, swept), swept_values(schema, swept), "A tiny world."
-    )
+    return checked_plan("tiny", parts, given, swept, "A tiny world.")
 
 
 def execute(plan, place, **options):
@@ -291,14 +299,13 @@ def test_swept_static_fields_make_programs(tmp_path, capsys):
 
 def test_other_values_of_the_same_fields_compile_nothing():
     plan, other = make_plan(), make_plan(swept={"data.zipf_exponent": (0.25, 3.0)})
-    schema = entries(sections(plan.config))
-    (first,) = sweep.programs(schema, plan, sweep.members(plan))
-    (second,) = sweep.programs(schema, other, sweep.members(other))
+    (first,) = sweep.programs(plan, sweep.members(plan))
+    (second,) = sweep.programs(other, sweep.members(other))
     assert first.address == second.address
     programs = worker.compiled(first)
     for p, program in ((plan, first), (other, second)):
         (chunk,) = sweep.chunks(p, program, 4)
-        seeds, knobs = worker.arguments(schema, p, chunk, 4)
+        seeds, knobs = worker.arguments(p, chunk, 4)
         laws, _ = programs.laws(seeds, knobs)
         state, _ = programs.start(seeds, knobs, laws)
         programs.phase(state, seeds, knobs, laws, np.int32(0))
@@ -311,15 +318,66 @@ def test_a_second_process_is_refused(tmp_path):
         execute(make_plan(), tmp_path / "run")
 
 
-def test_too_large_is_refused_before_anything(tmp_path, monkeypatch):
+def test_what_cannot_fit_is_refused_before_compiling(tmp_path, monkeypatch):
     def no_compiling(*_):
         raise AssertionError("compiled")
 
-    monkeypatch.setattr(memory, "available_bytes", lambda device: 300_000)
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 50_000)
     monkeypatch.setattr(run, "_compute", no_compiling)
     with pytest.raises(ConfigError, match=r"--runs-per-batch \d+ would fit"):
         execute(make_plan(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_what_needs_too_much_is_refused_before_anything_is_written(tmp_path, monkeypatch, capsys):
+    """A program that is compiled says what it needs; the hint was asked of it as well."""
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 150_000)
+    with pytest.raises(ConfigError) as refused:
+        execute(make_plan(), tmp_path / "run")
+    assert "memory: at least 83.6 KiB of 146.5 KiB" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+    (line,) = refused.value.problems
+    fits = int(re.search(r"16 runs at once need .* --runs-per-batch (\d+) would fit", line)[1])
+    assert execute(make_plan(), tmp_path / "run", runs_per_batch=fits) == 0
+
+
+def test_a_later_program_that_needs_too_much_keeps_what_is_finished(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run, "at_once", lambda job: 1)  # one program after the other
+    plan = make_plan(swept={"model.width": (4, 256)})
+    monkeypatch.setattr(memory, "program_bytes", lambda compiled: next(needed))
+    small, large = 10**6, 10**12
+    needed = iter([small, small, large, large, small, small])
+    assert execute(plan, tmp_path / "run") == 1
+    said = capsys.readouterr().err
+    assert "--runs-per-batch" in said and "finished runs are kept" in said
+    assert len(list((tmp_path / "run" / "checkpoints" / "finished").glob("*.npz"))) == 1
+
+
+@pytest.mark.parametrize("broken", ["least_bytes", "available_bytes", "program_bytes"])
+def test_an_estimate_of_memory_never_stops_a_run(tmp_path, monkeypatch, capsys, broken):
+    def fails(*_):
+        raise RuntimeError("a new JAX\nof which nobody has heard")
+
+    monkeypatch.setattr(memory, broken, fails)
+    assert execute(make_plan(), tmp_path / "run") == 0
+    unknown = "memory: not known (RuntimeError: a new JAX)" in capsys.readouterr().out
+    assert unknown == (broken != "program_bytes")
+    (session,) = json.loads((tmp_path / "run" / "provenance.json").read_text())["sessions"]
+    assert ("a new JAX" in str(session["memory_bytes"])) == (broken == "program_bytes")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [(provenance, "origin"), (provenance, "source"), (provenance, "_git"), (devices, "processor")],
+    ids=lambda pair: pair[1],
+)
+def test_what_is_only_information_never_stops_a_run(tmp_path, monkeypatch, broken):
+    def fails(*_):
+        raise RuntimeError("cannot be known")
+
+    monkeypatch.setattr(*broken, fails)
+    assert execute(make_plan(), tmp_path / "run") == 0
+    assert (results(tmp_path / "run").status == store.FINISHED).all()
 
 
 def test_another_experiment_in_the_folder_is_refused(whole):

@@ -8,7 +8,6 @@ import pytest
 
 from plateaus.experiment import build, cli, sweep
 from plateaus.experiment.registry import DATA
-from plateaus.experiment.schema import entries
 from plateaus.fields import INFINITE
 
 LR, FACTS = "--config=lr.py", "--config=facts.py"
@@ -188,8 +187,7 @@ def test_infinity_is_no_other_number(executed, capsys):
 def of(executed, *words):
     assert cli.main([LR, *words]) == 7
     plan, _ = executed[-1]
-    schema = entries(build.sections(plan.config))
-    return plan, sweep.programs(schema, plan, sweep.members(plan))
+    return plan, sweep.programs(plan, sweep.members(plan))
 
 
 def test_a_batch_by_items_makes_a_program_for_each_batch(executed):

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from plateaus.experiment.build import sections
-from plateaus.experiment.schema import Plan, entries, resolve
+from plateaus.experiment.plan import checked_plan
 from plateaus.experiment.sweep import (
     Member,
     chunk,
@@ -20,14 +20,12 @@ from plateaus.experiment.sweep import (
 )
 
 PARTS = sections({"task.name": "sparse_parity", "model.name": "mlp"})
-SCHEMA = entries(PARTS)
 
 
 def plan_of(sweep, seeds=3, **given):
     given = {name.replace("__", "."): value for name, value in given.items()}
     names = {"task.name": "sparse_parity", "model.name": "mlp", "seeds": seeds}
-    config = resolve(SCHEMA, PARTS, names | given, sweep)
-    return Plan("sparse_parity-test", config, sweep, "test")
+    return checked_plan("sparse_parity-test", PARTS, names | given, sweep, "test")
 
 
 EXPONENTS = {"data.zipf_exponent": (0.0, 1.0)}
@@ -47,11 +45,11 @@ def test_members_are_the_product_with_seeds_fastest():
 
 def test_knobs_share_a_program_and_static_fields_do_not():
     knobs = plan_of({"data.zipf_exponent": (0.0, 1.0), "optim.learning_rate": (0.1, 0.2)})
-    (one,) = programs(SCHEMA, knobs, members(knobs))
+    (one,) = programs(knobs, members(knobs))
     assert len(one.members) == 12
 
     static = plan_of({"data.zipf_exponent": (0.0, 1.0), "model.width": (8, 16)})
-    two = programs(SCHEMA, static, members(static))
+    two = programs(static, members(static))
     assert [program.config["model.width"] for program in two] == [8, 16]
     assert [len(program.members) for program in two] == [6, 6]
     assert two[0].address != two[1].address
@@ -59,18 +57,18 @@ def test_knobs_share_a_program_and_static_fields_do_not():
 
 def test_a_program_s_address_is_blind_to_values_seeds_and_order():
     plan = plan_of(EXPONENTS)
-    address = programs(SCHEMA, plan, members(plan))[0].address
+    address = programs(plan, members(plan))[0].address
     more = plan_of({"data.zipf_exponent": (2.0, 1.0, 0.0)}, seeds=9)
-    assert programs(SCHEMA, more, members(more)[5:])[0].address == address
+    assert programs(more, members(more)[5:])[0].address == address
     rate = plan_of(EXPONENTS, optim__learning_rate=0.3)  # a knob in use at any value
-    assert programs(SCHEMA, rate, members(rate))[0].address == address
+    assert programs(rate, members(rate))[0].address == address
     for other in (
         plan_of(EXPONENTS, model__width=41),
         plan_of(EXPONENTS, batch=21),
         plan_of(EXPONENTS, task__staircase_epsilon=0.1),  # compiled in, where it was not
         plan_of({}),
     ):
-        assert programs(SCHEMA, other, members(other))[0].address != address
+        assert programs(other, members(other))[0].address != address
 
 
 def test_identity_holds_neither_seeds_nor_swept_values():
@@ -94,7 +92,7 @@ def test_names_survive_another_order_of_the_sweep():
 
 def test_chunks_hold_each_member_once_in_order():
     plan = plan_of(EXPONENTS, seeds=5)
-    (program,) = programs(SCHEMA, plan, members(plan))
+    (program,) = programs(plan, members(plan))
     cut = chunks(plan, program, width=4)
     assert [len(one.members) for one in cut] == [4, 4, 2]
     assert tuple(itertools.chain.from_iterable(one.members for one in cut)) == program.members
@@ -105,7 +103,7 @@ def test_chunks_hold_each_member_once_in_order():
 
 def test_chunks_that_were_begun_stay_together():
     plan = plan_of(EXPONENTS, seeds=5)
-    (program,) = programs(SCHEMA, plan, members(plan))
+    (program,) = programs(plan, members(plan))
     group = program.members[3:6]
     gone = (Member((7.0,), 0), program.members[0])  # one of them is not wanted any more
     cut = chunks(plan, program, 4, [group, gone, ()])
@@ -120,7 +118,7 @@ def test_chunks_that_were_begun_stay_together():
 
 def test_a_chunk_s_address_depends_on_who_is_in_it_and_on_its_program():
     plan, other = plan_of(EXPONENTS), plan_of(EXPONENTS, model__width=8)
-    first, second = (programs(SCHEMA, p, members(p))[0] for p in (plan, other))
+    first, second = (programs(p, members(p))[0] for p in (plan, other))
     addresses = {
         chunk(plan, first, first.members[:2]).address,
         chunk(plan, first, first.members[1:3]).address,

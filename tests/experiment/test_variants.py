@@ -10,15 +10,8 @@ import xarray as xr
 
 from plateaus.experiment import cli, presets, run, sweep
 from plateaus.experiment.build import sections
-from plateaus.experiment.schema import (
-    ConfigError,
-    Options,
-    Plan,
-    entries,
-    resolve,
-    swept_values,
-    typed_variants,
-)
+from plateaus.experiment.plan import Options, checked_plan
+from plateaus.experiment.schema import ConfigError, entries
 from plateaus.report import statistics, store, table
 
 TEXT = '''"""A config."""
@@ -102,13 +95,7 @@ def planned(executed, *words, preset="compared"):
 def plan_of(variants, swept=None, **given):
     given = TINY | {name.replace("__", "."): value for name, value in given.items()}
     axis = {"variant": tuple(variants)} if swept is None else swept
-    return Plan(
-        "tiny",
-        resolve(SCHEMA, PARTS, given, axis, variants),
-        swept_values(SCHEMA, axis, variants),
-        "Tiny.",
-        typed_variants(SCHEMA, variants),
-    )
+    return checked_plan("tiny", PARTS, given, axis, "Tiny.", variants)
 
 
 def execute(plan, place, **options):
@@ -231,8 +218,8 @@ def test_a_problem_of_the_base_is_told_once():
 def test_a_knob_of_a_variant_is_used_in_its_runs_alone():
     more = {**BIAS, "stronger": {"optim.gradient_bias": 1.0}, "wide": {"model.width": 16}}
     plan, bare = plan_of(more), plan_of({}, {})
-    plain, biased, wide = sweep.programs(SCHEMA, plan, sweep.members(plan))
-    (alone,) = sweep.programs(SCHEMA, bare, sweep.members(bare))
+    plain, biased, wide = sweep.programs(plan, sweep.members(plan))
+    (alone,) = sweep.programs(bare, sweep.members(bare))
     assert plain.address == alone.address and plain.used == alone.used
     assert biased.used == plain.used | {"optim.gradient_bias"}
     assert len(biased.members) == 4 and wide.config["model.width"] == 16
@@ -254,17 +241,18 @@ def test_a_name_holds_the_overrides_of_its_own_variant():
 def test_a_batch_that_items_set_cannot_be_a_variant_s():
     plan = plan_of({"batch": {"batch": 4}}, batch_per_item=1.0, data__items=4)
     with pytest.raises(ConfigError, match="batch: cannot be swept where batch_per_item"):
-        sweep.programs(SCHEMA, plan, sweep.members(plan))
+        sweep.programs(plan, sweep.members(plan))
 
 
 # Whole jobs.
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory, drawing):
     place = tmp_path_factory.mktemp("variants") / "run"
     swept = {"data.subset": (1.0, 0.5), "variant": tuple(BIAS)}
-    assert execute(plan_of(BIAS, swept), place) == 0
+    with drawing():
+        assert execute(plan_of(BIAS, swept), place) == 0
     return place
 
 
@@ -329,23 +317,24 @@ def test_a_changed_override_does_not_find_the_old_runs(tmp_path, capsys):
 
 def test_an_interrupted_group_of_another_meaning_is_no_hint(tmp_path):
     plan = plan_of(BIAS)
-    program = sweep.programs(SCHEMA, plan, sweep.members(plan))[1]
+    program = sweep.programs(plan, sweep.members(plan))[1]
     (chunk,) = sweep.chunks(plan, program, 4)
-    run.folder.open_chunk(tmp_path, plan, chunk, {})
-    assert run.folder.begun(tmp_path, plan, {}) == [list(chunk.members)]
+    run.folder.open_chunk(tmp_path, plan, chunk)
+    (group,) = run.folder.begun(tmp_path, plan)
+    assert group == (list(chunk.members), chunk.address, None)
     other = plan_of({"plain": {}, "bias": {"optim.gradient_bias": 0.5}})
-    assert run.folder.begun(tmp_path, other, {}) == []
+    assert run.folder.begun(tmp_path, other) == []
 
 
 def test_a_dry_run_says_what_each_variant_is(tmp_path, capsys):
-    more = {**BIAS, "stronger": {"optim.gradient_bias": 1.0, "batch": 8}}
+    more = {**BIAS, "stronger": {"optim.gradient_bias": 1.0, "optim.name": "nesterov", "batch": 8}}
     assert execute(plan_of(more), tmp_path / "run", dry_run=True) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1] == "2 programs for 6 runs: 3 variants x 2 seeds"
+    assert lines[1] == "3 programs x 2 runs: 3 variants x 2 seeds"
     assert lines[2:5] == [
         "  plain: as configured",
         "  bias: optim.gradient_bias = 0.05",
-        "  stronger: optim.gradient_bias = 1.0, batch = 8",
+        "  stronger: optim.gradient_bias = 1.0, optim.name = 'nesterov'",  # batch as in `plain`
     ]
     assert not (tmp_path / "run").exists()
 

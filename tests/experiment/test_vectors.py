@@ -7,7 +7,8 @@ import pytest
 
 from plateaus.experiment import run, vectors
 from plateaus.experiment.build import make_recipe, sections
-from plateaus.experiment.schema import ConfigError, Options, Plan, entries, resolve
+from plateaus.experiment.plan import Options, checked_plan
+from plateaus.experiment.schema import ConfigError, entries, resolve
 from plateaus.report import store
 
 TINY = {
@@ -37,7 +38,7 @@ TINY = {
 
 def plan_of(**given):
     parts = sections(TINY)
-    return Plan("tiny", resolve(entries(parts), parts, {**TINY, **given}, {}), {}, "A tiny world.")
+    return checked_plan("tiny", parts, {**TINY, **given}, {}, "A tiny world.")
 
 
 def test_what_is_recorded_has_its_own_axes(tmp_path):
