@@ -8,7 +8,7 @@ import jax
 
 from plateaus.experiment import devices, memory, sweep
 from plateaus.experiment.information import Unknown
-from plateaus.experiment.job import Job, at_once
+from plateaus.experiment.job import Job, at_once, sharing
 from plateaus.experiment.plan import Plan
 from plateaus.experiment.registry import TASKS
 from plateaus.experiment.shapes import make_spec
@@ -60,9 +60,7 @@ def _memory(job: Job) -> str:
         return f"not known ({unknown[0].reason})"
     least = max(least for least in job.least.values() if isinstance(least, int))
     assert isinstance(job.available, int)
-    return (
-        f"at least {memory.readable(least)} of {memory.readable(job.available)} for each at a time"
-    )
+    return f"at least {memory.readable(least * sharing(job))} of {memory.readable(job.available)}"
 
 
 def _variants(plan: Plan) -> Iterator[str]:

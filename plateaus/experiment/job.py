@@ -33,7 +33,7 @@ class Job(NamedTuple):
     exactness: dict[str, exactness.Record]
     least: dict[str, int | Unknown]  # bytes that one chunk holds at the very least
     needed: dict[str, int | Unknown]  # bytes that its programs need, once they are compiled
-    available: int | Unknown  # bytes for one chunk
+    available: int | Unknown  # bytes on a device, or on all that share one memory
 
 
 def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], None]) -> Job:
@@ -57,9 +57,7 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
         job.least[address] = known(functools.partial(memory.least_bytes, shapes))
         chunks += cut
     job = job._replace(chunks=tuple(chunks))
-    job = job._replace(
-        available=known(lambda: memory.available_bytes(device) // max(_sharing(job, device), 1))
-    )
+    job = job._replace(available=known(lambda: memory.available_bytes(device)))
     if not options.allow_inexact_resume:
         _refuse_inexact(job, len(missing), interrupted)
     _refuse_too_large(job)
@@ -142,9 +140,18 @@ def at_once(job: Job) -> int:
     return min(len(jax.devices()), len(job.chunks))
 
 
-def _sharing(job: Job, device: jax.Device) -> int:
-    """Return how many chunks share one memory: all CPU devices are one machine."""
-    return at_once(job) if device.platform == "cpu" else 1
+def sharing(job: Job, width: int | None = None) -> int:
+    """Return how many chunks share one memory: all CPU devices are one machine.
+
+    `width`: of the chunks, in place of what it is.
+    """
+    devices = jax.devices()
+    if devices[0].platform != "cpu":
+        return 1
+    chunks = len(job.chunks)
+    if width is not None:
+        chunks = -(-sum(len(chunk.members) for chunk in job.chunks) // width)
+    return max(1, min(len(devices), chunks))
 
 
 def _refuse_too_large(job: Job) -> None:
@@ -161,17 +168,18 @@ def _least_bytes(job: Job, chunk: Chunk, width: int) -> int:
 
 def refuse_above(job: Job, chunk: Chunk, needed: int, bytes_at: Callable[[int], int]) -> None:
     """Refuse a chunk that needs more bytes than there are, saying how many runs would fit."""
-    if isinstance(job.available, Unknown) or needed <= job.available:
+    width, available = job.widths[chunk.program.address], job.available
+    if isinstance(available, Unknown) or needed * sharing(job) <= available:
         return
-    width = job.widths[chunk.program.address]
     fits = memory.fitting_width(
-        lambda w: needed if w == width else bytes_at(w), width, job.available
+        lambda w: needed if w == width else bytes_at(w),
+        width,
+        lambda w: available // sharing(job, w),
     )
     hint = f"--runs-per-batch {fits} would fit" if fits else "not even one run fits"
     raise ConfigError(
-        f"{width} runs at once need {memory.readable(needed)} on each of "
-        f"{_sharing(job, jax.devices()[0])} device(s), where {memory.readable(job.available)} "
-        f"is free: {hint}"
+        f"{width} runs at once need {memory.readable(needed)} on each of {sharing(job)} device(s), "
+        f"where {memory.readable(available // sharing(job))} is free: {hint}"
     )
 
 

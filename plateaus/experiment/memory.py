@@ -111,20 +111,23 @@ def readable(number: int | float) -> str:
     return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
 
 
-def fitting_width(bytes_at: Callable[[int], int], width: int, available: int) -> int:
+def fitting_width(
+    bytes_at: Callable[[int], int], width: int, available_at: Callable[[int], int]
+) -> int:
     """Return about how many runs, fewer than `width`, fit in memory; 0 if not even one does.
 
     Args:
       bytes_at: what a program of so many runs needs; asked at 1 and at `width`, being nearly
         affine.
       width: a number of runs that does not fit.
-      available: bytes.
+      available_at: bytes for a program of so many runs: narrow ones may share with more others.
 
-    >>> fitting_width(lambda width: 100 + 8 * width, width=512, available=1000)
+    >>> fitting_width(lambda width: 100 + 8 * width, 512, available_at=lambda width: 1000)
     112
     """
     least = bytes_at(1)
-    if width <= 1 or least > available:
+    if width <= 1:
         return 0
-    each = max(1, (bytes_at(width) - least) // (width - 1))
-    return min(width - 1, 1 + (available - least) // each)
+    each = max(0, bytes_at(width) - least) / (width - 1)
+    fitting = (w for w in range(width - 1, 0, -1) if least + each * (w - 1) <= available_at(w))
+    return next(fitting, 0)

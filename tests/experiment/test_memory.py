@@ -57,7 +57,17 @@ def test_fitting_width_is_the_largest_that_fits(bytes_at):
             if bytes_at(width) <= available:
                 continue  # nothing is asked where the program fits
             best = max((w for w in range(1, width + 1) if bytes_at(w) <= available), default=0)
-            assert fitting_width(bytes_at, width, available) == best
+            assert fitting_width(bytes_at, width, lambda w, free=available: free) == best
+
+
+def test_narrow_programs_may_have_to_share():
+    """Of 16 runs and two devices: 16 or more at once are alone, fewer share with another chunk."""
+
+    def available(width):
+        return 1600 // (1 if width >= 16 else 2)
+
+    assert fitting_width(lambda w: 101 * w, 16, available) == 7
+    assert fitting_width(lambda w: 10_000 + w, 16, available) == 0
 
 
 def test_fitting_width_asks_twice():
@@ -67,10 +77,10 @@ def test_fitting_width_asks_twice():
         asked.append(width)
         return 10_000 + 777 * width
 
-    assert fitting_width(affine, 100_000, 20_000_000) == 25_727
+    assert fitting_width(affine, 100_000, lambda w: 20_000_000) == 25_727
     assert sorted(asked) == [1, 100_000]
     asked.clear()
-    assert fitting_width(affine, 1, 100) == 0 and asked == [1]
+    assert fitting_width(affine, 1, lambda w: 100) == 0 and asked == [1]
 
 
 @pytest.mark.parametrize(
