@@ -79,13 +79,13 @@ def draws(name):
     """What some steps of a design draw."""
     recipe, knobs = parts(DESIGNS[name])
 
-    def drawn(seed, steps):
+    def drawn(seed, knobs, steps):
         key = streams(seed).data
-        plan = recipe.source.prepare(knobs.data, recipe.task.size)
+        plan = recipe.source.prepare(knobs, recipe.task.size)
         state = recipe.source.init(key)
         return jax.vmap(lambda t: recipe.source.draw(key, state, plan, t))(steps)
 
-    return jax.jit(drawn)(np.uint32(SEED), np.arange(0, 20, 4, dtype=np.int32))
+    return jax.jit(drawn)(np.uint32(SEED), knobs.data, np.arange(0, 20, 4, dtype=np.int32))
 
 
 def examples(name):
