@@ -15,10 +15,11 @@ def ran(tmp_path_factory, quick):
     return json.loads(path.read_text()), done.stdout, done.stderr
 
 
+@pytest.mark.thorough
 def test_what_the_json_holds(ran):
     result, _, _ = ran
     assert result["format"] == 1 and result["quick"] is True
-    assert set(result["machine"]) == {
+    assert set(result["machine"]) - {"commit_unknown"} == {
         *("processor", "cores", "machine", "source", "versions", "commit", "dirty"),
         *("xla_flags", "load_before"),
     }
@@ -43,6 +44,7 @@ def test_what_the_json_holds(ran):
     assert result["peak_mib"] > 50
 
 
+@pytest.mark.thorough
 def test_other_values_of_the_same_fields_compile_nothing(ran):
     compiling = ran[0]["compiling"]
     assert compiling["first_sweep"]["compiled"] >= 2
@@ -51,6 +53,7 @@ def test_other_values_of_the_same_fields_compile_nothing(ran):
     assert fresh["requests"] >= 2 and fresh["compiled"] + fresh["cached"] == fresh["requests"]
 
 
+@pytest.mark.thorough
 def test_peers_agree_or_are_skipped_in_one_line(ran):
     result, printed, told = ran
     peers = {row["name"]: row for row in result["peers"]}

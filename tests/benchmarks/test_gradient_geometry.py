@@ -9,6 +9,7 @@ import pytest
 JAX = ["JAX, plain", "ours", "JAX, stacked"]
 
 
+@pytest.mark.thorough
 def test_the_quick_benchmark_without_torch(tmp_path, quick):
     done, path = quick("gradient_geometry.py", tmp_path, ["torch", "torchjd"])
     result = json.loads(path.read_text())

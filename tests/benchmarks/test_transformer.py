@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 
+@pytest.mark.thorough
 def test_the_quick_benchmark_without_torch(tmp_path, quick):
     done, path = quick("transformer.py", tmp_path, ["torch"])
     result = json.loads(path.read_text())

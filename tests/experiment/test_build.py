@@ -58,12 +58,16 @@ def test_more_tasks_than_the_default_examples_are_no_fault_of_the_names():
         resolve(entries(parts), parts, given | {"task.examples": 11}, {})
 
 
-def test_every_registered_pair_makes_a_schema_and_a_recipe():
+def test_every_model_and_every_task_makes_a_schema_and_a_recipe():
     fits = {"facts": {"eval_points": 800}}  # what the defaults of a run cannot know of a task
     assert {model for model, _ in PAIRS} == set(MODELS) and {task for _, task in PAIRS} == set(
         TASKS
     )
+    models, tasks = {}, {}  # each with the first of the others that it goes with
     for model, task in PAIRS:
+        models.setdefault(model, (model, task))
+        tasks.setdefault(task, (model, task))
+    for model, task in {*models.values(), *tasks.values()}:
         names = {"task.name": task, "model.name": model, **fits.get(task, {})}
         parts = sections(names)
         schema = entries(parts)

@@ -47,6 +47,7 @@ def test_its_figures_are_drawn(results):
     assert {"gradient_cosine", "gradient_layers", "example_gradients"} <= drawn
 
 
+@pytest.mark.thorough  # as tests/experiment/test_run.py holds of every run
 def test_the_same_command_changes_nothing_and_more_seeds_add(results, capsys):
     place, before = results
     words = [*WORDS, "--sweep", "variant=mean,pcgrad", "--workdir", str(place), "--seeds"]

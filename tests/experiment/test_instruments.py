@@ -26,8 +26,8 @@ TINY = {
     "task.dmmse_tasks": 4,
     "model.name": "transformer",
     "model.width": 8,
-    "model.depth": 2,
-    "model.heads": 2,
+    "model.depth": 1,
+    "model.heads": 4,
     "model.max_positions": 8,
     "model.initialisation": "lecun_normal",
     "optim.learning_rate": 1e-2,
@@ -36,7 +36,7 @@ MEASURED = {
     "attention_scores": True,
     "ablated_heads": 1,
     "ablation_draws": 3,
-    "sharpness_steps": 5,
+    "sharpness_steps": 2,
     "sharpness_batches": 2,
 }
 PARITY = {"task.name": "sparse_parity", "model.name": "mlp"}
@@ -65,7 +65,7 @@ def test_what_is_recorded_has_its_own_axes(runs):
     curve = {"seed": 2, "eval_step": 3}
     for name in ("retrospective", "previous", "induction"):
         scores = found[f"attention_{name}"]
-        assert dict(scores.sizes) == {**curve, "layer": 2, "head": 2}
+        assert dict(scores.sizes) == {**curve, "layer": 1, "head": 4}
         assert ((scores > 0) & (scores < 1)).all()
     assert dict(found.ablation_loss_retrospective.sizes) == curve
     assert dict(found.ablation_loss_random.sizes) == {**curve, "draw": 3}
@@ -131,4 +131,4 @@ def test_a_mixture_is_ablated_task_by_task_behind_its_instruction():
     assert found["ablation_loss_retrospective"] == () and found["ablation_loss_random"] == (3,)
     assert found["ablation_loss_retrospective_by_task"] == (2,)
     assert found["ablation_loss_random_by_task"] == (3, 2)
-    assert found["attention_induction"] == (2, 2) and found["sharpness"] == ()
+    assert found["attention_induction"] == (1, 4) and found["sharpness"] == ()

@@ -223,6 +223,7 @@ PRESETS, SCALES = (all_defaults,), {"small": None}
 '''
 
 
+@pytest.mark.thorough  # by the test above of a smaller job
 def test_killed_and_resumed_with_laws_is_bit_identical(tmp_path):
     """The samples and what is said of them are made anew, and are the same; vectors are kept.
 

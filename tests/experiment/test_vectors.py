@@ -33,6 +33,7 @@ TINY = {
     "mixed_tasks": "ret3,ret1",
     "mixed_shares": "1:1 3:1",
     "vector_prompts": 3,
+    "vector_steps": 4,
 }
 
 
@@ -50,7 +51,7 @@ def test_what_is_recorded_has_its_own_axes(tmp_path):
         "layer_used": {},
         "success": {"stream_layer": 2},
         "success_by_answer": {"stream_layer": 2, "answer": 2},
-        "path": {"path": 30, "answer": 2},
+        "path": {"path": 4, "answer": 2},
         "points": {"cloud": 4, "point": 3, "coordinate": 8},
     }
     sizes = {"baseline": {}, "share": {"cloud": 4, "answer": 2}, **of_a_patch}
