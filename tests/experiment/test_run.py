@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 import xarray as xr
@@ -14,6 +16,7 @@ import xarray as xr
 from plateaus.experiment import checkpoint, files, memory, run, sweep, worker
 from plateaus.experiment.build import sections
 from plateaus.experiment.schema import ConfigError, Options, Plan, entries, resolve, swept_values
+from plateaus.experiment.sweep import Chunk
 from plateaus.fields import INFINITE
 from plateaus.report import store
 
@@ -135,6 +138,33 @@ def test_a_report_that_was_never_written_is_written(tmp_path, monkeypatch):
     assert not (tmp_path / "run" / "results.nc").exists()
     assert execute(make_plan(), tmp_path / "run") == 0
     assert (results(tmp_path / "run").status == store.FINISHED).all()
+
+
+def test_every_device_reports_its_own_chunks(monkeypatch, capsys):
+    """Each chunk begins on the display before it reports, on the device that took it."""
+    seen = []
+
+    class Recorded(run.Progress):
+        def begin(self, lane, piece):
+            seen.append((lane, piece))
+            super().begin(lane, piece)
+
+    def fake(job, chunk, device, tell, warn, stop):
+        lane = jax.devices().index(device)
+        piece = [piece for where, piece in seen if where == lane][-1]
+        assert piece.runs == len(chunk.members) and piece.program == chunk.program.address
+        tell(worker.Report(0, 0, 0, resumed=100 * piece.runs))
+        for _ in range(3):
+            tell(worker.Report(100 * piece.runs, 0, 0))
+
+    plan, programs = make_plan(), [SimpleNamespace(address=name) for name in "ab"]
+    chunks = [Chunk(program, (0,) * runs, "") for program in programs for runs in (2, 2, 1)]
+    job = SimpleNamespace(chunks=chunks, plan=plan, options=Options())
+    monkeypatch.setattr(run, "Progress", Recorded)
+    monkeypatch.setattr(run, "_run_chunk", fake)
+    assert run._compute(job, threading.Event()) is None
+    assert sorted(piece.program for _, piece in seen) == list("aaabbb")
+    assert capsys.readouterr().err.splitlines()[-1].startswith("100%")
 
 
 CRASH = """
