@@ -102,7 +102,8 @@ def test_no_jax_where_numbers_are_only_read(folder):
 def test_what_answers_a_bad_field_imports_no_jax():
     """The schema and the command line answer at once; jax is imported only to run."""
     light = ("schema", "values", "presets", "arguments", "cli")
-    for stem in (*light, "real_models", "real_models_arguments"):
+    files = ("config_files", "config_shapes", "config_source")
+    for stem in (*light, *files, "real_models", "real_models_arguments"):
         tree = ast.parse((PACKAGE / "experiment" / f"{stem}.py").read_text())
         top = [n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
         names = [getattr(n, "module", None) or n.names[0].name for n in top]

@@ -3,8 +3,8 @@
 A config file is a Python module with
 
   get_config() -> ConfigDict   the base: config.task.name = "sparse_parity", ...
-  PRESETS                      functions preset(config) -> None, the default first; each sets
-                               fields, config.sweep = {dotted name: values} and, to compare
+  PRESETS                      a list of functions preset(config) -> None, the default first; each
+                               sets fields, config.sweep = {dotted name: values} and, to compare
                                sets of fields, config.variants = {name: {dotted name: value}};
                                its docstring is a page of the lab book, the claim its first line
   SCALES                       {"small": f, "paper": f}: f(config) -> None, or None to leave it
@@ -17,22 +17,15 @@ holds, so sweep and variants must stay plain dicts: make the base with
 
 from __future__ import annotations
 
-import ast
-import contextlib
-import importlib.util
-import linecache
-import sys
-import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
+from plateaus.experiment.config_files import ConfigFile, record_of
 from plateaus.experiment.schema import ConfigError
 from plateaus.experiment.values import nearest
 from plateaus.experiment.variants import with_axis
 
-NEEDED = ("get_config", "PRESETS", "SCALES", "smoke")
 SMOKE_VALUES = 3  # of each swept field under --smoke
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -61,6 +54,9 @@ def find(text: str) -> tuple[Path, str | None]:
     for folder in _folders():
         if name and (folder / name).is_file():
             return folder / name, preset if colon else None
+        record = record_of(folder / name) if name else None
+        if record is not None:
+            raise ConfigError(f"{name}: is a run folder, not a config file; {record}")
     near = [folder / name for folder in _folders()]
     others = {_name(p): None for f in near if f.parent.is_dir() for p in f.parent.glob("*.py")}
     others |= dict.fromkeys(map(_name, config_files()))
@@ -94,41 +90,26 @@ def load(path: Path, preset: str | None, scale: str, smoke: bool) -> Page:
 
     Raises ConfigError for a file that fails, and for an unknown preset or scale.
     """
-    module = _module(path)
-    presets = {function.__name__: function for function in module.PRESETS}
-    chosen = next(iter(presets)) if preset is None else preset
+    file = ConfigFile(path, _name(path))
+    chosen = next(iter(file.presets)) if preset is None else preset
     problems = [
         f"{option} = {value!r}: no such {noun} in {_name(path)}; there are {', '.join(names)}"
         + (f"; did you mean {close}?" if (close := nearest(value, names)) else "")
         for option, noun, value, names in (
-            ("preset", "preset", chosen, presets),
-            ("--scale", "scale", scale, module.SCALES),
+            ("preset", "preset", chosen, file.presets),
+            ("--scale", "scale", scale, file.scales),
         )
         if value not in names
     ]
     if problems:
         raise ConfigError(*problems)
-    config = _called(path, module.get_config)
-    if not hasattr(config, "to_dict"):
-        raise ConfigError(f"{_name(path)}: get_config() must return a ConfigDict")
-    shrink = module.smoke if smoke else None
-    for change in (module.SCALES[scale], presets[chosen], shrink):
-        if change is not None:
-            _called(path, change, config)
-    tree = _called(path, config.to_dict)
+    tree = file.tree(chosen, scale, smoke)
     sweep = tree.pop("sweep", {})  # a preset may sweep nothing
-    if not isinstance(sweep, Mapping):
-        raise ConfigError(f"{_name(path)}: {chosen}: config.sweep must be a dict of dotted names")
-    variants = tree.pop("variants", {})
-    if not isinstance(variants, Mapping) or any(
-        not isinstance(overrides, Mapping) for overrides in variants.values()
-    ):
-        raise ConfigError(f"{_name(path)}: {chosen}: config.variants must be a dict of dicts")
-    variants = {name: flatten(overrides) for name, overrides in variants.items()}
+    variants = {name: flatten(fields) for name, fields in tree.pop("variants", {}).items()}
     sweep = with_axis(sweep, variants)
     if smoke:
         sweep = {name: _few(values) for name, values in sweep.items()}
-    return Page(flatten(tree), sweep, presets[chosen].__doc__ or "", chosen, variants)
+    return Page(flatten(tree), sweep, _doc(file.presets[chosen]), chosen, variants)
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -160,60 +141,25 @@ def listing(paths: Iterable[Path]) -> list[str]:
     lines, problems = [], []
     for path in paths:
         try:
-            presets = _module(path).PRESETS
+            presets = ConfigFile(path, _name(path)).presets
         except ConfigError as error:
             problems += error.problems
             continue
-        width = max(len(function.__name__) for function in presets)
+        width = max(map(len, presets))
         lines.append(_name(path))
-        for i, function in enumerate(presets):
-            claim = title(function.__doc__ or "") + (" (default)" if i == 0 else "")
-            lines.append(f"  :{function.__name__:<{width}}  {claim}")
+        for i, (name, preset) in enumerate(presets.items()):
+            claim = title(_doc(preset)) + (" (default)" if i == 0 else "")
+            lines.append(f"  :{name:<{width}}  {claim}")
     if problems:
         raise ConfigError(*problems)
     return lines
 
 
+def _doc(preset: Any) -> str:
+    """Return the docstring of a preset, "" without one."""
+    return doc if isinstance(doc := getattr(preset, "__doc__", None), str) else ""
+
+
 def title(doc: str) -> str:
     """Return the claim of a preset: the first line of its docstring."""
     return doc.strip().partition("\n")[0]
-
-
-def _module(path: Path) -> ModuleType:
-    """Return the config file as a module, run afresh and without leaving bytecode beside it."""
-    name = f"plateaus_config_{path.stem}_{abs(hash(path.resolve()))}"
-    spec = importlib.util.spec_from_loader(name, loader=None, origin=str(path))
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    module.__file__ = str(path)
-    sys.modules[name] = module  # dataclasses look their module up
-    _called(path, lambda: exec(compile(path.read_bytes(), str(path), "exec"), vars(module)))
-    missing = [needed for needed in NEEDED if not hasattr(module, needed)]
-    if missing or not module.PRESETS:
-        raise ConfigError(
-            f"{_name(path)}: a config file must define {', '.join(missing or NEEDED)}"
-        )
-    return module
-
-
-def _called(path: Path, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what a function of a config file returns; its failure becomes one line."""
-    try:
-        return function(*arguments)
-    except (Exception, SystemExit) as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename == str(path)]
-        line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
-        place = _name(path) if line is None else f"{_name(path)}:{line}"
-        linecache.checkcache(str(path))
-        source = linecache.getline(str(path), line or 0).strip()
-        quoted = f", in `{source}`" if source else ""
-        raise ConfigError(f"{place}: {type(error).__name__}: {_reason(error)}{quoted}") from error
-
-
-def _reason(error: BaseException) -> str:
-    """Return an exception's text on one line, without the quotes of a KeyError's."""
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
-    with contextlib.suppress(ValueError, SyntaxError):
-        text = str(ast.literal_eval(text))  # ConfigDict's AttributeErrors are quoted so as well
-    return " ".join(text.split())

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-_WINDOW = 30.0  # seconds over which the rate is taken
+from plateaus.experiment.information import Unknown, known
+from plateaus.experiment.pace import Pace, Piece
+
+_REDRAWN = 0.2  # seconds: as often as an eye follows, and cheap with a thousand chunks to lay out
 
 
 class _Forgiving:
@@ -59,46 +61,51 @@ class Progress:
     stream: a closed terminal or pipe only makes it silent.
 
     Args:
-      total_run_steps: of the whole job, those done before included.
-      runs: in the job, for "escaped 31/96".
-      done: run-steps done before (a resumed job); they do not count towards the rate.
+      pieces: the chunks of the job, in the order in which they are taken.
+      lanes: how many devices take them; a lane is the number of one, from 0.
       stream: a text stream, standard error if None; a bar if it is a terminal.
       plain_every: least seconds between two plain lines; the last one always comes.
       clock: seconds, for tests.
 
-    >>> with Progress(200, runs=2, stream=sys.stdout, clock=iter(range(9)).__next__) as progress:
-    ...     progress.update(100, escaped=1)
-    ...     progress.message("half of it")
-    half of it
-     50%  100 run-steps/s  1 s left  escaped 1/2  diverged 0
+    >>> piece = Piece("a program", runs=2, steps=100, phase=25)
+    >>> seconds = iter(range(9)).__next__
+    >>> with Progress([piece], 1, sys.stdout, plain_every=0, clock=seconds) as progress:
+    ...     progress.begin(0, piece)
+    ...     progress.update(0, 50, escaped=1)
+    ...     progress.message("a quarter of it")
+    ...     progress.update(0, 50)
+      0%  compiling  escaped 0/2  diverged 0
+     25%  timing the first steps  escaped 1/2  diverged 0
+    a quarter of it
+     50%  50 run-steps/s  2 s left  escaped 1/2  diverged 0
+     50%  50 run-steps/s  1 s left  escaped 1/2  diverged 0
     """
 
     def __init__(
         self,
-        total_run_steps: int,
-        runs: int,
-        done: int = 0,
+        pieces: Sequence[Piece],
+        lanes: int,
         stream: Any = None,
         plain_every: int | float = 10.0,
         clock: Callable[[], int | float] = time.monotonic,
     ) -> None:
-        self._total, self._runs, self._done = total_run_steps, runs, done
-        self._escaped = self._diverged = 0
+        self._pace = Pace(pieces, lanes)
+        self._total = sum(piece.runs * piece.steps for piece in pieces)
+        self._runs = sum(piece.runs for piece in pieces)
+        self._done = self._escaped = self._diverged = 0
         # sys.stderr as it is now, not as it was at import
         self._stream = _Forgiving(sys.stderr if stream is None else stream)
         self._plain_every, self._clock = plain_every, clock
         self._lock = threading.RLock()
-        self._first = done
-        self._samples: collections.deque[tuple[int | float, int]] = collections.deque()
         self._bar: Any = None
 
     def __enter__(self) -> Progress:
         """Start the clock, and the bar on a terminal."""
-        self._began = self._printed = self._clock()
-        self._samples.append((self._began, self._done))
+        self._began = self._shown = self._clock()
         if self._stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
             self._bar = _bar(self._stream)
-            self._task = self._bar.add_task("", total=max(self._total, 1), **self._columns())
+            columns = self._columns(self._began)
+            self._task = self._bar.add_task("", total=max(self._total, 1), **columns)
             self._bar.update(self._task, completed=self._completed())
             self._bar.start()
         return self
@@ -106,35 +113,55 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         """Show the state at the end, whatever it is."""
         with self._lock:
-            if self._bar is None:
-                self._print(self._line())
-            else:
-                self._refresh()
+            self._draw(self._clock())
+            if self._bar is not None:
                 self._bar.stop()
                 self._bar = None
 
-    def update(self, run_steps: int, escaped: int = 0, diverged: int = 0) -> None:
-        """Add to what is done: run-steps, and runs that escaped or diverged since the last call."""
+    def begin(self, lane: int, piece: Piece) -> None:
+        """Say that a device takes one of the chunks: what it does until its report is to start."""
         with self._lock:
-            self._done += run_steps
+            now = self._clock()
+            known(lambda: self._pace.begin(lane, piece, now))
+            self._show(now)
+
+    def update(
+        self, lane: int, run_steps: int, escaped: int = 0, diverged: int = 0, resumed: int = 0
+    ) -> None:
+        """Add what a device's chunk has done since the last call; `run_steps` are one phase.
+
+        `escaped` and `diverged` are runs; `resumed`, run-steps of an earlier session, which count
+        as done and not towards the rate.
+        """
+        with self._lock:
+            self._done += run_steps + resumed
             self._escaped += escaped
             self._diverged += diverged
             now = self._clock()
+            if resumed:
+                known(lambda: self._pace.resume(lane, resumed))
             if run_steps:
-                self._sample(now)
-            if self._bar is not None:
-                self._refresh()
-            elif now - self._printed >= self._plain_every:
-                self._printed = now
-                self._print(self._line())
+                known(lambda: self._pace.advance(lane, run_steps, now))
+            self._show(now)
 
-    def resume(self, run_steps: int) -> None:
-        """Add run-steps done in an earlier session: they count as done, not towards the rate."""
+    def show(self) -> None:
+        """Show how things stand by now, unless that was just done."""
         with self._lock:
-            self._done += run_steps
-            self._first += run_steps
-            moved = [(when, done + run_steps) for when, done in self._samples]
-            self._samples = collections.deque(moved)
+            self._show(self._clock())
+
+    def _show(self, now: int | float) -> None:
+        if self._bar is None and self._done >= self._total:
+            return  # the last line is printed once, at the end
+        if now - self._shown >= (self._plain_every if self._bar is None else _REDRAWN):
+            self._shown = now
+            self._draw(now)
+
+    def _draw(self, now: int | float) -> None:
+        columns = self._columns(now)
+        if self._bar is None:
+            self._print("  ".join(text for text in columns.values() if text))
+        else:
+            self._bar.update(self._task, completed=self._completed(), **columns)
 
     def message(self, line: str) -> None:
         """Print a line, above the bar if there is one."""
@@ -144,40 +171,35 @@ class Progress:
             else:
                 self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def _sample(self, now: int | float) -> None:
-        self._samples.append((now, self._done))
-        # The first interval holds the compilation: forget it as soon as there is another.
-        stale = len(self._samples) > 2 and self._samples[0][1] == self._first
-        while stale or (len(self._samples) > 2 and now - self._samples[0][0] > _WINDOW):
-            self._samples.popleft()
-            stale = False
-
-    def _rate(self) -> int | float | None:
-        (start, before), (end, after) = self._samples[0], self._samples[-1]
-        return (after - before) / (end - start) if end > start and after > before else None
-
-    def _columns(self) -> dict[str, str]:
-        rate = self._rate()
-        left = max(self._total - self._done, 0)
+    def _columns(self, now: int | float) -> dict[str, str]:
+        pace = known(lambda: self._rate_and_left(now))
+        rate, left = ("speed not known", "") if isinstance(pace, Unknown) else pace
         return {
             "percent": f"{100 * self._completed() // max(self._total, 1):3d}%",
-            "rate": "- run-steps/s" if rate is None else f"{_short(rate)} run-steps/s",
-            "left": "" if rate is None else f"{_duration(left / rate)} left",
+            "rate": rate,
+            "left": left,
             "escaped": f"escaped {self._escaped}/{self._runs}",
             "diverged": f"diverged {self._diverged}",
         }
 
+    def _rate_and_left(self, now: int | float) -> tuple[str, str]:
+        """Return how fast it goes, or why that cannot be said, and how long it still takes."""
+        pace, lanes = self._pace, self._pace.lanes()
+        if self._done >= self._total:
+            rate = pace.mean_rate()
+            took = f"in {_duration(now - self._began)}"
+            return "" if rate is None else f"{_short(rate)} run-steps/s", took
+        rate, seconds = pace.rate(), pace.left(now)
+        left = "" if seconds is None else f"{_duration(seconds)} left"
+        if left and pace.guessed():
+            left = f"about {left}"
+        if rate is None:
+            return "compiling" if pace.compiling() else "timing the first steps", left
+        some = f" on {pace.at_work()} of {lanes} devices" if pace.at_work() < lanes else ""
+        return f"{_short(rate)} run-steps/s{some}", left
+
     def _completed(self) -> int:
         return min(self._done, self._total) if self._total else 1
-
-    def _line(self) -> str:
-        columns = self._columns()
-        if self._done >= self._total:
-            columns["left"] = f"in {_duration(self._clock() - self._began)}"
-        return "  ".join(text for text in columns.values() if text)
-
-    def _refresh(self) -> None:
-        self._bar.update(self._task, completed=self._completed(), **self._columns())
 
     def _print(self, line: str) -> None:
         self._stream.write(f"{line}\n")

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from plateaus.experiment import devices, files, folder, results, signals, sweep,
 from plateaus.experiment.announcement import announce
 from plateaus.experiment.information import Unknown, known
 from plateaus.experiment.job import Job, at_once, prepare, refuse_above
+from plateaus.experiment.pace import Piece
 from plateaus.experiment.plan import Options, Plan
 from plateaus.experiment.progress import Progress
 from plateaus.experiment.schema import ConfigError
@@ -155,52 +157,57 @@ def _compute(job: Job, stop: threading.Event, opening: Callable[[], None]) -> st
     todo: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
     for chunk in job.chunks:
         todo.put(chunk)
-    total = sum(len(chunk.members) for chunk in job.chunks)
     failures: list[BaseException] = []
     diverged: Counter[str] = Counter()
-    steps = job.plan.config["steps"]
-    with Progress(total * steps, total) as progress:
+    with Progress([_piece(job, chunk) for chunk in job.chunks], at_once(job)) as progress:
 
-        def tell(report: worker.Report) -> None:
-            progress.resume(report.resumed)
-            progress.update(report.run_steps, report.escaped, report.diverged)
+        def tell(lane: int, report: worker.Report) -> None:
+            counts = report.run_steps, report.escaped, report.diverged
+            progress.update(lane, *counts, resumed=report.resumed)
             if report.diverged:
                 diverged["runs"] += report.diverged
                 if job.options.fail_fast:
                     stop.set()
 
-        def work(device: jax.Device) -> None:
+        def work(lane: int, device: jax.Device) -> None:
             # A run that diverges is marked, and disturbs nobody: no switch may stop all for it.
             with jax.debug_nans(False), jax.debug_infs(False):
-                take_chunks(device)
+                take_chunks(lane, device)
 
-        def take_chunks(device: jax.Device) -> None:
+        def take_chunks(lane: int, device: jax.Device) -> None:
             while not stop.is_set():
                 try:
                     chunk = todo.get_nowait()
                 except queue.Empty:
                     return
                 try:
-                    _run_chunk(job, chunk, device, opening, tell, progress.message, stop)
+                    progress.begin(lane, _piece(job, chunk))
+                    told = partial(tell, lane)
+                    _run_chunk(job, chunk, device, opening, told, progress.message, stop)
                 except BaseException as error:
                     failures.append(error)
                     stop.set()
 
         threads = [
-            threading.Thread(target=work, args=(device,), daemon=True)
-            for device in jax.devices()[: at_once(job)]
+            threading.Thread(target=work, args=(lane, device), daemon=True)
+            for lane, device in enumerate(jax.devices()[: at_once(job)])
         ]
         for thread in threads:
             thread.start()
-        while any(thread.is_alive() for thread in threads):
-            threads[0].join(0.1)  # short, so that signals are heard
-            for thread in threads[1:]:
-                thread.join(0.0)
+        while alive := [thread for thread in threads if thread.is_alive()]:
+            alive[0].join(0.1)  # short, so that signals are heard; of one that ended, no wait
+            progress.show()
     if failures:
         return _explained(failures[0], bool(job.finished.records))
     if job.options.fail_fast and diverged["runs"]:
         return f"--fail-fast, {diverged['runs']} run(s) diverged"
     return None
+
+
+def _piece(job: Job, chunk: Chunk) -> Piece:
+    """Return a chunk as the progress display sees it."""
+    config = job.plan.config
+    return Piece(chunk.program.address, len(chunk.members), config["steps"], config["eval_every"])
 
 
 def _run_chunk(

@@ -126,7 +126,7 @@ def test_unknown_preset_and_scale_are_named_together():
         ("return", "raise SystemExit(3) #", ":6: SystemExit: 3"),
         ("return", "None #", "get_config() must return a ConfigDict"),
         ("SCALES", "SCALE", "a config file must define SCALES"),
-        ("(wide, plain)", "()", "a config file must define"),
+        ("(wide, plain)", "()", ":25: PRESETS must be a list of functions"),
         ('{"task.size": (5, 4, 3, 2, 1), "data.a": [1, 2]}', "3", "must be a dict"),
     ],
 )

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from plateaus.experiment.pace import Piece
 from plateaus.experiment.progress import Progress
 
 
@@ -25,58 +26,82 @@ def lines_of(stream):
     return stream.getvalue().splitlines()
 
 
+def chunk(runs, steps, phase):
+    return Piece("a program", runs, steps, phase)
+
+
+def begun(piece, stream, pieces=1, lanes=1, **given):
+    """A display whose every device has begun a chunk."""
+    progress = Progress([piece] * pieces, lanes, stream, **given)
+    progress.__enter__()
+    for lane in range(lanes):
+        progress.begin(lane, piece)
+    return progress
+
+
+WORK = chunk(96, 250_000, 10_000)
+
+
 def test_a_plain_line_has_every_part():
     clock, stream = Clock(), io.StringIO()
-    with Progress(24_000_000, 96, stream=stream, plain_every=10, clock=clock) as progress:
-        clock.now += 9.2
-        progress.update(10_120_000, escaped=31)
+    with begun(WORK, stream, clock=clock) as progress:
+        for seconds in (5.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5):
+            clock.now += seconds
+            progress.update(0, 960_000, escaped=3)
         assert lines_of(stream) == []  # not yet ten seconds
-        clock.now += 0.8
-        progress.update(880_000, diverged=2)
-        assert lines_of(stream) == [" 45%  1.1e6 run-steps/s  12 s left  escaped 31/96  diverged 2"]
-        clock.now += 5
-        progress.update(13_000_000, escaped=60)
-    assert lines_of(stream)[1:] == ["100%  2.4e6 run-steps/s  in 15 s  escaped 91/96  diverged 2"]
+        clock.now += 0.5
+        progress.update(0, 960_000, escaped=1, diverged=2)
+        assert lines_of(stream) == [" 44%  1.9e6 run-steps/s  7 s left  escaped 31/96  diverged 2"]
+        for _ in range(14):
+            clock.now += 0.5
+            progress.update(0, 960_000)
+        progress.update(0, 0, escaped=60)
+    assert lines_of(stream)[1:] == ["100%  1.9e6 run-steps/s  in 17 s  escaped 91/96  diverged 2"]
 
 
 def test_plain_lines_come_no_faster_than_asked():
     clock, stream = Clock(), io.StringIO()
-    with Progress(1000, 1, stream=stream, plain_every=10, clock=clock) as progress:
-        for _ in range(100):
+    with begun(chunk(1, 1000, 1), stream, plain_every=10, clock=clock) as progress:
+        for _ in range(50):
             clock.now += 1
-            progress.update(1)
+            progress.update(0, 1)
+        for _ in range(510):
+            clock.now += 0.1
+            progress.show()  # a line comes when nothing is reported, too
     assert len(lines_of(stream)) == 11
-    assert lines_of(stream)[0].startswith("  1%") and lines_of(stream)[-1].startswith(" 10%")
+    assert lines_of(stream)[0].startswith("  1%") and lines_of(stream)[-1].startswith("  5%")
 
 
-def test_the_rate_is_recent_and_forgets_compilation_and_earlier_sessions():
+def test_the_rate_is_recent_and_knows_neither_compilation_nor_earlier_sessions():
     clock, stream = Clock(), io.StringIO()
-    with Progress(10_000, 1, done=5000, stream=stream, plain_every=0, clock=clock) as progress:
+    with begun(chunk(1, 20_000, 100), stream, plain_every=0, clock=clock) as progress:
+        progress.update(0, 0, resumed=5000)
         clock.now += 100  # compiling
-        progress.update(100)
-        assert "1 run-steps/s" in lines_of(stream)[-1]
+        progress.update(0, 100)
+        assert lines_of(stream)[-1] == " 25%  timing the first steps  escaped 0/1  diverged 0"
         clock.now += 1
-        progress.update(100)
-        assert "100 run-steps/s" in lines_of(stream)[-1]
-        assert lines_of(stream)[-1].startswith(" 52%")
+        progress.update(0, 100)
+        assert lines_of(stream)[-1].startswith(" 26%  100 run-steps/s  2 min 28 s left")
         for _ in range(40):
-            clock.now += 1
-            progress.update(10)
-        assert "10 run-steps/s" in lines_of(stream)[-1]
-        assert "7 min 20 s left" in lines_of(stream)[-1]  # (10,000 - 5,600) / 10
+            clock.now += 10
+            progress.update(0, 100)
+        assert lines_of(stream)[-1].startswith(" 46%  10 run-steps/s  18 min 00 s left")
 
 
-def test_no_rate_before_the_first_update_and_percent_never_early():
+def test_no_rate_before_there_is_one_and_percent_never_early():
     clock, stream = Clock(), io.StringIO()
-    with Progress(1000, 3, stream=stream, plain_every=0, clock=clock) as progress:
-        progress.update(0, escaped=2)
-        assert lines_of(stream) == ["  0%  - run-steps/s  escaped 2/3  diverged 0"]
-        clock.now += 1
-        progress.update(999)
+    with begun(chunk(1, 1000, 111), stream, 3, plain_every=0, clock=clock) as progress:
+        progress.update(0, 0, escaped=2)
+        assert lines_of(stream)[-1] == "  0%  compiling  escaped 2/3  diverged 0"
+    clock, stream = Clock(), io.StringIO()
+    with begun(chunk(1, 1000, 333), stream, plain_every=0, clock=clock) as progress:
+        for _ in range(3):
+            clock.now += 1
+            progress.update(0, 333)
         assert lines_of(stream)[-1].startswith(" 99%")
-    with Progress(0, 0, stream=stream, clock=clock):
+    with Progress([], 0, stream=stream, clock=clock):
         pass
-    assert lines_of(stream)[-1].startswith("100%")
+    assert lines_of(stream)[-1] == "100%  in 0 s  escaped 0/0  diverged 0"
 
 
 @pytest.mark.parametrize(
@@ -91,9 +116,11 @@ def test_no_rate_before_the_first_update_and_percent_never_early():
 )
 def test_durations(left, text):
     clock, stream = Clock(), io.StringIO()
-    with Progress(10 + int(10 * left), 1, stream=stream, plain_every=0, clock=clock) as progress:
-        clock.now += 1
-        progress.update(10)
+    piece = chunk(1, 20 + int(10 * left), 10)
+    with begun(piece, stream, plain_every=0, clock=clock) as progress:
+        for _ in range(2):
+            clock.now += 1
+            progress.update(0, 10)
     assert f"  {text} left" in lines_of(stream)[-1]
 
 
@@ -107,19 +134,19 @@ class Slow(int):
 
 def test_many_threads_lose_no_step():
     stream = io.StringIO()
-    with Progress(1000, 200, stream=stream) as progress:
+    with begun(chunk(1, 250, 1), stream, 4, 4) as progress:
 
-        def work():
+        def work(lane):
             for _ in range(50):
-                progress.update(Slow(1), escaped=Slow(1), diverged=Slow(1))
+                progress.update(lane, Slow(1), escaped=Slow(1), diverged=Slow(1))
 
-        threads = [threading.Thread(target=work) for _ in range(4)]
+        threads = [threading.Thread(target=work, args=(lane,)) for lane in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
     assert lines_of(stream)[-1].startswith(" 20%")
-    assert "escaped 200/200  diverged 200" in lines_of(stream)[-1]
+    assert "escaped 200/4  diverged 200" in lines_of(stream)[-1]
 
 
 class Terminal(io.StringIO):
@@ -131,13 +158,16 @@ def test_a_terminal_gets_a_bar_and_whole_messages(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     clock, stream = Clock(), Terminal()
-    with Progress(24_000_000, 96, stream=stream, clock=clock) as progress:
-        clock.now += 10
-        progress.update(11_000_000, escaped=31, diverged=1)
+    with begun(WORK, stream, clock=clock) as progress:
+        assert "compiling" in stream.getvalue()
+        for _ in range(11):
+            clock.now += 0.5
+            progress.update(0, 960_000, escaped=3)
+        progress.update(0, 0, diverged=1)
         progress.message("a [bold] word of " + "x" * 200)
     text = stream.getvalue()
     assert "a [bold] word of " + "x" * 200 in text
-    for part in ("45%", "1.1e6 run-steps/s", "12 s left", "escaped 31/96", "diverged 1"):
+    for part in ("44%", "1.9e6 run-steps/s", "7 s left", "escaped 33/96", "diverged 1"):
         assert part in text
     assert "\x1b[" in text
 
@@ -146,15 +176,15 @@ def test_a_terminal_gets_a_bar_and_whole_messages(monkeypatch):
 def test_a_terminal_that_cannot_move_its_cursor_gets_lines(monkeypatch, term):
     monkeypatch.setenv("TERM", term)
     stream = Terminal()
-    with Progress(10, 1, stream=stream) as progress:
-        progress.update(10)
+    with begun(chunk(1, 10, 10), stream) as progress:
+        progress.update(0, 10)
     assert "\x1b" not in stream.getvalue() and lines_of(stream)[-1].startswith("100%")
 
 
 def test_standard_streams_are_given_back_even_after_an_error(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     before = sys.stdout, sys.stderr
-    with pytest.raises(ZeroDivisionError), Progress(10, 1, stream=Terminal()):
+    with pytest.raises(ZeroDivisionError), Progress([WORK], 1, stream=Terminal()):
         raise ZeroDivisionError
     assert (sys.stdout, sys.stderr) == before
 
@@ -181,33 +211,36 @@ class Broken(io.StringIO):
 )
 def test_a_broken_stream_makes_it_silent(monkeypatch, error, terminal, capsys):
     monkeypatch.setenv("TERM", "xterm")
-    with Progress(10, 1, stream=Broken(error, terminal), plain_every=0) as progress:
-        progress.update(5)
+    with begun(chunk(1, 10, 5), Broken(error, terminal), plain_every=0) as progress:
+        progress.update(0, 5)
         progress.message("nobody hears this")
     assert capsys.readouterr() == ("", "")
 
 
 def test_a_stream_without_greek_still_gets_the_line():
     raw = io.BytesIO()
-    with Progress(10, 1, stream=io.TextIOWrapper(raw, "ascii")) as progress:
+    with Progress([WORK], 1, stream=io.TextIOWrapper(raw, "ascii")) as progress:
         progress.message("γ = 0.5")
         assert raw.getvalue() == b"? = 0.5\n"
 
 
 def test_a_closed_stream_makes_it_silent():
     stream = io.StringIO()
-    progress = Progress(10, 1, stream=stream, plain_every=0)
+    progress = Progress([WORK], 1, stream=stream, plain_every=0)
     stream.close()
     with progress:
-        progress.update(10)
+        progress.begin(0, WORK)
+        progress.update(0, 960_000)
 
 
 CODE = """
 import sys, time
-from plateaus.experiment.progress import Progress
-with Progress(4, 4, plain_every=0) as progress:
+from plateaus.experiment.progress import Piece, Progress
+piece = Piece("a", 4, 4, 1)
+with Progress([piece], 1, plain_every=0) as progress:
+    progress.begin(0, piece)
     for step in range(4):
-        progress.update(1, escaped=1)
+        progress.update(0, 4, escaped=1)
         progress.message(f"step {step}")
         print("result", step, flush=True)
         time.sleep(0.15)
@@ -253,12 +286,3 @@ def test_a_real_terminal_and_stdout_in_a_file():
         and b"diverged 0" in shown
         and b"Traceback" not in shown
     )
-
-
-def test_resumed_work_is_done_but_not_fast():
-    stream, clock = io.StringIO(), iter(range(100)).__next__
-    with Progress(1000, runs=1, stream=stream, plain_every=0, clock=clock) as progress:
-        progress.resume(900)
-        progress.update(10)
-        progress.update(10)
-    assert stream.getvalue().splitlines()[-1].startswith(" 92%  10 run-steps/s  8 s left")

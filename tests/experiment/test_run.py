@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 import xarray as xr
@@ -17,6 +19,7 @@ from plateaus.experiment import (
     devices,
     files,
     memory,
+    pace,
     provenance,
     run,
     sweep,
@@ -25,6 +28,7 @@ from plateaus.experiment import (
 from plateaus.experiment.build import sections
 from plateaus.experiment.plan import Options, checked_plan
 from plateaus.experiment.schema import ConfigError
+from plateaus.experiment.sweep import Chunk
 from plateaus.fields import INFINITE
 from plateaus.report import store
 
@@ -143,6 +147,34 @@ def test_a_report_that_was_never_written_is_written(tmp_path, monkeypatch):
     assert not (tmp_path / "run" / "results.nc").exists()
     assert execute(make_plan(), tmp_path / "run") == 0
     assert (results(tmp_path / "run").status == store.FINISHED).all()
+
+
+def test_every_device_reports_its_own_chunks(monkeypatch, capsys):
+    """Each chunk begins on the display before it reports, on the device that took it."""
+    seen = []
+
+    class Recorded(run.Progress):
+        def begin(self, lane, piece):
+            seen.append((lane, piece))
+            super().begin(lane, piece)
+
+    def fake(job, chunk, device, opening, tell, warn, stop):
+        lane = jax.devices().index(device)
+        piece = [piece for where, piece in seen if where == lane][-1]
+        assert piece.runs == len(chunk.members) and piece.program == chunk.program.address
+        tell(worker.Report(0, 0, 0, resumed=100 * piece.runs))
+        for _ in range(3):
+            tell(worker.Report(100 * piece.runs, 0, 0))
+
+    plan, programs = make_plan(), [SimpleNamespace(address=name) for name in "ab"]
+    chunks = [Chunk(program, (0,) * runs, "") for program in programs for runs in (2, 2, 1)]
+    finished = SimpleNamespace(records={})
+    job = SimpleNamespace(chunks=chunks, plan=plan, options=Options(), finished=finished)
+    monkeypatch.setattr(run, "Progress", Recorded)
+    monkeypatch.setattr(run, "_run_chunk", fake)
+    assert run._compute(job, threading.Event(), lambda: None) is None
+    assert sorted(piece.program for _, piece in seen) == list("aaabbb")
+    assert capsys.readouterr().err.splitlines()[-1].startswith("100%")
 
 
 CRASH = """
@@ -369,7 +401,11 @@ def test_an_estimate_of_memory_never_stops_a_run(tmp_path, monkeypatch, capsys, 
 
 @pytest.mark.parametrize(
     "broken",
-    [(provenance, "origin"), (provenance, "source"), (provenance, "_git"), (devices, "processor")],
+    [
+        *((provenance, name) for name in ("origin", "source", "_git")),
+        *((pace.Pace, name) for name in ("begin", "advance", "left", "rate")),
+        (devices, "processor"),
+    ],
     ids=lambda pair: pair[1],
 )
 def test_what_is_only_information_never_stops_a_run(tmp_path, monkeypatch, broken):

@@ -160,7 +160,7 @@ def test_an_override_of_what_a_variant_sets_is_told_of(executed, capsys):
             'variants["nesterov"].optim.learning_rate = 0.02: is swept as well; keep one',
         ),
         ([":without", "--sweep=variant=plain"], "variant: this preset has no variants"),
-        ([":broken"], "config.variants must be a dict of dicts"),
+        ([":broken"], "config.variants['plain'] must be a dict"),
     ],
 )
 def test_refused(words, line, executed, capsys):
