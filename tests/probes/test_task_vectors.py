@@ -17,11 +17,15 @@ from plateaus.types import Model
 V = sets.VOCABULARY
 TASKS, PLACES = ("ret1", "ret2", "ret3"), (0, 1, 2)
 GAINS = np.array([1.0, 0.8, 0.6])  # how sure the toy is of each task
-LAW = characters.characters(
-    characters.Spec(families=",".join(TASKS), alphabet="abcdefgh", length=3, examples=8)
-)
 SEPARATOR = int(sets.encode(">")[0])
 EVERY = 6  # tokens of an example: abc>a and a newline
+
+
+@functools.cache
+def law():
+    return characters.characters(
+        characters.Spec(families=",".join(TASKS), alphabet="abcdefgh", length=3, examples=8)
+    )
 
 
 @functools.cache
@@ -74,7 +78,7 @@ def toy(held=False):
 
 @functools.partial(jax.jit, static_argnums=2)
 def emit(seed, order, asked):
-    return LAW.emit_mixed(jax.random.key(seed), order, asked)
+    return law().emit_mixed(jax.random.key(seed), order, asked)
 
 
 def prompt(seed, order, asked=(0, 1, 2)):
@@ -86,7 +90,7 @@ def means():
     """Of eight prompts of each task, [K, layers, W]."""
 
     def one(seed, task):
-        own = LAW.emit_mixed(jax.random.key(seed), jnp.full(5, task), (0, 1, 2))
+        own = law().emit_mixed(jax.random.key(seed), jnp.full(5, task), (0, 1, 2))
         return task_vectors.of_prompt(toy(), {}, own)
 
     single = np.asarray(jax.jit(jax.vmap(one))(np.arange(24), np.arange(24) // 8))
@@ -271,7 +275,7 @@ CONFIG = {
 
 @functools.cache
 def measured(held=False, **given):
-    probe = vectors.probe({**CONFIG, **given}, toy(held), LAW)
+    probe = vectors.probe({**CONFIG, **given}, toy(held), law())
     found = jax.jit(lambda seed: probe(jax.random.key(seed), {}, {}, None))(np.uint32(7))
     return {name: np.asarray(value) for name, value in found.items()}
 
@@ -337,6 +341,6 @@ def test_a_given_layer_is_used():
 
 
 def test_never_more_points_than_prompts():
-    probe = vectors.probe({**CONFIG, "vector_prompts": 2, "vector_shown": 16}, toy(), LAW)
+    probe = vectors.probe({**CONFIG, "vector_prompts": 2, "vector_shown": 16}, toy(), law())
     found = jax.eval_shape(lambda key: probe(key, {}, {}, None), jax.random.key(7))
     assert found["vector_points"].shape == (5, 2, V + 3)
