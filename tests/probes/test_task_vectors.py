@@ -76,21 +76,24 @@ def toy(held=False):
     return Model(lambda key: {}, apply, names, ("tokens",))
 
 
-@functools.partial(jax.jit, static_argnums=2)
-def emit(seed, order, asked):
-    return law().emit_mixed(jax.random.key(seed), order, asked)
+@functools.cache
+def emitter():
+    emit = law().emit_mixed  # its arrays are made here, not within a program
+    return jax.jit(lambda seed, order: emit(jax.random.key(seed), order, (0, 1, 2)))
 
 
-def prompt(seed, order, asked=(0, 1, 2)):
-    return jax.tree.map(np.asarray, emit(np.uint32(seed), np.array(order, np.int32), asked))
+def prompt(seed, order):
+    return jax.tree.map(np.asarray, emitter()(np.uint32(seed), np.array(order, np.int32)))
 
 
 @functools.cache
 def means():
     """Of eight prompts of each task, [K, layers, W]."""
 
+    emit = law().emit_mixed
+
     def one(seed, task):
-        own = law().emit_mixed(jax.random.key(seed), jnp.full(5, task), (0, 1, 2))
+        own = emit(jax.random.key(seed), jnp.full(5, task), (0, 1, 2))
         return task_vectors.of_prompt(toy(), {}, own)
 
     single = np.asarray(jax.jit(jax.vmap(one))(np.arange(24), np.arange(24) // 8))
