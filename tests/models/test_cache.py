@@ -11,77 +11,105 @@ from plateaus.models import mamba
 from plateaus.models.transformer import Spec, transformer
 
 PREFIX, MORE, WAYS = 9, 4, 3
-KINDS = list(itertools.product(("learned", "rotary"), ("softmax", "linear")))
+OTHER = {"norm": "rmsnorm", "bias": False, "activation": "swiglu"}
+
+
+def kinds():
+    """Every two choices together; thoroughly, all three."""
+    for n, (positions, attention, more) in enumerate(
+        itertools.product(("learned", "rotary"), ("softmax", "linear"), ({}, OTHER))
+    ):
+        marks = () if n.bit_count() % 2 == 0 else pytest.mark.thorough
+        yield pytest.param(positions, attention, more, marks=marks)
+
+
+def parameters(model):
+    """None is at a special value, such as a bias of zero."""
+    rng = np.random.default_rng(0)
+
+    def leaf(path, x):
+        scale = x.shape[0] ** -0.5 if x.ndim > 1 else 0.1
+        return rng.normal(path[-1].key == "scale", scale, x.shape).astype(np.float32)
+
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    return jax.tree_util.tree_map_with_path(leaf, shapes)
 
 
 def built(positions, attention, **more):
-    spec = Spec(
-        width=16,
-        depth=3,
-        heads=2,
-        positions=positions,
-        attention=attention,
-        initialisation="lecun_normal",
-        max_positions=PREFIX + MORE,
-        **more,
+    sizes = {"width": 16, "depth": 2, "heads": 2, "max_positions": PREFIX + MORE}
+    model = transformer(
+        Spec(positions=positions, attention=attention, **sizes, **more), vocabulary=11
     )
-    model = transformer(spec, vocabulary=11)
-    return model, model.init(jax.random.key(0))
+    return model, parameters(model)
 
 
 def tokens():
-    before = jax.random.randint(jax.random.key(1), (PREFIX,), 0, 11)
-    ways = jax.random.randint(jax.random.key(2), (WAYS, MORE), 0, 11)
-    whole = jnp.concatenate([jnp.tile(before, (WAYS, 1)), ways], axis=1)
-    return before, ways, whole
+    rng = np.random.default_rng(1)
+    before, ways = rng.integers(11, size=PREFIX), rng.integers(11, size=(WAYS, MORE))
+    return before, ways, np.concatenate([np.tile(before, (WAYS, 1)), ways], axis=1)
 
 
-@pytest.mark.parametrize(("positions", "attention"), KINDS)
-@pytest.mark.parametrize("more", [{}, {"norm": "rmsnorm", "bias": False, "activation": "swiglu"}])
+@pytest.mark.parametrize(("positions", "attention", "more"), list(kinds()))
 def test_a_prefix_is_shared(positions, attention, more):
     model, params = built(positions, attention, **more)
-    before, ways, whole = tokens()
-    wanted = model.apply(params, whole)[0][:, PREFIX:]
-    _, past = model.apply(params, before[None], capture=model.cache)
-    past = {name: jnp.repeat(x, WAYS, axis=0) for name, x in past.items()}
-    found, seen = model.apply(params, ways, past=past, capture=["block_1.attention_weights"])
+
+    @jax.jit
+    def both(params, before, ways, whole):
+        wanted = model.apply(params, whole)[0][:, PREFIX:]
+        _, past = model.apply(params, before[None], capture=model.cache)
+        past = {  # of the prefix, and of one whose keys are in another order
+            name: jnp.concatenate([x] * WAYS + [x[:, ::-1] if "keys" in name else x] * WAYS)
+            for name, x in past.items()
+        }
+        names = ["block_1.attention_weights"]
+        found, seen = model.apply(params, jnp.tile(ways, (2, 1)), past=past, capture=names)
+        return found[:WAYS], found[WAYS:], seen["block_1.attention_weights"][:WAYS], wanted
+
+    found, other, weights, wanted = map(np.asarray, both(params, *tokens()))
     np.testing.assert_allclose(found, wanted, atol=1e-5)
-    assert seen["block_1.attention_weights"].shape == (WAYS, 2, MORE, PREFIX + MORE)
-    other = {name: x[:, ::-1] if "keys" in name else x for name, x in past.items()}
-    assert np.abs(np.asarray(model.apply(params, ways, past=other)[0] - wanted)).max() > 1e-2
+    assert weights.shape == (WAYS, 2, MORE, PREFIX + MORE)
+    assert np.abs(other - wanted).max() > 1e-2
 
 
 def test_edits_hold_for_the_tokens_that_follow():
     model, params = built("rotary", "softmax")
-    before, ways, whole = tokens()
-    cut = {"block_2.heads": lambda heads: heads.at[:, -MORE:, 0].set(0.0)}
-    wanted = model.apply(params, whole, edits=cut)[0][:, PREFIX:]
-    _, past = model.apply(params, jnp.tile(before, (WAYS, 1)), capture=model.cache)
-    found, _ = model.apply(params, ways, past=past, edits=cut)
-    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    cut = {"block_1.heads": lambda heads: heads.at[:, -MORE:, 0].set(0.0)}
+
+    @jax.jit
+    def both(params, before, ways, whole):
+        wanted = model.apply(params, whole, edits=cut)[0][:, PREFIX:]
+        _, past = model.apply(params, jnp.tile(before, (WAYS, 1)), capture=model.cache)
+        return model.apply(params, ways, past=past, edits=cut)[0], wanted
+
+    np.testing.assert_allclose(*both(params, *tokens()), atol=1e-5)
 
 
 def test_what_is_no_cache_is_refused():
     model, params = built("learned", "softmax")
     before, ways, _ = tokens()
-    _, past = model.apply(params, before[None], capture=model.cache[:2])
+
+    def shapes(model, params, tokens, past=None, **options):
+        call = lambda p, x, past: model.apply(p, x, past=past, **options)  # noqa: E731
+        return jax.eval_shape(call, params, tokens, past)
+
+    _, past = shapes(model, params, before[None], capture=model.cache[:2])
     with pytest.raises(ValueError, match=r"past must hold block_0\.keys, block_0\.values"):
-        model.apply(params, ways[:1], past=past)
-    _, past = model.apply(params, before[None], capture=model.cache)
+        shapes(model, params, ways[:1], past)
+    _, past = shapes(model, params, before[None], capture=model.cache)
     with pytest.raises(ValueError, match="14 tokens, but max_positions is 13"):
-        model.apply(params, jnp.zeros((1, 5), jnp.int32), past=past)
+        shapes(model, params, np.zeros((1, 5), np.int32), past)
     other = mamba.mamba(mamba.Spec(width=8, depth=1, state_size=4), vocabulary=11)
     assert other.cache == ()
     with pytest.raises(ValueError, match="there is no cache"):
-        other.apply(other.init(jax.random.key(0)), ways, past=past)
+        shapes(other, parameters(other), ways, past)
 
 
 def test_positions_are_read_by_their_numbers():
     spec = Spec(width=16, depth=1, heads=2, max_positions=13)
-    params = transformer(spec, vocabulary=11).init(jax.random.key(0))
-    _, _, whole = tokens()
-    every = transformer(spec, vocabulary=11).apply(params, whole)[0]
-    some = transformer(spec, vocabulary=11, read_at=(2, 3, 12)).apply(params, whole)[0]
+    model = transformer(spec, vocabulary=11)
+    few = transformer(spec, vocabulary=11, read_at=(2, 3, 12))
+    both = jax.jit(lambda p, x: (model.apply(p, x)[0], few.apply(p, x)[0]))
+    every, some = map(np.asarray, both(parameters(model), tokens()[2]))
     np.testing.assert_allclose(some, every[:, [2, 3, 12]], atol=1e-6)
 
 

@@ -1,7 +1,6 @@
 """The two towers against numpy, and what a caption's order and a pad mean to them."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -20,6 +19,17 @@ def inputs(batch=9, seed=0):
     one_hot = np.eye(alphabet, dtype=np.float32)[letters] * there[..., None]
     images = rng.standard_normal((batch, PIXELS)).astype(np.float32)
     return images, one_hot.astype(np.float32), letters, lengths
+
+
+def parameters(model, scale=1.0):
+    """Weights and biases drawn with numpy, and a scale."""
+    rng = np.random.default_rng(1)
+
+    def leaf(x):
+        return rng.normal(0, x.shape[0] ** -0.5 if x.ndim > 1 else 0.1, x.shape).astype(np.float32)
+
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    return jax.tree.map(leaf, shapes) | {"scale": np.float32(np.log(scale))}
 
 
 def by_loops(params, images, letters, lengths, depth):
@@ -49,11 +59,7 @@ def by_loops(params, images, letters, lengths, depth):
 def test_logits_by_loops(depth):
     spec = Spec(width=8, depth=depth, embedding=5, characters=3, scale=7.0)
     model = dual_encoder(spec, PIXELS, CAPTIONS)
-    params = jax.jit(model.init)(jax.random.key(0))
-    rng = np.random.default_rng(1)  # biases too
-    params = jax.tree.map(
-        lambda x: x + 0.1 * rng.standard_normal(x.shape).astype(np.float32), params
-    )
+    params = parameters(model, scale=6.5)
     images, one_hot, letters, lengths = inputs()
     logits, _ = jax.jit(model.apply)(params, (images, one_hot))
     wanted = by_loops(params, images, letters, lengths, depth)
@@ -62,14 +68,19 @@ def test_logits_by_loops(depth):
 
 
 def test_the_scale_multiplies_cosines_at_first():
-    for scale in (1.0, 30.0):
-        model = dual_encoder(Spec(scale=scale), PIXELS, CAPTIONS)
-        params = jax.jit(model.init)(jax.random.key(0))
-        images, one_hot, *_ = inputs()
-        names = ("image_embedding", "text_embedding")
-        logits, seen = model.apply(
-            params, (jnp.asarray(images), jnp.asarray(one_hot)), capture=names
-        )
+    scales, names = (1.0, 30.0), ("image_embedding", "text_embedding")
+
+    @jax.jit
+    def said(images, captions):
+        models = [dual_encoder(Spec(scale=scale), PIXELS, CAPTIONS) for scale in scales]
+        keys = [jax.random.key(0) for _ in models]
+        drawn = [model.init(key) for model, key in zip(models, keys, strict=True)]
+        return [
+            model.apply(params, (images, captions), capture=names)
+            for model, params in zip(models, drawn, strict=True)
+        ]
+
+    for scale, (logits, seen) in zip(scales, said(*inputs()[:2]), strict=True):
         image, text = (np.asarray(seen[name], np.float64) for name in names)
         cosine = np.einsum("be,bke->bk", image, text)
         cosine /= np.linalg.norm(image, axis=-1)[:, None] * np.linalg.norm(text, axis=-1)
@@ -79,10 +90,9 @@ def test_the_scale_multiplies_cosines_at_first():
 def test_the_order_of_characters_is_read():
     """An anagram is another caption."""
     model = dual_encoder(Spec(), PIXELS, CAPTIONS)
-    params = jax.jit(model.init)(jax.random.key(2))
     images, one_hot, *_ = inputs()
     one_hot[:, 0], one_hot[:, 1] = np.eye(6)[:5], np.eye(6)[[1, 0, 2, 3, 4]]
-    logits, _ = model.apply(params, (jnp.asarray(images), jnp.asarray(one_hot)))
+    logits = np.asarray(jax.jit(model.apply)(parameters(model), (images, one_hot))[0])
     assert np.all(np.abs(logits[:, 0] - logits[:, 1]) > 1e-5)
 
 

@@ -17,31 +17,67 @@ B, T, W = 6, 5, 8
 TOLERANCE = 1e-5  # relative to the largest entry, float32
 
 
-def keyed(number, *shape):
-    return jax.random.normal(jax.random.key(number), shape)
+def drawn(number, *shape):
+    return np.random.default_rng(number).normal(size=shape).astype(np.float32)
+
+
+def parameters(init, *example, seed=0):
+    """Weights near those of `lecun_normal`; none at a special value, such as a bias of zero."""
+    rng = np.random.default_rng(seed)
+
+    def leaf(path, x):
+        scale = x.shape[0] ** -0.5 if x.ndim > 1 else 0.1
+        return rng.normal(path[-1].key == "scale", scale, x.shape).astype(np.float32)
+
+    shapes = jax.eval_shape(init, jax.random.key(0), *example)
+    return jax.tree_util.tree_map_with_path(leaf, shapes)
 
 
 def truth(loss, params, units):
-    """(losses [B], gradients [B, P] in float64, the gradients as a tree)."""
-    losses, each = jax.jit(jax.vmap(jax.value_and_grad(loss), (None, 0)))(params, units)
-    flat = [np.asarray(x, np.float64).reshape(len(losses), -1) for x in jax.tree.leaves(each)]
-    return np.asarray(losses), np.concatenate(flat, axis=1), each
+    """(losses [B], the gradients as a tree [B, ...]), one by one."""
+    return jax.vmap(jax.value_and_grad(loss), (None, 0))(params, units)
 
 
-def agree(loss, params, units, tolerance=TOLERANCE):
+def flat(each):
+    """Gradients [B, P] in float64."""
+    leaves = [np.asarray(x, np.float64) for x in jax.tree.leaves(each)]
+    return np.concatenate([x.reshape(len(x), -1) for x in leaves], axis=1)
+
+
+def as_chosen(captured):
+    return [(gram.gram(captured), layer_grams(captured))]
+
+
+@pytest.fixture
+def by_both_forms(monkeypatch):
+    """Inner products by the ghost form and by the direct one, whichever is cheaper."""
+
+    def forms(captured):
+        found = []
+        for ghost in (True, False):
+            monkeypatch.setattr(terms, "ghost_is_cheaper", lambda pairs, ghost=ghost: ghost)
+            found += as_chosen(captured)
+        return found
+
+    return forms
+
+
+def agree(loss, params, units, tolerance=TOLERANCE, forms=as_chosen):
     """Assert that factors give what the gradients of the units themselves give."""
-    weights = keyed(99, len(jax.tree.leaves(units)[0]))
+    weights = drawn(99, len(jax.tree.leaves(units)[0]))
 
     @jax.jit
-    def ours(params, units):
+    def both(params, units, weights):
         losses, captured = capture(loss, params, units)
-        return losses, gram.gram(captured), combine(captured, weights), layer_grams(captured)
+        found = losses, forms(captured), combine(captured, weights)
+        return found, truth(loss, params, units)
 
-    losses, found, combined, layers = ours(params, units)
-    wanted, flat, each = truth(loss, params, units)
+    (losses, grams, combined), (wanted, each) = both(params, units, weights)
     np.testing.assert_allclose(losses, wanted, rtol=1e-5)
-    close(found, flat @ flat.T, tolerance)
-    close(sum(layers.values()), found, 1e-6)
+    products = flat(each) @ flat(each).T
+    for found, layers in grams:
+        close(found, products, tolerance)
+        close(sum(layers.values()), found, 1e-6)
     chex.assert_trees_all_equal_shapes_and_dtypes(combined, params)
     expected = jax.tree.map(lambda g: np.tensordot(weights, np.asarray(g, np.float64), 1), each)
     largest = max(np.abs(x).max() for x in jax.tree.leaves(expected))
@@ -50,14 +86,15 @@ def agree(loss, params, units, tolerance=TOLERANCE):
 
 
 def close(found, wanted, tolerance):
+    wanted = np.asarray(wanted, np.float64)
     assert np.abs(np.asarray(found, np.float64) - wanted).max() <= tolerance * np.abs(wanted).max()
 
 
 # Layers of all kinds: (params, x [T, W]) -> anything; the loss is a fixed function of it.
 
-TABLE = keyed(0, 7, W)
-WEIGHT = keyed(1, W, W) / W**0.5
-TOKENS = jax.random.randint(jax.random.key(5), (B, T), 0, 7)
+TABLE = drawn(0, 7, W)
+WEIGHT = drawn(1, W, W) / np.float32(W**0.5)
+TOKENS = np.random.default_rng(5).integers(7, size=(B, T))
 
 
 def layer_norm(p, x):
@@ -79,7 +116,7 @@ KNOWN = {
     "vector": ({"w": WEIGHT[0]}, lambda p, x: x @ p["w"]),
     "one position": ({"w": WEIGHT}, lambda p, x: jnp.tanh(x[0] @ p["w"])),
     "bias": ({"b": TABLE[0]}, lambda p, x: jnp.tanh(x + p["b"][None])),
-    "scalar": ({"s": jnp.float32(0.7)}, lambda p, x: jnp.tanh(x * p["s"])),
+    "scalar": ({"s": np.float32(0.7)}, lambda p, x: jnp.tanh(x * p["s"])),
     "norm": ({"scale": TABLE[1], "bias": TABLE[2]}, layer_norm),
     "positions": ({"table": TABLE}, lambda p, x: jnp.tanh(x + p["table"][:T])),
     "all positions": ({"table": TABLE[:T]}, lambda p, x: jnp.tanh(x + p["table"])),
@@ -119,31 +156,32 @@ PADDED = {  # look-ups beyond the table, which read a fill and learn nothing
     "dropped": (9, {}),
 }
 UNKNOWN = {
-    "scan": ({"layers": jnp.stack([WEIGHT, WEIGHT.T])}, scanned),
-    "scaled weights": ({"w": keyed(3, W, 40)}, lambda p, x: jnp.tanh(x @ (p["w"] * 0.3))),
+    "scan": ({"layers": np.stack([WEIGHT, WEIGHT.T])}, scanned),
+    "scaled weights": ({"w": drawn(3, W, 40)}, lambda p, x: jnp.tanh(x @ (p["w"] * 0.3))),
     "product of weights": (
-        {"u": keyed(3, W, 40), "v": keyed(4, 40, W)},
+        {"u": drawn(3, W, 40), "v": drawn(4, 40, W)},
         lambda p, x: jnp.tanh(x @ (p["u"] @ p["v"])),
     ),
 }
 
 
 def loss_of(layer):
-    return lambda p, x: jnp.sum(jnp.cos(jnp.arange(layer(p, x).size)) * layer(p, x).reshape(-1))
+    def loss(p, x):
+        said = layer(p, x).reshape(-1)
+        return jnp.sum(np.cos(np.arange(said.size, dtype=np.float32)) * said)
+
+    return loss
 
 
-@pytest.mark.parametrize("ghost", (True, False))
 @pytest.mark.parametrize("name", KNOWN)
-def test_every_kind_of_layer_by_both_forms(name, ghost, monkeypatch):
-    monkeypatch.setattr(terms, "ghost_is_cheaper", lambda pairs: ghost)
+def test_every_kind_of_layer_by_both_forms(name, by_both_forms):
     params, layer = KNOWN[name]
-    agree(loss_of(layer), params, keyed(2, B, T, W))  # warnings are errors: no fallback
+    # warnings are errors: no fallback
+    agree(loss_of(layer), params, drawn(2, B, T, W), forms=by_both_forms)
 
 
-@pytest.mark.parametrize("ghost", (True, False))
 @pytest.mark.parametrize("name", PADDED)
-def test_rows_beyond_the_table_add_nothing(name, ghost, monkeypatch):
-    monkeypatch.setattr(terms, "ghost_is_cheaper", lambda pairs: ghost)
+def test_rows_beyond_the_table_add_nothing(name, by_both_forms):
     beyond, mode = PADDED[name]
 
     def layer(p, x):
@@ -151,13 +189,13 @@ def test_rows_beyond_the_table_add_nothing(name, ghost, monkeypatch):
         read = p["table"].at[index].get(**mode)
         return jnp.tanh(jnp.where((index == beyond)[:, None], 0.5, read) if not mode else read)
 
-    agree(loss_of(layer), {"table": TABLE}, keyed(2, B, T, W))
+    agree(loss_of(layer), {"table": TABLE}, drawn(2, B, T, W), forms=by_both_forms)
 
 
 def test_a_batched_product_beside_a_plain_one(monkeypatch):
     """Their factors do not go together, position by position, even where that would be cheaper."""
     monkeypatch.setattr(terms, "ghost_is_cheaper", lambda pairs: True)
-    inputs = (keyed(2, B, W, T, W), keyed(3, B, T, W))
+    inputs = (drawn(2, B, W, T, W), drawn(3, B, T, W))
 
     def loss(p, unit):
         together = jnp.einsum("ep,etp->et", p, unit[0])
@@ -176,7 +214,9 @@ def test_effects_of_the_loss_stay(capsys):
         jax.debug.print("seen {}", x[0, 0])
         return jnp.sum(x @ p)
 
-    jax.block_until_ready(capture(loss, jnp.ones(W), jnp.ones((2, T, W)))[0])
+    units = np.ones((2, T, W), np.float32)
+    losses = jax.jit(lambda p, x: capture(loss, p, x)[0])(np.ones(W, np.float32), units)
+    jax.block_until_ready(losses)
     jax.effects_barrier()
     assert capsys.readouterr().out.count("seen 1.0") == 2
 
@@ -190,15 +230,15 @@ def test_a_constant_gradient_inside_a_jit():
         lambda w, x: (layer(w, x), None), lambda _, ct: (np.full(W, 2.0, np.float32), None)
     )
     nested = jax.jit(lambda w, x: jax.jit(layer)(w, x))
-    _, captured = capture(nested, jnp.ones(W), keyed(0, B, W))
-    np.testing.assert_allclose(gram.gram(captured), 4.0 * W)
+    found = jax.jit(lambda w, x: gram.gram(capture(nested, w, x)[1]))
+    np.testing.assert_allclose(found(np.ones(W, np.float32), drawn(0, B, W)), 4.0 * W)
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_what_is_not_understood_is_exact_and_said(name):
     params, layer = UNKNOWN[name]
     with pytest.warns(UserWarning, match="computed for each example"):
-        agree(loss_of(layer), params, keyed(2, B, T, W))
+        agree(loss_of(layer), params, drawn(2, B, T, W))
 
 
 class Convolution(nn.Module):
@@ -208,24 +248,27 @@ class Convolution(nn.Module):
 
 
 def test_a_layer_that_is_not_understood_is_told_once_by_name_and_the_others_are_not():
-    module, x = Convolution(), keyed(2, B, T, W)
-    params = module.init(jax.random.key(0), x)["params"]
+    module, x = Convolution(), drawn(2, B, T, W)
+    params = parameters(module.init, x)["params"]
     engine = per_example_gram(
         lambda p, x: module.apply({"params": p}, x), lambda y, batch: jnp.sum(y**2, (1, 2))
     )
+    loss = lambda p, x: jnp.sum(module.apply({"params": p}, x) ** 2)  # noqa: E731
     with pytest.warns() as told:
-        _, found, _ = engine(params, (x, x))
+        (_, found, _), (_, each) = jax.jit(lambda p, x: (engine(p, (x, x)), truth(loss, p, x)))(
+            params, x
+        )
     assert len(told) == 1 and "['Conv_0']['kernel']" in str(told[0].message)
-    _, flat, _ = truth(lambda p, x: jnp.sum(module.apply({"params": p}, x) ** 2), params, x)
-    close(found, flat @ flat.T, TOLERANCE)
+    close(found, flat(each) @ flat(each).T, TOLERANCE)
 
 
+LLAMA = {"norm": "rmsnorm", "activation": "swiglu", "positions": "rotary", "bias": False}
 SPECS = {
     "gpt": {},
-    "llama": {"norm": "rmsnorm", "activation": "swiglu", "positions": "rotary", "bias": False},
-    "linear attention": {"attention": "linear", "attention_only": True},
+    "llama": {"depth": 1, **LLAMA},
+    "linear attention": {"depth": 1, "attention": "linear", "attention_only": True},
     "rematerialised": {"rematerialise": True},
-    "as many positions as tokens": {"max_positions": T},
+    "as many positions as tokens": {"depth": 1, "max_positions": T},
 }
 
 
@@ -252,41 +295,58 @@ def language(model):
 @pytest.mark.parametrize("name", SPECS)
 def test_transformers_of_numbers(name):
     model = network(**SPECS[name])
-    params = model.init(jax.random.key(0))
-    agree(regression(model), params, (keyed(2, B, T, 3), keyed(3, B, 3)))
+    params = parameters(model.init)
+    agree(regression(model), params, (drawn(2, B, T, 3), drawn(3, B, 3)))
 
 
-@pytest.mark.parametrize("name", SPECS)
-@pytest.mark.parametrize("tied", (False, True))
+def read_in_and_out():
+    """Every way to read tokens in and out with one kind of block; thoroughly, with every kind."""
+    for name in SPECS:
+        for tied in (False, True):
+            first = name == "gpt" or (name == "rematerialised" and tied)
+            yield pytest.param(name, tied, marks=() if first else pytest.mark.thorough)
+
+
+@pytest.mark.parametrize(("name", "tied"), list(read_in_and_out()))
 def test_transformers_of_tokens(name, tied):
     model = network(vocabulary=7, tied=tied, **SPECS[name])
-    agree(language(model), model.init(jax.random.key(0)), TOKENS)
+    agree(language(model), parameters(model.init), TOKENS)
 
 
 def test_bfloat16_factors_give_float32_sums():
     """As far from float32 gradients as bfloat16 ones made one by one are."""
-    model = network(compute="bfloat16")
-    params, units = model.init(jax.random.key(0)), (keyed(2, B, T, 3), keyed(3, B, 3))
-    _, captured = jax.jit(functools.partial(capture, regression(model)))(params, units)
+    model = network(depth=1, compute="bfloat16")
+    params, units = parameters(model.init), (drawn(2, B, T, 3), drawn(3, B, 3))
+
+    @jax.jit
+    def both(params, units):
+        _, captured = capture(regression(model), params, units)
+        found = captured, gram.gram(captured), combine(captured, jnp.ones(B))
+        return *found, truth(regression(model), params, units)[1]
+
+    captured, found, combined, rounded = both(params, units)
     assert {x.dtype.name for x in captured.factors} == {"bfloat16", "float32"}
-    found = gram.gram(captured)
     assert found.dtype == jnp.float32
-    _, rounded, _ = truth(regression(model), params, units)
-    close(found, rounded @ rounded.T, 4e-3)  # 2^-8, bfloat16's unit roundoff
-    combined = combine(captured, jnp.ones(B))
+    close(found, flat(rounded) @ flat(rounded).T, 4e-3)  # 2^-8, bfloat16's unit roundoff
     chex.assert_trees_all_equal_shapes_and_dtypes(combined, params)
 
 
 def test_the_engine_on_a_batch():
     """Losses, Gram and combination of the MLP beside jax.grad of the weighted loss."""
     model = mlp.mlp(mlp.Spec(width=16), 4)
-    params, batch = model.init(jax.random.key(0)), (keyed(1, B, 4), keyed(2, B))
+    params, batch = parameters(model.init), (drawn(1, B, 4), drawn(2, B))
     loss = lambda y, batch: (y - batch[1]) ** 2  # noqa: E731
     losses, found, captured = jax.jit(per_example_gram(model, loss))(params, batch)
-    np.testing.assert_allclose(losses, loss(model.apply(params, batch[0])[0], batch), rtol=1e-6)
-    weights = keyed(3, B)
-    wanted = jax.grad(lambda p: jnp.sum(weights * loss(model.apply(p, batch[0])[0], batch)))(params)
-    chex.assert_trees_all_close(combine(captured, weights), wanted, rtol=1e-5, atol=1e-6)
+
+    @jax.jit
+    def other(params, batch, weights, captured):
+        each = lambda p: loss(model.apply(p, batch[0])[0], batch)  # noqa: E731
+        gradient = jax.grad(lambda p: jnp.sum(weights * each(p)))(params)
+        return each(params), combine(captured, weights), gradient
+
+    plain, combined, wanted = other(params, batch, drawn(3, B), captured)
+    np.testing.assert_allclose(losses, plain, rtol=1e-6)
+    chex.assert_trees_all_close(combined, wanted, rtol=1e-5, atol=1e-6)
     assert found.shape == (B, B)
 
 
@@ -294,7 +354,7 @@ def test_it_lives_in_jit_vmap_and_scan():
     """A scan of steps mapped over seeds, `captured` carried through, is what a loop gives."""
     model = mlp.mlp(mlp.Spec(width=8), 4)
     engine = per_example_gram(model, lambda y, batch: (y - batch[1]) ** 2)
-    batch = (keyed(1, B, 4), keyed(2, B))
+    batch = (drawn(1, B, 4), drawn(2, B))
 
     def step(params, _):
         _, found, captured = engine(params, batch)
@@ -302,12 +362,10 @@ def test_it_lives_in_jit_vmap_and_scan():
         gradient = combine(captured, jnp.sum(found, axis=0) / jnp.sum(jnp.abs(found)))
         return jax.tree.map(lambda p, g: p - 0.1 * g, params, gradient), found
 
-    keys = jax.random.split(jax.random.key(0), 3)
-    params = jax.vmap(model.init)(keys)
+    members = [parameters(model.init, seed=seed) for seed in range(3)]
     scan = jax.jit(jax.vmap(lambda p: jax.lax.scan(step, p, None, length=3)))
-    _, together = scan(params)
-    for i in range(3):
-        one = jax.tree.map(lambda x, i=i: x[i], params)
+    _, together = scan(jax.tree.map(lambda *leaves: np.stack(leaves), *members))
+    for i, one in enumerate(members):
         for t in range(3):
             one, found = jax.jit(step)(one, None)
             np.testing.assert_allclose(together[i, t], found, rtol=1e-4, atol=1e-6)
@@ -315,24 +373,25 @@ def test_it_lives_in_jit_vmap_and_scan():
 
 def test_batches_as_units_have_the_gram_of_groups():
     """Gradients of whole batches, and group means of single examples, are the same."""
-    model = network()
-    params = model.init(jax.random.key(0))
-    x, y = keyed(2, B, T, 3), keyed(3, B, 3)
+    model = network(depth=1)
+    params = parameters(model.init)
+    x, y = drawn(2, B, T, 3), drawn(3, B, 3)
     one = regression(model)
     mean = lambda p, unit: jnp.mean(jax.vmap(one, (None, 0))(p, unit))  # noqa: E731
     halves = (x.reshape(2, 3, T, 3), y.reshape(2, 3, 3))
-    _, batches = jax.jit(functools.partial(capture, mean))(params, halves)
-    _, examples = jax.jit(functools.partial(capture, one))(params, (x, y))
-    group = jnp.array([0, 0, 0, 1, 1, 1])
-    found = gram_groups.of_groups(gram.gram(examples), group, 2)
-    close(found, np.asarray(gram.gram(batches), np.float64), TOLERANCE)
-    weights = jnp.array([0.3, -2.0])
-    chex.assert_trees_all_close(
-        combine(examples, gram_groups.of_members(weights, group)),
-        combine(batches, weights),
-        rtol=1e-4,
-        atol=1e-6,
-    )
+    group, weights = np.array([0, 0, 0, 1, 1, 1]), np.array([0.3, -2.0], np.float32)
+
+    @jax.jit
+    def both(params, examples, batches, group, weights):
+        _, captured = capture(one, params, examples)
+        members = gram_groups.of_members(weights, group)
+        groups = gram_groups.of_groups(gram.gram(captured), group, 2), combine(captured, members)
+        _, captured = capture(mean, params, batches)
+        return groups, (gram.gram(captured), combine(captured, weights))
+
+    (found, combined), (wanted, gradient) = both(params, (x, y), halves, group, weights)
+    close(found, wanted, TOLERANCE)
+    chex.assert_trees_all_close(combined, gradient, rtol=1e-4, atol=1e-6)
 
 
 def sizes(jaxpr):
@@ -350,8 +409,8 @@ def test_gradients_of_all_examples_are_never_made():
     width = 64
     for tokens, most in ((2, B * width * 3), (40, B * 4 * width * width)):
         model = network(width=width, max_positions=40)
-        units = (jnp.zeros((B, tokens, 3)), jnp.zeros((B, tokens // 2)))
-        params = model.init(jax.random.key(0))
+        units = (np.zeros((B, tokens, 3), np.float32), np.zeros((B, tokens // 2), np.float32))
+        params = jax.eval_shape(model.init, jax.random.key(0))
 
         def both(params, units, model=model):
             _, captured = capture(regression(model), params, units)
@@ -365,14 +424,17 @@ def test_gradients_of_all_examples_are_never_made():
 def test_rematerialised_blocks_stay_so():
     """Their programs are called, not inlined: else XLA would keep what it should recompute."""
     model = network(rematerialise=True)
-    units = (jnp.zeros((B, T, 3)), jnp.zeros((B, 3)))
-    params = model.init(jax.random.key(0))
+    units = (np.zeros((B, T, 3), np.float32), np.zeros((B, 3), np.float32))
+    params = jax.eval_shape(model.init, jax.random.key(0))
     program = jax.make_jaxpr(lambda p: gram.gram(capture(regression(model), p, units)[1]))(params)
     calls = [e for e in program.jaxpr.eqns if e.primitive.name in ("checkpoint", "remat2", "remat")]
     assert len(calls) >= 2  # the two blocks', backwards
 
 
 # Bad input.
+
+
+ONES = np.ones(W, np.float32)
 
 
 def engine_of(loss):
@@ -389,53 +451,55 @@ def engine_of(loss):
 )
 def test_a_loss_that_is_not_one_number_an_example_is_refused(loss, returned):
     with pytest.raises(ValueError, match=rf"each example, \(6,\); it returned {returned}"):
-        engine_of(loss)(jnp.ones(W), (keyed(0, B, W), keyed(1, B)))
+        engine_of(loss)(ONES, (drawn(0, B, W), drawn(1, B)))
 
 
 def test_an_array_of_the_examples_that_the_loss_closes_over_is_refused():
-    mask = jnp.arange(float(B))
+    mask = np.arange(B, dtype=np.float32)
     with pytest.raises(ValueError, match=r"one example is \(6,\).*part of the batch"):
-        engine_of(lambda y, batch: mask * y)(jnp.ones(W), (keyed(0, B, W), keyed(1, B)))
+        engine_of(lambda y, batch: mask * y)(ONES, (drawn(0, B, W), drawn(1, B)))
 
 
 def test_what_is_no_batch_or_no_parameters_is_refused():
     engine = engine_of(lambda y, batch: y)
     with pytest.raises(ValueError, match=r"a tuple \(inputs, targets\), not a dict"):
-        engine(jnp.ones(W), {"inputs": keyed(0, B, W)})
+        engine(ONES, {"inputs": drawn(0, B, W)})
     with pytest.raises(ValueError, match="no parameters"):
-        engine({}, (keyed(0, B, W), keyed(1, B)))
+        engine({}, (drawn(0, B, W), drawn(1, B)))
     with pytest.raises(ValueError, match="one leading axis"):
-        engine(jnp.ones(W), (jnp.ones((0, W)), jnp.ones(0)))
-    _, _, captured = engine(jnp.ones(W), (keyed(0, B, W), keyed(1, B)))
-    for weights in (jnp.ones(1), jnp.ones((B, 1)), jnp.float32(1.0)):
+        engine(ONES, (np.ones((0, W), np.float32), np.ones(0, np.float32)))
+    _, _, captured = jax.jit(engine)(ONES, (drawn(0, B, W), drawn(1, B)))
+    for weights in map(jnp.asarray, (ONES[:1], np.ones((B, 1), np.float32), ONES[0])):
         with pytest.raises((ValueError, TypeError)):  # beartype sees some of them first
             combine(captured, weights)
 
 
-@pytest.mark.parametrize("targets", (jnp.ones(B - 1), jnp.float32(1.0)))
+@pytest.mark.parametrize("targets", (ONES[: B - 1], ONES[0]))
 def test_a_batch_without_one_leading_axis_is_refused(targets):
     with pytest.raises(ValueError, match=r"one leading axis.*\(6, 8\)"):
-        engine_of(lambda y, batch: y)(jnp.ones(W), (keyed(0, B, W), targets))
+        engine_of(lambda y, batch: y)(ONES, (drawn(0, B, W), targets))
 
 
 def test_a_batch_of_one_is_a_gradient_and_its_square():
     engine = engine_of(lambda y, batch: y * batch[1])
-    _, found, captured = engine(jnp.ones(2), (jnp.array([[3.0, 4.0]]), jnp.ones(1)))
+    batch = (np.array([[3.0, 4.0]], np.float32), ONES[:1])
+    _, found, captured = jax.jit(engine)(ONES[:2], batch)
     np.testing.assert_allclose(found, [[25.0]])
-    np.testing.assert_allclose(combine(captured, jnp.ones(1)), [3.0, 4.0])
+    np.testing.assert_allclose(jax.jit(combine)(captured, ONES[:1]), [3.0, 4.0])
 
 
 def test_nan_stays_with_its_example():
-    model = network()
-    x = keyed(2, B, T, 3).at[2, 0, 0].set(jnp.nan)
-    _, captured = capture(regression(model), model.init(jax.random.key(0)), (x, jnp.zeros((B, 3))))
-    nan = np.isnan(np.asarray(gram.gram(captured)))
+    model = network(depth=1)
+    x = drawn(2, B, T, 3)
+    x[2, 0, 0] = np.nan
+    found = jax.jit(lambda p, units: gram.gram(capture(regression(model), p, units)[1]))
+    nan = np.isnan(found(parameters(model.init), (x, np.zeros((B, 3), np.float32))))
     assert nan[2].all() and nan[:, 2].all() and np.count_nonzero(nan) == 2 * B - 1
 
 
 def test_the_cheaper_form_is_chosen():
     """By operations: short prompts in wide layers by positions, long ones in narrow ones not."""
-    pair = lambda b, t, p, q: terms.Pair(jnp.zeros((b, 1, t, p)), jnp.zeros((b, 1, t, q)))  # noqa: E731
+    pair = lambda b, t, p, q: terms.Pair(np.zeros((b, 1, t, p)), np.zeros((b, 1, t, q)))  # noqa: E731
     assert terms.ghost_is_cheaper([pair(20, 1, 20, 40)])
     assert not terms.ghost_is_cheaper([pair(32, 82, 256, 1024)])
     assert terms.ghost_is_cheaper([pair(64, 8, 192, 768)])
@@ -449,19 +513,23 @@ def test_no_warning_is_left_to_filters():
 
 def test_what_a_loss_returns_beside_comes_out_by_unit():
     """With `has_aux`: the tree, of what varies by unit and of what does not; gradients as ever."""
-    params = {"w": jnp.array([1.0, -2.0]), "b": jnp.float32(0.5)}
-    units = jnp.array([[1.0, 2.0], [3.0, 4.0], [0.0, 1.0]])
+    params = {"w": np.array([1.0, -2.0], np.float32), "b": np.float32(0.5)}
+    units = np.array([[1.0, 2.0], [3.0, 4.0], [0.0, 1.0]], np.float32)
+    rows = np.array([[1.0, 0.0, 1.0], [0.0, 2.0, 0.0]], np.float32)
 
     def loss(p, x):
         said = x @ p["w"] + p["b"]
         return jnp.square(said), {"said": said, "b": p["b"]}
 
-    (losses, aux), captured = capture(loss, params, units, has_aux=True)
-    said = np.asarray(units) @ [1.0, -2.0] + 0.5
+    @jax.jit
+    def both(params, units, rows):
+        results, captured = capture(loss, params, units, has_aux=True)
+        return results, gram_groups.sums(functools.partial(combine, captured), rows, ["w"])
+
+    (losses, aux), found = both(params, units, rows)
+    said = units @ [1.0, -2.0] + 0.5
     np.testing.assert_allclose(aux["said"], said)
     np.testing.assert_allclose(aux["b"], [0.5] * 3)
     np.testing.assert_allclose(losses, said**2)
-    each = 2 * said[:, None] * np.asarray(units)
-    rows = jnp.array([[1.0, 0.0, 1.0], [0.0, 2.0, 0.0]])
-    found = gram_groups.sums(functools.partial(combine, captured), rows, ["w"])
+    each = 2 * said[:, None] * units
     np.testing.assert_allclose(found["['w']"], [each[0] + each[2], 2 * each[1]])

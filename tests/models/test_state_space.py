@@ -52,11 +52,12 @@ def test_the_parallel_scan_is_the_loop(length):
 
 
 def test_a_step_of_size_zero_keeps_the_state_and_a_large_one_forgets():
-    inputs, write = jnp.asarray(drawn(0, 1, 3, 2)), jnp.asarray(drawn(1, 1, 3, 4))
-    delta = jnp.asarray([1.0, 0.0, 50.0], jnp.float32)[None, :, None] * jnp.ones((1, 3, 2))
-    states = state_space.selective_states(inputs, delta, -jnp.ones((2, 4)), write)
+    inputs, write = drawn(0, 1, 3, 2), drawn(1, 1, 3, 4)
+    delta = np.float32([1.0, 0.0, 50.0])[None, :, None] * np.ones((1, 3, 2), np.float32)
+    rates = -np.ones((2, 4), np.float32)
+    states = np.asarray(jax.jit(state_space.selective_states)(inputs, delta, rates, write))
     np.testing.assert_array_equal(states[0, 1], states[0, 0])
-    last = np.asarray(50.0 * inputs[0, 2][:, None] * write[0, 2][None])
+    last = 50.0 * inputs[0, 2][:, None] * write[0, 2][None]
     np.testing.assert_allclose(states[0, 2], last, rtol=1e-6)
 
 
@@ -74,17 +75,25 @@ def test_convolutions_are_numpys(length):
         ]
         return np.transpose(channels, (1, 2, 0))
 
-    close(jax.jit(state_space.long_convolution)(x, filters), direct(filters))
+    @jax.jit
+    def both(x, filters, kernel, bias):
+        long = state_space.long_convolution(x, filters)
+        return long, state_space.short_convolution(x, kernel, bias)
+
     kernel = drawn(3, 4, 3)  # longer than some of the prompts
-    close(jax.jit(state_space.short_convolution)(x, kernel, bias), direct(kernel) + bias)
+    long, short = both(x, filters, kernel, bias)
+    close(long, direct(filters))
+    close(short, direct(kernel) + bias)
 
 
 def test_filters_know_their_lag_and_decay_with_it():
-    features = state_space.filter_features(5, 9, 3)
+    made = jax.jit(
+        lambda: (state_space.filter_features(5, 9, 3), state_space.filter_window(9, 9, 4))
+    )
+    features, window = map(np.asarray, made())
     for t in range(5):
         turn = np.exp(-2j * np.pi * np.arange(3) * t / 9)  # their code's complex exponentials
         close(features[t], [t / 8, *turn.real, *turn.imag], 1e-6)
-    window = state_space.filter_window(9, 9, 4)
     np.testing.assert_array_equal(window[0], 1)
     rates = -np.log(np.asarray(window[8], np.float64))  # per longest prompt
     np.testing.assert_allclose(
@@ -99,9 +108,7 @@ def parameters(model):
     """None is at a special value, such as a bias of zero."""
     rng, near_one = np.random.default_rng(1), ("scale", "skip", "frequency")
     return jax.tree_util.tree_map_with_path(
-        lambda path, x: jnp.asarray(
-            rng.normal(path[-1].key in near_one, 0.3, x.shape), jnp.float32
-        ),
+        lambda path, x: np.asarray(rng.normal(path[-1].key in near_one, 0.3, x.shape), np.float32),
         jax.eval_shape(model.init, jax.random.key(0)),
     )
 
@@ -111,15 +118,20 @@ def built(name):
     """(model, parameters, inputs [B, T, 3])."""
     make, spec = MODELS[name]
     model = make(spec, inputs=3)
-    return model, parameters(model), jnp.asarray(drawn(2, B, T, 3))
+    return model, parameters(model), drawn(2, B, T, 3)
 
 
 @functools.cache
+def forward(name):
+    """Return (outputs, activations) of a forward pass."""
+    model, params, inputs = built(name)
+    call = jax.jit(lambda p, x: model.apply(p, x, capture=model.activations))
+    return jax.tree.map(np.asarray, call(params, inputs))
+
+
 def seen(name):
     """What a forward pass captures, and the first block's parameters, in float64."""
-    model, params, inputs = built(name)
-    captured = jax.jit(lambda p, x: model.apply(p, x, capture=model.activations)[1])(params, inputs)
-    return double(captured), double(params["block_0"])
+    return double(forward(name)[1]), double(built(name)[1]["block_0"])
 
 
 def test_the_mixer_of_mamba_is_a_recurrence_step_by_step():
@@ -147,7 +159,7 @@ def test_the_mixer_of_mamba_is_a_recurrence_step_by_step():
 def test_the_mixer_of_hyena_is_gates_and_sums_over_the_past():
     captured, p = seen("hyena")
     normed, found = captured["block_0.mixer_norm"], captured["block_0.mixer_out"]
-    h, f = state_space.filter_features(T, 9, 16), p["filters"]
+    h, f = jax.jit(lambda: state_space.filter_features(T, 9, 16))(), p["filters"]
     h = np.asarray(h, np.float64)
     for layer in range(3):
         dense = f[f"hidden_{layer}"]
@@ -176,7 +188,7 @@ def test_the_mixer_of_hyena_is_gates_and_sums_over_the_past():
 @models
 def test_no_output_depends_on_a_later_token(name):
     model, params, inputs = built(name)
-    slopes = jax.jit(jax.jacrev(lambda x: model.apply(params, x[None])[0][0]))(inputs[0])
+    slopes = jax.jit(jax.jacrev(lambda x, p: model.apply(p, x[None])[0][0]))(inputs[0], params)
     size = np.abs(np.asarray(slopes)).max(-1)  # [T out, T in]
     past = np.tril(np.ones((T, T), bool))
     assert size[past].min() > 1e-4 * size.max()
@@ -187,9 +199,9 @@ def test_no_output_depends_on_a_later_token(name):
 @models
 def test_a_prompt_is_read_the_same_whatever_follows(name):
     model, params, inputs = built(name)
-    whole, _ = jax.jit(model.apply)(params, inputs)
+    whole, _ = forward(name)
     short, _ = jax.jit(model.apply)(params, inputs[:, :4])
-    np.testing.assert_allclose(whole[:, :4], short, atol=2e-6 * float(jnp.abs(whole).max()))
+    np.testing.assert_allclose(whole[:, :4], short, atol=2e-6 * np.abs(whole).max())
 
 
 def shallow(name, **changes):
@@ -218,7 +230,9 @@ def test_parameters_by_formula():
 
 def test_first_weights_as_published():
     spec = mamba.Spec(width=64, depth=1, initialisation_scale=3.0)
-    block = jax.jit(mamba.mamba(spec, inputs=2).init)(jax.random.key(0))["block_0"]
+    init = mamba.mamba(spec, inputs=2).init
+    block = jax.jit(lambda seed: init(jax.random.key(seed, impl="unsafe_rbg"))["block_0"])
+    block = jax.tree.map(np.asarray, block(np.uint32(0)))
     np.testing.assert_allclose(-jnp.exp(block["log_rates"]), -np.tile(np.arange(1.0, 17), (128, 1)))
     np.testing.assert_array_equal(block["skip"], 1)
     sizes = np.log10(np.log1p(np.exp(np.float64(block["delta"]["bias"]))))
@@ -233,10 +247,11 @@ def test_first_weights_as_published():
 @models
 def test_discrete_tokens_read_at_some_positions(name):
     make, spec = MODELS[name][0], shallow(name)
-    tokens = jnp.asarray(np.random.default_rng(0).integers(5, size=(B, T)))
+    tokens = np.random.default_rng(0).integers(5, size=(B, T))
     whole, some = (make(spec, vocabulary=5, read_at=at) for at in (slice(None), slice(1, None, 2)))
     params = parameters(whole)
-    logits, few = jax.jit(lambda p: (whole.apply(p, tokens)[0], some.apply(p, tokens)[0]))(params)
+    both = jax.jit(lambda p, x: (whole.apply(p, x)[0], some.apply(p, x)[0]))
+    logits, few = map(np.asarray, both(params, tokens))
     assert logits.shape == (B, T, 5)
     np.testing.assert_allclose(few, logits[:, 1::2], rtol=1e-5, atol=1e-6)
 
@@ -244,20 +259,28 @@ def test_discrete_tokens_read_at_some_positions(name):
 def test_a_prompt_beyond_the_longest_is_refused_by_hyena_alone():
     model, params, _ = built("hyena")
     with pytest.raises(ValueError, match="10 tokens, but max_positions is 9"):
-        model.apply(params, jnp.zeros((1, 10, 3)))
+        jax.eval_shape(model.apply, params, np.zeros((1, 10, 3), np.float32))
     model, params, _ = built("mamba")
-    assert jax.eval_shape(model.apply, params, jnp.zeros((1, 300, 3)))[0].shape == (1, 300)
+    assert jax.eval_shape(model.apply, params, np.zeros((1, 300, 3), np.float32))[0].shape == (
+        1,
+        300,
+    )
 
 
 @models
 def test_inner_products_of_gradients_of_rematerialised_blocks(name):
     """The scan and the transforms in a block that is computed again; a fallback would warn."""
     model = MODELS[name][0](shallow(name, rematerialise=True), inputs=3)
-    params, inputs = parameters(model), jnp.asarray(drawn(2, B, T, 3))
-    loss = lambda p, x: jnp.sum(model.apply(p, x[None])[0] ** 2)  # noqa: E731
-    found = jax.jit(lambda p, x: gram(capture(loss, p, x)[1]))(params, inputs)
     plain = MODELS[name][0](shallow(name), inputs=3)
-    loss = lambda p, x: jnp.sum(plain.apply(p, x[None])[0] ** 2)  # noqa: E731
-    each = jax.jit(jax.vmap(jax.grad(loss), (None, 0)))(params, inputs)
+
+    def loss(model):
+        return lambda p, x: jnp.sum(model.apply(p, x[None])[0] ** 2)
+
+    @jax.jit
+    def both(params, inputs):
+        found = gram(capture(loss(model), params, inputs)[1])
+        return found, jax.vmap(jax.grad(loss(plain)), (None, 0))(params, inputs)
+
+    found, each = both(parameters(model), drawn(2, B, T, 3))
     flat = np.concatenate([np.float64(x).reshape(B, -1) for x in jax.tree.leaves(each)], axis=1)
     close(found, flat @ flat.T, 1e-5)

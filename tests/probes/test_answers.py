@@ -1,5 +1,6 @@
 """Probabilities of answers from a shared prefix, against whole passes and against enumeration."""
 
+import functools
 import itertools
 
 import jax
@@ -17,71 +18,99 @@ from plateaus.types import MixedPrompt
 VOCABULARY, END = 5, 4
 
 
+@functools.cache
 def tiny(vocabulary=VOCABULARY):
-    spec = Spec(
-        width=16,
-        depth=2,
-        heads=2,
-        positions="rotary",
-        initialisation="lecun_normal",
-        initialisation_scale=3.0,
-    )
-    model = transformer(spec, vocabulary=vocabulary)
-    once = jax.jit(model.apply, static_argnames=("capture",))  # else every operation is compiled
-    return model._replace(apply=once), model.init(jax.random.key(0))
+    """A model that says different things, by parameters drawn with numpy."""
+    spec = Spec(width=16, depth=1, heads=2, positions="rotary")
+    model, rng = transformer(spec, vocabulary=vocabulary), np.random.default_rng(0)
+
+    def leaf(path, x):
+        scale = 3 * x.shape[0] ** -0.5 if x.ndim > 1 else 0.1
+        return rng.normal(path[-1].key == "scale", scale, x.shape).astype(np.float32)
+
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    return model, jax.tree_util.tree_map_with_path(leaf, shapes)
+
+
+@functools.cache
+def passes(vocabulary):
+    """(params, tokens) -> the log-probabilities after each token, of plain passes."""
+    model, _ = tiny(vocabulary)
+    return jax.jit(lambda p, tokens: jax.nn.log_softmax(model.apply(p, tokens)[0]))
+
+
+def padded(rows, length):
+    """Tokens in rows of one length; what follows the last is not seen by those before."""
+    return np.array([[*row, *[0] * (length - len(row))] for row in rows])
 
 
 @pytest.mark.parametrize("families", ["ret1,ret2,ret3", "left,right,sum", "copy,upper,first"])
 def test_the_product_over_an_answer_is_that_of_a_plain_pass(families):
     model, params = tiny(103)
     task = characters(Characters(families=families, alphabet="aBcDef", length=3, examples=4))
-    ways = len(task.groups)
-    order = jnp.array([0, 2, 1])
-    prompt = task.emit_mixed(jax.random.key(1), order, tuple(range(ways)))
-    found = log_probabilities(model, params, prompt, cached(model, params, prompt.prefix, ways))
-    for way in range(ways):
-        answer = np.asarray(prompt.targets[way])[np.asarray(prompt.scored[way])]
-        tokens = np.concatenate([prompt.prefix, prompt.ways[way, :1], answer])
-        logits = model.apply(params, tokens[None])[0][0]
-        log_p = jax.nn.log_softmax(logits)[len(tokens) - len(answer) - 1 : -1]
-        plain = log_p[jnp.arange(len(answer)), answer].sum()
-        np.testing.assert_allclose(jnp.exp(found[way]), jnp.exp(plain), atol=1e-5)
+    ways, order = len(task.groups), np.array([0, 2, 1])
+
+    @jax.jit
+    def shared(params, seed, order):
+        prompt = task.emit_mixed(jax.random.key(seed), order, tuple(range(ways)))
+        past = cached(model, params, prompt.prefix, ways)
+        return prompt, log_probabilities(model, params, prompt, past)
+
+    prompt, found = jax.tree.map(np.asarray, shared(params, np.uint32(1), order))
+    answers = [prompt.targets[way][prompt.scored[way]] for way in range(ways)]
+    whole = [[*prompt.prefix, prompt.ways[way, 0], *answers[way]] for way in range(ways)]
+    log_p = np.asarray(passes(103)(params, padded(whole, 40)))
+    for way, answer in enumerate(answers):
+        last = len(whole[way]) - 1
+        plain = log_p[way, np.arange(last - len(answer), last), answer].sum()
+        np.testing.assert_allclose(np.exp(found[way]), np.exp(plain), atol=1e-5)
         np.testing.assert_allclose(found[way], plain, rtol=1e-5)
 
 
-def enumerated(model, params, prefix, first, tokens):
-    """Every output of at most `tokens` tokens with its log-probability, the likeliest first."""
-    found = []
-    for length in range(tokens):
-        for middle in itertools.product(range(END), repeat=length):
-            output = [*middle, END]
-            whole = jnp.array([*prefix, first, *output])
-            log_p = jax.nn.log_softmax(model.apply(params, whole[None])[0][0])
-            start = len(prefix)
-            found.append(float(sum(log_p[start + j, token] for j, token in enumerate(output))))
+def enumerated(params, prefix, first, tokens):
+    """The log-probability of every output of at most `tokens` tokens, the likeliest first."""
+    outputs = [
+        [*middle, END]
+        for length in range(tokens)
+        for middle in itertools.product(range(END), repeat=length)
+    ]
+    whole = padded([[*prefix, first, *output] for output in outputs], len(prefix) + 1 + tokens)
+    log_p = np.asarray(passes(VOCABULARY)(params, whole))
+    places = len(prefix) + np.arange(tokens)
+    found = [one[places[: len(out)], out].sum() for one, out in zip(log_p, outputs, strict=True)]
     return sorted(found, reverse=True)
+
+
+def searched(params, prefix, first, beams, tokens):
+    """The log-probabilities of the most probable outputs, by a search."""
+    model, _ = tiny()
+
+    @jax.jit
+    def search(params, prefix, first):
+        past = cached(model, params, prefix, beams)
+        return most_probable(model, params, first, past, end=jnp.int32(END), tokens=tokens)[0]
+
+    return np.asarray(search(params, np.array(prefix), np.int32(first)))
 
 
 def test_the_most_probable_outputs_are_those_of_going_through_all():
     """With as many beams as there are outputs the search is exact."""
-    model, params = tiny()
-    prefix, first, tokens = jnp.array([1, 2, 0, 3]), jnp.int32(2), 3
-    wanted = enumerated(model, params, prefix.tolist(), 2, tokens)
-    beams = 4**tokens + len(wanted)
-    past = cached(model, params, prefix, beams)
-    found, _ = most_probable(model, params, first, past, end=jnp.int32(END), tokens=tokens)
-    there = np.asarray(found)[np.isfinite(found)]
-    np.testing.assert_allclose(there, wanted, rtol=1e-4)
+    _, params = tiny()
+    prefix, first, tokens = [1, 2, 0, 3], 2, 3
+    wanted = enumerated(params, prefix, first, tokens)
+    found = searched(params, prefix, first, 4**tokens + len(wanted), tokens)
+    np.testing.assert_allclose(found[np.isfinite(found)], wanted, rtol=1e-4)
 
 
 def test_few_beams_find_the_likeliest_outputs_of_one_token():
     """What goes on does not push out what has ended, however unlikely an end is."""
-    model, params = tiny()
-    prefix = jnp.array([1, 2, 0, 3])
-    params["readout"]["kernel"] = params["readout"]["kernel"].at[:, END].multiply(0.01)
-    outputs = enumerated(model, params, prefix.tolist(), 2, 2)
-    past = cached(model, params, prefix, 4)  # as many as there are first tokens beside the end
-    found, _ = most_probable(model, params, jnp.int32(2), past, end=jnp.int32(END), tokens=2)
+    _, params = tiny()
+    kernel = params["readout"]["kernel"].copy()
+    kernel[:, END] *= 0.01
+    params = params | {"readout": {"kernel": kernel}}
+    prefix, first = [1, 2, 0, 3], 2
+    outputs = enumerated(params, prefix, first, 2)
+    found = searched(params, prefix, first, 4, 2)  # as many as first tokens beside the end
     np.testing.assert_allclose(found, outputs[:4], rtol=1e-4)
 
 
@@ -96,7 +125,7 @@ def test_answers_that_are_the_most_probable_outputs_are_found_to_be():
 
     model = exact._replace(apply=rounded)
 
-    def one(prefix):
+    def one(params, prefix):
         past, first = cached(model, params, prefix, 2 * tasks), jnp.int32(2)
         outputs, texts = most_probable(model, params, first, past, end=jnp.int32(END), tokens=3)
         targets = texts[:tasks]
@@ -107,26 +136,33 @@ def test_answers_that_are_the_most_probable_outputs_are_found_to_be():
         log_p = log_probabilities(model, params, prompt, own)
         return log_p, with_answers(outputs, texts, prompt, log_p)
 
-    prefixes = jax.random.randint(jax.random.key(5), (40, 6), 0, END)
-    log_p, outputs = jax.jit(jax.vmap(one))(prefixes)
-    apart = np.asarray(outputs[:, tasks - 1] - outputs[:, tasks]) > 0.1
+    @jax.jit
+    def every(params, prefixes):
+        log_p, outputs = jax.vmap(one, (None, 0))(params, prefixes)
+        return outputs, completed(log_p, outputs)
+
+    prefixes = np.random.default_rng(5).integers(END, size=(40, 6))
+    outputs, done = jax.tree.map(np.asarray, every(params, prefixes))
+    apart = outputs[:, tasks - 1] - outputs[:, tasks] > 0.1
     assert apart.sum() > 20
-    np.testing.assert_array_equal(completed(log_p, outputs)[apart], float(tasks))
+    np.testing.assert_array_equal(done[apart], float(tasks))
 
 
 def test_padding_is_not_scored():
     model, params = tiny()
-    prefix, ways = jnp.array([1, 2, 0]), jnp.array([[2, 1, 3], [2, 0, 1]])
-    targets = jnp.array([[1, END, 0], [0, 1, END]])
-    scored = jnp.array([[True, True, False], [True, True, True]])
-    past = cached(model, params, prefix, 2)
-    first = log_probabilities(
-        model, params, MixedPrompt(prefix, ways, targets, scored, jnp.int32(END)), past
-    )
-    other = log_probabilities(
-        model,
-        params,
-        MixedPrompt(prefix, ways.at[0, 2].set(0), targets.at[0, 2].set(2), scored, jnp.int32(END)),
-        past,
-    )
-    np.testing.assert_allclose(first, other, rtol=1e-6)
+    prefix, ways = np.array([1, 2, 0]), np.array([[2, 1, 3], [2, 0, 1]])
+    targets = np.array([[1, END, 0], [0, 1, END]])
+    scored = np.array([[True, True, False], [True, True, True]])
+
+    @jax.jit
+    def said(params, ways, targets):
+        past = cached(model, params, jnp.asarray(prefix), 2)
+        prompt = MixedPrompt(
+            jnp.asarray(prefix), ways, targets, jnp.asarray(scored), jnp.int32(END)
+        )
+        return log_probabilities(model, params, prompt, past)
+
+    first = said(params, ways, targets)
+    other_ways, other_targets = ways.copy(), targets.copy()
+    other_ways[0, 2], other_targets[0, 2] = 0, 2
+    np.testing.assert_allclose(first, said(params, other_ways, other_targets), rtol=1e-6)
