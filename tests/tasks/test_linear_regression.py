@@ -65,6 +65,7 @@ def _points(batch):
 
 def _z_score(values):
     """Mean over its standard error."""
+    values = np.float64(values)
     return np.mean(values) / (np.std(values) / np.sqrt(len(values)))
 
 
