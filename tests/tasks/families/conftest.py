@@ -75,9 +75,43 @@ def _prompts(name, sizes, number, seed):
     return Prompts(one, *wide, raw=(drawn[0], drawn[1], drawn[3]))
 
 
+class Answered(NamedTuple):
+    """Many prompts of the family `law`: x [p, n, d], y and what is said in context [p, n]."""
+
+    law: Family
+    x: np.ndarray
+    y: np.ndarray
+    in_context: np.ndarray
+
+
+@functools.cache
+def _answered(name, sizes, number, seed):
+    one = family(name, sizes)
+
+    @jax.jit
+    @functools.partial(jax.vmap, in_axes=(0, 0))
+    def run(keys, z):
+        keys = jax.random.wrap_key_data(keys)
+        theta, x = one.parameters(keys[1]), one.inputs(keys[2], one.init(keys[0]), z)
+        y = one.values(keys[3], theta, x)
+        return x, y, one.in_context(x, y)
+
+    return Answered(one, *map(np.float64, run(*_given(sizes, number, seed)[:2])))
+
+
 @pytest.fixture(scope="session")
 def prompts():
     def draw(name, sizes, number=2000, seed=0):
         return _prompts(name, sizes, number, seed)
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def answered():
+    """The same prompts as those of `prompts`, by a smaller program."""
+
+    def draw(name, sizes, number, seed=0):
+        return _answered(name, sizes, number, seed)
 
     return draw
