@@ -75,7 +75,10 @@ def test_draws_come_from_what_is_in_play_and_old_items_are_kept():
         np.testing.assert_array_equal(np.unique(drawn), np.arange(items))  # but for 100 e^-20
 
 
-@pytest.mark.parametrize("inner", (uniform(16), epochs(16), zipf(uniform(4), 50)))
+@pytest.mark.parametrize(
+    "inner",
+    (uniform(16), epochs(16), pytest.param(zipf(uniform(4), 50), marks=pytest.mark.thorough)),
+)
 def test_doubling_at_zero_is_the_curriculum_bit_for_bit(inner):
     steps, one, other = np.arange(12, dtype=np.int32), doubling(inner), curriculum(inner)
     for start, step, more in [(4, 7, 0.0), (4, 0, 0.0), (INFINITE, 7, 0.0), (8, 0, 0.5)]:

@@ -193,11 +193,21 @@ def test_thresholds_are_means_of_the_families():
     assert found == pytest.approx((0.125, 0.175))  # .1 and .2
 
 
+def bare(task):
+    """The task with its loss and the two predictors that it is told by, and nothing else."""
+
+    def predictors(*given):
+        said = task.predictors(*given)
+        return {name: said[name] for name in (task.uninformed, task.best)}
+
+    return task._replace(predictors=predictors, metrics={}, axes={}, distance=None)
+
+
 @functools.cache
 def measured(name, jit):
     """What is recorded of a model that knows nothing of groups, and its losses one by one."""
     groupings = {"families": None, "uneven": UNEVEN, "even": random_groups(16, 8, 3, 0)}
-    task = in_context_pool.in_context_pool(SPEC, groupings[name])
+    task = bare(in_context_pool.in_context_pool(SPEC, groupings[name]))
     source = design.design(design.Spec(), 8, task.size, frozenset(), task.groups)
     model = Model(
         lambda key: jnp.float32(0.3), lambda p, x, **_: (p * x[:, ::2, 0] + x[:, ::2, 1], {}), ()

@@ -108,16 +108,26 @@ def test_losses_without_x_and_linear_in_x_are_exact(name):
 
 
 @functools.cache
-def heads(spec, seed):
-    rows = jax.jit(lambda: head_weights(jax.random.key(seed), spec))()
-    return np.asarray(rows, np.float64)
+def heads():
+    """Law -> many rows; and few, of the first two laws in turn."""
+    specs = {
+        law: Spec(heads=2000, teacher_width=4, dimension=4, head_law=law)
+        for law in (*LAWS, DIFFERENT)
+    }
+    specs["fewer"] = Spec(heads=6, head_law=DIFFERENT, laws=2)
+
+    @jax.jit
+    def run():
+        key = jax.random.key(3)  # of all laws: the normals that they share are drawn once
+        return {law: head_weights(jax.random.clone(key), spec) for law, spec in specs.items()}
+
+    return jax.tree.map(np.float64, run())
 
 
 @pytest.mark.parametrize("law", [*LAWS, DIFFERENT])
 def test_laws_of_heads(law):
     """Norm 1; what each law is known by, over many rows; different laws are in turn."""
-    spec = Spec(heads=2000, teacher_width=4, dimension=4, head_law=law)
-    rows = heads(spec, 3)
+    rows = heads()[law]
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, rtol=1e-6)
 
     def facts(law, rows):
@@ -135,8 +145,7 @@ def test_laws_of_heads(law):
     for i, name in enumerate(LAWS if law == DIFFERENT else [law]):
         own = rows[i :: len(LAWS)] if law == DIFFERENT else rows
         assert facts(name, own), name
-    fewer = Spec(heads=6, head_law=DIFFERENT, laws=2)
-    pair = heads(fewer, 0)
+    pair = heads()["fewer"]
     assert np.allclose(np.abs(pair[1::2]), 0.5) and not np.any(np.abs(pair[::2]) == 0.5)
 
 

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from plateaus.tasks.families.boolean import MOST_FUNCTIONS
-from plateaus.tasks.families.registry import Sizes, family
+from plateaus.tasks.families.registry import Family, Sizes, family
 
 D, P = 4, 0.2
 SIZES = Sizes(dimension=D, points=6, literal_probability=P, majority_bits=3)
@@ -78,25 +79,37 @@ def _logit(p):
 NUMBER = 8000
 
 
+class Drawn(NamedTuple):
+    """A family, what it says without context at all points, the tables of 8,000 functions, and of
+    40 of them what is said in context at random points."""
+
+    law: Family
+    no_context: np.ndarray
+    tables: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    in_context: np.ndarray
+
+
 @functools.cache
 def _drawn(name):
-    """(family, what it says without context at all points, the tables of many functions)."""
-    found = family(name, SIZES)
+    law = family(name, SIZES)
 
     @jax.jit
     def run():
-        keys = jax.random.split(jax.random.key(0), NUMBER)
-        tables = jax.vmap(lambda key: found.signal(found.parameters(key), jnp.asarray(POINTS)))(
-            keys
-        )
-        return found.no_context(jnp.asarray(POINTS)), tables
+        every = jnp.asarray(POINTS)
+        theta = jax.vmap(law.parameters)(jax.random.split(jax.random.key(0), NUMBER))
+        tables = jax.vmap(law.signal, (0, None))(theta, every)
+        place = jax.random.randint(jax.random.key(1), (40, SIZES.points), 0, len(POINTS))
+        x, y = every[place], jnp.take_along_axis(tables[:40], place, axis=1)
+        return law.no_context(every), tables, x, y, jax.vmap(law.in_context)(x, y)
 
-    return found, *jax.device_get(run())
+    return Drawn(law, *jax.device_get(run()))
 
 
 @pytest.mark.parametrize("name", LAWS)
 def test_no_context_by_enumeration_of_everything(name):
-    found, said, _ = _drawn(name)
+    found, said = _drawn(name)[:2]
     chances = np.clip([_chance(name, x) for x in SIGNS], 0, 1)
     np.testing.assert_allclose(said, [_logit(p) for p in chances], rtol=1e-5, atol=1e-5)
     p = chances[(chances > 0) & (chances < 1)]
@@ -112,7 +125,7 @@ def test_functions_are_drawn_with_their_probabilities(name):
     number, expected = NUMBER, {}
     for table, p in zip(*_tables(name), strict=True):
         expected[tuple(table)] = expected.get(tuple(table), 0) + p
-    drawn, counts = np.unique(_drawn(name)[2], axis=0, return_counts=True)
+    drawn, counts = np.unique(_drawn(name).tables, axis=0, return_counts=True)
     counts = {tuple(int(v) for v in t): int(c) for t, c in zip(drawn, counts, strict=True)}
     assert set(counts) <= set(expected)
     for table, p in expected.items():
@@ -121,8 +134,8 @@ def test_functions_are_drawn_with_their_probabilities(name):
 
 
 @pytest.mark.parametrize("name", LAWS)
-def test_in_context_is_bayes(name, answered):
-    drawn = answered(name, SIZES, 40)
+def test_in_context_is_bayes(name):
+    drawn = _drawn(name)
     for x, y, said in zip(drawn.x, drawn.y, drawn.in_context, strict=True):
         points = [(tuple(map(int, a)), int(b)) for a, b in zip(x, y, strict=True)]
         right = [_logit(_chance(name, a, points[:i])) for i, (a, _) in enumerate(points)]
