@@ -62,8 +62,8 @@ def run(use, steps, tracked=False):
 
         return jax.lax.scan(step, adaptive.init(use), steps)[1]
 
-    losses, counts, gradients = (jnp.asarray(x, jnp.float32) for x in steps)
-    return all_steps((jnp.arange(len(losses)), losses, counts, gradients))
+    losses, counts, gradients = map(np.float32, steps)
+    return jax.device_get(all_steps((np.arange(len(losses)), losses, counts, gradients)))
 
 
 def steps_of(number, seed=0):
@@ -146,15 +146,25 @@ def test_stages_reference_adapts_nothing_proxy_ends_in_its_average():
     np.testing.assert_allclose(without.weights[-1], round_weights(steps, 5), rtol=1e-5)
 
 
-BASE = jnp.array([0.2, 0.8, 0.0])
+BASE = np.float32([0.2, 0.8, 0.0])
+
+
+@functools.cache
+def shares_of():
+    """(weights of the mixer, strength) -> the shares that are drawn."""
+
+    @jax.jit
+    def blended(weights, strength):
+        return adaptive.blended(jnp.asarray(BASE), weighted(use_of(), weights), strength)
+
+    return blended
 
 
 @pytest.mark.parametrize("strength", (0.0, 0.3, 1.0))
 def test_strength_is_the_way_to_the_mixers_shares(strength):
     """Of the groups that the mixture draws."""
-    state = weighted(use_of(), [0.3, 0.1, 0.6])
-    shares = adaptive.blended(BASE, state, jnp.float32(strength))
-    expected = (1 - strength) * np.array(BASE) + strength * np.array([0.75, 0.25, 0])
+    shares = shares_of()(np.float32([0.3, 0.1, 0.6]), np.float32(strength))
+    expected = (1 - strength) * BASE + strength * np.array([0.75, 0.25, 0])
     np.testing.assert_allclose(shares, expected, rtol=1e-6)
     if not strength:
         assert np.array_equal(shares, BASE)
@@ -163,21 +173,24 @@ def test_strength_is_the_way_to_the_mixers_shares(strength):
 @pytest.mark.parametrize("weights", ([np.nan, 0.5, 0.5], [0, 0, 1], [np.inf, 0, 0]))
 def test_weights_that_say_nothing_of_what_is_drawn_change_nothing(weights):
     """And never bring in a group that the mixture does not draw."""
-    shares = adaptive.blended(BASE, weighted(use_of(), weights), jnp.float32(1))
-    np.testing.assert_allclose(shares, BASE, rtol=1e-6)
+    np.testing.assert_allclose(shares_of()(np.float32(weights), np.float32(1)), BASE, rtol=1e-6)
 
 
 @pytest.mark.parametrize("what", ("draws", "losses"))
 def test_weights_are_of_draws_or_of_losses(what):
     """Of losses while the proxy trains, then always of draws."""
     use = use_of(mixer_use=what, proxy_steps=2 * K)
-    state, full = weighted(use, [0.3, 0.1, 0.6]), jnp.float32(1)
-    mixed = np.array([0.75, 0.25, 0])
-    for t in (0, 2 * K - 1, 2 * K, 5 * K):
+
+    @jax.jit
+    @jax.vmap
+    def run(t):
+        state, full, base = weighted(use, [0.3, 0.1, 0.6]), jnp.float32(1), jnp.asarray(BASE)
+        return tuple(law(use, base, state, full, t) for law in (adaptive.draws, adaptive.emphasis))
+
+    mixed, times = np.array([0.75, 0.25, 0]), np.int32([0, 2 * K - 1, 2 * K, 5 * K])
+    for t, drawn, factors in zip(times, *run(times), strict=True):
         of_losses = what == "losses" and t < 2 * K
-        drawn = adaptive.draws(use, BASE, state, full, t)
         np.testing.assert_allclose(drawn, BASE if of_losses else mixed, rtol=1e-6)
-        factors = adaptive.emphasis(use, BASE, state, full, t)
         expected = [0.75 / 0.2, 0.25 / 0.8, 1] if of_losses else np.ones(3)
         np.testing.assert_allclose(factors, expected, rtol=1e-6)
 
@@ -200,41 +213,66 @@ def knobs_of(**values):
     return jax.tree.map(jnp.asarray, design.knobs_of(NAMES)(**values))
 
 
+VALUES, WEIGHTS = np.array([1.0, -2.0, 4.0]), np.array([0.6, 0.1, 0.3])
+
+
+@functools.cache
+def mean_loss_of(what):
+    """Strength -> the mean of factor times value at each of 4,000 steps."""
+    source = source_of(mixer_use=what, mixing="sequence")
+
+    @jax.jit
+    def run(strength):
+        plan = source.prepare(knobs_of(weight_b=3.0, mixer_strength=strength), 100)
+        key = jax.random.key(0)
+        state = source.init(key)
+        state = state._replace(mixer=state.mixer._replace(weights=jnp.float32(WEIGHTS)))
+
+        def one(t):
+            group = source.draw(key, state, plan, t).group
+            factors = jnp.ones(3) if source.emphasis is None else source.emphasis(state, plan, t)
+            return jnp.mean(factors[group] * jnp.float32(VALUES)[group])
+
+        return jax.vmap(one)(jnp.arange(4000))
+
+    return run
+
+
 @pytest.mark.parametrize("strength", (0.4, 1.0))
 @pytest.mark.parametrize("what", ("draws", "losses"))
 def test_either_way_the_mean_loss_is_that_of_the_mixers_shares(what, strength):
     """Over draws through the mixture: of factor times value, within its standard error."""
-    source = source_of(mixer_use=what, mixing="sequence")
-    plan = source.prepare(knobs_of(weight_b=3.0, mixer_strength=strength), 100)
-    key, values = jax.random.key(0), jnp.array([1.0, -2.0, 4.0])
-    state = source.init(key)
-    weights = np.array([0.6, 0.1, 0.3])
-    state = state._replace(mixer=state.mixer._replace(weights=jnp.asarray(weights, jnp.float32)))
-
-    @jax.jit
-    def one(t):
-        group = source.draw(key, state, plan, t).group
-        factors = jnp.ones(3) if source.emphasis is None else source.emphasis(state, plan, t)
-        return jnp.mean(factors[group] * values[group])
-
-    means = np.asarray(jax.vmap(one)(jnp.arange(4000)))
-    expected = ((1 - strength) * np.array([0.2, 0.6, 0.2]) + strength * weights) @ values
+    means = np.asarray(mean_loss_of(what)(np.float32(strength)))
+    expected = ((1 - strength) * np.array([0.2, 0.6, 0.2]) + strength * WEIGHTS) @ VALUES
     error = means.std() / np.sqrt(len(means))
     assert abs(means.mean() - expected) < 4 * error
-    assert error < 0.05 < abs(np.array([0.2, 0.6, 0.2]) @ values - expected)  # told apart
+    assert error < 0.05 < abs(np.array([0.2, 0.6, 0.2]) @ VALUES - expected)  # told apart
+
+
+@functools.cache
+def steered(what):
+    """Strength -> (shares, factors, groups drawn) of a state that is told its shares."""
+    source = source_of(mixer_use=what)
+
+    @jax.jit
+    def run(strength):
+        key = jax.random.key(0)
+        plan = source.prepare(knobs_of(weight_c=0.0, mixer_strength=strength), 100)
+        state = source.steer(source.init(key), jnp.array([0.25, 0.75, 0.0]))
+        factors = None if source.emphasis is None else source.emphasis(state, plan, 0)
+        draw = jax.vmap(lambda t: source.draw(key, state, plan, t).group)
+        return source.weights(state, plan, 0), factors, draw(jnp.arange(9))
+
+    return run
 
 
 @pytest.mark.parametrize("what", ("draws", "losses"))
 @pytest.mark.parametrize("strength", (0.0, 1.0))
 def test_a_steered_state_draws_as_it_is_told(what, strength):
     """Whatever the strength and the use."""
-    source = source_of(mixer_use=what)
-    plan = source.prepare(knobs_of(weight_c=0.0, mixer_strength=strength), 100)
-    state = source.steer(source.init(jax.random.key(0)), jnp.array([0.25, 0.75, 0.0]))
-    np.testing.assert_allclose(source.weights(state, plan, 0), [0.25, 0.75, 0], rtol=1e-6)
-    if source.emphasis is not None:
-        assert np.array_equal(source.emphasis(state, plan, 0), np.ones(3))
-    group = jax.vmap(lambda t: source.draw(jax.random.key(0), state, plan, t).group)(jnp.arange(9))
+    shares, factors, group = jax.device_get(steered(what)(np.float32(strength)))
+    np.testing.assert_allclose(shares, [0.25, 0.75, 0], rtol=1e-6)
+    assert factors is None or np.array_equal(factors, np.ones(3))
     assert np.all(np.sum(group == 1, axis=1) == 6) and not np.any(group == 2)
 
 

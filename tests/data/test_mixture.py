@@ -1,5 +1,7 @@
 """Mixtures of groups: shares against their laws, windows, the switch, and what stays as it is."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -23,17 +25,23 @@ def source_of(batch=BATCH, groups=GROUPS, **spec):
     return design.design(design.Spec(**spec), batch, 100, frozenset(), groups)
 
 
-def drawn(source, knobs, steps=STEPS, first=0, state=None, seed=0):
-    """Groups and indices [steps, B] of some steps."""
+@functools.cache
+def program(groups, **spec):
+    """(knobs, seed) -> the Draw of every step, by a source of this kind."""
+    source = source_of(groups=groups, **spec)
 
     @jax.jit
     def run(knobs, seed):
         key = jax.random.key(seed)
-        kept = source.init(key) if state is None else state
-        plan = source.prepare(knobs, 100)
-        return jax.vmap(lambda t: source.draw(key, kept, plan, t))(first + jnp.arange(steps))
+        state, plan = source.init(key), source.prepare(knobs, 100)
+        return jax.vmap(lambda t: source.draw(key, state, plan, t))(jnp.arange(STEPS))
 
-    draw = run(knobs, np.uint32(seed))
+    return run
+
+
+def drawn(knobs, seed=0, groups=GROUPS, **spec):
+    """Groups and indices [steps, B]."""
+    draw = program(groups, **spec)(knobs, np.uint32(seed))
     return np.asarray(draw.group), np.asarray(draw.index)
 
 
@@ -45,8 +53,8 @@ def tally(groups):
 @pytest.mark.parametrize("mixing", mixture.MIXING)
 def test_shares_follow_the_weights(weights, mixing):
     shares = np.asarray(weights) / np.sum(weights)
-    knobs = knobs_of(**{f"weight_{g}": w for g, w in zip(GROUPS, weights, strict=True)})
-    count = tally(drawn(source_of(mixing=mixing), knobs)[0])
+    knobs = knobs_of(**{f"weight_{g}": float(w) for g, w in zip(GROUPS, weights, strict=True)})
+    count = tally(drawn(knobs, mixing=mixing)[0])
     assert np.all(count.sum(axis=1) == BATCH) and not np.any(count[:, shares == 0])
     mean, error = count.mean(axis=0) / BATCH, np.sqrt(shares * (1 - shares) / STEPS)
     np.testing.assert_array_less(np.abs(mean - shares), 5 * error + 1e-6)
@@ -61,15 +69,14 @@ def test_shares_follow_the_weights(weights, mixing):
 
 def test_the_remainder_goes_to_tasks_chosen_at_random():
     """8 of 3 tasks: 2 each, and 2 tasks one more, every pair as often: as in the released code."""
-    count = tally(drawn(source_of(), knobs_of())[0])
+    count = tally(drawn(knobs_of(), mixing="split")[0])
     assert set(map(tuple, count)) == {(3, 3, 2), (3, 2, 3), (2, 3, 3)}
     often = np.unique(count, axis=0, return_counts=True)[1]
     assert stats.chisquare(often).pvalue > 1e-3
 
 
 def test_neighbouring_steps_and_seeds_are_unrelated():
-    one = drawn(source_of(mixing="batch"), knobs_of())[0][:, 0]
-    other = drawn(source_of(mixing="batch"), knobs_of(), seed=1)[0][:, 0]
+    one, other = (drawn(knobs_of(), seed, mixing="batch")[0][:, 0] for seed in (0, 1))
     for a, b in ((one[1:], one[:-1]), (one, other)):
         table = np.histogram2d(a, b, bins=3)[0]
         assert stats.chi2_contingency(table).pvalue > 1e-3
@@ -78,18 +85,16 @@ def test_neighbouring_steps_and_seeds_are_unrelated():
 @pytest.mark.parametrize("mixing", mixture.MIXING)
 def test_indices_are_those_without_a_mixture(mixing):
     """Bit for bit; and one group is no mixture at all."""
-    bare = design.design(design.Spec(), BATCH, 100)
-    index = drawn(bare, design.Knobs())[1]
-    np.testing.assert_array_equal(drawn(source_of(mixing=mixing), knobs_of())[1], index)
-    single = design.design(design.Spec(mixing=mixing), BATCH, 100, frozenset(), ("a",))
-    group, same = drawn(single, design.knobs_of(("a",))())
+    index = drawn(design.Knobs(), groups=())[1]
+    np.testing.assert_array_equal(drawn(knobs_of(), mixing=mixing)[1], index)
+    group, same = drawn(design.knobs_of(("a",))(), groups=("a",), mixing=mixing)
     np.testing.assert_array_equal(same, index)
     assert not np.any(group)
 
 
 def test_equal_weights_of_any_size_are_neutral():
     plain, scaled = (
-        drawn(source_of(), knobs_of(**{f"weight_{g}": w for g in GROUPS}))[0] for w in (1.0, 7.0)
+        drawn(knobs_of(**{f"weight_{g}": w for g in GROUPS}), mixing="split")[0] for w in (1.0, 7.0)
     )
     np.testing.assert_array_equal(plain, scaled)
 
@@ -97,7 +102,7 @@ def test_equal_weights_of_any_size_are_neutral():
 def test_all_subsets_are_rows_of_one_program():
     """vmap over weights with one trace, and each lane what it is alone."""
     source = source_of()
-    weights = jnp.asarray([[1.0, 0, 0], [0, 1, 1], [1, 1, 1]])
+    weights = np.float32([[1.0, 0, 0], [0, 1, 1], [1, 1, 1]])
 
     @jax.jit
     @chex.assert_max_traces(n=1)
@@ -106,10 +111,10 @@ def test_all_subsets_are_rows_of_one_program():
         key = jax.random.key(0)
         return source.draw(key, source.init(key), source.prepare(knobs, 100), 3).group
 
-    together = jax.jit(jax.vmap(run.__wrapped__.__wrapped__))(weights)
+    together = np.asarray(jax.jit(jax.vmap(run.__wrapped__.__wrapped__))(weights))
     for row, lane in zip(weights, together, strict=True):
         np.testing.assert_array_equal(run(row), lane)
-    assert set(np.asarray(together[0])) == {0} and set(np.asarray(together[1])) == {1, 2}
+    assert set(together[0]) == {0} and set(together[1]) == {1, 2}
 
 
 @pytest.mark.parametrize(
@@ -124,7 +129,7 @@ def test_curricula_draw_what_they_say_in_every_phase(kind, phases):
     """Three equal phases of 300 steps, one task a batch."""
     given = curriculum(kind, GROUPS, 300)
     knobs = knobs_of(**{name.removeprefix("data."): value for name, value in given.items()})
-    group = drawn(source_of(mixing="batch"), knobs, 300)[0][:, 0]
+    group = drawn(knobs, mixing="batch")[0][:300, 0]
     for phase, expected in enumerate(phases):
         part = group[100 * phase : 100 * (phase + 1)]
         assert sorted(set(part)) == expected
@@ -153,46 +158,68 @@ def test_a_curriculum_over_one_class_is_refused(kind, groups):
 def test_the_switch_waits_for_the_mean_of_100_losses():
     source = source_of(switch="escape")
     knobs = knobs_of(weight_b=0.0, weight_c=0.0, then_b=1.0)
-    key = jax.random.key(0)
-    plan, state = source.prepare(knobs, 100), source.init(key)
-    observe = jax.jit(lambda state, loss: source.observe(state, Signals(loss), knobs, 0))
     losses = np.r_[np.full(150, 1.0), np.full(60, 0.45), np.full(60, 2.0)]
-    switched = []
-    for loss in losses:
-        state = observe(state, jnp.array([loss, jnp.nan, jnp.nan], jnp.float32))
-        switched.append(int(state.switched))
+
+    @jax.jit
+    def run(losses):
+        key = jax.random.key(0)
+        plan, first = source.prepare(knobs, 100), source.init(key)
+
+        def step(state, loss):
+            told = Signals(jnp.stack([loss, jnp.nan, jnp.nan]))
+            state = source.observe(state, told, knobs, 0)
+            return state, state.switched
+
+        state, switched = jax.lax.scan(step, first, losses)
+        group = jax.vmap(lambda t: source.draw(key, state, plan, t).group)(jnp.arange(20))
+        weights = [source.weights(one, plan, 0) for one in (first, state)]
+        return switched, *weights, group, source.ever(plan)
+
+    switched, before, after, group, ever = jax.device_get(run(np.float32(losses)))
     means = np.array([np.mean(losses[max(0, t - 99) : t + 1]) for t in range(losses.size)])
     expected = (means < 0.8) & (np.arange(losses.size) >= 99)
     first = int(np.argmax(expected))
-    assert 150 < first < 210 and switched == [0] * first + [1] * (losses.size - first)
-    before = source.weights(source.init(key), plan, 0)
+    assert 150 < first < 210
+    assert switched.astype(int).tolist() == [0] * first + [1] * (losses.size - first)
     np.testing.assert_array_equal(before, [1, 0, 0])
-    np.testing.assert_array_equal(source.weights(state, plan, 0), [0, 1, 0])
-    assert set(drawn(source, knobs, 20, state=state)[0].ravel()) == {1}
-    np.testing.assert_array_equal(source.ever(plan), [1, 1, 0])
+    np.testing.assert_array_equal(after, [0, 1, 0])
+    assert set(group.ravel()) == {1}
+    np.testing.assert_array_equal(ever, [1, 1, 0])
 
 
 def test_few_losses_do_not_make_an_escape():
-    source, key = source_of(switch="escape"), jax.random.key(0)
-    state = source.init(key)
-    for _ in range(mixture.WINDOW - 1):
-        state = source.observe(state, Signals(jnp.zeros(3)), knobs_of(), 0)
-        assert not state.switched
-    assert source.observe(state, Signals(jnp.zeros(3)), knobs_of(), 0).switched
+    source = source_of(switch="escape")
+
+    @jax.jit
+    def run():
+        def step(state, _):
+            state = source.observe(state, Signals(jnp.zeros(3)), knobs_of(), 0)
+            return state, state.switched
+
+        return jax.lax.scan(step, source.init(jax.random.key(0)), length=mixture.WINDOW)[1]
+
+    switched = np.asarray(run())
+    assert switched.size == mixture.WINDOW and not switched[:-1].any() and switched[-1]
 
 
 def test_a_schedule_holds_from_breakpoint_to_breakpoint():
     """Against a plain look-up at every step; times the weights, which stay knobs."""
     source = source_of(schedule="0: a=1; 30: a=1, b=3; 70: c=2")
-    key, knobs = jax.random.key(0), knobs_of(weight_b=0.5)
-    plan, state = source.prepare(knobs, 100), source.init(key)
-    shares = jax.jit(jax.vmap(lambda t: source.weights(state, plan, t)))(jnp.arange(100))
-    for t, share in enumerate(np.asarray(shares)):
+    only_a = source_of(schedule="0: a=1")
+
+    @jax.jit
+    def run():
+        knobs = knobs_of(weight_b=0.5)
+        plan, state = source.prepare(knobs, 100), source.init(jax.random.key(0))
+        shares = jax.vmap(lambda t: source.weights(state, plan, t))(jnp.arange(100))
+        return shares, source.ever(plan), only_a.ever(only_a.prepare(knobs, 100))
+
+    shares, ever, ever_a = jax.device_get(run())
+    for t, share in enumerate(shares):
         wanted = [1, 0, 0] if t < 30 else [0.4, 0.6, 0] if t < 70 else [0, 0, 1]
         np.testing.assert_allclose(share, wanted, rtol=1e-6)
-    np.testing.assert_array_equal(source.ever(plan), [1, 1, 1])
-    only_a = source_of(schedule="0: a=1")
-    np.testing.assert_array_equal(only_a.ever(only_a.prepare(knobs, 100)), [1, 0, 0])
+    np.testing.assert_array_equal(ever, [1, 1, 1])
+    np.testing.assert_array_equal(ever_a, [1, 0, 0])
 
 
 @pytest.mark.parametrize(

@@ -14,28 +14,42 @@ from plateaus.data.permutation import permute
 LEVEL = 1e-4  # of each chi-square below; the keys are fixed, so a test that passes keeps passing
 
 
-def keys(count, seed=0):
+# compiled with some care: here it is the permutations that take the time, not the compiler
+CAREFULLY = {"xla_backend_optimization_level": 1}
+
+
+def keys(count, seed):
     return jax.random.split(jax.random.key(seed), count)
 
 
-@functools.partial(jax.jit, static_argnums=1)
-def images(keys, points, size):
-    """Images of 0 .. points-1 under the permutation of each key [keys, points]."""
+def epochs(count, seed):
+    """Keys that differ by one, as those of consecutive epochs do."""
+    return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), jnp.arange(count))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 4), compiler_options=CAREFULLY)
+def _images(count, points, size, seed, keys):
     over_points = jax.vmap(permute, (None, 0, None))
-    return jax.vmap(over_points, (0, None, None))(keys, jnp.arange(points), size)
+    return jax.vmap(over_points, (0, None, None))(keys(count, seed), points, size)
+
+
+def images(count, points, size, seed=0, keys=keys):
+    """Images of points, or of 0 .. points - 1, under the permutation of each key [keys, points]."""
+    points = np.arange(points, dtype=np.int32) if isinstance(points, int) else np.int32(points)
+    return np.asarray(_images(count, points, size, np.uint32(seed), keys))
 
 
 def test_it_is_a_bijection_of_every_size_up_to_300():
-    sizes = jnp.arange(1, 301)
-    everything = jax.jit(jax.vmap(jax.vmap(permute, (None, 0, None)), (0, None, 0)))
-    found = np.asarray(everything(keys(300), jnp.arange(300), sizes))
+    everything = jax.vmap(jax.vmap(permute, (None, 0, None)), (0, None, 0))
+    run = jax.jit(lambda: everything(keys(300, 0), jnp.arange(300), jnp.arange(1, 301)))
+    found = np.asarray(run())
     for size, image in zip(range(1, 301), found, strict=True):
         np.testing.assert_array_equal(np.sort(image[:size]), np.arange(size))
 
 
 @pytest.mark.parametrize("size", (65_536, 100_000))
 def test_it_is_a_bijection_of_a_large_size(size):
-    image = np.asarray(images(keys(1), size, size))[0]
+    image = images(1, size, size)[0]
     np.testing.assert_array_equal(np.sort(image), np.arange(size))
     # nothing is left of the order: correlation with the index and with the neighbour, +- 1/sqrt(n)
     for a, b in ((np.arange(size), image), (image[:-1], image[1:]), (image[:-2], image[2:])):
@@ -46,7 +60,7 @@ def test_it_is_a_bijection_of_a_large_size(size):
 
 
 def test_the_largest_size_stays_in_range_and_distinct():
-    image = np.asarray(images(keys(2), 5000, 2**31 - 2))
+    image = images(2, 5000, 2**31 - 2)
     assert image.dtype == np.int32 and image.min() >= 0 and image.max() < 2**31 - 2
     assert all(len(np.unique(row)) == 5000 for row in image)
     assert stats.kstest(image.ravel() / 2.0**31, "uniform").pvalue > LEVEL
@@ -54,19 +68,18 @@ def test_the_largest_size_stays_in_range_and_distinct():
 
 @pytest.mark.parametrize("size", (5, 16, 100))
 def test_every_point_goes_everywhere_equally_often(size):
-    found = np.asarray(images(keys(20_000, seed=size), 100, size))
-    for point in (0, 1, size - 1):
-        assert stats.chisquare(np.bincount(found[:, point], minlength=size)).pvalue > LEVEL
+    for found in images(20_000, [0, 1, size - 1], size, seed=size).T:
+        assert stats.chisquare(np.bincount(found, minlength=size)).pvalue > LEVEL
 
 
 def test_all_orders_of_four_and_of_pairs_are_equally_likely():
     """24 orders of 4 items; 90 ordered pairs of images of two points of 10."""
-    found = np.asarray(images(keys(48_000, seed=1), 4, 4))
+    found = images(48_000, 4, 4, seed=1)
     orders = {order: i for i, order in enumerate(itertools.permutations(range(4)))}
     counts = np.bincount([orders[tuple(row)] for row in found.tolist()], minlength=24)
     assert stats.chisquare(counts).pvalue > LEVEL
 
-    pair = np.asarray(images(keys(48_000, seed=2), 10, 10))[:, [3, 7]]
+    pair = images(48_000, [3, 7], 10, seed=2)
     counts = np.bincount(10 * pair[:, 0] + pair[:, 1], minlength=100)
     assert stats.chisquare(counts[counts > 0]).pvalue > LEVEL
     assert np.count_nonzero(counts) == 90
@@ -74,7 +87,7 @@ def test_all_orders_of_four_and_of_pairs_are_equally_likely():
 
 def test_fixed_points_are_poisson():
     """For large sizes the number of fixed points is Poisson of mean 1 (closed form)."""
-    found = np.asarray(images(keys(8000, seed=3), 200, 200))
+    found = images(8000, 200, 200, seed=3)
     fixed = np.bincount(np.minimum(np.sum(found == np.arange(200), axis=1), 6), minlength=7)
     expected = 8000 * np.append(stats.poisson.pmf(np.arange(6), 1), stats.poisson.sf(5, 1))
     assert stats.chisquare(fixed, expected).pvalue > LEVEL
@@ -82,8 +95,7 @@ def test_fixed_points_are_poisson():
 
 def test_keys_that_differ_by_one_give_unrelated_orders():
     """As do the keys of consecutive epochs: agreements of two orders are Poisson of mean 1."""
-    epochs = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(0), jnp.arange(2000))
-    found = np.asarray(images(epochs, 300, 300))
+    found = images(2000, 300, 300, keys=epochs)
     agreements = np.sum(found[1:] == found[:-1], axis=1)
     assert abs(agreements.mean() - 1.0) < 4 / np.sqrt(1999)
     assert agreements.max() < 10

@@ -33,12 +33,12 @@ ZIPF = frozenset({"zipf_exponent"})
 )
 def test_fractions_are_exact(part, size, expected):
     assert int(fraction(part, size)) == expected
-    assert int(jax.jit(fraction)(jnp.float32(part), jnp.int32(size))) == expected
+    assert int(jax.jit(fraction)(np.float32(part), np.int32(size))) == expected
 
 
 def test_fractions_grow_with_their_part_and_never_exceed_the_pool():
     parts = np.float32([1e-38, 1e-9, 1e-3, 0.3, 0.5, 0.9, 0.999, 1 - 2**-24, 1.0])
-    sizes = np.asarray(jax.vmap(fraction, (0, None))(parts, LARGEST))
+    sizes = np.asarray(jax.jit(jax.vmap(fraction, (0, None)))(parts, LARGEST))
     assert np.all(np.diff(sizes) >= 0) and sizes[0] == 1 and sizes[-1] == LARGEST
     np.testing.assert_allclose(sizes[2:] / LARGEST, parts[2:], rtol=1e-6)
 
@@ -49,11 +49,16 @@ def _draw(source, knobs, size, steps):
     return jax.vmap(lambda t: source.draw(jax.random.key(0), (), plan, t).index)(jnp.arange(steps))
 
 
-indices = functools.partial(jax.jit, static_argnums=(0, 2, 3))(_draw)
+_indices = functools.partial(jax.jit, static_argnums=(0, 2, 3))(_draw)
+uniform = functools.cache(uniform)  # so that its programs are found again
+
+
+def indices(source, knobs, size, steps):
+    return np.asarray(_indices(source, knobs, size, steps))
 
 
 def test_a_subset_draws_from_the_first_items_only():
-    found = np.asarray(indices(subset(uniform(32)), Knobs(subset=0.05), 1000, 100))
+    found = indices(subset(uniform(32)), Knobs(subset=0.05), 1000, 100)
     np.testing.assert_array_equal(np.unique(found), np.arange(50))
 
 
@@ -84,7 +89,7 @@ def test_a_curriculum_opens_at_its_step():
         return _draw(opened, knobs, 1000, 30)
 
     found = np.asarray(draw(step, np.float32(multiple), plateau))
-    few, most = (np.asarray(indices(plain, Knobs(subset=x), 1000, 30)) for x in (0.01, 0.5))
+    few, most = (indices(plain, Knobs(subset=x), 1000, 30) for x in (0.01, 0.5))
     for drawn, opens in zip(found, switch, strict=True):
         np.testing.assert_array_equal(drawn[:opens], few[:opens])
         np.testing.assert_array_equal(drawn[opens:], most[opens:])
@@ -104,7 +109,7 @@ def test_a_curriculum_opens_at_large_steps_exactly():
 def test_zipf_ranks_what_is_in_play():
     """Subset and Zipf together: a Zipf law over the subset, not over the whole pool."""
     source = design(Spec(), 64, 1000, used=ZIPF)
-    found = np.asarray(indices(source, Knobs(subset=0.01, zipf_exponent=1.0), 1000, 400)).ravel()
+    found = indices(source, Knobs(subset=0.01, zipf_exponent=1.0), 1000, 400).ravel()
     counts = np.bincount(found, minlength=10)
     expected = found.size / np.arange(1, 11) / np.sum(1 / np.arange(1, 11))
     assert counts.size == 10
@@ -113,7 +118,7 @@ def test_zipf_ranks_what_is_in_play():
 
 def test_zipf_over_batches_ranks_batches():
     source = design(Spec(zipf_over="batches"), 5, 50, used=ZIPF)
-    found = np.asarray(indices(source, Knobs(zipf_exponent=1.0), 50, 10_000))
+    found = indices(source, Knobs(zipf_exponent=1.0), 50, 10_000)
     assert np.all(found % 5 == np.arange(5))
     counts = np.bincount(found[:, 0] // 5, minlength=10)
     expected = 10_000 / np.arange(1, 11) / np.sum(1 / np.arange(1, 11))

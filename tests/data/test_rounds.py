@@ -40,14 +40,29 @@ def signals(step, gradients=True, excess=True, **more):
         excess=mean(above) if excess else None,
         **more,
     )
-    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), found)
+    return jax.tree.map(np.float32, found)
 
 
-def ledger_of(steps, first=0, **kind):
-    ledger = rounds.empty(GROUPS, TRACKED if kind.get("gradients", True) else None)
-    for t, step in enumerate(steps, first):
-        ledger = rounds.add(ledger, signals(step, **kind), t)
-    return ledger
+@jax.jit
+def added(steps, times):
+    """The ledger after some steps, and the means and the Gram matrices that it makes."""
+    ledger = rounds.empty(GROUPS, TRACKED if steps.gradient else None)
+
+    def add(ledger, given):
+        return rounds.add(ledger, *given), None
+
+    ledger = jax.lax.scan(add, ledger, (steps, times))[0]
+    means = rounds.means(ledger)
+    return ledger, means, rounds.grams(means) if steps.gradient else None
+
+
+def round_of(steps, first=0, **kind):
+    told = jax.tree.map(lambda *x: np.stack(x), *(signals(step, **kind) for step in steps))
+    return jax.device_get(added(told, first + np.arange(len(steps))))
+
+
+told_of, means_of = jax.jit(rounds.told), jax.jit(rounds.means)
+EVENLY = np.full(GROUPS, 1 / GROUPS, np.float32)
 
 
 def flat(gradient, i):
@@ -73,10 +88,9 @@ def mean_gradient(own, half=None):
 def test_sums_are_those_over_examples(first, never):
     steps = list(examples(0, never))
     own = by_group(steps, first)
-    ledger = ledger_of(steps, first)
-    means = rounds.means(ledger)
-    last = signals(steps[-1])
-    told = rounds.told(ledger, last, means, None, jnp.ones(GROUPS) / GROUPS, jnp.ones(GROUPS))
+    ledger, means, _ = round_of(steps, first)
+    told = told_of(ledger, signals(steps[-1]), means, None, EVENLY, np.ones_like(EVENLY))
+    told = jax.device_get(told)
     for g in range(GROUPS):
         assert told.count[g] == len(own[g]) and (len(own[g]) > 0) == (g not in never)
         expected = np.mean([loss for _, loss, _, _ in own[g]]) if own[g] else np.nan
@@ -95,7 +109,7 @@ def test_sums_are_those_over_examples(first, never):
 def test_gram_matrices_are_products_of_means(first):
     steps = list(examples(1, never=(3,)))
     own = by_group(steps, first)
-    grams = rounds.grams(rounds.means(ledger_of(steps, first)))
+    grams = round_of(steps, first)[2]
     whole = [mean_gradient(own[g]) for g in range(GROUPS)]
     even, odd = ([mean_gradient(own[g], half) for g in range(GROUPS)] for half in range(2))
     for i in range(GROUPS):
@@ -113,7 +127,7 @@ def test_what_the_gram_matrices_estimate():
     mean = np.array([[1.0, 0, 0.5, 0, 0], [0.2, 0.3, 0, 0, 0]])
     spread = np.array([0.7, 2.0])
     noise = rng.standard_normal((draws, steps, 2, each, size)) * spread[:, None, None]
-    sums = jnp.asarray((mean[:, None] + noise).sum(axis=3), jnp.float32)
+    sums = np.float32((mean[:, None] + noise).sum(axis=3))
     tracked = {"w": jax.ShapeDtypeStruct((2, size), jnp.float32)}
 
     @jax.jit
@@ -135,10 +149,11 @@ def test_what_the_gram_matrices_estimate():
 
 
 def test_a_group_without_an_example_is_zero_or_its_last():
-    before = rounds.means(ledger_of(list(examples(3))))
-    ledger = ledger_of(list(examples(4, never=(1,)))[:1], first=2)  # and no odd step
-    zero, last = rounds.means(ledger), rounds.means(ledger, before)
-    there = np.asarray(ledger.count.sum(axis=0) > 0)
+    before = round_of(list(examples(3)))[1]
+    # and no odd step
+    ledger, zero, _ = round_of(list(examples(4, never=(1,)))[:1], first=2)
+    last = jax.device_get(means_of(ledger, before))
+    there = ledger.count.sum(axis=0) > 0
     assert not there[1] and there.any()
     for g in range(GROUPS):
         new, old = flat(zero.whole, g), flat(before.whole, g)
@@ -154,10 +169,10 @@ def test_a_group_without_an_example_is_zero_or_its_last():
 
 def test_what_is_not_asked_for_is_nan():
     steps = list(examples(5))
-    ledger = ledger_of(steps, gradients=False, excess=False)
-    means, target = rounds.means(ledger), jnp.array([0.1, 0.2, 0.3, 0.4])
+    ledger, means, _ = round_of(steps, gradients=False, excess=False)
+    target = np.float32([0.1, 0.2, 0.3, 0.4])
     last = signals(steps[-1], gradients=False, excess=False)
-    told = rounds.told(ledger, last, means, None, target, target[::-1])
+    told = jax.device_get(told_of(ledger, last, means, None, target, target[::-1]))
     for name in ("gram", "target_loss", "target_gram", "excess", "affinity"):
         assert np.all(np.isnan(getattr(told, name))), name
     assert told.gram.shape == told.affinity.shape == told.target_gram.shape == (GROUPS, GROUPS)
@@ -172,9 +187,10 @@ def test_what_the_last_step_tells_is_passed_on():
         "target_gradient": aimed,
         "affinity": rng.random((GROUPS, GROUPS)),
     }
-    ledger, own = ledger_of(steps), by_group(steps)
-    means, gram = rounds.means(ledger), jnp.eye(GROUPS)
-    told = rounds.told(ledger, signals(steps[-1], **more), means, gram, gram[0], gram[1])
+    (ledger, means, _), own = round_of(steps), by_group(steps)
+    gram = np.eye(GROUPS, dtype=np.float32)
+    told = told_of(ledger, signals(steps[-1], **more), means, gram, gram[0], gram[1])
+    told = jax.device_get(told)
     np.testing.assert_allclose(told.target_loss, more["target_loss"], rtol=1e-6)
     np.testing.assert_allclose(told.affinity, more["affinity"], rtol=1e-6)
     assert np.array_equal(told.gram, gram)

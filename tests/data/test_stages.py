@@ -13,12 +13,18 @@ from plateaus.data.source import epochs, uniform
 from plateaus.data.zipf import zipf
 from plateaus.fields import INFINITE
 
+uniform = functools.cache(uniform)  # so that its programs are found again
+
 
 @functools.partial(jax.jit, static_argnums=0)
-def indices(source, knobs, size, steps):
-    """Indices of the steps given [steps, batch]."""
+def _indices(source, knobs, size, steps):
     plan = source.prepare(knobs, size)
     return jax.vmap(lambda t: source.draw(jax.random.key(0), (), plan, t).index)(steps)
+
+
+def indices(source, knobs, size, steps):
+    """Indices of the steps given [steps, batch]."""
+    return np.asarray(_indices(source, knobs, size, steps))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -53,9 +59,9 @@ def test_doubling_by_a_plain_loop(size):
         *((5, 7, 0.0), (5, 0, 0.5), (999, 3, 1.0), (INFINITE, 5, 0.5), (INFINITE - 1, 5, 1.0)),
     ]:
         knobs = Knobs(
-            curriculum_start=jnp.int32(start),
-            curriculum_step=jnp.int32(step),
-            curriculum_doubling=jnp.float32(every),
+            curriculum_start=np.int32(start),
+            curriculum_step=np.int32(step),
+            curriculum_doubling=np.float32(every),
         )
         found = in_play(DOUBLED, knobs, np.int32(size), steps)
         np.testing.assert_allclose(found, by_hand(start, step, every, size, 80), rtol=1e-5)
@@ -64,21 +70,24 @@ def test_doubling_by_a_plain_loop(size):
 def test_draws_come_from_what_is_in_play_and_old_items_are_kept():
     source = doubling(uniform(2048))
     knobs = Knobs(curriculum_start=4, curriculum_step=6, curriculum_doubling=0.5)
-    found = np.asarray(indices(source, knobs, np.int32(100), np.arange(25, dtype=np.int32)))
+    found = indices(source, knobs, np.int32(100), np.arange(25, dtype=np.int32))
     for drawn, items in zip(found, by_hand(4, 6, 0.5, 100, 25), strict=True):
         np.testing.assert_array_equal(np.unique(drawn), np.arange(items))  # but for 100 e^-20
 
 
-@pytest.mark.parametrize("inner", (uniform(16), epochs(16), zipf(uniform(4), 50)))
+@pytest.mark.parametrize(
+    "inner",
+    (uniform(16), epochs(16), pytest.param(zipf(uniform(4), 50), marks=pytest.mark.thorough)),
+)
 def test_doubling_at_zero_is_the_curriculum_bit_for_bit(inner):
     steps, one, other = np.arange(12, dtype=np.int32), doubling(inner), curriculum(inner)
     for start, step, more in [(4, 7, 0.0), (4, 0, 0.0), (INFINITE, 7, 0.0), (8, 0, 0.5)]:
         knobs = Knobs(
-            curriculum_start=jnp.int32(start),
-            curriculum_step=jnp.int32(step),
-            curriculum_multiple=jnp.float32(more),
-            plateau_steps=jnp.int32(10),
-            zipf_exponent=jnp.float32(1.0),
+            curriculum_start=np.int32(start),
+            curriculum_step=np.int32(step),
+            curriculum_multiple=np.float32(more),
+            plateau_steps=np.int32(10),
+            zipf_exponent=np.float32(1.0),
         )
         for size in (10, 50):
             found = indices(one, knobs, np.int32(size), steps)
@@ -96,7 +105,7 @@ def test_no_first_stage_is_the_source_itself():
         knobs = Knobs(curriculum_doubling=0.5, **given)
         np.testing.assert_array_equal(indices(source, knobs, 1000, steps), plain)
     few = Knobs(curriculum_doubling=0.5, curriculum_start=3, curriculum_step=8)
-    assert np.any(np.asarray(indices(source, few, 1000, steps)) != plain)
+    assert np.any(indices(source, few, 1000, steps) != plain)
 
 
 def test_doubling_stays_in_int32_where_everything_is_largest():
@@ -104,22 +113,22 @@ def test_doubling_stays_in_int32_where_everything_is_largest():
     for every in (1e-3, 1.0, 1000.0):
         for step in (1, 2**30):
             knobs = Knobs(
-                curriculum_start=jnp.int32(3),
-                curriculum_step=jnp.int32(step),
-                curriculum_multiple=jnp.float32(1000.0),
-                plateau_steps=jnp.int32(2**20),
-                curriculum_doubling=jnp.float32(every),
+                curriculum_start=np.int32(3),
+                curriculum_step=np.int32(step),
+                curriculum_multiple=np.float32(1000.0),
+                plateau_steps=np.int32(2**20),
+                curriculum_doubling=np.float32(every),
             )
             found = np.asarray(in_play(DOUBLED, knobs, INFINITE, steps))
             assert np.all(found >= 3 * (1 - 1e-5)) and np.all(found <= 2.0**31), (every, step)
             assert np.all(np.diff(found) >= 0)
-            drawn = np.asarray(indices(source, knobs, INFINITE, steps))
+            drawn = indices(source, knobs, INFINITE, steps)
             assert drawn.min() >= 0 and np.all(drawn.max(axis=1) < found * (1 + 1e-5))
 
 
 def test_first_items_are_drawn_and_no_others():
     steps, source = np.arange(100, dtype=np.int32), first_items(uniform(32))
-    found = np.asarray(indices(source, Knobs(items=50), 1000, steps))
+    found = indices(source, Knobs(items=50), 1000, steps)
     np.testing.assert_array_equal(np.unique(found), np.arange(50))
     smaller = indices(uniform(32), Knobs(), 50, steps)
     np.testing.assert_array_equal(found, smaller)  # the source of a pool of that size
@@ -131,5 +140,5 @@ def test_first_items_are_drawn_and_no_others():
 def test_a_subset_is_a_fraction_of_the_items():
     """`first_items(subset(..))`, as the design has it: half of 50 items are 25."""
     source, steps = first_items(subset(uniform(32))), np.arange(100, dtype=np.int32)
-    found = np.asarray(indices(source, Knobs(items=50, subset=0.5), 1000, steps))
+    found = indices(source, Knobs(items=50, subset=0.5), 1000, steps)
     np.testing.assert_array_equal(np.unique(found), np.arange(25))

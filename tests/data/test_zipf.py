@@ -16,6 +16,7 @@ from plateaus.data.zipf import zipf_rank, zipf_table
 MILLION = 1_000_000
 EXPONENTS = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 3.0)
 table_of = jax.jit(zipf_table, static_argnums=2)
+bucket_of = jax.jit(zipf._bucket)
 
 
 def law(exponent, size):
@@ -35,8 +36,9 @@ def sampled_law(exponent, size, max_size=MILLION):
     octave_mass[table.octave] = np.diff(table.octave_mass.astype(np.float64), prepend=0.0)
     within = table.within.reshape(octaves, -1).astype(np.float64) / 2.0**31
     mass = octave_mass[:, None] * np.diff(within, axis=1, prepend=0.0)
-    octave, bucket = jnp.arange(octaves)[:, None], jnp.arange(within.shape[1])[None]
-    first, count = map(np.asarray, zipf._bucket(octave, bucket, jnp.int32(size)))
+    octave = np.arange(octaves, dtype=np.int32)[:, None]
+    bucket = np.arange(within.shape[1], dtype=np.int32)[None]
+    first, count = map(np.asarray, bucket_of(octave, bucket, np.int32(size)))
     assert np.all(mass[count == 0] == 0.0)
     assert np.all(within[octave_mass > 0, -1] == 1.0)
     first, count, mass = (np.asarray(x)[count > 0] for x in (first, count, mass))
@@ -54,19 +56,22 @@ def sampled_law(exponent, size, max_size=MILLION):
 CAREFULLY = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
 
 
-@functools.partial(jax.jit, static_argnums=2, compiler_options=CAREFULLY)
-def ranks_of(key, table, chunks):
+@functools.partial(jax.jit, compiler_options=CAREFULLY)
+def chunk_of(seed, table, number):
+    return zipf_rank(jax.random.fold_in(jax.random.key(seed), number), table, (2**17,))
+
+
+def ranks_of(seed, table, chunks):
     """`chunks` x 2^17 draws."""
-
-    def draw(number):
-        return zipf_rank(jax.random.fold_in(key, number), table, (2**17,))
-
-    return jax.lax.map(draw, jnp.arange(chunks))
+    return np.stack([np.asarray(chunk_of(seed, table, number)) for number in range(chunks)])
 
 
 def counted(ranks, edges):
     """Counts of ranks in the groups (edges[i-1], edges[i]]."""
-    return np.bincount(np.searchsorted(edges, np.ravel(ranks)), minlength=len(edges))
+    ranks = np.ravel(ranks)
+    assert ranks.min() >= 1 and ranks.max() <= edges[-1]
+    up_to = np.cumsum(np.bincount(ranks, minlength=edges[-1] + 1))
+    return np.diff(up_to[edges], prepend=0)
 
 
 def equal_mass_edges(p, groups):
@@ -113,7 +118,7 @@ def test_groups_of_equal_mass(exponent):
     p = law(exponent, MILLION)
     edges = equal_mass_edges(p, 20)
     table = table_of(exponent, MILLION, MILLION)
-    counts = counted(ranks_of(jax.random.key(7), table, 24), edges)
+    counts = counted(ranks_of(7, table, 24), edges)
     assert largest_deviation(counts, p, edges) < bonferroni(len(edges))
 
     mass = np.diff(np.cumsum(p)[edges - 1], prepend=0.0)
@@ -125,9 +130,10 @@ def test_groups_of_equal_mass(exponent):
 def test_the_coin_between_a_pair_of_ranks():
     """Held in the octave 512 .. 1023, two ranks to a bucket; a steep law, to see it: 16 sigma."""
     table = table_of(12.0, MILLION, MILLION)
-    place = jnp.argmax(table.octave == 9)
-    held = table._replace(octave_mass=jnp.where(jnp.arange(table.octave.size) < place, 0.0, 1.0))
-    rank = np.ravel(ranks_of(jax.random.key(9), held, 24))
+    octave = np.asarray(table.octave)
+    mass = np.arange(octave.size) >= np.argmax(octave == 9)
+    held = table._replace(octave_mass=mass.astype(np.float32))
+    rank = np.ravel(ranks_of(9, held, 24))
     assert rank.min() == 512 and rank.max() <= 1023
     p = (np.arange(512, 1024) / 512) ** -12.0
     expected = p[1::2].sum() / p.sum()
@@ -141,7 +147,7 @@ def test_small_sizes_under_a_large_bound(exponent, size):
     p = law(exponent, size)
     edges = equal_mass_edges(p, 50)
     table = table_of(exponent, size, MILLION)
-    counts = counted(ranks_of(jax.random.key(8), table, 4), edges)
+    counts = counted(ranks_of(8, table, 4), edges)
     assert counts.sum() == 4 * 2**17
     assert largest_deviation(counts, p, edges) < bonferroni(len(edges))
 
@@ -154,17 +160,23 @@ def test_a_float32_cumulative_table_fails_the_same_tests():
     reachable = len(np.unique(running))
     assert reachable < 0.5 * MILLION  # a rank is reached only where the running sum moves
     edges = equal_mass_edges(p, 2000)
-    uniform = np.asarray(jax.random.uniform(jax.random.key(7), (2**21,)))
+    uniform = np.asarray(jax.jit(lambda: jax.random.uniform(jax.random.key(7), (2**21,)))())
     counts = counted(1 + np.searchsorted(running, uniform * running[-1]), edges)
     assert largest_deviation(counts, p, edges) > 2 * bonferroni(2000)
+
+
+@jax.jit
+def few_of(seed, table):
+    return zipf_rank(jax.random.key(seed), table, (20_000,))
 
 
 @pytest.mark.parametrize("exponent", (0.0, 1.0, 3.0))
 @pytest.mark.parametrize("size", (1, 2, 2**30, 2**30 + 1, 2**31 - 2))
 def test_the_largest_bound(exponent, size):
     table = table_of(exponent, size, 2**31 - 2)
-    assert np.all(np.isfinite(table.octave_mass)) and np.all(np.diff(table.octave_mass) >= 0)
-    rank = np.asarray(jax.jit(zipf_rank, static_argnums=2)(jax.random.key(0), table, (20_000,)))
+    mass = np.asarray(table.octave_mass)
+    assert np.all(np.isfinite(mass)) and np.all(np.diff(mass) >= 0)
+    rank = np.asarray(few_of(0, table))
     assert rank.min() >= 1 and rank.max() <= size
     if exponent == 0.0:
         quarters = np.bincount((4 * (rank - 1.0) / size).astype(int), minlength=4)
@@ -177,11 +189,11 @@ def test_the_largest_bound(exponent, size):
 def test_traced_exponents_and_sizes_share_one_program():
     @jax.jit
     @functools.partial(jax.vmap, in_axes=(None, 0, 0))
-    def draw(key, exponent, size):
-        return zipf_rank(key, zipf_table(exponent, size, MILLION), (4096,))
+    def draw(seed, exponent, size):
+        return zipf_rank(jax.random.key(seed), zipf_table(exponent, size, MILLION), (4096,))
 
     exponents, sizes = np.float32([0.0, 1.0, 1.0, 3.0]), np.int32([100, 100, MILLION, MILLION])
-    ranks = np.asarray(draw(jax.random.key(1), exponents, sizes))
+    ranks = np.asarray(draw(1, exponents, sizes))
     for exponent, size, drawn in zip(exponents, sizes, ranks, strict=True):
         assert drawn.min() == 1 and drawn.max() <= size
         p, log = law(exponent, size), np.log(np.arange(1, size + 1))
@@ -196,8 +208,9 @@ def test_neutral_exponent_is_the_source_itself():
         return jax.vmap(lambda t: source.draw(jax.random.key(3), (), plan, t).index)(jnp.arange(4))
 
     plain, ranked = uniform(64), zipf.zipf(uniform(64), 1000)
-    np.testing.assert_array_equal(draw(ranked, Knobs(zipf_exponent=0.0)), draw(plain, Knobs()))
-    assert np.any(draw(ranked, Knobs(zipf_exponent=1e-6)) != draw(plain, Knobs()))
+    wanted = np.asarray(draw(plain, Knobs()))
+    np.testing.assert_array_equal(draw(ranked, Knobs(zipf_exponent=0.0)), wanted)
+    assert np.any(np.asarray(draw(ranked, Knobs(zipf_exponent=1e-6))) != wanted)
 
 
 def test_the_coordinates_of_a_draw_are_independent():
@@ -205,7 +218,7 @@ def test_the_coordinates_of_a_draw_are_independent():
     p = law(0.5, MILLION)
     edges = equal_mass_edges(p, 8)
     table = table_of(0.5, MILLION, MILLION)
-    rank = np.ravel(ranks_of(jax.random.key(5), table, 4))
+    rank = np.ravel(ranks_of(5, table, 4))
     cell = np.searchsorted(edges, rank)
     pairs = np.bincount(8 * cell[::2] + cell[1::2], minlength=64).reshape(8, 8)
     assert stats.chi2_contingency(pairs).pvalue > 1e-4

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import special
 
 from plateaus.tasks import character_sets as sets
 from plateaus.tasks.character_checks import problems
@@ -31,13 +32,31 @@ def made(name):
 
 
 @functools.cache
-def drawn(name, count=60, switching=0.0):
-    """Sequences number 0 .. of the set's tasks in turn."""
+def program(name):
+    """A set's sequences number `index` of its tasks in turn, and what predictors make of them."""
     task = made(name)
-    index = jnp.arange(count)
-    draw = Draw(index, index % len(task.groups))
-    emit = jax.vmap(task.emit, (None, None, 0, None))
-    return jax.jit(lambda key: emit(key, key, draw, Knobs(switching)))(jax.random.key(3))
+
+    @jax.jit
+    def run(index, switching):
+        key = jax.random.key(3)
+        draw = Draw(index, index % len(task.groups))
+        batch = jax.vmap(task.emit, (None, None, 0, None))(key, key, draw, Knobs(switching))
+        said = task.predictors(None, batch, None, None)
+        losses = {name: jax.vmap(task.loss)(x, batch) for name, x in said.items()}
+        return batch, said, losses
+
+    return run
+
+
+@functools.cache
+def found(name, switching=0.0, first=0):
+    """(batch, predictions, losses) of 600 sequences from number `first` on."""
+    return jax.device_get(program(name)(np.arange(first, first + 600), switching))
+
+
+def drawn(name, count=60):
+    """The first sequences of a set."""
+    return jax.tree.map(lambda x: x[:count], found(name)[0])
 
 
 def lines(tokens):
@@ -86,8 +105,8 @@ def separator(name):
 
 
 def test_inputs_have_different_letters_drawn_evenly():
-    batch = drawn("letters", 2000)
-    texts = [text for tokens in batch.inputs[:400] for text, _ in lines(tokens)]
+    batch = drawn("letters", 400)
+    texts = [text for tokens in batch.inputs for text, _ in lines(tokens)]
     assert all(len(set(text)) == 4 for text in texts)
     for place in range(4):
         counts = np.array([sum(t[place] == one for t in texts) for one in "abcdeFGH"])
@@ -99,13 +118,9 @@ def test_inputs_have_different_letters_drawn_evenly():
 @each_set
 def test_who_ignores_the_context_is_at_the_unit(name):
     """Its loss, by task, is 1 up to the standard error: units are right."""
-    task = made(name)
-    batch = drawn(name, 600)
-    one = lambda e: task.predictors(None, jax.tree.map(lambda x: x[None], e), None, None)  # noqa: E731
-    predictions = jax.jit(jax.vmap(one))(batch)["no_context"][:, 0]
-    losses = np.asarray(jax.jit(jax.vmap(task.loss))(predictions, batch))
-    for group in range(len(task.groups)):
-        own = losses[np.asarray(batch.targets.group) == group]
+    batch, _, losses = found(name)
+    for group in range(len(made(name).groups)):
+        own = losses["no_context"][batch.targets.group == group]
         random = 0.02 if name == "words" else 1e-5  # its unit is a mean over 4,096 inputs
         assert abs(own.mean() - 1) <= 4 * own.std() / own.size**0.5 + random
         if name in ("digit", "letters"):
@@ -114,10 +129,8 @@ def test_who_ignores_the_context_is_at_the_unit(name):
 
 def test_the_marginal_predictor_knows_how_often_letters_come():
     """Of different letters drawn evenly: log 8 nats, and the newline is sure."""
-    task, batch = made("letters"), drawn("letters", 20)
-    said = task.predictors(None, batch, None, None)["marginal"]
-    found = jax.jit(jax.vmap(task.loss))(said, batch)
-    np.testing.assert_allclose(found, np.log(8) / np.log(3), rtol=1e-5)
+    losses = found("letters")[2]["marginal"]
+    np.testing.assert_allclose(losses, np.log(8) / np.log(3), rtol=1e-5)
 
 
 def brute(texts, answers, chosen, upto):
@@ -137,12 +150,12 @@ def brute(texts, answers, chosen, upto):
 
 @each_set
 def test_bayes_is_what_going_through_all_tasks_says(name):
-    task, batch, chosen = made(name), drawn(name), groups(SETS[name])
-    said = task.predictors(None, batch, None, None)["bayes"]
+    batch, chosen = drawn(name), groups(SETS[name])
+    said = found(name)[1]["bayes"]
     width = said.shape[1] // SETS[name].examples
     for row in range(12):
         shown = lines(batch.inputs[row])
-        law = np.asarray(jax.nn.softmax(said[row])).reshape(-1, width, sets.VOCABULARY)
+        law = special.softmax(said[row], axis=-1).reshape(-1, width, sets.VOCABULARY)
         for at in range(len(shown)):
             texts, answers = zip(*shown[: at + 1], strict=True)
             whole = answers[-1] + "\n"
@@ -152,27 +165,31 @@ def test_bayes_is_what_going_through_all_tasks_says(name):
 
 
 def test_switching_draws_tasks_afresh():
-    plain, none, all_of_them = (drawn("digit", 300, s) for s in (0.0, 0.0, 1.0))
-    np.testing.assert_array_equal(plain.inputs, none.inputs)
-    for batch, wanted in ((plain, 0.0), (drawn("digit", 300, 0.5), 1 / 3), (all_of_them, 2 / 3)):
-        own = batch.targets.every[jnp.arange(300), :, batch.targets.group]
-        differs = np.any(own != batch.targets.answers.reshape(300, 7, -1), axis=-1)
+    for switching, wanted in ((0.0, 0.0), (0.5, 1 / 3), (1.0, 2 / 3)):
+        targets = jax.tree.map(lambda x: x[:300], found("digit", switching)[0].targets)
+        own = targets.every[np.arange(300), :, targets.group]
+        differs = np.any(own != targets.answers.reshape(300, 7, -1), axis=-1)
         assert abs(differs.mean() - wanted) < 4 * (0.25 / differs.size) ** 0.5
 
 
 def test_a_sequence_is_one_of_a_finite_pool():
-    first, again = drawn("digit", 10), drawn("digit", 60)
-    np.testing.assert_array_equal(first.inputs, again.inputs[:10])
+    other = found("digit", first=30)[0]
+    np.testing.assert_array_equal(other.inputs[:570], drawn("digit", 600).inputs[30:])
 
 
 @pytest.mark.parametrize("name", ["letters", "words", "digit", "pair", "uneven"])
 def test_mixed_prompts_follow_the_order_and_end_in_a_query_that_tells(name):
     task, chosen = made(name), groups(SETS[name])
-    order = jnp.array([1, 0, 0, 1])
-    asked = (1, 0)
-    emit = jax.jit(lambda key: task.emit_mixed(key, jnp.array(asked)[order], asked))
-    for seed in range(20):
-        prompt = emit(jax.random.key(seed))
+    order, asked = (1, 0, 0, 1), (1, 0)
+
+    @jax.jit
+    @jax.vmap
+    def emit(seed):
+        return task.emit_mixed(jax.random.key(seed), jnp.array(asked)[jnp.array(order)], asked)
+
+    prompts = jax.device_get(emit(np.arange(20, dtype=np.uint32)))
+    for number in range(20):
+        prompt = jax.tree.map(lambda x, number=number: x[number], prompts)
         *shown, query = sets.decode(prompt.prefix.tolist()).split("\n")
         assert len(shown) == 4
         for line, own in zip(shown, order, strict=True):
@@ -189,7 +206,10 @@ def test_mixed_prompts_follow_the_order_and_end_in_a_query_that_tells(name):
 
 
 def test_a_prompt_may_be_without_examples():
-    prompt = made("digit").emit_mixed(jax.random.key(0), jnp.zeros(0, jnp.int32), (0, 1))
+    emit = lambda: made("digit").emit_mixed(  # noqa: E731
+        jax.random.key(0), jnp.zeros(0, jnp.int32), (0, 1)
+    )
+    prompt = jax.jit(emit)()
     assert prompt.prefix.shape == (1,) and prompt.ways.shape == (2, 2)
 
 

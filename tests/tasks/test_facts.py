@@ -18,30 +18,45 @@ TASK = facts(SPEC)
 FACTS, MANY = 30, 6000
 
 
+EVERYBODY = np.arange(MANY, dtype=np.int32) % 10
+
+
 @jax.jit
 def train(world, subjects, seed=1):
-    keys = jax.random.split(jax.random.key(seed), subjects.shape[0])
+    """Documents of these subjects [MANY]."""
+    keys = jax.random.split(jax.random.key(seed), MANY)
     draw = Draw(subjects, 0 * subjects)
     return jax.vmap(TASK.emit, (0, None, 0, None))(keys, world, draw, Knobs())
 
 
 @jax.jit
-def sample(world, numbers, seed=2):
-    keys = jax.random.split(jax.random.key(seed), numbers.shape[0])
-    return jax.vmap(TASK.emit_test, (0, None, 0))(keys, world, numbers)
+def sample(world, seed=2):
+    """Three times all facts of the test law."""
+    keys = jax.random.split(jax.random.key(seed), 3 * FACTS)
+    return jax.vmap(TASK.emit_test, (0, None, 0))(keys, world, jnp.arange(3 * FACTS))
 
 
-@functools.partial(jax.jit, static_argnums=2)
-def said(world, batch, items=10):
-    """What the predictors say where the design draws the first `items` subjects."""
+def every_fact(seed=2):
+    return jax.tree.map(lambda x: x[:FACTS], jax.device_get(sample(world(), seed)))
+
+
+@jax.jit
+def judged(world, batch, items):
+    """(law, predictor) -> losses, where the design draws the first `items` subjects."""
     source = design.design(design.Spec(), 1, SPEC.subjects, frozenset())
     plan = source.prepare(design.Knobs(items=items), SPEC.subjects)
-    return TASK.predictors(world, batch, Knobs(), lambda index: source.log_prob(plan, index, 0))
+    said = TASK.predictors(world, batch, Knobs(), lambda index: source.log_prob(plan, index, 0))
+    laws = {"loss": TASK.loss, "test_loss": TASK.test_loss, **TASK.metrics}
+    return {
+        f"{law} of {name}": jax.vmap(measure)(said[name], batch)
+        for law, measure in laws.items()
+        for name in said
+    }
 
 
 @functools.cache
 def world():
-    return TASK.init(jax.random.key(0))
+    return np.asarray(jax.jit(lambda: TASK.init(jax.random.key(0)))())
 
 
 def words(batch):
@@ -52,12 +67,12 @@ def words(batch):
 
 
 def test_the_tokens_of_subjects_relations_noise_and_answers_are_disjoint():
-    whole = words(train(world(), jnp.arange(MANY) % 10))
+    whole = words(train(world(), EVERYBODY))
     subjects, relations = set(whole[:, 0]), set(whole[:, 1])
     noise, answers = set(whole[:, 2:-1].ravel()), set(whole[:, -1])
     assert subjects == set(range(10)) and relations == set(range(10, 13))
     assert noise == set(range(13, 19))
-    wanted = {19 + 4 * r + a for r in range(3) for a in np.asarray(world())[:, r]}
+    wanted = {19 + 4 * r + a for r in range(3) for a in world()[:, r]}
     assert answers == wanted and max(answers) < vocabulary(SPEC) == 31 == TASK.vocabulary
     blocks = [range(s := int(first_answer(SPEC, jnp.int32(r))), s + 4) for r in range(3)]
     assert sorted(t for block in blocks for t in block) == list(range(19, 31))
@@ -65,18 +80,17 @@ def test_the_tokens_of_subjects_relations_noise_and_answers_are_disjoint():
 
 def test_documents_are_distributed_as_said():
     """The relation and each noise token uniform and independent; the answer is phi's."""
-    whole = words(train(world(), jnp.full(MANY, 7)))
+    whole = words(train(world(), np.full(MANY, 7, np.int32)))
     assert np.all(whole[:, 0] == 7)
     relation = whole[:, 1] - 10
-    np.testing.assert_array_equal(
-        whole[:, -1], 19 + 4 * relation + np.asarray(world())[7, relation]
-    )
+    np.testing.assert_array_equal(whole[:, -1], 19 + 4 * relation + world()[7, relation])
     cells = (relation * 6 + whole[:, 2] - 13) * 36 + (whole[:, 3] - 13) * 6 + whole[:, 4] - 13
     assert stats.chisquare(np.bincount(cells, minlength=648)).pvalue > 1e-4
 
 
 def test_phi_is_uniform_in_every_relation_and_fixed_in_a_world():
-    worlds = np.asarray(jax.vmap(TASK.init)(jax.random.split(jax.random.key(3), 2000)))
+    draw = jax.jit(lambda: jax.vmap(TASK.init)(jax.random.split(jax.random.key(3), 2000)))
+    worlds = np.asarray(draw())
     assert worlds.shape == (2000, 10, 3)
     for relation in range(3):
         counts = np.bincount(worlds[:, :, relation].ravel(), minlength=4)
@@ -87,7 +101,7 @@ def test_phi_is_uniform_in_every_relation_and_fixed_in_a_world():
     assert stats.chisquare(pairs).pvalue > 1e-4  # two relations
     answer = {}
     for seed in (1, 5):  # fresh noise, the same answers
-        for document in words(train(world(), jnp.arange(500) % 10, seed)):
+        for document in words(train(world(), EVERYBODY, seed))[:500]:
             assert answer.setdefault(tuple(document[:2]), document[-1]) == document[-1]
 
 
@@ -96,42 +110,40 @@ def test_all_facts_of_any_world_are_gone_through(subjects, relations):
     """Also where the two numbers have a common divisor."""
     task = facts(Spec(subjects=subjects, relations=relations, noise_length=0))
     count = subjects * relations
-    emit = jax.vmap(task.emit_test, (None, None, 0))
-    documents = emit(jax.random.key(0), task.init(jax.random.key(1)), jnp.arange(count))
-    pairs = {tuple(document[:2].tolist()) for document in words(documents)}
+
+    @jax.jit
+    def documents():
+        emit = jax.vmap(task.emit_test, (None, None, 0))
+        return emit(jax.random.key(0), task.init(jax.random.key(1)), jnp.arange(count))
+
+    pairs = {tuple(document[:2].tolist()) for document in words(documents())}
     assert pairs == {(s, subjects + r) for s in range(subjects) for r in range(relations)}
 
 
 @pytest.mark.parametrize("times", (1, 3))
 def test_the_test_sample_goes_through_all_facts_equally(times):
-    whole = words(sample(world(), jnp.arange(times * FACTS)))
+    whole, other = (words(sample(world(), seed))[: times * FACTS] for seed in (2, 9))
     found, counts = np.unique(whole[:, :2], axis=0, return_counts=True)
     assert len(found) == FACTS and np.all(counts == times)
-    other = words(sample(world(), jnp.arange(times * FACTS), 9))
     np.testing.assert_array_equal(other[:, [0, 1, -1]], whole[:, [0, 1, -1]])
     assert np.any(other[:, 2:-1] != whole[:, 2:-1])
 
 
-def losses(predictions, batch, measure):
-    return np.asarray(jax.jit(jax.vmap(measure))(predictions, batch), np.float64)
-
-
 def test_losses_of_the_predictors():
     """The answer's: log A and 0; the document's adds log R and log N for each noise token."""
-    batch = sample(world(), jnp.arange(FACTS))
-    known = said(world(), batch)
+    found = jax.tree.map(np.float64, judged(world(), every_fact(), 10))
     for name, answer in (("guess", np.log(4)), ("facts", 0.0), ("trained_facts", 0.0)):
-        np.testing.assert_allclose(losses(known[name], batch, TASK.test_loss), answer, atol=1e-5)
+        np.testing.assert_allclose(found[f"test_loss of {name}"], answer, atol=1e-5)
         whole = (np.log(3) + 3 * np.log(6) + answer) / 5
-        np.testing.assert_allclose(losses(known[name], batch, TASK.loss), whole, atol=1e-5)
+        np.testing.assert_allclose(found[f"loss of {name}"], whole, atol=1e-5)
     assert (TASK.uninformed, TASK.best) == ("guess", "facts")
 
 
 @pytest.mark.parametrize("items", (1, 4, 9))
 def test_facts_of_untrained_subjects_are_guessed(items):
-    batch = sample(world(), jnp.arange(FACTS))
-    found = losses(said(world(), batch, items)["trained_facts"], batch, TASK.test_loss)
-    trained = np.asarray(batch.inputs[:, 0]) < items
+    batch = every_fact()
+    found = np.float64(judged(world(), batch, items)["test_loss of trained_facts"])
+    trained = batch.inputs[:, 0] < items
     np.testing.assert_allclose(found, np.where(trained, 0.0, np.log(4)), atol=1e-5)
     assert np.mean(found) == pytest.approx((10 - items) / 10 * np.log(4), abs=1e-5)
 
@@ -143,35 +155,38 @@ def test_what_is_trained_on_is_the_document_or_the_answer():
     targets = generator.integers(0, 31, 5).astype(np.int32)
     z = np.float64(logits)
     tokens = np.log(np.exp(z).sum(1)) - z[np.arange(5), targets]
-    example = Example(jnp.zeros(5, jnp.int32), jnp.asarray(targets))
+    example = Example(np.zeros(5, np.int32), targets)
     only = facts(dataclasses.replace(SPEC, loss_over="answer"))
-    for task, wanted in ((TASK, tokens.mean()), (only, tokens[-1])):
-        np.testing.assert_allclose(task.loss(jnp.asarray(logits), example), wanted, rtol=1e-5)
-        np.testing.assert_allclose(
-            task.test_loss(jnp.asarray(logits), example), tokens[-1], rtol=1e-5
-        )
+    laws = [law for task in (TASK, only) for law in (task.loss, task.test_loss)]
+    found = jax.jit(lambda *given: [law(*given) for law in laws])(logits, example)
+    wanted = tokens.mean(), tokens[-1], tokens[-1], tokens[-1]
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
 
 
 def test_accuracy_is_of_the_greedy_answer():
-    batch = sample(world(), jnp.arange(FACTS))
-    accuracy = TASK.metrics["accuracy"]
-    np.testing.assert_array_equal(losses(said(world(), batch)["facts"], batch, accuracy), 1.0)
-    right = jax.nn.one_hot(batch.targets, 31)
-    assert losses(right, batch, accuracy).mean() == 1.0
-    spoilt = right.at[:, -1].set(jax.nn.one_hot((batch.targets[:, -1] + 1) % 31, 31))
-    assert losses(spoilt, batch, accuracy).mean() == 0.0
-    other = right.at[:, 0].set(0.0)  # of the answer alone
-    assert losses(other, batch, accuracy).mean() == 1.0
+    batch = every_fact()
+    np.testing.assert_array_equal(judged(world(), batch, 10)["accuracy of facts"], 1.0)
+    one_hot = np.eye(31, dtype=np.float32)
+    right = one_hot[batch.targets]
+    spoilt, other = right.copy(), right.copy()
+    spoilt[:, -1] = one_hot[(batch.targets[:, -1] + 1) % 31]
+    other[:, 0] = 0.0  # of the answer alone
+    accuracy = jax.jit(jax.vmap(jax.vmap(TASK.metrics["accuracy"]), (0, None)))
+    found = np.float64(accuracy(np.stack([right, spoilt, other]), batch))
+    assert found.mean(axis=1).tolist() == [1.0, 0.0, 1.0]
 
 
 def test_the_item_of_a_document_is_its_subject():
-    subjects = jnp.arange(10)[::-1]
-    np.testing.assert_array_equal(jax.vmap(TASK.item)(train(world(), subjects)), subjects)
+    subjects = EVERYBODY[::-1]
+    item = jax.jit(jax.vmap(TASK.item))
+    np.testing.assert_array_equal(item(train(world(), subjects)), subjects)
 
 
 def test_documents_without_noise():
     task = facts(dataclasses.replace(SPEC, noise_length=0))
-    document = task.emit(jax.random.key(1), world(), Draw(3), Knobs())
+    emit = jax.jit(lambda: task.emit(jax.random.key(1), jnp.asarray(world()), Draw(3), Knobs()))
+    document = emit()
     assert document.inputs.shape == (2,) and int(document.inputs[0]) == 3
     relation = int(document.targets[0]) - 10
     assert int(document.targets[1]) == 19 + 4 * relation + int(world()[3, relation])

@@ -34,7 +34,8 @@ def sample(captions=5):
     task = image_text(Spec(families=",".join(NAMES), captions=captions))
 
     @jax.jit
-    def drawn(key):
+    def drawn(seed):
+        key = jax.random.key(seed)
         own = jax.random.split(key, (3, 1160))
         numbers = jnp.arange(1160, dtype=jnp.int32)
         emit_test, emit = (
@@ -46,7 +47,7 @@ def sample(captions=5):
         target = jax.vmap(task.emit_target, (0, None, 0))(own[2, :COUNT], (), numbers[:COUNT])
         return test, train, target, task.predictors((), test, Knobs(), None)
 
-    return task, *jax.tree.map(np.asarray, drawn(jax.random.key(6)))
+    return task, *jax.tree.map(np.asarray, drawn(6))
 
 
 def read(caption):
@@ -114,15 +115,15 @@ def test_images_are_drawn_by_number_and_tested_in_turn():
 
 def test_losses_are_in_units_of_log_k():
     task, test, _, _, said = sample()
-    of = jax.jit(jax.vmap(task.loss))
-    loss = {name: np.asarray(of(said[name], test)) for name in said}
+    judge = jax.jit(jax.vmap(lambda said, one: (task.loss(said, one), task.last_error(said, one))))
+    loss = {name: np.asarray(judge(said[name], test)[0]) for name in said}
     np.testing.assert_allclose(loss["blind"], 1.0, rtol=1e-6)
     assert not loss["right"].any()
     logits = np.random.default_rng(0).standard_normal((COUNT, 5)).astype(np.float32)
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     by_hand = -np.log(shares[np.arange(COUNT), test.targets.right]) / math.log(5)
-    np.testing.assert_allclose(jax.jit(jax.vmap(task.loss))(logits, test), by_hand, rtol=2e-5)
-    wrong = np.asarray(jax.jit(jax.vmap(task.last_error))(logits, test))
+    losses, wrong = judge(logits, test)
+    np.testing.assert_allclose(losses, by_hand, rtol=2e-5)
     np.testing.assert_array_equal(wrong, np.argmax(logits, axis=1) != test.targets.right)
 
 

@@ -46,25 +46,28 @@ def test_domains_are_of_digits_and_not_of_languages(similar):
 def test_a_domain_draws_its_own_training_items_and_tests_are_the_test_items(similar):
     task, plain = image_text_pool(SPEC, similar), image_text(SPEC)
     pixels, _ = images("train")
-    world, keys = (), jax.random.split(jax.random.key(0), (2, 200))
-    emit = jax.jit(jax.vmap(lambda key, draw: task.emit(key, world, draw, Knobs())))
-    numbers = jnp.arange(200)
-    batch = emit(keys[0], Draw(numbers * 7, numbers % 3))
+
+    @jax.jit
+    def run(said):
+        keys, numbers = jax.random.split(jax.random.key(0), (2, 200)), jnp.arange(200)
+        draw = Draw(numbers * 7, numbers % 3)
+        batch = jax.vmap(task.emit, (0, None, 0, None))(keys[0], (), draw, Knobs())
+        test = jax.vmap(task.emit_test, (0, None, 0))(keys[1], (), numbers)
+        losses = jax.vmap(task.loss)(said, test)
+        own = test._replace(targets=test.targets.own)
+        return batch, jax.vmap(task.group)(batch), test, losses, jax.vmap(plain.loss)(said, own)
+
+    said = np.random.default_rng(0).standard_normal((200, 5)).astype(np.float32)
+    batch, groups, test, losses, plain_losses = jax.device_get(run(said))
     domain_of = {}
     for n, group in enumerate(np.asarray(similar.train)):
         domain_of.setdefault(pixels[n // 2].tobytes(), set()).add(int(group))
     for i in range(200):
-        assert domain_of[np.asarray(batch.inputs[0][i]).tobytes()] == {i % 3}
-        assert int(task.group(jax.tree.map(lambda x, i=i: x[i], batch))) == i % 3
-    test = jax.jit(jax.vmap(lambda key, n: task.emit_test(key, world, n)))(keys[1], numbers)
+        assert domain_of[batch.inputs[0][i].tobytes()] == {i % 3} == {groups[i]}
     np.testing.assert_array_equal(test.inputs[0], np.repeat(images("test")[0][:100], 2, axis=0))
     np.testing.assert_array_equal(test.targets.domain, np.asarray(similar.test)[:200])
     np.testing.assert_array_equal(test.targets.own.group, np.arange(200) % 2)
-    said = jnp.asarray(np.random.default_rng(0).standard_normal((200, 5)), jnp.float32)
-    own = test._replace(targets=test.targets.own)
-    np.testing.assert_array_equal(
-        jax.jit(jax.vmap(task.loss))(said, test), jax.jit(jax.vmap(plain.loss))(said, own)
-    )
+    np.testing.assert_array_equal(losses, plain_losses)
 
 
 def test_without_clusters_it_is_the_task_itself():

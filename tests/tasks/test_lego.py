@@ -22,12 +22,13 @@ def sample(order="random"):
     task = lego(Spec(links=LINKS, order=order))
 
     @jax.jit
-    def drawn(key):
+    def drawn(seed):
+        key = jax.random.key(seed)
         numbers = jnp.arange(COUNT, dtype=jnp.int32)
         batch = jax.vmap(task.emit_test, (0, None, 0))(jax.random.split(key, COUNT), key, numbers)
         return batch, task.predictors(key, batch, Knobs(), None)
 
-    return task, *jax.tree.map(np.asarray, drawn(jax.random.key(3)))
+    return task, *jax.tree.map(np.asarray, drawn(3))
 
 
 def text(tokens):
@@ -106,10 +107,9 @@ def test_predictors_by_reading_the_text():
 def test_losses_are_in_units_of_log_two():
     """Guessing costs 1, knowing 0; the short cuts are right for their own link, else half."""
     task, batch, said = sample()
-    of = jax.jit(jax.vmap(task.loss))
-    loss = {name: np.asarray(of(said[name], batch)) for name in said}
-    wrong = jax.jit(jax.vmap(task.last_error))
-    error = {name: np.asarray(wrong(said[name], batch)) for name in said}
+    judge = jax.jit(jax.vmap(lambda said, one: (task.loss(said, one), task.last_error(said, one))))
+    found = {name: jax.device_get(judge(said[name], batch)) for name in said}
+    loss, error = ({name: both[i] for name, both in found.items()} for i in (0, 1))
     np.testing.assert_allclose(loss["guess"], 1.0, rtol=1e-6)
     assert not loss["chain"].any() and not error["chain"].any()
     for name, solves in (("own_sign", 0), ("all_signs", LINKS - 1)):
@@ -122,18 +122,23 @@ def test_losses_are_in_units_of_log_two():
     logits = np.random.default_rng(0).standard_normal((COUNT, 1, 29)).astype(np.float32)
     shares = np.exp(logits[:, 0]) / np.exp(logits[:, 0]).sum(1, keepdims=True)
     by_hand = -np.log(shares[np.arange(COUNT), batch.targets.answers[:, 0]]) / math.log(2)
-    np.testing.assert_allclose(jax.jit(jax.vmap(task.loss))(logits, batch), by_hand, rtol=2e-5)
+    np.testing.assert_allclose(judge(logits, batch)[0], by_hand, rtol=2e-5)
 
 
 def test_prompts_of_the_pool_are_told_apart_by_number_and_skill():
     task = lego(Spec(links=3))
-    emit = jax.jit(lambda key, world, draw: task.emit(key, world, draw, Knobs()))
-    world, other = jax.random.key(0), jax.random.key(1)
-    one = emit(other, world, Draw(5, 2))
+
+    @jax.jit
+    def emit(seed, world_seed, draw):
+        key, world = jax.random.key(seed), jax.random.key(world_seed)
+        return task.emit(key, world, draw, Knobs()).inputs
+
+    world, other = 0, 1
+    one = np.asarray(emit(other, world, Draw(5, 2)))
     again = emit(world, world, Draw(5, 2))
-    np.testing.assert_array_equal(one.inputs, again.inputs)
+    np.testing.assert_array_equal(one, again)
     for draw, law in ((Draw(6, 2), world), (Draw(5, 1), world), (Draw(5, 2), other)):
-        assert np.any(emit(other, law, draw).inputs != one.inputs)
+        assert np.any(np.asarray(emit(other, law, draw)) != one)
 
 
 def test_groups_and_refusals():

@@ -16,6 +16,8 @@ from plateaus.types import Draw
 
 RIDGE = jax.jit(ridge)
 DMMSE = jax.jit(dmmse, static_argnames="block")
+LOG_REST = jax.jit(log_rest)
+EYE = functools.partial(np.eye, dtype=np.float32)
 
 
 def _prompt(seed, n, d, sigma, w=None):
@@ -56,7 +58,7 @@ def test_ridge_is_the_gaussian_posterior_mean(sigma, beta):
     root = vectors * np.sqrt(np.maximum(eigenvalues, 0))  # another root than the symmetric one
     x, y = _prompt(0, n, d, sigma, w=root @ np.ones(d))
     wanted = [x[i] @ _posterior_mean_brute(x[:i], y[:i], sigma, covariance) for i in range(n)]
-    np.testing.assert_allclose(RIDGE(x, y, sigma, jnp.float32(root)), wanted, atol=2e-4)
+    np.testing.assert_allclose(RIDGE(x, y, sigma, np.float32(root)), wanted, atol=2e-4)
 
 
 def test_ridge_is_equation_3():
@@ -67,31 +69,31 @@ def test_ridge_is_equation_3():
         x[i] @ np.linalg.solve(np.float64(x[:i]).T @ x[:i] + penalty, x[:i].T @ y[:i])
         for i in range(n)
     ]
-    np.testing.assert_allclose(RIDGE(x, y, sigma, tau * jnp.eye(d)), wanted, atol=2e-5)
+    np.testing.assert_allclose(RIDGE(x, y, sigma, np.float32(tau) * EYE(d)), wanted, atol=2e-5)
 
 
 @pytest.mark.parametrize("sigma", [1e-3, 1e-5, 0.0])
 def test_ridge_without_noise_interpolates(sigma):
     d, n = 8, 20
     x, y = _prompt(2, n, d, 0.0)
-    said = np.asarray(RIDGE(x, y, sigma, jnp.eye(d)))
+    said = np.asarray(RIDGE(x, y, sigma, EYE(d)))
     least_norm = [x[i] @ np.linalg.pinv(x[:i]) @ y[:i] if i else 0.0 for i in range(n)]
     np.testing.assert_allclose(said[: d - 1], least_norm[: d - 1], atol=1e-3)
     np.testing.assert_allclose(said[d + 2 :], y[d + 2 :], atol=1e-4)
 
 
 def test_ridge_survives_the_same_exact_point_again_and_again():
-    said = RIDGE(jnp.ones((30, 2)), jnp.full(30, 3.0), 0.0, jnp.eye(2))
+    said = RIDGE(np.ones((30, 2), np.float32), np.full(30, 3.0, np.float32), 0.0, EYE(2))
     np.testing.assert_allclose(said[1:], 3.0, rtol=1e-5)
 
 
 def test_ridge_reads_the_past_only_and_in_any_order():
     x, y = _prompt(3, 9, 4, 0.5)
-    said = np.asarray(RIDGE(x, y, 0.5, jnp.eye(4)))
-    later = np.asarray(RIDGE(np.r_[x[:6], -x[6:]], np.r_[y[:5], -y[5:]], 0.5, jnp.eye(4)))
+    said = np.asarray(RIDGE(x, y, 0.5, EYE(4)))
+    later = np.asarray(RIDGE(np.r_[x[:6], -x[6:]], np.r_[y[:5], -y[5:]], 0.5, EYE(4)))
     np.testing.assert_array_equal(said[:6], later[:6])
     order = np.r_[np.random.default_rng(0).permutation(8), 8]
-    shuffled = np.asarray(RIDGE(x[order], y[order], 0.5, jnp.eye(4)))
+    shuffled = np.asarray(RIDGE(x[order], y[order], 0.5, EYE(4)))
     np.testing.assert_allclose(said[8], shuffled[8], rtol=1e-5)
     assert abs(said[6] - later[6]) > 1e-3 and abs(said[1] - shuffled[1]) > 1e-3
 
@@ -110,7 +112,7 @@ def test_dmmse_is_equation_6(sigma, block):
 def test_dmmse_with_one_task_says_that_task():
     tasks = _tasks(1, 1, 3)
     x, y = _prompt(5, 10, 3, 1.0)
-    said = DMMSE(x, y, tasks, jnp.zeros(1), 1.0)
+    said = DMMSE(x, y, tasks, np.zeros(1, np.float32), 1.0)
     np.testing.assert_allclose(said, x @ tasks[0], rtol=1e-6, atol=1e-7)
 
 
@@ -118,7 +120,7 @@ def test_dmmse_with_one_task_says_that_task():
 def test_dmmse_with_little_noise_soon_knows_the_task(sigma, needed):
     tasks = _tasks(2, 500, 6)
     x, y = _prompt(6, 12, 6, 0.0, w=tasks[400])
-    log_weights = jnp.zeros(500)
+    log_weights = np.zeros(500, np.float32)
     said = np.asarray(DMMSE(x, y, tasks, log_weights, sigma))
     np.testing.assert_allclose(said[0], x[0] @ tasks.mean(0), rtol=1e-4)
     np.testing.assert_allclose(said[needed:], y[needed:], rtol=1e-6)
@@ -127,9 +129,9 @@ def test_dmmse_with_little_noise_soon_knows_the_task(sigma, needed):
 def test_dmmse_follows_weights_that_concentrate():
     tasks = _tasks(3, 6, 3)
     x, y = _prompt(7, 8, 3, 1.0)
-    far = DMMSE(x, y, tasks, jnp.array([-90.0] * 4 + [0.0, -90.0]), 1.0)
+    far = DMMSE(x, y, tasks, np.float32([-90.0] * 4 + [0.0, -90.0]), 1.0)
     np.testing.assert_allclose(far, x @ tasks[4], rtol=1e-5)
-    certain = DMMSE(x, y, tasks, jnp.array([-jnp.inf] * 4 + [0.0, -jnp.inf]), 1.0, block=2)
+    certain = DMMSE(x, y, tasks, np.float32([-np.inf] * 4 + [0.0, -np.inf]), 1.0, block=2)
     np.testing.assert_allclose(certain, x @ tasks[4], rtol=1e-6)
 
 
@@ -139,7 +141,7 @@ def test_dmmse_of_tasks_that_are_all_impossible_says_the_least_impossible():
     errors = (y[:9, None] - x[:9] @ tasks.T) ** 2
     nearest = tasks[errors.sum(0).argmin()]  # its density is below exp(-10^4)
     for shift in (0.0, -1e3):
-        said = np.asarray(DMMSE(x, y, tasks, jnp.full(100, shift), 0.1, block=16))
+        said = np.asarray(DMMSE(x, y, tasks, np.full(100, shift, np.float32), 0.1, block=16))
         assert np.all(np.isfinite(said))
         np.testing.assert_allclose(said[9], x[9] @ nearest, rtol=1e-5)
 
@@ -163,8 +165,8 @@ def test_dmmse_of_many_tasks_approaches_ridge():
     k, d, n, sigma = 20_000, 2, 5, 0.7
     tasks = _tasks(5, k, d)
     x, y = _prompt(9, n, d, sigma)
-    said = np.asarray(DMMSE(x, y, tasks, jnp.zeros(k), sigma))
-    wanted = np.asarray(RIDGE(x, y, sigma, jnp.eye(d)))
+    said = np.asarray(DMMSE(x, y, tasks, np.zeros(k, np.float32), sigma))
+    wanted = np.asarray(RIDGE(x, y, sigma, EYE(d)))
     mean, posterior = _dmmse_brute(x, y, tasks, np.ones(k), sigma)
     deviations = posterior * (x @ tasks.T - mean[:, None])
     standard_error = np.sqrt((deviations**2).sum(1))  # of a self-normalised average
@@ -178,8 +180,8 @@ def test_evidence_is_the_gaussian_density_of_the_points_before():
     root = np.random.default_rng(1).normal(size=(d, d))
     for sigma in (2.0, 0.5, 0.05):
         x, y = _prompt(12, n, d, sigma, w=root @ np.ones(d))
-        said, found = jax.jit(ridge_evidence)(x, y, sigma, jnp.float32(root))
-        np.testing.assert_array_equal(said, RIDGE(x, y, sigma, jnp.float32(root)))
+        said, found = jax.jit(ridge_evidence)(x, y, sigma, np.float32(root))
+        np.testing.assert_array_equal(said, RIDGE(x, y, sigma, np.float32(root)))
         wanted = [_log_evidence(x[:i], y[:i], sigma, root) for i in range(n)]
         np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=2e-4)
 
@@ -211,27 +213,27 @@ def test_dmmse_with_a_rest_is_the_mixture(mass, sigma):
         mean = root @ root.T
         rest = x[i] @ _posterior_mean_brute(x[:i], y[:i], sigma, mean)
         wanted.append(np.r_[np.float64(x[i]) @ tasks.T, rest] @ odds / odds.sum())
-    rest = jnp.log(jnp.float32(mass)), jnp.float32(root)
+    rest = np.log(np.float32(mass)), np.float32(root)
     said = DMMSE(x, y, tasks, np.log(weights, dtype=np.float32), sigma, rest=rest, block=2)
     np.testing.assert_allclose(said, wanted, atol=1e-4)
 
 
 def test_a_rest_of_no_mass_is_none_to_the_bit():
-    tasks, log_weights = _tasks(9, 70, 3), jnp.full(70, -jnp.log(70.0))
+    tasks, log_weights = _tasks(9, 70, 3), np.full(70, -np.log(70.0), np.float32)
     x, y = _prompt(14, 9, 3, 0.01, w=np.array([5.0, 5.0, -5.0]))  # no task explains it
-    none = jnp.float32(-jnp.inf), jnp.eye(3)
+    none = np.float32(-np.inf), EYE(3)
     said = DMMSE(x, y, tasks, log_weights, 0.01, rest=none)
     np.testing.assert_array_equal(said, DMMSE(x, y, tasks, log_weights, 0.01))
-    leaked = DMMSE(x, y, tasks, log_weights, 0.01, rest=(jnp.float32(-16.0), jnp.eye(3)))
+    leaked = DMMSE(x, y, tasks, log_weights, 0.01, rest=(np.float32(-16.0), EYE(3)))
     assert np.max(np.abs(leaked - said)) > 1.0  # as a rounding of 1e-7 would
 
 
 def test_a_new_task_is_the_rest_and_an_old_one_is_itself():
-    tasks, sigma, rest = _tasks(10, 64, 4), 1e-3, (jnp.log(0.5), jnp.eye(4))
-    log_weights = jnp.full(64, jnp.log(0.5 / 64))
+    tasks, sigma, rest = _tasks(10, 64, 4), 1e-3, (np.log(np.float32(0.5)), EYE(4))
+    log_weights = np.full(64, np.log(0.5 / 64), np.float32)
     x, y = _prompt(15, 12, 4, 0.0)
     new = DMMSE(x, y, tasks, log_weights, sigma, rest=rest)
-    np.testing.assert_allclose(new[2:], RIDGE(x, y, sigma, jnp.eye(4))[2:], atol=1e-3)
+    np.testing.assert_allclose(new[2:], RIDGE(x, y, sigma, EYE(4))[2:], atol=1e-3)
     x, y = _prompt(16, 12, 4, 0.0, w=tasks[50])
     old = DMMSE(x, y, tasks, log_weights, sigma, rest=rest)
     np.testing.assert_allclose(old[2:], y[2:], atol=1e-3)
@@ -239,21 +241,27 @@ def test_a_new_task_is_the_rest_and_an_old_one_is_itself():
 
 def test_what_is_left_of_a_probability():
     for held in ([0.5, 0.5], [0.25, 0.25], [1e-6, 1e-6]):
-        log_held = jnp.log(jnp.float32(held))
-        assert log_rest(log_held, jnp.float32(-jnp.inf)) == -jnp.inf
+        log_held = np.log(np.float32(held))
+        assert LOG_REST(log_held, np.float32(-np.inf)) == -np.inf
         if sum(held) < 1:
-            left = log_rest(log_held, jnp.log(jnp.float32(held[-1])))
+            left = LOG_REST(log_held, np.log(np.float32(held[-1])))
             np.testing.assert_allclose(left, np.log1p(-sum(held)), rtol=1e-5, atol=1e-6)
     # the last of 3,000 tasks, which the others' rounding would lose
-    log_held, log_next = jnp.full(2999, -jnp.log(3000.0)), -jnp.log(3000.0)
-    np.testing.assert_allclose(log_rest(log_held, log_next), np.log(1 / 3000), rtol=2e-3)
+    log_held, log_next = np.full(2999, -np.log(3000.0), np.float32), np.float32(-np.log(3000.0))
+    np.testing.assert_allclose(LOG_REST(log_held, log_next), np.log(1 / 3000), rtol=2e-3)
 
 
 TINY = lr.Spec(dimension=3, points=6, noise=0.4, pool=12, dmmse_tasks=5)
+EXACT = dataclasses.replace(TINY, dmmse_tasks=4096)
+IN_PLAY = frozenset({"items", "zipf_exponent"})
+
+
+def all_of_them(alpha):
+    return design.Knobs(items=np.int32(12), zipf_exponent=np.float32(alpha))
 
 
 @functools.cache
-def of_task(spec, used=frozenset()):
+def of_task(spec, used=frozenset(), names=("dmmse",)):
     """(data knobs, beta, seed) -> (x, y, the pool's task vectors, what the predictors say)."""
     task = lr.linear_regression(spec)
     source = design.design(design.Spec(), 1, task.size, used)
@@ -266,7 +274,8 @@ def of_task(spec, used=frozenset()):
         keys = jax.random.split(key_noise, 20)
         batch = jax.vmap(task.emit, (0, None, 0, None))(keys, world, draw, knobs)
         said = task.predictors(world, batch, knobs, lambda i: source.log_prob(plan, i, 0))
-        return *lr.unpack(batch.inputs), lr.task_vectors(spec, world, jnp.arange(12), knobs), said
+        tasks = lr.task_vectors(spec, world, jnp.arange(12), knobs)
+        return *lr.unpack(batch.inputs), tasks, {name: said[name] for name in names}
 
     return say
 
@@ -274,11 +283,9 @@ def of_task(spec, used=frozenset()):
 @pytest.mark.parametrize(("items", "alpha"), [(12, 0.0), (12, 1.0), (12, 3.0), (5, 1.0), (1, 0.0)])
 def test_the_task_weighs_its_tasks_as_the_design_draws_them(items, alpha):
     """Uniform and Zipf, all 12 tasks or the first few in play, beside float64; one program."""
-    say = of_task(
-        dataclasses.replace(TINY, dmmse_tasks=4096), frozenset({"items", "zipf_exponent"})
-    )
-    data = design.Knobs(items=jnp.int32(items), zipf_exponent=jnp.float32(alpha))
-    x, y, tasks, said = say(data, jnp.float32(0.3), 0)
+    say = of_task(EXACT, IN_PLAY)
+    data = all_of_them(alpha)._replace(items=np.int32(items))
+    x, y, tasks, said = say(data, np.float32(0.3), 0)
     weights = np.where(np.arange(12) < items, np.arange(1, 13.0) ** -alpha, 0.0)
     for prompt in range(20):
         wanted, _ = _dmmse_brute(x[prompt], y[prompt], tasks, weights, TINY.noise)
@@ -289,10 +296,10 @@ def test_the_task_weighs_its_tasks_as_the_design_draws_them(items, alpha):
 def test_more_tasks_than_are_told_apart_are_their_gaussian():
     """5 of 12 tasks one by one, the 7 others as one component of the mass they are drawn with."""
     say = of_task(TINY, frozenset({"zipf_exponent"}))
-    x, y, tasks, said = say(design.Knobs(zipf_exponent=jnp.float32(1.0)), jnp.float32(0.0), 1)
+    x, y, tasks, said = say(design.Knobs(zipf_exponent=np.float32(1.0)), np.float32(0.0), 1)
     probability = np.arange(1, 13.0) ** -1 / np.sum(np.arange(1, 13.0) ** -1)
-    rest = jnp.log(jnp.float32(probability[5:].sum())), jnp.eye(3)
-    log_weights = jnp.log(jnp.float32(probability[:5]))
+    rest = np.log(np.float32(probability[5:].sum())), EYE(3)
+    log_weights = np.log(np.float32(probability[:5]))
     for prompt in range(20):
         wanted = DMMSE(x[prompt], y[prompt], tasks[:5], log_weights, TINY.noise, rest=rest)
         np.testing.assert_allclose(said["dmmse"][prompt], wanted, atol=1e-4)
@@ -301,10 +308,11 @@ def test_more_tasks_than_are_told_apart_are_their_gaussian():
 @pytest.mark.parametrize("beta", [0.0, 0.6])
 def test_infinitely_many_tasks_are_ridge(beta):
     spec = dataclasses.replace(TINY, pool=lr.Spec().pool, dmmse_tasks=256)
-    *_, said = of_task(spec)(design.Knobs(), jnp.float32(beta), 2)
+    names = ("dmmse", "ridge", "biased_ridge")
+    *_, said = of_task(spec, names=names)(design.Knobs(), np.float32(beta), 2)
     np.testing.assert_allclose(said["dmmse"], said["biased_ridge"], atol=1e-4)
     assert beta == 0 or np.max(np.abs(said["dmmse"] - said["ridge"])) > 0.1
-    few = of_task(dataclasses.replace(TINY, dmmse_tasks=256))(design.Knobs(), jnp.float32(beta), 2)
+    few = of_task(EXACT, IN_PLAY)(all_of_them(0.0), np.float32(beta), 2)
     assert np.max(np.abs(few[3]["dmmse"] - said["dmmse"])) > 0.1
 
 

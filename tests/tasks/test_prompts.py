@@ -6,22 +6,45 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.random import clone
 
 from plateaus.tasks import linear_regression as lr
 from plateaus.tasks import prompts
-from plateaus.tasks.tokens import unpack
 
 MANY, N, D = 2000, 7, 4
 LAWS = prompts.OUT_OF_DISTRIBUTION
 FACTORS = {"third": 1 / 3, "half": 0.5, "double": 2.0, "triple": 3.0}
 
 
+SHAPES = (  # (law, n, d) of what is looked at
+    *((name, N, D) for name, law in LAWS.items() if law.query),
+    *(("orthogonal_query", n, D) for n in (3, 4)),
+    *(("half_subspace", N, d) for d in (4, 5)),
+)
+
+
+def points(inputs):
+    """(x, y) of tokens x_1, (y_1, 0, ..), x_2, .."""
+    return inputs[:, 0::2], inputs[:, 1::2, 0]
+
+
 @functools.cache
+def every():
+    """(law, n, d) -> points of many prompts, and the normals they are made of."""
+    whole = np.asarray(jax.jit(lambda: jax.random.normal(jax.random.key(1), (MANY, N, D + 1)))())
+    normals = [whole[:, :n, :d] for _, n, d in SHAPES]
+
+    @jax.jit
+    def run(normals):
+        keys, found = jax.random.split(jax.random.key(2), MANY), zip(SHAPES, normals, strict=True)
+        return [jax.vmap(LAWS[name].points)(clone(keys), z) for (name, *_), z in found]
+
+    return dict(zip(SHAPES, zip(run(normals), normals, strict=True), strict=True))
+
+
 def drawn(name, n=N, d=D):
-    """Points of many prompts, and the normals they are made of."""
-    z = jax.random.normal(jax.random.key(1), (MANY, n, d))
-    keys = jax.random.split(jax.random.key(2), MANY)
-    return np.float64(jax.vmap(LAWS[name].points)(keys, z)), np.float64(z)
+    x, z = every()[name, n, d]
+    return np.float64(x), np.float64(z)
 
 
 def test_quadrants():
@@ -78,8 +101,13 @@ def test_half_a_subspace(d):
 
 def test_a_skewed_covariance():
     """Of long prompts, whose covariance is read off; the axes are others in every prompt."""
-    z = jax.random.normal(jax.random.key(1), (20, 20_000, D))
-    x = np.float64(jax.vmap(prompts.skewed)(jax.random.split(jax.random.key(2), 20), z))
+
+    @jax.jit
+    def run():
+        z = jax.random.normal(jax.random.key(1), (20, 20_000, D))
+        return jax.vmap(prompts.skewed)(jax.random.split(jax.random.key(2), 20), z)
+
+    x = np.float64(run())
     covariance = np.einsum("pnd,pne->pde", x, x) / x.shape[1]
     found = np.linalg.eigvalsh(covariance)[:, ::-1]
     wanted = 1 / np.arange(1, D + 1) ** 2.0
@@ -89,30 +117,34 @@ def test_a_skewed_covariance():
     assert np.abs(first @ first.T - np.eye(20)).min() < 0.1
 
 
+NOISELESS = ("x_third", "x_triple", "y_half", "y_triple", "skewed", "random_quadrants")
+NOISY = (*(f"x_{name}" for name in FACTORS), "noisy", "y_triple")
+
+
 @functools.cache
-def sampled(noise):
-    """Name -> (x, y) of many prompts of every law, through the task."""
+def sampled(noise, names):
+    """(task, name -> (x, y) of many prompts of these laws, through the task)."""
     spec = lr.Spec(dimension=D, points=N, noise=noise, prior_scale=1.5, out_of_distribution=True)
     task = lr.linear_regression(spec)
-    world = task.init(jax.random.key(0))
 
     @jax.jit
     def emit():
-        keys = jax.random.split(jax.random.key(3), (len(task.laws), MANY))
+        world = task.init(jax.random.key(0))
+        keys = jax.random.split(jax.random.key(3), MANY)  # all laws': what they share is drawn once
         return {
-            name: jax.vmap(law.emit, (0, None, None))(own, world, 0)
-            for own, (name, law) in zip(keys, task.laws.items(), strict=True)
+            name: jax.vmap(task.laws[name].emit, (0, None, None))(clone(keys), world, 0)
+            for name in names
         }
 
-    return task, emit()
+    return task, jax.device_get(emit())
 
 
 def test_every_law_is_there_and_its_y_are_of_a_fresh_gaussian_w():
     """Noiseless: one w fits a whole prompt, c times a Gaussian of the prior's covariance."""
-    _, found = sampled(0.0)
-    assert set(found) == set(LAWS) and len(found) == 15
-    for name in ("x_third", "x_triple", "y_half", "y_triple", "skewed", "random_quadrants"):
-        x, y = (np.float64(a) for a in unpack(found[name].inputs))
+    task, found = sampled(0.0, NOISELESS)
+    assert set(task.laws) == set(LAWS) and len(task.laws) == 15
+    for name in NOISELESS:
+        x, y = (np.float64(a) for a in points(found[name].inputs))
         np.testing.assert_array_equal(y, np.float64(found[name].targets))
         w = np.stack([np.linalg.lstsq(a, b, rcond=None)[0] for a, b in zip(x, y, strict=True)])
         assert np.abs(np.einsum("pnd,pd->pn", x, w) - y).max() < 1e-4
@@ -122,43 +154,54 @@ def test_every_law_is_there_and_its_y_are_of_a_fresh_gaussian_w():
 
 
 def test_scales_and_noise():
-    _, found = sampled(0.5)
+    _, found = sampled(0.5, NOISY)
     for name, factor in FACTORS.items():
-        x, _ = unpack(found[f"x_{name}"].inputs)
+        x, _ = points(found[f"x_{name}"].inputs)
         assert LAWS[f"y_{name}"].scale_y == factor
         assert abs(np.float64(x).std() / factor - 1) < 5 / np.sqrt(2 * x.size)
     for name, variance in (("noisy", 1.25), ("x_double", 0.25), ("y_triple", 0.25)):
-        x, y = (np.float64(a) for a in unpack(found[name].inputs))
+        x, y = (np.float64(a) for a in points(found[name].inputs))
         left = [np.linalg.lstsq(a, b, rcond=None)[1] for a, b in zip(x, y, strict=True)]
         mean = np.mean(left) / (N - D)  # the residuals have n - d degrees of freedom
         assert abs(mean / variance - 1) < 5 * (2 / (MANY * (N - D))) ** 0.5, name
 
 
 def test_where_one_position_counts_no_other_is_measured():
-    task, found = sampled(0.5)
-    for name, law in LAWS.items():
-        if law.query is None:
-            assert task.laws[name].measures is None
-            continue
-        place = law.query(N, D)
+    spec = lr.Spec(dimension=D, points=N, noise=0.5, out_of_distribution=True)
+    task = lr.linear_regression(spec)
+    queries = {name: law.query(N, D) for name, law in LAWS.items() if law.query is not None}
+    for name in LAWS:
         measures = task.laws[name].measures
-        assert list(measures) == ["loss"]
-        example = jax.tree.map(lambda x: x[0], found[name])
-        said = example.targets.at[place].add(3.0)
-        assert abs(float(measures["loss"](said, example)) - 9.0) < 1e-4
-        other = example.targets.at[place - 1].add(3.0)
-        assert float(measures["loss"](other, example)) == 0.0
+        assert measures is None if name not in queries else list(measures) == ["loss"]
+
+    @jax.jit
+    def run():
+        found, key = {}, jax.random.key(0)
+        for name, place in queries.items():
+            law = task.laws[name]
+            example = law.emit(clone(key), task.init(jax.random.key(9)), 0)
+            found[name] = [
+                law.measures["loss"](example.targets.at[at].add(3.0), example)
+                for at in (place, place - 1)
+            ]
+        return found
+
+    found = run()
+    assert len(found) == 4
+    for at_query, before in found.values():
+        assert abs(float(at_query) - 9.0) < 1e-4
+        assert float(before) == 0.0
 
 
 def test_what_is_known_of_a_query():
     """Nothing of an orthogonal one, all of an overlapping one, by the minimum-norm solution."""
     spec = lr.Spec(dimension=D, points=N, noise=0.0, out_of_distribution=True, baselines=True)
     task = lr.linear_regression(spec)
-    world = task.init(jax.random.key(0))
 
     @jax.jit
-    def losses(keys):
-        out = {}
+    def losses():
+        out, world = {}, task.init(jax.random.key(0))
+        keys = jax.random.split(jax.random.key(4), (2, 200))
         for own, name in zip(keys, ("orthogonal_query", "overlapping_query"), strict=True):
             law = task.laws[name]
             batch = jax.vmap(law.emit, (0, None, None))(own, world, 0)
@@ -167,7 +210,7 @@ def test_what_is_known_of_a_query():
                 out[name, one] = jnp.mean(jax.vmap(law.measures["loss"])(said[one], batch))
         return out
 
-    found = losses(jax.random.split(jax.random.key(4), (2, 200)))
+    found = losses()
     orthogonal, zero = (found["orthogonal_query", p] for p in ("least_squares", "zero"))
     assert abs(orthogonal / zero - 1) < 1e-3 and zero > 1.0
     assert found["overlapping_query", "least_squares"] < 1e-6 < found["overlapping_query", "zero"]

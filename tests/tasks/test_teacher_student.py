@@ -27,6 +27,7 @@ BY_NUMPY = {
     "quadratic": np.square,
     "hermite3": lambda z: special.eval_hermitenorm(3, z),
 }
+MANY = 40_000
 GRID = np.linspace(-12.0, 12.0, 200_001)
 
 
@@ -35,6 +36,7 @@ def normal_mean(values):
     return np.trapezoid(values * stats.norm.pdf(GRID), GRID)
 
 
+@functools.cache
 def scaled(name):
     """The activation over its standard deviation, in float64."""
     values = BY_NUMPY[name](GRID)
@@ -43,12 +45,12 @@ def scaled(name):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def points(spec, count, seed=0):
+def points(spec, count, seed=0, noise=9, first=0):
     task = teacher_student(spec)
     world = task.init(jax.random.key(seed))
-    index = jnp.arange(count, dtype=jnp.int32)
+    index = first + jnp.arange(count, dtype=jnp.int32)
     emit = jax.vmap(task.emit, (None, None, 0, None))
-    batch = emit(jax.random.key(9), world, Draw(index, 0 * index), Knobs())
+    batch = emit(jax.random.key(noise), world, Draw(index, 0 * index), Knobs())
     return world, batch, task.predictors(world, batch, Knobs(), None)
 
 
@@ -58,15 +60,20 @@ def test_moments_of_activations_by_quadrature(name):
     assert normal_mean(exact) == pytest.approx(ours.mean, abs=1e-7)
     assert normal_mean(GRID * exact) == pytest.approx(ours.slope, abs=1e-7)
     z = GRID[80_000:120_001:500]
-    np.testing.assert_allclose(
-        ours.value(jnp.asarray(z, jnp.float32)), scaled(name)(z), rtol=2e-5, atol=2e-6
-    )
+    found = jax.jit(ours.value)(np.float32(z))
+    np.testing.assert_allclose(found, scaled(name)(z), rtol=2e-5, atol=2e-6)
+
+
+def teacher(name):
+    """(world, batch, said) of 40,000 points of a teacher of this activation."""
+    spec = Spec(dimension=6, teacher_width=3, heads=5, activation=name)
+    return jax.device_get(points(spec, MANY))
 
 
 @pytest.mark.parametrize("name", [*ACTIVATIONS, MIXED])
 def test_targets_and_predictors_by_numpy(name):
-    spec = Spec(dimension=6, teacher_width=3, heads=5, activation=name)
-    world, batch, said = points(spec, 200)
+    world, batch, said = teacher(name)
+    batch, said = jax.tree.map(lambda x: x[:200], (batch, said))
     features, heads, x = (
         np.asarray(part, np.float64) for part in (world.features, world.heads, batch.inputs)
     )
@@ -89,8 +96,7 @@ def test_losses_without_x_and_linear_in_x_are_exact(name):
 
     (Of degree 1: on a sample its optimum is lower by about (d + 1) / n of the rest.)
     """
-    spec, n = Spec(dimension=4, teacher_width=3, heads=3, activation=name, head_law="sign"), 40_000
-    _, batch, said = points(spec, n)
+    (_, batch, said), n = teacher(name), MANY
     x, y = np.asarray(batch.inputs, np.float64), np.asarray(batch.targets, np.float64)
     for predictor, exact in (("mean", 1.0), ("linear", 1.0 - ACTIVATIONS[name].slope ** 2)):
         square = (np.asarray(said[predictor], np.float64) - y) ** 2
@@ -101,11 +107,27 @@ def test_losses_without_x_and_linear_in_x_are_exact(name):
     assert np.all(least > square.mean(axis=0) * (1 - 100 / n))
 
 
+@functools.cache
+def heads():
+    """Law -> many rows; and few, of the first two laws in turn."""
+    specs = {
+        law: Spec(heads=2000, teacher_width=4, dimension=4, head_law=law)
+        for law in (*LAWS, DIFFERENT)
+    }
+    specs["fewer"] = Spec(heads=6, head_law=DIFFERENT, laws=2)
+
+    @jax.jit
+    def run():
+        key = jax.random.key(3)  # of all laws: the normals that they share are drawn once
+        return {law: head_weights(jax.random.clone(key), spec) for law, spec in specs.items()}
+
+    return jax.tree.map(np.float64, run())
+
+
 @pytest.mark.parametrize("law", [*LAWS, DIFFERENT])
 def test_laws_of_heads(law):
     """Norm 1; what each law is known by, over many rows; different laws are in turn."""
-    spec = Spec(heads=2000, teacher_width=4, dimension=4, head_law=law)
-    rows = np.asarray(head_weights(jax.random.key(3), spec), np.float64)
+    rows = heads()[law]
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, rtol=1e-6)
 
     def facts(law, rows):
@@ -123,35 +145,31 @@ def test_laws_of_heads(law):
     for i, name in enumerate(LAWS if law == DIFFERENT else [law]):
         own = rows[i :: len(LAWS)] if law == DIFFERENT else rows
         assert facts(name, own), name
-    fewer = Spec(heads=6, head_law=DIFFERENT, laws=2)
-    pair = np.asarray(head_weights(jax.random.key(0), fewer))
+    pair = heads()["fewer"]
     assert np.allclose(np.abs(pair[1::2]), 0.5) and not np.any(np.abs(pair[::2]) == 0.5)
 
 
 def test_sum_and_mean_over_heads():
     task, mean = (teacher_student(Spec(heads=8, reduction=r)) for r in ("sum", "mean"))
-    _, batch, said = points(Spec(heads=8), 50)
-    losses = jax.jit(jax.vmap(task.loss))(said["mean"], batch)
-    by_hand = np.sum((np.asarray(said["mean"], np.float64) - batch.targets) ** 2, axis=1)
-    np.testing.assert_allclose(losses, by_hand, rtol=1e-5)
-    np.testing.assert_allclose(
-        8 * jax.jit(jax.vmap(mean.loss))(said["mean"], batch), losses, rtol=1e-6
-    )
-    by_head = jax.jit(jax.vmap(task.metrics["loss_by_head"]))(said["mean"], batch)
-    np.testing.assert_allclose(np.sum(by_head, axis=1), losses, rtol=1e-5)
-    np.testing.assert_allclose(
-        8 * jax.jit(jax.vmap(task.test_loss))(said["mean"], batch), losses, rtol=1e-6
-    )
+    _, batch, said = points(Spec(heads=8), 2000)
+    laws = task.loss, mean.loss, task.test_loss, task.metrics["loss_by_head"]
+    measured = jax.jit(lambda *given: [jax.vmap(law)(*given) for law in laws])
+    losses, means, test_losses, by_head = measured(said["mean"], batch)
+    errors = np.float64(said["mean"]) - np.float64(batch.targets)
+    np.testing.assert_allclose(losses, np.sum(errors**2, axis=1), rtol=1e-5)
+    np.testing.assert_allclose(8 * np.asarray(means), losses, rtol=1e-6)
+    np.testing.assert_allclose(np.sum(np.asarray(by_head), axis=1), losses, rtol=1e-5)
+    np.testing.assert_allclose(8 * np.asarray(test_losses), losses, rtol=1e-6)
 
 
 def test_points_are_normal_and_of_the_pool():
     """Point i is the same under any noise; features are another teacher's under another seed."""
     world, batch, _ = points(Spec(), 2000)
-    assert stats.kstest(np.ravel(batch.inputs), "norm").pvalue > 1e-4
-    task = teacher_student(Spec())
-    alone = task.emit(jax.random.key(1), world, Draw(7), Knobs())
-    np.testing.assert_array_equal(alone.inputs, batch.inputs[7])
-    other, _, _ = points(Spec(), 1, seed=1)
+    inputs = np.asarray(batch.inputs)
+    assert stats.kstest(np.ravel(inputs), "norm").pvalue > 1e-4
+    _, again, _ = points(Spec(), 2000, noise=1, first=7)
+    np.testing.assert_array_equal(np.asarray(again.inputs)[:-7], inputs[7:])
+    other, _, _ = points(Spec(), 2000, seed=1)
     assert not np.allclose(other.features, world.features, atol=0.1)
 
 

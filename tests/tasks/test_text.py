@@ -14,67 +14,86 @@ import numpy as np
 import pytest
 
 from plateaus.data import design
-from plateaus.tasks import bigrams, text, text_corpus, text_windows
+from plateaus.tasks import bigrams, embeddings, text, text_corpus, text_windows
 from plateaus.tasks.text import Spec
 from plateaus.types import Draw, Grouping
 
 CONTEXT, DOMAINS = 5, ("a", "b", "c")
 
 
-@pytest.fixture
-def spec(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory):
     """Three domains, of 900, 1200 and 400 bytes that tell their place."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path_factory.mktemp("text")
     for name, size in zip(DOMAINS, (300, 400, 133), strict=True):
-        (tmp_path / "texts" / name).mkdir(parents=True)
+        (path / "texts" / name).mkdir(parents=True)
         # three base-40 letters for each place: windows of five bytes are all different
         letters = "".join(chr(48 + i // 40 % 40) + chr(48 + i % 40) + name for i in range(size))
-        (tmp_path / "texts" / name / "1.txt").write_text(letters)
-    return Spec(folder=str(tmp_path / "texts"), context=CONTEXT)
+        (path / "texts" / name / "1.txt").write_text(letters)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(path / "cache"))
+        yield Spec(folder=str(path / "texts"), context=CONTEXT)
+
+
+@pytest.fixture(scope="module")
+def task(spec):
+    return text.text(spec)
+
+
+@pytest.fixture(scope="module")
+def windows(task):
+    return emitted(task, task.size, 3 * 60)
 
 
 def streams(spec):
     return [(Path(spec.folder) / d / "1.txt").read_bytes() for d in DOMAINS]
 
 
-def emitted(task, emit, count, seed=0, group=None):
-    """[(group, bytes of a window)] of numbers 0 .. count - 1."""
-    world = task.init(jax.random.key(seed))
-    keys = jax.random.split(jax.random.key(seed + 100), count)
-    number = jnp.arange(count)
-    if group is not None:
-        draw = Draw(number, jnp.full(count, group))
-        made = jax.vmap(lambda k, d: task.emit(k, world, d, text.Knobs()))(keys, draw)
-    else:
-        made = jax.vmap(lambda k, n: emit(k, world, n))(keys, number)
-    whole = np.concatenate([made.inputs, made.targets.tokens[:, -1:]], axis=1)
-    np.testing.assert_array_equal(made.inputs[:, 1:], made.targets.tokens[:, :-1])
-    return list(zip(made.targets.group.tolist(), map(bytes, whole.astype(np.uint8)), strict=True))
+def emitted(task, count, held_out):
+    """Law -> [(group, bytes of a window)], of `count` items a group and of the first tests."""
+    groups, numbers = len(task.groups), np.arange(held_out)
+
+    @jax.jit
+    def run():
+        world, key = task.init(jax.random.key(0)), jax.random.key(100)
+        draws = Draw(jnp.tile(jnp.arange(count), groups), jnp.repeat(jnp.arange(groups), count))
+        emit = lambda draw: task.emit(key, world, draw, text.Knobs())  # noqa: E731
+        held = {"target": task.emit_target, "test": task.emit_test}
+        held = {
+            name: jax.vmap(law, (None, None, 0))(key, world, numbers) for name, law in held.items()
+        }
+        return {"train": jax.vmap(emit)(draws), **held}
+
+    found = {}
+    for name, made in jax.device_get(run()).items():
+        whole = np.concatenate([made.inputs, made.targets.tokens[:, -1:]], axis=1)
+        np.testing.assert_array_equal(made.inputs[:, 1:], made.targets.tokens[:, :-1])
+        shown = map(bytes, whole.astype(np.uint8))
+        found[name] = list(zip(made.targets.group.tolist(), shown, strict=True))
+    return found
 
 
-def test_windows_are_slices_of_their_own_split(spec):
+def test_windows_are_slices_of_their_own_split(spec, task, windows):
     """Every window of the pool, of the target and of the test, found in the stream by search."""
-    task = text.text(spec)
     for g, stream in enumerate(streams(spec)):
         ends = round(0.8 * len(stream)), round(0.9 * len(stream))
         parts = stream[: ends[0]], stream[ends[0] : ends[1]], stream[ends[1] :]
-        train = {window for _, window in emitted(task, None, task.size, group=g)}
-        target = {w for h, w in emitted(task, task.emit_target, 3 * 60) if h == g}
-        test = {w for h, w in emitted(task, task.emit_test, 3 * 60) if h == g}
-        for windows, part, other in zip(
+        laws = ("train", "target", "test")
+        train, target, test = ({w for h, w in windows[law] if h == g} for law in laws)
+        for own, part, other in zip(
             (train, target, test), parts, (parts[2], parts[0], parts[1]), strict=True
         ):
-            assert windows and all(len(w) == CONTEXT + 1 and w in part for w in windows)
-            assert not any(w in other for w in windows)
+            assert own and all(len(w) == CONTEXT + 1 and w in part for w in own)
+            assert not any(w in other for w in own)
         assert len(train) == task.size
         assert len(test) == len(parts[2]) // (CONTEXT + 1)  # all that do not overlap
 
 
-def test_the_pool_covers_the_shortest_domain_and_none_overlap(spec):
+def test_the_pool_covers_the_shortest_domain_and_none_overlap(spec, task, windows):
     shortest = streams(spec)[2][: round(0.8 * 399)]
-    task = text.text(spec)
     assert task.size == len(shortest) // (CONTEXT + 1)
-    places = sorted(shortest.index(w) for _, w in emitted(task, None, task.size, group=2))
+    places = sorted(shortest.index(w) for g, w in windows["train"] if g == 2)
+    assert len(places) == task.size
     assert places[0] == 0 and places[-1] == len(shortest) - CONTEXT - 1
     assert min(np.diff(places)) >= CONTEXT + 1
 
@@ -101,16 +120,21 @@ def test_a_subset_has_fewer_windows_and_each_seed_another(spec):
     task = text.text(dataclasses.replace(spec, windows=40))
     source = design.design(design.Spec(), 64, task.size, frozenset(), task.groups)
     knobs = design.knobs_of(task.groups)(subset=0.25)
-    plan = source.prepare(knobs, task.size)
-    seen = []
-    for seed in range(2):
+
+    @jax.jit
+    @jax.vmap
+    def run(seed):
+        plan = source.prepare(knobs, task.size)
         world, state = task.init(jax.random.key(seed)), source.init(jax.random.key(seed))
-        windows = set()
-        for t in range(12):
+
+        def step(t):
             draw = source.draw(jax.random.key(9), state, plan, t)
-            made = jax.vmap(lambda d, world=world: task.emit(None, world, d, text.Knobs()))(draw)
-            windows |= set(map(bytes, np.asarray(made.inputs, np.uint8)))
-        seen.append(windows)
+            return jax.vmap(lambda own: task.emit(None, world, own, text.Knobs()))(draw).inputs
+
+        return jax.vmap(step)(jnp.arange(12))
+
+    drawn = np.asarray(run(np.arange(2, dtype=np.uint32)), np.uint8)
+    seen = [set(map(bytes, own.reshape(-1, CONTEXT))) for own in drawn]
     assert [len(windows) for windows in seen] == [30, 30]
     assert seen[0] != seen[1]
 
@@ -135,16 +159,17 @@ def brute(streams):
     return single, double
 
 
-def test_predictors_are_those_of_plain_counts(spec):
-    task = text.text(spec)
+def test_predictors_are_those_of_plain_counts(spec, task):
     single, double = brute([s[: round(0.8 * len(s))] for s in streams(spec)])
-    world = task.init(jax.random.key(0))
-    numbers = jnp.arange(9)
-    keys = jax.random.split(jax.random.key(1), 9)
-    batch = jax.vmap(task.emit_test, (0, None, 0))(keys, world, numbers)
-    said = task.predictors(world, batch, text.Knobs(), None)
-    of = jax.jit(jax.vmap(task.test_loss))
-    losses = {name: of(x, batch) for name, x in said.items()}
+
+    @jax.jit
+    def run():
+        world, key = task.init(jax.random.key(0)), jax.random.key(1)
+        batch = jax.vmap(task.emit_test, (None, None, 0))(key, world, jnp.arange(9))
+        said = task.predictors(world, batch, text.Knobs(), None)
+        return batch, said, {name: jax.vmap(task.test_loss)(x, batch) for name, x in said.items()}
+
+    batch, said, losses = jax.device_get(run())
     for i in range(9):
         g, before = int(batch.targets.group[i]), batch.inputs[i].tolist()
         after = batch.targets.tokens[i].tolist()
@@ -153,24 +178,27 @@ def test_predictors_are_those_of_plain_counts(spec):
         np.testing.assert_allclose(losses["unigram"][i], one, rtol=1e-5)
         np.testing.assert_allclose(losses["bigram"][i], two, rtol=1e-5)
     for name in said:  # a distribution at each position
-        np.testing.assert_allclose(jnp.sum(jnp.exp(said[name]), axis=-1), 1.0, rtol=1e-5)
+        np.testing.assert_allclose(np.sum(np.exp(said[name]), axis=-1), 1.0, rtol=1e-5)
 
 
-def test_the_plateau_and_the_mark_of_learning_are_training_cross_entropies(spec):
-    task = text.text(spec)
+def test_the_plateau_and_the_mark_of_learning_are_training_cross_entropies(spec, task):
     trained = [s[: round(0.8 * len(s))] for s in streams(spec)]
     single, double = brute(trained)
+
+    @jax.jit
+    @jax.vmap
+    def last_error(group):
+        key = jax.random.key(0)
+        example = task.emit(key, task.init(key), Draw(0, group), text.Knobs())
+        return task.last_error(jnp.zeros((CONTEXT, 256)), example)
+
+    found = np.asarray(last_error(np.arange(3)))
     for g, stream in enumerate(trained):
         one = -np.mean([math.log(single[g][b]) for b in stream[1:]])
         pairs = itertools.pairwise(stream)
         two = -np.mean([math.log(double[g](a, b)) for a, b in pairs])
         assert task.learned_below[g] == pytest.approx(0.1 + 0.9 * two / one, rel=1e-5)
-        uniform = jnp.zeros((CONTEXT, 256))
-        key = jax.random.key(0)
-        example = task.emit(key, task.init(key), Draw(0, g), text.Knobs())
-        assert float(task.last_error(uniform, example)) == pytest.approx(
-            math.log(256) / one, rel=1e-5
-        )
+        assert float(found[g]) == pytest.approx(math.log(256) / one, rel=1e-5)
 
 
 def test_counts_in_parts_are_the_counts(monkeypatch):
@@ -191,23 +219,29 @@ def test_groups_are_those_of_a_grouping(spec):
     assert task.groups == ("odd", "even", "rare")
     tested = labels[1][len(text.windows_of(spec).target.rows) :]
     assert task.target == (*(float(np.mean(tested == k)) for k in range(2)), 0.0)
-    for g in range(3):
-        own = collections.Counter(
-            w.encode() for w, k in zip(train, labels[0], strict=True) if k == g
-        )
-        drawn = collections.Counter(w for _, w in emitted(task, None, sum(own.values()), group=g))
-        assert own == drawn
+    items = [
+        collections.Counter(w.encode() for w, k in zip(train, labels[0], strict=True) if k == g)
+        for g in range(3)
+    ]
     held = text.windows_of(spec)
-    count = 3 * len(held.test.rows)
-    windows = emitted(task, task.emit_test, count)
+    found = emitted(task, max(map(collections.Counter.total, items)), 3 * len(held.test.rows))
+    for g, own in enumerate(items):
+        drawn = [w for h, w in found["train"] if h == g][: own.total()]
+        assert own == collections.Counter(drawn)
+    windows = found["test"]
     assert {w for g, w in windows if g == 2} == {train[0].encode()}
     late = list(zip(test, labels[1], strict=True))[len(held.target.rows) :]
     for g in range(2):
         assert {w for h, w in windows if h == g} == {w.encode() for w, k in late if k == g}
 
 
-def test_embeddings_tell_domains_apart():
+@pytest.mark.parametrize(
+    "columns", [2**14, pytest.param(embeddings.HASHED, marks=pytest.mark.thorough)]
+)
+def test_embeddings_tell_domains_apart(columns, monkeypatch):
+    """Also where n-grams are hashed to few columns: the time is that of all columns' SVD."""
     pytest.importorskip("sklearn")
+    monkeypatch.setattr(embeddings, "HASHED", columns)
     train, test = text.embeddings(Spec(windows=16, target_share=0.02, test_share=0.02))
     held = text.windows_of(Spec(windows=16, target_share=0.02, test_share=0.02))
     own, other = (np.repeat(np.arange(5), pool.counts) for pool in (held.train, held.target))

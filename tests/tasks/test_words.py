@@ -25,12 +25,13 @@ def sample():
     task = words(MIXTURE)
 
     @jax.jit
-    def drawn(key):
+    def drawn(seed):
+        key = jax.random.key(seed)
         numbers = jnp.arange(COUNT, dtype=jnp.int32)
         batch = jax.vmap(task.emit_test, (0, None, 0))(jax.random.split(key, COUNT), key, numbers)
         return batch, task.predictors(key, batch, Knobs(), None)
 
-    return task, *jax.tree.map(np.asarray, drawn(jax.random.key(5)))
+    return task, *jax.tree.map(np.asarray, drawn(5))
 
 
 def read(tokens, family):
@@ -108,8 +109,10 @@ def test_the_loss_without_context_by_enumeration(name, words):
 def test_losses_of_predictors():
     """No context: 1 in every family, within 5 standard errors; the rest less, by what they know."""
     task, batch, said = sample()
-    of = jax.jit(jax.vmap(task.metrics["loss_by_prefix"]))
-    by_prefix = {name: np.asarray(of(logits, batch), np.float64) for name, logits in said.items()}
+    laws = task.metrics["loss_by_prefix"], task.last_error
+    judge = jax.jit(lambda *given: [jax.vmap(law)(*given) for law in laws])
+    found = {name: jax.device_get(judge(logits, batch)) for name, logits in said.items()}
+    by_prefix = {name: np.float64(both[0]) for name, both in found.items()}
     for group in range(3):
         own = {name: losses[group::3] for name, losses in by_prefix.items()}
         alone = own["no_context"].mean(axis=1)
@@ -119,8 +122,7 @@ def test_losses_of_predictors():
     # a word is at one place of its list, so one example tells which; a length may be at several
     assert by_prefix["bayes"][0::3, 1:].max() < 1e-6 and by_prefix["bayes"][1::3, 1:].max() < 1e-6
     assert by_prefix["bayes"][2::3, 1].mean() > by_prefix["bayes"][2::3, 3].mean() > 0
-    wrong = jax.jit(jax.vmap(task.last_error))
-    errors = {n: np.asarray(wrong(p, batch)) for n, p in said.items()}
+    errors = {name: both[1] for name, both in found.items()}
     assert not errors["oracle"].any() and errors["no_context"][1::3].mean() > 0.6
     assert errors["bayes"].mean() < 0.05
 
@@ -128,21 +130,22 @@ def test_losses_of_predictors():
 def test_functions_of_a_pool_and_raw_losses():
     """The function is its number's, in any prompt; prompts are fresh; the raw loss is in nats."""
     task, plain = words(MIXTURE), words(Spec(words=24, examples=3, normalise=False))
-    numbers = jnp.arange(300, dtype=jnp.int32)
-    world = task.init(jax.random.key(0))
-    emit = jax.jit(jax.vmap(task.emit, (0, None, 0, None)))
-    draw = Draw(numbers, numbers % 3)
-    one, two = (
-        emit(jax.random.split(jax.random.key(k), 300), world, draw, Knobs()) for k in (1, 2)
-    )
+
+    @jax.jit
+    def run():
+        numbers, world = jnp.arange(300, dtype=jnp.int32), task.init(jax.random.key(0))
+        emit = jax.vmap(task.emit, (0, None, 0, None))
+        keys, draw = jax.random.split(jax.random.key(1), (2, 300)), Draw(numbers, numbers % 3)
+        one, two = (emit(own, world, draw, Knobs()) for own in keys)
+        flat = jnp.zeros((300, 4, 33))
+        return one, two, jax.vmap(plain.loss)(flat, one), jax.vmap(task.loss)(flat, one)
+
+    one, two, raw, scaled = jax.device_get(run())
     np.testing.assert_array_equal(one.targets.slot, two.targets.slot)
     assert np.any(one.inputs != two.inputs)
-    flat = jnp.zeros((300, 4, 33))
-    np.testing.assert_allclose(jax.jit(jax.vmap(plain.loss))(flat, one), math.log(33), rtol=1e-5)
+    np.testing.assert_allclose(raw, math.log(33), rtol=1e-5)
     units = np.array([no_context_loss(name, 24) for name in NAMES])[np.arange(300) % 3]
-    np.testing.assert_allclose(
-        jax.jit(jax.vmap(task.loss))(flat, one), math.log(33) / units, rtol=1e-5
-    )
+    np.testing.assert_allclose(scaled, math.log(33) / units, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

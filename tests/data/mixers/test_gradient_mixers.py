@@ -1,5 +1,8 @@
 """Mixers that look at gradients: against numpy on the gradients themselves, and what they claim."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -26,15 +29,30 @@ def told(gradients, target, aimed=None, count=None):
         excess=unknown,
         affinity=square,
     )
-    return Round(*(jnp.asarray(x, jnp.float32) for x in found))
+    return Round(*map(np.float32, found))
 
 
-def run(mixer, knobs, rounds):
-    state, found = mixer.init(len(rounds[0].target)), []
-    for t, signals in enumerate(rounds):
-        weights, state = mixer.update(signals, state, knobs, t)
-        found.append(weights)
-    return np.asarray(found)
+@functools.cache
+def program(build, **options):
+    """(knobs, rounds, state) -> the weights after every round, and the last state."""
+    mixer = build(**options)
+
+    @jax.jit
+    def all_rounds(knobs, rounds, state):
+        def step(state, given):
+            weights, state = mixer.update(given[0], state, knobs, given[1])
+            return state, weights
+
+        state = mixer.init(rounds.target.shape[1]) if state is None else state
+        state, found = jax.lax.scan(step, state, (rounds, jnp.arange(len(rounds.target))))
+        return found, state
+
+    return all_rounds
+
+
+def run(build, knobs, rounds, **options):
+    together = jax.tree.map(lambda *x: np.stack(x), *rounds)
+    return np.asarray(program(build, **options)(knobs, together, None)[0])
 
 
 def drawn(seed):
@@ -50,9 +68,9 @@ def test_r_and_b_by_hand():
     rounds = [told([[2, 0], [0, 1]], [0.5, 0.5])]
     first = 1 / (1 + np.exp(-3 * 3 / np.sqrt(17)))
     np.testing.assert_allclose(
-        run(r_and_b.r_and_b(), r_and_b.Knobs(), rounds), [[first, 1 - first]], rtol=1e-5
+        run(r_and_b.r_and_b, r_and_b.Knobs(), rounds), [[first, 1 - first]], rtol=1e-5
     )
-    plain = run(r_and_b.r_and_b(norm=False), r_and_b.Knobs(lambda_=1.0), rounds)
+    plain = run(r_and_b.r_and_b, r_and_b.Knobs(lambda_=1.0), rounds, norm=False)
     first = 1 / (1 + np.exp(-1.5))
     np.testing.assert_allclose(plain, [[first, 1 - first]], rtol=1e-5)
 
@@ -61,7 +79,7 @@ def test_r_and_b_by_hand():
 def test_r_and_b_has_no_memory(norm):
     gradients, target = drawn(0), np.random.default_rng(1).dirichlet(np.ones(GROUPS))
     found = run(
-        r_and_b.r_and_b(norm=norm), r_and_b.Knobs(2.0), [told(g, target) for g in gradients]
+        r_and_b.r_and_b, r_and_b.Knobs(2.0), [told(g, target) for g in gradients], norm=norm
     )
     for weights, g in zip(found, gradients, strict=True):
         gain = g @ (target @ g)
@@ -82,7 +100,7 @@ def test_r_and_b_maximises_its_objective(lambda_, seed):
     def objective(q):
         return gain @ q + temperature * special.entr(q).sum(axis=-1)
 
-    found = run(r_and_b.r_and_b(), r_and_b.Knobs(lambda_), [told(g, p)])[0].astype(np.float64)
+    found = run(r_and_b.r_and_b, r_and_b.Knobs(lambda_), [told(g, p)])[0].astype(np.float64)
     solved = optimize.minimize(
         lambda q: -objective(q),
         np.full(GROUPS, 1 / GROUPS),
@@ -120,7 +138,7 @@ def test_one_small_step_on_the_best_domain_beats_every_mixture(seed):
     """The lemma: argmax of G p, which R&B tends to as lambda grows; a large step may be too far."""
     hessians, centres, x, p = quadratics(seed)
     gradients = np.einsum("gij,gj->gi", hessians, x - centres)
-    weights = run(r_and_b.r_and_b(), r_and_b.Knobs(1e4), [told(gradients, p)])[0]
+    weights = run(r_and_b.r_and_b, r_and_b.Knobs(1e4), [told(gradients, p)])[0]
     assert weights.max() > 0.999
     rng = np.random.default_rng(seed)
     mixtures = np.concatenate([rng.dirichlet(np.full(GROUPS, 0.3), 200), np.eye(GROUPS)])
@@ -145,11 +163,11 @@ def test_doge_by_hand():
     out, 21 and 28, s = 6 and 8, the latter two cut at 5."""
     rounds = [told([[3, 0], [4, 0]], [0.5, 0.5])]
     knobs = doge.Knobs(step=0.1, clip=7.0)
-    np.testing.assert_allclose(run(doge.doge(), knobs, rounds), [[0.5, 0.5]], rtol=1e-6)
+    np.testing.assert_allclose(run(doge.doge, knobs, rounds), [[0.5, 0.5]], rtol=1e-6)
     first = 1 / (1 + np.exp(0.1 * (7 - 6)))
-    found = run(doge.doge(leave_one_out=False), knobs, rounds)
+    found = run(doge.doge, knobs, rounds, leave_one_out=False)
     np.testing.assert_allclose(found, [[first, 1 - first]], rtol=1e-5)
-    cut = run(doge.doge(leave_one_out=False), doge.Knobs(step=0.1), rounds)
+    cut = run(doge.doge, doge.Knobs(step=0.1), rounds, leave_one_out=False)
     np.testing.assert_allclose(cut, [[0.5, 0.5]], rtol=1e-6)
 
 
@@ -158,8 +176,12 @@ def test_doge_by_hand():
 def test_doge_is_its_loop(leave_one_out, target):
     """Weights of several rounds, from gradients; own products stay where not all are targets."""
     gradients, q = drawn(2), np.full(GROUPS, 1 / GROUPS)
-    rule = doge.doge(leave_one_out=leave_one_out)
-    found = run(rule, doge.Knobs(step=0.3, clip=2.0), [told(g, target) for g in gradients])
+    found = run(
+        doge.doge,
+        doge.Knobs(step=0.3, clip=2.0),
+        [told(g, target) for g in gradients],
+        leave_one_out=leave_one_out,
+    )
     targets = [j for j in range(GROUPS) if target[j] > 0]
     clipped = set()
     for weights, g in zip(found, gradients, strict=True):
@@ -177,10 +199,10 @@ def test_doge_is_its_loop(leave_one_out, target):
 
 def test_doge_leaves_own_products_out_if_all_that_are_drawn_are_targets():
     """Of three groups, the last never drawn: as of the two; drawn and no target, it is not so."""
-    two = run(doge.doge(), doge.Knobs(), [told([[3, 0], [1, 1]], [0.5, 0.5])])[0]
+    two = run(doge.doge, doge.Knobs(), [told([[3, 0], [1, 1]], [0.5, 0.5])])[0]
     three = told([[3, 0], [1, 1], [0, 0]], [0.5, 0.5, 0], count=[2, 2, 0])
     for shares, own in (([0.5, 0.5, 0], True), ([0.4, 0.4, 0.2], False)):
-        found = run(doge.doge(), doge.Knobs(), [three._replace(shares=jnp.array(shares))])[0]
+        found = run(doge.doge, doge.Knobs(), [three._replace(shares=np.float32(shares))])[0]
         assert (abs(found[0] / found[1] - two[0] / two[1]) < 1e-5) == own
 
 
@@ -188,7 +210,7 @@ def test_doge_leaves_an_empty_group_its_factor_1():
     """And out of the mean length: (2, 0) and (2, 0) have length 2, s = 4/2."""
     rounds = [told([[2, 0], [2, 0], [0, 0]], np.ones(3) / 3, count=[3, 1, 0])]
     expected = np.exp([0.5 * 2, 0.5 * 2, 0])
-    found = run(doge.doge(), doge.Knobs(step=0.5), rounds)
+    found = run(doge.doge, doge.Knobs(step=0.5), rounds)
     np.testing.assert_allclose(found, [expected / expected.sum()], rtol=1e-5)
 
 
@@ -199,7 +221,7 @@ def test_dga_by_hand():
     """<g_i, mean target gradient> = 1, 3 with eta 1/2: factors e^(1/2), e^(3/2); then halfway."""
     rounds = [told([[1, 0], [3, 0]], [0.5, 0.5], aimed=[[2, 5], [0, -1]])]
     new = 1 / (1 + np.exp(1))
-    found = run(dga.dga(), dga.Knobs(eta=0.5, ema=0.5), rounds)
+    found = run(dga.dga, dga.Knobs(eta=0.5, ema=0.5), rounds)
     np.testing.assert_allclose(found, [[(0.5 + new) / 2, 1 - (0.5 + new) / 2]], rtol=1e-5)
 
 
@@ -208,7 +230,7 @@ def test_dga_is_its_loop(ema):
     gradients, aims, q = drawn(3), drawn(4), np.full(GROUPS, 1 / GROUPS)
     target = np.random.default_rng(5).dirichlet(np.ones(GROUPS))
     rounds = [told(g, target, aimed) for g, aimed in zip(gradients, aims, strict=True)]
-    found = run(dga.dga(), dga.Knobs(eta=0.4, ema=ema), rounds)
+    found = run(dga.dga, dga.Knobs(eta=0.4, ema=ema), rounds)
     for weights, g, aimed in zip(found, gradients, aims, strict=True):
         new = q * np.exp(0.4 * (g @ (target @ aimed)))
         q = (1 - ema) * q + ema * new / new.sum()

@@ -1,5 +1,7 @@
 """Mixers that look at losses, of training or after short runs: against numpy loops."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,15 +19,30 @@ def told(groups=GROUPS, **known):
     row, square = np.full(groups, np.nan), np.full((groups, groups), np.nan)
     alike = np.full(groups, 1 / groups)
     found = Round(alike, row, np.ones(groups), alike, square, row, square, row, square)
-    return Round(*(jnp.asarray(x, jnp.float32) for x in found._replace(**known)))
+    return Round(*map(np.float32, found._replace(**known)))
 
 
-def run(mixer, knobs, rounds, state=None):
-    state, found = mixer.init(len(rounds[0].target)) if state is None else state, []
-    for t, signals in enumerate(rounds):
-        weights, state = mixer.update(signals, state, knobs, t)
-        found.append(weights)
-    return np.asarray(found), state
+@functools.cache
+def program(build, **options):
+    """(knobs, rounds, state) -> the weights after every round, and the last state."""
+    mixer = build(**options)
+
+    @jax.jit
+    def all_rounds(knobs, rounds, state):
+        def step(state, given):
+            weights, state = mixer.update(given[0], state, knobs, given[1])
+            return state, weights
+
+        state = mixer.init(rounds.target.shape[1]) if state is None else state
+        state, found = jax.lax.scan(step, state, (rounds, jnp.arange(len(rounds.target))))
+        return found, state
+
+    return all_rounds
+
+
+def run(build, knobs, rounds, state=None, **options):
+    together = jax.tree.map(lambda *x: np.stack(x), *rounds)
+    return jax.device_get(program(build, **options)(knobs, together, state))
 
 
 # DoReMi
@@ -34,7 +51,7 @@ def run(mixer, knobs, rounds, state=None):
 def test_doremi_by_hand():
     """Excess log 3 and 0: factors 3 and 1; a tenth shared: .9 x .75 + .05."""
     rounds = [told(2, excess=[np.log(3), 0])]
-    found, _ = run(doremi.doremi(), doremi.Knobs(smoothing=0.1), rounds)
+    found, _ = run(doremi.doremi, doremi.Knobs(smoothing=0.1), rounds)
     np.testing.assert_allclose(found, [[0.725, 0.275]], rtol=1e-5)
 
 
@@ -47,7 +64,7 @@ def test_doremi_is_its_loop(smoothing):
     assert 0 in count[0]
     excess[count == 0] = 0  # as rounds.told says it
     rounds = [told(excess=e, count=c) for e, c in zip(excess, count, strict=True)]
-    found, _ = run(doremi.doremi(), doremi.Knobs(0.5, smoothing), rounds)
+    found, _ = run(doremi.doremi, doremi.Knobs(0.5, smoothing), rounds)
     q, last = np.full(GROUPS, 1 / GROUPS), np.zeros(GROUPS)
     for t in range(ROUNDS):
         last = np.where(count[t] > 0, excess[t], last)
@@ -59,9 +76,9 @@ def test_doremi_is_its_loop(smoothing):
 def test_doremi_has_a_floor():
     """However long one group is worse: c / G, and it comes back in one step of its own."""
     rounds = [told(2, excess=[30, 0])] * 20
-    found, state = run(doremi.doremi(), doremi.Knobs(smoothing=0.01), rounds)
+    found, state = run(doremi.doremi, doremi.Knobs(smoothing=0.01), rounds)
     np.testing.assert_allclose(found[-1], [0.995, 0.005], rtol=1e-3)
-    back, _ = run(doremi.doremi(), doremi.Knobs(smoothing=0.01), [told(2, excess=[0, 30])], state)
+    back, _ = run(doremi.doremi, doremi.Knobs(smoothing=0.01), [told(2, excess=[0, 30])], state)
     np.testing.assert_allclose(back[0], [0.005, 0.995], rtol=1e-3)
 
 
@@ -98,8 +115,9 @@ def test_exp3_is_its_loop(importance, exponential):
     counts[7], losses[7] = 0, np.nan  # nothing at all
     drawn = zip(losses, counts, shares, strict=True)
     rounds = [told(loss=loss, count=n, shares=b) for loss, n, b in drawn]
-    rule = exp3.exp3(importance=importance, exponential=exponential)
-    found, _ = run(rule, exp3.Knobs(decay=0.8), rounds)
+    found, _ = run(
+        exp3.exp3, exp3.Knobs(decay=0.8), rounds, importance=importance, exponential=exponential
+    )
     expected = list(odm(losses, counts, shares, 0.8, importance, exponential))
     np.testing.assert_allclose(found, expected, rtol=2e-4)
     np.testing.assert_allclose(found[:3], 0.25, rtol=1e-6)  # it only explores until t = 4 log 4
@@ -111,12 +129,12 @@ def test_exp3_is_its_loop(importance, exponential):
 def test_exp3_by_hand():
     """t = 100 of 2 groups: eps_99 = (log 2 / 198)^.5 = .059167, eps_100 = .058871; R = .1 x 3 x
     (1/4) / (1/2) = .15 and .1 x 1 x (3/4) / (1/2) = .15: alike; with half of each, .3 and .1."""
-    state = exp3.State(jnp.zeros(2), jnp.asarray(98, jnp.int32))
+    state = exp3.State(np.zeros(2, np.float32), np.int32(98))
     rounds = [told(2, loss=[3, 1], count=[1, 3])]
-    found, after = run(exp3.exp3(), exp3.Knobs(), rounds, state)
+    found, after = run(exp3.exp3, exp3.Knobs(), rounds, state)
     np.testing.assert_allclose(after.reward, [0.15, 0.15], rtol=1e-5)
     np.testing.assert_allclose(found[0], [0.5, 0.5], rtol=1e-6)
-    found, _ = run(exp3.exp3(), exp3.Knobs(), [told(2, loss=[3, 1], count=[2, 2])], state)
+    found, _ = run(exp3.exp3, exp3.Knobs(), [told(2, loss=[3, 1], count=[2, 2])], state)
     first = (1 - 2 * 0.058871) / (1 + np.exp(-0.059167 * 0.2)) + 0.058871
     np.testing.assert_allclose(found[0], [first, 1 - first], rtol=1e-5)
 
@@ -125,14 +143,14 @@ def test_exp3s_reward_is_the_loss_in_expectation():
     """Groups drawn at random: the mean of n/N l/b over rounds is l, within its standard error."""
     rng = np.random.default_rng(2)
     shares, loss = np.array([0.1, 0.2, 0.7]), np.array([3.0, 1.0, 2.0])
-    rule, zero = exp3.exp3(), exp3.State(jnp.zeros(3), jnp.asarray(0, jnp.int32))
+    rule, zero = exp3.exp3(), exp3.State(jnp.zeros(3), jnp.int32(0))
 
     def reward(n):
-        signals = told(3, loss=loss, shares=shares)._replace(count=n)
+        signals = jax.tree.map(jnp.asarray, told(3, loss=loss, shares=shares))._replace(count=n)
         return rule.update(signals, zero, exp3.Knobs(decay=0.0), 0)[1].reward
 
     counts = rng.multinomial(20, shares, 4000)
-    rewards = np.asarray(jax.vmap(reward)(jnp.asarray(counts, jnp.float32)))
+    rewards = np.asarray(jax.jit(jax.vmap(reward))(np.float32(counts)))
     error = rewards.std(axis=0) / np.sqrt(len(rewards))
     assert np.all(np.abs(rewards.mean(axis=0) - loss) < 4 * error) and np.all(error < 0.1)
 
@@ -144,7 +162,7 @@ def test_skill_it_by_hand():
     """A = [[1/2, 0], [1/4, 1]] of losses 2, 1; A l = (1, 3/2) after one round, twice that after
     two and so on, up to three rounds."""
     rounds = [told(2, target_loss=[2, 1], affinity=[[1, 0], [0.5, 1]])] * 5
-    found, _ = run(skill_it.skill_it(), skill_it.Knobs(eta=1.0), rounds)
+    found, _ = run(skill_it.skill_it, skill_it.Knobs(eta=1.0), rounds)
     expected = [special.softmax(np.array([1.0, 1.5]) * min(n, 3)) for n in range(1, 6)]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
@@ -160,8 +178,9 @@ def test_skill_it_is_its_loop(window, relative):
     rounds = [
         told(target_loss=x, affinity=f, target=target) for x, f in zip(losses, falls, strict=True)
     ]
-    rule = skill_it.skill_it(window=window, relative=relative)
-    found, _ = run(rule, skill_it.Knobs(eta=0.3), rounds)
+    found, _ = run(
+        skill_it.skill_it, skill_it.Knobs(eta=0.3), rounds, window=window, relative=relative
+    )
     helps = [[max(f, 0) for f in row] for row in falls[0]]
     for t in range(ROUNDS):
         exponents = np.zeros(GROUPS)
@@ -202,13 +221,13 @@ def test_aioli_by_hand():
     lower them by (21, 9)/8 and (3, 15)/8. A / 6 has the rows' sums 4/6 and 2/6."""
     rounds = [told(2, affinity=np.array([[21, 9], [3, 15]]) / 8)]
     assert aioli.SMOOTHING == 0.25
-    found, _ = run(aioli.aioli(), aioli.Knobs(eta=3.0), rounds)
+    found, _ = run(aioli.aioli, aioli.Knobs(eta=3.0), rounds)
     np.testing.assert_allclose(found, [special.softmax([2.0, 1.0])], rtol=1e-5)
-    found, _ = run(aioli.aioli(normalise=False), aioli.Knobs(eta=0.5), rounds)
+    found, _ = run(aioli.aioli, aioli.Knobs(eta=0.5), rounds, normalise=False)
     np.testing.assert_allclose(found, [special.softmax([2.0, 1.0])], rtol=1e-5)
     # all that is positive is not shifted: (3, 1) and (1, 2) have the parts 4/7 and 3/7
     rounds = [told(2, affinity=np.array([[22, 9], [10, 15]]) / 8)]
-    found, _ = run(aioli.aioli(), aioli.Knobs(eta=7.0), rounds)
+    found, _ = run(aioli.aioli, aioli.Knobs(eta=7.0), rounds)
     np.testing.assert_allclose(found, [special.softmax([4.0, 3.0])], rtol=1e-5)
 
 
@@ -219,15 +238,16 @@ def test_aioli_is_its_loop(normalise, average, target):
     falls = np.random.default_rng(4).uniform(-0.5, 1, (ROUNDS, GROUPS, GROUPS))
     given = {} if target is None else {"target": np.array(target)}
     rounds = [told(affinity=fall, **given) for fall in falls]
-    rule = aioli.aioli(normalise=normalise, average=average)
-    found, _ = run(rule, aioli.Knobs(eta=0.7, ema=0.3), rounds)
+    found, _ = run(
+        aioli.aioli, aioli.Knobs(eta=0.7, ema=0.3), rounds, normalise=normalise, average=average
+    )
     expected = list(aioli_loop(falls, 0.7, 0.3 if average else None, normalise, target))
     np.testing.assert_allclose(found, expected, rtol=5e-4)
 
 
 def test_aioli_that_learns_nothing_changes_nothing():
     moved, state = run(
-        aioli.aioli(), aioli.Knobs(eta=5.0), [told(affinity=np.diag(np.eye(GROUPS)[1]))]
+        aioli.aioli, aioli.Knobs(eta=5.0), [told(affinity=np.diag(np.eye(GROUPS)[1]))]
     )
-    still, _ = run(aioli.aioli(), aioli.Knobs(), [told(affinity=np.zeros((4, 4)))], state)
+    still, _ = run(aioli.aioli, aioli.Knobs(), [told(affinity=np.zeros((4, 4)))], state)
     np.testing.assert_allclose(still, moved, rtol=1e-6)

@@ -1,7 +1,9 @@
 """Boolean families against plain Python: all functions of few signs, from their definitions."""
 
+import functools
 import itertools
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +11,12 @@ import numpy as np
 import pytest
 
 from plateaus.tasks.families.boolean import MOST_FUNCTIONS
-from plateaus.tasks.families.registry import Sizes, family
+from plateaus.tasks.families.registry import Family, Sizes, family
 
 D, P = 4, 0.2
 SIZES = Sizes(dimension=D, points=6, literal_probability=P, majority_bits=3)
 SIGNS = list(itertools.product((-1, 1), repeat=D))
-POINTS = jnp.array(SIGNS, jnp.float32)
+POINTS = np.array(SIGNS, np.float32)
 CLAUSES = list(itertools.product((None, -1, 1), repeat=D))
 
 
@@ -54,21 +56,61 @@ LAWS = {  # name -> [(function, probability)]
 }
 
 
-def _chance(law, x, given=()):
+@functools.cache
+def _tables(name):
+    """The value of every function at every point of SIGNS, and the functions' probabilities."""
+    functions, p = zip(*LAWS[name], strict=True)
+    return np.array([[f(x) for x in SIGNS] for f in functions]), np.array(p)
+
+
+def _chance(name, x, given=()):
     """P(y = +1 | x, points before), by going through all functions."""
-    alive = [(f, p) for f, p in law if all(f(a) == b for a, b in given)]
-    return sum(p for f, p in alive if f(x) > 0) / sum(p for _, p in alive)
+    values, p = _tables(name)
+    alive = np.ones(len(p), bool)
+    for a, b in given:
+        alive &= values[:, SIGNS.index(a)] == b
+    return np.sum(p[alive & (values[:, SIGNS.index(x)] > 0)]) / np.sum(p[alive])
 
 
 def _logit(p):
     return np.clip(np.log(p) - np.log1p(-p), -20, 20) if 0 < p < 1 else (20 if p > 0.5 else -20)
 
 
+NUMBER = 8000
+
+
+class Drawn(NamedTuple):
+    """A family, what it says without context at all points, the tables of 8,000 functions, and of
+    40 of them what is said in context at random points."""
+
+    law: Family
+    no_context: np.ndarray
+    tables: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    in_context: np.ndarray
+
+
+@functools.cache
+def _drawn(name):
+    law = family(name, SIZES)
+
+    @jax.jit
+    def run():
+        every = jnp.asarray(POINTS)
+        theta = jax.vmap(law.parameters)(jax.random.split(jax.random.key(0), NUMBER))
+        tables = jax.vmap(law.signal, (0, None))(theta, every)
+        place = jax.random.randint(jax.random.key(1), (40, SIZES.points), 0, len(POINTS))
+        x, y = every[place], jnp.take_along_axis(tables[:40], place, axis=1)
+        return law.no_context(every), tables, x, y, jax.vmap(law.in_context)(x, y)
+
+    return Drawn(law, *jax.device_get(run()))
+
+
 @pytest.mark.parametrize("name", LAWS)
 def test_no_context_by_enumeration_of_everything(name):
-    found = family(name, SIZES)
-    chances = np.clip([_chance(LAWS[name], x) for x in SIGNS], 0, 1)
-    said = found.no_context(POINTS)
+    found, said = _drawn(name)[:2]
+    chances = np.clip([_chance(name, x) for x in SIGNS], 0, 1)
     np.testing.assert_allclose(said, [_logit(p) for p in chances], rtol=1e-5, atol=1e-5)
     p = chances[(chances > 0) & (chances < 1)]
     entropy = -np.sum(p * np.log(p) + (1 - p) * np.log(1 - p)) / len(SIGNS)
@@ -80,14 +122,10 @@ def test_no_context_by_enumeration_of_everything(name):
 @pytest.mark.parametrize("name", LAWS)
 def test_functions_are_drawn_with_their_probabilities(name):
     """The frequency of each truth table, within 4 standard errors; no other table appears."""
-    found, number, x = family(name, SIZES), 8000, POINTS
-    keys = jax.random.split(jax.random.key(0), number)
-    tables = jax.jit(jax.vmap(lambda key: found.signal(found.parameters(key), x)))(keys)
-    expected = {}
-    for f, p in LAWS[name]:
-        table = tuple(f(x) for x in SIGNS)
-        expected[table] = expected.get(table, 0) + p
-    drawn, counts = np.unique(np.asarray(tables), axis=0, return_counts=True)
+    number, expected = NUMBER, {}
+    for table, p in zip(*_tables(name), strict=True):
+        expected[tuple(table)] = expected.get(tuple(table), 0) + p
+    drawn, counts = np.unique(_drawn(name).tables, axis=0, return_counts=True)
     counts = {tuple(int(v) for v in t): int(c) for t, c in zip(drawn, counts, strict=True)}
     assert set(counts) <= set(expected)
     for table, p in expected.items():
@@ -96,18 +134,18 @@ def test_functions_are_drawn_with_their_probabilities(name):
 
 
 @pytest.mark.parametrize("name", LAWS)
-def test_in_context_is_bayes(name, prompts):
-    drawn = prompts(name, SIZES, 40)
+def test_in_context_is_bayes(name):
+    drawn = _drawn(name)
     for x, y, said in zip(drawn.x, drawn.y, drawn.in_context, strict=True):
         points = [(tuple(map(int, a)), int(b)) for a, b in zip(x, y, strict=True)]
-        right = [_logit(_chance(LAWS[name], a, points[:i])) for i, (a, _) in enumerate(points)]
+        right = [_logit(_chance(name, a, points[:i])) for i, (a, _) in enumerate(points)]
         np.testing.assert_allclose(said, right, atol=2e-4)
 
 
 def test_a_prompt_that_no_function_explains_has_even_odds():
     found = family("sparse_parity_2", SIZES)
-    x, y = jnp.ones((3, D)), jnp.array([-1.0, 1.0, 1.0])  # the product of ones is 1
-    assert found.in_context(x, y).tolist() == [20.0, 0.0, 0.0]
+    x, y = np.ones((3, D), np.float32), np.float32([-1.0, 1.0, 1.0])  # the product of ones is 1
+    assert jax.jit(found.in_context)(x, y).tolist() == [20.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -133,23 +171,23 @@ def test_all_functions_are_gone_through_where_they_are_few():
     assert family("parity", Sizes(dimension=12)).in_context
     assert family("parity", Sizes(dimension=13)).in_context is None
     seven = family("conjunction", Sizes(dimension=7))
-    x = jnp.ones((2, 7))
-    first = jax.jit(seven.in_context)(x, jnp.array([1.0, 1.0]))
+    first = jax.jit(seven.in_context)(np.ones((2, 7), np.float32), np.ones(2, np.float32))
     np.testing.assert_allclose(first[0], _logit(0.85**7), rtol=1e-5)
     assert first[1] == 20.0
 
 
 @pytest.mark.parametrize("bits", (2, 3))
-def test_the_teacher_of_parities_draws_from_their_chances(bits, prompts):
+def test_the_teacher_of_parities_draws_from_their_chances(bits, answered):
     name = f"no_context_sparse_parity_{bits}"
-    teacher, drawn = family(name, SIZES), prompts(name, SIZES, 4000)
+    drawn = answered(name, SIZES, 4000)
+    teacher = drawn.law
     for x in SIGNS:
         here = np.all(drawn.x == np.array(x), axis=-1)
-        p = np.clip(_chance(LAWS[name[11:]], x), 0, 1)
+        p = np.clip(_chance(name[11:], x), 0, 1)
         error = np.sqrt(p * (1 - p) / np.sum(here))
         assert abs(np.mean(drawn.y[here] > 0) - p) <= 4 * error
         np.testing.assert_allclose(drawn.in_context[here], _logit(p), atol=1e-5)
-    assert teacher.no_context(POINTS).tolist() == [0.0] * len(SIGNS)
+    assert jax.jit(teacher.no_context)(POINTS).tolist() == [0.0] * len(SIGNS)
     assert math.isclose(teacher.no_context_loss, math.log(2))
     floor = 1 - family(name[11:], SIZES).no_context_accuracy
     assert floor < teacher.learned_below < 0.5

@@ -15,7 +15,7 @@ from plateaus.tasks.families.retrieval import fingerprints
 
 D = 4
 SIZES = Sizes(dimension=D, points=8, noise=0.7, hidden=3, leak=0.25)
-X = jnp.array(np.random.default_rng(0).normal(size=(8, D)), jnp.float32)
+X = np.random.default_rng(0).normal(size=(8, D)).astype(np.float32)
 
 
 def _of_length(of_square, d):
@@ -48,15 +48,25 @@ SHAPES = {
 }
 
 
+def _function(law, seed=0):
+    """(parameters of one function, its signal at X, what is best without context), in float64."""
+
+    @jax.jit
+    def run():
+        theta, x = law.parameters(jax.random.key(seed)), jnp.asarray(X)
+        return theta, law.signal(theta, x), law.no_context(x)
+
+    return jax.tree.map(np.float64, run())
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_functions_of_one_dot_product(name):
-    law, shape = family(name, SIZES), SHAPES[name]
-    w = law.parameters(jax.random.key(0))
-    right = shape(np.float64(X) @ np.float64(w))
-    np.testing.assert_allclose(law.signal(w, X), right, rtol=2e-5, atol=2e-6)
+    shape = SHAPES[name]
+    w, signal, no_context = _function(family(name, SIZES))
+    np.testing.assert_allclose(signal, shape(np.float64(X) @ w), rtol=2e-5, atol=2e-6)
     squares = np.sum(np.float64(X) ** 2, axis=1)
     means = [_given_square(shape, s) for s in squares]
-    np.testing.assert_allclose(law.no_context(X), means, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(no_context, means, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -87,23 +97,25 @@ def test_the_constants_of_the_papers():
 
 
 def test_quadratic_and_net_against_loops():
-    law = family("quadratic", SIZES)
-    w = law.parameters(jax.random.key(0))
-    right = [x @ np.float64(w) @ x / math.sqrt(D) for x in np.float64(X)]
-    np.testing.assert_allclose(law.signal(w, X), right, rtol=1e-5, atol=1e-6)
-    law = family("relu_net", SIZES)
-    w, a = theta = law.parameters(jax.random.key(0))
+    w, signal, _ = _function(family("quadratic", SIZES))
+    right = [x @ w @ x / math.sqrt(D) for x in np.float64(X)]
+    np.testing.assert_allclose(signal, right, rtol=1e-5, atol=1e-6)
+    (w, a), signal, _ = _function(family("relu_net", SIZES))
     assert w.shape == (D, 3) and a.shape == (3,)
-    right = [
-        math.sqrt(2 / 3) * sum(a[j] * max(0, x @ np.float64(w[:, j])) for j in range(3)) for x in X
-    ]
-    np.testing.assert_allclose(law.signal(theta, X), right, rtol=1e-5, atol=1e-6)
+    right = [math.sqrt(2 / 3) * sum(a[j] * max(0, x @ w[:, j]) for j in range(3)) for x in X]
+    np.testing.assert_allclose(signal, right, rtol=1e-5, atol=1e-6)
+
+
+def _parameters(law, number):
+    """Those of many functions."""
+    draw = jax.vmap(law.parameters)
+    run = jax.jit(lambda: draw(jax.random.split(jax.random.key(0), number)))
+    return jax.device_get(run())
 
 
 def test_a_sparse_function_has_so_many_uniform_coordinates():
-    law, number = family("sparse_linear", SIZES), 4000
-    keys = jax.random.split(jax.random.key(0), number)
-    w = np.asarray(jax.jit(jax.vmap(law.parameters))(keys))
+    number = 4000
+    w = _parameters(family("sparse_linear", SIZES), number)
     assert (np.sum(w != 0, axis=1) == 3).all()
     counts = np.sum(w != 0, axis=0)
     assert (abs(counts - 0.75 * number) < 4 * math.sqrt(number * 0.75 * 0.25)).all()
@@ -120,33 +132,32 @@ def test_noise_is_normal_and_fresh(prompts):
 @pytest.mark.parametrize("depth", (1, 2, 4))
 def test_a_tree_is_walked(depth):
     law = family("decision_tree", Sizes(dimension=D, tree_depth=depth))
-    coordinates, leaves = theta = law.parameters(jax.random.key(depth))
+    (coordinates, leaves), signal, _ = _function(law, depth)
     assert coordinates.shape == (2**depth - 1,) and leaves.shape == (2**depth,)
     right = []
     for x in X:
         low, high, node = 0, 2**depth, 0  # the leaves still possible
         while high - low > 1:
-            middle, is_right = (low + high) // 2, x[coordinates[node]] > 0
+            middle, is_right = (low + high) // 2, x[int(coordinates[node])] > 0
             low, high = (middle, high) if is_right else (low, middle)
             node = 2 * node + (2 if is_right else 1)
         right.append(leaves[low])
-    np.testing.assert_array_equal(law.signal(theta, X), np.array(right))
+    np.testing.assert_array_equal(signal, np.array(right))
 
 
 def test_a_tree_s_coordinates_and_leaves_have_their_laws():
     law = family("decision_tree", Sizes(dimension=D))
-    keys = jax.random.split(jax.random.key(0), 500)
-    coordinates, leaves = jax.jit(jax.vmap(law.parameters))(keys)
-    counts = np.bincount(np.asarray(coordinates).ravel(), minlength=D)
+    coordinates, leaves = _parameters(law, 500)
+    counts = np.bincount(coordinates.ravel(), minlength=D)
     assert len(counts) == D and stats.chisquare(counts).pvalue > 1e-3
-    assert stats.kstest(np.asarray(leaves).ravel(), "norm").pvalue > 1e-3
+    assert stats.kstest(leaves.ravel(), "norm").pvalue > 1e-3
 
 
 @pytest.mark.parametrize("name", ("retrieval_gaussian", "retrieval_boolean"))
-def test_retrieval_repeats_fresh_keys_with_their_values(name, prompts):
+def test_retrieval_repeats_fresh_keys_with_their_values(name, answered):
     """Five points: three fresh. In context: a dictionary."""
     sizes = Sizes(dimension=D, points=5)
-    drawn = prompts(name, sizes, 1000)
+    drawn = answered(name, sizes, 1000)
     sources = []
     for x, y, said in zip(drawn.x, drawn.y, drawn.in_context, strict=True):
         table, right = {}, []
@@ -168,25 +179,35 @@ def test_retrieval_repeats_fresh_keys_with_their_values(name, prompts):
 def test_fingerprints_tell_points_apart():
     signs = 2.0 * ((np.arange(2**14)[:, None] >> np.arange(14)) & 1) - 1.0
     normal = np.random.default_rng(0).normal(size=(2**14, 14))
+    of = jax.jit(fingerprints)
     for x in (signs, normal):
         # a birthday in 2^32: 0.03 pairs expected
-        assert len(np.unique(fingerprints(jnp.array(x, jnp.float32)))) >= 2**14 - 1
+        assert len(np.unique(of(np.float32(x)))) >= 2**14 - 1
+    # operation by operation: compiled, x + 0 becomes x
     assert fingerprints(jnp.array([[0.0]])) == fingerprints(jnp.array([[-0.0]]))
 
 
 @pytest.mark.parametrize("name", ("hermite_quadratic", "relu", "leaky_relu"))
 def test_teachers_say_what_is_best_without_context(name):
     law, teacher = family(name, SIZES), family(f"no_context_{name}", SIZES)
-    best = np.asarray(law.no_context(X))
-    np.testing.assert_array_equal(teacher.values(None, (), X), best)
-    np.testing.assert_array_equal(teacher.in_context(X, jnp.asarray(best)), best)
-    unit = float(law.no_context(jnp.array([[2.0, 0.0, 0.0, 0.0]]))[0])
+
+    @jax.jit
+    def run(x, other):
+        best = law.no_context(x)
+        values, known = teacher.values(None, (), x), teacher.in_context(x, best)
+        return best, values, known, teacher.no_context(x), law.no_context(other)[0]
+
+    other = np.float32([[2.0, 0.0, 0.0, 0.0]])
+    best, values, known, without, unit = jax.device_get(run(X, other))
+    np.testing.assert_array_equal(values, best)
+    np.testing.assert_array_equal(known, best)
+    unit = float(unit)
     said = {
         "hermite_quadratic": lambda s: (s - 1) / 2,
         "relu": lambda s: unit / 2 * math.sqrt(s),
         "leaky_relu": lambda s: unit / 2 * math.sqrt(s),
     }[name]
     mean = _of_length(said, D)
-    np.testing.assert_allclose(teacher.no_context(X), np.full(8, mean), rtol=1e-5)
+    np.testing.assert_allclose(without, np.full(8, mean), rtol=1e-5)
     variance = _of_length(lambda s: (said(s) - mean) ** 2, D)
     np.testing.assert_allclose(teacher.no_context_loss, variance, rtol=1e-5)

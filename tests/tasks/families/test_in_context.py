@@ -60,8 +60,8 @@ BAYES = {
 
 
 @pytest.mark.parametrize("name", BAYES)
-def test_predictions_are_bayes(name, prompts):
-    drawn = prompts(name, SIZES, PROMPTS)
+def test_predictions_are_bayes(name, answered):
+    drawn = answered(name, SIZES, PROMPTS)
     right = [
         [BAYES[name](x[:i], y[:i], x[i]) for i in range(N)]
         for x, y in zip(drawn.x, drawn.y, strict=True)
@@ -76,11 +76,11 @@ def test_predictions_are_bayes(name, prompts):
 @pytest.mark.parametrize(
     ("name", "needed"), [("linear", 10), ("sparse_linear", 10), ("quadratic", 55)]
 )
-def test_at_the_paper_s_size_nothing_is_left_to_learn(name, needed, prompts):
+def test_at_the_paper_s_size_nothing_is_left_to_learn(name, needed, answered):
     """In float32, once the points determine the function: far below the threshold of learned."""
     sizes = Sizes(dimension=10, points=80)
-    drawn, law = prompts(name, sizes, 16), family(name, sizes)
-    errors = np.mean((drawn.y - drawn.in_context) ** 2, axis=0) / law.no_context_loss
+    drawn = answered(name, sizes, 16)
+    errors = np.mean((drawn.y - drawn.in_context) ** 2, axis=0) / drawn.law.no_context_loss
     assert np.isfinite(drawn.in_context).all()
     assert errors[needed + 5 :].max() < 1e-3
     assert errors[0] > 0.2
