@@ -1,6 +1,9 @@
 """What is told by group, in training and evaluation, against numpy; a mixture trained."""
 
+import dataclasses
 import functools
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +12,7 @@ import pytest
 
 from plateaus import evaluation, groups, train
 from plateaus.data import design
+from plateaus.data.mixture import MIXING
 from plateaus.models import mlp
 from plateaus.models.taps import Tap
 from plateaus.optim import optimiser
@@ -18,6 +22,7 @@ from plateaus.types import Aggregator, Draw, Example, Knobs, Model, streams
 
 SPEC = in_context.Spec(families="linear,conjunction,relu", dimension=3, points=4)
 TASK = in_context.in_context(SPEC)
+RAW = in_context.in_context(dataclasses.replace(SPEC, normalise=False))
 BATCH, STEPS, EVERY, POINTS = 7, 12, 4, 30
 
 
@@ -39,46 +44,85 @@ def recipe_of(**spec):
 
 def knobs_of(rate=0.0, **data):
     data = design.knobs_of(TASK.groups)(**data)
-    return jax.tree.map(
-        jnp.asarray, Knobs(in_context.Knobs(), data, optimiser.Knobs(learning_rate=rate))
-    )
+    knobs = Knobs(in_context.Knobs(), data, optimiser.Knobs(learning_rate=rate))
+    return jax.tree.map(np.asarray, knobs)
+
+
+class Programs(NamedTuple):
+    """A run's laws, its start, and its only phase."""
+
+    laws: Callable
+    start: Callable
+    phase: Callable
+
+    def trained(self, knobs, seed=3, groups=3):
+        """The final state, and what the phase has measured; evaluated on an example a group."""
+        nothing = np.zeros((groups, SPEC.points), np.float32)
+        targets = in_context.Targets(nothing, nothing, np.arange(groups))
+        inputs = np.zeros((groups, 2 * SPEC.points, SPEC.dimension), np.float32)
+        laws = {"test": evaluation.Law(Example(inputs, targets), {})}
+        state, _ = self.start(np.uint32(seed), knobs, laws)
+        found = self.phase(state, np.uint32(seed), knobs, laws, np.int32(0))
+        return jax.tree.map(np.asarray, found)
+
+
+def compiled(recipe):
+    parts = (evaluation.laws, train.init, train.phase)
+    return Programs(*(jax.jit(functools.partial(part, recipe)) for part in parts))
+
+
+seen = []  # (step, loss of each group) of what the design was told
 
 
 @functools.cache
-def program(**spec):
-    recipe = recipe_of(**spec)
+def programs(mixing):
+    """Those of a way of mixing; with the usual one the design notes what it is told."""
+    recipe = recipe_of(mixing=mixing)._replace(pool_points=POINTS)
+    usual = recipe.source.observe
 
-    @jax.jit
-    def run(seed, knobs):
-        laws, constants = evaluation.laws(recipe, seed, knobs)
-        state, first = train.init(recipe, seed, knobs, laws)
-        state, phase = train.phase(recipe, state, seed, knobs, laws, jnp.int32(0))
-        return laws, constants, state, first, phase
+    def observe(state, signals, knobs, t):
+        jax.debug.callback(lambda t, x: seen.append((int(t), np.asarray(x))), t, signals.group_loss)
+        return usual(state, signals, knobs, t)
 
-    return lambda knobs, seed=3: run(np.uint32(seed), knobs)
+    if mixing == "split":
+        recipe = recipe._replace(source=recipe.source._replace(observe=observe))
+    return compiled(recipe)
 
 
-def by_hand(knobs, seed=3, **spec):
-    """Losses, last errors, groups [STEPS, B] of every training example, of untrained weights."""
-    recipe, keys = recipe_of(**spec), streams(seed)
-    world, params = TASK.init(keys.world), recipe.model.init(keys.params)
-    plan = recipe.source.prepare(knobs.data, TASK.size)
-    state, rows = recipe.source.init(keys.data), []
-    for t in range(STEPS):
-        draw = recipe.source.draw(keys.data, state, plan, t)
+@jax.jit
+def untrained(seed, knobs):
+    """Losses, last errors, groups [STEPS, ways of mixing, B] of every training example."""
+    keys = streams(seed)
+    world, params = TASK.init(keys.world), linear_model().init(keys.params)
+
+    def drawn(source, t):
+        plan = source.prepare(knobs.data, TASK.size)
+        return source.draw(keys.data, source.init(keys.data), plan, t)
+
+    def step(t):
+        draws = [drawn(recipe_of(mixing=mixing).source, t) for mixing in MIXING]
+        draw = jax.tree.map(lambda *x: jnp.stack(x), *draws)
         noise = jax.random.split(jax.random.fold_in(keys.noise, t), BATCH)
-        batch = jax.vmap(TASK.emit, (0, None, 0, None))(noise, world, draw, knobs.task)
-        said = recipe.model.apply(params, batch.inputs)[0]
-        rows.append((*(jax.vmap(f)(said, batch) for f in (TASK.loss, TASK.last_error)), draw.group))
-    return tuple(np.asarray(column) for column in zip(*rows, strict=True))
+        emit = jax.vmap(TASK.emit, (0, None, 0, None))
+        batch = jax.vmap(emit, (None, None, 0, None))(noise, world, draw, knobs.task)
+        said = jax.vmap(lambda inputs: linear_model().apply(params, inputs)[0])(batch.inputs)
+        values = [jax.vmap(jax.vmap(f))(said, batch) for f in (TASK.loss, TASK.last_error)]
+        return *values, draw.group
+
+    return jax.lax.map(step, jnp.arange(STEPS))
 
 
-@pytest.mark.parametrize("mixing", ["split", "batch", "sequence"])
+def by_hand(knobs, mixing="split", seed=3):
+    """Losses, last errors, groups [STEPS, B] of every training example, of untrained weights."""
+    return [np.asarray(x)[:, MIXING.index(mixing)] for x in untrained(np.uint32(seed), knobs)]
+
+
+@pytest.mark.parametrize("mixing", MIXING)
 def test_training_losses_errors_and_counts_are_told_by_group(mixing):
     """At a rate of 0, so that every step has the same weights; windows of 4 steps."""
     knobs = knobs_of(weight_relu=0.5)
-    losses, errors, group = by_hand(knobs, mixing=mixing)
-    _, _, _, _, phase = program(mixing=mixing)(knobs)
+    losses, errors, group = by_hand(knobs, mixing)
+    _, phase = programs(mixing).trained(knobs)
     assert set(phase.training) == {f"train_{n}_by_task" for n in ("loss", "error", "count")}
     for window in range(STEPS // EVERY):
         steps = slice(EVERY * window, EVERY * (window + 1))
@@ -93,24 +137,9 @@ def test_training_losses_errors_and_counts_are_told_by_group(mixing):
 
 
 def test_what_a_step_tells_the_design_is_the_loss_of_each_group():
-    knobs = knobs_of()
-    losses, _, group = by_hand(knobs)
-    seen = []
-    recipe = recipe_of()
-
-    def observe(state, signals, knobs, t):
-        jax.debug.callback(lambda t, x: seen.append((int(t), np.asarray(x))), t, signals.group_loss)
-        return state
-
-    told = recipe._replace(source=recipe.source._replace(observe=observe))
-
-    @jax.jit
-    def run(seed, knobs):
-        laws, _ = evaluation.laws(told, seed, knobs)
-        state, _ = train.init(told, seed, knobs, laws)
-        return train.phase(told, state, seed, knobs, laws, jnp.int32(0))
-
-    jax.block_until_ready(run(np.uint32(3), knobs))
+    losses, _, group = by_hand(knobs_of())
+    seen.clear()
+    programs("split").trained(knobs_of())
     jax.effects_barrier()
     assert len(seen) == STEPS
     for t, loss in seen:
@@ -118,27 +147,42 @@ def test_what_a_step_tells_the_design_is_the_loss_of_each_group():
         np.testing.assert_allclose(loss, wanted, rtol=1e-5)
 
 
+def measured(**data):
+    """A run's laws, what never changes of its results, and its first evaluation."""
+    laws, start, _ = programs("split")
+    seed, knobs = np.uint32(3), knobs_of(**data)
+    found, constants = laws(seed, knobs)
+    first = start(seed, knobs, found)[1]
+    return jax.tree.map(np.asarray, (found, constants, first))
+
+
 def test_evaluations_are_told_by_group_and_averaged_over_those_trained_on():
-    laws, constants, _, first, _ = program()(knobs_of(weight_conjunction=0.0))
+    laws, constants, first = measured(weight_conjunction=0.0)
     batch = laws["test"].batch
-    group = np.asarray(batch.targets.group)
+    group = batch.targets.group
     np.testing.assert_array_equal(group, np.arange(POINTS) % 3)
-    params = linear_model().init(streams(3).params)
-    said = linear_model().apply(params, batch.inputs)[0]
-    values = np.asarray(jax.jit(jax.vmap(TASK.test_loss))(said, batch))
+
+    @jax.jit
+    def by_example(seed, batch, alone):
+        params = linear_model().init(streams(seed).params)
+        said = linear_model().apply(params, batch.inputs)[0]
+        measures = TASK.test_loss, TASK.metrics["loss_by_prefix"]
+        values = (jax.vmap(measure)(said, batch) for measure in measures)
+        return *values, jax.vmap(TASK.distance)(said, alone, batch)
+
+    values, prefixes, apart = map(
+        np.asarray, by_example(np.uint32(3), batch, laws["test"].said["no_context"])
+    )
     means = [values[group == g].mean() for g in range(3)]
     np.testing.assert_allclose(first["test_loss_by_task"], means, rtol=1e-5)
     assert float(first["test_loss"]) == pytest.approx((means[0] + means[2]) / 2, rel=1e-5)
-    prefixes = np.asarray(jax.jit(jax.vmap(TASK.metrics["loss_by_prefix"]))(said, batch))
     wanted = np.stack([prefixes[group == g].mean(axis=0) for g in range(3)])
     np.testing.assert_allclose(first["test_loss_by_prefix_by_task"], wanted, rtol=1e-5)
-    alone = laws["test"].said["no_context"]
-    apart = np.asarray(jax.jit(jax.vmap(TASK.distance))(said, alone, batch))
     wanted = [apart[group == g].mean() for g in range(3)]
     np.testing.assert_allclose(
         first["test_distance_by_task_to_no_context"], wanted, rtol=1e-4, atol=1e-7
     )
-    by_task = np.asarray(constants["test_loss_by_task_of_no_context"])
+    by_task = constants["test_loss_by_task_of_no_context"]
     level = float(constants["uninformed_loss"])
     assert level == pytest.approx((by_task[0] + by_task[2]) / 2, rel=1e-5)
     assert float(constants["best_loss"]) == pytest.approx(0.0, abs=1e-6)
@@ -146,20 +190,29 @@ def test_evaluations_are_told_by_group_and_averaged_over_those_trained_on():
 
 def test_losses_by_group_are_in_units_of_the_plateau_whatever_is_trained_on():
     """So that .8 is an escape when training losses are as they are (paper 3), too."""
-    raw = in_context.in_context(in_context.Spec(**{**vars(SPEC), "normalise": False}))
-    world, keys = TASK.init(jax.random.key(0)), jax.random.split(jax.random.key(1), 6)
-    draw = Draw(jnp.arange(6), jnp.arange(6) % 3)
-    batch = jax.vmap(TASK.emit, (0, None, 0, None))(keys, world, draw, in_context.Knobs())
-    said = jnp.ones((6, 4))
-    plain, losses = (jax.jit(jax.vmap(task.loss))(said, batch) for task in (raw, TASK))
-    found = groups.sums(raw, batch, plain, said).loss
-    np.testing.assert_allclose(found, groups.sums(TASK, batch, losses, said).loss, rtol=1e-6)
+
+    tasks = (RAW, TASK)
+
+    @jax.jit
+    def by_group(seed):
+        key_world, key = jax.random.split(jax.random.key(seed))
+        draw = Draw(jnp.arange(6), jnp.arange(6) % 3)
+        emit = jax.vmap(TASK.emit, (0, None, 0, None))
+        world, knobs = TASK.init(key_world), in_context.Knobs()
+        batch, said = emit(jax.random.split(key, 6), world, draw, knobs), jnp.ones((6, 4))
+        losses = [jax.vmap(task.loss)(said, batch) for task in tasks]
+        sums = [groups.sums(t, batch, x, said).loss for t, x in zip(tasks, losses, strict=True)]
+        return losses, sums
+
+    (plain, losses), (found, wanted) = by_group(np.uint32(0))
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
     assert not np.allclose(losses, plain)
 
 
 def mean_of_examples(task):
     """Surgery that trains on the plain mean: gradients of zero, for a rate of 0."""
-    zero = jax.tree.map(jnp.zeros_like, linear_model().init(jax.random.key(0)))
+    shapes = jax.eval_shape(lambda: linear_model().init(jax.random.key(0)))
+    zero = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
 
     def capture(params, batch):
         said, _ = linear_model().apply(params, batch.inputs)
@@ -179,16 +232,10 @@ def mean_of_examples(task):
 
 def test_surgery_tells_the_same_by_group():
     """Of raw losses, too: neither escapes nor completions depend on what combines gradients."""
-    raw = in_context.in_context(in_context.Spec(**{**vars(SPEC), "normalise": False}))
-    recipe, knobs = recipe_of()._replace(task=raw, **mean_of_examples(raw)), knobs_of()
-
-    @jax.jit
-    def run(seed, knobs):
-        laws, _ = evaluation.laws(recipe, seed, knobs)
-        state, _ = train.init(recipe, seed, knobs, laws)
-        return train.phase(recipe, state, seed, knobs, laws, jnp.int32(0))[1]
-
-    phase, usual = run(np.uint32(3), knobs), program()(knobs)[-1]
+    recipe = recipe_of()._replace(task=RAW, **mean_of_examples(RAW))
+    (_, phase), (_, usual) = (
+        each.trained(knobs_of()) for each in (compiled(recipe), programs("split"))
+    )
     for name in ("train_loss_by_task", "train_error_by_task"):
         np.testing.assert_allclose(phase.training[name], usual.training[name], rtol=1e-5)
     assert not np.allclose(phase.train_loss, usual.train_loss, rtol=0.1)
@@ -196,16 +243,8 @@ def test_surgery_tells_the_same_by_group():
 
 def test_means_leave_out_groups_that_a_law_has_no_example_of():
     """The training law at the last step has neither conjunctions (weight 0) nor ReLUs (over)."""
-    recipe = recipe_of()._replace(pool_points=POINTS)
-    knobs = knobs_of(weight_conjunction=0.0, until_relu=STEPS - 1)
-
-    @jax.jit
-    def run(seed, knobs):
-        laws, constants = evaluation.laws(recipe, seed, knobs)
-        return constants, train.init(recipe, seed, knobs, laws)[1]
-
-    constants, first = run(np.uint32(3), knobs)
-    told = np.asarray(first["pool_loss_by_task"])
+    _, constants, first = measured(weight_conjunction=0.0, until_relu=STEPS - 1)
+    told = first["pool_loss_by_task"]
     assert np.isfinite(told).tolist() == [True, False, False]
     assert float(first["pool_loss"]) == float(told[0])
     assert float(constants["pool_loss_of_known"]) == pytest.approx(0.0, abs=1e-6)
@@ -213,16 +252,20 @@ def test_means_leave_out_groups_that_a_law_has_no_example_of():
 
 
 def test_a_group_that_is_not_trained_on_does_not_spoil_the_mean():
-    told = groups.mean_over(jnp.array([1.0, 0.0, 1.0]), jnp.array([1.0, jnp.inf, 3.0]))
+    told = jax.jit(groups.mean_over)(np.float32([1, 0, 1]), np.float32([1, np.inf, 3]))
     assert float(told) == 2.0
 
 
 def test_a_loss_that_is_not_finite_stays_in_its_group():
-    losses = jnp.array([1.0, jnp.nan, 3.0])
-    batch = Example(jnp.zeros((3, 8, 3)), in_context.Targets(*3 * [jnp.array([0, 1, 0])]))
-    step = groups.sums(TASK, batch, losses)
-    np.testing.assert_array_equal(groups.mean_loss(step), [2.0, np.nan, np.nan])
-    assert np.all(np.isnan(step.error[:2]))  # no predictions were given
+    @jax.jit
+    def of(losses):
+        batch = Example(jnp.zeros((3, 8, 3)), in_context.Targets(*3 * [jnp.array([0, 1, 0])]))
+        step = groups.sums(TASK, batch, losses)
+        return groups.mean_loss(step), step.error
+
+    loss, error = of(np.float32([1, np.nan, 3]))
+    np.testing.assert_array_equal(loss, [2.0, np.nan, np.nan])
+    assert np.all(np.isnan(error[:2]))  # no predictions were given
 
 
 def test_a_mixture_learns_what_can_be_learned_without_context():
@@ -236,36 +279,31 @@ def test_a_mixture_learns_what_can_be_learned_without_context():
 
     model = Model(lambda key: jnp.float32(0.0), apply, ())
     family = optimiser.optimiser(optimiser.Spec(name="sgd"), frozenset())
-    recipe = Recipe(task, source, model, family, 400, 400, 100, 8)
+    recipe = Recipe(task, source, model, family, 120, 120, 40, 8)
     data = design.knobs_of(task.groups)(weight_linear=0.0)
-    knobs = jax.tree.map(
-        jnp.asarray, Knobs(in_context.Knobs(), data, optimiser.Knobs(learning_rate=1.0))
-    )
-
-    @jax.jit
-    def run(seed, knobs):
-        laws, _ = evaluation.laws(recipe, seed, knobs)
-        state, _ = train.init(recipe, seed, knobs, laws)
-        return train.phase(recipe, state, seed, knobs, laws, jnp.int32(0))
-
-    state, phase = run(np.uint32(0), knobs)
+    knobs = Knobs(in_context.Knobs(), data, optimiser.Knobs(learning_rate=1.0))
+    knobs = jax.tree.map(np.asarray, knobs)
+    state, phase = compiled(recipe).trained(knobs, seed=0, groups=2)
     rate = 0.85**4
     assert 1 / (1 + np.exp(-float(state.params))) == pytest.approx(rate, abs=0.02)
-    last = np.asarray(phase.training["train_loss_by_task"][-1])
+    last = phase.training["train_loss_by_task"][-1]
     assert last[0] == pytest.approx(1.0, abs=0.02) and np.isnan(last[1])
 
 
 def test_draws_name_functions_within_their_family():
     """The same index of two families is two functions; the same of one family is the same."""
-    world = TASK.init(jax.random.key(0))
-    emit = jax.jit(TASK.emit)
-    one, same, other = (
-        emit(jax.random.key(k), world, Draw(index, 0), in_context.Knobs())
-        for k, index in ((1, 5), (1, 5), (1, 6))
-    )
+
+    @jax.jit
+    def emitted(seed):
+        key_world, key = jax.random.split(jax.random.key(seed))
+        draw = Draw(jnp.array([5, 5, 6, 5]), jnp.array([0, 0, 0, 2]))
+        emit = jax.vmap(TASK.emit, (None, None, 0, None))
+        return emit(key, TASK.init(key_world), draw, in_context.Knobs())
+
+    found = jax.tree.map(np.asarray, emitted(np.uint32(0)))
+    one, same, other, relu = (jax.tree.map(lambda x, i=i: x[i], found) for i in range(4))
     np.testing.assert_array_equal(one.targets.y, same.targets.y)
     np.testing.assert_array_equal(one.inputs[0::2], other.inputs[0::2])
     assert np.any(one.targets.y != other.targets.y)
-    relu = emit(jax.random.key(1), world, Draw(5, 2), in_context.Knobs())
     assert np.all(relu.targets.y >= 0)
     assert not np.allclose(relu.targets.y, np.maximum(one.targets.y, 0))

@@ -41,51 +41,76 @@ def recipe_of(aggregator="none", batch=2, probed=0, **options):
 
 
 @functools.cache
-def trained(seed=0, strength=1.0, spoiled=False, **given):
-    """(first evaluation, final state, what the phase has measured)."""
+def program(**given):
+    """(seed, knobs, laws, spoiled) -> what `trained` returns."""
     recipe = recipe_of(**given)
-    if spoiled:
-        recipe = recipe._replace(
-            task=TASK._replace(loss=lambda y, e: TASK.loss(y, e) / (e.inputs[0] > 0))
-        )
-        recipe = recipe._replace(gradients=geometry.gradients_of(MODEL, recipe.task))
-    optim = optimiser.Knobs(learning_rate=RATE, aggregator_strength=strength)
-    knobs = Knobs(sparse_parity.Knobs(), design.Knobs(), optim)
 
     @jax.jit
-    def run(seed, knobs):
-        laws, _ = evaluation.laws(recipe, seed, knobs)
-        state, first = train.init(recipe, seed, knobs, laws)
-        return first, *train.phase(recipe, state, seed, knobs, laws, jnp.int32(0))
+    def run(seed, knobs, laws, spoiled):
+        def loss(y, example):  # a quotient of x and 1 is x, to the bit
+            return TASK.loss(y, example) / jnp.where(spoiled, example.inputs[0] > 0, 1.0)
 
-    return run(jnp.uint32(seed), jax.tree.map(jnp.float32, knobs))
+        own = recipe._replace(task=TASK._replace(loss=loss))
+        if recipe.gradients is not None:
+            own = own._replace(gradients=geometry.gradients_of(MODEL, own.task))
+        state, first = train.init(own, seed, knobs, laws)
+        return first if recipe.batch_probes else None, *train.phase(
+            own, state, seed, knobs, laws, jnp.int32(0)
+        )
+
+    return run
+
+
+@jax.jit
+def laws_of(seed, knobs):
+    return evaluation.laws(recipe_of(), seed, knobs)[0]
+
+
+@functools.cache
+def trained(seed=0, strength=1.0, spoiled=False, **given):
+    """(first evaluation where it is probed, final state, what the phase has measured)."""
+    optim = optimiser.Knobs(learning_rate=RATE, aggregator_strength=strength)
+    knobs = Knobs(sparse_parity.Knobs(), design.Knobs(), optim)
+    seed, knobs = np.uint32(seed), jax.tree.map(np.float32, knobs)
+    found = program(**given)(seed, knobs, laws_of(seed, knobs), spoiled)
+    return jax.tree.map(np.asarray, found)
 
 
 def by_hand(direction, seed=0, batch=2):
     """The parameters after STEPS steps of SGD on direction([B, P] gradients), and the gradients."""
-    recipe, keys = recipe_of(batch=batch), streams(seed)
-    params, world = MODEL.init(keys.params), TASK.init(keys.world)
-    plan = recipe.source.prepare(design.Knobs(), TASK.size)
-    flat, back = jax.flatten_util.ravel_pytree(params)
-    seen = []
+    flat, seen = np.asarray(start(np.uint32(seed))), []
     for t in range(STEPS):
-        draw = recipe.source.draw(keys.data, (), plan, t)
-        noise = jax.random.split(jax.random.fold_in(keys.noise, t), batch)
-        emit = jax.vmap(TASK.emit, (0, None, 0, None))
-        examples = emit(noise, world, draw, sparse_parity.Knobs())
-
-        def loss(flat, example):
-            said = MODEL.apply(back(flat), example.inputs[None])[0][0]
-            return TASK.loss(said, example)
-
-        each = np.asarray(jax.vmap(jax.grad(loss), (None, 0))(flat, examples), np.float64)
+        each = np.asarray(single_gradients(np.uint32(seed), flat, np.int32(t), batch), np.float64)
         seen.append(each)
-        flat = flat - jnp.float32(RATE) * jnp.asarray(direction(each), jnp.float32)
+        flat = flat - np.float32(RATE) * np.asarray(direction(each), np.float32)
     return flat, seen
 
 
+@jax.jit
+def start(seed):
+    return jax.flatten_util.ravel_pytree(MODEL.init(streams(seed).params))[0]
+
+
+@functools.partial(jax.jit, static_argnames="batch")
+def single_gradients(seed, flat, t, batch):
+    """The gradients [B, P] of a step's examples, each by itself."""
+    recipe, keys = recipe_of(batch=batch), streams(seed)
+    _, back = jax.flatten_util.ravel_pytree(MODEL.init(keys.params))
+    plan = recipe.source.prepare(design.Knobs(), TASK.size)
+    draw = recipe.source.draw(keys.data, (), plan, t)
+    noise = jax.random.split(jax.random.fold_in(keys.noise, t), batch)
+    emit = jax.vmap(TASK.emit, (0, None, 0, None))
+    examples = emit(noise, TASK.init(keys.world), draw, sparse_parity.Knobs())
+
+    def loss(flat, example):
+        said = MODEL.apply(back(flat), example.inputs[None])[0][0]
+        return TASK.loss(said, example)
+
+    return jax.vmap(jax.grad(loss), (None, 0))(flat, examples)
+
+
 def flattened(params):
-    return jax.flatten_util.ravel_pytree(params)[0]
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(params)])
 
 
 def projected(each, always=False):
@@ -156,7 +181,8 @@ def test_the_probe_of_batches_changes_nothing_and_adds_up():
 
 
 def test_seeds_are_probed_on_batches_of_their_own():
-    assert trained(0, probed=3)[0]["gradient_noise"] != trained(1, probed=3)[0]["gradient_noise"]
+    one, other = (trained(seed, batch=8, probed=3)[0]["gradient_noise"] for seed in (0, 1))
+    assert one != other
 
 
 def test_a_run_whose_examples_have_no_finite_gradient_is_flagged():
