@@ -9,6 +9,8 @@ from plateaus.experiment.registry import MODELS, PAIRS, TASKS
 from plateaus.tasks.contract import fits, sound
 from plateaus.types import Draw
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_is_sound(name):

@@ -15,6 +15,8 @@ import pytest
 from plateaus.experiment import checkpoint, files
 from plateaus.experiment.checkpoint import Damaged, load, read_arrays, save, write_arrays
 
+pytestmark = pytest.mark.versions
+
 
 def everything():
     """One array of each kind that a training state may hold."""

@@ -17,6 +17,8 @@ from plateaus.experiment.plan import Options, checked_plan
 from plateaus.experiment.schema import ConfigError, entries
 from plateaus.report import store
 
+pytestmark = pytest.mark.versions
+
 TINY = {
     "steps": 40,
     "batch": 4,

@@ -21,6 +21,8 @@ from plateaus.experiment.plan import checked_plan
 from plateaus.experiment.registry import TASKS
 from plateaus.types import Draw, streams
 
+pytestmark = pytest.mark.versions
+
 FILE = Path(__file__).parents[1] / "fixtures" / "streams.json"
 SEED = 5
 PARITY = {"task.name": "sparse_parity", "model.name": "mlp", "model.width": 8, "batch": 8}

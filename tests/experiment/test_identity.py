@@ -18,6 +18,8 @@ from plateaus.experiment.schema import ConfigError, entries
 from plateaus.fields import Field, extended
 from plateaus.report import store
 
+pytestmark = pytest.mark.versions
+
 OLD = Path(__file__).parents[1] / "fixtures" / "run_of_format_2"  # made by commit 36863bf
 PARITY = {"task.name": "sparse_parity", "model.name": "mlp"}
 SWEEP = {"data.subset": (1.0, 0.5)}

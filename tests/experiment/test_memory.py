@@ -16,6 +16,8 @@ from plateaus.experiment.memory import (
     readable,
 )
 
+pytestmark = pytest.mark.versions
+
 
 def test_a_program_needs_what_it_is_given_makes_and_hands_out():
     x = np.zeros((100, 100), np.float32)  # 40,000 bytes

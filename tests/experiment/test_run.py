@@ -32,6 +32,8 @@ from plateaus.experiment.sweep import Chunk
 from plateaus.fields import INFINITE
 from plateaus.report import store
 
+pytestmark = pytest.mark.versions
+
 TINY = {
     "steps": 400,
     "batch": 8,

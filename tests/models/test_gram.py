@@ -13,6 +13,8 @@ from flax import linen as nn
 from plateaus.models import gram, gram_groups, mlp, terms, transformer
 from plateaus.models.gram import capture, combine, layer_grams, per_example_gram
 
+pytestmark = pytest.mark.versions
+
 B, T, W = 6, 5, 8
 TOLERANCE = 1e-5  # relative to the largest entry, float32
 

@@ -12,6 +12,8 @@ import pytest
 import plateaus
 from plateaus.models import jaxprs
 
+pytestmark = pytest.mark.versions
+
 X, TABLE, INDEX = np.ones((2, 3), np.float32), np.zeros((5, 3), np.float32), np.array([[1], [4]])
 PROGRAMS = {  # primitive -> a program that holds it
     "jit": (jax.jit(lambda x: x + 1), X),
