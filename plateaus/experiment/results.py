@@ -38,6 +38,7 @@ from plateaus.report import (
     task_maps,
     task_vectors,
 )
+from plateaus.report.style import save as save_figure
 from plateaus.types import Task
 
 TASK = "task"  # the dimension of groups
@@ -130,7 +131,7 @@ def write(
         drawn |= {stem: draw(dataset, rows, by_tasks) for stem, draw in TASK_FIGURES.items()}
     for stem, figure in drawn.items():
         if figure is not None:
-            figures.save(figure, place / "figures", stem)
+            save_figure(figure, place / "figures", stem)
     if not sinks.write_tensorboard(dataset, rows, place / "tensorboard"):
         warn("the TensorBoard files could not be written; everything else is complete")
     files.write_atomically(place / "results.nc", lambda file: store.save(dataset, Path(file.name)))

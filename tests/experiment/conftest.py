@@ -7,11 +7,11 @@ import pytest
 
 from plateaus.experiment import results
 
-SAVE = results.figures.save
+SAVE = results.save_figure
 
 
 def _not_drawn(figure, directory, stem):
-    """Stand in for `figures.save`, which takes most of the time of a small job."""
+    """Stand in for `style.save`, which takes most of the time of a small job."""
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{stem}.{suffix}" for suffix in ("png", "svg")]
@@ -23,7 +23,7 @@ def _not_drawn(figure, directory, stem):
 @pytest.fixture(scope="session", autouse=True)
 def _undrawn():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(results.figures, "save", _not_drawn)
+        patch.setattr(results, "save_figure", _not_drawn)
         yield
 
 
@@ -34,7 +34,7 @@ def drawing():
     @contextlib.contextmanager
     def real():
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(results.figures, "save", SAVE)
+            patch.setattr(results, "save_figure", SAVE)
             yield
 
     return real

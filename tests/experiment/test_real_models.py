@@ -148,6 +148,7 @@ def half_and_rest(model, asked, *, beams, tokens, batch):
     return log_p, outputs
 
 
+@pytest.mark.programs(100)  # measures of prompts are taken operation by operation
 def test_a_run_and_its_files(monkeypatch, capsys, here):
     """All numbers follow from the scores, which here are known."""
     stand_in(monkeypatch, half_and_rest)
@@ -205,6 +206,7 @@ def test_without_the_packages(monkeypatch, capsys):
     assert "pip install 'plateaus[real]'" in capsys.readouterr().err
 
 
+@pytest.mark.programs(75)  # likewise
 def test_recency_looks_back_several_examples():
     order = np.array([[0, 1, 0], [1, 1, 1]])
     log_p = np.log([[0.9, 0.1], [0.2, 0.8]])

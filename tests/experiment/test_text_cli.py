@@ -117,7 +117,7 @@ def test_other_contents_are_another_experiment(capsys, place, tmp_path):
     assert folder.locate(other, None) != folder.locate(plan, None)
     error = refused(capsys, place, f"--workdir={held}")
     both = plan.config["data.contents"], other.config["data.contents"]
-    assert f"data.contents is {both[0]} there, {both[1]} here" in error
+    assert f"data.contents is {both[0]!r} there, {both[1]!r} here" in error
     write(place, "second", TEXT)
     assert sweep.identity(plan_of(place)) == sweep.identity(plan)
 
