@@ -36,7 +36,7 @@ def _knows(flag: str) -> bool:
 if KNOWN not in os.environ:
     os.environ[KNOWN] = CARELESS if _knows(CARELESS) else ""
 os.environ["XLA_FLAGS"] = (
-    "--xla_force_host_platform_device_count=4"
+    "--xla_force_host_platform_device_count=4 --xla_cpu_multi_thread_eigen=false"  # as a user's
     # most tests run a program once: compiled carelessly they take a fifth of the time
     " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
     f" {os.environ[KNOWN]}"

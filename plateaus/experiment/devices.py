@@ -25,17 +25,32 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
+def started() -> bool:
+    """Return whether JAX has made its devices in this process, so that flags come too late.
+
+    JAX has no public way to ask; a version that cannot be asked counts as not started.
+    """
+    try:
+        from jax._src import xla_bridge
+
+        return bool(xla_bridge.backends_are_initialized())
+    except (ImportError, AttributeError):
+        return False
+
+
 def configure() -> None:
     """Give JAX one single-threaded device a CPU core, and a compilation cache in the user's home.
 
-    Takes effect only before JAX's first computation in this process; what the user has set stays.
+    What the user has set stays. After JAX's first computation in this process its devices are what
+    they are, and no flag is set: flags that do not act must not be on record.
     """
     flags = os.environ.get("XLA_FLAGS", "")
-    if _DEVICES not in flags:
-        flags += f" {_DEVICES}={cores()}"
-    if "xla_cpu_multi_thread_eigen" not in flags:
-        flags += f" {_ONE_THREAD}"
-    os.environ["XLA_FLAGS"] = flags.strip()
+    if not started():
+        if _DEVICES not in flags:
+            flags += f" {_DEVICES}={cores()}"
+        if "xla_cpu_multi_thread_eigen" not in flags:
+            flags += f" {_ONE_THREAD}"
+        os.environ["XLA_FLAGS"] = flags.strip()
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined] # made at run time
         home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
         folder = Path(home).expanduser() / "plateaus" / "compiled"

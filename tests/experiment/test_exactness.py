@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from plateaus import evaluation, train
-from plateaus.experiment import checkpoint, cli, exactness, run, switches, worker
+from plateaus.experiment import checkpoint, cli, devices, exactness, run, switches, worker
 from plateaus.experiment.build import make_recipe, sections, stack_knobs
 from plateaus.experiment.plan import Options, checked_plan
 from plateaus.experiment.schema import ConfigError, entries
@@ -76,6 +76,18 @@ def test_the_record_is_complete_and_can_be_kept():
     assert {"platform", "platform_version", "device", "xla_flags", "width"} <= set(found)
     decisive = {"jax_threefry_partitionable", "jax_default_matmul_precision"}
     assert decisive | {"jax_random_seed_offset", "jax_softmax_custom_jvp"} <= set(found)
+
+
+def test_flags_that_come_too_late_are_not_on_record(monkeypatch):
+    """In a notebook JAX may have computed before: its devices are made, and its flags read."""
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=somewhere")
+    jax.devices()
+    assert devices.started()
+    devices.configure()
+    assert os.environ["XLA_FLAGS"] == "--xla_dump_to=somewhere" and record()["xla_flags"] == []
+    monkeypatch.setattr(devices, "started", lambda: False)
+    devices.configure()
+    assert record()["xla_flags"] == ["--xla_cpu_multi_thread_eigen=false"]
 
 
 def test_every_switch_of_jax_has_a_decision():
