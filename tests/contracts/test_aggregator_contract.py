@@ -198,6 +198,16 @@ def test_numbers_are_traced_and_act(name, number):
     np.testing.assert_allclose(fixed, found[-1], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.thorough  # the examples in the docstrings do without jit, too
+@pytest.mark.programs(150)  # each operation is one
+@pytest.mark.parametrize(("name", "number"), WITH_NUMBERS)
+def test_numbers_do_without_jit(name, number):
+    value, rows = 2 * numbers(name)[number], rows_of("random")
+    found = second(name, {number: value}, jnp.asarray(gram_of(rows)))
+    expected = weigh(name, rows, **{number: value})
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
 @each
 def test_runs_side_by_side(name):
     rows = [rows_of(case) for case in ("random", "agreeing", "zero", "deficient", "lengths")]
