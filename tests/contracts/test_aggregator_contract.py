@@ -199,7 +199,7 @@ def test_numbers_are_traced_and_act(name, number):
 
 
 @pytest.mark.thorough  # the examples in the docstrings do without jit, too
-@pytest.mark.programs(150)  # each operation is one
+@pytest.mark.programs(80)  # each operation is one
 @pytest.mark.parametrize(("name", "number"), WITH_NUMBERS)
 def test_numbers_do_without_jit(name, number):
     value, rows = 2 * numbers(name)[number], rows_of("random")

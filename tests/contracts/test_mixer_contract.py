@@ -271,6 +271,7 @@ def test_state_keeps_its_form(name, options):
 
 
 @pytest.mark.thorough  # the examples in the docstrings do without jit, too
+@pytest.mark.programs(50)  # each operation is one
 @each_variant
 def test_state_keeps_its_form_without_jit(name, options):
     mixer = MIXERS[name].make(**options)

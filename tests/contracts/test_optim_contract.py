@@ -167,7 +167,7 @@ def bits(family, used, knobs, gradients):
     return found
 
 
-@pytest.mark.programs(60)  # each operation is one
+@pytest.mark.programs(50)  # each operation is one
 @each_family
 def test_a_neutral_knob_is_no_intervention(family, values_of, acting, gradients):
     """Bit for bit, operation by operation: two *compiled* programs may round adam differently."""
