@@ -1,5 +1,6 @@
 """Contracts of every aggregator, with every number it takes; tested by registering it."""
 
+import collections
 import functools
 import inspect
 import itertools
@@ -56,28 +57,47 @@ CASES += ("twins", "tiny", "huge", "lengths")
 
 
 def gram_of(rows):
-    return jnp.asarray(rows @ rows.T, jnp.float32)
+    return np.float32(rows @ rows.T)
+
+
+traces = collections.Counter()
+
+
+def second(name, options, gram, key=None):
+    """Weights [B] of a gram [B, B]; of the second step where there is a state."""
+    aggregator = AGGREGATORS[name].make(**options)
+    state = aggregator.init(len(gram))
+    if jax.tree.leaves(state):
+        first, key = (None, None) if key is None else jax.random.split(key)
+        _, state = aggregator.update(gram, state, key=first)
+    return aggregator.update(gram, state, key=key)[0]
 
 
 @functools.cache
 def program(name):
-    """(numbers, gram [B, B], key) -> weights [B]; of the second step where there is a state."""
+    """(numbers, gram [B, B], seed of a key or None) -> weights [B]."""
 
     @jax.jit
-    def weights(options, gram, key):
-        aggregator = AGGREGATORS[name].make(**options)
-        state = aggregator.init(len(gram))
-        if jax.tree.leaves(state):
-            first, key = (None, None) if key is None else jax.random.split(key)
-            _, state = aggregator.update(gram, state, key=first)
-        return aggregator.update(gram, state, key=key)[0]
+    def weights(options, gram, seed):
+        traces[name] += 1
+        return second(name, options, gram, None if seed is None else jax.random.key(seed))
 
     return weights
 
 
-def weigh(name, rows, key=None, **options):
-    traced = {n: jnp.float32(v) for n, v in (numbers(name) | options).items()}
-    return np.asarray(program(name)(traced, gram_of(rows), key), np.float64)
+def traced(name, **options):
+    return {n: np.float32(v) for n, v in (numbers(name) | options).items()}
+
+
+def weigh_gram(name, gram, seed=None, **options):
+    seed = None if seed is None else np.uint32(seed)
+    weights = np.asarray(program(name)(traced(name, **options), gram, seed))
+    assert weights.dtype == np.float32
+    return np.float64(weights)
+
+
+def weigh(name, rows, seed=None, **options):
+    return weigh_gram(name, gram_of(rows), seed, **options)
 
 
 def close(found, expected, rows, rtol=1e-4):
@@ -90,10 +110,15 @@ def close(found, expected, rows, rtol=1e-4):
 @each
 @pytest.mark.parametrize("case", CASES)
 def test_finite_and_float32(name, case):
-    for key in (None, jax.random.key(0)):
-        weights = weigh(name, rows_of(case), key)
+    for seed in (None, 0):
+        weights = weigh(name, rows_of(case), seed)
         assert weights.shape == (SIZE,) and np.all(np.isfinite(weights))
-    assert program(name)({}, gram_of(rows_of(case)), None).dtype == jnp.float32
+
+
+@each
+def test_float32_with_numbers_by_default(name):
+    weights = jax.eval_shape(functools.partial(second, name, {}), gram_of(rows_of("random")))
+    assert weights.shape == (SIZE,) and weights.dtype == jnp.float32
 
 
 @each
@@ -154,40 +179,55 @@ def test_no_gradient_is_gone_against(name, case):
 
 @pytest.mark.parametrize(("name", "number"), WITH_NUMBERS)
 def test_numbers_are_traced_and_act(name, number):
-    """One trace, distinct results, the same side by side, and as a Python number without jit."""
-    default, gram = numbers(name)[number], gram_of(rows_of("random"))
+    """One trace, distinct results, the same side by side, and as a Python number."""
+    default, rows = numbers(name)[number], rows_of("random")
     values = [0.5 * default, default, 2 * default]
-    chex.clear_trace_counter()
+    found = [weigh(name, rows, **{number: values[0]})]
+    before = traces[name]
+    found += [weigh(name, rows, **{number: value}) for value in values[1:]]
+    assert traces[name] == before
+    assert all(np.linalg.norm(a - b) > 1e-6 for a, b in itertools.pairwise(found))
 
     @jax.jit
-    @chex.assert_max_traces(n=1)
-    def one(value):
-        return program(name).__wrapped__({number: value}, gram, None)
+    def others(gram, lanes):
+        one = lambda value: second(name, {number: value}, gram)  # noqa: E731
+        return jax.vmap(one)(lanes), one(values[-1])
 
-    found = [np.asarray(one(jnp.float32(value))) for value in values]
-    assert all(np.linalg.norm(a - b) > 1e-6 for a, b in itertools.pairwise(found))
-    together = jax.vmap(one.__wrapped__.__wrapped__)(jnp.array(values))
+    together, fixed = others(gram_of(rows), np.float32(values))
     np.testing.assert_allclose(together, found, rtol=1e-4, atol=1e-6)
-    fixed = program(name).__wrapped__({number: values[-1]}, gram, None)
     np.testing.assert_allclose(fixed, found[-1], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.thorough  # the examples in the docstrings do without jit, too
+@pytest.mark.programs(80)  # each operation is one
+@pytest.mark.parametrize(("name", "number"), WITH_NUMBERS)
+def test_numbers_do_without_jit(name, number):
+    value, rows = 2 * numbers(name)[number], rows_of("random")
+    found = second(name, {number: value}, jnp.asarray(gram_of(rows)))
+    expected = weigh(name, rows, **{number: value})
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
 @each
 def test_runs_side_by_side(name):
     rows = [rows_of(case) for case in ("random", "agreeing", "zero", "deficient", "lengths")]
-    grams = jnp.stack([gram_of(r) for r in (r @ np.eye(r.shape[1], 3 * SIZE) for r in rows)])
-    lanes = jax.vmap(lambda gram: program(name)({}, gram, None))(grams)
+    grams = np.stack([gram_of(r) for r in (r @ np.eye(r.shape[1], 3 * SIZE) for r in rows)])
+    lanes = np.float64(jax.jit(jax.vmap(functools.partial(second, name, {})))(grams))
     assert not np.allclose(lanes[0], lanes[1]) or name in ("mean", "sum")
     for lane, r in zip(lanes, rows, strict=True):
-        close(np.asarray(lane, np.float64), weigh(name, r), r)
+        close(lane, weigh(name, r), r)
 
 
 @each
 def test_state_keeps_its_form_through_a_scan(name):
     aggregator = AGGREGATORS[name].make()
-    grams = jnp.stack([gram_of(rows_of(case)) for case in ("random", "agreeing", "opposite")])
-    state = aggregator.init(SIZE)
-    after, weights = jax.lax.scan(lambda s, g: aggregator.update(g, s)[::-1], state, grams)
+    grams = np.stack([gram_of(rows_of(case)) for case in ("random", "agreeing", "opposite")])
+
+    def scanned(grams):
+        state = aggregator.init(SIZE)
+        return state, jax.lax.scan(lambda s, g: aggregator.update(g, s)[::-1], state, grams)
+
+    state, (after, weights) = jax.eval_shape(scanned, grams)
     chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
     assert weights.shape == (3, SIZE) and weights.dtype == jnp.float32
 
@@ -202,24 +242,27 @@ def test_a_batch_of_one(name):
 @each
 @pytest.mark.parametrize("broken", (np.nan, np.inf, -np.inf))
 def test_a_broken_gradient_is_seen(name, broken):
-    gram = gram_of(rows_of("random")).at[2, :].set(broken).at[:, 2].set(broken)
-    for key in (None, jax.random.key(0)):
-        assert np.all(np.isnan(program(name)({}, gram, key)))
+    gram = gram_of(rows_of("random"))
+    gram[2, :] = gram[:, 2] = broken
+    for seed in (None, 0):
+        assert np.all(np.isnan(weigh_gram(name, gram, seed)))
 
 
 @each
 def test_blended_at_strength_0_it_is_the_plain_sum_or_mean(name):
     """Bit for bit, with a traced strength; at 1 it is the aggregator itself."""
     make, returns = AGGREGATORS[name]
-    gram = gram_of(rows_of("random"))
-    strengths = jnp.array([0.0, 0.5, 1.0])
-    state = make().init(SIZE)
-    none, half, full = jax.vmap(lambda s: blend(make(), s, returns).update(gram, state)[0])(
-        strengths
-    )
-    plain = AGGREGATORS[returns].make().update(gram, ())[0]
+
+    @jax.jit
+    def blended(gram, strengths):
+        state = make().init(SIZE)
+        one = lambda s: blend(make(), s, returns).update(gram, state)[0]  # noqa: E731
+        plain = AGGREGATORS[returns].make().update(gram, ())[0]
+        return *jax.vmap(one)(strengths), plain, make().update(gram, state)[0]
+
+    given = gram_of(rows_of("random")), np.float32([0, 0.5, 1])
+    none, half, full, plain, own = map(np.asarray, blended(*given))
     assert np.array_equal(none, plain)
-    own = make().update(gram, state)[0]
     np.testing.assert_allclose(full, own, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(half, (own + plain) / 2, rtol=1e-4, atol=1e-6)
 

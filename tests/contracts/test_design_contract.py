@@ -4,7 +4,6 @@ A new intervention is held to them by its field in `design.Spec` or `design.Knob
 """
 
 import dataclasses
-import functools
 import itertools
 
 import chex
@@ -19,7 +18,7 @@ from plateaus.experiment.schema import entries
 from plateaus.types import Draw, Signals
 
 SIZE, BATCH, STEPS = 1000, 8, 12
-LANES = 4 * len(design.Knobs._fields)
+LANES = 1 + len(design.Knobs._fields)  # of the programs that draw
 SEEDS = 4000  # of the draws whose frequencies are told
 STEPS_AHEAD = np.arange(STEPS, dtype=np.int32)
 
@@ -29,9 +28,10 @@ def variants():
     fields = {f.name for f in dataclasses.fields(design.Spec)}
     declared = {name: e for name, e in entries({"": DATA}).items() if name in fields}
     choices = {name: e.field.choices or (e.default,) for name, e in declared.items()}
+    others = {**design.Knobs()._asdict(), "task.name": "x"}
     for values in itertools.product(*choices.values()):
         given = dict(zip(choices, values, strict=True))
-        if not list(design.check({**given, **design.Knobs()._asdict(), "task.name": "x"})):
+        if next(design.check({**given, **others}), None) is None:
             yield design.Spec(**given)
 
 
@@ -42,23 +42,39 @@ each_variant = pytest.mark.parametrize(
 _compiled = {}
 
 
+def compiled(jit, function, *arguments):
+    """The function as a program for arguments of these shapes; equal ones are compiled once."""
+    traced = jit(function).trace(*arguments)
+    constants = [np.asarray(x).tobytes() for x in traced.jaxpr.consts]
+    same = (str(traced.jaxpr), *constants)
+    if (jit, same) not in _compiled:
+        _compiled[jit, same] = traced.lower().compile()
+    return _compiled[jit, same]
+
+
+_programs = {}
+
+
 def draws_of(spec, lanes, steps=STEPS_AHEAD, used=design.ALL):
-    """Draws [lanes, steps, batch] of lanes (seed, knobs, size), all in one program."""
-    source = design.design(spec, BATCH, SIZE, used)
+    """Draws [lanes, steps, batch] of lanes (seed, knobs, size), `LANES` at a time."""
 
     def lane(steps, seed, knobs, size):
-        key = jax.random.key(seed)
+        source, key = design.design(spec, BATCH, SIZE, used), jax.random.key(seed)
         state, plan = source.init(key), source.prepare(knobs, size)
         return jax.vmap(lambda t: source.draw(key, state, plan, t))(steps)
 
-    padded = [*lanes, *[lanes[-1]] * (LANES - len(lanes))]
-    seeds, knobs, sizes = zip(*padded, strict=True)
-    stacked = jax.tree.map(lambda *x: np.stack(x), *knobs)
-    arguments = (steps, np.uint32(seeds), stacked, np.int32(sizes))
-    mapped = jax.vmap(lane, (None, 0, 0, 0))
-    program = str(jax.make_jaxpr(mapped)(*arguments))  # equal programs are compiled once
-    compiled = _compiled.setdefault(program, jax.jit(mapped))
-    return jax.tree.map(lambda x: np.asarray(x)[: len(lanes)], compiled(*arguments))
+    found = []
+    for first in range(0, len(lanes), LANES):
+        some = lanes[first : first + LANES]
+        seeds, knobs, sizes = zip(*some, *[some[-1]] * (LANES - len(some)), strict=True)
+        stacked = jax.tree.map(lambda *x: np.stack(x), *knobs)
+        arguments = steps, np.uint32(seeds), stacked, np.int32(sizes)
+        if (spec, used) not in _programs:
+            mapped = jax.vmap(lane, (None, 0, 0, 0))
+            _programs[spec, used] = compiled(jax.jit, mapped, *arguments)
+        drawn = _programs[spec, used](*arguments)
+        found.append(jax.tree.map(lambda x, some=some: np.asarray(x)[: len(some)], drawn))
+    return jax.tree.map(lambda *x: np.concatenate(x), *found)
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +100,8 @@ def test_a_batch_is_a_function_of_key_and_step(spec, acting):
     source = design.design(spec, BATCH, SIZE)
 
     @jax.jit
-    def scanned(key, knobs):
+    def scanned(seed, knobs):
+        key = jax.random.key(seed)
         plan, signals = source.prepare(knobs, SIZE), Signals(jnp.ones(1))
 
         def step(state, t):  # scan raises if the state changes its shapes or types
@@ -93,7 +110,7 @@ def test_a_batch_is_a_function_of_key_and_step(spec, acting):
 
         return jax.lax.scan(step, source.init(key), jnp.arange(STEPS))[1]
 
-    one_by_one = scanned(jax.random.key(0), acting)
+    one_by_one = scanned(np.uint32(0), acting)
     chex.assert_trees_all_equal(one_by_one, jax.tree.map(lambda x: x[0], ahead))
 
 
@@ -104,9 +121,9 @@ def test_indices_are_in_the_pool_at_every_corner_of_the_knobs(spec, acting):
     for name, bare in itertools.product(design.Knobs._fields, (True, False)):
         field, dtype = table[name].field, acting._asdict()[name].dtype
         low = field.low + 1e-6 * field.low_open
-        others = design.Knobs(*map(jnp.asarray, design.Knobs())) if bare else acting
-        others = jax.tree.map(lambda x, like: x.astype(like.dtype), others, acting)
-        corners += [others._replace(**{name: jnp.asarray(b, dtype)}) for b in (low, field.high)]
+        others = design.Knobs() if bare else acting
+        others = jax.tree.map(lambda x, like: np.asarray(x, like.dtype), others, acting)
+        corners += [others._replace(**{name: np.asarray(b, dtype)}) for b in (low, field.high)]
     for size in (1, BATCH - 1, SIZE):
         draw = draws_of(spec, [(0, knobs, size) for knobs in corners])
         assert isinstance(draw, Draw)
@@ -177,40 +194,46 @@ def test_all_neutral_is_the_bare_source(spec, values, acting):
 # How probable each draw is.
 
 
-@functools.cache
-def probabilities(spec, used=design.ALL, jit=jax.jit):
-    """(knobs, size, steps) -> log-probabilities [steps, LAST - FIRST] of all indices and more."""
-    source = design.design(spec, BATCH, SIZE, used)
-
-    @jit
-    def log_prob(knobs, size, steps):
-        plan = source.prepare(knobs, size)
-        index = jnp.arange(FIRST, LAST, dtype=jnp.int32)
-        return jax.vmap(lambda t: source.log_prob(plan, index, t))(steps)
-
-    return log_prob
-
-
 FIRST, LAST = -BATCH, SIZE + 2 * BATCH  # beyond both ends of the pool
+TOLD = np.int32([0, 3, 5, 7, 11, 1000])  # steps before, within and after the doublings
+_told = {}
+
+
+@pytest.fixture(scope="session")
+def log_probabilities(exact_jit):
+    """(spec, knobs, size, used) -> [steps told, LAST - FIRST] of all indices and more."""
+
+    def told(spec, knobs, size=SIZE, used=design.ALL):
+        def log_prob(knobs, size):
+            source = design.design(spec, BATCH, SIZE, used)
+            plan, index = source.prepare(knobs, size), jnp.arange(FIRST, LAST, dtype=jnp.int32)
+            return jax.vmap(lambda t: source.log_prob(plan, index, t))(TOLD)
+
+        arguments = knobs, np.int32(size)
+        if (spec, used) not in _told:
+            _told[spec, used] = compiled(exact_jit, log_prob, *arguments)
+        return np.asarray(_told[spec, used](*arguments))
+
+    return told
 
 
 @each_variant
-def test_probabilities_are_those_of_the_draws(spec, acting):
-    """At steps before, within and after the doublings: sums, support and frequencies."""
-    source, steps = design.design(spec, BATCH, SIZE), np.int32([0, 3, 5, 7, 11, 1000])
+def test_probabilities_are_those_of_the_draws(spec, acting, log_probabilities):
+    """Sums, support and frequencies."""
+    source = design.design(spec, BATCH, SIZE)
 
     @jax.jit
-    def counted(knobs):
+    def drawn(knobs):
         plan = source.prepare(knobs, SIZE)
         keys = jax.vmap(jax.random.key)(jnp.arange(SEEDS))
         draw = lambda key, t: source.draw(key, source.init(key), plan, t).index  # noqa: E731
-        drawn = jax.vmap(lambda t: jax.vmap(draw, (0, None))(keys, t))(steps).reshape(
-            len(steps), -1
-        )
-        return jax.vmap(lambda d: jnp.zeros(LAST - FIRST).at[d - FIRST].add(1.0))(drawn)
+        return jax.vmap(lambda t: jax.vmap(draw, (0, None))(keys, t))(TOLD)
 
-    p = np.exp(np.asarray(probabilities(spec)(acting, SIZE, steps), np.float64))
-    frequency = np.asarray(counted(acting), np.float64) / (SEEDS * BATCH)
+    p = np.exp(np.float64(log_probabilities(spec, acting)))
+    counts = [
+        np.bincount(x.ravel() - FIRST, minlength=LAST - FIRST) for x in np.array(drawn(acting))
+    ]
+    frequency = np.array(counts) / (SEEDS * BATCH)
     np.testing.assert_allclose(p.sum(axis=1), 1.0, atol=1e-4)
     assert not frequency[p == 0].any()
     # the items of a batch may come together: no more than Poisson's variance in whole batches
@@ -219,28 +242,26 @@ def test_probabilities_are_those_of_the_draws(spec, acting):
 
 
 @each_variant
-def test_no_probability_is_nan_or_above_one(spec, acting):
+def test_no_probability_is_nan_or_above_one(spec, acting, log_probabilities):
     """At the corners of the knobs, and for pools smaller than a batch."""
-    table, steps = entries({"": DATA}), np.int32([0, 11])
+    table = entries({"": DATA})
     for name, size in itertools.product(design.Knobs._fields, (1, BATCH - 1, SIZE)):
         field, like = table[name].field, acting._asdict()[name]
         for bound in (field.low + 1e-6 * field.low_open, field.high):
-            knobs = acting._replace(**{name: jnp.asarray(bound, like.dtype)})
-            found = np.asarray(probabilities(spec)(knobs, size, steps))
+            knobs = acting._replace(**{name: np.asarray(bound, like.dtype)})
+            found = log_probabilities(spec, knobs, size)
             assert np.all(found <= 1e-6), (name, bound)  # false for NaN too
             np.testing.assert_allclose(np.exp(found).sum(axis=1), 1.0, atol=1e-4)
 
 
 @each_variant
-def test_a_neutral_knob_changes_no_probability(spec, values, acting, exact_jit):
-    steps = np.int32([0, 5, 11])
-    whole = probabilities(spec, design.ALL, exact_jit)
-    for name, value in values.items():
-        if value.neutral is not None:
-            knobs = acting._replace(**{name: value.neutral})
-            lacking = probabilities(spec, design.ALL - {name}, exact_jit)(knobs, SIZE, steps)
-            np.testing.assert_array_equal(whole(knobs, SIZE, steps), lacking)
+def test_a_neutral_knob_changes_no_probability(spec, values, acting, log_probabilities):
     neutral = {name: v.neutral for name, v in values.items() if v.neutral is not None}
+    for name, value in neutral.items():
+        knobs = acting._replace(**{name: value})
+        whole = log_probabilities(spec, knobs)
+        lacking = log_probabilities(spec, knobs, used=design.ALL - {name})
+        np.testing.assert_array_equal(whole, lacking)
     knobs = acting._replace(**neutral)
-    bare = probabilities(spec, frozenset(), exact_jit)(knobs, SIZE, steps)
-    np.testing.assert_array_equal(whole(knobs, SIZE, steps), bare)
+    bare = log_probabilities(spec, knobs, used=frozenset())
+    np.testing.assert_array_equal(log_probabilities(spec, knobs), bare)

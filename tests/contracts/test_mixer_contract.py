@@ -1,5 +1,6 @@
 """Contracts of every mixer, with every branch and number it takes; tested by registering it."""
 
+import collections
 import dataclasses
 import functools
 import itertools
@@ -84,30 +85,53 @@ def asked(name, signals):
 
 def knobs_of(name, **values):
     owner = MIXERS[name].knobs
-    return owner(**{k: jnp.float32(v) for k, v in {**owner._field_defaults, **values}.items()})
+    return owner(**{k: np.float32(v) for k, v in {**owner._field_defaults, **values}.items()})
+
+
+traces = collections.Counter()
 
 
 @functools.cache
-def program(name, options):
-    """(knobs, rounds stacked) -> weights after each round [T, G], the last state."""
+def bare(name, options):
+    """(knobs, rounds stacked) -> weights after each round [T, G]."""
     mixer = MIXERS[name].make(**dict(options))
 
-    @jax.jit
     def run(knobs, rounds):
         def one(carry, signals):
             state, t = carry
             weights, state = mixer.update(signals, state, knobs, t)
             return (state, t + 1), weights
 
-        (state, _), weights = jax.lax.scan(one, (mixer.init(GROUPS), 0), rounds)
-        return weights, state
+        return jax.lax.scan(one, (mixer.init(GROUPS), 0), rounds)[1]
 
     return run
 
 
+@functools.cache
+def program(name, options):
+    """The same, and its traces counted."""
+
+    @jax.jit
+    def run(*given):
+        traces[name, options] += 1
+        return bare(name, options)(*given)
+
+    return run
+
+
+@functools.cache
+def lanes(name, options):
+    """(knobs [R], rounds stacked) -> weights [R, T, G]."""
+    return jax.jit(jax.vmap(bare(name, options), (0, None)))
+
+
+def stacked(*trees):
+    return jax.tree.map(lambda *x: np.stack(x), *trees)
+
+
 def weigh(name, options, rounds, **knobs):
-    stacked = jax.tree.map(lambda *x: np.stack(x), *[asked(name, r) for r in rounds])
-    return np.asarray(program(name, tuple(options.items()))(knobs_of(name, **knobs), stacked)[0])
+    told = stacked(*(asked(name, r) for r in rounds))
+    return np.asarray(program(name, tuple(options.items()))(knobs_of(name, **knobs), told))
 
 
 def on_simplex(weights):
@@ -146,10 +170,15 @@ CASES = {
 }
 
 
+@functools.cache
+def rounds_of(case):
+    return [CASES[case](seed) for seed in SEEDS]
+
+
 @each_variant
 @pytest.mark.parametrize("case", CASES)
 def test_weights_are_a_simplex_whatever_comes(name, options, case):
-    rounds = [CASES[case](seed) for seed in SEEDS]
+    rounds = rounds_of(case)
     on_simplex(weigh(name, options, rounds))
     fields = get_type_hints(MIXERS[name].knobs, include_extras=True)
     for bound in ("low", "high"):
@@ -160,7 +189,7 @@ def test_weights_are_a_simplex_whatever_comes(name, options, case):
 @each_variant
 @pytest.mark.parametrize("case", ("random", "an empty group", "one target"))
 def test_reordered_groups_are_reordered_weights(name, options, case):
-    rounds = [CASES[case](seed) for seed in SEEDS]
+    rounds = rounds_of(case)
     turned = [
         Round(*(x[ORDER][:, ORDER] if x.ndim == 2 else x[ORDER] for x in signals))
         for signals in rounds
@@ -184,8 +213,7 @@ def test_only_what_it_asks_for_matters(name, options):
     rounds = [told(seed) for seed in SEEDS]
     weights = weigh(name, options, rounds)
     run = program(name, tuple(options.items()))
-    everything = jax.tree.map(lambda *x: np.stack(x), *rounds)
-    np.testing.assert_array_equal(run(knobs_of(name), everything)[0], weights)
+    np.testing.assert_array_equal(run(knobs_of(name), stacked(*rounds)), weights)
     for need in MIXERS[name].needs:
         others = [r._replace(**{need: getattr(told(99 + i), need)}) for i, r in enumerate(rounds)]
         assert np.abs(weigh(name, options, others) - weights).max() > 1e-4
@@ -200,36 +228,59 @@ def test_numbers_are_traced_and_act(name, knob):
     default = MIXERS[name].knobs._field_defaults[knob]
     high = get_type_hints(MIXERS[name].knobs, include_extras=True)[knob].__metadata__[0].high
     values = [0.5 * default, default, (default + min(2 * default, high)) / 2]
-    rounds = [asked(name, told(seed, scale=9.0)) for seed in SEEDS]  # DoGE's clip is reached
-    stacked = jax.tree.map(lambda *x: np.stack(x), *rounds)
+    rounds = [told(seed, scale=9.0) for seed in SEEDS]  # DoGE's clip is reached
     for options in branches(name):
-        chex.clear_trace_counter()
-        run = program(name, tuple(options.items())).__wrapped__
-
-        @jax.jit
-        @chex.assert_max_traces(n=1)
-        def one(value, run=run):
-            return run(knobs_of(name)._replace(**{knob: value}), stacked)[0]
-
-        found = [np.asarray(one(jnp.float32(value))) for value in values]
-        together = jax.vmap(one.__wrapped__.__wrapped__)(jnp.float32(values))
+        key = name, tuple(options.items())
+        found = [weigh(name, options, rounds, **{knob: values[0]})]
+        before = traces[key]
+        found += [weigh(name, options, rounds, **{knob: value}) for value in values[1:]]
+        assert traces[key] == before
+        knobs = stacked(*(knobs_of(name, **{knob: value}) for value in values))
+        together = lanes(*key)(knobs, stacked(*(asked(name, r) for r in rounds)))
         np.testing.assert_allclose(together, found, rtol=1e-4, atol=1e-6)
         if all(np.abs(a - b).max() > 1e-6 for a, b in itertools.pairwise(found)):
             return
     raise AssertionError(f"{knob} of {name} does nothing")
 
 
+@functools.cache
+def updates(name):
+    """By options: (weights, the state before, after) of an update with Python numbers."""
+
+    @jax.jit
+    def run(signals):
+        found = {}
+        for options in branches(name):
+            mixer = MIXERS[name].make(**options)
+            state = mixer.init(GROUPS)
+            weights, after = mixer.update(signals, state, MIXERS[name].knobs(), 0)
+            found[str(options)] = weights, state, after
+        return found
+
+    return run(asked(name, told(0)))
+
+
 @each_variant
 def test_state_keeps_its_form(name, options):
-    """Without jit, with Python numbers, too."""
+    """With Python numbers, too."""
+    weights, state, after = updates(name)[str(options)]
+    chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
+    on_simplex(np.asarray(weights))
+    expected = weigh(name, options, [told(seed) for seed in SEEDS])[0]
+    np.testing.assert_allclose(weights, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.thorough  # the examples in the docstrings do without jit, too
+@pytest.mark.programs(50)  # each operation is one
+@each_variant
+def test_state_keeps_its_form_without_jit(name, options):
     mixer = MIXERS[name].make(**options)
     state = mixer.init(GROUPS)
     signals = jax.tree.map(jnp.asarray, asked(name, told(0)))
     weights, after = mixer.update(signals, state, MIXERS[name].knobs(), 0)
     chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
     on_simplex(np.asarray(weights))
-    expected = weigh(name, options, [told(0)])[0]
-    np.testing.assert_allclose(weights, expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(weights, updates(name)[str(options)][0], rtol=1e-5, atol=1e-7)
 
 
 OPTIONS = [(n, f.name) for n in MIXERS for f in dataclasses.fields(MIXERS[n].options)]
@@ -317,7 +368,7 @@ def trajectory(name, use="draws"):
 
         return jax.lax.scan(step, source.init(key), jnp.arange(STEPS))[1]
 
-    return run
+    return lambda strength: jax.tree.map(np.asarray, run(np.float32(strength)))
 
 
 USES = [(n, "draws") for n in MIXERS] + [(n, "losses") for n in ("r_and_b", "doge", "doremi")]
@@ -326,11 +377,11 @@ USES = [(n, "draws") for n in MIXERS] + [(n, "losses") for n in ("r_and_b", "dog
 @pytest.mark.parametrize(("name", "use"), USES)
 def test_at_strength_0_all_is_as_without_a_mixer(name, use):
     """Bit for bit; at strength 1 it is not."""
-    bare = trajectory(None)(jnp.float32(0))
-    chex.assert_trees_all_equal(trajectory(name, use)(jnp.float32(0)), bare)
+    bare = trajectory(None)(0)
+    chex.assert_trees_all_equal(trajectory(name, use)(0), bare)
     if name == "fixed":
         return
-    groups, _, shares, factors = map(np.asarray, trajectory(name, use)(jnp.float32(1)))
+    groups, _, shares, factors = trajectory(name, use)(1)
     if use == "losses":
         chex.assert_trees_all_equal((groups, shares), (bare[0], bare[2]))
         assert np.abs(factors - 1).max() > 0.05
@@ -341,7 +392,7 @@ def test_at_strength_0_all_is_as_without_a_mixer(name, use):
     on_simplex(shares)
     assert np.all(factors == 1)
     assert not np.any(shares[:10, 2])  # who is not drawn yet
-    halfway = np.asarray(trajectory(name, use)(jnp.float32(0.5))[2])
+    halfway = trajectory(name, use)(0.5)[2]
     first = slice(0, 5)  # before the first round ends all rules say the same
     np.testing.assert_allclose(halfway[first], (shares + bare[2])[first] / 2, rtol=1e-5)
 
