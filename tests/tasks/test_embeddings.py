@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from plateaus.tasks import embeddings
 from plateaus.tasks.embeddings import EMBEDDINGS, embedding, ngrams, pixels, sentences
 
 SUMS = ["12 + 30 = 42", "7 + 30 = 37", "12 + 7 = 19", "42 + 19 = 61"]
@@ -41,7 +42,8 @@ def test_ngrams_are_cosines_of_counts():
     np.testing.assert_allclose((test @ train.T)[0], wanted, atol=1e-6)
 
 
-def test_ngrams_are_fitted_to_training_alone():
+def test_ngrams_are_fitted_to_training_alone(monkeypatch):
+    monkeypatch.setattr(embeddings, "HASHED", 2**12)  # the time is that of all columns' SVD
     train, test = ngrams(SUMS + WORDS, ["a cat"], 3)
     again, more = ngrams(SUMS + WORDS, ["a cat", *["entirely different"] * 50], 3)
     np.testing.assert_array_equal(train, again)

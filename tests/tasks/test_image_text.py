@@ -67,7 +67,7 @@ def labels():
     return found
 
 
-@pytest.mark.parametrize("captions", (5, 10))
+@pytest.mark.parametrize("captions", (5, pytest.param(10, marks=pytest.mark.thorough)))
 def test_the_right_caption_is_the_digits_word_in_the_examples_language(captions):
     _, test, train, target, _ = sample(captions)
     known = labels()
