@@ -17,7 +17,8 @@ def gram(stacked: PyTree) -> Float[Array, "B B"]:
 
     Every leaf is [B, ...]. Accumulated in float32 (or better) also where leaves are bfloat16.
 
-    >>> gram({"w": jnp.array([[1.0, 2.0], [3.0, 0.0]]), "b": jnp.array([1.0, 1.0])}).tolist()
+    >>> two = {"w": jnp.array([[1.0, 2.0], [3.0, 0.0]]), "b": jnp.array([1.0, 1.0])}
+    >>> jax.jit(gram)(two).tolist()
     [[6.0, 4.0], [4.0, 10.0]]
     """
 
@@ -54,7 +55,7 @@ def dot(a: PyTree, b: PyTree) -> Float[Array, ""]:
 def norm(a: PyTree) -> Float[Array, ""]:
     r"""Return the Euclidean length $\sqrt{\langle a, a \rangle}$ of a tree.
 
-    >>> float(norm([jnp.array([3.0]), jnp.array(4.0)]))
+    >>> float(jax.jit(norm)([jnp.array([3.0]), jnp.array(4.0)]))
     5.0
     """
     return jnp.sqrt(dot(a, a))
@@ -63,7 +64,7 @@ def norm(a: PyTree) -> Float[Array, ""]:
 def cosine(gram: Float[Array, "B B"]) -> Float[Array, "B B"]:
     r"""Return $G_{ij} / \sqrt{G_{ii} G_{jj}}$, and 0 (not NaN) where a vector is zero.
 
-    >>> cosine(jnp.array([[4.0, 3.0, 0.0], [3.0, 9.0, 0.0], [0.0, 0.0, 0.0]])).tolist()
+    >>> jax.jit(cosine)(jnp.array([[4.0, 3.0, 0.0], [3.0, 9.0, 0.0], [0.0, 0.0, 0.0]])).tolist()
     [[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 0.0]]
     """
     length = jnp.sqrt(jnp.diagonal(gram))

@@ -17,13 +17,13 @@ MODULES = sorted(
 )
 
 
-@pytest.mark.programs(150)  # an example is read, not compiled: it runs operation by operation
+@pytest.mark.programs(40)  # of a whole module: short examples run operation by operation
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_a_module_run(name):
     output = io.StringIO()
     runner = doctest.DocTestRunner()
-    module = importlib.import_module(name)
-    tests = [test for test in doctest.DocTestFinder().find(module) if test.examples]
+    found = doctest.DocTestFinder().find(importlib.import_module(name))
+    tests = [test for test in found if test.examples]
     for test in tests:
         runner.run(test, out=output.write)
     assert tests

@@ -155,9 +155,9 @@ def design(
     indices, and cost time (a Zipf rank costs three times a uniform one).
 
     >>> source = design(Spec(), batch=4, size=100)
-    >>> plan = source.prepare(Knobs(subset=0.25), 100)
     >>> import jax
-    >>> bool((source.draw(jax.random.key(0), (), plan, 0).index < 25).all())
+    >>> plan = jax.jit(source.prepare)(Knobs(subset=0.25), 100)
+    >>> bool((jax.jit(source.draw)(jax.random.key(0), (), plan, 0).index < 25).all())
     True
     """
     ranked = "zipf_exponent" in used

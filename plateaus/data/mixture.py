@@ -72,7 +72,7 @@ def counts(shares: Float[Array, " G"], offset: Float[Array, ""], batch: int) -> 
     of the groups this is, for equal shares, floor(B/k) of each and the remainder one each to
     groups chosen at random, as in the released code of paper 2.
 
-    >>> counts(jnp.array([0.5, 0.0, 0.5]), jnp.float32(0.3), 4).tolist()
+    >>> jax.jit(counts, static_argnums=2)(jnp.array([0.5, 0.0, 0.5]), jnp.float32(0.3), 4).tolist()
     [0, 0, 2, 2]
     """
     positions = (offset + jnp.arange(batch)) / batch

@@ -26,7 +26,7 @@ def permute(key: Key, index: Array | int, size: Array | int) -> Int[Array, ""]:
 
     Source: Hoang, Morris and Rogaway, "An enciphering scheme based on a card shuffle" (2012).
 
-    >>> images = jax.vmap(permute, (None, 0, None))(jax.random.key(0), jnp.arange(5), 5)
+    >>> images = jax.jit(jax.vmap(permute, (None, 0, None)))(jax.random.key(0), jnp.arange(5), 5)
     >>> sorted(images.tolist())
     [0, 1, 2, 3, 4]
     """

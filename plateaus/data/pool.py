@@ -13,7 +13,7 @@ from plateaus.types import Array, Int, Scalar, Source
 def fraction(part: Scalar, size: Array | int) -> Int[Array, ""]:
     """Return round(part * size), at least 1; exactly `size` at part = 1, whatever the size.
 
-    >>> int(fraction(0.02, 1_000_000))
+    >>> int(jax.jit(fraction)(0.02, 1_000_000))
     20000
     """
     size = jnp.int32(size)

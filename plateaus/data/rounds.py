@@ -115,7 +115,8 @@ def told(
 def products(a: PyTree, b: PyTree) -> Float[Array, "G G"]:
     """Return the inner products of the rows of two trees of [G, ...].
 
-    >>> products({"w": jnp.eye(2)}, {"w": jnp.array([[1.0, 2.0], [3.0, 4.0]])}).tolist()
+    >>> one, other = jnp.array([[1.0, 0.0], [0.0, 1.0]]), jnp.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> jax.jit(products)({"w": one}, {"w": other}).tolist()
     [[1.0, 3.0], [2.0, 4.0]]
     """
 

@@ -32,7 +32,7 @@ def uniform(batch: int) -> Source:
 
     >>> source = uniform(batch=4)
     >>> plan = source.prepare(None, 10)
-    >>> source.draw(jax.random.key(0), (), plan, 0).index.shape
+    >>> jax.jit(source.draw)(jax.random.key(0), (), plan, 0).index.shape
     (4,)
     """
 

@@ -91,8 +91,8 @@ def zipf_rank(key: Key, table: Table, shape: tuple[int, ...]) -> Int[Array, ...]
     of an octave wide have equal mass up to alpha (alpha + 1) / (8 * 256^2): 4e-6 at alpha = 1.
     No loop, no rejection: the cost does not depend on the exponent.
 
-    >>> table = zipf_table(exponent=1.0, size=1_000_000, max_size=1_000_000)
-    >>> zipf_rank(jax.random.key(0), table, (4,)).shape
+    >>> table = jax.jit(zipf_table, static_argnames="max_size")(1.0, 1_000_000, max_size=1_000_000)
+    >>> jax.jit(zipf_rank, static_argnums=2)(jax.random.key(0), table, (4,)).shape
     (4,)
     """
     bits = jax.random.bits(key, (5, *shape), jnp.uint32)

@@ -19,7 +19,7 @@ def rotate(x: Float[Array, "B T H D"], start: int = 0) -> Float[Array, "B T H D"
     Source: Su et al. 2021 (RoFormer), equation 34, coordinates paired in halves.
 
     >>> right = jnp.array([[1.0, 0.0]] * 3).reshape(1, 3, 1, 2)
-    >>> x, y = rotate(right)[0, :, 0].T
+    >>> x, y = jax.jit(rotate)(right)[0, :, 0].T
     >>> [f"{angle:.2f}" for angle in jnp.arctan2(y, x)]
     ['0.00', '1.00', '2.00']
     """
@@ -42,7 +42,7 @@ def softmax_weights(
     The T queries are the last of the S positions.
 
     >>> x = jnp.zeros((1, 3, 1, 2))
-    >>> softmax_weights(x, x)[0, 0].round(2).tolist()[1]
+    >>> jax.jit(softmax_weights)(x, x)[0, 0].round(2).tolist()[1]
     [0.5, 0.5, 0.0]
     """
     return jax.nn.softmax(jnp.where(_visible(queries, keys), _scores(queries, keys), -jnp.inf))
@@ -59,7 +59,7 @@ def linear_weights(
     Source: von Oswald et al. 2023; Zhang, Frei and Bartlett 2024, equation 3.1, made causal.
 
     >>> x = jnp.ones((1, 3, 1, 4))
-    >>> linear_weights(x, x)[0, 0, 1].tolist()
+    >>> jax.jit(linear_weights)(x, x)[0, 0, 1].tolist()
     [1.0, 1.0, 0.0]
     """
     first = keys.shape[1] - queries.shape[1]

@@ -77,7 +77,7 @@ def superposing(
     ... )
     >>> prompt = "ab>a;cd>d;bd>b;ac>"  # the first letter, the second, the first
     >>> tokens = jnp.array([["abcd>;".index(token) for token in prompt]])
-    >>> logits, _ = transformer(spec, vocabulary=6).apply(params, tokens)
+    >>> logits, _ = jax.jit(transformer(spec, vocabulary=6).apply)(params, tokens)
     >>> [f"{p:.4f}" for p in jax.nn.softmax(logits[0, -1])]
     ['0.6667', '0.0000', '0.3333', '0.0000', '0.0000', '0.0000']
     """

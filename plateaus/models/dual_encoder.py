@@ -125,8 +125,8 @@ def dual_encoder(spec: Spec, pixels: int, captions: tuple[int, int, int]) -> Mod
     Source: the loss's logits are those of Radford et al. 2021 (CLIP); the towers are ours.
 
     >>> model = dual_encoder(Spec(), 64, (5, 6, 20))
-    >>> params = model.init(jax.random.key(0))
-    >>> model.apply(params, (jnp.ones((7, 64)), jnp.ones((7, 5, 6, 20))))[0].shape
+    >>> params = jax.jit(model.init)(jax.random.key(0))
+    >>> jax.jit(model.apply)(params, (jnp.ones((7, 64)), jnp.ones((7, 5, 6, 20))))[0].shape
     (7, 5)
     """
     module, names = _DualEncoder(spec), activations(spec)

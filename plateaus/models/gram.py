@@ -82,10 +82,10 @@ def per_example_gram(
     >>> apply = lambda params, x: x @ params["w"]
     >>> engine = per_example_gram(apply, lambda y, batch: (y - batch[1]) ** 2 / 2)
     >>> batch = (jnp.array([[1.0, 0.0], [1.0, 1.0]]), jnp.array([-1.0, -2.0]))
-    >>> losses, gram, captured = engine({"w": jnp.zeros(2)}, batch)
+    >>> losses, gram, captured = jax.jit(engine)({"w": jnp.zeros(2)}, batch)
     >>> gram.tolist()  # of the gradients [1, 0] and [2, 2]
     [[1.0, 2.0], [2.0, 8.0]]
-    >>> combine(captured, jnp.array([1.0, 0.5]))["w"].tolist()
+    >>> jax.jit(combine)(captured, jnp.array([1.0, 0.5]))["w"].tolist()
     [2.0, 1.0]
     """
     apply = _predictions(model)
@@ -115,8 +115,9 @@ def capture(
     and a tree; then (losses, trees [B, ...]) stands for the losses.
 
     >>> units = jnp.array([[1.0, 2.0], [3.0, 5.0]])  # two batches of two numbers
-    >>> losses, captured = capture(lambda w, x: jnp.mean(w * x), jnp.float32(2.0), units)
-    >>> losses.tolist(), gram(captured).tolist()
+    >>> of = jax.jit(lambda w: capture(lambda w, x: jnp.mean(w * x), w, units))
+    >>> losses, captured = of(jnp.float32(2.0))
+    >>> losses.tolist(), jax.jit(gram)(captured).tolist()
     ([3.0, 8.0], [[2.25, 6.0], [6.0, 16.0]])
     """
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), units)

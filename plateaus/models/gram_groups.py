@@ -45,7 +45,8 @@ def of_groups(
 
     Groups are tasks or domains, numbered from 0.
 
-    >>> of_groups(jnp.array([[1.0, 2.0], [2.0, 8.0]]), jnp.array([1, 1]), 2).tolist()
+    >>> groups = jax.jit(of_groups, static_argnums=2)
+    >>> groups(jnp.array([[1.0, 2.0], [2.0, 8.0]]), jnp.array([1, 1]), 2).tolist()
     [[0.0, 0.0], [0.0, 3.25]]
     """
     share = _shares(group, groups)
@@ -55,7 +56,7 @@ def of_groups(
 def of_members(weights: Float[Array, " G"], group: Int[Array, " B"]) -> Float[Array, " B"]:
     """Return the weights of examples that weigh their groups' mean gradients so, for `combine`.
 
-    >>> of_members(jnp.array([0.0, 3.0]), jnp.array([1, 1, 1])).tolist()
+    >>> jax.jit(of_members)(jnp.array([0.0, 3.0]), jnp.array([1, 1, 1])).tolist()
     [1.0, 1.0, 1.0]
     """
     return weights @ _shares(group, weights.shape[0])

@@ -178,8 +178,9 @@ def hyena(
 
     >>> import jax
     >>> model = hyena(Spec(width=8, depth=1), inputs=3)
-    >>> params = model.init(jax.random.key(0))
-    >>> y, seen = model.apply(params, jnp.ones((5, 4, 3)), capture=["block_0.filters"])
+    >>> params = jax.jit(model.init)(jax.random.key(0))
+    >>> apply = jax.jit(model.apply, static_argnames="capture")
+    >>> y, seen = apply(params, jnp.ones((5, 4, 3)), capture=("block_0.filters",))
     >>> y.shape, seen["block_0.filters"].shape
     ((5, 4), (1, 4, 8))
     """

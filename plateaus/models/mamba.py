@@ -175,8 +175,9 @@ def mamba(
     ablations.
 
     >>> model = mamba(Spec(width=8, depth=1), inputs=3)
-    >>> params = model.init(jax.random.key(0))
-    >>> y, seen = model.apply(params, jnp.ones((5, 4, 3)), capture=["block_0.states"])
+    >>> params = jax.jit(model.init)(jax.random.key(0))
+    >>> apply = jax.jit(model.apply, static_argnames="capture")
+    >>> y, seen = apply(params, jnp.ones((5, 4, 3)), capture=("block_0.states",))
     >>> y.shape, seen["block_0.states"].shape
     ((5, 4), (5, 4, 16, 16))
     """

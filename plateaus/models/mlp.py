@@ -77,8 +77,8 @@ def mlp(spec: Spec, inputs: int, outputs: int | None = None) -> Model:
     Source: paper 1, section 2.2 and appendix B.2 (20-40-40-1 for parity).
 
     >>> model = mlp(Spec(width=40, depth=2), inputs=20)
-    >>> params = model.init(jax.random.key(0))
-    >>> model.apply(params, jnp.ones((7, 20)))[0].shape
+    >>> params = jax.jit(model.init)(jax.random.key(0))
+    >>> jax.jit(model.apply)(params, jnp.ones((7, 20)))[0].shape
     (7,)
     """
     module = _MLP(spec, outputs)

@@ -22,7 +22,7 @@ def linear_recurrence(
 
     Source: Blelloch 1990 (prefix sums), section 1.4.
 
-    >>> linear_recurrence(jnp.full((1, 4), 0.5), jnp.ones((1, 4))).tolist()
+    >>> jax.jit(linear_recurrence)(jnp.full((1, 4), 0.5), jnp.ones((1, 4))).tolist()
     [[1.0, 1.5, 1.75, 1.875]]
     """
 
@@ -47,7 +47,8 @@ def selective_states(
     code.
 
     >>> x, kept = jnp.ones((1, 3, 1)), jnp.array([1.0, 0.0, 0.0]).reshape(1, 3, 1)
-    >>> selective_states(x, kept, -jnp.ones((1, 1)), jnp.ones((1, 3, 1))).ravel().tolist()
+    >>> states = jax.jit(selective_states)(x, kept, -jnp.ones((1, 1)), jnp.ones((1, 3, 1)))
+    >>> states.ravel().tolist()
     [1.0, 1.0, 1.0]
     """
     decay = jnp.exp(delta[..., None] * rates[None, None])
@@ -62,7 +63,7 @@ def short_convolution(
     A sum of shifted products: K is small, and each gradient stays elementwise.
 
     >>> x = jnp.array([1.0, 10.0, 100.0]).reshape(1, 3, 1)
-    >>> short_convolution(x, jnp.array([[1.0], [2.0]]), jnp.zeros(1)).ravel().tolist()
+    >>> jax.jit(short_convolution)(x, jnp.array([[1.0], [2.0]]), jnp.zeros(1)).ravel().tolist()
     [1.0, 12.0, 120.0]
     """
     length = values.shape[1]
@@ -84,7 +85,7 @@ def long_convolution(
     Source: Poli et al. 2023 (Hyena), section 2.1.
 
     >>> x = jnp.array([1.0, 10.0, 100.0]).reshape(1, 3, 1)
-    >>> long_convolution(x, jnp.array([[1.0], [2.0], [3.0]])).ravel().round().tolist()
+    >>> jax.jit(long_convolution)(x, jnp.array([[1.0], [2.0], [3.0]])).ravel().round().tolist()
     [1.0, 12.0, 123.0]
     """
     length = values.shape[1]
@@ -100,7 +101,8 @@ def filter_features(length: int, longest: int, bands: int) -> Float[Array, "T F"
 
     Source: Poli et al. 2023 (Hyena), appendix D.3.
 
-    >>> [f"{abs(x):.2f}" for x in filter_features(3, 4, 2)[1]]  # a quarter of the period
+    >>> features = jax.jit(filter_features, static_argnums=(0, 1, 2))
+    >>> [f"{abs(x):.2f}" for x in features(3, 4, 2)[1].tolist()]  # a quarter of the period
     ['0.33', '1.00', '0.00', '0.00', '1.00']
     """
     time = jnp.arange(length, dtype=jnp.float32)[:, None]
@@ -116,7 +118,8 @@ def filter_window(length: int, longest: int, channels: int) -> Float[Array, "T C
 
     Source: Poli et al. 2023 (Hyena), section 3.3 and their code.
 
-    >>> [f"{x:.4f}" for x in filter_window(4, 11, 2)[3]]
+    >>> window = jax.jit(filter_window, static_argnums=(0, 1, 2))
+    >>> [f"{x:.4f}" for x in window(4, 11, 2)[3].tolist()]
     ['0.3981', '0.0100']
     """
     alpha = jnp.linspace(-math.log(TARGET) / SLOWEST, -math.log(TARGET) / FASTEST, channels)

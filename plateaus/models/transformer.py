@@ -90,11 +90,12 @@ def transformer(
     >>> import jax
     >>> import jax.numpy as jnp
     >>> model = transformer(Spec(width=8, depth=1, heads=2), inputs=3)
-    >>> params = model.init(jax.random.key(0))
+    >>> params = jax.jit(model.init)(jax.random.key(0))
     >>> zero_head = {"block_0.heads": lambda heads: heads.at[:, :, 1].set(0)}
-    >>> x = jnp.ones((5, 4, 3))
-    >>> y, seen = model.apply(params, x, edits=zero_head, capture=["block_0.attention_weights"])
-    >>> y.shape, seen["block_0.attention_weights"].shape
+    >>> x, name = jnp.ones((5, 4, 3)), "block_0.attention_weights"
+    >>> apply = lambda params, x: model.apply(params, x, edits=zero_head, capture=[name])
+    >>> y, seen = jax.jit(apply)(params, x)
+    >>> y.shape, seen[name].shape
     ((5, 4), (5, 2, 4, 4))
     """
     table = spec.max_positions if spec.positions == "learned" else 0

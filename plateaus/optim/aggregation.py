@@ -51,7 +51,8 @@ def aggregator(name: str, **options: Any) -> Aggregator:
 
     Raises ValueError, naming the nearest, for a name that is not there.
 
-    >>> aggregator("pcgrad", project="always").update(jnp.eye(2), ())[0].tolist()
+    >>> import jax
+    >>> jax.jit(aggregator("pcgrad", project="always").update)(jnp.eye(2), ())[0].tolist()
     [1.0, 1.0]
     """
     if name not in AGGREGATORS:
@@ -69,7 +70,8 @@ def blend(aggregator: Aggregator, strength: Scalar, returns: str) -> Aggregator:
     Raises ValueError where `returns` is neither.
 
     >>> half = blend(AGGREGATORS["pcgrad"].make(), 0.5, AGGREGATORS["pcgrad"].returns)
-    >>> half.update(jnp.array([[1.0, -0.5], [-0.5, 1.0]]), ())[0].tolist()
+    >>> import jax
+    >>> jax.jit(half.update)(jnp.array([[1.0, -0.5], [-0.5, 1.0]]), ())[0].tolist()
     [1.25, 1.25]
     """
     if returns not in ("sum", "mean"):
@@ -87,7 +89,8 @@ def blend(aggregator: Aggregator, strength: Scalar, returns: str) -> Aggregator:
 def averaged(aggregator: Aggregator) -> Aggregator:
     """Divide an aggregator's weights by their number: a sum of gradients becomes a mean.
 
-    >>> averaged(linear.sum()).update(jnp.eye(4), ())[0].tolist()
+    >>> import jax
+    >>> jax.jit(averaged(linear.sum()).update)(jnp.eye(4), ())[0].tolist()
     [0.25, 0.25, 0.25, 0.25]
     """
 

@@ -32,9 +32,9 @@ def bias_gradients(gamma: Scalar, every: Scalar) -> optax.GradientTransformation
     Source: paper 1, section 3 (every = 100 for parity and linear regression, 25 for facts).
 
     >>> optimiser = optax.chain(bias_gradients(gamma=0.5, every=100), optax.sgd(0.1))
-    >>> state = optimiser.init(jnp.zeros(2))
-    >>> _, state = optimiser.update(jnp.ones(2), state)
-    >>> optimiser.update(jnp.ones(2), state)[0].tolist()  # -0.1 * (1 + 0.5)
+    >>> state, update = optimiser.init(jnp.zeros(2)), jax.jit(optimiser.update)
+    >>> _, state = update(jnp.ones(2), state)
+    >>> update(jnp.ones(2), state)[0].tolist()  # -0.1 * (1 + 0.5)
     [-0.15000000596046448, -0.15000000596046448]
     """
 

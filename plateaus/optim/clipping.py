@@ -24,7 +24,7 @@ def clip_norm(most: Scalar) -> optax.GradientTransformation:
 
     >>> optimiser = optax.chain(clip_norm(1.0), optax.sgd(0.5))
     >>> gradient = {"w": jnp.array([0.0, 6.0]), "b": jnp.array(8.0)}
-    >>> updates, _ = optimiser.update(gradient, optimiser.init(gradient))
+    >>> updates, _ = jax.jit(optimiser.update)(gradient, optimiser.init(gradient))
     >>> [round(float(x), 4) for x in (*updates["w"], updates["b"])]
     [-0.0, -0.3, -0.4]
     """

@@ -161,9 +161,9 @@ def aggregator(spec: Spec) -> Callable[[Any], Aggregator] | None:
 
     A sum is divided by B, so that a learning rate means the same under every aggregator.
 
-    >>> import jax.numpy as jnp
+    >>> import jax, jax.numpy as jnp
     >>> made = aggregator(Spec(aggregator="pcgrad"))
-    >>> made(Knobs()).update(jnp.array([[1.0, -0.5], [-0.5, 1.0]]), ())[0].tolist()
+    >>> jax.jit(made(Knobs()).update)(jnp.array([[1.0, -0.5], [-0.5, 1.0]]), ())[0].tolist()
     [0.75, 0.75]
     """
     if spec.aggregator == NO_AGGREGATOR:

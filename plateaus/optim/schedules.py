@@ -30,7 +30,7 @@ def warm_up(steps: Scalar) -> optax.GradientTransformation:
     Source: Goyal et al., arXiv 1706.02677, section 2.2 (there from a rate above 0).
 
     >>> optimiser = optax.chain(optax.sgd(1.0), warm_up(4))
-    >>> updates, _ = optimiser.update(jnp.ones(()), optimiser.init(jnp.ones(())))
+    >>> updates, _ = jax.jit(optimiser.update)(jnp.ones(()), optimiser.init(jnp.ones(())))
     >>> float(updates)
     -0.25
     """
@@ -54,9 +54,9 @@ def decay(start: Scalar, steps: Scalar) -> optax.GradientTransformation:
     the decay is exponential).
 
     >>> optimiser = optax.chain(optax.sgd(1.0), decay(start=1, steps=2))
-    >>> state, found = optimiser.init(jnp.ones(())), []
+    >>> state, found, update = optimiser.init(jnp.ones(())), [], jax.jit(optimiser.update)
     >>> for _ in range(4):
-    ...     updates, state = optimiser.update(jnp.ones(()), state)
+    ...     updates, state = update(jnp.ones(()), state)
     ...     found.append(float(updates))
     >>> found
     [-1.0, -1.0, -0.5, -0.0]

@@ -38,7 +38,8 @@ def sharpness_aware(
 
     >>> optimiser = sharpness_aware(optax.sgd(1.0), radius=0.5)
     >>> p, gradient = jnp.float32(3.0), lambda p, number: 2 * p  # of p^2
-    >>> updates, _ = optimiser.update(gradient(p, 0), optimiser.init(p), p, grad_fn=gradient)
+    >>> update = jax.jit(optimiser.update, static_argnames="grad_fn")
+    >>> updates, _ = update(gradient(p, 0), optimiser.init(p), p, grad_fn=gradient)
     >>> float(updates)  # -2 * (3 + 0.5)
     -7.0
     """

@@ -43,7 +43,7 @@ def stacked(
     >>> params = {"w": jnp.zeros(2)}
     >>> state = optimiser.init(params)
     >>> two = {"w": jnp.array([[1.0, 0.0], [-1.0, 1.0]])}
-    >>> updates, state = optimiser.update(two, state, params, key=jax.random.key(0))
+    >>> updates, state = jax.jit(optimiser.update)(two, state, params, key=jax.random.key(0))
     >>> updates["w"].tolist()  # minus (1/2, 1/2) + (0, 1)
     [-0.5, -1.5]
     """

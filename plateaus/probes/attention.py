@@ -36,7 +36,7 @@ def retrospective(weights: Float[Array, "B H T T"], offset: int = 0) -> Float[Ar
 
     Source: paper 3, retrospective heads.
 
-    >>> retrospective(jnp.array([[[[1.0, 0.0], [0.25, 0.75]]]])).tolist()
+    >>> jax.jit(retrospective)(jnp.array([[[[1.0, 0.0], [0.25, 0.75]]]])).tolist()
     [0.25]
     """
     x = offset + 2 * jnp.arange(pairs(weights.shape[-1], offset))
@@ -72,7 +72,7 @@ def induction(weights: Float[Array, "B H S S"], offset: int = 0) -> Float[Array,
     Source: Olsson et al. 2022 (arXiv 2209.11895), prefix matching on repeated tokens.
 
     >>> weights = jnp.zeros((1, 1, 8, 8)).at[0, 0, 5, 2].set(1.0)  # half 4: from 4 + 1 to 1 + 1
-    >>> induction(weights).tolist()
+    >>> jax.jit(induction)(weights).tolist()
     [0.25]
     """
     half = (weights.shape[-1] - offset) // 2
@@ -126,7 +126,7 @@ def head_scores(
 def highest(scores: Float[Array, "L H"], count: int) -> Bool[Array, "L H"]:
     """Return which heads have the `count` highest scores; the first of equals.
 
-    >>> highest(jnp.array([[0.1, 0.9], [0.5, 0.2]]), 2).tolist()
+    >>> jax.jit(highest, static_argnums=1)(jnp.array([[0.1, 0.9], [0.5, 0.2]]), 2).tolist()
     [[False, True], [True, False]]
     """
     _, chosen = jax.lax.top_k(scores.ravel(), count)
@@ -136,7 +136,8 @@ def highest(scores: Float[Array, "L H"], count: int) -> Bool[Array, "L H"]:
 def others(key: Key, chosen: Bool[Array, "L H"], count: int) -> Bool[Array, "L H"]:
     """Return `count` heads drawn uniformly, without replacement, from those not chosen.
 
-    >>> others(jax.random.key(0), jnp.array([[True, False], [True, False]]), 2).tolist()
+    >>> chosen = jnp.array([[True, False], [True, False]])
+    >>> jax.jit(others, static_argnums=2)(jax.random.key(0), chosen, 2).tolist()
     [[False, True], [False, True]]
     """
     lots = jax.random.uniform(key, chosen.shape)

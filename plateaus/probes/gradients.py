@@ -20,7 +20,8 @@ def mean_cosine(gram: Float[Array, "B B"]) -> Float[Array, ""]:
 
     Source: paper 1, appendix C.1 and figure 8.
 
-    >>> float(mean_cosine(jnp.array([[4.0, 1.0], [1.0, 1.0]])))
+    >>> import jax
+    >>> float(jax.jit(mean_cosine)(jnp.array([[4.0, 1.0], [1.0, 1.0]])))
     0.5
     """
     return _mean_of_pairs(cosine(gram))
@@ -33,7 +34,8 @@ def cosine_by_layer(grams: Mapping[str, Float[Array, "B B"]]) -> dict[str, Float
     not agree adds little.
 
     >>> parts = {"a": jnp.array([[3.0, 1.0], [1.0, 0.0]]), "b": jnp.array([[1.0, 0.0], [0.0, 1.0]])}
-    >>> {name: float(part) for name, part in cosine_by_layer(parts).items()}
+    >>> import jax
+    >>> {name: float(part) for name, part in jax.jit(cosine_by_layer)(parts).items()}
     {'a': 0.5, 'b': 0.0}
     """
     total = sum(grams.values(), start=jnp.float32(0.0))
@@ -48,7 +50,8 @@ def conflict_fraction(gram: Float[Array, "B B"]) -> Float[Array, ""]:
 
     Source: Yu et al. 2020 (arXiv 2001.06782), definition 1.
 
-    >>> float(conflict_fraction(jnp.array([[1.0, -0.1], [-0.1, 1.0]])))
+    >>> import jax
+    >>> float(jax.jit(conflict_fraction)(jnp.array([[1.0, -0.1], [-0.1, 1.0]])))
     1.0
     """
     return _mean_of_pairs(jnp.where(jnp.isnan(gram), gram, gram < 0))
@@ -86,7 +89,8 @@ def effective_rank(gram: Float[Array, "B B"]) -> Float[Array, ""]:
 
     The participation ratio: no eigenvalue has to be computed. 0 where all gradients are zero.
 
-    >>> float(effective_rank(jnp.eye(3)))
+    >>> import jax
+    >>> float(jax.jit(effective_rank)(jnp.eye(3)))
     3.0
     """
     largest = jnp.max(jnp.abs(gram))

@@ -69,7 +69,8 @@ def extremes(
     some 20 steps.
 
     >>> values = jnp.array([-5.0, 0.0, 1.0, 2.0])
-    >>> low, high = extremes(jax.random.key(0), lambda v: values * v, values, steps=4)
+    >>> ends = jax.jit(lambda key: extremes(key, lambda v: values * v, values, steps=4))
+    >>> low, high = ends(jax.random.key(0))
     >>> round(float(low), 3), round(float(high), 3)
     (-5.0, 2.0)
     """

@@ -57,7 +57,7 @@ def patch(
 
     >>> names = ("block_0.residual", "final_residual")
     >>> edits = patch(Model(None, None, names), 1, jnp.ones(1))
-    >>> [edits[name](jnp.zeros((1, 2, 1))).ravel().tolist() for name in names]
+    >>> [jax.jit(edits[name])(jnp.zeros((1, 2, 1))).ravel().tolist() for name in names]
     [[0.0, 0.0], [1.0, 0.0]]
     """
 
@@ -123,7 +123,8 @@ def combinations(
 
     Source: paper 5, convex combinations of task vectors.
 
-    >>> combinations(jnp.array([0.0]), jnp.array([4.0]), 3).ravel().tolist()
+    >>> several = jax.jit(combinations, static_argnums=2)
+    >>> several(jnp.array([0.0]), jnp.array([4.0]), 3).ravel().tolist()
     [0.0, 2.0, 4.0]
     """
     share = jnp.linspace(0.0, 1.0, steps)[:, None]

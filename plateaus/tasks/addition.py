@@ -62,7 +62,7 @@ def carry_share(place: int) -> float:
 def carries(a: Int[Array, " d"], b: Int[Array, " d"]) -> Int[Array, " d"]:
     """Return the carry into each place of a sum; digits begin with the ones.
 
-    >>> carries(jnp.array([7, 9, 1]), jnp.array([5, 0, 1])).tolist()
+    >>> jax.jit(carries)(jnp.array([7, 9, 1]), jnp.array([5, 0, 1])).tolist()
     [0, 1, 1]
     """
     found = [jnp.zeros((), a.dtype)]
@@ -90,7 +90,8 @@ def addition(spec: Spec) -> Task:
 
     >>> task = addition(Spec())
     >>> from plateaus.types import Draw
-    >>> example = task.emit(jax.random.key(1), jax.random.key(0), Draw(7, 2), Knobs())
+    >>> emit = jax.jit(task.emit)
+    >>> example = emit(jax.random.key(1), jax.random.key(0), Draw(7, 2), Knobs())
     >>> example.inputs.tolist(), int(example.targets.answers[0])
     ([6, 1, 0, 4, 2, 1, 12], 0)
     """

@@ -60,7 +60,7 @@ def nearest_neighbours(k: int = 3, *, weighted: bool = False) -> Baseline:
     Source: Garg et al. 2022 (arXiv 2208.01066), section 3.1: k = 3, not weighted.
 
     >>> x, y = jnp.array([[0.0], [1.0], [5.0], [4.0]]), jnp.array([2.0, 4.0, 8.0, 0.0])
-    >>> nearest_neighbours(2)(x, y).tolist()
+    >>> jax.jit(nearest_neighbours(2))(x, y).tolist()
     [0.0, 2.0, 3.0, 6.0]
     """
 
@@ -85,7 +85,7 @@ def averaging(x: Float[Array, "n d"], y: Float[Array, " n"]) -> Float[Array, " n
 
     Source: Garg et al. 2022 (arXiv 2208.01066), section 3.1.
 
-    >>> averaging(jnp.array([[1.0], [2.0], [2.0]]), jnp.array([1.0, 2.0, 0.0])).tolist()
+    >>> jax.jit(averaging)(jnp.array([[1.0], [2.0], [2.0]]), jnp.array([1.0, 2.0, 0.0])).tolist()
     [0.0, 2.0, 5.0]
     """
     count = jnp.maximum(jnp.arange(x.shape[0]), 1).astype(x.dtype)
@@ -102,7 +102,8 @@ def gradient_descent(*, steps: int = 50, rate: float = 0.1) -> Baseline:
 
     Source: after the digest of Garg et al. 2022 (there a net: `gradient_descent_net`).
 
-    >>> gradient_descent(steps=2, rate=0.5)(jnp.ones((2, 1)), jnp.array([4.0, 0.0])).tolist()
+    >>> predict = jax.jit(gradient_descent(steps=2, rate=0.5))
+    >>> predict(jnp.ones((2, 1)), jnp.array([4.0, 0.0])).tolist()
     [0.0, 3.0]
     """
 
@@ -134,7 +135,7 @@ def gradient_descent_net(
 
     >>> predict = gradient_descent_net(jax.random.key(0), hidden=8, steps=300, rate=0.03)
     >>> x, y = jnp.array([[1.0], [-1.0], [1.0]]), jnp.array([1.0, -2.0, 0.0])
-    >>> [round(float(p), 1) for p in predict(x, y)[::2]]
+    >>> [round(float(p), 1) for p in jax.jit(predict)(x, y)[::2]]
     [0.0, 1.0]
     """
     adam = optax.adam(rate)

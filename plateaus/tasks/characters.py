@@ -91,7 +91,8 @@ def characters(spec: Spec) -> Task:
     Source: paper 5, training from scratch (its ret has 52 letters, 8 to an input, 101 examples).
 
     >>> task = characters(Spec(families="plus3,plus4", examples=2))
-    >>> example = task.emit(jax.random.key(1), jax.random.key(0), Draw(7, 1), Knobs())
+    >>> emit = jax.jit(task.emit)
+    >>> example = emit(jax.random.key(1), jax.random.key(0), Draw(7, 1), Knobs())
     >>> sets.decode(example.inputs.tolist())
     '0>4\n6>0'
     """

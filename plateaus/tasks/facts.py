@@ -76,7 +76,7 @@ def facts(spec: Spec) -> Task:
 
     >>> task = facts(Spec(subjects=10, relations=2, noise_length=3))
     >>> world = task.init(jax.random.key(0))
-    >>> document = task.emit(jax.random.key(1), world, Draw(7), Knobs())
+    >>> document = jax.jit(task.emit)(jax.random.key(1), world, Draw(7), Knobs())
     >>> document.inputs.shape, int(document.inputs[0]), int(document.targets[0]) - 10 in (0, 1)
     ((5,), 7, True)
     """

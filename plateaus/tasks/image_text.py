@@ -121,7 +121,8 @@ def image_text(spec: Spec) -> Task:
     (Radford et al. 2021); the test-bed is ours, for paper 4's mixing of image and text.
 
     >>> task = image_text(Spec(captions=3))
-    >>> example = task.emit(jax.random.key(0), task.init(jax.random.key(0)), Draw(0, 1), Knobs())
+    >>> emit, world = jax.jit(task.emit), task.init(jax.random.key(0))
+    >>> example = emit(jax.random.key(0), world, Draw(0, 1), Knobs())
     >>> [x.shape for x in example.inputs], int(example.targets.digit)
     ([(64,), (3, 6, 24)], 0)
     """

@@ -105,7 +105,7 @@ def in_context(spec: Spec) -> Task:
 
     >>> task = in_context(Spec(families="linear,sparse_parity_2", dimension=4, points=3))
     >>> world = task.init(jax.random.key(0))
-    >>> example = task.emit(jax.random.key(1), world, Draw(7, 1), Knobs())
+    >>> example = jax.jit(task.emit)(jax.random.key(1), world, Draw(7, 1), Knobs())
     >>> example.inputs.shape, example.targets.y.shape, int(example.targets.group)
     ((6, 4), (3,), 1)
     """

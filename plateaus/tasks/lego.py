@@ -71,7 +71,8 @@ def lego(spec: Spec) -> Task:
 
     >>> task = lego(Spec(links=2, order="chain"))
     >>> from plateaus.types import Draw
-    >>> example = task.emit(jax.random.key(1), jax.random.key(0), Draw(7, 0), Knobs())
+    >>> emit = jax.jit(task.emit)
+    >>> example = emit(jax.random.key(1), jax.random.key(0), Draw(7, 0), Knobs())
     >>> example.inputs.shape, bool(example.targets.answers[0] == example.inputs[1])
     ((7,), True)
     """

@@ -78,7 +78,8 @@ def prior_root(spec: Spec, world: World, knobs: Knobs) -> Float[Array, "d d"]:
     Source: paper 1, section 4.3.
 
     >>> world = linear_regression(Spec(dimension=2)).init(jax.random.key(0))
-    >>> prior_root(Spec(dimension=2, prior_scale=3.0), world, Knobs()).tolist()
+    >>> spec = Spec(dimension=2, prior_scale=3.0)
+    >>> jax.jit(prior_root, static_argnums=0)(spec, world, Knobs()).tolist()
     [[3.0, 0.0], [0.0, 3.0]]
     """
     across = jnp.sqrt(1.0 - jnp.float32(knobs.covariance_bias))  # the root's other eigenvalue is 1
@@ -94,7 +95,8 @@ def task_vectors(
     The hash z ~ N(0, I) does not depend on the bias, so that task i at two biases is the same z.
 
     >>> world = linear_regression(Spec(dimension=4)).init(jax.random.key(0))
-    >>> task_vectors(Spec(dimension=4), world, jnp.arange(3), Knobs()).shape
+    >>> vectors = jax.jit(task_vectors, static_argnums=0)
+    >>> vectors(Spec(dimension=4), world, jnp.arange(3), Knobs()).shape
     (3, 4)
     """
 
@@ -148,8 +150,8 @@ def linear_regression(spec: Spec) -> Task:
     Source: paper 1, section 2.1; the covariance bias: section 4.3; sizes: appendix B.1.
 
     >>> task = linear_regression(Spec(dimension=4, points=3))
-    >>> world = task.init(jax.random.key(0))
-    >>> example = task.emit(jax.random.key(1), world, Draw(7), Knobs())
+    >>> world = jax.jit(task.init)(jax.random.key(0))
+    >>> example = jax.jit(task.emit)(jax.random.key(1), world, Draw(7), Knobs())
     >>> example.inputs.shape, example.targets.shape
     ((6, 4), (3,))
     """

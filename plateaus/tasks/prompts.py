@@ -63,7 +63,8 @@ def random_quadrants(key: Key, z: Float[Array, "n d"]) -> Float[Array, "n d"]:
 
     Source: Garg et al. 2022 (arXiv 2208.01066), section 3.2, "different orthants".
 
-    >>> x = random_quadrants(jax.random.key(0), jnp.array([[1.0], [-2.0], [3.0], [-4.0]]))
+    >>> z = jnp.array([[1.0], [-2.0], [3.0], [-4.0]])
+    >>> x = jax.jit(random_quadrants)(jax.random.key(0), z)
     >>> sorted({float(s) for s in jnp.sign(x[:3, 0])}) in ([-1.0], [1.0]), float(x[3, 0])
     (True, -4.0)
     """
@@ -76,7 +77,7 @@ def opposite_quadrants(key: Key, z: Float[Array, "n d"]) -> Float[Array, "n d"]:
 
     Source: the released code of Garg et al. 2022, which has it beside `random_quadrants`.
 
-    >>> x = opposite_quadrants(jax.random.key(0), jnp.array([[1.0], [-2.0], [3.0]]))
+    >>> x = jax.jit(opposite_quadrants)(jax.random.key(0), jnp.array([[1.0], [-2.0], [3.0]]))
     >>> float(x[2, 0] * x[0, 0]), float(x[1, 0] * x[0, 0])
     (-3.0, 2.0)
     """
@@ -91,7 +92,7 @@ def orthogonal_query(key: Key, z: Float[Array, "n d"]) -> Float[Array, "n d"]:
 
     Source: Garg et al. 2022 (arXiv 2208.01066), section 3.2, "orthogonal"; the length: their code.
 
-    >>> orthogonal_query(jax.random.key(0), jnp.array([[2.0, 0.0], [3.0, 4.0]])).tolist()
+    >>> jax.jit(orthogonal_query)(jax.random.key(0), jnp.array([[2.0, 0.0], [3.0, 4.0]])).tolist()
     [[2.0, 0.0], [0.0, 5.0]]
     """
     place = last_with_room(*z.shape)
@@ -112,7 +113,7 @@ def overlapping_query(key: Key, z: Float[Array, "n d"]) -> Float[Array, "n d"]:
 
     Source: Garg et al. 2022 (arXiv 2208.01066), section 3.2, "query matches in-context example".
 
-    >>> overlapping_query(jax.random.key(0), jnp.array([[2.0], [2.0], [7.0]])).tolist()
+    >>> jax.jit(overlapping_query)(jax.random.key(0), jnp.array([[2.0], [2.0], [7.0]])).tolist()
     [[2.0], [2.0], [2.0]]
     """
     if z.shape[0] == 1:
@@ -131,7 +132,8 @@ def half_subspace(key: Key, z: Float[Array, "n d"]) -> Float[Array, "n d"]:
     Source: Garg et al. 2022 (arXiv 2208.01066), section 3.2; the scale: their code. There one
     subspace serves all prompts of an evaluation; here every prompt has its own.
 
-    >>> x = half_subspace(jax.random.key(0), jax.random.normal(jax.random.key(1), (9, 4)))
+    >>> z = jax.random.normal(jax.random.key(1), (9, 4))
+    >>> x = jax.jit(half_subspace)(jax.random.key(0), z)
     >>> int(jnp.linalg.matrix_rank(x, rtol=1e-5))
     2
     """
@@ -148,7 +150,7 @@ def skewed(key: Key, z: Float[Array, "n d"]) -> Float[Array, "n d"]:
 
     Source: Garg et al. 2022 (arXiv 2208.01066), section 3.2; the trace: their code.
 
-    >>> skewed(jax.random.key(0), jnp.ones((3, 4))).shape
+    >>> jax.jit(skewed)(jax.random.key(0), jnp.ones((3, 4))).shape
     (3, 4)
     """
     d = z.shape[1]
@@ -189,7 +191,7 @@ def other_laws(
     Where one position counts, the loss there is all that is measured.
 
     >>> law = other_laws({"far": PromptLaw(scaled(9.0))}, (3, 2), 1.0, 0.0)["far"]
-    >>> law.emit(jax.random.key(0), (), 0).inputs.shape
+    >>> jax.jit(law.emit)(jax.random.key(0), (), 0).inputs.shape
     (6, 2)
     """
     n, d = shape

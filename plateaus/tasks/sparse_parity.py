@@ -45,7 +45,7 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def signs(key: Key, dimension: int) -> Float[Array, " d"]:
     """Draw a uniform point of {-1, +1}^d, one bit a coordinate.
 
-    >>> signs(jax.random.key(0), 3).shape
+    >>> jax.jit(signs, static_argnums=1)(jax.random.key(0), 3).shape
     (3,)
     """
     words = jax.random.bits(key, (-(-dimension // 32),), jnp.uint32)
@@ -69,7 +69,7 @@ def sparse_parity(spec: Spec) -> Task:
 
     >>> task = sparse_parity(Spec(dimension=4, relevant_bits=2))
     >>> world = task.init(jax.random.key(0))
-    >>> example = task.emit(jax.random.key(1), world, Draw(7), Knobs())
+    >>> example = jax.jit(task.emit)(jax.random.key(1), world, Draw(7), Knobs())
     >>> bool(example.targets == example.inputs[0] * example.inputs[1])
     True
     """

@@ -103,7 +103,8 @@ def head_weights(key: Key, spec: Spec) -> Float[Array, "k m"]:
     """Draw the heads: head h by the law, or by law number h mod `laws`; rows of norm 1.
 
     >>> spec = Spec(heads=3, teacher_width=2, head_law="sign")
-    >>> bool(jnp.allclose(head_weights(jax.random.key(0), spec) ** 2, 0.5))
+    >>> weights = jax.jit(head_weights, static_argnums=1)(jax.random.key(0), spec)
+    >>> bool(jnp.allclose(weights**2, 0.5))
     True
     """
     normal = jax.random.normal(key, (spec.heads, spec.teacher_width))
@@ -129,8 +130,8 @@ def teacher_student(spec: Spec) -> Task:
     Source: paper 2, its toy supervised model; not stated there: sigma, the laws, all sizes.
 
     >>> task = teacher_student(Spec(dimension=5, heads=3))
-    >>> world = task.init(jax.random.key(0))
-    >>> example = task.emit(jax.random.key(1), world, Draw(7), Knobs())
+    >>> world = jax.jit(task.init)(jax.random.key(0))
+    >>> example = jax.jit(task.emit)(jax.random.key(1), world, Draw(7), Knobs())
     >>> example.inputs.shape, example.targets.shape
     ((5,), (3,))
     """

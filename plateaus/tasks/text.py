@@ -86,7 +86,8 @@ def text(spec: Spec, grouping: Grouping | None = None) -> Task:
     All windows are closed over as one array: 20 MB add .4 s to compiling, 200 MB add 10 s.
 
     >>> task = text(Spec(context=8, windows=4))
-    >>> example = task.emit(jax.random.key(1), task.init(jax.random.key(0)), Draw(3), Knobs())
+    >>> emit, world = jax.jit(task.emit), task.init(jax.random.key(0))
+    >>> example = emit(jax.random.key(1), world, Draw(3), Knobs())
     >>> example.inputs.shape, bool((example.inputs[1:] == example.targets.tokens[:-1]).all())
     ((8,), True)
     """

@@ -10,7 +10,8 @@ from plateaus.types import Array, Float
 def pack(x: Float[Array, "n d"], y: Float[Array, " n"]) -> Float[Array, "tokens d"]:
     """Return a prompt's tokens: x_1, (y_1, 0, .., 0), x_2, ...
 
-    >>> pack(jnp.array([[1.0, 2.0]]), jnp.array([5.0])).tolist()
+    >>> import jax
+    >>> jax.jit(pack)(jnp.array([[1.0, 2.0]]), jnp.array([5.0])).tolist()
     [[1.0, 2.0], [5.0, 0.0]]
     """
     padded = jnp.pad(y[:, None], ((0, 0), (0, x.shape[1] - 1)))

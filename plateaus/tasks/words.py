@@ -127,7 +127,8 @@ def words(spec: Spec) -> Task:
     Source: paper 2, its language version: 5 examples and 1 query. Its rules are not stated there.
 
     >>> task = words(Spec(families="word_selection_2", examples=1))
-    >>> example = task.emit(jax.random.key(1), task.init(jax.random.key(0)), Draw(7), Knobs())
+    >>> emit, world = jax.jit(task.emit), task.init(jax.random.key(0))
+    >>> example = emit(jax.random.key(1), world, Draw(7), Knobs())
     >>> example.inputs.shape, bool(example.targets.answers[0] == example.inputs[2])
     ((5,), True)
     """

@@ -1,9 +1,9 @@
 """PCGrad and gradient vaccine against explicit vectors, projected one after the other."""
 
+import functools
 import itertools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -27,9 +27,25 @@ def projected(i, rows, order, project="conflict"):
     return g
 
 
-def combined(aggregator, rows, key=None):
-    gram = jnp.asarray(rows @ rows.T, jnp.float32)
-    weights, _ = aggregator.update(gram, aggregator.init(len(rows)), key=key)
+@functools.cache
+def program(kind, *options):
+    """The jitted update of an aggregator."""
+    return jax.jit(kind(*options).update)
+
+
+def gram_of(rows):
+    return np.asarray(rows @ rows.T, np.float32)
+
+
+@functools.cache
+def first(kind, *options):
+    """Its first update: Gram matrix -> (weights, state)."""
+    aggregator = kind(*options)
+    return jax.jit(lambda gram: aggregator.update(gram, aggregator.init(len(gram))))
+
+
+def combined(rows, kind, *options):
+    weights, _ = first(kind, *options)(gram_of(rows))
     return np.asarray(weights, np.float64) @ rows
 
 
@@ -38,7 +54,7 @@ def combined(aggregator, rows, key=None):
 def test_pcgrad_in_ascending_order(size, project):
     rows = gradients(size)
     expected = sum(projected(i, rows, range(size), project) for i in range(size))
-    np.testing.assert_allclose(combined(pcgrad(project), rows), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(combined(rows, pcgrad, project), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("project", ("conflict", "always"))
@@ -46,7 +62,7 @@ def test_zero_gradients_are_skipped(project):
     rows = gradients(5)
     rows[[1, 4]] = 0
     expected = sum(projected(i, rows, range(5), project) for i in range(5))
-    found = combined(pcgrad(project), rows)
+    found = combined(rows, pcgrad, project)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -62,9 +78,13 @@ def test_pcgrad_in_random_order(project):
     possible = np.stack([sum(choice) for choice in itertools.product(*ways)])
     distances = np.linalg.norm(possible[:, None] - possible[None], axis=-1)
     assert np.min(distances + np.eye(8)) > 1e-3
-    gram = jnp.asarray(rows @ rows.T, jnp.float32)
-    keys = jax.random.split(jax.random.key(0), 800)
-    weights = jax.jit(jax.vmap(lambda k: pcgrad(project).update(gram, (), key=k)[0]))(keys)
+
+    @jax.jit
+    def of_keys(gram, seed):
+        keys = jax.random.split(jax.random.key(seed), 800)
+        return jax.vmap(lambda key: pcgrad(project).update(gram, (), key=key)[0])(keys)
+
+    weights = of_keys(gram_of(rows), np.uint32(0))
     found = np.asarray(weights, np.float64) @ rows
     distances = np.linalg.norm(found[:, None] - possible[None], axis=-1)
     assert distances.min(1).max() < 1e-4
@@ -75,13 +95,21 @@ def test_pcgrad_in_random_order(project):
 @pytest.mark.parametrize("size", (1, 2, 3, 33, 64))
 def test_random_orders(size):
     """Each row goes through everyone once; rows and keys differ; every place is as likely."""
-    one, axis = orders(jax.random.key(0), size)
-    other, _ = orders(jax.random.key(1), size)
-    assert axis == 0
+
+    def order(key):
+        found, axis = orders(key, size)
+        assert axis == 0
+        return found
+
+    @jax.jit
+    def drawn(seed):
+        keys = jax.random.split(jax.random.key(seed), 202)
+        return jax.vmap(order)(keys)
+
+    one, other, *many = np.asarray(drawn(np.uint32(0)))
     np.testing.assert_array_equal(np.sort(one, axis=1), np.tile(np.arange(size), (size, 1)))
     if size > 3:
         assert not np.array_equal(one, other) and not np.array_equal(one[0], one[1])
-    many = jax.vmap(lambda key: orders(key, size)[0])(jax.random.split(jax.random.key(2), 200))
     first = np.bincount(np.asarray(many)[..., 0].ravel(), minlength=size)
     expected = 200 * size / size
     assert np.all(np.abs(first - expected) < 5 * np.sqrt(expected))
@@ -91,10 +119,10 @@ def test_pcgrad_of_two():
     """g1 + g2 less what each has against the other; untouched without a conflict, bit for bit."""
     rows = np.array([[2.0, 0.0], [-1.0, 1.0]])
     expected = (rows[0] + rows[1]) + rows[1] - rows[0] * (-2 / 4)
-    np.testing.assert_allclose(combined(pcgrad(), rows), expected, rtol=1e-6)
-    agreeing = jnp.array([[1.0, 0.3], [0.3, 2.0]])
-    assert pcgrad().update(agreeing, ())[0].tolist() == [1.0, 1.0]
-    always, _ = pcgrad("always").update(agreeing, ())
+    np.testing.assert_allclose(combined(rows, pcgrad), expected, rtol=1e-6)
+    agreeing = np.float32([[1.0, 0.3], [0.3, 2.0]])
+    assert program(pcgrad)(agreeing, ())[0].tolist() == [1.0, 1.0]
+    always, _ = program(pcgrad, "always")(agreeing, ())
     np.testing.assert_allclose(always, [1 - 0.3 / 1, 1 - 0.3 / 2], rtol=1e-6)
 
 
@@ -120,14 +148,17 @@ def vaccinated(rows, averages, beta):
     return total, moved
 
 
+@jax.jit
+def vaccine(gram, state, beta):
+    return gradvac(beta).update(gram, state)
+
+
 @pytest.mark.parametrize("beta", (0.01, 0.5, 1.0))
 def test_gradient_vaccine_over_some_steps(beta):
-    aggregator, averages = gradvac(beta), np.zeros((6, 6))
-    state = aggregator.init(6)
+    averages, state = np.zeros((6, 6)), gradvac(beta).init(6)
     for step in range(5):
         rows = gradients(6, seed=step, width=12) + step / 4
-        gram = jnp.asarray(rows @ rows.T, jnp.float32)
-        weights, state = aggregator.update(gram, state)
+        weights, state = vaccine(gram_of(rows), state, np.float32(beta))
         expected, averages = vaccinated(rows, averages, beta)
         found = np.asarray(weights, np.float64) @ rows
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
@@ -136,36 +167,39 @@ def test_gradient_vaccine_over_some_steps(beta):
 
 def test_gradient_vaccine_reaches_its_target():
     """Of two gradients: after the turn, the cosine is the average that it had."""
-    state = jnp.array([[0.0, 0.6], [-1.0, 0.0]])  # only the first is turned
+    state = np.float32([[0.0, 0.6], [-1.0, 0.0]])  # only the first is turned
     rows = np.array([[1.0, 0.0], [0.0, 2.0]])
-    weights, _ = gradvac().update(jnp.asarray(rows @ rows.T, jnp.float32), state)
+    weights, _ = program(gradvac)(gram_of(rows), state)
     turned = np.asarray(weights, np.float64) @ rows - rows[1]
     np.testing.assert_allclose(turned[1] / np.linalg.norm(turned), 0.6, rtol=1e-5)
 
 
 def test_a_vaccine_that_never_learns_is_pcgrad():
     rows = gradients(9)
-    vaccine = combined(gradvac(beta=0.0), rows)
-    np.testing.assert_allclose(vaccine, combined(pcgrad(), rows), rtol=1e-4, atol=1e-4)
+    vaccine = combined(rows, gradvac, 0.0)
+    np.testing.assert_allclose(vaccine, combined(rows, pcgrad), rtol=1e-4, atol=1e-4)
 
 
 def test_equal_gradients_for_long_are_no_danger():
     """The target cosine goes to 1; at the next step, the paper's formula divides by 0."""
-    state = jax.lax.scan(
-        lambda state, gram: gradvac(0.9).update(gram, state)[::-1],
-        gradvac().init(4),
-        jnp.full((50, 4, 4), 9.0),
-    )[0]
+
+    @jax.jit
+    def after(grams):
+        steps = lambda state, gram: gradvac(0.9).update(gram, state)[::-1]  # noqa: E731
+        return jax.lax.scan(steps, gradvac().init(4), grams)[0]
+
+    state = after(np.full((50, 4, 4), 9.0, np.float32))
     others = ~np.eye(4, dtype=bool)
     np.testing.assert_allclose(np.asarray(state)[others], 1, atol=1e-6)
     rows = np.ones((4, 9)) + 1e-3 * gradients(4, width=9)
-    weights, _ = gradvac().update(jnp.asarray(rows @ rows.T, jnp.float32), state)
+    weights, _ = program(gradvac)(gram_of(rows), state)
     assert np.all(np.abs(weights) < 10)
 
 
 @pytest.mark.parametrize("broken", (np.nan, np.inf))
 def test_averages_survive_a_broken_gradient(broken):
-    gram = jnp.array([[1.0, 0.5], [0.5, 1.0]])
-    _, state = gradvac().update(gram, gradvac().init(2))
-    weights, after = gradvac().update(gram.at[1, :].set(broken).at[0, 1].set(broken), state)
+    gram = np.float32([[1.0, 0.5], [0.5, 1.0]])
+    _, state = first(gradvac)(gram)
+    gram[1, :] = gram[0, 1] = broken
+    weights, after = program(gradvac)(gram, state)
     assert np.all(np.isnan(weights)) and np.array_equal(state, after)

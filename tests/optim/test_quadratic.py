@@ -23,13 +23,22 @@ def problems(kind, size):
     return rows
 
 
+shortest_of_each = jax.jit(jax.vmap(shortest))
+
+
+@jax.jit
+@jax.vmap
+def solve(q, b):
+    return nonnegative(q, b, jnp.zeros(len(b), bool))[0]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", (1, 2, 16, 64))
 def test_the_shortest_combination(kind, size):
     """It is one: g_b . d >= |d|^2 for all b, up to 1e-5 of what the longest gradients could be."""
     rows = problems(kind, size)
     gram = np.einsum("mbn,mcn->mbc", rows, rows)
-    weights = np.asarray(jax.jit(jax.vmap(shortest))(gram.astype(np.float32)), np.float64)
+    weights = np.asarray(shortest_of_each(gram.astype(np.float32)), np.float64)
     assert np.all(weights >= 0)
     np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
     with_each = np.einsum("mbc,mc->mb", gram, weights)
@@ -48,7 +57,6 @@ def test_nonnegative_least_squares(kind, size):
     rows /= np.linalg.norm(rows, axis=-1, keepdims=True)
     q = np.einsum("mbn,mcn->mbc", rows, rows) + 1e-4 * np.eye(size)
     b = np.random.default_rng(0).standard_normal((MEMBERS, size))
-    solve = jax.jit(jax.vmap(lambda q, b: nonnegative(q, b, jnp.zeros(len(b), bool))[0]))
     z = np.asarray(solve(q.astype(np.float32), b.astype(np.float32)), np.float64)
     slope = np.einsum("mbc,mc->mb", q, z) - b
     assert np.all(z >= 0)
@@ -58,8 +66,9 @@ def test_nonnegative_least_squares(kind, size):
 
 
 def test_a_start_elsewhere_ends_at_the_same_place():
-    q = jnp.array([[1.0, 0.5, 0.2], [0.5, 1.0, -0.3], [0.2, -0.3, 1.0]])
-    b = jnp.array([1.0, -1.0, 0.5])
-    starts = jnp.array(np.stack(np.meshgrid(*[[False, True]] * 3), -1).reshape(-1, 3))
-    found = jax.vmap(lambda start: nonnegative(q, b, start)[0])(starts)
+    q = np.float32([[1.0, 0.5, 0.2], [0.5, 1.0, -0.3], [0.2, -0.3, 1.0]])
+    b = np.float32([1.0, -1.0, 0.5])
+    starts = np.stack(np.meshgrid(*[[False, True]] * 3), -1).reshape(-1, 3)
+    from_each = jax.jit(jax.vmap(lambda q, b, start: nonnegative(q, b, start)[0], (None, None, 0)))
+    found = np.asarray(from_each(q, b, starts))
     np.testing.assert_allclose(found, np.broadcast_to(found[0], found.shape), atol=1e-6)

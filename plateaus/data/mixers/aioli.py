@@ -75,10 +75,11 @@ def aioli(*, normalise: bool = True, average: bool = False) -> Mixer:
     Source: Chen et al. 2024 (arXiv 2411.05735), algorithms 1 and 2, and its code; paper 4, methods
     compared.
 
+    >>> import jax
     >>> from plateaus.data.mixers.mixer import Round
     >>> half, falls = jnp.full(2, 0.5), jnp.array([[0.875, 0.0], [0.125, 0.0]])
     >>> told = Round(half, half, half, half, *[None] * 4, falls)
-    >>> weights, _ = aioli().update(told, aioli().init(2), Knobs(eta=jnp.log(3.0)), 0)
+    >>> weights, _ = jax.jit(aioli().update)(told, aioli().init(2), Knobs(eta=jnp.log(3.0)), 0)
     >>> [round(float(w), 6) for w in weights]  # group 0 does all that helps
     [0.75, 0.25]
     """

@@ -37,9 +37,9 @@ def dga() -> Mixer:
     Source: Fan et al. 2024 (arXiv 2410.02498), algorithm 1; paper 4, methods compared.
 
     >>> from plateaus.data.mixers.mixer import Round
-    >>> half, products = jnp.full(2, 0.5), jnp.array([[jnp.log(9.0), 0.0], [0.0, 0.0]])
+    >>> half, products = jnp.full(2, 0.5), jnp.diag(jnp.log(jnp.array([9.0, 1.0])))
     >>> told = Round(half, half, half, half, None, None, products, None, None)
-    >>> weights, _ = dga().update(told, dga().init(2), Knobs(ema=1.0), 0)
+    >>> weights, _ = jax.jit(dga().update)(told, dga().init(2), Knobs(ema=1.0), 0)
     >>> [round(float(w), 6) for w in weights]
     [0.75, 0.25]
     """

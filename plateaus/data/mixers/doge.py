@@ -64,11 +64,12 @@ def doge(*, leave_one_out: bool = True) -> Mixer:
     Source: Fan et al. 2023 (arXiv 2310.15393), algorithm 1, and its code; paper 4, methods
     compared.
 
+    >>> import jax
     >>> from plateaus.data.mixers.mixer import Round
     >>> half = jnp.full(2, 0.5)
     >>> told = Round(half, half, half, half, jnp.array([[4.0, 2.0], [2.0, 4.0]]), *[None] * 4)
     >>> rule = doge()
-    >>> weights, _ = rule.update(told, rule.init(2), Knobs(), 0)  # s = 2 / 2 for both
+    >>> weights, _ = jax.jit(rule.update)(told, rule.init(2), Knobs(), 0)  # s = 2 / 2 for both
     >>> weights.tolist()
     [0.5, 0.5]
     """

@@ -41,10 +41,11 @@ def doremi() -> Mixer:
     Source: Xie et al. 2023 (arXiv 2305.10429), algorithm 1, and its code; paper 4, methods
     compared.
 
+    >>> import jax
     >>> from plateaus.data.mixers.mixer import Round
-    >>> half, excess = jnp.full(2, 0.5), jnp.array([jnp.log(3.0), 0.0])
+    >>> half, excess = jnp.full(2, 0.5), jnp.log(jnp.array([3.0, 1.0]))
     >>> told = Round(half, half, half, half, None, None, None, excess, None)
-    >>> weights, _ = doremi().update(told, doremi().init(2), Knobs(smoothing=0.0), 0)
+    >>> weights, _ = jax.jit(doremi().update)(told, doremi().init(2), Knobs(smoothing=0.0), 0)
     >>> [round(float(w), 6) for w in weights]
     [0.75, 0.25]
     """

@@ -81,7 +81,8 @@ def uniform_weights(groups: int) -> Float[Array, " G"]:
 def normalised(weights: Float[Array, " G"]) -> Float[Array, " G"]:
     """Return weights over their sum; equal ones where that is not a positive number.
 
-    >>> normalised(jnp.array([3.0, 1.0])).tolist(), normalised(jnp.zeros(2)).tolist()
+    >>> shares = jax.jit(normalised)
+    >>> shares(jnp.array([3.0, 1.0])).tolist(), shares(jnp.zeros(2)).tolist()
     ([0.75, 0.25], [0.5, 0.5])
     """
     total = jnp.sum(weights)
@@ -101,7 +102,7 @@ def finite(values: Array) -> Array:
 def simplex(logits: Float[Array, " G"]) -> Float[Array, " G"]:
     """Return softmax(logits), a simplex however large they are.
 
-    >>> simplex(jnp.array([3e38, -3e38, jnp.inf])).tolist()
+    >>> jax.jit(simplex)(jnp.array([3e38, -3e38, jnp.inf])).tolist()
     [0.5, 0.0, 0.5]
     """
     return jax.nn.softmax(finite(logits))
@@ -110,7 +111,7 @@ def simplex(logits: Float[Array, " G"]) -> Float[Array, " G"]:
 def multiplied(log_weights: Float[Array, " G"], step: Float[Array, " G"]) -> Float[Array, " G"]:
     """Return log q of the simplex q proportional to exp(log_weights + step), finite.
 
-    >>> multiplied(jnp.zeros(2), jnp.array([3e38, -3e38])).tolist()[0]
+    >>> jax.jit(multiplied)(jnp.zeros(2), jnp.array([3e38, -3e38])).tolist()[0]
     0.0
     """
     # `finite` also keeps a product in `step` from being fused with the sum: computed twice with
@@ -124,7 +125,7 @@ def summed(matrix: Float[Array, "G G"], target: Float[Array, " G"]) -> Float[Arr
     m is the number of groups with a positive p, so that equal p give the plain sum of the papers
     that know no weights.
 
-    >>> summed(jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([0.5, 0.5])).tolist()
+    >>> jax.jit(summed)(jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([0.5, 0.5])).tolist()
     [3.0, 7.0]
     """
     return jnp.matmul(finite(matrix), parts(target), precision=jax.lax.Precision.HIGHEST)

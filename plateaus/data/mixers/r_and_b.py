@@ -41,7 +41,7 @@ def r_and_b(*, norm: bool = True) -> Mixer:
     >>> from plateaus.data.mixers.mixer import Round
     >>> half = jnp.full(2, 0.5)
     >>> told = Round(half, half, half, half, jnp.diag(jnp.array([2.0, 0.0])), *[None] * 4)
-    >>> weights, _ = r_and_b().update(told, (), Knobs(lambda_=jnp.log(3.0)), 0)
+    >>> weights, _ = jax.jit(r_and_b().update)(told, (), Knobs(lambda_=jnp.log(3.0)), 0)
     >>> [round(float(w), 6) for w in weights]  # softmax of log 3 times (1, 0)
     [0.75, 0.25]
     """

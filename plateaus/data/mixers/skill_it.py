@@ -56,10 +56,12 @@ def skill_it(*, window: int = 3, relative: bool = True) -> Mixer:
     Source: Chen et al. 2023 (arXiv 2307.14430), algorithm 1, and its code; Aioli (arXiv
     2411.05735) and its code; paper 4, methods compared.
 
+    >>> import jax
     >>> from plateaus.data.mixers.mixer import Round
     >>> half, fall = jnp.full(2, 0.5), jnp.array([[0.5, 0.0], [0.0, 0.0]])
     >>> told = Round(half, half, half, half, None, jnp.full(2, jnp.log(9.0)), None, None, fall)
-    >>> weights, _ = skill_it(relative=False).update(told, skill_it().init(2), Knobs(eta=1.0), 0)
+    >>> rule = skill_it(relative=False)
+    >>> weights, _ = jax.jit(rule.update)(told, rule.init(2), Knobs(eta=1.0), 0)
     >>> [round(float(w), 6) for w in weights]  # exp(.5 log 9) to 1
     [0.75, 0.25]
     """

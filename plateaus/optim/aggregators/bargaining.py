@@ -33,7 +33,7 @@ def nash_mtl(max_norm: Scalar = 1.0) -> Aggregator:
     as in its code and in TorchJD's NashMTL. Solved by Newton's method;
     TorchJD's solver may give up, without a word, where lengths differ tenfold or more.
 
-    >>> weights, _ = nash_mtl(max_norm=2.0).update(4 * jnp.eye(2), ())
+    >>> weights, _ = jax.jit(nash_mtl(max_norm=2.0).update)(4 * jnp.eye(2), ())
     >>> [round(float(w), 3) for w in weights]  # the result has length 2
     [0.707, 0.707]
     """
@@ -65,7 +65,8 @@ def fairgrad(alpha: Scalar = 1.0) -> Aggregator:
     Source: Ban and Ji 2024 (arXiv 2402.15638), equation 4 and algorithm 1, as TorchJD's FairGrad
     (whose alpha has no default); solved by Newton's method instead of bounded least squares.
 
-    >>> fairgrad(alpha=1.0).update(jnp.diag(jnp.array([4.0, 1.0])), ())[0].round(3).tolist()
+    >>> gram = jnp.array([[4.0, 0.0], [0.0, 1.0]])
+    >>> jax.jit(fairgrad(alpha=1.0).update)(gram, ())[0].round(3).tolist()
     [0.5, 1.0]
     """
 
@@ -89,7 +90,7 @@ def bargain(gram: Float[Array, "B B"], power: Scalar) -> Float[Array, " B"]:
 
     Source: Nesterov 2004, section 4.1.5 for the damping (exact at p = 1).
 
-    >>> bargain(jnp.diag(jnp.array([4.0, 1.0])), 1.0).round(3).tolist()
+    >>> jax.jit(bargain)(jnp.array([[4.0, 0.0], [0.0, 1.0]]), 1.0).round(3).tolist()
     [0.5, 1.0]
     """
     squares = jnp.diagonal(gram)

@@ -29,7 +29,7 @@ def cagrad(c: Scalar = 0.5) -> Aggregator:
     Source: Liu et al. 2021 (arXiv 2110.14048), equation 4 and algorithm 1; scale and zero weights
     as in TorchJD's CAGrad (whose c has no default; 0.5 is the paper's).
 
-    >>> cagrad(c=0.5).update(jnp.eye(2), ())[0].tolist()
+    >>> jax.jit(cagrad(c=0.5).update)(jnp.eye(2), ())[0].tolist()
     [0.75, 0.75]
     """
 

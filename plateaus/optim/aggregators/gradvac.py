@@ -35,7 +35,7 @@ def gradvac(beta: Scalar = 0.5) -> Aggregator:
 
     >>> aggregator = gradvac(beta=0.5)
     >>> gram = jnp.array([[1.0, 0.6], [0.6, 1.0]])
-    >>> weights, state = aggregator.update(gram, aggregator.init(2))
+    >>> weights, state = jax.jit(aggregator.update)(gram, aggregator.init(2))
     >>> weights.tolist(), round(float(state[0, 1]), 3)  # the cosine 0.6 is above its target 0
     ([1.0, 1.0], 0.3)
     """

@@ -15,7 +15,8 @@ def loud(gram: Float[Array, "B B"], weights: Float[Array, " B"]) -> Float[Array,
     Otherwise a solver might give a broken example weight 0 and go on with the rest. Squared lengths
     above the largest float (gradients longer than 1.8e19) count as broken too.
 
-    >>> loud(jnp.array([[1.0, jnp.nan], [jnp.nan, 1.0]]), jnp.ones(2)).tolist()
+    >>> import jax
+    >>> jax.jit(loud)(jnp.array([[1.0, jnp.nan], [jnp.nan, 1.0]]), jnp.ones(2)).tolist()
     [nan, nan]
     """
     return jnp.where(jnp.isfinite(gram).all(), weights, jnp.nan)
@@ -25,7 +26,8 @@ def stateless(weigh: Callable[[Array], Array]) -> Aggregator:
     """Return the aggregator of a function gram [B, B] -> weights [B], guarded, in float32.
 
     >>> double = stateless(lambda gram: jnp.full(len(gram), 2.0))
-    >>> double.update(jnp.eye(3), double.init(3))[0].tolist()
+    >>> import jax
+    >>> jax.jit(double.update)(jnp.eye(3), double.init(3))[0].tolist()
     [2.0, 2.0, 2.0]
     """
 

@@ -33,7 +33,7 @@ def pcgrad(project: str = "conflict") -> Aggregator:
     The same as TorchJD's PCGrad at its random order.
 
     >>> gram = jnp.array([[1.0, -0.5], [-0.5, 1.0]])
-    >>> pcgrad().update(gram, ())[0].tolist()
+    >>> jax.jit(pcgrad().update)(gram, ())[0].tolist()
     [1.5, 1.5]
     """
     if project not in PROJECT:

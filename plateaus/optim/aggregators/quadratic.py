@@ -35,7 +35,8 @@ def nonnegative(
 
     Source: Portugal, Júdice and Vicente 1994; Lawson and Hanson 1974, chapter 23.
 
-    >>> nonnegative(jnp.eye(2), jnp.array([3.0, -1.0]), jnp.array([False, False]))[0].tolist()
+    >>> solve = jax.jit(nonnegative)
+    >>> solve(jnp.eye(2), jnp.array([3.0, -1.0]), jnp.array([False, False]))[0].tolist()
     [3.0, 0.0]
     """
     numbers = jnp.arange(len(b))
@@ -108,7 +109,7 @@ def shortest(gram: Float[Array, "B B"]) -> Float[Array, " B"]:
 
     Source: Rockafellar 1976 for the proximal steps.
 
-    >>> shortest(jnp.array([[1.0, 0.0], [0.0, 3.0]])).tolist()
+    >>> jax.jit(shortest)(jnp.array([[1.0, 0.0], [0.0, 3.0]])).tolist()
     [0.75, 0.25]
     """
     lengths = jnp.sqrt(jnp.diagonal(gram))
@@ -129,7 +130,7 @@ def shortest(gram: Float[Array, "B B"]) -> Float[Array, " B"]:
 def per_trace(gram: Float[Array, "B B"]) -> Float[Array, "B B"]:
     """Return the Gram matrix of trace 1; zero where all gradients are zero.
 
-    >>> per_trace(jnp.diag(jnp.array([3.0, 1.0]))).tolist()
+    >>> jax.jit(per_trace)(jnp.array([[3.0, 0.0], [0.0, 1.0]])).tolist()
     [[0.75, 0.0], [0.0, 0.25]]
     """
     trace = jnp.trace(gram)

@@ -24,7 +24,8 @@ def imtl_g() -> Aggregator:
     max(B, 8) eps times the largest count as 0 (TorchJD: B eps): in float32, gradients a thousand
     times shorter than the longest.
 
-    >>> weights, _ = imtl_g().update(jnp.diag(jnp.array([1.0, 9.0])), ())
+    >>> import jax
+    >>> weights, _ = jax.jit(imtl_g().update)(jnp.array([[1.0, 0.0], [0.0, 9.0]]), ())
     >>> [round(float(w), 3) for w in weights]
     [0.75, 0.25]
     """
@@ -57,7 +58,9 @@ def aligned_mtl(scale: str = "min") -> Aggregator:
     AlignedMTL; eigenvalues below max(B, 8) eps times the largest count as 0 (TorchJD: B
     eps): in float32, gradients a thousand times shorter than the longest.
 
-    >>> aligned_mtl().update(jnp.diag(jnp.array([1.0, 4.0])), ())[0].round(3).tolist()
+    >>> import jax
+    >>> update = jax.jit(aligned_mtl().update)
+    >>> update(jnp.array([[1.0, 0.0], [0.0, 4.0]]), ())[0].round(3).tolist()
     [0.5, 0.25]
     """
     if scale not in SCALES:

@@ -26,7 +26,7 @@ def upgrad(ridge: Scalar = 1e-4) -> Aggregator:
     Source: Quinton and Rey 2024 (arXiv 2406.16232), proposition 1; the ridge and the mean are
     TorchJD's UPGrad (whose norm_eps, which ignores gradients shorter than 1e-2, is left out).
 
-    >>> upgrad().update(jnp.array([[1.0, 0.5], [0.5, 1.0]]), ())[0].tolist()
+    >>> jax.jit(upgrad().update)(jnp.array([[1.0, 0.5], [0.5, 1.0]]), ())[0].tolist()
     [0.5, 0.5]
     """
 

@@ -31,8 +31,9 @@ def bayes_logits(
       x, y: one prompt of signs; the value at n does not affect any prediction.
       log_prior: log pi_k, up to a constant.
 
-    >>> x, thetas = jnp.array([[1.0, -1.0], [1.0, -1.0]]), jnp.eye(2)
-    >>> [float(v) for v in bayes_logits(x, jnp.ones(2), thetas, jnp.zeros(2), lambda s, size: s)]
+    >>> x, thetas = jnp.array([[1.0, -1.0]] * 2), jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> said = lambda x, y: bayes_logits(x, y, thetas, jnp.zeros(2), lambda s, size: s)
+    >>> [float(v) for v in jax.jit(said)(x, jnp.ones(2))]
     [0.0, 20.0]
     """
     block = min(block, thetas.shape[0])

@@ -89,7 +89,7 @@ def skewed(dimension: int) -> InputLaw:
 
     Source: paper 3, the skewed Gaussian of its curricula over input distributions.
 
-    >>> world = skewed(3).init(jax.random.key(0))
+    >>> world = jax.jit(skewed(3).init)(jax.random.key(0))
     >>> round(float(jnp.sum(world**2)), 4)
     3.0
     """

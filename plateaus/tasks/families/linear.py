@@ -30,7 +30,7 @@ def zeros(x: Float[Array, "n d"]) -> Float[Array, " n"]:
 def dots(w: Float[Array, " d"], x: Float[Array, "n d"]) -> Float[Array, " n"]:
     """Return w.x at each point.
 
-    >>> dots(jnp.array([1.0, 2.0]), jnp.eye(2)).tolist()
+    >>> jax.jit(dots)(jnp.array([1.0, 2.0]), jnp.array([[1.0, 0.0], [0.0, 1.0]])).tolist()
     [1.0, 2.0]
     """
     return jnp.dot(x, w, precision=FULL)
@@ -39,7 +39,7 @@ def dots(w: Float[Array, " d"], x: Float[Array, "n d"]) -> Float[Array, " n"]:
 def subset(key: Key, dimension: int, size: int) -> Float[Array, " d"]:
     """Draw a uniform subset of so many coordinates: 1 within, 0 without.
 
-    >>> float(jnp.sum(subset(jax.random.key(0), 10, 3)))
+    >>> float(jax.jit(subset, static_argnums=(1, 2))(jax.random.key(0), 10, 3).sum())
     3.0
     """
     return jax.random.permutation(key, (jnp.arange(dimension) < size).astype(jnp.float32))
@@ -147,7 +147,7 @@ def squares(x: Float[Array, "n d"]) -> Float[Array, "n m"]:
     They are $x_i^2$ and $\sqrt 2 x_i x_j$, i < j, over $\sqrt d$: W_ij and W_ji are only seen
     through their sum, of variance 2.
 
-    >>> [round(float(v), 4) for v in squares(jnp.array([[1.0, 3.0]]))[0] * 2**0.5]
+    >>> [round(float(v) * 2**0.5, 4) for v in jax.jit(squares)(jnp.array([[1.0, 3.0]]))[0]]
     [1.0, 4.2426, 9.0]
     """
     d = x.shape[1]

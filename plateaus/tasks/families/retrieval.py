@@ -32,7 +32,7 @@ def _mixed(words: Array) -> Array:
 def fingerprints(x: Float[Array, "n d"]) -> Array:
     """Return a uint32 for each point, the same for equal points only (but for 1 pair in 2^32).
 
-    >>> a, b, c = fingerprints(jnp.array([[1.0, 2.0], [2.0, 1.0], [1.0, 2.0]])).tolist()
+    >>> a, b, c = jax.jit(fingerprints)(jnp.array([[1.0, 2.0], [2.0, 1.0], [1.0, 2.0]])).tolist()
     >>> a == b, a == c
     (False, True)
     """
@@ -44,7 +44,7 @@ def fingerprints(x: Float[Array, "n d"]) -> Array:
 def repeats(key: Key, points: int) -> Array:
     """Return which fresh point each point is: itself, or for later points a uniform one of them.
 
-    >>> repeats(jax.random.key(0), 6)[:3].tolist()
+    >>> jax.jit(repeats, static_argnums=1)(jax.random.key(0), 6).tolist()[:3]
     [0, 1, 2]
     """
     fresh = fresh_keys(points)
@@ -57,7 +57,8 @@ def look_up(
 ) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
     """Return the value of each point's key at its first earlier point, and 1 (0 if there is none).
 
-    >>> value, seen = look_up(jnp.array([[1.0], [2.0], [1.0]]), jnp.array([5.0, 6.0, 5.0]))
+    >>> points, values = jnp.array([[1.0], [2.0], [1.0]]), jnp.array([5.0, 6.0, 5.0])
+    >>> value, seen = jax.jit(look_up)(points, values)
     >>> value.tolist(), seen.tolist()
     ([0.0, 0.0, 5.0], [0.0, 0.0, 1.0])
     """
@@ -80,7 +81,8 @@ def retrieval(boolean: bool, sizes: Sizes) -> Family:
     Source: paper 2, its negative control "retrieval"; the details are ours.
 
     >>> family = retrieval(False, Sizes(dimension=2, points=4))
-    >>> x = family.inputs(jax.random.key(0), (), jax.random.normal(jax.random.key(1), (4, 2)))
+    >>> z = jax.random.normal(jax.random.key(1), (4, 2))
+    >>> x = jax.jit(family.inputs)(jax.random.key(0), (), z)
     >>> bool(jnp.all(x[3] == x[0]) | jnp.all(x[3] == x[1]))
     True
     """

@@ -22,7 +22,7 @@ def decision_tree(sizes: Sizes, law: InputLaw) -> Family:
     >>> from plateaus.tasks.families.inputs import gaussian
     >>> tree = decision_tree(Sizes(tree_depth=1), gaussian(10))
     >>> theta = (jnp.array([1]), jnp.array([5.0, 7.0]))
-    >>> tree.signal(theta, jnp.array([[9.0, -1.0], [-9.0, 1.0]])).tolist()
+    >>> jax.jit(tree.signal)(theta, jnp.array([[9.0, -1.0], [-9.0, 1.0]])).tolist()
     [5.0, 7.0]
     """
     nodes = 2**sizes.tree_depth - 1
