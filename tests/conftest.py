@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROGRAMS = 300
+PROGRAMS = 25
 KNOWN = "PLATEAUS_TESTS_CARELESS_FLAG"  # what the first process of a session found out
 CARELESS = "--xla_cpu_use_fusion_emitters=false"  # half of the compiler's time; gone in jaxlib 0.11
 _HOME = os.environ.setdefault("PLATEAUS_TESTS_USERS_HOME", os.environ.get("XDG_CACHE_HOME") or "")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from plateaus import evaluation, train
-from plateaus.experiment import checkpoint, cli, devices, exactness, run, switches, worker
+from plateaus.experiment import checkpoint, cli, devices, exactness, job, run, switches, worker
 from plateaus.experiment.build import make_recipe, sections, stack_knobs
 from plateaus.experiment.plan import Options, checked_plan
 from plateaus.experiment.schema import ConfigError, entries
@@ -137,21 +137,30 @@ def mutated(value):
     return 1 + value if isinstance(value, int | float) else f"other {value}"
 
 
+@pytest.fixture(scope="module")
+def more(whole):
+    """What a command for one more seed comes down to, before it is refused or run."""
+    return job.prepare(plan_of(seeds=3), Options(dry_run=True), whole, print)
+
+
 @pytest.mark.parametrize("name", sorted(record()))
-def test_runs_are_not_added_where_an_entry_differs(name, whole, monkeypatch):
+def test_runs_are_not_added_where_an_entry_differs(name, more):
+    (address,) = more.exactness
     here = {**record(), name: mutated(record()[name])}
-    monkeypatch.setattr(exactness, "record", lambda device, width: here)
     with pytest.raises(ConfigError) as refused:
-        execute(plan_of(seeds=3), whole, dry_run=True)
+        job._refuse_inexact(more._replace(exactness={address: here}), 2, [])
     (line,) = refused.value.problems
     assert f"would not match bit for bit: {name} was " in line and line.count(" was ") == 1
     assert "--workdir" in line and "--allow-inexact-resume" in line
+    job._refuse_inexact(more, 2, [])  # under the record that it has, nothing is refused
 
 
 def test_what_is_finished_stays_finished_and_may_be_added_to_knowingly(whole, monkeypatch):
     here = {**record(), "jax": "another"}
     monkeypatch.setattr(exactness, "record", lambda device, width: here)
     assert execute(plan_of(), whole, dry_run=True) == 0
+    with pytest.raises(ConfigError, match=f"jax was {jax.__version__}, is another. Use another"):
+        execute(plan_of(seeds=3), whole, dry_run=True)
     assert execute(plan_of(seeds=3), whole, dry_run=True, allow_inexact_resume=True) == 0
 
 

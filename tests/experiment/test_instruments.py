@@ -49,19 +49,25 @@ def plan_of(base=TINY, swept=None, **given):
     return checked_plan("tiny", parts, given, swept, "A tiny world.")
 
 
+def ran(place, **given):
+    """A folder with a small job, and its results."""
+    assert run.execute(plan_of(**given), Options(workdir=place, command="test")) == 0
+    return place, store.load(place / "results.nc")
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """The same job with and without its instruments."""
-    found = []
-    for name, given in (("plain", {}), ("measured", MEASURED)):
-        place = tmp_path_factory.mktemp(name) / "run"
-        assert run.execute(plan_of(**given), Options(workdir=place, command="test")) == 0
-        found.append((place, store.load(place / "results.nc")))
-    return found
+def measured(tmp_path_factory):
+    return ran(tmp_path_factory.mktemp("measured") / "run", **MEASURED)
 
 
-def test_what_is_recorded_has_its_own_axes(runs):
-    (_, plain), (_, found) = runs
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The same job without its instruments."""
+    return ran(tmp_path_factory.mktemp("plain") / "run")
+
+
+def test_what_is_recorded_has_its_own_axes(measured):
+    _, found = measured
     curve = {"seed": 2, "eval_step": 3}
     for name in ("retrospective", "previous", "induction"):
         scores = found[f"attention_{name}"]
@@ -72,23 +78,23 @@ def test_what_is_recorded_has_its_own_axes(runs):
     assert (found.ablation_loss_retrospective != found.test_loss).all()
     assert (found.sharpness > found.sharpness_lowest).all()
     assert (found.gradient_norm > 0).all() and dict(found.gradient_norm.sizes) == curve
-    asked = ("attention", "ablation", "sharpness", "gradient")
-    assert not [name for name in plain if name.startswith(asked)]
 
 
-def test_nothing_of_the_training_changes(runs):
-    (_, plain), (_, found) = runs
+@pytest.mark.thorough  # a second job
+def test_nothing_of_the_training_changes(measured, plain):
+    (place, bare), (_, found) = plain, measured
     for name in ("train_loss", "test_loss"):
-        np.testing.assert_allclose(found[name], plain[name], rtol=1e-5)
+        np.testing.assert_allclose(found[name], bare[name], rtol=1e-5)
+    asked = ("attention", "ablation", "sharpness", "gradient")
+    assert not [name for name in bare if name.startswith(asked)]
+    drawn = {path.stem for path in (place / "figures").glob("*.png")}
+    assert not {"attention_heads", "head_ablation", "landscape"} & drawn
 
 
-def test_figures_are_drawn_where_there_is_something(runs):
-    (bare, _), (place, found) = runs
+def test_figures_are_drawn_where_there_is_something(measured):
+    place, found = measured
     drawn = {path.stem for path in (place / "figures").glob("*.png")}
     assert {"attention_heads", "head_ablation", "landscape"} <= drawn
-    assert not {"attention_heads", "head_ablation", "landscape"} & {
-        path.stem for path in (bare / "figures").glob("*.png")
-    }
     assert json.loads(found.attrs["config"])["ablated_heads"] == 1
 
 
