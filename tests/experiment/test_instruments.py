@@ -102,7 +102,7 @@ def test_figures_are_drawn_where_there_is_something(measured):
     ("base", "given", "swept", "line"),
     [
         (TINY, {"ablated_heads": 3}, {}, "ablated_heads = 3: must be at most 2: of 4 heads"),
-        (TINY, {"ablated_heads": 2}, {"model.heads": (1, 2)}, "ablated_heads = 2: must be at most"),
+        (TINY, {"ablated_heads": 2}, {"model.heads": (2, 4)}, "ablated_heads = 2: must be at most"),
         (PARITY, {"ablated_heads": 1}, {}, "ablated_heads = 1: mlp has no attention heads"),
         (FACTS, {"attention_scores": True}, {}, "needs prompts of (x, y) pairs; facts has none"),
         (TINY, {"attention_scores": True, "task.points": 3}, {}, "needs 4 pairs to a prompt"),
