@@ -23,7 +23,10 @@ SETS = {
     "digit": Spec(families="plus0,plus3,plus9", examples=7),
     "pair": Spec(families="left,right,sum", examples=4),
 }
-each_set = pytest.mark.parametrize("name", SETS)
+SECOND = "both cases"  # what letters and words hold of retrieval and of cases, together
+each_set = pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.thorough] * (n == SECOND)) for n in SETS]
+)
 
 
 @functools.cache

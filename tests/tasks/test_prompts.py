@@ -122,31 +122,36 @@ NOISELESS = ("x_third", "x_triple", "y_half", "y_triple", "skewed", "random_quad
 NOISY = (*(f"x_{name}" for name in FACTORS), "noisy", "y_triple")
 
 
+def regression(noise):
+    return lr.linear_regression(
+        lr.Spec(dimension=D, points=N, noise=noise, prior_scale=1.5, out_of_distribution=True)
+    )
+
+
 @functools.cache
-def sampled(noise, names):
-    """(task, name -> (x, y) of many prompts of these laws, through the task)."""
-    spec = lr.Spec(dimension=D, points=N, noise=noise, prior_scale=1.5, out_of_distribution=True)
-    task = lr.linear_regression(spec)
+def sampled():
+    """(law, noise) -> (x, y) of many prompts of the law, through the task."""
+    chosen = {(name, 0.0): regression(0.0) for name in NOISELESS}
+    chosen |= {(name, 0.5): regression(0.5) for name in NOISY}
 
     @jax.jit
     def emit():
-        world = task.init(jax.random.key(0))
         keys = jax.random.split(jax.random.key(3), MANY)  # all laws': what they share is drawn once
-        return {
-            name: jax.vmap(task.laws[name].emit, (0, None, None))(clone(keys), world, 0)
-            for name in names
-        }
+        return [
+            jax.vmap(task.laws[name].emit, (0, None, None))(clone(keys), (), 0)
+            for (name, _), task in chosen.items()
+        ]
 
-    return task, jax.device_get(emit())
+    return dict(zip(chosen, jax.device_get(emit()), strict=True))
 
 
 def test_every_law_is_there_and_its_y_are_of_a_fresh_gaussian_w():
     """Noiseless: one w fits a whole prompt, c times a Gaussian of the prior's covariance."""
-    task, found = sampled(0.0, NOISELESS)
+    task, found = regression(0.0), sampled()
     assert set(task.laws) == set(LAWS) and len(task.laws) == 15
     for name in NOISELESS:
-        x, y = (np.float64(a) for a in points(found[name].inputs))
-        np.testing.assert_array_equal(y, np.float64(found[name].targets))
+        x, y = (np.float64(a) for a in points(found[name, 0.0].inputs))
+        np.testing.assert_array_equal(y, np.float64(found[name, 0.0].targets))
         w = np.stack([np.linalg.lstsq(a, b, rcond=None)[0] for a, b in zip(x, y, strict=True)])
         assert np.abs(np.einsum("pnd,pd->pn", x, w) - y).max() < 1e-4
         scale = 1.5 * LAWS[name].scale_y
@@ -155,21 +160,20 @@ def test_every_law_is_there_and_its_y_are_of_a_fresh_gaussian_w():
 
 
 def test_scales_and_noise():
-    _, found = sampled(0.5, NOISY)
+    found = sampled()
     for name, factor in FACTORS.items():
-        x, _ = points(found[f"x_{name}"].inputs)
+        x, _ = points(found[f"x_{name}", 0.5].inputs)
         assert LAWS[f"y_{name}"].scale_y == factor
         assert abs(np.float64(x).std() / factor - 1) < 5 / np.sqrt(2 * x.size)
     for name, variance in (("noisy", 1.25), ("x_double", 0.25), ("y_triple", 0.25)):
-        x, y = (np.float64(a) for a in points(found[name].inputs))
+        x, y = (np.float64(a) for a in points(found[name, 0.5].inputs))
         left = [np.linalg.lstsq(a, b, rcond=None)[1] for a, b in zip(x, y, strict=True)]
         mean = np.mean(left) / (N - D)  # the residuals have n - d degrees of freedom
         assert abs(mean / variance - 1) < 5 * (2 / (MANY * (N - D))) ** 0.5, name
 
 
 def test_where_one_position_counts_no_other_is_measured():
-    spec = lr.Spec(dimension=D, points=N, noise=0.5, out_of_distribution=True)
-    task = lr.linear_regression(spec)
+    task = regression(0.5)
     queries = {name: law.query(N, D) for name, law in LAWS.items() if law.query is not None}
     for name in LAWS:
         measures = task.laws[name].measures

@@ -64,13 +64,29 @@ def test_moments_of_activations_by_quadrature(name):
     np.testing.assert_allclose(found, scaled(name)(z), rtol=2e-5, atol=2e-6)
 
 
+# "mixed" has all activations; alone, one goes the way of another
+each_teacher = pytest.mark.parametrize(
+    "name",
+    [
+        *(MIXED, "hermite3"),
+        *(pytest.param(n, marks=pytest.mark.thorough) for n in ("relu", "erf", "quadratic")),
+    ],
+)
+
+
+def activations(name):
+    """Those of the heads of a teacher."""
+    names = list(ACTIVATIONS) if name == MIXED else [name]
+    return [names[h % len(names)] for h in range(5)]
+
+
 def teacher(name):
     """(world, batch, said) of 40,000 points of a teacher of this activation."""
     spec = Spec(dimension=6, teacher_width=3, heads=5, activation=name)
     return jax.device_get(points(spec, MANY))
 
 
-@pytest.mark.parametrize("name", [*ACTIVATIONS, MIXED])
+@each_teacher
 def test_targets_and_predictors_by_numpy(name):
     world, batch, said = teacher(name)
     batch, said = jax.tree.map(lambda x: x[:200], (batch, said))
@@ -78,8 +94,7 @@ def test_targets_and_predictors_by_numpy(name):
         np.asarray(part, np.float64) for part in (world.features, world.heads, batch.inputs)
     )
     np.testing.assert_allclose(features @ features.T, np.eye(3), atol=1e-6)
-    names = list(ACTIVATIONS) if name == MIXED else [name]
-    each = [names[h % len(names)] for h in range(5)]
+    each = activations(name)
     z = x @ features.T
     wanted = np.stack([scaled(one)(z) @ heads[h] for h, one in enumerate(each)], axis=1)
     np.testing.assert_allclose(batch.targets, wanted, rtol=1e-4, atol=1e-5)
@@ -90,7 +105,7 @@ def test_targets_and_predictors_by_numpy(name):
     np.testing.assert_allclose(said["linear"], mean + z @ (slope * heads.T), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@each_teacher
 def test_losses_without_x_and_linear_in_x_are_exact(name):
     """1 and 1 - E[z s(z)]^2 for every head, within 5 standard errors; least squares finds no less.
 
@@ -98,7 +113,8 @@ def test_losses_without_x_and_linear_in_x_are_exact(name):
     """
     (_, batch, said), n = teacher(name), MANY
     x, y = np.asarray(batch.inputs, np.float64), np.asarray(batch.targets, np.float64)
-    for predictor, exact in (("mean", 1.0), ("linear", 1.0 - ACTIVATIONS[name].slope ** 2)):
+    slopes = np.array([ACTIVATIONS[one].slope for one in activations(name)])
+    for predictor, exact in (("mean", 1.0), ("linear", 1.0 - slopes**2)):
         square = (np.asarray(said[predictor], np.float64) - y) ** 2
         error = square.std(axis=0) / np.sqrt(n)
         assert np.all(np.abs(square.mean(axis=0) - exact) < 5 * error), predictor
@@ -150,10 +166,14 @@ def test_laws_of_heads(law):
 
 
 def test_sum_and_mean_over_heads():
-    task, mean = (teacher_student(Spec(heads=8, reduction=r)) for r in ("sum", "mean"))
     _, batch, said = points(Spec(heads=8), 2000)
-    laws = task.loss, mean.loss, task.test_loss, task.metrics["loss_by_head"]
-    measured = jax.jit(lambda *given: [jax.vmap(law)(*given) for law in laws])
+
+    @jax.jit
+    def measured(*given):
+        task, mean = (teacher_student(Spec(heads=8, reduction=r)) for r in ("sum", "mean"))
+        laws = task.loss, mean.loss, task.test_loss, task.metrics["loss_by_head"]
+        return [jax.vmap(law)(*given) for law in laws]
+
     losses, means, test_losses, by_head = measured(said["mean"], batch)
     errors = np.float64(said["mean"]) - np.float64(batch.targets)
     np.testing.assert_allclose(losses, np.sum(errors**2, axis=1), rtol=1e-5)

@@ -134,10 +134,10 @@ def test_functions_of_a_pool_and_raw_losses():
     @jax.jit
     def run():
         numbers, world = jnp.arange(300, dtype=jnp.int32), task.init(jax.random.key(0))
-        emit = jax.vmap(task.emit, (0, None, 0, None))
+        emit = jax.vmap(jax.vmap(task.emit, (0, None, 0, None)), (0, None, None, None))
         keys, draw = jax.random.split(jax.random.key(1), (2, 300)), Draw(numbers, numbers % 3)
-        one, two = (emit(own, world, draw, Knobs()) for own in keys)
-        flat = jnp.zeros((300, 4, 33))
+        both, flat = emit(keys, world, draw, Knobs()), jnp.zeros((300, 4, 33))
+        one, two = (jax.tree.map(lambda x, i=i: x[i], both) for i in (0, 1))
         return one, two, jax.vmap(plain.loss)(flat, one), jax.vmap(task.loss)(flat, one)
 
     one, two, raw, scaled = jax.device_get(run())

@@ -16,10 +16,10 @@ IN_CONTEXT = [
     *("skewed_hermite_linear", "skewed_noisy_linear"),
     *("student_linear", "student_sparse_linear", "student_hermite_linear", "student_noisy_linear"),
 ]
-# a law of inputs enters these by moments by which it enters others, too; disjunctions are
-# enumerated where boolean families are tested
+# a law of inputs enters these by moments by which it enters others, too; disjunctions and parities
+# of three signs are enumerated where boolean families are tested
 THOROUGH = [
-    "disjunction",
+    *("disjunction", "sparse_parity_3", "no_context_sparse_parity_3"),
     *("skewed_sparse_linear", "skewed_leaky_relu", "skewed_relu_net", "skewed_decision_tree"),
     *("skewed_hermite_linear", "skewed_hermite_quadratic", "skewed_noisy_linear"),
     *("student_sparse_linear", "student_leaky_relu", "student_relu_net", "student_decision_tree"),

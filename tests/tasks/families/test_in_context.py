@@ -59,7 +59,13 @@ BAYES = {
 }
 
 
-@pytest.mark.parametrize("name", BAYES)
+FIRST = ("linear", "noisy_linear", "quadratic", "sparse_linear", "hermite_linear")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*FIRST, *(pytest.param(n, marks=pytest.mark.thorough) for n in BAYES if n not in FIRST)],
+)
 def test_predictions_are_bayes(name, answered):
     drawn = answered(name, SIZES, PROMPTS)
     right = [
