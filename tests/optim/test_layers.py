@@ -111,7 +111,7 @@ def test_each_layer_has_a_knob_of_its_own():
         assert entry.knob and entry.kind is float and entry.default == entry.field.neutral == 1.0
         assert entry.field.contains(0.0) and not entry.field.contains(-1.0)
     assert (
-        table["optim.learning_rate"].field is entries({"optim": OPTIM})["optim.learning_rate"].field
+        table["optim.learning_rate"].field == entries({"optim": OPTIM})["optim.learning_rate"].field
     )
 
 
