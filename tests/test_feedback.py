@@ -17,7 +17,7 @@ from plateaus import evaluation, train
 from plateaus.data import design
 from plateaus.data.adaptive import adaptive
 from plateaus.data.mixers import uniform
-from plateaus.data.mixers.mixer import Mixer, Registered, uniform_weights
+from plateaus.data.mixers.mixer import Mixer, Registered
 from plateaus.data.mixers.registry import MIXERS
 from plateaus.experiment import geometry
 from plateaus.models import gram_groups
@@ -114,15 +114,20 @@ def recipe_of(source, **feedback):
     )
 
 
+EVERY_GROUP = Example(np.eye(3, dtype=np.float32), {"y": np.float32(C), "g": np.arange(3)})
+LAWS = {"test": evaluation.Law(EVERY_GROUP, {})}
+
+
 def run(recipe, phases, data=()):
-    """The state after so many phases."""
-    knobs = Knobs((), data, ())
-    laws, _ = jax.jit(functools.partial(evaluation.laws, recipe))(0, knobs)
-    state, _ = jax.jit(functools.partial(train.init, recipe))(0, knobs, laws)
+    """The states after each of so many phases, and what the last has measured."""
+    knobs, states = jax.tree.map(np.float32, Knobs((), data, ())), []
+    start = jax.jit(lambda knobs, laws: train.init(recipe, 0, knobs, laws)[0])
     phase = jax.jit(functools.partial(train.phase, recipe))
+    state = start(knobs, LAWS)
     for number in range(phases):
-        state, measured = phase(state, 0, knobs, laws, jnp.int32(number * ROUND))
-    return state, measured
+        state, measured = phase(state, np.uint32(0), knobs, LAWS, np.int32(number * ROUND))
+        states.append(jax.tree.map(np.asarray, state))
+    return states, measured
 
 
 def weights_after(steps, share=SHARE, start=0.0):
@@ -130,7 +135,7 @@ def weights_after(steps, share=SHARE, start=0.0):
 
 
 def test_gradients_and_counts_are_those_of_the_groups_examples():
-    state, _ = run(recipe_of(listener()), 1)
+    [state], _ = run(recipe_of(listener()), 1)
     told, w = state.source["last"], weights_after(ROUND - 1)  # before the last step
     count = np.bincount(DRAWN)
     np.testing.assert_allclose(state.params["w"], weights_after(ROUND), rtol=1e-6)
@@ -139,7 +144,7 @@ def test_gradients_and_counts_are_those_of_the_groups_examples():
 
 
 def test_targets_are_looked_at_after_the_last_step_of_a_round_only():
-    state, _ = run(recipe_of(listener(), target_points=2, target_gradient=True), 2)
+    (_, state), _ = run(recipe_of(listener(), target_points=2, target_gradient=True), 2)
     told, w = state.source["last"], weights_after(2 * ROUND)
     np.testing.assert_allclose(told["target_loss"], (w - C) ** 2, rtol=1e-5)
     expected = np.diag(2 * (w - C))
@@ -155,7 +160,7 @@ def test_a_target_law_of_its_own_is_used():
         )
     )
     recipe = recipe_of(listener(), target_points=1)._replace(task=other)
-    state, _ = run(recipe, 1)
+    [state], _ = run(recipe, 1)
     np.testing.assert_allclose(
         state.source["last"]["target_loss"], weights_after(ROUND) ** 2, rtol=1e-5
     )
@@ -167,13 +172,18 @@ def short_run(i, short, w):
     return (w - C) ** 2 - (C + (w - C) * (1 - 2 * RATE * share) ** short - C) ** 2
 
 
+@functools.cache
+def short_runs(every):
+    """The states after each of three phases, with short runs every so many rounds."""
+    recipe = recipe_of(
+        listener(), target_points=1, short_steps=3, short_shares=np.eye(3), short_every=every
+    )
+    return run(recipe, 3)[0]
+
+
 @pytest.mark.parametrize(("every", "phases"), [(0, 1), (0, 2), (1, 2), (2, 3), (2, 2)])
 def test_short_runs_tell_how_groups_help_and_leave_no_trace(every, phases):
-    shares = np.eye(3)
-    recipe = recipe_of(
-        listener(), target_points=1, short_steps=3, short_shares=shares, short_every=every
-    )
-    state, _ = run(recipe, phases)
+    state = short_runs(every)[phases - 1]
     w = weights_after(phases * ROUND)
     np.testing.assert_allclose(state.params["w"], w, rtol=1e-6)
     due = phases == 1 or (every and (phases - 1) % every == 0)
@@ -183,7 +193,7 @@ def test_short_runs_tell_how_groups_help_and_leave_no_trace(every, phases):
 
 def test_the_reference_is_the_first_model_and_the_next_starts_afresh():
     recipe = recipe_of(listener(), reference_steps=2 * ROUND)
-    state, _ = run(recipe, 3)
+    (*_, state), _ = run(recipe, 3)
     reference = weights_after(2 * ROUND)
     np.testing.assert_allclose(state.reference["w"], reference, rtol=1e-6)
     np.testing.assert_allclose(state.params["w"], weights_after(ROUND), rtol=1e-6)
@@ -193,10 +203,10 @@ def test_the_reference_is_the_first_model_and_the_next_starts_afresh():
 
 
 def test_a_proxy_is_thrown_away():
-    state, _ = run(recipe_of(listener(), reference_steps=ROUND, proxy_steps=ROUND), 3)
-    np.testing.assert_allclose(state.params["w"], weights_after(ROUND), rtol=1e-6)
-    state, _ = run(recipe_of(listener(), reference_steps=ROUND, proxy_steps=ROUND), 2)
-    np.testing.assert_allclose(state.params["w"], weights_after(ROUND), rtol=1e-6)
+    recipe = recipe_of(listener(), reference_steps=ROUND, proxy_steps=ROUND)
+    (_, proxy, state), _ = run(recipe, 3)
+    for model in (proxy, state):
+        np.testing.assert_allclose(model.params["w"], weights_after(ROUND), rtol=1e-6)
 
 
 def counting(turns):
@@ -217,7 +227,7 @@ def test_an_aggregator_begins_with_each_model():
     )
     surgery = Surgery(lambda captured: jnp.eye(6), lambda knobs: counting, lambda g: {}, dict)
     for stages, since in (({}, 3), ({"proxy_steps": ROUND}, 2), ({"reference_steps": ROUND}, 2)):
-        state, _ = run(recipe_of(listener(), **stages)._replace(surgery=surgery), 3)
+        (*_, state), _ = run(recipe_of(listener(), **stages)._replace(surgery=surgery), 3)
         assert state.aggregator == since * ROUND
 
 
@@ -236,11 +246,9 @@ def test_the_time_average_of_a_proxy_is_kept_for_the_model(monkeypatch):
     )
     recipe = recipe._replace(feedback=recipe.feedback._replace(sums=None))
     data = design.knobs_of(GROUPS)()
-    seen = []
-    for phases in (1, 2, 3, 5):
-        state, _ = run(recipe, phases, data)
-        seen.append(np.asarray(state.source.mixer.weights))
-    np.testing.assert_allclose(seen[0], uniform_weights(3))  # the reference's
+    states, _ = run(recipe, 5, data)
+    seen = [states[phases - 1].source.mixer.weights for phases in (1, 2, 3, 5)]
+    np.testing.assert_allclose(seen[0], np.full(3, 1 / 3))  # the reference's
     np.testing.assert_allclose(seen[1], turns[0])
     np.testing.assert_allclose(seen[2], np.mean(turns[:2], axis=0))
     np.testing.assert_allclose(seen[3], seen[2])
@@ -253,7 +261,7 @@ def test_emphasis_multiplies_losses_whichever_way_gradients_are_made():
     with_engine = recipe_of(source)
     plain = with_engine._replace(gradients=None, feedback=None)
     for recipe in (with_engine, plain):
-        state, measured = run(recipe, 1)
+        [state], measured = run(recipe, 1)
         np.testing.assert_allclose(
             state.params["w"], weights_after(ROUND, SHARE * factor), rtol=1e-5
         )

@@ -24,34 +24,41 @@ VECTORS = TOKENS._replace(
     last_error=None,
 )
 SMALL = {"inputs": 2, "read_at": TOKENS.read_at}
+TASKS = {"vectors": VECTORS, "tokens": TOKENS}
 MODELS = {
-    "mlp": (VECTORS, mlp.mlp(mlp.Spec(width=5), 4)),
+    "mlp": ("vectors", mlp.mlp(mlp.Spec(width=5), 4)),
     "transformer": (
-        TOKENS,
+        "tokens",
         transformer.transformer(
             transformer.Spec(width=8, depth=1, heads=2, max_positions=8), **SMALL
         ),
     ),
-    "mamba": (TOKENS, mamba.mamba(mamba.Spec(width=8, depth=1), **SMALL)),
-    "hyena": (TOKENS, hyena.hyena(hyena.Spec(width=8, depth=1), **SMALL)),
+    "mamba": ("tokens", mamba.mamba(mamba.Spec(width=8, depth=1), **SMALL)),
+    "hyena": ("tokens", hyena.hyena(hyena.Spec(width=8, depth=1), **SMALL)),
 }
 BATCH = 7
 FACTOR = np.linspace(0.5, 2.0, BATCH).astype(np.float32)  # emphasis of the examples
 
 
-def batch_of(task):
-    key, key_world = jax.random.split(jax.random.key(1))
-    if task is VECTORS:
-        x = jax.random.normal(key, (BATCH, 4))
-        return Example(x, jnp.sin(jnp.sum(x, axis=1)))
-    number = jnp.arange(BATCH) % 2  # of the three groups one has no example
+@functools.cache
+def batch_of(kind):
+    """A batch of examples, and the groups that they are of."""
+    task = TASKS[kind]
 
-    def made(key, key_world):
-        keys, world = jax.random.split(key, BATCH), task.init(key_world)
-        draw, knobs = Draw(number, number), in_context.Knobs()
-        return jax.vmap(task.emit, (0, None, 0, None))(keys, world, draw, knobs)
+    @jax.jit
+    def made(seed):
+        key, key_world = jax.random.split(jax.random.key(seed))
+        if kind == "vectors":
+            x = jax.random.normal(key, (BATCH, 4))
+            batch = Example(x, jnp.sin(jnp.sum(x, axis=1)))
+        else:
+            number = jnp.arange(BATCH) % 2  # of the three groups one has no example
+            keys, world = jax.random.split(key, BATCH), task.init(key_world)
+            draw, knobs = Draw(number, number), in_context.Knobs()
+            batch = jax.vmap(task.emit, (0, None, 0, None))(keys, world, draw, knobs)
+        return batch, jax.vmap(task.group)(batch)
 
-    return jax.jit(made)(key, key_world)
+    return jax.tree.map(np.asarray, made(np.uint32(1)))
 
 
 def recipe_of(task, model, layers, captured):
@@ -71,21 +78,22 @@ def recipe_of(task, model, layers, captured):
     )
 
 
-def one_by_one(task, model, params, batch):
-    """The gradients [B, ...] of the examples."""
+@functools.cache
+def case(name):
+    """A task, a model, its parameters, and the gradients [B, ...] of the examples, one by one."""
+    kind, model = MODELS[name]
+    task = TASKS[kind]
 
     def loss(params, example):
         alone = jax.tree.map(lambda x: x[None], example)
         return task.loss(model.apply(params, alone.inputs)[0][0], example)
 
-    return jax.jit(jax.vmap(jax.grad(loss), (None, 0)))(params, batch)
+    @jax.jit
+    def made(seed, batch):
+        params = model.init(jax.random.key(seed))
+        return params, jax.vmap(jax.grad(loss), (None, 0))(params, batch)
 
-
-@functools.cache
-def case(name):
-    task, model = MODELS[name]
-    params, batch = jax.jit(model.init)(jax.random.key(0)), batch_of(task)
-    return task, model, params, batch, one_by_one(task, model, params, batch)
+    return task, model, *jax.tree.map(np.asarray, made(np.uint32(0), batch_of(kind)[0]))
 
 
 def close(found, expected):
@@ -99,23 +107,25 @@ def close(found, expected):
     [
         ("mlp", "last", False),
         ("transformer", "last", False),
-        ("mamba", "last", False),
         ("transformer", "all", False),
-        ("hyena", "all", False),
-        ("mamba", "all", True),
+        ("transformer", "all", True),
+        pytest.param("mamba", "last", False, marks=pytest.mark.thorough),
+        pytest.param("hyena", "all", False, marks=pytest.mark.thorough),
+        pytest.param("mamba", "all", True, marks=pytest.mark.thorough),
     ],
 )
 def test_group_sums_and_the_training_gradient(name, which, captured):
-    task, model, params, batch, each = case(name)
+    task, model, params, each = case(name)
+    batch, group = batch_of(MODELS[name][0])
     layers = ("readout",) if which == "last" else tuple(params)
     recipe = recipe_of(task, model, layers, captured)
 
+    @jax.jit
     def step(params, batch):
         weigh = lambda batch, values: values * FACTOR  # noqa: E731
         return gradient(recipe, params, batch, (), Knobs((), (), ()), jax.random.key(2), weigh)
 
-    loss, grads, _, told = jax.jit(step)(params, batch)
-    group = np.asarray(jax.vmap(task.group)(batch))
+    loss, grads, _, told = step(params, batch)
     flat = {
         jax.tree_util.keystr(path): np.asarray(leaf, np.float64)
         for path, leaf in jax.tree_util.tree_leaves_with_path(each)
@@ -140,7 +150,8 @@ def test_the_last_layers_sums_do_not_pay_for_the_layers_below():
     """The pullback of each group is cut at the readout: 3 groups of a layer [64, 1] cost little."""
     task = VECTORS
     model = mlp.mlp(mlp.Spec(width=64), 4)
-    params, batch = model.init(jax.random.key(0)), batch_of(task)
+    batch, _ = batch_of("vectors")
+    params = jax.eval_shape(model.init, jax.random.key(0))
 
     def of(layers):
         recipe = recipe_of(task, model, layers, False)

@@ -117,7 +117,9 @@ def by_hand(knobs, mixing="split", seed=3):
     return [np.asarray(x)[:, MIXING.index(mixing)] for x in untrained(np.uint32(seed), knobs)]
 
 
-@pytest.mark.parametrize("mixing", MIXING)
+@pytest.mark.parametrize(
+    "mixing", ("split", "batch", pytest.param("sequence", marks=pytest.mark.thorough))
+)
 def test_training_losses_errors_and_counts_are_told_by_group(mixing):
     """At a rate of 0, so that every step has the same weights; windows of 4 steps."""
     knobs = knobs_of(weight_relu=0.5)

@@ -1,6 +1,7 @@
 """Who may import whom, read from the source: nothing is imported here."""
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -41,15 +42,23 @@ def part(path):
     return relative.parts[0] if len(relative.parts) > 1 else relative.stem
 
 
+@functools.cache
+def nodes(path):
+    """The nodes of a file's syntax tree."""
+    return tuple(ast.walk(ast.parse(path.read_text())))
+
+
+@functools.cache
 def imported(path):
     """Dotted names of the modules (and of the members) that a file imports, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    names = []
+    for node in nodes(path):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names
 
 
 def within(name, modules):
@@ -125,7 +134,7 @@ def test_there_is_one_jit_at_the_top():
     """`jax.jit`, or jit imported from jax, is written in one file; pmap nowhere."""
     found = {}
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             is_attribute = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
             if is_attribute and node.value.id == "jax" and node.attr in ("jit", "pmap"):
                 found.setdefault(node.attr, set()).add(str(path.relative_to(PACKAGE)))
@@ -138,7 +147,7 @@ def test_no_key_is_made_where_a_key_should_be_given():
     """`jax.random.key` is called once, from a seed; `PRNGKey` never."""
     calls = {}
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in (
                 "jax.random.key",
                 "jax.random.PRNGKey",

@@ -16,6 +16,7 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.DOTALL)
 
 
+@pytest.mark.programs(180)  # a model's first use is read there without a jit around it
 @pytest.mark.parametrize("code", blocks("python"))
 def test_snippet_runs(code):
     exec(compile(code, str(README), "exec"), {})

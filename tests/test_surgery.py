@@ -141,7 +141,9 @@ def test_the_mean_of_examples_is_the_gradient_of_the_mean():
         )
 
 
-@pytest.mark.parametrize("name", ("pcgrad", "mgda", "gradvac"))
+@pytest.mark.parametrize(
+    "name", ("pcgrad", "mgda", pytest.param("gradvac", marks=pytest.mark.thorough))
+)
 def test_no_strength_is_the_mean_bit_for_bit(name):
     base = "mean" if name == "mgda" else "sum"
     _, plain, _ = trained(batch=8, aggregator=base)

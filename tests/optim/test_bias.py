@@ -1,5 +1,7 @@
 """Gradient biasing against a plain loop that follows its definition word by word."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +23,7 @@ def by_definition(gradients, gamma, every):
     return np.stack(updates)
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def by_scan(transformation, gradients):
     def step(state, g):
         updates, state = transformation.update(g, state)
@@ -63,14 +66,18 @@ def test_neutral_bit_for_bit():
     """Of -0.0, of what is not finite, and where the stored gradient is not finite."""
     rows = np.float32([[np.inf, np.nan, -np.inf, -0.0, 1e-45], [-0.0, 0.0, 1.5, -0.0, -1e38]] * 3)
     run = jax.jit(lambda gamma, rows: by_scan(bias_gradients(gamma, 2), rows))
-    found = np.asarray(run(jnp.float32(0.0), rows))
+    found = np.asarray(run(np.float32(0.0), rows))
     np.testing.assert_array_equal(found.view(np.int32), rows.view(np.int32))
-    assert np.any(np.isnan(np.asarray(run(jnp.float32(0.1), rows))[1]))
+    assert np.any(np.isnan(np.asarray(run(np.float32(0.1), rows))[1]))
 
 
 def test_half_precision_stays_half_precision():
     """A traced float32 gamma does not promote the updates of bfloat16 parameters."""
-    gradient = jnp.ones(3, jnp.bfloat16)
-    transformation = bias_gradients(jnp.float32(0.5), 2)
-    updates, state = transformation.update(gradient, transformation.init(gradient))
+
+    @jax.jit
+    def once(gamma, gradient):
+        transformation = bias_gradients(gamma, 2)
+        return transformation.update(gradient, transformation.init(gradient))
+
+    updates, state = once(np.float32(0.5), np.ones(3, jnp.bfloat16))
     assert updates.dtype == jnp.bfloat16 and state.bias.dtype == jnp.bfloat16

@@ -1,5 +1,7 @@
 """The warm-up and the decay against their formulas."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,26 +10,22 @@ import pytest
 from plateaus.optim.schedules import decay, warm_up
 
 
+@functools.partial(jax.jit, static_argnums=0, static_argnames="count")
 def factors(schedule, *lengths, count=12):
     """The multipliers of `count` updates of a few weights, in one scan."""
+    transformation = schedule(*lengths)
+    updates = {"w": jnp.ones(3), "half": jnp.ones((), jnp.bfloat16)}
 
-    @jax.jit
-    def run(*lengths):
-        transformation = schedule(*lengths)
-        updates = {"w": jnp.ones(3), "half": jnp.ones((), jnp.bfloat16)}
+    def step(state, _):
+        out, state = transformation.update(updates, state)
+        return state, out
 
-        def step(state, _):
-            out, state = transformation.update(updates, state)
-            return state, out
-
-        return jax.lax.scan(step, transformation.init(updates), length=count)[1]
-
-    return run(*lengths)
+    return jax.lax.scan(step, transformation.init(updates), length=count)[1]
 
 
 @pytest.mark.parametrize("steps", (0, 1, 2, 4, 8, 100))
 def test_updates_grow_linearly_and_stay(steps):
-    found = factors(warm_up, jnp.int32(steps))
+    found = factors(warm_up, np.int32(steps))
     expected = np.minimum(1.0, np.arange(1, 13) / max(steps, 1))
     np.testing.assert_allclose(found["w"], np.tile(expected[:, None], 3), rtol=1e-6)
     assert found["half"].dtype == jnp.bfloat16
@@ -36,7 +34,8 @@ def test_updates_grow_linearly_and_stay(steps):
 
 
 def test_lengths_are_mapped():
-    found = jax.vmap(lambda steps: factors(warm_up, steps)["w"][:, 0])(jnp.arange(6))
+    mapped = jax.jit(jax.vmap(lambda steps: factors(warm_up, steps)["w"][:, 0]))
+    found = np.asarray(mapped(np.arange(6)))
     np.testing.assert_allclose(found[:, 0], 1 / np.maximum(np.arange(6), 1), rtol=1e-6)
 
 
@@ -48,7 +47,7 @@ def decayed(start, steps, count=12):
 @pytest.mark.parametrize("start", (0, 3, 8, 11, 2**30))
 @pytest.mark.parametrize("steps", (0, 1, 4, 100, 2**30))
 def test_updates_shrink_linearly_to_zero(start, steps):
-    found = factors(decay, jnp.int32(start), jnp.int32(steps))
+    found = factors(decay, np.int32(start), np.int32(steps))
     expected = np.array(decayed(start, steps))
     np.testing.assert_allclose(found["w"], np.tile(expected[:, None], 3), rtol=1e-6)
     assert found["half"].dtype == jnp.bfloat16
@@ -57,15 +56,16 @@ def test_updates_shrink_linearly_to_zero(start, steps):
 
 
 def test_starts_and_lengths_of_a_decay_are_mapped():
-    starts, lengths = (x.ravel() for x in jnp.meshgrid(jnp.arange(5), jnp.arange(4)))
-    found = jax.vmap(lambda *of: factors(decay, *of)["w"][:, 0])(starts, lengths)
+    starts, lengths = (x.ravel() for x in np.meshgrid(np.arange(5), np.arange(4)))
+    mapped = jax.jit(jax.vmap(lambda *of: factors(decay, *of)["w"][:, 0]))
+    found = mapped(starts, lengths)
     expected = [decayed(int(s), int(d)) for s, d in zip(starts, lengths, strict=True)]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_a_decay_of_the_last_steps_is_a_warm_up_backwards():
     """No step of the run is lost: the last has 1 / D, the next would have none."""
-    up = factors(warm_up, 5)["w"]
-    down = factors(decay, 12 - 5, 5, count=13)["w"]
+    up = np.asarray(factors(warm_up, np.int32(5))["w"])
+    down = np.asarray(factors(decay, np.int32(12 - 5), np.int32(5), count=13)["w"])
     np.testing.assert_array_equal(down[:12], up[::-1])
     np.testing.assert_array_equal(down[12], np.zeros(3))
