@@ -11,9 +11,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from plateaus.tasks import recorded
 from plateaus.types import Draw, Example, Model, Task
 
-RESERVED = ("test", "pool", "train")  # names of laws that every task has
 _POINTS = 2  # examples of the batch that predictors are asked about
 
 
@@ -66,9 +66,6 @@ def fits(model: Model, task: Task, knobs: Any) -> Iterator[str]:
 def _size(task: Task) -> Iterator[str]:
     if not isinstance(task.size, int) or task.size < 1:
         yield f"size: must be an integer of at least 1, not {task.size!r}"
-    for name in task.laws:
-        if name in RESERVED:
-            yield f"laws: {name!r} is the name of a law that every task has"
 
 
 def _groups(task: Task) -> Iterator[str]:
@@ -115,6 +112,7 @@ def _laws(task: Task, knobs: Any) -> Iterator[str]:
     first = next(iter(one.values()))
     for name, predictions in one.items():
         yield from _alike(f"predictors: what {name!r} says", predictions, first)
+    yield from recorded.problems(task, said)
     yield from _measures(task, first, example)
 
 

@@ -6,14 +6,14 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import pytest
 
-from plateaus.experiment import cli, instruments, registry, run, shapes
+from plateaus.experiment import axes, cli, instruments, registry, run, shapes
 from plateaus.tasks import facts, sparse_parity
 
 TASKS = dict(registry.TASKS)
 CONFIGS = {"sparse_parity": "configs/sparse_parity.py", "facts": "configs/facts.py"}
 
 
-def refused(name, monkeypatch, capsys, tmp_path, **component):
+def refused(name, monkeypatch, capsys, tmp_path, *arguments, **component):
     """The lines that a command says of a task whose component is changed; nothing is trained."""
 
     def no_training(*_):
@@ -26,7 +26,8 @@ def refused(name, monkeypatch, capsys, tmp_path, **component):
     shapes._made.cache_clear()
     try:
         place = tmp_path / "run"
-        assert cli.main([f"--config={CONFIGS[name]}", "--smoke", f"--workdir={place}"]) == 2
+        command = [f"--config={CONFIGS[name]}", "--smoke", f"--workdir={place}", *arguments]
+        assert cli.main(command) == 2
     finally:
         shapes._faults.cache_clear()
         shapes._made.cache_clear()
@@ -105,3 +106,79 @@ def test_a_probe_that_fails_is_named_with_its_place(monkeypatch, capsys, tmp_pat
     (line,) = refused("sparse_parity", monkeypatch, capsys, tmp_path)
     assert line.startswith("error: this cannot be computed: KeyError: 'nothing' (")
     assert "test_authors.py:" in line
+
+
+def vector(length):
+    return lambda prediction, example: jnp.broadcast_to(prediction, (length,))
+
+
+def scalar(prediction, example):
+    return prediction
+
+
+def told(monkeypatch, capsys, tmp_path, **fields):
+    """The lines that are said of a task whose fields are changed, without their heading."""
+    make = changed(sparse_parity.sparse_parity, **fields)
+    lines = refused("sparse_parity", monkeypatch, capsys, tmp_path, make=make)
+    return [line.removeprefix("error:").strip() for line in lines]
+
+
+def test_two_lengths_of_one_axis(monkeypatch, capsys, tmp_path):
+    lines = told(
+        monkeypatch,
+        capsys,
+        tmp_path,
+        metrics={"error": vector(7), "miss": vector(5)},
+        axes={"error": "place", "miss": "place"},
+    )
+    hint = "give one of them another name"
+    assert (
+        f"test_miss: its axis 'place' has the length 5, that of test_error has 7; {hint}" in lines
+    )
+
+
+@pytest.mark.parametrize("axis", ["step", "seed", "eval_step", "task", "data.zipf_exponent"])
+def test_an_axis_that_every_record_has(axis, monkeypatch, capsys, tmp_path):
+    lines = told(monkeypatch, capsys, tmp_path, metrics={"error": vector(7)}, axes={"error": axis})
+    assert any(f"{axis!r}" in line and "is a dimension" in line for line in lines), lines
+
+
+@pytest.mark.parametrize("dimension", ["test_error", "status"])
+def test_an_axis_named_like_a_record(dimension, monkeypatch, capsys, tmp_path):
+    lines = told(
+        monkeypatch, capsys, tmp_path, metrics={"error": vector(7)}, axes={"error": dimension}
+    )
+    assert any(f"its axis {dimension!r} is the name of a record" in line for line in lines), lines
+
+
+def test_axes_that_differ_between_the_programs_of_a_sweep(monkeypatch, capsys, tmp_path):
+    def make(spec):
+        task = sparse_parity.sparse_parity(spec)
+        own = scalar if spec.dimension == 5 else vector(3)
+        return task._replace(
+            metrics={"error": own}, axes={} if spec.dimension == 5 else {"error": "place"}
+        )
+
+    where = (monkeypatch, capsys, tmp_path, "--sweep", "task.dimension=5,6")
+    lines = refused("sparse_parity", *where, make=make)
+    assert any("test_error: its axes are place in some runs, in others none" in x for x in lines)
+
+
+def test_names_that_begin_alike_have_the_dimensions_of_their_own(monkeypatch):
+    """`error_total` is not `error`, `mixed_accuracy` no measurement of mixed prompts."""
+    metrics = {"error": vector(7), "error_total": scalar, "mixed_accuracy": scalar}
+    task = sparse_parity.sparse_parity(sparse_parity.Spec())._replace(
+        metrics=metrics, axes={"error": "place"}
+    )
+    own = axes.axes([task])
+    assert own("test_error") == own("pool_error") == own("test_error_of_zero") == ("place",)
+    names = ("test_error_total", "test_mixed_accuracy", "test_error_trained", "my_test_error")
+    assert [own(name) for name in names] == [(), (), (), ()]
+    assert own("mixed_entropy") == ("mixture",) and own("test_loss_by_task") == ()
+    grouped = axes.axes([task._replace(groups=("a", "b"))])
+    assert (
+        grouped("test_error_by_task_of_zero")
+        == grouped("test_error_by_task")
+        == (*("task", "place"),)
+    )
+    assert grouped("train_loss_by_task") == grouped("test_distance_by_task_to_zero") == ("task",)

@@ -101,6 +101,30 @@ MISTAKES = {
         {"at": lambda knobs, t: knobs._replace(staircase_epsilon=jnp.zeros(2))},
         "at: the knobs that it returns is float32[2], int32[], elsewhere it is float32[], int32[]",
     ),
+    "a metric with a slash": (
+        PARITY, {"metrics": {"acc/top1": PARITY.loss}},
+        "metrics: 'acc/top1' is no name to record: must be text without /",
+    ),
+    "an axis that every record has": (
+        PARITY, {"metrics": {"pair": pair}, "axes": {"pair": "eval_step"}},
+        "axes: 'eval_step' of 'pair' is a dimension that is there already (step, eval_step, ",
+    ),
+    "a metric called loss": (
+        PARITY, {"metrics": {"loss": PARITY.loss}}, "metrics: 'loss' is the name of the test loss",
+    ),
+    "a metric named like a law and its metric": (
+        PARITY,
+        {"laws": {"test_far": OtherLaw(PARITY.emit_test)}, "metrics": {"far_loss": PARITY.loss}},
+        "'loss' of law 'test_far': would be recorded as test_far_loss, as 'far_loss' of law 'test'",
+    ),
+    "a metric named like what is told of a predictor": (
+        PARITY, {"metrics": {"loss_of_zero": PARITY.loss}},
+        "'loss_of_zero' of law 'test': would be recorded as test_loss_of_zero, as ",
+    ),
+    "a law named like an instrument": (
+        PARITY, {"laws": {"mixed_2": OtherLaw(PARITY.emit_test)}},
+        "laws: 'mixed_2' begins like other records, with 'mixed'; use another name",
+    ),
     "no size": (PARITY, {"size": 0}, "size: must be an integer of at least 1, not 0"),
     "a target without groups": (
         PARITY, {"target": (0.5, 0.5)}, "target: is given, but the task has no groups",
