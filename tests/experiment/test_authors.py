@@ -1,11 +1,16 @@
 """What the author of a task or of a probe is told, in a line, before anything is trained."""
 
 import dataclasses
+from collections import Counter
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import pytest
 
+from plateaus import train
+from plateaus.data.mixers import registry as registry_of_mixers
+from plateaus.data.mixers.mixer import Mixer
 from plateaus.experiment import axes, cli, instruments, registry, run, shapes
 from plateaus.tasks import facts, sparse_parity
 
@@ -182,3 +187,62 @@ def test_names_that_begin_alike_have_the_dimensions_of_their_own(monkeypatch):
         == (*("task", "place"),)
     )
     assert grouped("train_loss_by_task") == grouped("test_distance_by_task_to_zero") == ("task",)
+
+
+def test_a_loss_without_a_gradient(monkeypatch, capsys, tmp_path):
+    """It can be evaluated, and not trained on."""
+
+    def loss(prediction, example):
+        square = (prediction - example.targets) ** 2
+        return jax.lax.while_loop(lambda x: x < 1.0, lambda x: x + 1.0, square)
+
+    (line,) = told(monkeypatch, capsys, tmp_path, loss=loss)
+    assert line.startswith("this cannot be computed: ValueError: Reverse-mode differentiation ")
+
+
+def three_weights(signals, state, knobs, t):
+    return jnp.ones(3) / 3, state
+
+
+def misspelt(signals, state, knobs, t):
+    return jnp.ones(2) / 2 * signals.los, state
+
+
+@pytest.mark.parametrize(
+    ("update", "message"),
+    [
+        (three_weights, "TypeError: add got incompatible shapes"),
+        (misspelt, "AttributeError: 'Round' object has no attribute 'los'"),
+    ],
+)
+def test_a_mixer_that_cannot_be_run(update, message, monkeypatch, capsys, tmp_path):
+    uniform = registry_of_mixers.MIXERS["uniform"]
+    made = uniform._replace(make=lambda: Mixer(lambda groups: (), update))
+    monkeypatch.setitem(registry_of_mixers.MIXERS, "uniform", made)
+    monkeypatch.setitem(CONFIGS, "in_context", "configs/mixing.py:methods")
+    arguments = ("--sweep", "variant=uniform")
+    where = (monkeypatch, capsys, tmp_path, *arguments)
+    (line,) = refused("in_context", *where)
+    assert line.startswith(f"error: this cannot be computed: {message}")
+
+
+def test_a_program_is_traced_once(monkeypatch, tmp_path):
+    """What is traced to check a job is what is compiled to run it."""
+    traced = Counter()
+
+    def counted(name):
+        function = getattr(train, name)
+
+        def count(*arguments):
+            traced[name] += 1
+            return function(*arguments)
+
+        monkeypatch.setattr(train, name, count)
+
+    counted("phase")
+    counted("init")
+    place = f"--workdir={tmp_path / 'run'}"
+    sweep = "--sweep=data.zipf_exponent=0,1"
+    few = ("--config.seeds=2", "--config.task.dimension=8")
+    assert cli.main([f"--config={CONFIGS['sparse_parity']}", "--smoke", place, sweep, *few]) == 0
+    assert traced == {"phase": 1, "init": 1}
