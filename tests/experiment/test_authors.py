@@ -12,6 +12,7 @@ from plateaus import train
 from plateaus.data.mixers import registry as registry_of_mixers
 from plateaus.data.mixers.mixer import Mixer
 from plateaus.experiment import axes, cli, instruments, registry, run, shapes
+from plateaus.report import store
 from plateaus.tasks import facts, sparse_parity
 
 TASKS = dict(registry.TASKS)
@@ -246,3 +247,64 @@ def test_a_program_is_traced_once(monkeypatch, tmp_path):
     few = ("--config.seeds=2", "--config.task.dimension=8")
     assert cli.main([f"--config={CONFIGS['sparse_parity']}", "--smoke", place, sweep, *few]) == 0
     assert traced == {"phase": 1, "init": 1}
+
+
+@pytest.mark.parametrize(
+    ("says", "has", "message"),
+    [
+        (("a", "b", "c"), ("a", "b"), "says a, b, c; the task's groups are a, b"),
+        ((), ("a", "b"), "says none; the task's groups are a, b"),
+        (("a", "b"), (), "says a, b; the task's groups are none"),
+    ],
+)
+def test_groups_of_the_component_and_of_the_task(says, has, message, monkeypatch, capsys, tmp_path):
+    def group(example):
+        return (example.targets > 0).astype(jnp.int32)
+
+    make = changed(sparse_parity.sparse_parity, groups=has, group=group if has else None)
+    component = {"make": make, "groups": (lambda spec: says) if says else None}
+    (line,) = refused("sparse_parity", monkeypatch, capsys, tmp_path, **component)
+    assert line.endswith(f"`groups` of its component {message}")
+
+
+@pytest.fixture
+def at_base_nothing(monkeypatch):
+    """Parity that cannot be made at the base value of a swept field, nor say anything there."""
+
+    def make(spec):
+        if spec.dimension == 20:
+            raise ValueError("not at 20")
+        task = sparse_parity.sparse_parity(spec)
+        return task._replace(metrics={"error": vector(3)}, axes={"error": "place"})
+
+    def says(spec):
+        yield f"of dimension {make(spec) and spec.dimension}"
+
+    shapes._faults.cache_clear()
+    shapes._made.cache_clear()
+    monkeypatch.setitem(
+        registry.TASKS, "sparse_parity", TASKS["sparse_parity"]._replace(make=make, says=says)
+    )
+    yield
+    shapes._faults.cache_clear()
+    shapes._made.cache_clear()
+
+
+def test_the_report_is_of_settings_that_ran(at_base_nothing, tmp_path, capsys):
+    place = tmp_path / "run"
+    command = [f"--config={CONFIGS['sparse_parity']}:zipf", "--smoke", f"--workdir={place}"]
+    assert cli.main([*command, "--sweep", "task.dimension=7,8", "--config.seeds=1"]) == 0
+    assert "of dimension 7" in capsys.readouterr().out.splitlines()
+    found = store.load(place / "results.nc")
+    assert found["test_error"].dims == ("task.dimension", "seed", "eval_step", "place")
+
+
+def test_what_a_task_says_of_itself_stops_nothing(monkeypatch, tmp_path, capsys):
+    def says(spec):
+        raise ValueError("no words")
+
+    changed_task = TASKS["sparse_parity"]._replace(says=says)
+    monkeypatch.setitem(registry.TASKS, "sparse_parity", changed_task)
+    command = [f"--config={CONFIGS['sparse_parity']}", "--smoke", "--dry-run"]
+    assert cli.main([*command, f"--workdir={tmp_path / 'run'}"]) == 0
+    assert "task: not known (ValueError: no words)" in capsys.readouterr().out.splitlines()
