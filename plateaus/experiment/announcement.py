@@ -56,8 +56,8 @@ def announce(job: Job) -> Iterator[str]:
 def _said(config: Mapping[str, Any]) -> Iterator[str]:
     """Say what a task has to say of itself, in a setting that runs."""
     task = TASKS[config["task.name"]]
-    if task.says is not None:
-        said = known(lambda: list(task.says(make_spec(task, "task", config))))
+    if (says := task.says) is not None:
+        said = known(lambda: list(says(make_spec(task, "task", config))))
         yield from [f"task: not known ({said.reason})"] if isinstance(said, Unknown) else said
 
 

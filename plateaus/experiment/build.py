@@ -74,10 +74,13 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _refused(values: Mapping[str, Any]) -> bool:
-    """Return whether the task's own check has anything to say."""
+    """Return whether the task's own check has anything to say, or fails, which is told there."""
     task = TASKS[values["task.name"]]
     own = {key: values[name] for key, name in task.own("task", values).items()}
-    return task.check is not None and any(True for _ in task.check({**values, **own}))
+    try:
+        return task.check is not None and any(True for _ in task.check({**values, **own}))
+    except Exception:
+        return True
 
 
 def _layers(config: Mapping[str, Any]) -> tuple[str, ...]:

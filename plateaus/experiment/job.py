@@ -74,7 +74,8 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
 
 def _refuse_unfitting(program: sweep.Program) -> None:
     """Refuse a model that does not say of examples what the task's predictors say."""
-    recipe = make_recipe(program.config, program.used)
+    with _computing():
+        recipe = make_recipe(program.config, program.used)
     task, model = (program.config[f"{section}.name"] for section in ("task", "model"))
     if faults := list(fits(recipe.model, recipe.task, TASKS[task].knobs())):
         raise ConfigError(*(f"model.name = {model} on {task}: {fault}" for fault in faults))

@@ -14,6 +14,7 @@ from plateaus.data.mixers.mixer import Mixer
 from plateaus.experiment import axes, cli, instruments, registry, run, shapes
 from plateaus.report import store
 from plateaus.tasks import facts, sparse_parity
+from plateaus.types import Example
 
 TASKS = dict(registry.TASKS)
 CONFIGS = {"sparse_parity": "configs/sparse_parity.py", "facts": "configs/facts.py"}
@@ -308,3 +309,37 @@ def test_what_a_task_says_of_itself_stops_nothing(monkeypatch, tmp_path, capsys)
     command = [f"--config={CONFIGS['sparse_parity']}", "--smoke", "--dry-run"]
     assert cli.main([*command, f"--workdir={tmp_path / 'run'}"]) == 0
     assert "task: not known (ValueError: no words)" in capsys.readouterr().out.splitlines()
+
+
+def test_a_task_that_is_not_returned(monkeypatch, capsys, tmp_path):
+    (line,) = refused("sparse_parity", monkeypatch, capsys, tmp_path, make=lambda spec: None)
+    assert line.endswith("must be made: a Task, not None (is a `return` missing?)")
+
+
+def test_inputs_that_are_not_what_the_component_says(monkeypatch, capsys, tmp_path):
+    def scalar_inputs(key, world, *_):
+        return Example(jnp.float32(0), jnp.float32(0))
+
+    lines = told(monkeypatch, capsys, tmp_path, emit=scalar_inputs, emit_test=scalar_inputs)
+    assert lines == ["task.name = 'sparse_parity': inputs: must be a vector, are float32[]"]
+
+
+def test_a_check_that_fails(monkeypatch, capsys, tmp_path):
+    def check(values):
+        yield "dimension", f"is {1 // 0}"
+
+    (line,) = refused("sparse_parity", monkeypatch, capsys, tmp_path, check=check)
+    assert line.startswith(
+        "error: task.name = 'sparse_parity': its check fails: ZeroDivisionError: "
+    )
+    assert "test_authors.py:" in line
+
+
+def test_a_model_that_cannot_be_made(monkeypatch, capsys, tmp_path):
+    def make(spec, task, example):
+        return 1 // 0
+
+    broken = registry.MODELS["mlp"]._replace(make=make)
+    monkeypatch.setitem(registry.MODELS, "mlp", broken)
+    (line,) = refused("sparse_parity", monkeypatch, capsys, tmp_path)
+    assert line.startswith("error: this cannot be computed: ZeroDivisionError: ")
