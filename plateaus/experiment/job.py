@@ -212,15 +212,19 @@ def refuse_above(job: Job, chunk: Chunk, needed: int, bytes_at: Callable[[int], 
     width, available = job.widths[chunk.program.address], job.available
     if isinstance(available, Unknown) or needed * sharing(job) <= available:
         return
-    fits = memory.fitting_width(
-        lambda w: needed if w == width else bytes_at(w),
-        width,
-        lambda w: available // sharing(job, w),
+    fits = known(
+        lambda: memory.fitting_width(
+            lambda w: needed if w == width else bytes_at(w),
+            width,
+            lambda w: available // sharing(job, w),
+        )
     )
-    hint = f"--runs-per-batch {fits} would fit" if fits else "not even one run fits"
+    hint = f": --runs-per-batch {fits} would fit" if fits else ": not even one run fits"
+    if isinstance(fits, Unknown):  # the hint is only information
+        hint = ""
     raise ConfigError(
         f"{width} runs at once need {memory.readable(needed)} on each of {sharing(job)} device(s), "
-        f"where {memory.readable(available // sharing(job))} is free: {hint}"
+        f"where {memory.readable(available // sharing(job))} is free{hint}"
     )
 
 
