@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import jax
 
 from plateaus.experiment import devices, memory, sweep
-from plateaus.experiment.information import Unknown
+from plateaus.experiment.information import Unknown, known
 from plateaus.experiment.job import Job, at_once, sharing
 from plateaus.experiment.plan import Plan
 from plateaus.experiment.registry import TASKS
@@ -25,11 +26,10 @@ def announce(job: Job) -> Iterator[str]:
     plan, chunks = job.plan, job.chunks
     if plan.title:
         yield plan.title
-    task = TASKS[plan.config["task.name"]]
-    if task.says is not None:
-        yield from task.says(make_spec(task, "task", plan.config))
+    programs = sweep.programs(plan, sweep.members(plan))
+    yield from _said(programs[0].config)
     runs = len(sweep.members(plan))
-    sizes = [len(p.members) for p in sweep.programs(plan, sweep.members(plan))]
+    sizes = [len(program.members) for program in programs]
     product = [
         _counted(len(v), name) if name == AXIS else f"{len(v)} {name}"
         for name, v in plan.sweep.items()
@@ -51,6 +51,14 @@ def announce(job: Job) -> Iterator[str]:
         f"device: {at_once(job)} x {device.platform} ({devices.kind(device)}); "
         f"chunks of {widths} runs; memory: {_memory(job)}"
     )
+
+
+def _said(config: Mapping[str, Any]) -> Iterator[str]:
+    """Say what a task has to say of itself, in a setting that runs."""
+    task = TASKS[config["task.name"]]
+    if (says := task.says) is not None:
+        said = known(lambda: list(says(make_spec(task, "task", config))))
+        yield from [f"task: not known ({said.reason})"] if isinstance(said, Unknown) else said
 
 
 def _memory(job: Job) -> str:

@@ -33,6 +33,10 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         return
     batch = batch_of(values)
     task, example = shapes_of(values)
+    if (groups := _groups(values)) != task.groups:
+        says, has = (", ".join(names) or "none" for names in (groups, task.groups))
+        yield "task.name", f"`groups` of its component says {says}; the task's groups are {has}"
+        return
     if task.size < values["data.items"] < INFINITE:
         yield "data.items", f"must be at most {task.size}: {values['task.name']} has no more"
     most = max(1, round(values["data.subset"] * min(values["data.items"], task.size)))
@@ -70,10 +74,13 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _refused(values: Mapping[str, Any]) -> bool:
-    """Return whether the task's own check has anything to say."""
+    """Return whether the task's own check has anything to say, or fails, which is told there."""
     task = TASKS[values["task.name"]]
     own = {key: values[name] for key, name in task.own("task", values).items()}
-    return task.check is not None and any(True for _ in task.check({**values, **own}))
+    try:
+        return task.check is not None and any(True for _ in task.check({**values, **own}))
+    except Exception:
+        return True
 
 
 def _layers(config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -6,12 +6,14 @@ import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from plateaus.experiment.information import failure
 from plateaus.experiment.values import shown
 from plateaus.experiment.variants import AXIS, Variants, place, settled
 
 if TYPE_CHECKING:
     from plateaus.experiment.schema import Component, Entry
 
+NAMED = ("task", "model")  # the sections whose component is chosen by its `name`
 MOST_SETTINGS = 10_000  # of a sweep that the checks visit
 
 
@@ -32,7 +34,12 @@ def cross_checked(
             if component.check is None:
                 continue
             own = {key: setting[name] for key, name in component.own(section, setting).items()}
-            for key, message in component.check({**setting, **own}):
+            try:
+                told = list(component.check({**setting, **own}))
+            except Exception as error:  # of whoever wrote it, who is told where
+                found.setdefault(_fails(section, setting, failure(error)), {})[""] = None
+                continue
+            for key, message in told:
                 name = component.dotted(section, key)
                 name = name if name in schema else key
                 line = f"{name} = {shown(setting[name])}: {message}"
@@ -43,6 +50,12 @@ def cross_checked(
                     found.setdefault(line, {})[where] = None
     every = len(values.get(AXIS, ()))
     return [line + _where(list(told), every) for line, told in found.items()]
+
+
+def _fails(section: str, setting: Mapping[str, Any], why: str) -> str:
+    """Return the line about a check that could not be made."""
+    of = f"{section}.name = {shown(setting[f'{section}.name'])}" if section in NAMED else section
+    return f"{of or 'config'}: its check fails: {why}"
 
 
 def _where(told: list[str], every: int) -> str:

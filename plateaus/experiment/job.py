@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
-from plateaus.experiment import devices, exactness, folder, memory, results, sweep, worker
-from plateaus.experiment.build import make_recipe
+from plateaus.experiment import axes, devices, exactness, folder, memory, sweep, worker
+from plateaus.experiment.build import make_recipe, shapes_of
 from plateaus.experiment.information import Unknown, failure, known
 from plateaus.experiment.plan import Options, Plan
 from plateaus.experiment.registry import TASKS
 from plateaus.experiment.schema import ConfigError
 from plateaus.experiment.sweep import Chunk
-from plateaus.report import store
 from plateaus.tasks.contract import fits
 
 
@@ -44,18 +45,25 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
     interrupted = folder.begun(place, plan)
     job = Job(plan, options, place, finished, (), {}, {}, {}, {}, {}, Unknown("not asked"))
     chunks: list[Chunk] = []
+    faults: dict[str, None] = {}
+    known_axes: dict[str, tuple[str, ...]] = {}  # of every program so far
     for number, program in enumerate(sweep.programs(plan, missing)):
         if number == 0:
             _refuse_unfitting(program)
         address = program.address
-        width = options.runs_per_batch or devices.width(_parameters(program), device.platform)
-        cut = sweep.chunks(plan, program, width, [group.members for group in interrupted])
-        job.programs[address] = worker.compiled(program)
-        job.widths[address] = width
-        job.exactness[address] = exactness.record(device, width)
-        shapes = _shapes(job, cut[0], width)
+        with _computing():
+            width = options.runs_per_batch or devices.width(_parameters(program), device.platform)
+            cut = sweep.chunks(plan, program, width, [group.members for group in interrupted])
+            job.programs[address] = worker.compiled(program)
+            job.widths[address] = width
+            job.exactness[address] = exactness.record(device, width)
+            shapes = _shapes(job, cut[0], width)
+            measured = _measured(job, program, shapes)
+        faults |= dict.fromkeys(_misfits(plan, program, measured, known_axes))
         job.least[address] = known(functools.partial(memory.least_bytes, shapes))
         chunks += cut
+    if faults:
+        raise ConfigError(*faults)
     job = job._replace(chunks=tuple(chunks))
     job = job._replace(available=known(lambda: memory.available_bytes(device)))
     if not options.allow_inexact_resume:
@@ -66,10 +74,26 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
 
 def _refuse_unfitting(program: sweep.Program) -> None:
     """Refuse a model that does not say of examples what the task's predictors say."""
-    recipe = make_recipe(program.config, program.used)
+    with _computing():
+        recipe = make_recipe(program.config, program.used)
     task, model = (program.config[f"{section}.name"] for section in ("task", "model"))
     if faults := list(fits(recipe.model, recipe.task, TASKS[task].knobs())):
         raise ConfigError(*(f"model.name = {model} on {task}: {fault}" for fault in faults))
+
+
+def _misfits(
+    plan: Plan,
+    program: sweep.Program,
+    measured: Mapping[str, tuple[int, ...]],
+    before: dict[str, tuple[str, ...]],
+) -> Iterator[str]:
+    """Yield what results.nc could not hold of a program's measurements, beside those `before`."""
+    named = axes.axes([shapes_of(program.config)[0]])
+    yield from axes.faults(measured, named, plan.sweep)
+    for name in measured:
+        if (own := named(name)) != (other := before.setdefault(name, own)):
+            shown = (", ".join(one) or "none" for one in (own, other))
+            yield f"{name}: its axes are {' in some runs, in others '.join(shown)}"
 
 
 def _parameters(program: sweep.Program) -> int:
@@ -112,27 +136,44 @@ def _without(record: exactness.Record, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _shapes(job: Job, chunk: Chunk, width: int) -> Any:
-    """Return the shapes of what a chunk of `width` runs holds: state, samples, measurements.
-
-    Raises ConfigError where its program cannot be traced, or measures what has no axes.
-    """
+    """Return the shapes of what a chunk of `width` runs holds: state, samples, measurements."""
     compiled = job.programs[chunk.program.address]
     some = chunk._replace(members=chunk.members[:1])
     seeds, knobs = worker.arguments(job.plan, some, width)
+    laws, constants = jax.eval_shape(compiled.laws, seeds, knobs)
+    state, measured = jax.eval_shape(compiled.start, seeds, knobs, laws)
+    return seeds, knobs, laws, constants, state, measured
+
+
+def _measured(job: Job, program: sweep.Program, shapes: Any) -> dict[str, tuple[int, ...]]:
+    """Return name -> the lengths of all that a run of a program measures at one time.
+
+    The phase is traced as it is compiled later, so that this costs nothing but its time.
+    """
+    seeds, knobs, laws, constants, state, measured = shapes
+    phase = job.programs[program.address].phase
+    _, told = jax.eval_shape(phase, state, seeds, knobs, laws, np.int32(0))
+    return {
+        name: array.shape[leading:]
+        for arrays, leading in (  # the runs, and of what is told while training its windows
+            (measured, 1),
+            (told.evaluation, 1),
+            (told.training, 2),
+            (constants, 1),
+        )
+        for name, array in arrays.items()
+    }
+
+
+@contextlib.contextmanager
+def _computing() -> Iterator[None]:
+    """Refuse, in a line with its place, what fails while a program is made and traced."""
     try:
-        laws, constants = jax.eval_shape(compiled.laws, seeds, knobs)
-        state, measured = jax.eval_shape(compiled.start, seeds, knobs, laws)
+        yield
+    except ConfigError:
+        raise
     except Exception as error:
         raise ConfigError(f"this cannot be computed: {failure(error)}") from error
-    axes = results.axes(make_recipe(chunk.program.config, frozenset()).task)
-    faults = [
-        fault
-        for name, array in measured.items()  # [R, ...], and in the records [time, ...]
-        if (fault := store.fault(name, array.ndim, axes))
-    ]
-    if faults:
-        raise ConfigError(*faults)
-    return seeds, knobs, laws, constants, state, measured
 
 
 def at_once(job: Job) -> int:
@@ -171,15 +212,19 @@ def refuse_above(job: Job, chunk: Chunk, needed: int, bytes_at: Callable[[int], 
     width, available = job.widths[chunk.program.address], job.available
     if isinstance(available, Unknown) or needed * sharing(job) <= available:
         return
-    fits = memory.fitting_width(
-        lambda w: needed if w == width else bytes_at(w),
-        width,
-        lambda w: available // sharing(job, w),
+    fits = known(
+        lambda: memory.fitting_width(
+            lambda w: needed if w == width else bytes_at(w),
+            width,
+            lambda w: available // sharing(job, w),
+        )
     )
-    hint = f"--runs-per-batch {fits} would fit" if fits else "not even one run fits"
+    hint = f": --runs-per-batch {fits} would fit" if fits else ": not even one run fits"
+    if isinstance(fits, Unknown):  # the hint is only information
+        hint = ""
     raise ConfigError(
         f"{width} runs at once need {memory.readable(needed)} on each of {sharing(job)} device(s), "
-        f"where {memory.readable(available // sharing(job))} is free: {hint}"
+        f"where {memory.readable(available // sharing(job))} is free{hint}"
     )
 
 

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from plateaus.experiment import files, folder, instruments
-from plateaus.experiment.build import make_recipe
+from plateaus.experiment import axes, files, folder, instruments, sweep
 from plateaus.experiment.plan import Plan
+from plateaus.experiment.shapes import shapes_of
 from plateaus.experiment.variants import AXIS
-from plateaus.groups import SUFFIX
 from plateaus.report import (
     attention,
     by_task,
@@ -39,9 +38,6 @@ from plateaus.report import (
     task_vectors,
 )
 from plateaus.report.style import save as save_figure
-from plateaus.types import Task
-
-TASK = "task"  # the dimension of groups
 
 FIGURES = {  # file -> how it is drawn; None where the results have nothing to show in it
     "plateau": figures.plateau,
@@ -95,24 +91,27 @@ def write(
     killed report is written again. TensorBoard files may be given up, with a warning.
     """
     swept = finished.sweep(plan)
+    # of settings that ran: at the base value of a swept field nothing need be possible
+    configs = [program.config for program in sweep.programs(plan, finished.records)]
+    tasks = [shapes_of(config)[0] for config in configs]
+    groups = tasks[0].groups
     attributes = {
         "title": plan.title,
         "config": {n: v for n, v in plan.config.items() if n not in ("seeds", *plan.sweep)},
         "swept": list(plan.sweep),
-        "baseline": {name: _neutral(plan, swept, name) for name in plan.sweep},
+        "baseline": {name: _neutral(plan, swept, name, tasks[0].size) for name in plan.sweep},
         "variants": plan.variants,
         "horizon": plan.config["steps"],
         "contents": finished.contents(plan),
     }
-    task = make_recipe(plan.config, frozenset()).task
     dataset = store.assemble(
         finished.records,
         swept,
         plan.config["log_every"],
         plan.config["eval_every"],
         attributes,
-        axes(task),
-        {TASK: task.groups, **instruments.labels(plan.config, task.groups)} if task.groups else {},
+        axes.axes(tasks),
+        {axes.TASK: groups, **instruments.labels(configs[0], groups)} if groups else {},
     )
     rows = statistics.summarise(dataset)
     files.write_atomically(place / "summary.csv", table.csv_text(rows).encode())
@@ -137,17 +136,8 @@ def write(
     files.write_atomically(place / "results.nc", lambda file: store.save(dataset, Path(file.name)))
 
 
-def axes(task: Task) -> dict[str, str | tuple[str, ...]]:
-    """Return the dimensions of what has its own: instruments', metrics', and the groups'."""
-    own: dict[str, str | tuple[str, ...]] = dict(task.axes)
-    if task.groups:
-        by_group = {f"{name}{SUFFIX}": (TASK, axis) for name, axis in task.axes.items()}
-        own |= {SUFFIX: TASK, **by_group}
-    return instruments.AXES | own
-
-
-def _neutral(plan: Plan, swept: Mapping[str, tuple[Any, ...]], name: str) -> Any:
-    """Return the value at which a swept field does nothing; all items are as good as infinity.
+def _neutral(plan: Plan, swept: Mapping[str, tuple[Any, ...]], name: str, size: int) -> Any:
+    """Return the value at which a swept field does nothing; all items, `size`, are infinity too.
 
     Of the variants it is the first of the preset's that is there.
     """
@@ -155,7 +145,7 @@ def _neutral(plan: Plan, swept: Mapping[str, tuple[Any, ...]], name: str) -> Any
         return next(variant for variant in plan.variants if variant in swept[AXIS])
     neutral = plan.schema[name].field.neutral
     if name == "data.items" and neutral not in plan.sweep[name]:
-        return make_recipe(plan.config, frozenset()).task.size
+        return size
     return neutral
 
 

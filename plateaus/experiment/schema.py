@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, get_type_hints
 
 from plateaus.experiment import variants as axis
-from plateaus.experiment.checks import cross_checked
+from plateaus.experiment.checks import NAMED, cross_checked
 from plateaus.experiment.component import Component, derive
 from plateaus.experiment.values import convert, shown, unknown
 from plateaus.experiment.variants import Variants
@@ -28,7 +28,6 @@ UNSWEEPABLE = frozenset(
     | {"vector_prompts", "vector_layer", "vector_shown", "vector_steps"}
     | {"data.folder", "data.contents", "task.tokenizer"}
 )
-NAMED = ("task", "model")  # the sections whose component is chosen by its `name`
 
 
 class ConfigError(Exception):

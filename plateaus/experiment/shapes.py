@@ -28,11 +28,11 @@ def unsound(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 @functools.cache
 def _faults(name: str, spec: Any) -> tuple[str, ...]:
+    component = TASKS[name]
     try:
-        task = TASKS[name].make(spec)
+        return tuple(sound(component.make(spec), component.knobs(), component.inputs))
     except Exception as error:
         return (failure(error),)
-    return tuple(sound(task, TASKS[name].knobs()))
 
 
 @functools.cache

@@ -80,14 +80,24 @@ def chosen(variants: Variants, names: Any) -> tuple[tuple[str, ...], list[str]]:
     if not variants:
         return (), [f"{AXIS}: this preset has no variants"]
     problems = [] if names else [f"{AXIS}: the sweep is empty; give at least one value"]
-    for i, name in enumerate(names):
-        if name not in variants:
-            close = nearest(str(name), variants)
+    kept: list[str] = []
+    for name in names:
+        if not _is_key(name, variants):
+            close = nearest(name if isinstance(name, str) else shown(name), map(str, variants))
             hint = f"did you mean {close}?" if close else f"there are {', '.join(variants)}"
             problems.append(f"{AXIS} = {shown(name)}: no such variant; {hint}")
-        elif name in names[:i]:
+        elif name in kept:
             problems.append(f"{AXIS} = {shown(name)}: given twice in the sweep")
-    return names, problems
+        else:
+            kept.append(name)
+    return tuple(kept), problems
+
+
+def _is_key(name: Any, variants: Variants) -> bool:
+    try:
+        return name in variants
+    except TypeError:  # a list, say
+        return False
 
 
 def clashes(variants: Variants, sweep: Mapping[str, Sequence[Any]]) -> Iterator[str]:

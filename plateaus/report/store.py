@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 NOT_RUN, FINISHED, DIVERGED = 0, 1, 2
 Record = Mapping[str, np.ndarray]  # variable -> the values of one run
+Axes = Callable[[str], tuple[str, ...]]  # variable -> the dimensions it has beside time
 
 _PASSAGE = "first evaluation at which the mean over three evaluations of the normalised test loss"
-_MEANING = {
+MEANING = {
     "train_loss": ("loss", "training loss, mean over the log window that ends at `step`"),
     "test_loss": ("loss", "loss on the test law"),
     "uninformed_loss": (
@@ -55,18 +56,16 @@ def assemble(
     log_every: int,
     eval_every: int,
     attributes: Mapping[str, Any],
-    axes: Mapping[str, str | tuple[str, ...]] | None = None,
+    axes: Axes = lambda name: (),
     labels: Mapping[str, Sequence[str]] | None = None,
 ) -> xr.Dataset:
     """Lay the records of runs, keyed by (swept values, seed), out on the grid of the sweep.
 
     Cells without a record hold NaN, and `status` 0; so do those of runs without a variable that
-    others have. A variable that is scalar in the records has
-    the dimensions (*sweep, seed); `train_*` have `step` too, any other curve `eval_step`. What
-    has axes of its own is in `axes`, as "by_prefix" -> "prefix" or "by_head" -> ("layer", "head"):
-    a variable whose name holds the key (the longest that it holds) ends in these dimensions,
-    numbered from 0, or named by `labels`, and padded with NaN where a setting's are shorter; with
-    nothing but them, the variable is constant over a run.
+    others have. A variable that is scalar in the records has the dimensions (*sweep, seed);
+    `train_*` have `step` too, any other curve `eval_step`. `axes` are the dimensions that a
+    variable has of its own; it ends in them, numbered from 0, or named by `labels`, and padded with
+    NaN where a setting's are shorter; with nothing but them, it is constant over a run.
 
     Raises ValueError without any record, and for a variable whose dimensions are not told.
     """
@@ -82,26 +81,27 @@ def assemble(
     every = {name: value for record in records.values() for name, value in record.items()}
     coordinates: dict[str, Any] = {name: list(values) for name, values in sweep.items()}
     coordinates["seed"] = seeds
+    tails = {name: _dimensions(name, np.ndim(value), axes) for name, value in every.items()}
+    lengths: dict[str, int] = {}  # of each dimension, the longest of any run's
+    for record in records.values():
+        for name, value in record.items():
+            for dimension, length in zip(tails[name], np.shape(value), strict=True):
+                lengths[dimension] = max(length, lengths.get(dimension, 0))
+    for dimension, length in lengths.items():
+        coordinates[dimension] = _coordinate(dimension, length, log_every, eval_every)
+        if dimension in (labels or {}):
+            coordinates[dimension] = list(labels[dimension])  # type: ignore[index] # as tested
     variables = {}
     for name, value in every.items():
-        example = np.asarray(value)
-        if wrong := fault(name, example.ndim, axes or {}):
-            raise ValueError(wrong)
-        tail = _dimensions(name, example.ndim, axes or {})
-        empty = np.nan if example.dtype.kind == "f" else 0
-        having = {key: record[name] for key, record in records.items() if name in record}
-        shapes = {np.shape(value) for value in having.values()}
-        longest = tuple(max(lengths) for lengths in zip(*shapes, strict=True))
-        array = np.full((*grid, *longest), empty, example.dtype)
-        for key, value in having.items():
-            array[places[key] + tuple(map(slice, np.shape(value)))] = value
-        units, meaning = _MEANING.get(name, ("1", name.replace("_", " ")))
+        kind = np.asarray(value).dtype
+        whole = (*grid, *(lengths[dimension] for dimension in tails[name]))
+        array = np.full(whole, np.nan if kind.kind == "f" else 0, kind)
+        for key, record in records.items():
+            if name in record:
+                array[places[key] + tuple(map(slice, np.shape(record[name])))] = record[name]
+        units, meaning = MEANING.get(name, ("1", name.replace("_", " ")))
         notes = {"units": units, "long_name": meaning} | (_STATUS if name == "status" else {})
-        variables[name] = ((*sweep, "seed", *tail), array, notes)
-        for dimension, length in zip(tail, longest, strict=True):
-            coordinates[dimension] = _coordinate(dimension, length, log_every, eval_every)
-            if dimension in (labels or {}):
-                coordinates[dimension] = list(labels[dimension])  # type: ignore[index] # as tested
+        variables[name] = ((*sweep, "seed", *tails[name]), array, notes)
     plain = {k: v if isinstance(v, int | str) else json.dumps(v) for k, v in attributes.items()}
     dataset = xr.Dataset(variables, coordinates, plain)
     for name in {"step", "eval_step"} & set(dataset.coords):
@@ -109,32 +109,30 @@ def assemble(
     return dataset
 
 
-def fault(name: str, rank: int, axes: Mapping[str, str | tuple[str, ...]]) -> str | None:
-    """Return what is wrong with a record of so many dimensions, if anything is.
+def fault(name: str, rank: int, axes: Axes) -> str | None:
+    """Return what is wrong with a record of so many dimensions beside time, if anything is.
 
-    >>> fault("spectrum", 2, {})
+    >>> fault("spectrum", 1, lambda name: ())
     'spectrum has 1 dimension of its own, but no axes: name them in instruments.AXES'
-    >>> fault("spectrum", 2, {"spectrum": "frequency"}) is None
+    >>> fault("spectrum", 1, lambda name: ("frequency",)) is None
     True
     """
-    dimensions = _dimensions(name, rank, axes)
-    if len(dimensions) == rank:
+    named = axes(name)
+    if len(named) == rank:
         return None
-    beside = f"{name} has {rank - 1} dimension{'s' * (rank != 2)} of its own"
-    named = dimensions[1:]
+    beside = f"{name} has {rank or 'no'} dimension{'s' * (rank != 1)} of its own"
     if not named:
         return f"{beside}, but no axes: name them in instruments.AXES"
     return f"{beside}, but the axes {', '.join(named)}"
 
 
-def _dimensions(name: str, rank: int, axes: Mapping[str, str | tuple[str, ...]]) -> tuple[str, ...]:
-    """Return the dimensions of one run's record of a variable."""
-    key = max((key for key in axes if key in name), key=len, default=None)
-    found = () if key is None else axes[key]
-    own = (found,) if isinstance(found, str) else found
-    if rank == len(own):
-        return own
-    return (("step" if name.startswith("train_") else "eval_step"), *own)
+def _dimensions(name: str, rank: int, axes: Axes) -> tuple[str, ...]:
+    """Return the dimensions of one run's record of a variable: time is what is beside its own."""
+    own = axes(name)
+    time = ("step" if name.startswith("train_") else "eval_step",) if rank > len(own) else ()
+    if wrong := fault(name, rank - len(time), axes):
+        raise ValueError(wrong)
+    return (*time, *own)
 
 
 def _coordinate(dimension: str, length: int, log_every: int, eval_every: int) -> NDArray[np.int_]:

@@ -18,6 +18,7 @@ from plateaus.experiment import (
     checkpoint,
     devices,
     files,
+    job,
     memory,
     pace,
     provenance,
@@ -360,6 +361,19 @@ def test_what_cannot_fit_is_refused_before_compiling(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda device: 50_000)
     monkeypatch.setattr(run, "_compute", no_compiling)
     with pytest.raises(ConfigError, match=r"--runs-per-batch \d+ would fit"):
+        execute(make_plan(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_cannot_fit_is_refused_without_a_hint_where_there_is_none(tmp_path, monkeypatch):
+    """How much another width needs is only information."""
+
+    def fails(*_):
+        raise RuntimeError("not this width")
+
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 50_000)
+    monkeypatch.setattr(job, "_least_bytes", fails)
+    with pytest.raises(ConfigError, match=r"^16 runs at once need .* is free$"):
         execute(make_plan(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

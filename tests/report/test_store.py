@@ -6,7 +6,11 @@ import pytest
 from plateaus.fields import INFINITE
 from plateaus.report import store, table
 
-AXES = {"loss_by_prefix": "prefix"}
+
+def axes(name):
+    return ("prefix",) if "loss_by_prefix" in name else ()
+
+
 SWEEP = {"data.items": (4, INFINITE)}
 
 
@@ -28,7 +32,7 @@ def record(number, prefixes=3, evaluations=5):
 @pytest.fixture
 def dataset():
     records = {((4,), 0): record(1), ((INFINITE,), 0): record(2), ((INFINITE,), 1): record(3)}
-    return store.assemble(records, SWEEP, 10, 20, {"horizon": 80}, AXES)
+    return store.assemble(records, SWEEP, 10, 20, {"horizon": 80}, axes)
 
 
 def test_vectors_have_a_dimension_of_their_own(dataset):
@@ -66,6 +70,19 @@ def test_without_axes_a_matrix_is_refused():
         store.assemble({((4,), 0): record(1)}, {"data.items": (4,)}, 10, 20, {})
 
 
+def test_a_dimension_is_as_long_as_the_longest_of_any_run():
+    """A metric of deep models alone, say, and one of all, along the same axis."""
+    one, two = {"status": np.int8(1), "test_a": np.ones((5, 2))}, {"status": np.int8(1)}
+    two |= {"test_a": np.ones((5, 3)), "test_b": np.ones((5, 3))}
+    three = {"status": np.int8(1), "test_b": np.ones((5, 4))}
+    records = {((4,), 0): one, ((4,), 1): two, ((INFINITE,), 0): three}
+    own = {"test_a": ("place",), "test_b": ("place",)}
+    found = store.assemble(records, SWEEP, 10, 20, {}, lambda name: own.get(name, ()))
+    assert found.sizes["place"] == 4
+    there = found["test_a"].notnull().any("eval_step").sel({"data.items": 4})
+    assert there.values.tolist() == [[True, True, False, False], [True, True, True, False]]
+
+
 def test_infinity_is_told_as_inf():
     assert table.value_text(INFINITE) == "inf"
     assert table.value_text(np.int64(INFINITE).item()) == "inf"
@@ -82,7 +99,7 @@ def test_what_only_some_runs_have_is_nan_in_the_others():
         {((4,), 0): record(1), ((INFINITE,), 0): deep},
         {((4,), 0): deep, ((INFINITE,), 0): record(1)},
     ):
-        found = store.assemble(records, SWEEP, 10, 20, {"horizon": 80}, AXES)
+        found = store.assemble(records, SWEEP, 10, 20, {"horizon": 80}, axes)
         has = [deep is one for one in records.values()]
         norms = found["weight_norm_hidden_1"][:, 0]
         assert norms.dims == ("data.items", "eval_step")
