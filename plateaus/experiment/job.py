@@ -49,7 +49,7 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
             _refuse_unfitting(program)
         address = program.address
         width = options.runs_per_batch or devices.width(_parameters(program), device.platform)
-        cut = sweep.chunks(plan, program, width, [group.members for group in interrupted])
+        cut = sweep.chunks(plan, program, width, _usable(plan, program, width, interrupted))
         job.programs[address] = worker.compiled(program)
         job.widths[address] = width
         job.exactness[address] = exactness.record(device, width)
@@ -62,6 +62,33 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
         _refuse_inexact(job, len(missing), interrupted)
     _refuse_too_large(job)
     return job
+
+
+def _begun_of(
+    plan: Plan, program: sweep.Program, interrupted: Sequence[folder.Begun]
+) -> list[folder.Begun]:
+    """Return the groups of a program's missing runs that have a checkpoint."""
+    return [
+        group
+        for group in interrupted
+        if group.exactness is not None
+        and {*group.members} <= {*program.members}
+        and sweep.chunk(plan, program, group.members).address == group.address
+    ]
+
+
+def _usable(
+    plan: Plan, program: sweep.Program, width: int, interrupted: Sequence[folder.Begun]
+) -> list[list[sweep.Member]]:
+    """Return the groups that can go on from their checkpoints: made at the width that holds now.
+
+    At another width a chunk starts again, and may be cut as any other.
+    """
+    return [
+        group.members
+        for group in _begun_of(plan, program, interrupted)
+        if (group.exactness or {}).get("width") == width and len(group.members) <= width
+    ]
 
 
 def _refuse_unfitting(program: sweep.Program) -> None:
@@ -89,11 +116,10 @@ def _refuse_inexact(job: Job, missing: int, interrupted: Sequence[folder.Begun])
                     exactness.differences(*(_without(r, left_out) for r in (there, here)))
                 )
     continued: dict[str, None] = {}
-    for chunk in job.chunks:
-        for group in interrupted:
-            if group.address == chunk.address and group.exactness is not None:
-                here = job.exactness[chunk.program.address]
-                continued |= dict.fromkeys(exactness.differences(group.exactness, here))
+    for program in {chunk.program.address: chunk.program for chunk in job.chunks}.values():
+        here = job.exactness[program.address]
+        for group in _begun_of(job.plan, program, interrupted):
+            continued |= dict.fromkeys(exactness.differences(group.exactness or {}, here))
     way_on = "Use another --workdir, or --allow-inexact-resume"
     if added:
         raise ConfigError(

@@ -157,13 +157,13 @@ def chunks(
 ) -> tuple[Chunk, ...]:
     """Cut a program's members into chunks of `width`, first those already `begun` as a group.
 
-    Neither neighbours nor places in a chunk change a run's bits, so members that are missing may be
+    A group of more than `width` is cut as any others. Neither neighbours nor places in a chunk change a run's bits, so members that are missing may be
     grouped anew; a group with a checkpoint is kept together to use it.
     """
     left = dict.fromkeys(program.members)
     kept = []
     for group in begun:
-        if group and all(member in left for member in group):
+        if 0 < len(group) <= width and all(member in left for member in group):
             kept.append(chunk(plan, program, group))
             for member in group:
                 del left[member]

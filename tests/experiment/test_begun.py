@@ -1,0 +1,93 @@
+"""Work that was begun and not ended: what goes on, what starts again, what is cleared away."""
+
+import pytest
+
+from plateaus.experiment import checkpoint, folder, run, sweep, worker
+from plateaus.experiment.build import sections
+from plateaus.experiment.plan import Options, checked_plan
+from plateaus.experiment.schema import ConfigError
+from plateaus.report import store
+
+pytestmark = pytest.mark.versions
+
+TINY = {
+    "steps": 40,
+    "batch": 4,
+    "seeds": 3,
+    "eval_every": 10,
+    "log_every": 10,
+    "eval_points": 16,
+    "task.name": "sparse_parity",
+    "task.dimension": 4,
+    "task.relevant_bits": 1,
+    "task.dataset_size": 100,
+    "model.name": "mlp",
+    "model.width": 4,
+}
+SWEEP = {"data.zipf_exponent": (0.0, 1.0)}
+
+
+def plan_of(**given):
+    return checked_plan("tiny", sections(TINY), {**TINY, **given}, SWEEP)
+
+
+def execute(plan, place, **options):
+    return run.execute(plan, Options(workdir=place, command="test", **options))
+
+
+def all_in_one(plan):
+    (program,) = sweep.programs(plan, sweep.members(plan))
+    return sweep.chunk(plan, program, program.members)
+
+
+def running(place):
+    return sorted(path.name for path in (place / "checkpoints" / "running").iterdir())
+
+
+@pytest.fixture
+def stop_after_two(monkeypatch):
+    """A function that executes a plan until its second checkpoint is written."""
+
+    def stopped(plan, place, **options):
+        saves, real = [], checkpoint.save
+
+        def save(*arguments):
+            saves.append(real(*arguments))
+            if len(saves) == 2:
+                raise KeyboardInterrupt
+            return saves[-1]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(worker, "CHECKPOINT_SECONDS", -1.0)
+            patch.setattr(checkpoint, "save", save)
+            with pytest.raises(KeyboardInterrupt):
+                execute(plan, place, **options)
+
+    return stopped
+
+
+def test_a_note_without_a_checkpoint_holds_no_group_together(tmp_path):
+    """Killed before its first checkpoint, a chunk of six is cut anew for a width of two."""
+    plan, place = plan_of(), tmp_path / "run"
+    folder.open_chunk(place, plan, all_in_one(plan))
+    run._open(run.prepare(plan, Options(), place, print))
+    assert execute(plan, place, runs_per_batch=2) == 0
+    assert len(list((place / "checkpoints" / "finished").glob("*.npz"))) == 3
+
+
+def test_a_checkpoint_of_another_width_is_not_gone_on_from(tmp_path, stop_after_two):
+    plan, place = plan_of(), tmp_path / "run"
+    stop_after_two(plan, place, runs_per_batch=6)
+    with pytest.raises(ConfigError, match="would not go on bit for bit: width was 6, is 2"):
+        execute(plan, place, runs_per_batch=2)
+    assert execute(plan, place, runs_per_batch=2, allow_inexact_resume=True) == 0
+    assert (store.load(place / "results.nc").status == store.FINISHED).all()
+
+
+def test_a_chunk_is_never_larger_than_the_width():
+    plan = plan_of()
+    chunk = all_in_one(plan)
+    with pytest.raises(AssertionError, match="6 runs in a chunk of 2"):
+        worker.arguments(plan, chunk, 2)
+    cut = sweep.chunks(plan, chunk.program, 2, [chunk.members])
+    assert [len(one.members) for one in cut] == [2, 2, 2]
