@@ -25,6 +25,17 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
+def threads(device: Any) -> int:
+    """Return the number of threads that XLA shares a CPU's work among, on a `jax.Device`.
+
+    Large sums and products are cut by it, whatever `_ONE_THREAD` says, so that last bits depend on
+    it: one for each processor, or as many as PJRT_NPROC or NPROC says, and at least one a device.
+    """
+    said = [os.environ.get(name, "") for name in ("PJRT_NPROC", "NPROC")]
+    numbers = [int(text) for text in said if text.isdecimal() and int(text) > 0]
+    return max(next(iter(numbers), cores()), device.client.device_count())
+
+
 def started() -> bool:
     """Return whether JAX has made its devices in this process, so that flags come too late.
 

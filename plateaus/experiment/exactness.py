@@ -21,7 +21,7 @@ VARIABLES = ("NVIDIA_TF32_OVERRIDE", "LIBTPU_INIT_ARGS")  # of the environment; 
 HARMLESS = (  # beginnings of XLA flags that no result depends on
     "--xla_dump_",
     "--xla_enable_dumping",
-    "--xla_force_host_platform_device_count",
+    "--xla_force_host_platform_device_count",  # but for the threads, which are recorded
     "--xla_hlo_graph_",
     "--xla_hlo_profile",
     "--xla_log",
@@ -37,6 +37,7 @@ def record(device: Any, width: int) -> dict[str, Any]:
         "platform": device.platform,
         "platform_version": devices.platform_version(device),
         "device": devices.kind(device),
+        **({"threads": devices.threads(device)} if device.platform == "cpu" else {}),
         "xla_flags": effective_flags(os.environ.get("XLA_FLAGS", "")),
         **{name: os.environ.get(name) for name in VARIABLES},
         **switches.recorded(),

@@ -157,8 +157,8 @@ def chunks(
 ) -> tuple[Chunk, ...]:
     """Cut a program's members into chunks of `width`, first those already `begun` as a group.
 
-    A group of more than `width` is cut as any others. Neither neighbours nor places in a chunk change a run's bits, so members that are missing may be
-    grouped anew; a group with a checkpoint is kept together to use it.
+    Neither neighbours nor places in a chunk change a run's bits, so members that are missing may be
+    grouped anew; a group with a checkpoint is kept together to use it, unless it is too large.
     """
     left = dict.fromkeys(program.members)
     kept = []

@@ -78,6 +78,23 @@ def test_the_record_is_complete_and_can_be_kept():
     assert decisive | {"jax_random_seed_offset", "jax_softmax_custom_jvp"} <= set(found)
 
 
+def test_the_threads_of_a_cpu_are_recorded_as_xla_counts_them(monkeypatch):
+    """One a processor, or as the environment says, and at least one a device."""
+    for name in ("PJRT_NPROC", "NPROC"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(devices, "cores", lambda: 1)
+    assert record()["threads"] == len(jax.devices()) == 4
+    monkeypatch.setattr(devices, "cores", lambda: 64)
+    assert record()["threads"] == 64
+    monkeypatch.setenv("NPROC", "7")
+    assert record()["threads"] == 7
+    monkeypatch.setenv("PJRT_NPROC", "5")
+    assert record()["threads"] == 5
+    monkeypatch.setenv("PJRT_NPROC", "2")
+    assert record()["threads"] == 4
+    assert exactness.effective_flags("--xla_force_host_platform_device_count=7") == []
+
+
 def test_flags_that_come_too_late_are_not_on_record(monkeypatch):
     """In a notebook JAX may have computed before: its devices are made, and its flags read."""
     monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=somewhere")
@@ -277,6 +294,10 @@ def test_another_random_stream_is_not_pooled(tmp_path):
     other = command(JAX_THREEFRY_PARTITIONABLE="0")
     assert other.returncode == 2
     assert "jax_threefry_partitionable was True, is False" in other.stderr
+    threads = record()["threads"]
+    wider = command(PJRT_NPROC=str(threads + 1))  # large sums are cut by it
+    assert wider.returncode == 2
+    assert f"threads was {threads}, is {threads + 1}. " in wider.stderr
     harmless = f"{os.environ['XLA_FLAGS']} --xla_dump_to={tmp_path / 'dump'}"
     more = command(XLA_FLAGS=harmless, JAX_LOG_COMPILES="1")
     assert more.returncode == 0, more.stderr
