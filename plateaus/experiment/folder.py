@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from plateaus.experiment import checkpoint, files, provenance
+from plateaus.experiment import checkpoint, files, observations, provenance
 from plateaus.experiment.exactness import Record
 from plateaus.experiment.plan import Plan
 from plateaus.experiment.schema import ConfigError
@@ -24,6 +24,7 @@ from plateaus.experiment.sweep import (
     effective,
     identity,
     named,
+    programs,
     unnamed,
 )
 from plateaus.experiment.values import shown
@@ -112,7 +113,7 @@ class Finished:
         """Read every chunk in the folder; a damaged one is told of, and counts as missing."""
         self.folder = folder / "checkpoints" / "finished"
         self.records: dict[Member, dict[str, np.ndarray]] = {}
-        self.exactness: dict[str, list[Record]] = {}  # by the address of the program
+        self.exactness: dict[str, list[Record]] = {}  # by what their programs train
         self.observed: dict[Member, Mapping[str, Any] | None] = {}  # None: not written down
         before = _observed_of_old(folder)
         for path in sorted(self.folder.glob("*.npz")):
@@ -122,8 +123,9 @@ class Finished:
                 warn(f"finished runs passed over, they will run again: {error}")
                 continue
             observed = meta.get("observed", before)
-            self._take([unnamed(plan, name) for name in meta["members"]], arrays, observed)
-            known = self.exactness.setdefault(meta["program"], [])
+            members = [unnamed(plan, name) for name in meta["members"]]
+            self._take(members, arrays, observed)
+            known = self.exactness.setdefault(_trained(plan, members), [])
             if meta["exactness"] not in known:
                 known.append(meta["exactness"])
 
@@ -144,7 +146,7 @@ class Finished:
     ) -> None:
         """Keep the records of one more chunk, on disk first."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        observed = {n: plan.config[n] for n in sorted(plan.observing - plan.idle(plan.config))}
+        observed = observations.of(plan)
         meta = {
             "program": chunk.program.address,
             "members": [named(plan, member) for member in chunk.members],
@@ -153,6 +155,10 @@ class Finished:
         }
         checkpoint.write_arrays(self.folder / f"{chunk.address}.npz", arrays, meta)
         self._take(chunk.members, arrays, observed)
+
+    def as_observed(self, plan: Plan) -> dict[str, Any]:
+        """Return the config of a plan with what the runs were observed with, where they were."""
+        return observations.joined(plan, self.observed.values())
 
     def sweep(self, plan: Plan) -> dict[str, tuple[Any, ...]]:
         """Return the values of each swept field: the plan's in order, then others found here."""
@@ -166,6 +172,12 @@ class Finished:
         """Return a digest of which runs there are, in which order they are laid out."""
         runs = sorted(json.dumps(named(plan, m)) for m in self.records)
         return digest([runs, {n: list(v) for n, v in self.sweep(plan).items()}, list(plan.sweep)])
+
+
+def _trained(plan: Plan, members: Iterable[Member | None]) -> str:
+    """Return what the program of some runs trains; "" where no variant of now is theirs."""
+    known = [member for member in members if member is not None][:1]
+    return next((program.trained for program in programs(plan, known)), "")
 
 
 def _observed_of_old(folder: Path) -> Mapping[str, Any] | None:

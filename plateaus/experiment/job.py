@@ -9,13 +9,23 @@ from typing import Any, NamedTuple
 
 import jax
 
-from plateaus.experiment import devices, exactness, folder, memory, results, sweep, worker
+from plateaus.experiment import (
+    devices,
+    exactness,
+    folder,
+    memory,
+    observations,
+    results,
+    sweep,
+    worker,
+)
 from plateaus.experiment.build import make_recipe
 from plateaus.experiment.information import Unknown, failure, known
 from plateaus.experiment.plan import Options, Plan
 from plateaus.experiment.registry import TASKS
 from plateaus.experiment.schema import ConfigError
 from plateaus.experiment.sweep import Chunk
+from plateaus.experiment.values import shown
 from plateaus.report import store
 from plateaus.tasks.contract import fits
 
@@ -40,6 +50,8 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
     """Find out what is missing, cut it into chunks, and refuse what cannot be run here."""
     finished = folder.Finished(place, plan, warn)
     missing = [member for member in sweep.members(plan) if member not in finished.records]
+    if missing:
+        _refuse_observed_otherwise(plan, place, finished)
     device = jax.devices()[0]
     interrupted = folder.begun(place, plan)
     job = Job(plan, options, place, finished, (), {}, {}, {}, {}, {}, Unknown("not asked"))
@@ -62,6 +74,20 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
         _refuse_inexact(job, len(missing), interrupted)
     _refuse_too_large(job)
     return job
+
+
+def _refuse_observed_otherwise(plan: Plan, place: Path, finished: folder.Finished) -> None:
+    """Refuse to add runs that are looked at in another way than those that are there."""
+    differ = dict.fromkeys(
+        f"{name} is {shown(was)} there, {shown(now)} here"
+        for observed in finished.observed.values()
+        for name, was, now in observations.conflicts(plan, observed or {})
+    )
+    if differ:
+        raise ConfigError(
+            f"{place} holds runs that were observed otherwise: {'; '.join(differ)}. "
+            "Use another --workdir, or observe as there"
+        )
 
 
 def _begun_of(
@@ -107,16 +133,18 @@ def _parameters(program: sweep.Program) -> int:
 def _refuse_inexact(job: Job, missing: int, interrupted: Sequence[folder.Begun]) -> None:
     """Refuse to add runs to a folder under circumstances that change the last bits."""
     added: dict[str, None] = {}
-    for address, here in job.exactness.items():
+    programs = {chunk.program.address: chunk.program for chunk in job.chunks}.values()
+    for program in programs:
+        here = job.exactness[program.address]
         for other, records in job.finished.exactness.items():
-            # The width belongs to a program; all else has to be the same for all runs of a folder.
-            left_out = () if other == address else ("width",)
+            # The width belongs to what is trained; all else has to be the same in all of a folder.
+            left_out = () if other == program.trained else ("width",)
             for there in records:
                 added |= dict.fromkeys(
                     exactness.differences(*(_without(r, left_out) for r in (there, here)))
                 )
     continued: dict[str, None] = {}
-    for program in {chunk.program.address: chunk.program for chunk in job.chunks}.values():
+    for program in programs:
         here = job.exactness[program.address]
         for group in _begun_of(job.plan, program, interrupted):
             continued |= dict.fromkeys(exactness.differences(group.exactness or {}, here))

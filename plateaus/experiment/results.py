@@ -112,7 +112,7 @@ def write(
         plan.config["eval_every"],
         attributes,
         axes(task),
-        {TASK: task.groups, **instruments.labels(plan.config, task.groups)} if task.groups else {},
+        _labels(finished.as_observed(plan), task),
     )
     rows = statistics.summarise(dataset)
     files.write_atomically(place / "summary.csv", table.csv_text(rows).encode())
@@ -135,6 +135,11 @@ def write(
     if not sinks.write_tensorboard(dataset, rows, place / "tensorboard"):
         warn("the TensorBoard files could not be written; everything else is complete")
     files.write_atomically(place / "results.nc", lambda file: store.save(dataset, Path(file.name)))
+
+
+def _labels(observed: Mapping[str, Any], task: Task) -> dict[str, Any]:
+    """Return the names along dimensions, of the groups and of what runs were observed with."""
+    return {TASK: task.groups, **instruments.labels(observed, task.groups)} if task.groups else {}
 
 
 def axes(task: Task) -> dict[str, str | tuple[str, ...]]:

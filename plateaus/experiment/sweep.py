@@ -33,6 +33,7 @@ class Program(NamedTuple):
     used: frozenset[str]
     address: str  # a digest of what is static
     members: tuple[Member, ...]
+    trained: str  # a digest of the same, but for what is only observed
 
 
 class Chunk(NamedTuple):
@@ -95,6 +96,7 @@ def programs(plan: Plan, wanted: Iterable[Member]) -> tuple[Program, ...]:
     groups: dict[str, list[Member]] = {}
     configs: dict[str, dict[str, Any]] = {}
     knobs: dict[str, frozenset[str]] = {}
+    trained: dict[str, str] = {}
     for member in wanted:
         own = _overridden(plan, member)
         if "batch" in {*plan.sweep, *own} and {**plan.config, **own}["batch_per_item"]:
@@ -111,8 +113,10 @@ def programs(plan: Plan, wanted: Iterable[Member]) -> tuple[Program, ...]:
         groups.setdefault(address, []).append(member)
         configs.setdefault(address, config)
         knobs[address] = used
+        blind = {name: value for name, value in static.items() if name not in plan.observing}
+        trained[address] = digest({"static": blind, "used": sorted(used)})
     return tuple(
-        Program(configs[address], knobs[address], address, tuple(group))
+        Program(configs[address], knobs[address], address, tuple(group), trained[address])
         for address, group in groups.items()
     )
 
