@@ -10,6 +10,7 @@ from typing import Any
 import jax
 
 from plateaus.experiment.information import told
+from plateaus.experiment.schema import ConfigError
 
 # A program of many small matrices gains nothing from splitting each matrix over threads: on two
 # cores, one single-threaded program a core ran 2.6 times as fast as one program over both.
@@ -54,19 +55,43 @@ def configure() -> None:
 
     What the user has set stays. After JAX's first computation in this process its devices are what
     they are, and no flag is set: flags that do not act must not be on record.
+
+    Raises ConfigError where JAX finds no device, or no file that XLA_FLAGS names.
     """
-    flags = os.environ.get("XLA_FLAGS", "")
     if not started():
+        flags = spelt_out(os.environ.get("XLA_FLAGS", ""))
         if _DEVICES not in flags:
             flags += f" {_DEVICES}={cores()}"
         if "xla_cpu_multi_thread_eigen" not in flags:
             flags += f" {_ONE_THREAD}"
         os.environ["XLA_FLAGS"] = flags.strip()
+    try:
+        jax.devices()
+    except (RuntimeError, ValueError, AssertionError) as error:  # the last says nothing
+        asked = jax.config.jax_platforms  # type: ignore[attr-defined] # made at run time
+        reason = " ".join(str(error).split()) or "none of these is here"
+        raise ConfigError(f"JAX finds no device (JAX_PLATFORMS = {asked!r}): {reason}") from None
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined] # made at run time
         home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
         folder = Path(home).expanduser() / "plateaus" / "compiled"
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+def spelt_out(text: str) -> str:
+    """Return the flags that XLA_FLAGS says: `text` itself, or what is in the file that it names.
+
+    Raises ConfigError where there is no such file.
+    """
+    if not text.strip() or text.strip().startswith("-"):
+        return text
+    try:
+        return Path(text.strip()).read_text()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no text"
+        raise ConfigError(
+            f"XLA_FLAGS = {text.strip()}: neither flags nor a file: {reason}"
+        ) from None
 
 
 def width(parameters: int, platform: str) -> int:

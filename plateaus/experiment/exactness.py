@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from plateaus.experiment import devices, switches
@@ -54,9 +53,7 @@ def effective_flags(text: str) -> list[str]:
     >>> effective_flags("--xla_b=2 --xla_a --xla_dump_to=/tmp --xla_b=3")
     ['--xla_a=true', '--xla_b=3']
     """
-    if text.strip() and not text.strip().startswith("-"):
-        text = Path(text.strip()).read_text()
-    pairs = [word.partition("=") for word in text.split()]
+    pairs = [word.partition("=") for word in devices.spelt_out(text).split()]
     flags = {name: value if equals else "true" for name, equals, value in pairs}
     return sorted(f"{n}={v}" for n, v in flags.items() if not n.startswith(HARMLESS))
 

@@ -5,105 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from plateaus.experiment import checkpoint, files, observations, provenance
+from plateaus.experiment import checkpoint, files, identities, observations, provenance
 from plateaus.experiment.exactness import Record
 from plateaus.experiment.plan import Plan
-from plateaus.experiment.schema import ConfigError
-from plateaus.experiment.sweep import (
-    FORMAT,
-    POOLABLE,
-    Chunk,
-    Member,
-    digest,
-    effective,
-    identity,
-    named,
-    programs,
-    unnamed,
-)
-from plateaus.experiment.values import shown
+from plateaus.experiment.sweep import Chunk, Member, digest, named, programs, unnamed
 from plateaus.report import store
-
-
-def locate(plan: Plan, workdir: Path | None) -> Path:
-    """Return the folder of a plan: as asked for, or under `runs/`, named by what its runs are.
-
-    A folder there that an earlier version named otherwise is found by what it holds.
-    """
-    if workdir is not None:
-        return workdir
-    ours = json.loads(json.dumps(identity(plan)))
-    place = Path("runs") / f"{plan.name}-{digest(ours)}"
-    if place.exists():
-        return place
-    for other in sorted(Path("runs").glob(f"{plan.name}-*")):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            if _as_of_now(_held(other), plan) == ours:
-                return other
-    return place
-
-
-def _held(folder: Path) -> dict[str, Any]:
-    """Return the identity of the runs that a folder holds."""
-    return json.loads((folder / "config.json").read_text())["identity"]
-
-
-def _as_of_now(held: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
-    """Return an identity as this version would have written it, where its runs are as good."""
-    if held["format"] not in (*POOLABLE, FORMAT):
-        return dict(held)
-    return {**held, "format": FORMAT, "config": effective(plan, held["config"])}
-
-
-def check_identity(folder: Path, plan: Plan) -> None:
-    """Refuse, by ConfigError, a folder that holds runs of another experiment."""
-    path = folder / "config.json"
-    if not path.exists():
-        occupants = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-        strangers = [name for name in occupants if name not in (".lock", "checkpoints")]
-        if folder.exists() and (not folder.is_dir() or strangers):
-            raise ConfigError(f"--workdir {folder}: exists, and is not a run folder")
-        return
-    try:
-        held = _as_of_now(_held(folder), plan)
-        number, there, swept = held["format"], dict(held["config"]), list(held["swept"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ConfigError(f"{path}: damaged; move it away to start anew") from None
-    if number != FORMAT:
-        raise ConfigError(
-            f"{folder} holds runs of format {number}, this version makes format {FORMAT}: other "
-            "random streams or bits. Use another --workdir, or the version whose commit "
-            f"{folder / 'provenance.json'} names"
-        )
-    ours = json.loads(json.dumps(identity(plan)))
-    differ = list(_differences(plan, there, ours["config"]))
-    if swept != ours["swept"]:
-        differ.append(f"swept are {', '.join(swept)} there, {', '.join(ours['swept'])} here")
-    if differ:
-        raise ConfigError(f"{folder} holds another experiment: {'; '.join(differ)}")
-
-
-def _differences(plan: Plan, there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[str]:
-    """Yield how two configs differ in effect: what is left out stands where it does nothing."""
-
-    def value(config: Mapping[str, Any], name: str, absent: str) -> str:
-        if name in config:
-            return shown(config[name])
-        entry = plan.schema.get(name)
-        return absent if entry is None or entry.idle is None else shown(entry.idle)
-
-    for name in sorted({*there, *here} - {*plan.sweep}):
-        if (name in there) != (name in here) or there[name] != here[name]:
-            yield (
-                f"{name} is {value(there, name, 'absent')} there, "
-                f"{value(here, name, 'absent')} here"
-            )
 
 
 class Finished:
@@ -183,7 +95,7 @@ def _trained(plan: Plan, members: Iterable[Member | None]) -> str:
 def _observed_of_old(folder: Path) -> Mapping[str, Any] | None:
     """Return what the runs of a folder of format 2 were observed with: it is in their identity."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        held = _held(folder)
+        held = identities.held(folder)
         return dict(held["config"]) if held["format"] == 2 else None
     return None
 
@@ -202,7 +114,8 @@ def begun(folder: Path, plan: Plan) -> list[Begun]:
     for path in sorted((folder / "checkpoints" / "running").glob("*/chunk.json")):
         try:
             group = [unnamed(plan, name) for name in json.loads(path.read_text())["members"]]
-        except (OSError, ValueError, KeyError):
+            hash(tuple(group))
+        except (OSError, ValueError, KeyError, TypeError):
             continue  # the note is only a hint at how to group: without it, runs start afresh
         members = [member for member in group if member is not None]
         meta = checkpoint.newest_meta(path.parent)

@@ -17,7 +17,17 @@ from typing import Any
 
 import jax
 
-from plateaus.experiment import devices, files, folder, results, signals, sweep, switches, worker
+from plateaus.experiment import (
+    devices,
+    files,
+    folder,
+    identities,
+    results,
+    signals,
+    sweep,
+    switches,
+    worker,
+)
 from plateaus.experiment.announcement import announce
 from plateaus.experiment.information import Unknown, known
 from plateaus.experiment.job import Job, at_once, prepare, refuse_above
@@ -37,9 +47,10 @@ def execute(plan: Plan, options: Options) -> int:
     devices.configure()
     if refused := switches.refused():
         raise ConfigError(*refused)
-    place = folder.locate(plan, options.workdir)
-    folder.check_identity(place, plan)
+    place = identities.locate(plan, options.workdir, print)
+    identities.check(place, plan)
     with contextlib.ExitStack() as held:
+        held.enter_context(jax.transfer_guard("allow"))
         if place.is_dir() and not options.dry_run:
             _take(held, place)
         job = prepare(plan, options, place, _warn)
@@ -133,7 +144,7 @@ def _run(job: Job) -> int:
 def _open(job: Job) -> None:
     """Write down what the runs in the folder are: the first thing that is written there."""
     content = {
-        "identity": sweep.identity(job.plan),
+        "identity": identities.kept(job.place, job.plan),
         "config": job.plan.config,
         "sweep": job.plan.sweep,
         "variants": job.plan.variants,
@@ -171,7 +182,7 @@ def _compute(job: Job, stop: threading.Event, opening: Callable[[], None]) -> st
 
         def work(lane: int, device: jax.Device) -> None:
             # A run that diverges is marked, and disturbs nobody: no switch may stop all for it.
-            with jax.debug_nans(False), jax.debug_infs(False):
+            with jax.debug_nans(False), jax.debug_infs(False), jax.transfer_guard("allow"):
                 take_chunks(lane, device)
 
         def take_chunks(lane: int, device: jax.Device) -> None:

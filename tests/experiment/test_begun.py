@@ -91,3 +91,11 @@ def test_a_chunk_is_never_larger_than_the_width():
         worker.arguments(plan, chunk, 2)
     cut = sweep.chunks(plan, chunk.program, 2, [chunk.members])
     assert [len(one.members) for one in cut] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("note", ["[]", "3", '{"members": [[[], 0]]}', '{"members": [[{}, []]]}'])
+def test_a_note_that_is_none_is_passed_over(note, tmp_path):
+    place = folder.open_chunk(tmp_path, plan_of(), all_in_one(plan_of()))
+    assert len(folder.begun(tmp_path, plan_of())) == 1
+    (place / "chunk.json").write_text(note)
+    assert folder.begun(tmp_path, plan_of()) == []

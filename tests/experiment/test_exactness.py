@@ -78,6 +78,44 @@ def test_the_record_is_complete_and_can_be_kept():
     assert decisive | {"jax_random_seed_offset", "jax_softmax_custom_jvp"} <= set(found)
 
 
+def test_a_file_of_flags_is_spelt_out_and_added_to(monkeypatch, tmp_path):
+    """Nothing can be added to its path."""
+    (tmp_path / "flags").write_text("--xla_a=1\n--xla_b=2\n")
+    monkeypatch.setenv("XLA_FLAGS", f" {tmp_path / 'flags'}")
+    monkeypatch.setattr(devices, "started", lambda: False)
+    devices.configure()
+    found = os.environ["XLA_FLAGS"].split()
+    assert found[:2] == ["--xla_a=1", "--xla_b=2"] and len(found) == 4
+    monkeypatch.setenv("XLA_FLAGS", str(tmp_path / "none"))
+    with pytest.raises(ConfigError, match="none: neither flags nor a file: No such file"):
+        devices.configure()
+
+
+def test_where_jax_finds_no_device_there_is_one_line(monkeypatch):
+    def none():
+        raise RuntimeError("Unable to initialize backend 'bogus':\n it is none")
+
+    monkeypatch.setattr(jax, "devices", none)
+    with pytest.raises(ConfigError) as refused:
+        devices.configure()
+    (line,) = refused.value.problems
+    assert "no device (JAX_PLATFORMS = 'cpu'): Unable to initialize backend 'bogus'" in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("name", ["jax_transfer_guard", "jax_transfer_guard_host_to_device"])
+def test_a_guard_of_transfers_stops_nothing(name, tmp_path):
+    """It is for the user's own code; by the whole command, in workers and before."""
+    words = ["--config=configs/sparse_parity.py", "--sweep", "data.zipf_exponent=0,1"]
+    words += [f"--config.{n}={v}" for n, v in TINY.items() if not n.endswith(("name", "seeds"))]
+    before = jax.config.values[name]
+    jax.config.update(name, "disallow")
+    try:
+        assert cli.main([*words, "--seeds=1", f"--workdir={tmp_path / 'run'}"]) == 0
+    finally:
+        jax.config.update(name, before)
+
+
 def test_the_threads_of_a_cpu_are_recorded_as_xla_counts_them(monkeypatch):
     """One a processor, or as the environment says, and at least one a device."""
     for name in ("PJRT_NPROC", "NPROC"):
