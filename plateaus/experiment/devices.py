@@ -26,6 +26,12 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
+def alike() -> list[Any]:
+    """Return the devices of the first one's kind: bits differ between kinds."""
+    first, *others = jax.devices()
+    return [first, *(device for device in others if kind(device) == kind(first))]
+
+
 def threads(device: Any) -> int:
     """Return the number of threads that XLA shares a CPU's work among, on a `jax.Device`.
 

@@ -14,6 +14,7 @@ import numpy as np
 from plateaus.experiment import checkpoint, files, identities, observations, provenance
 from plateaus.experiment.exactness import Record
 from plateaus.experiment.plan import Plan
+from plateaus.experiment.schema import ConfigError
 from plateaus.experiment.sweep import Chunk, Member, digest, named, programs, unnamed
 from plateaus.report import store
 
@@ -125,6 +126,36 @@ def begun(folder: Path, plan: Plan) -> list[Begun]:
     return groups
 
 
+def take(held: contextlib.ExitStack, place: Path) -> None:
+    """Lock the folder for this process, and clear away what a killed one left half-written."""
+    try:
+        held.enter_context(files.lock(place))
+    except files.FolderBusy as busy:
+        raise ConfigError(str(busy)) from None
+    except OSError as error:
+        raise ConfigError(f"--workdir {place}: {error.strerror}") from None
+    for where in (place, place / "checkpoints" / "finished"):
+        files.remove_leftovers(where)
+
+
+def remove_empty(place: Path) -> None:
+    """Remove a folder that nothing but its lock is in."""
+    if [path.name for path in place.iterdir()] == [files.LOCK]:
+        (place / files.LOCK).unlink()
+        place.rmdir()
+
+
+def write_config(place: Path, plan: Plan) -> None:
+    """Write down what the runs in the folder are: the first thing that is written there."""
+    content = {
+        "identity": identities.kept(place, plan),
+        "config": plan.config,
+        "sweep": plan.sweep,
+        "variants": plan.variants,
+    }
+    write_json(place / "config.json", content)
+
+
 def open_chunk(folder: Path, plan: Plan, chunk: Chunk) -> Path:
     """Make the folder of a chunk that is about to run, with a note of its members."""
     place = folder / "checkpoints" / "running" / chunk.address
@@ -144,12 +175,18 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def record_session(folder: Path, session: Mapping[str, Any]) -> None:
-    """Add a session to provenance.json: its command, code, versions, device and wall time."""
+    """Add a session to provenance.json: its command, code, versions, device and wall time.
+
+    Raises OSError where the sessions that are there cannot be read: none is written over them.
+    """
     path = folder / "provenance.json"
+    sessions = []
     try:
-        sessions = json.loads(path.read_text())["sessions"]
-    except (OSError, ValueError, KeyError):
-        sessions = []
+        sessions = list(json.loads(path.read_text())["sessions"])
+    except FileNotFoundError:
+        pass
+    except (ValueError, KeyError, TypeError):  # damaged, and not to be read but by its owner
+        path.rename(path.with_name("provenance.damaged.json"))
     write_json(path, {"sessions": [*sessions, {**session, **provenance.origin()}]})
 
 

@@ -191,7 +191,7 @@ def _shapes(job: Job, chunk: Chunk, width: int) -> Any:
 
 def at_once(job: Job) -> int:
     """Return how many chunks are computed at the same time."""
-    return min(len(jax.devices()), len(job.chunks))
+    return min(len(devices.alike()), len(job.chunks))
 
 
 def sharing(job: Job, width: int | None = None) -> int:
@@ -199,13 +199,13 @@ def sharing(job: Job, width: int | None = None) -> int:
 
     `width`: of the chunks, in place of what it is.
     """
-    devices = jax.devices()
-    if devices[0].platform != "cpu":
+    lanes = devices.alike()
+    if lanes[0].platform != "cpu":
         return 1
     chunks = len(job.chunks)
     if width is not None:
         chunks = -(-sum(len(chunk.members) for chunk in job.chunks) // width)
-    return max(1, min(len(devices), chunks))
+    return max(1, min(len(lanes), chunks))
 
 
 def _refuse_too_large(job: Job) -> None:

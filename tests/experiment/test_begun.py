@@ -70,7 +70,7 @@ def test_a_note_without_a_checkpoint_holds_no_group_together(tmp_path):
     """Killed before its first checkpoint, a chunk of six is cut anew for a width of two."""
     plan, place = plan_of(), tmp_path / "run"
     folder.open_chunk(place, plan, all_in_one(plan))
-    run._open(run.prepare(plan, Options(), place, print))
+    folder.write_config(place, plan)
     assert execute(plan, place, runs_per_batch=2) == 0
     assert len(list((place / "checkpoints" / "finished").glob("*.npz"))) == 3
 
