@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 from pathlib import Path
@@ -16,6 +17,15 @@ from plateaus.experiment.schema import ConfigError
 # cores, one single-threaded program a core ran 2.6 times as fast as one program over both.
 _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 _DEVICES = "--xla_force_host_platform_device_count"
+
+_MAKE = (  # as Linux calls it, here and on ARM
+    *("vendor_id", "cpu family", "model", "stepping"),
+    *("CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision"),
+)
+_ARITHMETIC = (  # beginnings of the names of instruction sets
+    *("3dnow", "amx", "asimd", "avx", "bf16", "bmi", "f16c", "fma", "fp", "i8mm", "mmx", "neon"),
+    *("sme", "sse", "ssse", "sve", "vfp"),
+)
 
 
 def cores() -> int:
@@ -117,11 +127,34 @@ def width(parameters: int, platform: str) -> int:
 
 def processor() -> str:
     """Return the model of the CPU, as far as the system tells."""
+    return _cpuinfo().get("model name") or platform.processor() or platform.machine()
+
+
+def instructions() -> str:
+    """Return the make of the CPU in numbers, and a digest of the arithmetic that it knows.
+
+    Its name may be one of many ("AMD EPYC", or none on ARM), and the compiler looks at these. What
+    else the kernel lists, of safety and of power, changes with its version and is left out.
+    """
+    found = _cpuinfo()
+    known = found.get("flags", found.get("Features", "")).replace("/", " ").split()
+    arithmetic = sorted({name for name in known if name.startswith(_ARITHMETIC)})
+    digest = hashlib.sha256(" ".join(arithmetic).encode()).hexdigest()[:10]
+    numbers = [f"{name} {found[name]}" for name in _MAKE if name in found]
+    return ", ".join([platform.machine(), *numbers, f"instructions {digest}"])
+
+
+def _cpuinfo() -> dict[str, str]:
+    """Return what Linux says of the CPUs, of each entry every value there is; {} elsewhere."""
     try:
         lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration, IndexError):
-        return platform.processor() or platform.machine()
+    except OSError:
+        return {}
+    found: dict[str, dict[str, None]] = {}
+    for name, colon, value in (line.partition(":") for line in lines):
+        if colon:
+            found.setdefault(name.strip(), {})[value.strip()] = None
+    return {name: "/".join(sorted(values)) for name, values in found.items()}
 
 
 def kind(device: Any) -> str:

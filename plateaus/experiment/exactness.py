@@ -12,6 +12,7 @@ from importlib import metadata
 from typing import Any
 
 from plateaus.experiment import devices, switches
+from plateaus.experiment.information import told
 
 Record = Mapping[str, Any]
 
@@ -36,12 +37,17 @@ def record(device: Any, width: int) -> dict[str, Any]:
         "platform": device.platform,
         "platform_version": devices.platform_version(device),
         "device": devices.kind(device),
-        **({"threads": devices.threads(device)} if device.platform == "cpu" else {}),
+        **(_of_cpu(device) if device.platform == "cpu" else {}),
         "xla_flags": effective_flags(os.environ.get("XLA_FLAGS", "")),
         **{name: os.environ.get(name) for name in VARIABLES},
         **switches.recorded(),
         "width": width,
     }
+
+
+def _of_cpu(device: Any) -> dict[str, Any]:
+    """Return what an accelerator has none of: what its programs are compiled and cut for."""
+    return {"instructions": told(devices.instructions), "threads": devices.threads(device)}
 
 
 def effective_flags(text: str) -> list[str]:

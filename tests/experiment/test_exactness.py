@@ -73,6 +73,7 @@ def test_the_record_is_complete_and_can_be_kept():
     found = record()
     assert json.loads(json.dumps(found)) == found
     assert {"jax", "jaxlib", "flax", "optax", "numpy"} <= set(found)
+    assert found["instructions"] == devices.instructions()
     assert {"platform", "platform_version", "device", "xla_flags", "width"} <= set(found)
     decisive = {"jax_threefry_partitionable", "jax_default_matmul_precision"}
     assert decisive | {"jax_random_seed_offset", "jax_softmax_custom_jvp"} <= set(found)
@@ -114,6 +115,45 @@ def test_a_guard_of_transfers_stops_nothing(name, tmp_path):
         assert cli.main([*words, "--seeds=1", f"--workdir={tmp_path / 'run'}"]) == 0
     finally:
         jax.config.update(name, before)
+
+
+ZEN = """\
+processor	: 0
+vendor_id	: AuthenticAMD
+cpu family	: 25
+model		: 1
+model name	: AMD EPYC
+stepping	: 1
+flags		: fpu mmx sse avx avx2 fma ibrs
+
+"""
+ARM = """\
+processor	: 0
+Features	: fp asimd sve crc32
+CPU implementer	: 0x41
+CPU architecture: 8
+CPU part	: 0xd40
+
+"""
+ZEN4 = ZEN.replace("model\t\t: 1", "model\t\t: 17")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (ZEN, ZEN4, False),  # of one name
+        (ZEN, ZEN.replace("avx2", "avx2 avx512f"), False),  # as a virtual machine shows it
+        (ZEN, ZEN.replace("avx avx2 fma ibrs", "fma avx2 avx ssbd"), True),  # another kernel
+        (ZEN, ZEN + ZEN.replace(": 0", ": 1", 1), True),  # more of them
+        (ARM, ARM.replace("0xd40", "0xd4f"), False),
+        (ARM, ARM.replace("sve", ""), False),
+        (ARM, ARM.replace("crc32", ""), True),
+    ],
+)
+def test_cpus_of_one_name_are_told_apart_by_what_they_compute_with(one, other, same, monkeypatch):
+    texts = iter([one, other])
+    monkeypatch.setattr(devices.Path, "read_text", lambda self, **_: next(texts))
+    assert (devices.instructions() == devices.instructions()) == same
 
 
 def test_the_threads_of_a_cpu_are_recorded_as_xla_counts_them(monkeypatch):
