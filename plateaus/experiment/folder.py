@@ -169,6 +169,13 @@ def close_chunk(place: Path) -> None:
     shutil.rmtree(place, ignore_errors=True)
 
 
+def clear_away(folder: Path, plan: Plan, finished: Finished) -> None:
+    """Remove checkpoints of runs that are all finished: another chunk has come to their end."""
+    for group in begun(folder, plan):
+        if group.members and all(member in finished.records for member in group.members):
+            close_chunk(folder / "checkpoints" / "running" / group.address)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON, whole or not at all."""
     files.write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 
 from plateaus.experiment import (
+    begun,
     devices,
     exactness,
     folder,
@@ -61,7 +62,7 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
             _refuse_unfitting(program)
         address = program.address
         width = options.runs_per_batch or devices.width(_parameters(program), device.platform)
-        cut = sweep.chunks(plan, program, width, _usable(plan, program, width, interrupted))
+        cut = sweep.chunks(plan, program, width, begun.usable(plan, program, width, interrupted))
         job.programs[address] = worker.compiled(program)
         job.widths[address] = width
         job.exactness[address] = exactness.record(device, width)
@@ -73,6 +74,8 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
     if not options.allow_inexact_resume:
         _refuse_inexact(job, len(missing), interrupted)
     _refuse_too_large(job)
+    for line in begun.lost(plan, chunks, missing, interrupted):
+        warn(line)
     return job
 
 
@@ -88,33 +91,6 @@ def _refuse_observed_otherwise(plan: Plan, place: Path, finished: folder.Finishe
             f"{place} holds runs that were observed otherwise: {'; '.join(differ)}. "
             "Use another --workdir, or observe as there"
         )
-
-
-def _begun_of(
-    plan: Plan, program: sweep.Program, interrupted: Sequence[folder.Begun]
-) -> list[folder.Begun]:
-    """Return the groups of a program's missing runs that have a checkpoint."""
-    return [
-        group
-        for group in interrupted
-        if group.exactness is not None
-        and {*group.members} <= {*program.members}
-        and sweep.chunk(plan, program, group.members).address == group.address
-    ]
-
-
-def _usable(
-    plan: Plan, program: sweep.Program, width: int, interrupted: Sequence[folder.Begun]
-) -> list[list[sweep.Member]]:
-    """Return the groups that can go on from their checkpoints: made at the width that holds now.
-
-    At another width a chunk starts again, and may be cut as any other.
-    """
-    return [
-        group.members
-        for group in _begun_of(plan, program, interrupted)
-        if (group.exactness or {}).get("width") == width and len(group.members) <= width
-    ]
 
 
 def _refuse_unfitting(program: sweep.Program) -> None:
@@ -146,7 +122,7 @@ def _refuse_inexact(job: Job, missing: int, interrupted: Sequence[folder.Begun])
     continued: dict[str, None] = {}
     for program in programs:
         here = job.exactness[program.address]
-        for group in _begun_of(job.plan, program, interrupted):
+        for group in begun.of(job.plan, program, interrupted):
             continued |= dict.fromkeys(exactness.differences(group.exactness or {}, here))
     way_on = "Use another --workdir, or --allow-inexact-resume"
     if added:

@@ -81,6 +81,7 @@ def _warn(line: str) -> None:
 
 def _run(job: Job) -> int:
     """Run the missing chunks in a locked folder, then write what is not yet written."""
+    folder.clear_away(job.place, job.plan, job.finished)
     if not job.chunks and folder.reported(job.place) == job.finished.contents(job.plan):
         print(f"nothing to do: all {len(sweep.members(job.plan))} runs are finished")
         results.show(job.place)
@@ -103,6 +104,7 @@ def _run(job: Job) -> int:
         with signals.requests(stop) as caught:
             ended = _compute(job, stop, opening, opened) if job.chunks else None
         if not caught and not ended:
+            folder.clear_away(job.place, job.plan, job.finished)
             results.write(job.plan, job.place, job.finished, _warn)
             finished = True
     finally:  # a session whose report fails has trained all the same

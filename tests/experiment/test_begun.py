@@ -99,3 +99,29 @@ def test_a_note_that_is_none_is_passed_over(note, tmp_path):
     assert len(folder.begun(tmp_path, plan_of())) == 1
     (place / "chunk.json").write_text(note)
     assert folder.begun(tmp_path, plan_of()) == []
+
+
+def test_work_that_other_observations_begin_again_is_told_of_and_cleared_away(
+    tmp_path, stop_after_two, capsys
+):
+    place = tmp_path / "run"
+    stop_after_two(plan_of(), place)
+    (old,) = running(place)
+    capsys.readouterr()
+    assert execute(plan_of(weight_norms=True), place, dry_run=True) == 0
+    said = f"warning: 6 interrupted run(s) start again: checkpoints/running/{old} was made with ot"
+    assert said in capsys.readouterr().err and running(place) == [old]
+    assert execute(plan_of(weight_norms=True), place) == 0
+    assert running(place) == []
+    capsys.readouterr()
+    assert execute(plan_of(), place, dry_run=True) == 0
+    assert "start again" not in capsys.readouterr().err
+
+
+def test_checkpoints_of_finished_runs_are_cleared_away_and_others_are_not(tmp_path):
+    plan, more, place = plan_of(seeds=1), plan_of(seeds=2), tmp_path / "run"
+    assert execute(plan, place) == 0
+    folder.open_chunk(place, plan, all_in_one(plan))
+    kept = folder.open_chunk(place, more, all_in_one(more))
+    assert execute(plan, place) == 0  # nothing is left to run
+    assert running(place) == [kept.name]

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import signal
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +11,7 @@ from types import SimpleNamespace
 import jax
 import pytest
 
-from plateaus.experiment import devices, files, folder, results, run, worker
+from plateaus.experiment import devices, files, folder, results, run, signals, worker
 from plateaus.experiment.build import sections
 from plateaus.experiment.plan import Options, checked_plan
 from plateaus.experiment.schema import ConfigError
@@ -116,3 +118,23 @@ def test_devices_of_another_kind_are_left_alone(monkeypatch):
     some = [SimpleNamespace(platform="gpu", device_kind=kind) for kind in kinds]
     monkeypatch.setattr(jax, "devices", lambda: some)
     assert devices.alike() == [some[0], some[1], some[3]]
+
+
+def test_a_signal_heard_twice_at_once_is_one(monkeypatch):
+    """A second one that is meant, later, kills."""
+    send, now, killed = signal.raise_signal, [100.0], []
+    monkeypatch.setattr(signals.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(signal, "raise_signal", killed.append)
+    stop = threading.Event()
+    with signals.requests(stop) as caught:
+        send(signal.SIGTERM)
+        assert stop.is_set()
+        now[0] += signals.SAME / 2
+        for number in (signal.SIGTERM, signal.SIGINT):
+            send(number)
+        assert caught == [signal.SIGTERM] and killed == []
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        now[0] += signals.SAME
+        send(signal.SIGTERM)
+        assert killed == [signal.SIGTERM]
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
