@@ -11,7 +11,17 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from plateaus.experiment import axes, devices, exactness, folder, memory, sweep, worker
+from plateaus.experiment import (
+    axes,
+    begun,
+    devices,
+    exactness,
+    folder,
+    memory,
+    observations,
+    sweep,
+    worker,
+)
 from plateaus.experiment.build import make_recipe, shapes_of
 from plateaus.experiment.information import Unknown, failure, known
 from plateaus.experiment.plan import Options, Plan
@@ -41,6 +51,8 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
     """Find out what is missing, cut it into chunks, and refuse what cannot be run here."""
     finished = folder.Finished(place, plan, warn)
     missing = [member for member in sweep.members(plan) if member not in finished.records]
+    if missing:
+        observations.refuse_other(plan, place, finished.observed.values())
     device = jax.devices()[0]
     interrupted = folder.begun(place, plan)
     job = Job(plan, options, place, finished, (), {}, {}, {}, {}, {}, Unknown("not asked"))
@@ -53,7 +65,9 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
         address = program.address
         with _computing():
             width = options.runs_per_batch or devices.width(_parameters(program), device.platform)
-            cut = sweep.chunks(plan, program, width, [group.members for group in interrupted])
+            cut = sweep.chunks(
+                plan, program, width, begun.usable(plan, program, width, interrupted)
+            )
             job.programs[address] = worker.compiled(program)
             job.widths[address] = width
             job.exactness[address] = exactness.record(device, width)
@@ -69,6 +83,8 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
     if not options.allow_inexact_resume:
         _refuse_inexact(job, len(missing), interrupted)
     _refuse_too_large(job)
+    for line in begun.lost(plan, chunks, missing, interrupted):
+        warn(line)
     return job
 
 
@@ -104,20 +120,21 @@ def _parameters(program: sweep.Program) -> int:
 def _refuse_inexact(job: Job, missing: int, interrupted: Sequence[folder.Begun]) -> None:
     """Refuse to add runs to a folder under circumstances that change the last bits."""
     added: dict[str, None] = {}
-    for address, here in job.exactness.items():
+    programs = {chunk.program.address: chunk.program for chunk in job.chunks}.values()
+    for program in programs:
+        here = job.exactness[program.address]
         for other, records in job.finished.exactness.items():
-            # The width belongs to a program; all else has to be the same for all runs of a folder.
-            left_out = () if other == address else ("width",)
+            # The width belongs to what is trained; all else has to be the same in all of a folder.
+            left_out = () if other == program.trained else ("width",)
             for there in records:
                 added |= dict.fromkeys(
                     exactness.differences(*(_without(r, left_out) for r in (there, here)))
                 )
     continued: dict[str, None] = {}
-    for chunk in job.chunks:
-        for group in interrupted:
-            if group.address == chunk.address and group.exactness is not None:
-                here = job.exactness[chunk.program.address]
-                continued |= dict.fromkeys(exactness.differences(group.exactness, here))
+    for program in programs:
+        here = job.exactness[program.address]
+        for group in begun.of(job.plan, program, interrupted):
+            continued |= dict.fromkeys(exactness.differences(group.exactness or {}, here))
     way_on = "Use another --workdir, or --allow-inexact-resume"
     if added:
         raise ConfigError(
@@ -178,7 +195,7 @@ def _computing() -> Iterator[None]:
 
 def at_once(job: Job) -> int:
     """Return how many chunks are computed at the same time."""
-    return min(len(jax.devices()), len(job.chunks))
+    return min(len(devices.alike()), len(job.chunks))
 
 
 def sharing(job: Job, width: int | None = None) -> int:
@@ -186,13 +203,13 @@ def sharing(job: Job, width: int | None = None) -> int:
 
     `width`: of the chunks, in place of what it is.
     """
-    devices = jax.devices()
-    if devices[0].platform != "cpu":
+    lanes = devices.alike()
+    if lanes[0].platform != "cpu":
         return 1
     chunks = len(job.chunks)
     if width is not None:
         chunks = -(-sum(len(chunk.members) for chunk in job.chunks) // width)
-    return max(1, min(len(devices), chunks))
+    return max(1, min(len(lanes), chunks))
 
 
 def _refuse_too_large(job: Job) -> None:

@@ -111,7 +111,7 @@ def write(
         plan.config["eval_every"],
         attributes,
         axes.axes(tasks),
-        {axes.TASK: groups, **instruments.labels(configs[0], groups)} if groups else {},
+        _labels(finished.as_observed(plan), groups),
     )
     rows = statistics.summarise(dataset)
     files.write_atomically(place / "summary.csv", table.csv_text(rows).encode())
@@ -134,6 +134,11 @@ def write(
     if not sinks.write_tensorboard(dataset, rows, place / "tensorboard"):
         warn("the TensorBoard files could not be written; everything else is complete")
     files.write_atomically(place / "results.nc", lambda file: store.save(dataset, Path(file.name)))
+
+
+def _labels(observed: Mapping[str, Any], groups: tuple[str, ...]) -> dict[str, Any]:
+    """Return the names along dimensions, of the groups and of what runs were observed with."""
+    return {axes.TASK: groups, **instruments.labels(observed, groups)} if groups else {}
 
 
 def _neutral(plan: Plan, swept: Mapping[str, tuple[Any, ...]], name: str, size: int) -> Any:

@@ -33,6 +33,7 @@ class Program(NamedTuple):
     used: frozenset[str]
     address: str  # a digest of what is static
     members: tuple[Member, ...]
+    trained: str  # a digest of the same, but for what is only observed
 
 
 class Chunk(NamedTuple):
@@ -95,6 +96,7 @@ def programs(plan: Plan, wanted: Iterable[Member]) -> tuple[Program, ...]:
     groups: dict[str, list[Member]] = {}
     configs: dict[str, dict[str, Any]] = {}
     knobs: dict[str, frozenset[str]] = {}
+    trained: dict[str, str] = {}
     for member in wanted:
         own = _overridden(plan, member)
         if "batch" in {*plan.sweep, *own} and {**plan.config, **own}["batch_per_item"]:
@@ -111,8 +113,10 @@ def programs(plan: Plan, wanted: Iterable[Member]) -> tuple[Program, ...]:
         groups.setdefault(address, []).append(member)
         configs.setdefault(address, config)
         knobs[address] = used
+        blind = {name: value for name, value in static.items() if name not in plan.observing}
+        trained[address] = digest({"static": blind, "used": sorted(used)})
     return tuple(
-        Program(configs[address], knobs[address], address, tuple(group))
+        Program(configs[address], knobs[address], address, tuple(group), trained[address])
         for address, group in groups.items()
     )
 
@@ -158,12 +162,12 @@ def chunks(
     """Cut a program's members into chunks of `width`, first those already `begun` as a group.
 
     Neither neighbours nor places in a chunk change a run's bits, so members that are missing may be
-    grouped anew; a group with a checkpoint is kept together to use it.
+    grouped anew; a group with a checkpoint is kept together to use it, unless it is too large.
     """
     left = dict.fromkeys(program.members)
     kept = []
     for group in begun:
-        if group and all(member in left for member in group):
+        if 0 < len(group) <= width and all(member in left for member in group):
             kept.append(chunk(plan, program, group))
             for member in group:
                 del left[member]

@@ -70,6 +70,7 @@ def parameters_of(model: Model) -> int:
 
 def arguments(plan: Plan, chunk: Chunk, width: int) -> tuple:
     """Return (seeds, knobs) of a chunk, its last member repeated up to the width."""
+    assert 0 < len(chunk.members) <= width, f"{len(chunk.members)} runs in a chunk of {width}"
     members = [*chunk.members, *[chunk.members[-1]] * (width - len(chunk.members))]
     knobs = stack_knobs(plan.schema, [setting(plan, member) for member in members])
     return np.asarray([member.seed for member in members], np.uint32), knobs

@@ -175,7 +175,7 @@ def test_every_device_reports_its_own_chunks(monkeypatch, capsys):
     job = SimpleNamespace(chunks=chunks, plan=plan, options=Options(), finished=finished)
     monkeypatch.setattr(run, "Progress", Recorded)
     monkeypatch.setattr(run, "_run_chunk", fake)
-    assert run._compute(job, threading.Event(), lambda: None) is None
+    assert run._compute(job, threading.Event(), lambda: None, threading.Event()) is None
     assert sorted(piece.program for _, piece in seen) == list("aaabbb")
     assert capsys.readouterr().err.splitlines()[-1].startswith("100%")
 
