@@ -1,7 +1,7 @@
 """What a configuration may say about one number: the declaration beside every spec and knob.
 
 A field is declared once, in the file that uses it, by `typing.Annotated`. The schema
-(`plateaus.experiment.schema`) reads the declaration; nothing else repeats a range or a default.
+(`plateaus.config.schema`) reads the declaration; nothing else repeats a range or a default.
 """
 
 from __future__ import annotations

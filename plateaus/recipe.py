@@ -9,7 +9,7 @@ from plateaus.types import Aggregator, Array, Model, PyTree, Source, Task
 
 
 class Gradients(NamedTuple):
-    """The gradients of a batch's examples, held as factors: see `plateaus.models.gram`.
+    """The gradients of a batch's examples, held as factors: see `plateaus.gram.engine`.
 
     Fields:
       capture: (params, batch) -> (losses [B], predictions [B, ...], captured).

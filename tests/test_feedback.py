@@ -14,13 +14,13 @@ import optax
 import pytest
 
 from plateaus import evaluation, train
+from plateaus.build import gradients
 from plateaus.data import design
 from plateaus.data.adaptive import adaptive
 from plateaus.data.mixers import uniform
 from plateaus.data.mixers.mixer import Mixer, Registered
 from plateaus.data.mixers.registry import MIXERS
-from plateaus.experiment import geometry
-from plateaus.models import gram_groups
+from plateaus.gram import by_group as gram_groups
 from plateaus.recipe import Feedback, Recipe, Surgery
 from plateaus.types import Aggregator, Draw, Example, Knobs, Model, Source, Task
 
@@ -109,7 +109,7 @@ def recipe_of(source, **feedback):
         phase_steps=ROUND,
         log_every=ROUND,
         eval_points=3,
-        gradients=geometry.gradients_of(MODEL, TASK),
+        gradients=gradients.gradients_of(MODEL, TASK),
         feedback=Feedback(every=ROUND, sums=sums, **feedback),
     )
 

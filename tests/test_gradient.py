@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.experiment import geometry
+from plateaus.build import gradients
 from plateaus.gradient import gradient
-from plateaus.models import gram_groups, hyena, mamba, mlp, transformer
+from plateaus.gram import by_group as gram_groups
+from plateaus.models import hyena, mamba, mlp, transformer
 from plateaus.recipe import Feedback, Recipe
 from plateaus.tasks import in_context
 from plateaus.types import Draw, Example, Knobs
@@ -71,7 +72,7 @@ def recipe_of(task, model, layers, captured):
         phase_steps=1,
         log_every=1,
         eval_points=1,
-        gradients=geometry.gradients_of(model, task) if captured else None,
+        gradients=gradients.gradients_of(model, task) if captured else None,
         feedback=Feedback(
             every=1, sums=lambda weighted, member: gram_groups.sums(weighted, member, layers)
         ),

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from plateaus import evaluation, train
+from plateaus.build import gradients, mixing
 from plateaus.data import design
-from plateaus.experiment import adaptation, geometry
 from plateaus.models import mamba, transformer
 from plateaus.optim import optimiser
 from plateaus.recipe import Recipe
@@ -37,8 +37,8 @@ LAWS = {"test": evaluation.Law(SAMPLE, {})}
 
 def recipe_of(model, layers=("readout",), **spec):
     spec = design.Spec(**{"mixer": "r_and_b", "round_steps": ROUND, **spec})
-    use = adaptation.in_use(spec, model, TASK, layers)
-    feedback = adaptation.feedback(spec, TASK, layers)
+    use = mixing.in_use(spec, model, TASK, layers)
+    feedback = mixing.feedback(spec, TASK, layers)
     asked = feedback is not None and feedback.sums is not None
     return Recipe(
         task=TASK,
@@ -49,7 +49,7 @@ def recipe_of(model, layers=("readout",), **spec):
         phase_steps=ROUND,
         log_every=ROUND,
         eval_points=6,
-        gradients=geometry.gradients_of(model, TASK) if asked else None,
+        gradients=gradients.gradients_of(model, TASK) if asked else None,
         feedback=feedback,
     )
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from plateaus.experiment.arguments import parse
-from plateaus.experiment.cli import planned
+from plateaus.config.arguments import parse
+from plateaus.jobs.cli import planned
 
 README = Path(__file__).parent.parent / "README.md"
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from plateaus import evaluation, train
+from plateaus.build import gradients
 from plateaus.data import design
-from plateaus.experiment import geometry
+from plateaus.measures.gradients import instrument
 from plateaus.models import mlp
 from plateaus.optim import optimiser
 from plateaus.recipe import Recipe
@@ -34,9 +35,9 @@ def recipe_of(aggregator="none", batch=2, probed=0, **options):
         phase_steps=STEPS,
         log_every=2,
         eval_points=16,
-        gradients=geometry.gradients_of(MODEL, TASK) if aggregator != "none" else None,
-        surgery=geometry.surgery(spec),
-        batch_probes=(geometry.batch_probe(probed, MODEL, TASK),) if probed else (),
+        gradients=gradients.gradients_of(MODEL, TASK) if aggregator != "none" else None,
+        surgery=gradients.surgery(spec),
+        batch_probes=(instrument.batch_probe(probed, MODEL, TASK),) if probed else (),
     )
 
 
@@ -52,7 +53,7 @@ def program(**given):
 
         own = recipe._replace(task=TASK._replace(loss=loss))
         if recipe.gradients is not None:
-            own = own._replace(gradients=geometry.gradients_of(MODEL, own.task))
+            own = own._replace(gradients=gradients.gradients_of(MODEL, own.task))
         state, first = train.init(own, seed, knobs, laws)
         return first if recipe.batch_probes else None, *train.phase(
             own, state, seed, knobs, laws, jnp.int32(0)

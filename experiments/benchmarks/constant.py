@@ -10,14 +10,15 @@ import jax.numpy as jnp
 import ours
 
 from plateaus import evaluation, train
-from plateaus.experiment import build, registry, worker
+from plateaus.build import recipes, registry
+from plateaus.jobs import worker
 from plateaus.types import Draw, Example
 
 
 def ensemble(*words: str) -> ours.Ensemble:
     """Return the ensemble of a command line, its sampling taken out."""
     group = ours.ensemble(*words)
-    recipe = build.make_recipe(group.program.config, group.program.used)
+    recipe = recipes.make_recipe(group.program.config, group.program.used)
     return group._replace(compiled=_compiled(constant_batch(recipe)))
 
 

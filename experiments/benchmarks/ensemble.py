@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as cache:
         os.environ["XDG_CACHE_HOME"] = cache  # compilations start cold
         os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
-        from plateaus.experiment import devices
+        from plateaus.jobs import devices
 
         devices.configure()  # before anything else of JAX, as in run.py
         import measure

@@ -2,7 +2,7 @@
 
     python experiments/benchmarks/gradient_geometry.py [--json FILE] [--quick] [--rounds N]
 
-A step from the Gram matrix of the examples' gradients (`plateaus.models.gram`), at three shapes of
+A step from the Gram matrix of the examples' gradients (`plateaus.gram.engine`), at three shapes of
 the transformer on linear regression (Adam), and for the MLP of parity (SGD), 96 runs mapped in one
 program. Beside it: plain steps in JAX and PyTorch; the examples' gradients stacked by vmap;
 TorchJD's engine; B backward passes. PCGrad goes through the examples in order, and projects only

@@ -17,8 +17,8 @@ from gradient_geometry_jobs import BATCHES, OURS, PLAIN_JAX, STACKED, Parity, Sh
 from timing import Sample
 from transformer_worker import Trained
 
+from plateaus.gram.engine import combine, per_example_gram
 from plateaus.models import mlp
-from plateaus.models.gram import combine, per_example_gram
 from plateaus.optim.aggregators.pcgrad import pcgrad
 from plateaus.types import Example, Model, streams
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from gradient_geometry_jobs import PCGRAD, PLAIN_JAX
 
-from plateaus.models.gram import combine, per_example_gram
+from plateaus.gram.engine import combine, per_example_gram
 
 REPEATS = 200  # of PCGrad in a scan
 

@@ -5,7 +5,7 @@
 The small transformer of configs/mixing.py and a wider one, 1 run and 8 mapped in a program. Ways to
 the sums of the groups' gradients, of the last layer or of all: from the pullback of the losses, one
 row of weights a group, which is cut below the layers asked for; or from the factors of the
-examples' gradients (`plateaus.models.gram`). All in one process, slices of `plateaus.train.phase`
+examples' gradients (`plateaus.gram.engine`). All in one process, slices of `plateaus.train.phase`
 in turn, medians over the rounds; a way is timed only once its gradients agree with the first one's.
 The operations are those that XLA counts in one compiled gradient of one run, beside the formula:
 
@@ -43,7 +43,7 @@ import timing
 from mixing_table import lines
 from timing import Contender, Sample
 
-from plateaus.experiment import devices
+from plateaus.jobs import devices
 
 FORMAT, OFF = 1, 1e-4
 FIXED = "fixed shares"
@@ -80,9 +80,11 @@ class Trainer:
 
     def __init__(self, job: Job, way: str) -> None:
         """Build the parts as run.py does."""
-        from plateaus.experiment import build, cli, geometry, presets
-        from plateaus.experiment.arguments import parse
-        from plateaus.experiment.schema import entries
+        from plateaus.build import gradients, recipes
+        from plateaus.config import presets
+        from plateaus.config.arguments import parse
+        from plateaus.config.schema import entries
+        from plateaus.jobs import cli
 
         layers, captured = WAYS[way]
         file = presets.REPOSITORY / "experiments" / "configs" / "mixing.py"
@@ -96,11 +98,11 @@ class Trainer:
         } | dict.fromkeys(("steps", "eval_every", "log_every"), job.steps)
         words = [f"--config.{name}={value}" for name, value in given.items()]
         config = cli.planned(parse([f"--config={file}:lambda", *words]))[0].config
-        schema = entries(build.sections(config))
-        recipe = build.make_recipe(config, build.used_knobs(schema, config, ()))
-        engine = geometry.gradients_of(recipe.model, recipe.task)
+        schema = entries(recipes.sections(config))
+        recipe = recipes.make_recipe(config, recipes.used_knobs(schema, config, ()))
+        engine = gradients.gradients_of(recipe.model, recipe.task)
         self.job, self.recipe = job, recipe._replace(gradients=engine if captured else None)
-        self.knobs = build.stack_knobs(schema, [config] * job.runs)
+        self.knobs = recipes.stack_knobs(schema, [config] * job.runs)
 
     def prepare(self) -> float:
         """Compile a slice, and train the first one; return the seconds of compiling it."""

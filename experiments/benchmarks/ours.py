@@ -21,9 +21,11 @@ import jax
 import numpy as np
 from timing import Contender, Sample
 
-from plateaus.experiment import build, cli, devices, exactness, presets, sweep, worker
-from plateaus.experiment.arguments import parse
-from plateaus.experiment.plan import Plan
+from plateaus.build import recipes
+from plateaus.config import presets
+from plateaus.config.arguments import parse
+from plateaus.config.plan import Plan
+from plateaus.jobs import cli, devices, exactness, sweep, worker
 
 CONFIG = str(presets.REPOSITORY / "experiments" / "configs" / "sparse_parity.py")
 BARE = ("--config.eval_points=1",)  # still an evaluation every 200 steps: of one point
@@ -54,7 +56,7 @@ def plan(words: Sequence[str]) -> tuple[Plan, sweep.Program]:
 def ensemble(*words: str) -> Ensemble:
     """Build the ensemble of a command line; the same words again give the same programs."""
     planned, program = plan(words)
-    model = build.make_recipe(program.config, program.used).model
+    model = recipes.make_recipe(program.config, program.used).model
     shapes = jax.eval_shape(model.init, jax.eval_shape(jax.random.key, 0))
     parameters = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
     width = devices.width(parameters, jax.devices()[0].platform)

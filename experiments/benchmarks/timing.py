@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from plateaus.experiment import devices, provenance
+from plateaus.jobs import devices, provenance
 
 PACKAGES = ("plateaus", "jax", "jaxlib", "flax", "optax", "numpy", "torch")
 

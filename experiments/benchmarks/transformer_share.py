@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from plateaus.experiment import devices
+from plateaus.jobs import devices
 
 ROUNDS = 3
 
@@ -29,14 +29,16 @@ def share(words: Sequence[str]) -> dict[str, Any]:
     import jax
     import numpy as np
 
+    from plateaus.build import recipes
+    from plateaus.config import presets
+    from plateaus.config.arguments import parse
     from plateaus.evaluation import evaluate
-    from plateaus.experiment import build, cli, presets, sweep, worker
-    from plateaus.experiment.arguments import parse
+    from plateaus.jobs import cli, sweep, worker
 
     config = presets.REPOSITORY / "experiments" / "configs" / "linear_regression.py"
     planned, _ = cli.planned(parse([f"--config={config}", *words]))
     program = sweep.programs(planned, sweep.members(planned))[0]
-    recipe = build.make_recipe(program.config, program.used)
+    recipe = recipes.make_recipe(program.config, program.used)
     shapes = jax.eval_shape(recipe.model.init, jax.eval_shape(jax.random.key, 0))
     parameters = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
     platform = jax.devices()[0].platform

@@ -68,7 +68,7 @@ def _serve(kind: str, given: str, place: str, answer: Callable[[dict[str, Any]],
         train, bounds = transformer_torch.trainer(job, dict(np.load(place))), []
         facts = {"platform": transformer_torch.DEVICE, "runs": 1}
     else:
-        from plateaus.experiment import devices
+        from plateaus.jobs import devices
 
         if kind == EACH:
             devices.configure()  # before JAX starts

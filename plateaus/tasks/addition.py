@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.fields import INFINITE, Field
-from plateaus.tasks import answers
+from plateaus.tasks.shared import questions
 from plateaus.types import Array, Example, Float, Int, Task
 
 PLACES = ("ones", "tens", "hundreds", "thousands", "ten_thousands", "hundred_thousands")
@@ -102,7 +102,7 @@ def addition(spec: Spec) -> Task:
         a, b = jax.random.randint(key, (2, places), 0, BASE)
         answer = (a + b + carries(a, b))[group] % BASE
         tokens = jnp.concatenate([a[::-1], b[::-1], (BASE + group)[None]])
-        return Example(tokens.astype(jnp.int32), answers.targets(answer, group))
+        return Example(tokens.astype(jnp.int32), questions.targets(answer, group))
 
     def says(example: Example) -> dict[str, Array]:
         group = example.targets.group
@@ -113,12 +113,12 @@ def addition(spec: Spec) -> Task:
             return jax.nn.one_hot(value % BASE, vocabulary)
 
         return {
-            "guess": answers.logits(jnp.where(jnp.arange(vocabulary) < BASE, 1 / BASE, 0.0)),
-            "no_carry": answers.logits((1 - share) * digit(own) + share * digit(own + 1)),
-            "sum": answers.logits(digit(example.targets.answers[0])),
+            "guess": questions.logits(jnp.where(jnp.arange(vocabulary) < BASE, 1 / BASE, 0.0)),
+            "no_carry": questions.logits((1 - share) * digit(own) + share * digit(own + 1)),
+            "sum": questions.logits(digit(example.targets.answers[0])),
         }
 
-    return answers.questions(
+    return questions.questions(
         prompt,
         says,
         skills=groups(spec),

@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from plateaus.fields import INFINITE, Field
-from plateaus.tasks import character_sets as sets
-from plateaus.tasks import names
-from plateaus.tasks.answers import log_shares
-from plateaus.tasks.character_checks import problems
-from plateaus.tasks.character_tables import tables
+from plateaus.tasks.shared import names
+from plateaus.tasks.shared.questions import log_shares
+from plateaus.tasks.strings import sets
+from plateaus.tasks.strings.checks import problems
+from plateaus.tasks.strings.tables import tables
 from plateaus.types import Array, Draw, Example, Float, Int, Key, MixedPrompt, Scalar, Task
 
 QUERIES = 64  # tried for one that all tasks answer differently

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from plateaus.fields import Field
-from plateaus.tasks import names
+from plateaus.tasks.shared import names
 from plateaus.types import Array, Draw, Example, Float, Task
 
 IMPOSSIBLE = -1e9  # logit of a caption that cannot be right: finite, so that 0 times it is 0

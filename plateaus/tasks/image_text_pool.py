@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateaus.fields import Field
-from plateaus.tasks import embeddings as embedders
-from plateaus.tasks import image_text, names, regrouped
+from plateaus.tasks import image_text
 from plateaus.tasks.image_text import Knobs, groups
-from plateaus.tasks.regrouped import Items
+from plateaus.tasks.shared import embeddings as embedders
+from plateaus.tasks.shared import names, regrouped
+from plateaus.tasks.shared.regrouped import Items
 from plateaus.types import Grouping, Task
 
 __all__ = ["Knobs", "Spec", "check", "embeddings", "groups", "image_text_pool", "items"]

@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.fields import INFINITE, Field
-from plateaus.tasks import names
 from plateaus.tasks.families.family import Family, Sizes, known
 from plateaus.tasks.families.registry import FAMILIES, family
-from plateaus.tasks.tokens import pack, unpack
+from plateaus.tasks.shared import names
+from plateaus.tasks.shared.points import pack, unpack
 from plateaus.types import Array, Draw, Example, Float, Task
 
 

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateaus.fields import Field
-from plateaus.tasks import in_context, names, regrouped
+from plateaus.tasks import in_context
 from plateaus.tasks.families.registry import family
 from plateaus.tasks.in_context import Knobs, World, groups
-from plateaus.tasks.regrouped import Items
+from plateaus.tasks.shared import names, regrouped
+from plateaus.tasks.shared.regrouped import Items
 from plateaus.types import Array, Grouping, Task, streams
 
 __all__ = ["Knobs", "Spec", "check", "embeddings", "groups", "in_context_pool", "origins"]

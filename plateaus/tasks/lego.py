@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.fields import INFINITE, Field
-from plateaus.tasks import answers
+from plateaus.tasks.shared import questions
 from plateaus.types import Array, Example, Float, Task
 
 SYMBOLS = 3  # after the letters: plus, minus, one
@@ -88,7 +88,7 @@ def lego(spec: Spec) -> Task:
             clauses = jax.random.permutation(key_order, clauses)
         tokens = jnp.concatenate([clauses.reshape(-1), names[group][None]])
         value = plus + jnp.cumsum(minus)[group] % 2
-        return Example(tokens.astype(jnp.int32), answers.targets(value, group))
+        return Example(tokens.astype(jnp.int32), questions.targets(value, group))
 
     def says(example: Example) -> dict[str, Array]:
         clauses = example.inputs[:-1].reshape(spec.links, 3)
@@ -96,17 +96,17 @@ def lego(spec: Spec) -> Task:
         own = jnp.sum(jnp.where(clauses[:, 0] == example.inputs[-1], minus, 0))
 
         def sure(token: Array) -> Float[Array, "1 V"]:
-            return answers.logits(jax.nn.one_hot(token, vocabulary))
+            return questions.logits(jax.nn.one_hot(token, vocabulary))
 
         token = jnp.arange(vocabulary)
         return {
-            "guess": answers.logits(jnp.where((token >= plus) & (token < one), 0.5, 0.0)),
+            "guess": questions.logits(jnp.where((token >= plus) & (token < one), 0.5, 0.0)),
             "own_sign": sure(plus + own),
             "all_signs": sure(plus + jnp.sum(minus) % 2),
             "chain": sure(example.targets.answers[0]),
         }
 
-    return answers.questions(
+    return questions.questions(
         prompt,
         says,
         skills=groups(spec),

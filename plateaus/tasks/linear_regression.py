@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.fields import INFINITE, Field
-from plateaus.tasks import baselines, prompts
-from plateaus.tasks.predictors import FULL, dmmse, log_rest, ridge
-from plateaus.tasks.tokens import pack, unpack
+from plateaus.tasks.shared import baselines
+from plateaus.tasks.shared import out_of_distribution as prompts
+from plateaus.tasks.shared.points import pack, unpack
+from plateaus.tasks.shared.predictors import FULL, dmmse, log_rest, ridge
 from plateaus.types import Array, Draw, Example, Float, Int, Scalar, Task
 
 MOST_TASKS = 2**20  # that dMMSE may be asked to tell apart
@@ -37,10 +38,13 @@ class Spec:
         int, Field(help="tasks that the dMMSE predictor tells apart", low=1, high=MOST_TASKS)
     ] = 4096
     out_of_distribution: Annotated[
-        bool, Field(help="evaluate on prompts of other laws too (plateaus.tasks.prompts)")
+        bool,
+        Field(
+            help="evaluate on prompts of other laws too (plateaus.tasks.shared.out_of_distribution)"
+        ),
     ] = False
     baselines: Annotated[
-        bool, Field(help="record what plain learners reach too (plateaus.tasks.baselines)")
+        bool, Field(help="record what plain learners reach too (plateaus.tasks.shared.baselines)")
     ] = False
 
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.fields import INFINITE, Field
-from plateaus.tasks.predictors import FULL
+from plateaus.tasks.shared.predictors import FULL
 from plateaus.types import Array, Draw, Example, Float, Key, Task
 
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from plateaus.tasks import bigrams
-from plateaus.tasks.text_corpus import (
+from plateaus.tasks.corpus import bigrams
+from plateaus.tasks.corpus.corpus import (
     BORROWS,
     GROUPS_FROM,
     Spec,
@@ -21,7 +21,7 @@ from plateaus.tasks.text_corpus import (
     says,
     windows_of,
 )
-from plateaus.tasks.text_windows import Pool
+from plateaus.tasks.corpus.windows import Pool
 from plateaus.types import Array, Draw, Example, Float, Grouping, Task
 
 __all__ = [
@@ -78,8 +78,8 @@ def text(spec: Spec, grouping: Grouping | None = None) -> Task:
 
     Shapes: inputs and targets.tokens [context] of int32, predictions [context, V] logits.
     Predictors, counted on a group's training split (with a grouping, on its training windows):
-    "unigram", the height of the plateau; "bigram", smoothed (`plateaus.tasks.bigrams`): a mark,
-    not a floor, for it sees one token of context and a model may pass below it. `last_error` is
+    "unigram", the height of the plateau; "bigram", smoothed
+    (`plateaus.tasks.corpus.bigrams`): a mark, not a floor, for it sees one token of context and a model may pass below it. `last_error` is
     the loss over the group's unigram cross-entropy; a group is learned at 90% of the way from
     there to its bigram's, both on what is trained on.
 

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.fields import INFINITE, Field
-from plateaus.tasks import names
-from plateaus.tasks.answers import log_shares
+from plateaus.tasks.shared import names
+from plateaus.tasks.shared.questions import log_shares
 from plateaus.types import Array, Draw, Example, Float, Int, Key, Task
 
 LENGTHS = tuple(range(2, 10))  # letters of the words there are

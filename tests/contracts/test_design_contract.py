@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from plateaus.build.registry import DATA
+from plateaus.config.schema import entries
 from plateaus.data import design
-from plateaus.experiment.registry import DATA
-from plateaus.experiment.schema import entries
 from plateaus.types import Draw, Signals
 
 SIZE, BATCH, STEPS = 1000, 8, 12

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.experiment.registry import MODELS, PAIRS, TASKS
-from plateaus.models.gram import combine, per_example_gram
+from plateaus.build.registry import MODELS, PAIRS, TASKS
+from plateaus.gram.engine import combine, per_example_gram
 
 POINTS, MEMBERS = 6, 3
 SMALL = {  # of other sizes: their own tests

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from plateaus.experiment.registry import OPTIM as BARE
+from plateaus.build.registry import OPTIM as BARE
 from plateaus.optim.aggregation import AGGREGATORS
 from plateaus.optim.optimiser import FAMILIES, Spec, aggregator, knobs_with_rates, optimiser
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from plateaus.build.registry import TASKS
 from plateaus.data.source import uniform
-from plateaus.experiment.registry import TASKS
 from plateaus.types import Draw, Example
 
 POINTS = 100  # of every program, so that one is compiled for all tests of a task

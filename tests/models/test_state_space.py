@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from plateaus.gram.engine import capture, gram
 from plateaus.models import hyena, mamba, state_space
-from plateaus.models.gram import capture, gram
 
 B, T, W = 2, 7, 8
 MODELS = {

@@ -8,8 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from plateaus.experiment.registry import OPTIM
-from plateaus.experiment.schema import entries
+from plateaus.build.registry import OPTIM
+from plateaus.config.schema import entries
 from plateaus.optim.layers import layer_rates
 from plateaus.optim.optimiser import FAMILIES, Knobs, Spec, knobs_with_rates, optimiser
 

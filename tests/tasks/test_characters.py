@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import special
 
-from plateaus.tasks import character_sets as sets
-from plateaus.tasks.character_checks import problems
 from plateaus.tasks.characters import Knobs, Spec, characters, check, groups
+from plateaus.tasks.strings import sets
+from plateaus.tasks.strings.checks import problems
 from plateaus.types import Draw
 
 SETS = {

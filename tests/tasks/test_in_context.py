@@ -11,7 +11,7 @@ import pytest
 from plateaus.tasks import in_context
 from plateaus.tasks.families.registry import FAMILIES, family
 from plateaus.tasks.in_context import Knobs, Spec
-from plateaus.tasks.tokens import unpack
+from plateaus.tasks.shared.points import unpack
 from plateaus.types import Draw, Example
 
 SPEC = Spec(families="linear,sparse_parity_2,hermite_quadratic", dimension=4, points=6)

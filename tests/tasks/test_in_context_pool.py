@@ -9,9 +9,9 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from plateaus import evaluation
+from plateaus.build.registry import OPTIM
 from plateaus.data import design
 from plateaus.data.regroup import random_groups, regroup
-from plateaus.experiment.registry import OPTIM
 from plateaus.recipe import Recipe
 from plateaus.tasks import in_context, in_context_pool
 from plateaus.tasks.in_context_pool import Knobs, Spec, statistics

@@ -19,7 +19,7 @@ from plateaus.tasks.linear_regression import (
     task_vectors,
     unpack,
 )
-from plateaus.tasks.predictors import dmmse
+from plateaus.tasks.shared.predictors import dmmse
 from plateaus.types import Draw, Example
 
 SPEC = Spec(dimension=4, points=8, noise=0.5, prior_scale=1.5, dmmse_tasks=64)

@@ -14,7 +14,11 @@ import numpy as np
 import pytest
 
 from plateaus.data import design
-from plateaus.tasks import bigrams, embeddings, text, text_corpus, text_windows
+from plateaus.tasks import text
+from plateaus.tasks.corpus import bigrams
+from plateaus.tasks.corpus import corpus as text_corpus
+from plateaus.tasks.corpus import windows as text_windows
+from plateaus.tasks.shared import embeddings
 from plateaus.tasks.text import Spec
 from plateaus.types import Draw, Grouping
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.tasks.families.family import LOGIT
-from plateaus.tasks.predictors import FULL
+from plateaus.tasks.shared.predictors import FULL
 from plateaus.types import Array, Float
 
 

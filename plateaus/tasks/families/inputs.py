@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from plateaus.tasks.families.family import no_world
-from plateaus.tasks.predictors import FULL
+from plateaus.tasks.shared.predictors import FULL
 from plateaus.types import Array, Float, PyTree
 
 

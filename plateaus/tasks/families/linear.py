@@ -11,7 +11,7 @@ import numpy as np
 
 from plateaus.tasks.families.family import Family, Sizes, noiseless, require
 from plateaus.tasks.families.inputs import InputLaw
-from plateaus.tasks.predictors import FULL, ridge, ridge_evidence
+from plateaus.tasks.shared.predictors import FULL, ridge, ridge_evidence
 from plateaus.types import Array, Float, Key
 
 MOST_SUPPORTS = 500  # that the predictor of sparse functions tells apart

@@ -13,7 +13,7 @@ import numpy as np
 from plateaus.tasks.families.family import Family, Sizes, noiseless
 from plateaus.tasks.families.inputs import InputLaw
 from plateaus.tasks.families.linear import dots, linear, zeros
-from plateaus.tasks.predictors import FULL
+from plateaus.tasks.shared.predictors import FULL
 from plateaus.types import Array
 
 

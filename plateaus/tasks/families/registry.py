@@ -26,7 +26,7 @@ from plateaus.tasks.families.teachers import (
     sparse_parity_teacher,
 )
 from plateaus.tasks.families.tree import decision_tree
-from plateaus.tasks.names import unknown
+from plateaus.tasks.shared.names import unknown
 
 __all__ = ["FAMILIES", "Family", "Sizes", "family"]
 

@@ -1,0 +1,92 @@
+"""Adaptive mixing of a config: what its mixer is told, and by what means."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from plateaus.config.values import nearest
+from plateaus.data import adaptive
+from plateaus.data.mixers.registry import MIXERS
+from plateaus.gram import by_group as gram_groups
+from plateaus.recipe import Feedback
+from plateaus.types import Model, PyTree, Task
+
+GRADIENTS = frozenset({"gram", "target_gram"})
+
+
+def check(values: Mapping[str, Any], layers: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield (field, message) for layers that the model does not have."""
+    asked = values.get("data.mixer_layers", "last")
+    if asked in ("last", "all"):
+        return
+    for name in _names(asked):
+        if name not in layers:
+            near = nearest(name, layers)
+            hint = f"; did you mean {near}?" if near else ""
+            yield "data.mixer_layers", f"no layer {name!r} here{hint} (known: {', '.join(layers)})"
+
+
+def tracked_layers(asked: str, layers: Sequence[str], tied: bool = False) -> tuple[str, ...]:
+    """Return the layers whose gradients a mixer sees; the last is the one that is read out.
+
+    >>> tracked_layers("last", ("read_in", "block_0", "readout"))
+    ('readout',)
+    """
+    if asked == "all":
+        return tuple(layers)
+    if asked == "last":
+        return ("read_in",) if tied else (layers[-1],)
+    return tuple(_names(asked))
+
+
+def in_use(spec: Any, model: Model, task: Task, layers: tuple[str, ...]) -> Any:
+    """Return the mixer in use (`adaptive.Adaptive`); None where shares are fixed."""
+    if spec.mixer == adaptive.FIXED or not task.groups:
+        return None
+    target = task.target or (1.0,) * len(task.groups)
+    if not MIXERS[spec.mixer].needs & GRADIENTS:
+        return adaptive.adaptive(spec, target)
+    sums = functools.partial(gram_groups.sums, layers=layers)
+    tracked, _ = gradient_shapes(sums, model, len(task.groups))
+    return adaptive.adaptive(spec, target, tracked)
+
+
+def gradient_shapes(
+    sums: Callable[..., PyTree], model: Model, groups: int
+) -> tuple[PyTree, PyTree]:
+    """Return the shapes of the groups' gradients [G, ...] and those of the parameters."""
+    params = jax.eval_shape(model.init, jax.eval_shape(jax.random.key, 0))
+    member = jax.ShapeDtypeStruct((groups, 1), jnp.float32)
+    return jax.eval_shape(lambda p, m: sums(lambda weights: p, m), params, member), params
+
+
+def feedback(spec: Any, task: Task, layers: tuple[str, ...]) -> Feedback | None:
+    """Return what the mixer is told beside losses; None where shares are fixed."""
+    if spec.mixer == adaptive.FIXED or not task.groups:
+        return None
+    registered, groups = MIXERS[spec.mixer], len(task.groups)
+    needs = registered.needs
+
+    mixed = registered.short * np.ones((groups, groups)) / groups
+    targets = needs & {"target_loss", "target_gram", "affinity"}
+    return Feedback(
+        every=spec.round_steps,
+        sums=functools.partial(gram_groups.sums, layers=layers) if needs & GRADIENTS else None,
+        target_points=spec.target_points if targets else 0,
+        target_gradient="target_gram" in needs,
+        reference_steps=spec.reference_steps,
+        proxy_steps=spec.proxy_steps,
+        short_steps=spec.short_steps if "affinity" in needs else 0,
+        short_shares=(1 - registered.short) * np.eye(groups) + mixed,
+        short_every=registered.short_every,
+    )
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

@@ -1,0 +1,208 @@
+"""What a config may say: the fields every component declares, and the check of all of them at once.
+
+A component declares its fields beside its own code (`plateaus.fields.Field`); here they become one
+flat table of dotted names, against which a config file, a preset and the command line are read.
+Nothing here imports jax, so that a bad field is answered at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, get_type_hints
+
+from plateaus.config import variants as axis
+from plateaus.config.component import Component, Entry, derive
+from plateaus.config.cross_checks import cross_checked
+from plateaus.config.values import convert, shown, unknown
+from plateaus.config.variants import Variants
+from plateaus.fields import Field
+
+# Lengths, counts and names of things are not conditions to compare within one set of results.
+UNSWEEPABLE = frozenset(
+    {*("seeds", "steps", "eval_every", "log_every", "eval_points", "pool_points", "weight_norms")}
+    | {"gradient_batches", "task.name", "task.families", "model.name", "sharpness_steps"}
+    | {"task.links", "task.digits", "task.clusters"}
+    | {"sharpness_batches", "attention_scores", "ablated_heads", "ablation_draws"}
+    | {"mixed_prompts", "mixed_tasks", "mixed_shares", "mixed_order", "mixed_examples"}
+    | {"vector_prompts", "vector_layer", "vector_shown", "vector_steps"}
+    | {"data.folder", "data.contents", "task.tokenizer"}
+)
+NAMED = ("task", "model")  # the sections whose component is chosen by its `name`
+
+
+class ConfigError(Exception):
+    """A configuration is refused; `problems` holds one line for each reason."""
+
+    def __init__(self, *problems: str):
+        super().__init__("\n".join(problems))
+        self.problems = list(problems)
+
+
+class Undeclared(ConfigError, TypeError):
+    """A component's own field is not declared as it should be."""
+
+
+def entries(sections: Mapping[str, Component]) -> dict[str, Entry]:
+    """Return every field of the sections under its dotted name; section "" gives undotted names.
+
+    Sections "task" and "model" also get a `name`, which has no default.
+
+    Raises Undeclared for a field without a default or without a `Field`, or declared twice.
+    """
+    table: dict[str, Entry] = {}
+    for section, component in sections.items():
+        prefix = f"{section}." if section else ""
+        if section in NAMED:
+            name = f"{prefix}name"
+            table[name] = Entry(name, str, Field(help=f"which {section}"), False, None)
+        for owner, knob in ((component.spec, False), (component.knobs, True)):
+            hints = get_type_hints(owner, include_extras=True)
+            for key, default in _defaults(owner).items():
+                declared = [m for m in getattr(hints[key], "__metadata__", ()) if type(m) is Field]
+                name, kind = component.dotted(section, key), type(default)
+                if not declared or kind not in (bool, int, float, str):
+                    raise Undeclared(f"{_place(owner)}.{key} needs a Field and a plain default")
+                if name in table:
+                    raise Undeclared(f"{_place(owner)}.{key}: {name} is declared twice")
+                table[name] = Entry(name, kind, declared[0], knob, default)
+    return table
+
+
+def _place(owner: type) -> str:
+    return f"{owner.__module__}.{owner.__qualname__}"
+
+
+def lenient_spec(component: Component, section: str, config: Mapping[str, Any]) -> Any:
+    """Return a component's spec with the sound values of its section; the default for others."""
+    given = {}
+    table = entries({section: component})
+    for own, name in component.own(section, table).items():
+        entry = table[name]
+        if name in config and name != f"{section}.name" and not entry.knob:
+            try:
+                given[own] = convert(entry.kind, entry.field, config[name])
+            except ValueError:
+                continue  # told of when the fields are checked
+    return component.spec(**given)
+
+
+def _defaults(owner: Any) -> dict[str, Any]:
+    """Return the defaults of a dataclass or NamedTuple class, in order (None where missing)."""
+    if dataclasses.is_dataclass(owner):
+        found = {f.name: f.default for f in dataclasses.fields(owner)}
+    else:
+        found = dict.fromkeys(owner._fields, dataclasses.MISSING) | owner._field_defaults
+    return {key: None if d is dataclasses.MISSING else d for key, d in found.items()}
+
+
+def resolve(
+    schema: Mapping[str, Entry],
+    sections: Mapping[str, Component],
+    given: Mapping[str, Any],
+    sweep: Mapping[str, Sequence[Any]],
+    variants: Variants | None = None,
+) -> dict[str, Any]:
+    """Return the flat config: `given` over the defaults, every value typed and checked.
+
+    The swept fields keep their base value; `swept_values` gives theirs, `typed_variants` those of
+    the variants. The cross-field checks see the settings of the sweep, and run only when each field
+    is sound by itself.
+
+    Raises ConfigError with every problem found.
+    """
+    config = {name: entry.default for name, entry in schema.items()}
+    problems = []
+    for name, value in given.items():
+        if name not in schema:
+            problems.append(f"{name} = {shown(value)}: {unknown(name, schema)}")
+            continue
+        if schema[name].field.derived:
+            problems.append(f"{name} = {shown(value)}: follows from other fields; leave it out")
+            continue
+        try:
+            config[name] = convert(schema[name].kind, schema[name].field, value)
+        except ValueError as error:
+            problems.append(f"{name} = {shown(value, schema[name].kind)}: {error}")
+    problems += [
+        f"{name}: must be given"
+        for name, value in config.items()
+        if value is None and name not in given
+    ]
+    values: dict[str, tuple[Any, ...]] = {}
+    typed: Variants = {}
+    try:
+        typed = typed_variants(schema, variants or {})
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        values = swept_values(schema, sweep, variants)
+    except ConfigError as error:
+        problems += error.problems
+    if not problems:
+        problems = derive(sections, config)
+    if not problems:
+        problems = cross_checked(schema, sections, config, values, typed)
+    if problems:
+        raise ConfigError(*dict.fromkeys(problems))
+    return config
+
+
+def typed_variants(schema: Mapping[str, Entry], variants: Variants) -> dict[str, dict[str, Any]]:
+    """Return every variant with its values typed.
+
+    Raises ConfigError for a bad name, a field that is not there or holds for a whole sweep, a bad
+    value.
+    """
+    typed, problems = axis.typed(schema, variants, UNSWEEPABLE, convert)
+    if problems:
+        raise ConfigError(*problems)
+    return typed
+
+
+def swept_values(
+    schema: Mapping[str, Entry],
+    sweep: Mapping[str, Sequence[Any]],
+    variants: Variants | None = None,
+) -> dict[str, tuple[Any, ...]]:
+    """Return the typed values of every swept field, in the order given.
+
+    Raises ConfigError for a field that cannot be swept, an empty sweep, a bad or repeated value, a
+    variant that is not there, and a field that a variant of the sweep sets too.
+    """
+    typed: dict[str, tuple[Any, ...]] = {}
+    problems = []
+    for name, values in sweep.items():
+        if name == axis.AXIS:
+            typed[name], refused = axis.chosen(variants or {}, values)
+            problems += refused
+        elif name not in schema:
+            problems.append(f"{name}: {unknown(name, schema)}")
+        elif name in UNSWEEPABLE:
+            hint = "--seeds N" if name == "seeds" else f"--config.{name}=VALUE"
+            problems.append(f"{name}: cannot be swept; use {hint}")
+        elif isinstance(values, str) or not isinstance(values, Iterable):
+            problems.append(f"{name} = {shown(values)}: a sweep must be a list of values")
+        else:
+            typed[name], refused = _typed_values(schema[name], tuple(values))
+            problems += refused
+    problems += axis.clashes(variants or {}, typed)
+    if problems:
+        raise ConfigError(*dict.fromkeys(problems))
+    return typed
+
+
+def _typed_values(entry: Entry, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[str]]:
+    """Return the sound values of one swept field and a line for each of the others."""
+    kept: list[Any] = []
+    problems = [] if values else [f"{entry.name}: the sweep is empty; give at least one value"]
+    for value in values:
+        try:
+            typed = convert(entry.kind, entry.field, value)
+        except ValueError as error:
+            problems.append(f"{entry.name} = {shown(value, entry.kind)}: {error}")
+        else:
+            if typed in kept:
+                problems.append(f"{entry.name} = {shown(typed)}: given twice in the sweep")
+            kept.append(typed)
+    return tuple(kept), problems

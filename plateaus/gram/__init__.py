@@ -1,0 +1,1 @@
+"""Gram matrices of gradients, from the program of one example's gradient."""

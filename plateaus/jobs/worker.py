@@ -1,0 +1,251 @@
+"""One chunk of runs on one device, from its checkpoint or from its start to its records."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from plateaus import evaluation, train
+from plateaus.build import mixing_cost
+from plateaus.build.recipes import make_recipe, shapes_of, stack_knobs
+from plateaus.config.plan import Plan
+from plateaus.jobs import checkpoint, exactness, memory
+from plateaus.jobs.records import BOUNDS, WINDOW, records_of
+from plateaus.jobs.sweep import Chunk, Program, setting
+from plateaus.measures import plateau
+from plateaus.types import Model
+
+CHECKPOINT_SECONDS = 10.0  # of work between two checkpoints
+
+
+class Compiled(NamedTuple):
+    """The programs of a recipe, mapped over the runs of a chunk. The only jit there is."""
+
+    laws: Any  # (seeds, knobs) -> (laws, constants)
+    start: Any  # (seeds, knobs, laws) -> (state, evaluation)
+    phase: Any  # (state, seeds, knobs, laws, first step) -> (state, Phase)
+    learned_below: tuple[float, ...] = ()  # of the task's groups
+    gradients: float = 0.0  # what the groups' gradients add to a step: see `compute`
+    parameters: int = 0  # numbers in the model's weights
+
+
+class Report(NamedTuple):
+    """What a phase of a chunk tells the progress bar."""
+
+    run_steps: int  # done just now ...
+    escaped: int
+    diverged: int
+    resumed: int = 0  # ... and run-steps found in a checkpoint
+
+
+def compiled(program: Program) -> Compiled:
+    """Return the program's functions, jitted and mapped; the first call compiles."""
+    recipe = make_recipe(program.config, program.used)
+    _, example = shapes_of(program.config)
+
+    return Compiled(
+        laws=jax.jit(jax.vmap(functools.partial(evaluation.laws, recipe))),
+        start=jax.jit(jax.vmap(functools.partial(train.init, recipe))),
+        phase=jax.jit(
+            jax.vmap(functools.partial(train.phase, recipe), in_axes=(0, 0, 0, 0, None)),
+            donate_argnums=0,
+        ),
+        learned_below=recipe.task.learned_below,
+        gradients=mixing_cost.of_gradients(recipe, example.inputs),
+        parameters=parameters_of(recipe.model),
+    )
+
+
+def parameters_of(model: Model) -> int:
+    """Return how many numbers a model's weights hold, from shapes alone."""
+    shapes = jax.eval_shape(model.init, jax.eval_shape(jax.random.key, 0))
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
+
+
+def arguments(plan: Plan, chunk: Chunk, width: int) -> tuple:
+    """Return (seeds, knobs) of a chunk, its last member repeated up to the width."""
+    members = [*chunk.members, *[chunk.members[-1]] * (width - len(chunk.members))]
+    knobs = stack_knobs(plan.schema, [setting(plan, member) for member in members])
+    return np.asarray([member.seed for member in members], np.uint32), knobs
+
+
+def compile_on(device: jax.Device, plan: Plan, chunk: Chunk, programs: Compiled, width: int) -> int:
+    """Compile a chunk's programs for a device; return the bytes that the largest needs there.
+
+    Calling them later compiles nothing more. Raises ValueError where the platform does not tell.
+    """
+
+    def placed(shapes: Any) -> Any:
+        where = jax.sharding.SingleDeviceSharding(device)
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), shapes
+        )
+
+    some = chunk._replace(members=chunk.members[:1])  # any will do for `width` of them
+    seeds, knobs = jax.device_put(arguments(plan, some, width), device)
+    laws = placed(jax.eval_shape(programs.laws, seeds, knobs)[0])
+    state = placed(jax.eval_shape(programs.start, seeds, knobs, laws)[0])
+    lowered = (
+        programs.laws.lower(seeds, knobs),
+        programs.phase.lower(state, seeds, knobs, laws, np.int32(0)),
+    )  # `start` evaluates as `phase` does, and needs less
+    return max([memory.program_bytes(one.compile()) for one in lowered])
+
+
+class _Curves:
+    """The measurements of a chunk so far, on the host; arrays [width, time]."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], members: int) -> None:
+        self.parts = {name: [array] for name, array in arrays.items()}
+        self.members = members
+        self.escaped, self.diverged = self._counts()
+
+    def add(self, measured: train.Phase) -> None:
+        """Append one phase; blocks until the device has computed it."""
+        for name, value in {"train_loss": measured.train_loss, **measured.training}.items():
+            self.parts.setdefault(name, []).append(np.asarray(value))
+        for name, value in measured.evaluation.items():
+            self.parts[name].append(np.asarray(value)[:, None])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        joined = {name: np.concatenate(parts, axis=1) for name, parts in self.parts.items()}
+        self.parts = {name: [array] for name, array in joined.items()}
+        return joined
+
+    def _counts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return who passes the plateau, and who has diverged, by the last evaluations."""
+        last = np.concatenate(self.parts["test_loss"][-WINDOW:], axis=1)[: self.members]
+        bounds = (self.parts[name][0][: self.members, 0] for name in BOUNDS)
+        level = plateau.normalised(last, *bounds)
+        passed = plateau.passage_step(
+            level, np.arange(level.shape[1]), plateau.THRESHOLDS["escape_step"], WINDOW
+        )
+        return ~np.isnan(passed), np.isnan(last[:, -1])
+
+    def news(self) -> tuple[int, int]:
+        """Return how many members have escaped, and diverged, since the last call."""
+        escaped, diverged = self._counts()
+        news = (np.sum(escaped & ~self.escaped), np.sum(diverged & ~self.diverged))
+        self.escaped, self.diverged = self.escaped | escaped, self.diverged | diverged
+        return int(news[0]), int(news[1])
+
+
+def _named_leaves(state: Any) -> dict[str, Any]:
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
+    return {"state" + jax.tree_util.keystr(path): leaf for path, leaf in leaves}
+
+
+def run_chunk(
+    plan: Plan,
+    chunk: Chunk,
+    programs: Compiled,
+    width: int,
+    device: jax.Device,
+    folder: Path,
+    tell: Callable[[Report], None],
+    warn: Callable[[str], None],
+    stop: threading.Event,
+    exactly: exactness.Record,
+    inexactly: bool = False,
+) -> tuple[dict[str, np.ndarray], exactness.Record] | None:
+    """Run a chunk to its end; return its members' records, stacked, and their record of exactness.
+
+    None if stopped before. Resumes from the checkpoint in `folder` if there is one, and keeps one
+    there. Metrics of a phase are fetched while the next phase runs.
+
+    Args:
+      exactly: the record of exactness that holds here and now.
+      inexactly: whether to go on from a checkpoint that was made under another.
+    """
+    config = chunk.program.config
+    phases = config["steps"] // config["eval_every"]
+    members = len(chunk.members)
+    seeds, knobs = jax.device_put(arguments(plan, chunk, width), device)
+    laws, constants = programs.laws(seeds, knobs)
+    saved = checkpoint.load(folder, warn)
+    if saved is not None and _fits(saved[1], chunk, exactly, inexactly, warn):
+        arrays, meta = saved
+        exactly = exactness.resumed(meta["exactness"], exactly)
+        shapes = jax.eval_shape(programs.start, seeds, knobs, laws)[0]
+        leaves = [arrays.pop(name) for name in _named_leaves(shapes)]
+        state = jax.device_put(jax.tree.unflatten(jax.tree.structure(shapes), leaves), device)
+        curves, done = _Curves(arrays, members), meta["phases"]
+    else:
+        state, measured = programs.start(seeds, knobs, laws)
+        first = {name: np.asarray(x)[:, None] for name, x in {**measured, **constants}.items()}
+        curves = _Curves({"train_loss": np.zeros((width, 0), np.float32), **first}, members)
+        done = 0
+    tell(Report(0, *_totals(curves), resumed=done * config["eval_every"] * members))
+
+    def absorb(measured: train.Phase) -> None:
+        curves.add(measured)
+        tell(Report(config["eval_every"] * members, *curves.news()))
+
+    pending, last_save = None, time.monotonic()
+    for number in range(done, phases):
+        if stop.is_set() or time.monotonic() - last_save > CHECKPOINT_SECONDS:
+            if pending is not None:
+                absorb(pending)
+                pending = None
+            _save(folder, chunk, exactly, number, state, curves, warn)
+            last_save = time.monotonic()
+            if stop.is_set():
+                return None
+        state, measured = programs.phase(
+            state, seeds, knobs, laws, np.int32(number * config["eval_every"])
+        )
+        if pending is not None:
+            absorb(pending)
+        pending = measured
+    if pending is not None:
+        absorb(pending)
+    diverged_at = np.asarray(state.diverged_at)
+    arrays = records_of(
+        curves.arrays(),
+        diverged_at,
+        config,
+        members,
+        tuple(constants),
+        programs.learned_below,
+        programs.gradients,
+        programs.parameters,
+    )
+    return arrays, exactly
+
+
+def _fits(
+    meta: Mapping[str, Any],
+    chunk: Chunk,
+    exactly: exactness.Record,
+    inexactly: bool,
+    warn: Callable[[str], None],
+) -> bool:
+    """Return whether a chunk can go on from a checkpoint with this `meta`."""
+    there = meta.get("exactness", {})
+    if meta["chunk"] != chunk.address or there.get("width") != exactly["width"]:
+        return False
+    if (differ := exactness.differences(there, exactly)) and not inexactly:
+        warn(f"checkpoint passed over, the runs start again: {'; '.join(differ)}")
+        return False
+    return True
+
+
+def _totals(curves: _Curves) -> tuple[int, int]:
+    return int(np.sum(curves.escaped)), int(np.sum(curves.diverged))
+
+
+def _save(folder, chunk, exactly, phases, state, curves, warn) -> None:
+    """Keep a checkpoint; a full disk costs the checkpoint, not the run."""
+    arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(state).items()}
+    meta = {"chunk": chunk.address, "phases": phases, "exactness": exactly}
+    try:
+        checkpoint.save(folder, {**arrays, **curves.arrays()}, meta)
+    except OSError as error:
+        warn(f"checkpoint not written: {error}")

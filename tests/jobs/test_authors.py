@@ -1,0 +1,109 @@
+"""What the author of a task or of a probe is told, in a line, before anything is trained."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import pytest
+
+from plateaus.build import registry, soundness
+from plateaus.jobs import cli, run
+from plateaus.measures import registry as instruments
+from plateaus.tasks import facts, sparse_parity
+
+TASKS = dict(registry.TASKS)
+CONFIGS = {"sparse_parity": "configs/sparse_parity.py", "facts": "configs/facts.py"}
+
+
+def refused(name, monkeypatch, capsys, tmp_path, **component):
+    """The lines that a command says of a task whose component is changed; nothing is trained."""
+
+    def no_training(*_):
+        raise AssertionError("trained")
+
+    monkeypatch.setattr(run, "_compute", no_training)
+    changed = TASKS[name]._replace(**component)
+    monkeypatch.setitem(registry.TASKS, name, changed)
+    soundness._faults.cache_clear()
+    soundness._made.cache_clear()
+    try:
+        place = tmp_path / "run"
+        assert cli.main([f"--config={CONFIGS[name]}", "--smoke", f"--workdir={place}"]) == 2
+    finally:
+        soundness._faults.cache_clear()
+        soundness._made.cache_clear()
+    assert not place.exists()
+    return capsys.readouterr().err.splitlines()
+
+
+def changed(make, **fields):
+    return lambda spec: make(spec)._replace(**fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        ("facts", {"vocabulary": None}, "vocabulary: must be given where inputs are integers"),
+        (
+            "sparse_parity",
+            {"best": "summ"},
+            "best: 'summ' is none of its predictors (parity, zero)",
+        ),
+        (
+            "sparse_parity",
+            {"loss": lambda prediction, example: jnp.stack([prediction, prediction])},
+            "loss: must be one number of an example, is float32[2]",
+        ),
+    ],
+)
+def test_a_task_that_is_unsound(name, fields, message, monkeypatch, capsys, tmp_path):
+    make = {"facts": facts.facts, "sparse_parity": sparse_parity.sparse_parity}[name]
+    (line,) = refused(name, monkeypatch, capsys, tmp_path, make=changed(make, **fields))
+    assert line.startswith(f"error: task.name = {name!r}: {message}")
+
+
+def test_a_task_that_cannot_be_made(monkeypatch, capsys, tmp_path):
+    def broken(spec):
+        return 1 // 0
+
+    (line,) = refused("sparse_parity", monkeypatch, capsys, tmp_path, make=broken)
+    assert "ZeroDivisionError: integer division or modulo by zero (" in line
+    assert "test_authors.py:" in line
+
+
+def test_a_field_that_is_not_declared(monkeypatch, capsys, tmp_path):
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Spec(sparse_parity.Spec):
+        modulus: int = 7
+
+    (line,) = refused("sparse_parity", monkeypatch, capsys, tmp_path, spec=Spec)
+    assert line.endswith("Spec.modulus needs a Field and a plain default")
+
+    class Knobs(NamedTuple):
+        rate: float = 0.5
+
+    (line,) = refused("sparse_parity", monkeypatch, capsys, tmp_path, knobs=Knobs)
+    assert line.endswith("Knobs.rate needs a Field and a plain default")
+
+
+def test_a_probe_whose_axes_are_forgotten(monkeypatch, capsys, tmp_path):
+    def spectrum(key, params, laws, losses):
+        return {"spectrum": jnp.zeros(5), "spectra": jnp.zeros((5, 2))}
+
+    monkeypatch.setattr(instruments, "probes", lambda *_: (spectrum,))
+    lines = refused("sparse_parity", monkeypatch, capsys, tmp_path)
+    of = "but no axes: name them in instruments.AXES"
+    assert [line.strip() for line in lines[1:]] == [
+        f"spectra has 2 dimensions of its own, {of}",
+        f"spectrum has 1 dimension of its own, {of}",
+    ]
+
+
+def test_a_probe_that_fails_is_named_with_its_place(monkeypatch, capsys, tmp_path):
+    def broken(key, params, laws, losses):
+        return {"sum": params["nothing"]}
+
+    monkeypatch.setattr(instruments, "probes", lambda *_: (broken,))
+    (line,) = refused("sparse_parity", monkeypatch, capsys, tmp_path)
+    assert line.startswith("error: this cannot be computed: KeyError: 'nothing' (")
+    assert "test_authors.py:" in line
