@@ -174,7 +174,7 @@ def exact_jit():
 
 @pytest.fixture(scope="session", autouse=True)
 def _undrawn():
-    """Have figures of whole jobs made, but not drawn: that takes most of the time of a small job."""
+    """Have figures of whole jobs made, but not drawn: that would be most of their time."""
     from plateaus.jobs import results
 
     with pytest.MonkeyPatch.context() as patch:

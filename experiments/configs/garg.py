@@ -66,8 +66,8 @@ def robustness(config: ConfigDict) -> None:
     """Does a model that has learned in context hold on prompts of other laws, like least squares?
 
     Fifteen laws (plateaus.tasks.shared.out_of_distribution): points in half a subspace, skewed,
-    scaled; y scaled, noisy; queries in another orthant, orthogonal to the points, equal to one of them. With all
-    tasks in training, and with few. figures/robustness.png has a panel for each law.
+    scaled; y scaled, noisy; queries in another orthant, orthogonal to the points, equal to one of
+    them. With all tasks in training, and with few. figures/robustness.png has a panel for each law.
 
     Source: Garg et al. 2022 (arXiv 2208.01066), section 3.2 and figure 4.
     Command: python experiments/run.py --config=configs/garg.py:robustness

@@ -8,12 +8,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-import numpy as np
-
 from plateaus.config.exit_codes import exit_code
-from plateaus.real_models import text_sets
 from plateaus.real_models.arguments import Plan, parser, plan
-from plateaus.real_models.text_sets import SETS, TextPrompt
+from plateaus.real_models.prompts import prompts
 
 
 def main(argv: Sequence[str]) -> int:
@@ -43,19 +40,4 @@ def told(made: Plan) -> list[str]:
         f"{made.folder}: set {made.set}, tasks {', '.join(made.tasks)}",
         f"{many} of {made.prompts} prompts, {made.examples} examples each, shares "
         f"{'exact' if made.exact else 'in the mean'}, seed {made.seed} -> {made.workdir}",
-    ]
-
-
-def prompts(made: Plan, shares: Sequence[float]) -> list[TextPrompt]:
-    """Return the prompts of a mixture: the same inputs for every mixture of a seed."""
-    return [
-        text_sets.mixed_prompt(
-            SETS[made.set],
-            made.tasks,
-            shares,
-            examples=made.examples,
-            exact=made.exact,
-            rng=np.random.default_rng([made.seed, number]),
-        )
-        for number in range(made.prompts)
     ]

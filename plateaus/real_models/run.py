@@ -22,7 +22,7 @@ from plateaus.jobs.folder import write_json
 from plateaus.real_models import hugging_face, report
 from plateaus.real_models import scores as hugging_face_scores
 from plateaus.real_models.arguments import Plan
-from plateaus.real_models.main import prompts
+from plateaus.real_models.prompts import prompts
 from plateaus.real_models.text_sets import TextPrompt
 from plateaus.report import style
 from plateaus.report.table import as_csv

@@ -1,7 +1,7 @@
 """How probable answers are to a language model of Hugging Face's, and which outputs are the most.
 
-What `plateaus.measures.superposition.answers` does for our own models: each prompt is read once, and
-all that may follow goes on from its cached keys and values.
+What `plateaus.measures.superposition.answers` does for our own models: each prompt is read once,
+and all that may follow goes on from its cached keys and values.
 """
 
 from __future__ import annotations
