@@ -80,8 +80,8 @@ def text(spec: Spec, grouping: Grouping | None = None) -> Task:
     Predictors, counted on a group's training split (with a grouping, on its training windows):
     "unigram", the height of the plateau; "bigram", smoothed
     (`plateaus.tasks.corpus.bigrams`): a mark, not a floor, for it sees one token of context and a
-    model may pass below it. `last_error` is the loss over the group's unigram cross-entropy; a group is learned at 90% of the way from
-    there to its bigram's, both on what is trained on.
+    model may pass below it. `last_error` is the loss over the group's unigram cross-entropy; a
+    group is learned at 90% of the way from there to its bigram's, both on what is trained on.
 
     All windows are closed over as one array: 20 MB add .4 s to compiling, 200 MB add 10 s.
 
