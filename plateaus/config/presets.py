@@ -10,9 +10,10 @@ A config file is a Python module with
   SCALES                       {"small": f, "paper": f}: f(config) -> None, or None to leave it
   smoke(config) -> None        shrinks any preset to seconds
 
-applied in the order base, scale, preset, smoke. ConfigDict refuses dotted keys and sorts what it
-holds, so sweep and variants must stay plain dicts: make the base with
-`ConfigDict(..., convert_dict=False)`.
+applied in the order base, scale, preset, smoke. A function of these that has a parameter `scale`
+is given the name of the scale: preset(config, scale). Make the base with `plateaus.config.pages`'s
+`page(steps=..., task={...}, ...)`, or with ConfigDict(..., convert_dict=False): a ConfigDict
+refuses dotted keys and sorts what it holds, so sweep and variants must stay plain dicts.
 """
 
 from __future__ import annotations
