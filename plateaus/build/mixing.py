@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from plateaus.config.values import nearest
 from plateaus.data import adaptive
 from plateaus.data.mixers.registry import MIXERS
 from plateaus.gram import by_group as gram_groups
+from plateaus.names import missing
 from plateaus.recipe import Feedback
 from plateaus.types import Model, PyTree, Task
 
@@ -27,9 +27,7 @@ def check(values: Mapping[str, Any], layers: Sequence[str]) -> Iterator[tuple[st
         return
     for name in _names(asked):
         if name not in layers:
-            near = nearest(name, layers)
-            hint = f"; did you mean {near}?" if near else ""
-            yield "data.mixer_layers", f"no layer {name!r} here{hint} (known: {', '.join(layers)})"
+            yield "data.mixer_layers", missing("layer", name, layers)
 
 
 def tracked_layers(asked: str, layers: Sequence[str], tied: bool = False) -> tuple[str, ...]:

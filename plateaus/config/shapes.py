@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
 from plateaus.config.source import Source
-from plateaus.config.values import nearest, shown
+from plateaus.config.values import shown
+from plateaus.names import nearest
 
 NEEDED = ("get_config", "PRESETS", "SCALES", "smoke")
 _PRESETS = "PRESETS must be a list of functions, preset(config) -> None"

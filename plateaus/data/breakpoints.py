@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from plateaus.names import missing
 
 
 def breakpoints(text: str, groups: Sequence[str]) -> tuple[NDArray, NDArray]:
@@ -44,8 +45,7 @@ def breakpoints(text: str, groups: Sequence[str]) -> tuple[NDArray, NDArray]:
 
 def _place(name: str, groups: Sequence[str]) -> int:
     if name not in groups:
-        near = difflib.get_close_matches(name, groups, 1, 0.0)
-        raise ValueError(f"no such task {name!r}; did you mean {near[0]}?")
+        raise ValueError(missing("task", name, groups))
     return list(groups).index(name)
 
 

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from plateaus.config.arguments import Once, Parser
 from plateaus.config.schema import ConfigError
-from plateaus.config.values import convert, nearest, shown
+from plateaus.config.values import convert, shown
 from plateaus.fields import Field
+from plateaus.names import hint, nearest
 from plateaus.real_models import hugging_face, text_sets
 from plateaus.real_models.text_sets import SETS
 
@@ -100,9 +101,7 @@ def plan(options: argparse.Namespace, extras: Sequence[str] = ()) -> Plan:
     def one_of(names: Sequence[str], what: str) -> Any:
         def read(given: str) -> str:
             if given not in names:
-                close = nearest(given, names)
-                hint = f"did you mean {close}?" if close else f"there are {', '.join(names)}"
-                raise ValueError(f"no such {what}; {hint}")
+                raise ValueError(f"no such {what}{hint(given, names)}")
             return given
 
         return read

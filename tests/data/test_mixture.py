@@ -226,7 +226,7 @@ def test_a_schedule_holds_from_breakpoint_to_breakpoint():
     ("text", "words"),
     [
         ("0: a=1; 50", "STEP: group=weight"),
-        ("0: d=1", "no such task 'd'"),
+        ("0: d=1", "no task 'd' (known: "),
         ("0: a=-1", "at least 0"),
         ("0: a=nan", "at least 0"),
         ("0: a=x", "group=weight"),

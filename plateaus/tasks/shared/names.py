@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Iterator
+
+from plateaus.names import missing
 
 
 def given(text: str) -> tuple[str, ...]:
@@ -38,18 +39,8 @@ def problems(
     if not names:
         yield f"the mixture is empty; there are {', '.join(registry)}"
     for name in dict.fromkeys(names):
-        missing = "" if name in registry else unknown(name, registry)
-        if message := missing if fault is None else fault(name):
+        absent = "" if name in registry else missing("family", name, registry)
+        if message := absent if fault is None else fault(name):
             yield message
         elif names.count(name) > 1:
             yield f"{name} is named twice"
-
-
-def unknown(name: str, registry: Collection[str]) -> str:
-    """Return the line for a name that is not there.
-
-    >>> unknown("liner", ["linear", "relu"])
-    "no family 'liner'; the nearest is 'linear'"
-    """
-    near = difflib.get_close_matches(name, registry, 1, 0.0)[0]
-    return f"no family {name!r}; the nearest is {near!r}"

@@ -35,7 +35,7 @@ REFUSED = {
     "task": (
         {"mixed_tasks": "ret1,ret22"},
         "mixed_tasks",
-        "no family 'ret22'; the nearest is 'ret2'",
+        "no family 'ret22'; did you mean ret2",
     ),
     "twice": ({"mixed_tasks": "ret1,ret1"}, "mixed_tasks", "ret1 is named twice"),
     "one": ({"mixed_tasks": "ret1"}, "mixed_tasks", "needs two tasks"),
