@@ -196,7 +196,7 @@ def test_refusals_of_a_run(monkeypatch, capsys):
     refused(["--examples=100"], "more than the model's context of 500; take fewer examples")
     assert not Path("out").exists()
     refused(["--examples=4"], "the model's probabilities are not finite numbers")
-    from plateaus.jobs import files
+    from plateaus import files
 
     with files.lock("out"):
         refused(["--examples=4"], "out is in use by process")
