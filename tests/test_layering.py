@@ -14,7 +14,7 @@ MOST_LINES = 260
 
 FLOORS = (  # from the lowest up; a part imports from its own and from lower floors
     ("fields", "files", "information", "names"),
-    ("types", "config"),
+    ("types", "config", "option_strings"),
     ("trees", "groups"),
     ("tasks", "data", "models", "optim", "gram", "loop", "report"),
     ("measures",),

@@ -143,4 +143,4 @@ def test_groups_and_refusals():
             "no family 'frensh'; did you mean french? (known: english, german, french, spanish)",
         )
     ]
-    assert list(check({"families": "french,french"})) == [("families", "french is named twice")]
+    assert list(check({"families": "french,french"})) == [("families", "'french': given twice")]
