@@ -68,7 +68,7 @@ ALL = "the number of test examples"
         (["clusters=", "grouping=similar"], "task.grouping = 'similar': needs task.clusters, the"),
         (
             ["families=linear,rleu"],
-            "task.families = 'linear,rleu': no family 'rleu'; did you mean relu",
+            "task.families = 'linear,rleu': no family 'rleu'; did you mean",
         ),
     ],
 )
