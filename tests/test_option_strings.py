@@ -4,6 +4,7 @@ import pytest
 
 from plateaus.option_strings import (
     breakpoints,
+    known_names,
     name_problems,
     parts,
     shares,
