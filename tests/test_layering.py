@@ -13,8 +13,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MOST_LINES = 260
 
 FLOORS = (  # from the lowest up; a part imports from its own and from lower floors
-    ("fields", "information"),
-    ("types", "config"),
+    ("fields", "files", "information", "names"),
+    ("types", "config", "option_strings"),
     ("trees", "groups"),
     ("tasks", "data", "models", "optim", "gram", "loop", "report"),
     ("measures",),
@@ -104,8 +104,8 @@ def test_flax_is_fenced_in():
 
 
 def test_no_jax_where_numbers_are_only_read():
-    """In report and fields, and in the files of a study that show what was measured."""
-    files = [p for p in FILES if part(p) in ("report", "fields")]
+    """In report, on the ground, and in the files of a study that show what was measured."""
+    files = [p for p in FILES if part(p) in ("report", *FLOORS[0])]
     files += [p for p in FILES if part(p) == "measures" and SHOWN.match(p.stem)]
     assert files and not [p for p in files if any(within(n, HEAVY) for n in imported(p))]
 

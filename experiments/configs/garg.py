@@ -13,42 +13,36 @@ as many: 50 minutes a run at 60 TFLOP/s.
 
 from ml_collections import ConfigDict
 
+from plateaus.config.pages import page
 from plateaus.fields import INFINITE
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(
-        {
-            "steps": 10_000,
-            "batch": 16,
-            "seeds": 5,
-            "eval_every": 500,
-            "log_every": 50,
-            "eval_points": 512,
-            "task": ConfigDict(
-                {
-                    "name": "linear_regression",
-                    "dimension": 3,
-                    "points": 8,
-                    "noise": 0.0,
-                    "dmmse_tasks": 64,
-                    "baselines": True,
-                }
-            ),
-            "model": ConfigDict(
-                {
-                    "name": "transformer",
-                    "width": 32,
-                    "depth": 2,
-                    "heads": 4,
-                    "max_positions": 16,
-                    "initialisation": "lecun_normal",
-                }
-            ),
-            "data": ConfigDict({"items": INFINITE}),
-            "optim": ConfigDict({"name": "adam", "learning_rate": 3e-3}),
+    return page(
+        steps=10_000,
+        batch=16,
+        seeds=5,
+        eval_every=500,
+        log_every=50,
+        eval_points=512,
+        task={
+            "name": "linear_regression",
+            "dimension": 3,
+            "points": 8,
+            "noise": 0.0,
+            "dmmse_tasks": 64,
+            "baselines": True,
         },
-        convert_dict=False,  # a sweep stays a plain dict: dotted names, in their order
+        model={
+            "name": "transformer",
+            "width": 32,
+            "depth": 2,
+            "heads": 4,
+            "max_positions": 16,
+            "initialisation": "lecun_normal",
+        },
+        data={"items": INFINITE},
+        optim={"name": "adam", "learning_rate": 3e-3},
     )
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from plateaus.config.values import nearest
+from plateaus import option_strings
 from plateaus.data import adaptive
 from plateaus.data.mixers.registry import MIXERS
 from plateaus.gram import by_group as gram_groups
@@ -25,11 +25,8 @@ def check(values: Mapping[str, Any], layers: Sequence[str]) -> Iterator[tuple[st
     asked = values.get("data.mixer_layers", "last")
     if asked in ("last", "all"):
         return
-    for name in _names(asked):
-        if name not in layers:
-            near = nearest(name, layers)
-            hint = f"; did you mean {near}?" if near else ""
-            yield "data.mixer_layers", f"no layer {name!r} here{hint} (known: {', '.join(layers)})"
+    for problem in option_strings.name_problems(asked, layers, kind="layer"):
+        yield "data.mixer_layers", problem
 
 
 def tracked_layers(asked: str, layers: Sequence[str], tied: bool = False) -> tuple[str, ...]:
@@ -42,7 +39,7 @@ def tracked_layers(asked: str, layers: Sequence[str], tied: bool = False) -> tup
         return tuple(layers)
     if asked == "last":
         return ("read_in",) if tied else (layers[-1],)
-    return tuple(_names(asked))
+    return option_strings.parts(asked)
 
 
 def in_use(spec: Any, model: Model, task: Task, layers: tuple[str, ...]) -> Any:
@@ -86,7 +83,3 @@ def feedback(spec: Any, task: Task, layers: tuple[str, ...]) -> Feedback | None:
         short_shares=(1 - registered.short) * np.eye(groups) + mixed,
         short_every=registered.short_every,
     )
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]

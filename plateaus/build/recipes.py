@@ -13,10 +13,11 @@ from plateaus.build.registry import DATA, MODELS, OPTIM, TASKS
 from plateaus.build.run_fields import NoKnobs, RunSpec, batch_of
 from plateaus.build.soundness import make_spec, shapes_of, unsound
 from plateaus.config.schema import Component, ConfigError, Entry, lenient_spec
-from plateaus.config.values import nearest, shown
+from plateaus.config.values import shown
 from plateaus.data.design import knobs_of
 from plateaus.fields import INFINITE
 from plateaus.measures import registry as instruments
+from plateaus.names import hint
 from plateaus.optim.optimiser import RATE, knobs_with_rates
 from plateaus.recipe import Recipe
 from plateaus.types import Knobs
@@ -135,10 +136,8 @@ def sections(given: Mapping[str, Any]) -> dict[str, Component]:
     for section, registry in (("task", TASKS), ("model", MODELS)):
         name = given[f"{section}.name"]
         if name not in registry:
-            near = nearest(str(name), registry)
-            hint = f"; did you mean {near}?" if near else ""
-            known = ", ".join(registry)
-            problems.append(f"{section}.name = {name}: no such {section}{hint} (known: {known})")
+            known = hint(str(name), registry)
+            problems.append(f"{section}.name = {name}: no such {section}{known}")
     if problems:
         raise ConfigError(*problems)
     task, model = TASKS[given["task.name"]], MODELS[given["model.name"]]

@@ -16,6 +16,7 @@ from plateaus.config.schema import Component
 from plateaus.config.values import shown
 from plateaus.data.design import groups_of
 from plateaus.data.regroup import domain_names, random_groups, regroup
+from plateaus.option_strings import whole_numbers
 from plateaus.types import Grouping, Task
 
 ORIGINAL, SIMILAR, RANDOM = "original", "similar", "random"
@@ -94,23 +95,6 @@ def differ(groups: Sequence[str], values: Mapping[str, Any]) -> str:
     return f"{told}: settings of one sweep share the knobs of their groups"
 
 
-def numbers(clusters: str) -> tuple[int, ...]:
-    """Return the numbers of a grid as it is given.
-
-    Raises ValueError for what is no whole number, or given twice.
-
-    >>> numbers("3, 4")
-    (3, 4)
-    """
-    parts = [part.strip() for part in clusters.split(",")]
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise ValueError("must be a number of domains, or several with commas")
-    found = tuple(int(part) for part in parts)
-    if len(set(found)) < len(found):
-        raise ValueError("a number is given twice")
-    return found
-
-
 def grouping(embeddings: Embeddings, spec: Any) -> Grouping:
     """Return the domains of a spec's items that are not original; clustered once for each spec.
 
@@ -141,7 +125,7 @@ def _grouping(embeddings: Embeddings, spec: Any, kind: str) -> Grouping:
 
 def _number(embeddings: Embeddings, spec: Any) -> int:
     """Return how many domains there are, without clustering where one number is given."""
-    given = numbers(spec.clusters)
+    given = whole_numbers(spec.clusters)
     if len(given) > 1:
         return len(_similar(embeddings, dataclasses.replace(spec, grouping=ORIGINAL))[0].names)
     train, test = _embedded(embeddings, dataclasses.replace(spec, grouping=ORIGINAL))
@@ -151,7 +135,7 @@ def _number(embeddings: Embeddings, spec: Any) -> int:
 
 @functools.cache
 def _similar(embeddings: Embeddings, spec: Any) -> tuple[Grouping, dict[int, float]]:
-    return regroup(*_embedded(embeddings, spec), numbers(spec.clusters), _seed(spec))
+    return regroup(*_embedded(embeddings, spec), whole_numbers(spec.clusters), _seed(spec))
 
 
 @functools.cache

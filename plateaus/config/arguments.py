@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from plateaus.config.schema import ConfigError
-from plateaus.config.values import convert, nearest, shown
+from plateaus.config.values import convert, shown
 from plateaus.fields import Field
+from plateaus.names import nearest
 
 OVERRIDE = "--config."
 EXAMPLE = "--config=configs/sparse_parity.py"

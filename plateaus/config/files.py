@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import importlib.util
 import json
 import linecache
@@ -47,11 +48,11 @@ class ConfigFile:
         if problems:
             raise ConfigError(*problems)
         self._make: Callable[[], Any] = names["get_config"]
-        self.presets: dict[str, Callable[[Any], Any]] = {
+        self.presets: dict[str, Callable[..., Any]] = {
             preset.__name__: preset for preset in names["PRESETS"]
         }
-        self.scales: dict[str, Callable[[Any], Any] | None] = dict(names["SCALES"])
-        self._smoke: Callable[[Any], Any] = names["smoke"]
+        self.scales: dict[str, Callable[..., Any] | None] = dict(names["SCALES"])
+        self._smoke: Callable[..., Any] = names["smoke"]
 
     def tree(self, preset: str, scale: str, smoke: bool) -> dict[str, Any]:
         """Return the config of a preset at a scale, as nested dicts; sweep and variants checked."""
@@ -70,7 +71,8 @@ class ConfigFile:
         for label, change, place in changes:
             if change is not None:
                 place = self.source.function(change) or place
-                value = self._run(change, config, line=place)
+                told = shapes.scale_for(change, scale)
+                value = self._run(functools.partial(change, config, **told), line=place)
                 if value is not None:
                     what = shapes.returned(label, value, config)
                     raise ConfigError(f"{self.source.at(place)}: {what}")

@@ -10,9 +10,10 @@ A config file is a Python module with
   SCALES                       {"small": f, "paper": f}: f(config) -> None, or None to leave it
   smoke(config) -> None        shrinks any preset to seconds
 
-applied in the order base, scale, preset, smoke. ConfigDict refuses dotted keys and sorts what it
-holds, so sweep and variants must stay plain dicts: make the base with
-`ConfigDict(..., convert_dict=False)`.
+applied in the order base, scale, preset, smoke. A function of these that has a parameter `scale`
+is given the name of the scale: preset(config, scale). Make the base with `plateaus.config.pages`'s
+`page(steps=..., task={...}, ...)`, or with ConfigDict(..., convert_dict=False): a ConfigDict
+refuses dotted keys and sorts what it holds, so sweep and variants must stay plain dicts.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from typing import Any, NamedTuple
 
 from plateaus.config.files import ConfigFile, record_of
 from plateaus.config.schema import ConfigError
-from plateaus.config.values import nearest
 from plateaus.config.variants import with_axis
+from plateaus.names import hint, nearest
 
 SMOKE_VALUES = 3  # of each swept field under --smoke
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -62,9 +63,9 @@ def find(text: str) -> tuple[Path, str | None]:
     others |= dict.fromkeys(map(_name, config_files()))
     by_stem = {Path(other).stem: other for other in reversed(others)}
     close = nearest(name, others) or by_stem.get(nearest(Path(name).stem, by_stem) or "")
-    hint = f"; did you mean {close}?" if close else ""
+    meant = f"; did you mean {close}?" if close else ""
     places = ", ".join(str(folder) for folder in _folders())
-    raise ConfigError(f"--config = {name!r}: no such file under {places}{hint}")
+    raise ConfigError(f"--config = {name!r}: no such file under {places}{meant}")
 
 
 def _folders() -> list[Path]:
@@ -93,8 +94,7 @@ def load(path: Path, preset: str | None, scale: str, smoke: bool) -> Page:
     file = ConfigFile(path, _name(path))
     chosen = next(iter(file.presets)) if preset is None else preset
     problems = [
-        f"{option} = {value!r}: no such {noun} in {_name(path)}; there are {', '.join(names)}"
-        + (f"; did you mean {close}?" if (close := nearest(value, names)) else "")
+        f"{option} = {value!r}: no such {noun} in {_name(path)}{hint(value, names)}"
         for option, noun, value, names in (
             ("preset", "preset", chosen, file.presets),
             ("--scale", "scale", scale, file.scales),

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
 from plateaus.config.source import Source
-from plateaus.config.values import nearest, shown
+from plateaus.config.values import shown
+from plateaus.names import nearest
 
 NEEDED = ("get_config", "PRESETS", "SCALES", "smoke")
 _PRESETS = "PRESETS must be a list of functions, preset(config) -> None"
@@ -61,7 +62,10 @@ def problems(source: Source, names: Mapping[str, Any]) -> Iterator[str]:
 def _callable(
     source: Source, label: str, function: Any, line: int | None, arguments: int
 ) -> Iterator[str]:
-    """Yield why something cannot be called with so many arguments, 0 or 1, if it cannot."""
+    """Yield why something cannot be called with so many arguments, 0 or 1, if it cannot.
+
+    What takes the config may ask for the scale, too.
+    """
     if not callable(function):
         form = f"{label}(config) -> None" if arguments else f"{label}() -> ConfigDict"
         yield f"{source.at(line)}: {label} must be a function, {form}; it is {kind(function)}"
@@ -71,12 +75,25 @@ def _callable(
     except (TypeError, ValueError):  # of some built-in functions nothing is known
         return
     try:
-        signature.bind(*range(arguments))
+        signature.bind(*range(arguments), **scale_for(function, "") if arguments else {})
     except TypeError:
-        wanted = "one argument, the config" if arguments else "no argument"
+        wanted = "the config, and scale if it needs it" if arguments else "no argument"
         line = source.function(function) or line
         given = ", ".join(signature.parameters)
         yield f"{source.at(line)}: {label} must take {wanted}; it is {label}({given})"
+
+
+def scale_for(function: Any, scale: str) -> dict[str, str]:
+    """Return {"scale": scale} for a function that has a parameter of that name, else nothing.
+
+    >>> scale_for(lambda config: None, "paper"), scale_for(lambda config, scale: None, "paper")
+    ({}, {'scale': 'paper'})
+    """
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}
+    return {"scale": scale} if "scale" in parameters else {}
 
 
 def _presets(source: Source, presets: Any) -> Iterator[str]:

@@ -5,13 +5,13 @@ Knows types, ranges and near misses; the table of fields is `plateaus.config.sch
 
 from __future__ import annotations
 
-import difflib
 import math
 import numbers
 from collections.abc import Iterable
 from typing import Any
 
 from plateaus.fields import INFINITE, Field
+from plateaus.names import nearest
 
 LARGEST_INT = 2**31 - 1  # what JAX's default int32 holds
 LARGEST_FLOAT, SMALLEST_FLOAT = 3.4028234e38, 1.1754944e-38  # float32; XLA flushes subnormals
@@ -84,23 +84,6 @@ def shown(value: Any, kind: type = str) -> str:
         typed = _typed(float, value)
     text = repr(value if typed is None else typed)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """Return the name most like `name`, as a whole or in its last dotted part, if any is close.
-
-    >>> nearest("exponent", ["data.zipf_exponent", "data.subset"])
-    'data.zipf_exponent'
-    """
-
-    def likeness(other: str) -> float:
-        last, other_last = name.split(".")[-1].lower(), other.split(".")[-1].lower()
-        whole = difflib.SequenceMatcher(None, name.lower(), other.lower()).ratio()
-        part = 0.7 if len(last) > 3 and last in other_last else 0.0
-        return max(whole, part, 0.95 * difflib.SequenceMatcher(None, last, other_last).ratio())
-
-    best = max(names, key=likeness, default=None)
-    return best if best is not None and likeness(best) >= 0.6 else None
 
 
 def unknown(name: str, names: Iterable[str]) -> str:

@@ -12,7 +12,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from plateaus.config.values import nearest, shown, unknown
+from plateaus.config.values import shown, unknown
+from plateaus.names import hint
 
 AXIS = "variant"  # a swept "field" that no component declares
 FAMILIES = "task.families"  # names the groups, whose knobs of `data` begin like this
@@ -82,9 +83,8 @@ def chosen(variants: Variants, names: Any) -> tuple[tuple[str, ...], list[str]]:
     problems = [] if names else [f"{AXIS}: the sweep is empty; give at least one value"]
     for i, name in enumerate(names):
         if name not in variants:
-            close = nearest(str(name), variants)
-            hint = f"did you mean {close}?" if close else f"there are {', '.join(variants)}"
-            problems.append(f"{AXIS} = {shown(name)}: no such variant; {hint}")
+            known = hint(str(name), variants)
+            problems.append(f"{AXIS} = {shown(name)}: no such variant{known}")
         elif name in names[:i]:
             problems.append(f"{AXIS} = {shown(name)}: given twice in the sweep")
     return names, problems

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from plateaus.data import adaptive
-from plateaus.data.breakpoints import breakpoints
 from plateaus.data.curricula import FROM, THEN, UNTIL, WEIGHT
 from plateaus.data.mixers.registry import mixer_knobs
 from plateaus.fields import Field
+from plateaus.option_strings import breakpoints
 from plateaus.types import Array, Float, Int, Scalar, Source
 
 MIXING = ("split", "batch", "sequence")

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 import ml_dtypes
 import numpy as np
 
-from plateaus.jobs.files import remove_leftovers, write_atomically
+from plateaus.files import remove_leftovers, write_atomically
 
 _HEADER, _ARRAYS = "header", "arrays/"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # zip's own; so that equal arrays make equal files

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 
+from plateaus import files
 from plateaus.information import told
 
 # A program of many small matrices gains nothing from splitting each matrix over threads: on two
@@ -52,9 +53,7 @@ def configure() -> None:
             flags += f" {_ONE_THREAD}"
         os.environ["XLA_FLAGS"] = flags.strip()
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined] # made at run time
-        home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        folder = Path(home).expanduser() / "plateaus" / "compiled"
-        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_compilation_cache_dir", str(files.cache() / "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from plateaus import files
 from plateaus.config.plan import Plan
 from plateaus.config.schema import ConfigError
 from plateaus.config.values import shown
-from plateaus.jobs import checkpoint, files, provenance
+from plateaus.jobs import checkpoint, provenance
 from plateaus.jobs.exactness import Record
 from plateaus.jobs.sweep import (
     FORMAT,

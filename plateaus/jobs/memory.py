@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
+import psutil
 
 
 def least_bytes(*shapes: Any) -> int:
@@ -53,12 +53,8 @@ def available_bytes(device: Any) -> int:
 
 
 def _host_bytes(root: Path) -> int:
-    try:
-        lines = (root / "proc/meminfo").read_text().splitlines()
-        (available,) = (int(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable:"))
-    except (OSError, ValueError):  # not Linux: all there is
-        available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(0, min([available, *_group_bytes(root)]))
+    # psutil knows no control groups: in a container it speaks for the whole machine
+    return max(0, min([psutil.virtual_memory().available, *_group_bytes(root)]))
 
 
 def _group_bytes(root: Path) -> Iterator[int]:

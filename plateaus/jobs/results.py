@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from plateaus import files
 from plateaus.build.recipes import make_recipe
 from plateaus.config.plan import Plan
 from plateaus.config.variants import AXIS
 from plateaus.groups import SUFFIX
-from plateaus.jobs import files, folder
+from plateaus.jobs import folder
 from plateaus.measures import registry as instruments
 from plateaus.measures.attention import figure as attention
 from plateaus.measures.by_task import figures as task_figures

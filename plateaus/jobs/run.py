@@ -17,10 +17,11 @@ from typing import Any
 
 import jax
 
+from plateaus import files
 from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
 from plateaus.information import Unknown, known
-from plateaus.jobs import devices, files, folder, results, signals, sweep, switches, worker
+from plateaus.jobs import devices, folder, results, signals, sweep, switches, worker
 from plateaus.jobs.announcement import announce
 from plateaus.jobs.job import Job, at_once, prepare, refuse_above
 from plateaus.jobs.pace import Piece
@@ -73,7 +74,7 @@ def _take(held: contextlib.ExitStack, place: Path) -> None:
         raise ConfigError(str(busy)) from None
     except OSError as error:
         raise ConfigError(f"--workdir {place}: {error.strerror}") from None
-    for where in (place, place / "checkpoints" / "finished"):
+    for where in (place, place / "figures", place / "checkpoints" / "finished"):
         files.remove_leftovers(where)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Mapping
 
+from plateaus.names import missing
 from plateaus.types import Array
 
 Edits = Mapping[str, Callable[[Array], Array]]
@@ -33,8 +33,7 @@ class Tap:
         self.captured: dict[str, Array] = {}
         for name in sorted(self.capture | set(self.edits)):
             if name not in names:
-                near = difflib.get_close_matches(name, names, 1, 0.0)
-                raise ValueError(f"no activation {name!r}; the nearest is {near[0]!r}")
+                raise ValueError(missing("activation", name, names))
 
     def __call__(self, name: str, value: Array) -> Array:
         """Return the activation, edited; remember it under its name if it is captured."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
+from plateaus.names import missing
 from plateaus.optim.aggregators import linear
 from plateaus.optim.aggregators.bargaining import fairgrad, nash_mtl
 from plateaus.optim.aggregators.cagrad import cagrad
@@ -56,8 +56,7 @@ def aggregator(name: str, **options: Any) -> Aggregator:
     [1.0, 1.0]
     """
     if name not in AGGREGATORS:
-        near = difflib.get_close_matches(name, AGGREGATORS, 1, 0.0)
-        raise ValueError(f"no aggregator {name!r}; the nearest is {near[0]!r}")
+        raise ValueError(missing("aggregator", name, AGGREGATORS))
     return AGGREGATORS[name].make(**options)
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from plateaus import option_strings
 from plateaus.config.arguments import Once, Parser
 from plateaus.config.schema import ConfigError
-from plateaus.config.values import convert, nearest, shown
+from plateaus.config.values import convert, shown
 from plateaus.fields import Field
+from plateaus.names import hint, nearest
 from plateaus.real_models import hugging_face, text_sets
 from plateaus.real_models.text_sets import SETS
 
@@ -100,9 +102,7 @@ def plan(options: argparse.Namespace, extras: Sequence[str] = ()) -> Plan:
     def one_of(names: Sequence[str], what: str) -> Any:
         def read(given: str) -> str:
             if given not in names:
-                close = nearest(given, names)
-                hint = f"did you mean {close}?" if close else f"there are {', '.join(names)}"
-                raise ValueError(f"no such {what}; {hint}")
+                raise ValueError(f"no such {what}{hint(given, names)}")
             return given
 
         return read
@@ -111,12 +111,12 @@ def plan(options: argparse.Namespace, extras: Sequence[str] = ()) -> Plan:
         return lambda given: convert(int, field, given)
 
     name = checked("set", one_of(tuple(SETS), "task set"), "pair")
-    tasks = checked("tasks", lambda given: _tasks(name, given, one_of), text_sets.tasks_of(name))
+    tasks = checked("tasks", lambda given: _tasks(name, given), text_sets.tasks_of(name))
     most = len(SETS[name].every) - 1  # one is asked about
     usual = min(EACH * len(tasks), most)
     examples = checked("examples", lambda given: _examples(tasks, most, given), usual)
-    equal = ":".join("1" for _ in tasks)
-    shares = checked("shares", lambda given: _shares(tasks, given), _shares(tasks, equal))
+    mixtures = partial(option_strings.shares, count=len(tasks))
+    shares = checked("shares", mixtures, mixtures(":".join("1" for _ in tasks)))
     numbers = {n: checked(n, number(field), default) for n, (default, field) in NUMBERS.items()}
     order = checked("order", one_of(ORDERS, "order"), ORDERS[0])
     dtype = checked("dtype", one_of(hugging_face.DTYPES, "type"), hugging_face.DTYPES[0])
@@ -157,13 +157,11 @@ def _stray(word: str) -> str:
     return f"{flag}: no such option; {f'did you mean {close}?' if close else 'see --help'}"
 
 
-def _tasks(name: str, given: str, one_of: Any) -> tuple[str, ...]:
+def _tasks(name: str, given: str) -> tuple[str, ...]:
     """Return tasks of a set."""
-    known = one_of(tuple(SETS[name].tasks), f"task in {name}")
-    tasks = tuple(known(task.strip()) for task in given.split(","))
-    twice = next((task for task in tasks if tasks.count(task) > 1), None)
-    if twice:
-        raise ValueError(f"{twice} is given twice")
+    for problem in option_strings.name_problems(given, SETS[name].tasks, kind=f"{name} task"):
+        raise ValueError(problem)
+    tasks = option_strings.parts(given)
     if len(tasks) < 2:
         raise ValueError("must be at least two tasks")
     if text_sets.collide(SETS[name], tasks):
@@ -177,21 +175,3 @@ def _examples(tasks: Sequence[str], most: int, given: str) -> int:
     if examples < len(tasks):
         raise ValueError(f"must be at least {len(tasks)}: there are more tasks than examples")
     return examples
-
-
-def _shares(tasks: Sequence[str], given: str) -> dict[str, tuple[float, ...]]:
-    """Return the mixtures, by how they were written."""
-    found: dict[str, tuple[float, ...]] = {}
-    for text in (part.strip() for part in given.split(",")):
-        try:
-            shares = tuple(float(share) for share in text.split(":"))
-        except ValueError:
-            raise ValueError(f"{shown(text)} must be numbers with colons, as in 2:1:1") from None
-        if len(shares) != len(tasks):
-            raise ValueError(f"{shown(text)} has {len(shares)} shares for {len(tasks)} tasks")
-        if not (all(math.isfinite(s) and s >= 0 for s in shares) and sum(shares) > 0):
-            raise ValueError(f"{shown(text)} must be finite, not negative, and not all 0")
-        if text in found:
-            raise ValueError(f"{text} is given twice")
-        found[text] = shares
-    return found

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from plateaus import files
 from plateaus.config.schema import ConfigError
-from plateaus.jobs import files, provenance
+from plateaus.jobs import provenance
 from plateaus.jobs.folder import write_json
 from plateaus.real_models import hugging_face, report
 from plateaus.real_models import scores as hugging_face_scores

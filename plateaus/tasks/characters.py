@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from plateaus import option_strings
 from plateaus.fields import INFINITE, Field
-from plateaus.tasks.shared import names
 from plateaus.tasks.shared.questions import log_shares
 from plateaus.tasks.strings import sets
 from plateaus.tasks.strings.checks import problems
@@ -62,7 +62,7 @@ def groups(spec: Spec) -> tuple[str, ...]:
     >>> groups(Spec(families="plus3, plus4"))
     ('plus3', 'plus4')
     """
-    return names.known(spec.families, sets.TASKS)
+    return option_strings.known_names(spec.families, sets.TASKS)
 
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from plateaus.names import hint
 from plateaus.types import Draw, Example, Model, Task
 
 RESERVED = ("test", "pool", "train")  # names of laws that every task has
@@ -32,7 +32,7 @@ def sound(task: Task, knobs: Any) -> Iterator[str]:
     >>> from plateaus.tasks.sparse_parity import Knobs, Spec, sparse_parity
     >>> task = sparse_parity(Spec(dimension=4, relevant_bits=2))
     >>> list(sound(task, Knobs())), list(sound(task._replace(best="parities"), Knobs()))
-    ([], ["best: 'parities' is none of its predictors (parity, zero); did you mean parity?"])
+    ([], ["best: 'parities' is none of its predictors; did you mean parity? (known: parity, zero)"])
     """
     yield from _groups(task)
     yield from _size(task)
@@ -110,7 +110,7 @@ def _laws(task: Task, knobs: Any) -> Iterator[str]:
     _, said = _predicted(task, knobs)
     for name in ("uninformed", "best"):
         if (value := getattr(task, name)) not in said:
-            yield f"{name}: {value!r} is none of its predictors {_near(value, said)}"
+            yield f"{name}: {value!r} is none of its predictors{hint(value, said)}"
     one = {name: _without_first_axis(predictions) for name, predictions in said.items()}
     first = next(iter(one.values()))
     for name, predictions in one.items():
@@ -151,7 +151,7 @@ def _measures(task: Task, prediction: Any, example: Any) -> Iterator[str]:
     names = {name for name, _ in metrics.values()}
     for name in task.axes:
         if name not in names:
-            yield f"axes: {name!r} is none of its metrics {_near(name, sorted(names))}"
+            yield f"axes: {name!r} is none of its metrics{hint(name, sorted(names))}"
     for where, (name, measure) in metrics.items():
         yield from _rank(where, measure, int(name in task.axes), prediction, example)
     yield from _rank("loss", task.loss, 0, prediction, example)
@@ -225,9 +225,3 @@ def _shown(tree: Any) -> str:
     """
     leaves = [x for x in jax.tree.leaves(tree) if hasattr(x, "shape")]
     return ", ".join(f"{x.dtype}[{', '.join(map(str, x.shape))}]" for x in leaves) or repr(tree)
-
-
-def _near(name: str, names: Iterable[str]) -> str:
-    """Return the names that there are, and the one that was meant."""
-    close = difflib.get_close_matches(name, list(names), 1)
-    return f"({', '.join(names)})" + (f"; did you mean {close[0]}?" if close else "")

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from plateaus import option_strings
 from plateaus.fields import Field
-from plateaus.tasks.shared import names
 from plateaus.types import Array, Draw, Example, Float, Task
 
 IMPOSSIBLE = -1e9  # logit of a caption that cannot be right: finite, so that 0 times it is 0
@@ -59,12 +59,12 @@ def groups(spec: Spec) -> tuple[str, ...]:
     >>> groups(Spec(families="german, english"))
     ('german', 'english')
     """
-    return names.known(spec.families, FAMILIES)
+    return option_strings.known_names(spec.families, FAMILIES)
 
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (field, message) for languages that are not there, or none."""
-    for message in names.problems(values["families"], FAMILIES):
+    for message in option_strings.name_problems(values["families"], FAMILIES):
         yield "families", message
 
 

@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plateaus import option_strings
 from plateaus.fields import Field
 from plateaus.tasks import image_text
 from plateaus.tasks.image_text import Knobs, groups
 from plateaus.tasks.shared import embeddings as embedders
-from plateaus.tasks.shared import names, regrouped
+from plateaus.tasks.shared import regrouped
 from plateaus.tasks.shared.regrouped import Items
 from plateaus.types import Grouping, Task
 
@@ -33,7 +34,7 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (field, message) for languages that are not there, and for tests of some items only."""
     yield from image_text.check(values)
     if values["clusters"].strip() and "eval_points" in values:
-        tests = len(image_text.images("test")[1]) * len(names.given(values["families"]))
+        tests = len(image_text.images("test")[1]) * len(option_strings.parts(values["families"]))
         if values["eval_points"] % tests:
             yield (
                 "eval_points",

@@ -9,10 +9,10 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from plateaus import option_strings
 from plateaus.fields import INFINITE, Field
 from plateaus.tasks.families.family import Family, Sizes, known
 from plateaus.tasks.families.registry import FAMILIES, family
-from plateaus.tasks.shared import names
 from plateaus.tasks.shared.points import pack, unpack
 from plateaus.types import Array, Draw, Example, Float, Task
 
@@ -61,7 +61,7 @@ def groups(spec: Spec) -> tuple[str, ...]:
     >>> groups(Spec(families="linear, relu"))
     ('linear', 'relu')
     """
-    return names.known(spec.families, FAMILIES)
+    return option_strings.known_names(spec.families, FAMILIES)
 
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -76,9 +76,9 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             return str(error)
         return ""
 
-    for message in names.problems(spec.families, FAMILIES, fault):
+    for message in option_strings.name_problems(spec.families, FAMILIES, fault):
         yield "families", message
-    given = names.given(spec.families)
+    given = option_strings.parts(spec.families)
     if spec.instruction == "one_hot" and len(given) > spec.dimension:
         yield (
             "instruction",

@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from plateaus import option_strings
 from plateaus.fields import Field
 from plateaus.tasks import in_context
 from plateaus.tasks.families.registry import family
 from plateaus.tasks.in_context import Knobs, World, groups
-from plateaus.tasks.shared import names, regrouped
+from plateaus.tasks.shared import regrouped
 from plateaus.tasks.shared.regrouped import Items
 from plateaus.types import Array, Grouping, Task, streams
 
@@ -42,7 +43,7 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from in_context.check(values)
     if not values["clusters"].strip():
         return
-    number = len(names.given(values["families"]))
+    number = len(option_strings.parts(values["families"]))
     items = number * (values["pool"] + values["held_out"])
     if items > MOST_ITEMS:
         most = MOST_ITEMS // number - values["held_out"]

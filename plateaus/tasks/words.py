@@ -10,8 +10,8 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from plateaus import option_strings
 from plateaus.fields import INFINITE, Field
-from plateaus.tasks.shared import names
 from plateaus.tasks.shared.questions import log_shares
 from plateaus.types import Array, Draw, Example, Float, Int, Key, Task
 
@@ -61,12 +61,12 @@ def groups(spec: Spec) -> tuple[str, ...]:
     >>> groups(Spec(families="word_length, word_selection_2"))
     ('word_length', 'word_selection_2')
     """
-    return names.known(spec.families, FAMILIES)
+    return option_strings.known_names(spec.families, FAMILIES)
 
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (field, message) for families that are not there, or none."""
-    for message in names.problems(values["families"], FAMILIES):
+    for message in option_strings.name_problems(values["families"], FAMILIES):
         yield "families", message
 
 

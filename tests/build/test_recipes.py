@@ -183,11 +183,11 @@ def test_every_knob_of_the_schema_reaches_the_training(name):
 @pytest.mark.parametrize(
     ("task", "families", "message"),
     [
-        ("in_context", "linera,relu", "no family 'linera'; the nearest is 'linear', of: linear, "),
-        ("in_context", " ,", "the mixture is empty; there are linear, "),
-        ("in_context", "relu,relu", "relu is named twice"),
+        ("in_context", "linera,relu", "no family 'linera'; did you mean linear? (known: linear, "),
+        ("in_context", " ,", "must name at least one family (known: linear, "),
+        ("in_context", "relu,relu", "'relu': given twice"),
         ("in_context", "student_quadratic", "family 'student_quadratic': not defined: Student's"),
-        ("words", "word_length,word_lenth", "no family 'word_lenth'; the nearest is 'word_length'"),
+        ("words", "word_length,word_lenth", "no family 'word_lenth'; did you mean word_length"),
     ],
 )
 def test_families_that_are_not_there_are_told_of_before_their_knobs(task, families, message):

@@ -57,8 +57,8 @@ ALL = "the number of test examples"
         (["clusters=4000"], f"task.clusters = '4000': must be from 1 to 32, {ALL}"),
         (["clusters=40"], f"task.clusters = '40': must be from 1 to 32, {ALL}"),
         (["clusters=0"], f"task.clusters = '0': must be from 1 to 32, {ALL}"),
-        (["clusters=-1"], "task.clusters = '-1': must be a number of domains, or several with"),
-        (["clusters=2,2"], "task.clusters = '2,2': a number is given twice"),
+        (["clusters=-1"], "task.clusters = '-1': must be a whole number, or several with commas"),
+        (["clusters=2,2"], "task.clusters = '2,2': 2: given twice"),
         (["clusters=3,99"], "task.clusters = '3,99': 99: must be from 1 to 64, the number of diff"),
         (["clusters=3"], "task.clusters = '3': gives 3 domains, but there are 4 original ones: li"),
         (["pool=inf"], "task.pool = 2147483646: must be at most 16376 for its functions to be gr"),
@@ -66,7 +66,10 @@ ALL = "the number of test examples"
         (["pool_seed=-1"], "task.pool_seed = -1: must be in [0, inf)"),
         (["held_out=0"], "task.held_out = 0: must be in [1, inf)"),
         (["clusters=", "grouping=similar"], "task.grouping = 'similar': needs task.clusters, the"),
-        (["families=linear,rleu"], "task.families = 'linear,rleu': no family 'rleu'; the nearest"),
+        (
+            ["families=linear,rleu"],
+            "task.families = 'linear,rleu': no family 'rleu'; did you mean",
+        ),
     ],
 )
 def test_refusals(words, line, executed, capsys, tmp_path):

@@ -43,7 +43,7 @@ SCALES = {"small": None, "paper": paper}
 P = "PRESETS must be a list of functions, preset(config) -> None; "
 S = 'SCALES must be a dict, {"small": f, "paper": f}, f(config) -> None, or None for f; '
 GOES = "a preset goes by its name: define it by `def NAME(config)`"
-ONE = "must take one argument, the config; it is "
+ONE = "must take the config, and scale if it needs it; it is "
 RETURNED = "(config) must change config in place and return nothing; it returned "
 LIST = "(wide, plain)"
 DICT = '{"small": None, "paper": paper}'
@@ -133,6 +133,13 @@ SHAPES = [
     ),
     ("def wide(config)", "def wide()", "def wide", f"wide {ONE}wide()"),
     ("plain(config)", "plain(config, size)", "def plain", f"plain {ONE}plain(config, size)"),
+    (
+        "plain(config)",
+        "plain(config, *, scale, size)",
+        "def plain",
+        f"plain {ONE}plain(config, scale, size)",
+    ),
+    ("plain(config)", "plain(scale)", "def plain", f"plain {ONE}plain(scale)"),
     (
         "def plain(config)",
         "@functools.cache\n@functools.cache\ndef plain(config, size)",

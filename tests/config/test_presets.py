@@ -69,6 +69,18 @@ def test_scale_comes_before_preset_and_smoke_last():
     assert page.given["task.size"] == 101 and page.given["steps"] == 1 and page.sweep == {}
 
 
+@pytest.mark.parametrize("name", ["plain", "paper", "smoke"])
+@pytest.mark.parametrize("parameters", ["config, scale", "config, *, scale='none'"])
+@pytest.mark.parametrize("scale", ["small", "paper"])
+def test_who_asks_for_the_scale_is_told_it(name, parameters, scale):
+    text = GOOD.replace('"small": None', '"small": paper')
+    text = text.replace(
+        f"def {name}(config):", f"def {name}({parameters}):\n    config.told = scale"
+    )
+    text = text.replace('"steps": 10', '"told": "", "steps": 10')
+    assert presets.load(written(text), "plain", scale, True).given["told"] == scale
+
+
 def test_smoke_cuts_a_sweep_to_three_values_with_its_ends():
     page = presets.load(written(GOOD), "wide", "small", True)
     assert page.sweep == {"task.size": (5, 3, 1), "data.a": [1, 2]}

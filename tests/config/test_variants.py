@@ -152,7 +152,7 @@ def test_an_override_of_what_a_variant_sets_is_told_of(executed, capsys):
             [":compared", "--sweep=variant=plain,nestorov"],
             "variant = 'nestorov': no such variant; did you mean nesterov?",
         ),
-        ([":compared", "--sweep=variant=zzz"], "'zzz': no such variant; there are plain, bias"),
+        ([":compared", "--sweep=variant=zzz"], "'zzz': no such variant (known: plain, bias"),
         ([":compared", "--sweep=variant=plain,plain"], "variant = 'plain': given twice"),
         ([":compared", "--sweep=variant="], "variant: the sweep is empty"),
         ([":compared", "--config.variant=plain"], "is no field; use --sweep variant=plain"),

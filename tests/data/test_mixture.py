@@ -226,14 +226,14 @@ def test_a_schedule_holds_from_breakpoint_to_breakpoint():
     ("text", "words"),
     [
         ("0: a=1; 50", "STEP: group=weight"),
-        ("0: d=1", "no such task 'd'"),
-        ("0: a=-1", "at least 0"),
-        ("0: a=nan", "at least 0"),
+        ("0: d=1", "no task 'd' (known: "),
+        ("0: a=-1", "must have a weight in [0, inf)"),
+        ("0: a=nan", "must have a weight in [0, inf)"),
         ("0: a=x", "group=weight"),
-        ("0: a=0, b=0", "nothing is drawn"),
-        ("5: a=1", "must be at step 0"),
-        (";", "must be at step 0"),
-        ("0: a=1; 9: b=1; 9: c=1", "must increase"),
+        ("0: a=0, b=0", "must have a weight above 0"),
+        ("5: a=1", "must have its first breakpoint at step 0"),
+        (";", "must have its first breakpoint at step 0"),
+        ("0: a=1; 9: b=1; 9: c=1", "9: must be a later step than 9"),
     ],
 )
 def test_schedules_that_cannot_be_meant_are_refused(text, words):

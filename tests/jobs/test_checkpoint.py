@@ -12,7 +12,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from plateaus.jobs import checkpoint, files
+from plateaus import files
+from plateaus.jobs import checkpoint
 from plateaus.jobs.checkpoint import Damaged, load, read_arrays, save, write_arrays
 
 pytestmark = pytest.mark.versions

@@ -1,5 +1,6 @@
 """What programs need in memory, by XLA's own count, and the limits on false machines."""
 
+import os
 import types
 
 import jax
@@ -102,16 +103,22 @@ def machine(root, files):
     return memory._host_bytes(root)
 
 
-MEMINFO = {"proc/meminfo": "MemTotal:  32000 kB\nMemAvailable:   20000 kB\nBuffers: 3 kB\n"}
 AVAILABLE = 20_000 * 1024
 
 
-def test_host_without_control_groups(tmp_path):
-    assert machine(tmp_path, MEMINFO) == AVAILABLE
+@pytest.fixture
+def available(monkeypatch):
+    """A machine that has so many bytes available."""
+    told = types.SimpleNamespace(available=AVAILABLE)
+    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: told)
 
 
-def test_control_group_version_2_counts_every_level(tmp_path):
-    group = MEMINFO | {
+def test_host_without_control_groups(tmp_path, available):
+    assert machine(tmp_path, {}) == AVAILABLE
+
+
+def test_control_group_version_2_counts_every_level(tmp_path, available):
+    group = {
         "proc/self/cgroup": "0::/user/job\n",
         "sys/fs/cgroup/user/job/memory.max": "max\n",
         "sys/fs/cgroup/user/job/memory.current": "1000\n",
@@ -124,8 +131,8 @@ def test_control_group_version_2_counts_every_level(tmp_path):
     assert machine(tmp_path, {"sys/fs/cgroup/user/memory.max": "100"}) == 0  # already over
 
 
-def test_in_a_container_the_mount_is_the_group(tmp_path):
-    group = MEMINFO | {
+def test_in_a_container_the_mount_is_the_group(tmp_path, available):
+    group = {
         "proc/self/cgroup": "0::/kubepods/pod7\n",
         "sys/fs/cgroup/memory.max": "3000000",
         "sys/fs/cgroup/memory.current": "1000000",
@@ -133,8 +140,8 @@ def test_in_a_container_the_mount_is_the_group(tmp_path):
     assert machine(tmp_path, group) == 2_000_000
 
 
-def test_control_group_version_1(tmp_path):
-    group = MEMINFO | {
+def test_control_group_version_1(tmp_path, available):
+    group = {
         "proc/self/cgroup": "12:cpu,cpuacct:/other\n5:memory:/job\n0::/\n",
         "sys/fs/cgroup/memory/job/memory.limit_in_bytes": "4000000",
         "sys/fs/cgroup/memory/other/memory.limit_in_bytes": "1",  # not ours
@@ -147,14 +154,9 @@ def test_control_group_version_1(tmp_path):
     assert machine(tmp_path, group) == 2_000_000
 
 
-def test_without_proc_the_machine_s_memory_counts(tmp_path):
-    total = memory.os.sysconf("SC_PHYS_PAGES") * memory.os.sysconf("SC_PAGE_SIZE")
-    assert machine(tmp_path, {}) == total
-
-
 def test_available_bytes_of_this_cpu_is_sensible():
     cpu = jax.devices("cpu")[0]
-    total = memory.os.sysconf("SC_PHYS_PAGES") * memory.os.sysconf("SC_PAGE_SIZE")
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert 2**20 < available_bytes(cpu) <= total
 
 

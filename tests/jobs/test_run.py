@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from plateaus import files
 from plateaus.build.recipes import sections
 from plateaus.config.plan import Options, checked_plan
 from plateaus.config.schema import ConfigError
 from plateaus.fields import INFINITE
-from plateaus.jobs import checkpoint, devices, files, memory, pace, provenance, run, sweep, worker
+from plateaus.jobs import checkpoint, devices, memory, pace, provenance, run, sweep, worker
 from plateaus.jobs.sweep import Chunk
 from plateaus.report import store
 

@@ -384,7 +384,7 @@ def test_refusals():
     model, params, _ = build(SPECS["gpt2"], inputs=3)
     with pytest.raises(ValueError, match="8 tokens, but max_positions is 7"):
         model.apply(params, np.zeros((1, 8, 3), np.float32))
-    with pytest.raises(ValueError, match=r"nearest is 'block_0\.heads'"):
+    with pytest.raises(ValueError, match=r"did you mean block_0\.heads"):
         model.apply(params, np.zeros((1, 6, 3), np.float32), capture=["block_0.head"])
 
 

@@ -76,7 +76,7 @@ def test_half_the_rate_is_half_the_update(params):
 
 @pytest.mark.parametrize(("layer", "near"), [("readuot", "readout"), ("hidden_7", "hidden_")])
 def test_a_layer_that_is_not_there_is_refused_with_the_nearest(layer, near, params):
-    with pytest.raises(ValueError, match=f"no layer '{layer}'; the nearest is '{near}"):
+    with pytest.raises(ValueError, match=f"no layer '{layer}'; did you mean {near}"):
         layer_rates({layer: 1.0}).init(params)
 
 

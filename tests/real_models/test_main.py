@@ -15,6 +15,8 @@ from plateaus.measures.superposition import summary as superposition
 from plateaus.real_models import hugging_face
 from plateaus.real_models import main as real_models
 from plateaus.real_models.arguments import parser, plan
+from plateaus.real_models.prompts import prompts
+from plateaus.real_models.text_sets import SETS
 
 SCRIPT = REPOSITORY / "experiments" / "real_models.py"
 
@@ -44,7 +46,7 @@ def test_the_plan():
     )  # fmt: skip
     assert made.tasks == ("last", "first") and made.shares[".5:1.5"] == (0.5, 1.5)
     assert (made.examples, made.prompts, made.seed, made.batch, made.exact) == (2, 7, 3, 1, False)
-    assert len(real_models.prompts(made, (1, 1))) == 7
+    assert len(prompts(made, (1, 1))) == 7
 
 
 REFUSALS = [
@@ -52,10 +54,10 @@ REFUSALS = [
     (["nowhere"], ["DIR = nowhere: no such folder"]),
     (["."], ["DIR = .: is no Hugging Face model: it has no config.json"]),
     (["model", "--set", "pear"], ["--set = 'pear': no such task set; did you mean pair?"]),
-    (["model", "--set", "zzz"], ["no such task set; there are add, country, pair, word"]),
-    (["model", "--tasks", "left,rigt"], ["no such task in pair; did you mean right?"]),
+    (["model", "--set", "zzz"], ["no such task set (known: add, country, pair, word)"]),
+    (["model", "--tasks", "left,rigt"], ["no pair task 'rigt'; did you mean right?"]),
     (["model", "--tasks", "left"], ["at least two tasks"]),
-    (["model", "--tasks", "left,left"], ["--tasks = 'left,left': left is given twice"]),
+    (["model", "--tasks", "left,left"], ["--tasks = 'left,left': 'left': given twice"]),
     (["model", "--examples", "2"], ["--examples = 2: must be at least 3: there are more tasks"]),
     (["model", "--examples", "8100"], ["--examples = 8100: must be in [1, 8099]"]),
     (["model", "--set=word", "--examples=172"], ["must be in [1, 171]"]),
@@ -63,12 +65,12 @@ REFUSALS = [
     (["model", "--prompts", "0"], ["--prompts = 0: must be in [1, inf)"]),
     (["model", "--seed", "-1"], ["--seed = -1: must be in [0, inf)"]),
     (["model", "--batch", "0"], ["--batch = 0: must be in [1, inf)"]),
-    (["model", "--shares", "1:1"], ["'1:1' has 2 shares for 3 tasks"]),
-    (["model", "--shares", "1:1:x"], ["must be numbers with colons, as in 2:1:1"]),
+    (["model", "--shares", "1:1"], ["--shares = '1:1': must be 3 shares, one for each task"]),
+    (["model", "--shares", "1:1:x"], ["must be numbers with colons, as 1:9"]),
     (["model", "--shares", "0:0:0"], ["not all 0"]),
-    (["model", "--shares", "1:-1:1"], ["not negative"]),
+    (["model", "--shares", "1:-1:1"], ["at least 0"]),
     (["model", "--shares", "nan:1:1"], ["must be finite"]),
-    (["model", "--shares", "1:1:1,1:1:1"], ["1:1:1 is given twice"]),
+    (["model", "--shares", "1:1:1,1:1:1"], ["'1:1:1': given twice"]),
     (["model", "--order", "exakt"], ["no such order; did you mean exact?"]),
     (["model", "--dtype", "float64"], ["no such type; did you mean float"]),
     (["model", "--workdir", ""], ["--workdir = ''"]),
@@ -93,9 +95,9 @@ def test_refusals(words, parts, capsys, here):
 
 
 def test_answers_that_collide(monkeypatch, capsys):
-    kind = real_models.SETS["pair"]
+    kind = SETS["pair"]
     tasks = {"left": kind.tasks["left"], "again": kind.tasks["left"]}
-    monkeypatch.setitem(real_models.SETS, "pair", kind._replace(tasks=tasks))
+    monkeypatch.setitem(SETS, "pair", kind._replace(tasks=tasks))
     assert real_models.main(["model", "--tasks=left,again"]) == 2
     assert "answers collide" in capsys.readouterr().err
 
@@ -194,7 +196,7 @@ def test_refusals_of_a_run(monkeypatch, capsys):
     refused(["--examples=100"], "more than the model's context of 500; take fewer examples")
     assert not Path("out").exists()
     refused(["--examples=4"], "the model's probabilities are not finite numbers")
-    from plateaus.jobs import files
+    from plateaus import files
 
     with files.lock("out"):
         refused(["--examples=4"], "out is in use by process")
@@ -239,7 +241,7 @@ def tiny(folder):
     return model, made
 
 
-@pytest.mark.parametrize("name", real_models.SETS)
+@pytest.mark.parametrize("name", SETS)
 def test_a_tiny_model(name, here, capsys):
     """Every set, from the folder to the file; the scores are those of full passes over the text."""
     model, tokenizer = tiny(here / "tiny")
@@ -249,7 +251,7 @@ def test_a_tiny_model(name, here, capsys):
 
     with np.load("out/superposition.npz") as held:
         (log_p,) = (held[key] for key in held if key.endswith("log_p"))
-    asked = real_models.prompts(plan(parser().parse_args(words)), (1.0,) * log_p.shape[1])
+    asked = prompts(plan(parser().parse_args(words)), (1.0,) * log_p.shape[1])
     for found, one in zip(log_p, asked, strict=True):
         before = len(tokenizer.encode(one.text).ids)
         for said, answer in zip(found, one.answers, strict=True):

@@ -218,7 +218,7 @@ def test_a_prompt_may_be_without_examples():
 
 REFUSED = {
     "alike": ({"families": "ret1,first"}, "families", "ret1 and first answer alike (on 100%"),
-    "repeated": ({"families": "plus0,plus1,plus0"}, "families", "plus0 is named twice"),
+    "repeated": ({"families": "plus0,plus1,plus0"}, "families", "'plus0': given twice"),
     "kinds": ({"families": "ret1,plus1"}, "families", "ret1 is of letters, plus1 of digit"),
     "few": ({"families": "ret1,ret2,ret3", "examples": 2}, "examples", "must be at least 3"),
     "far": ({"families": "ret1,ret6", "length": 4}, "families", "ret6: an input has 4 letters"),

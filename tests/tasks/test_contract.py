@@ -49,7 +49,7 @@ MISTAKES = {
     ),
     "an axis of no metric": (
         PARITY, {"axes": {"acuracy": "place"}},
-        "axes: 'acuracy' is none of its metrics (accuracy); did you mean accuracy?",
+        "axes: 'acuracy' is none of its metrics; did you mean accuracy? (known: accuracy)",
     ),
     "an axis of one number": (
         PARITY, {"axes": {"accuracy": "place"}},
@@ -57,7 +57,7 @@ MISTAKES = {
     ),
     "a misspelt best predictor": (
         PARITY, {"best": "pairty"},
-        "best: 'pairty' is none of its predictors (parity, zero); did you mean parity?",
+        "best: 'pairty' is none of its predictors; did you mean parity? (known: parity, zero)",
     ),
     "a misspelt uninformed predictor": (
         PARITY, {"uninformed": "nothing"}, "uninformed: 'nothing' is none of its predictors",

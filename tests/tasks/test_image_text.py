@@ -138,6 +138,9 @@ def test_groups_and_refusals():
     assert groups(Spec(families="french, english,french")) == ("french", "english")
     assert not list(check({"families": "french,english"}))
     assert list(check({"families": "frensh"})) == [
-        ("families", "no family 'frensh'; the nearest is 'french'")
+        (
+            "families",
+            "no family 'frensh'; did you mean french? (known: english, german, french, spanish)",
+        )
     ]
-    assert list(check({"families": "french,french"})) == [("families", "french is named twice")]
+    assert list(check({"families": "french,french"})) == [("families", "'french': given twice")]

@@ -152,9 +152,9 @@ def test_functions_of_a_pool_and_raw_losses():
     ("families", "expected"),
     [
         ("word_selection_2, word_length", []),
-        ("word_selecton_4", ["no family 'word_selecton_4'; the nearest is 'word_selection_4'"]),
-        (" , ", ["the mixture is empty"]),
-        ("word_length,word_length", ["word_length is named twice"]),
+        ("word_selecton_4", ["no family 'word_selecton_4'; did you mean word_selection_4"]),
+        (" , ", ["must name at least one family (known: "]),
+        ("word_length,word_length", ["'word_length': given twice"]),
     ],
 )
 def test_families_are_checked(families, expected):

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from plateaus import option_strings
 from plateaus.fields import Field
 from plateaus.measures.superposition import answers
 from plateaus.measures.superposition import summary as superposition
-from plateaus.tasks.shared import names
 from plateaus.types import Array, Key, MixedPrompt, Model, PyTree, Task
 
 BACK = 10  # examples before the query whose task the answer may follow
@@ -72,9 +72,9 @@ class Spec:
 
 def asked(values: Mapping[str, Any], groups: tuple[str, ...]) -> tuple[int, ...]:
     """Return the numbers of the mixed groups, without names all; ValueError for a bad name."""
-    if not (given := names.given(values["mixed_tasks"])):
+    if not (given := option_strings.parts(values["mixed_tasks"])):
         return tuple(range(len(groups)))
-    for problem in names.problems(values["mixed_tasks"], groups):
+    for problem in option_strings.name_problems(values["mixed_tasks"], groups):
         raise ValueError(problem)
     return tuple(groups.index(name) for name in given)
 
@@ -91,18 +91,8 @@ def shares_of(text: str, tasks: int) -> tuple[tuple[str, tuple[float, ...]], ...
         alone = [":".join("1" if i == k else "0" for i in range(tasks)) for k in range(tasks)]
         grid = [f"{i}:{GRID - i}" for i in range(GRID + 1)]
         text = " ".join(grid if tasks == 2 else [*alone, ":".join("1" * tasks)])
-    found = []
-    for label in text.split():
-        try:
-            parts = tuple(float(part) for part in label.split(":"))
-        except ValueError:
-            raise ValueError(f"{label}: shares are numbers with colons, as 1:9") from None
-        if len(parts) != tasks:
-            raise ValueError(f"{label}: must be {tasks} shares, one for each task")
-        if not all(0 <= part < float("inf") for part in parts) or not sum(parts):
-            raise ValueError(f"{label}: shares must be at least 0, not all 0")
-        found.append((label, tuple(part / sum(parts) for part in parts)))
-    return tuple(found)
+    mixtures = option_strings.shares(text, tasks).items()
+    return tuple((label, tuple(x / sum(parts) for x in parts)) for label, parts in mixtures)
 
 
 def labels(values: Mapping[str, Any], groups: tuple[str, ...]) -> dict[str, Sequence[str]]:

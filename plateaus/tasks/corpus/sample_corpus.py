@@ -8,29 +8,24 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import shutil
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
+
+from plateaus import files
 
 FORMAT = 1  # of the corpus; a new one is another corpus
 BYTES = 250_000  # of a domain, at most
 OF_A_FILE = 16_000  # at most, so that a domain has many authors
 
 
-def cache() -> Path:
-    """Return the user's cache folder of this project."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "plateaus"
-
-
 def place() -> Path:
     """Return where the sample corpus of these versions of Python and packages is kept."""
     versions = [sys.version, *(metadata.version(name) for name in ("numpy", "matplotlib"))]
     told = "\n".join([str(FORMAT), *versions, sysconfig.get_paths()["include"]])
-    return cache() / "sample_corpus" / hashlib.sha256(told.encode()).hexdigest()[:10]
+    return files.cache() / "sample_corpus" / hashlib.sha256(told.encode()).hexdigest()[:10]
 
 
 def cached() -> Path:
@@ -47,21 +42,11 @@ def make(folder: Path) -> None:
     Domains: c_headers (of Python and NumPy), font_tables (Matplotlib's metrics of fonts), prose
     (Python's documentation), python_code (the standard library), type_stubs (NumPy's).
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with files.new_folder(folder) as draft:
         for name, texts in _domains().items():
             (draft / name).mkdir()
             for title, text in _some(texts):
                 (draft / name / title).write_bytes(text)
-        draft.chmod(0o755)  # a temporary folder is its owner's alone
-        try:
-            draft.rename(folder)
-        except OSError:
-            if not any(folder.glob("*/*")):  # else another process was first
-                raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _domains() -> dict[str, Iterable[tuple[str, bytes]]]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from plateaus.tasks.corpus import sample_corpus
+from plateaus import files
 from plateaus.tasks.corpus import tokenizer as tokenizer_files
 from plateaus.tasks.corpus.folders import Refused, checked, domains, texts, told
 
@@ -67,7 +65,7 @@ def _vocabulary(tokenizer: str) -> int:
 
 
 def _place(digest: str) -> Path:
-    return sample_corpus.cache() / "text" / digest
+    return files.cache() / "text" / digest
 
 
 def kept(digest: str) -> bool:
@@ -94,12 +92,10 @@ def corpus(folder: Path, tokenizer: str, digest: str) -> Corpus:
 
 
 def _write(place: Path, folder: Path, tokenizer: str, digest: str) -> None:
-    """Write a corpus beside its place and move it there, so that it is whole or not at all."""
-    place.parent.mkdir(parents=True, exist_ok=True)
+    """Write a corpus to its place, whole or not at all."""
     vocabulary = _vocabulary(tokenizer)
     dtype = next(d for d in ("uint8", "uint16", "int32") if vocabulary - 1 <= np.iinfo(d).max)
-    draft = Path(tempfile.mkdtemp(prefix=f".{digest}-", dir=place.parent))
-    try:
+    with files.new_folder(place) as draft:
         lengths = []
         with (draft / "tokens.bin").open("wb") as out:
             for path in domains(folder).values():
@@ -114,13 +110,6 @@ def _write(place: Path, folder: Path, tokenizer: str, digest: str) -> None:
         (draft / "index.json").write_text(json.dumps(index))
         if contents(folder, tokenizer) != digest:
             raise Refused(f"changed while it was read: {folder}")
-        try:
-            draft.rename(place)
-        except OSError:
-            if not (place / "index.json").exists():  # else another process was first
-                raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _tokens(domain: Path, tokenizer: str, separator: int) -> Iterator[NDArray]:

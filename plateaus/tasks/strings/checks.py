@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 
-from plateaus.tasks.shared import names
+from plateaus import option_strings
 from plateaus.tasks.strings import sets
 
 
@@ -22,9 +22,9 @@ def problems(
 
 
 def _found(families: str, alphabet: str, length: int, examples: int) -> Iterator[tuple[str, str]]:
-    told = list(names.problems(families, sets.TASKS))
+    told = list(option_strings.name_problems(families, sets.TASKS))
     yield from (("families", message) for message in told)
-    chosen = names.known(families, sets.TASKS)
+    chosen = option_strings.known_names(families, sets.TASKS)
     kinds = list(dict.fromkeys(sets.TASKS[name] for name in chosen))
     if told or not chosen:
         return

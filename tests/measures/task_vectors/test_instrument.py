@@ -83,7 +83,7 @@ def test_without_them_the_other_probes_are_those_there_were():
         ({"mixed_prompts": 0}, "vector_prompts = 3: needs mixed_prompts"),
         (
             {"mixed_tasks": "ret1,ret9"},
-            "mixed_tasks = 'ret1,ret9': no family 'ret9'; the nearest is 'ret3'",
+            "mixed_tasks = 'ret1,ret9': no family 'ret9'; did you mean ret1",
         ),
         ({"vector_steps": 1}, "vector_steps = 1: must be"),
     ],

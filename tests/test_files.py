@@ -7,10 +7,13 @@ import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
-from plateaus.jobs import files
+from plateaus import files
+from plateaus.report import style
 
 
 def names(folder):
@@ -53,10 +56,65 @@ def test_a_reader_by_name_may_fill_it_too(tmp_path):
     assert (tmp_path / "a").read_bytes() == b"by name"
 
 
-def test_permissions_are_those_of_an_ordinary_new_file(tmp_path):
-    (tmp_path / "plain").write_bytes(b"")
+@pytest.fixture(params=[0o022, 0o002, 0o077], ids=oct)
+def umask(request):
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+def test_permissions_are_those_that_the_user_gives_to_new_files(tmp_path, umask):
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
     files.write_atomically(tmp_path / "ours", b"")
-    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    style.save(Figure(), tmp_path, "figure")
+    with files.lock(tmp_path), files.new_folder(tmp_path / "ours.d") as draft:
+        (draft / "a").touch()
+    modes = {name: (tmp_path / name).stat().st_mode for name in names(tmp_path)}
+    assert modes.pop("ours.d") == modes.pop("folder")
+    assert set(modes.values()) == {modes["file"]} and len(modes) == 5
+
+
+def test_a_folder_that_fails_midway_does_not_appear(tmp_path):
+    with pytest.raises(ZeroDivisionError), files.new_folder(tmp_path / "new" / "a") as draft:
+        (draft / "b").touch()
+        raise ZeroDivisionError
+    assert names(tmp_path / "new") == []
+
+
+def test_of_two_new_folders_the_first_stays(tmp_path):
+    with files.new_folder(tmp_path / "a") as late:
+        (late / "late").touch()
+        with files.new_folder(tmp_path / "a") as first:
+            (first / "first").touch()
+    assert names(tmp_path) == ["a"] and names(tmp_path / "a") == ["first"]
+
+
+def test_a_new_folder_that_cannot_take_its_place_is_an_error(tmp_path):
+    with pytest.raises(OSError), files.new_folder(tmp_path / "a"):  # by system
+        (tmp_path / "a").touch()
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_folder_is_replaced_or_stays(tmp_path, monkeypatch):
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    with pytest.raises(FileNotFoundError):
+        files.replace_folder(tmp_path / "missing", tmp_path / "old")
+    assert names(tmp_path / "old") == ["old"]
+    files.replace_folder(tmp_path / "new", tmp_path / "old")
+    assert names(tmp_path) == ["old"] and names(tmp_path / "old") == ["new"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other places")
+@pytest.mark.parametrize("home", ["", None, "/there"])
+def test_the_users_cache_is_in_the_users_home(tmp_path, monkeypatch, home):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    if home is not None:
+        monkeypatch.setenv("XDG_CACHE_HOME", home)
+    assert files.cache() == Path(home or tmp_path / ".cache") / "plateaus"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +173,7 @@ def test_a_disk_that_is_really_full_leaves_the_old_file(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"old")
     code = (
-        "import resource, signal, sys; from plateaus.jobs.files import write_atomically\n"
+        "import resource, signal, sys; from plateaus.files import write_atomically\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
         "try: write_atomically(sys.argv[1], b'x' * 100_000)\n"
@@ -128,13 +186,17 @@ def test_a_disk_that_is_really_full_leaves_the_old_file(tmp_path):
 
 def test_leftovers_are_removed_and_nothing_else(tmp_path):
     code = (
-        "import os, sys; from plateaus.jobs.files import write_atomically\n"
+        "import os, sys; from plateaus.files import write_atomically\n"
         "write_atomically(sys.argv[1], lambda file: os.kill(os.getpid(), 9))"
     )
     python(code, tmp_path / "a").communicate()
     (tmp_path / ".hidden").touch()
     (tmp_path / "results.partial").touch()
-    assert len(names(tmp_path)) == 3
+    folder = files.beside(tmp_path / "folder")
+    (folder / "inside").mkdir(parents=True)
+    assert len(names(tmp_path)) == 4
+    assert files.remove_leftovers(tmp_path, "b") == 0
+    assert files.remove_leftovers(tmp_path, "a.") == 1 and folder.exists()
     assert files.remove_leftovers(tmp_path) == 1
     assert names(tmp_path) == [".hidden", "results.partial"]
 
@@ -146,7 +208,7 @@ def test_sha256_is_hashlib_s(tmp_path):
 
 
 HOLD = (
-    "import sys; from plateaus.jobs.files import lock\n"
+    "import sys; from plateaus.files import lock\n"
     "with lock(sys.argv[1]):\n"
     "    print('held', flush=True)\n"
     "    sys.stdin.read()"
@@ -192,7 +254,7 @@ def test_a_shorter_label_replaces_a_longer_one(tmp_path):
 
 def test_a_forked_child_does_not_keep_the_folder(tmp_path):
     code = (
-        "import os, sys; from plateaus.jobs.files import lock\n"
+        "import os, sys; from plateaus.files import lock\n"
         "with lock(sys.argv[1]):\n"
         "    child = os.fork()\n"
         "    if not child: os.close(1); sys.stdin.read(); os._exit(0)\n"

@@ -1,25 +1,38 @@
-"""Files that appear whole or not at all, and a folder that belongs to one process at a time."""
+"""Files and folders that appear whole or not at all, or belong to one process; the user's cache."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import secrets
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-_PARTIAL = ".partial"  # suffix of a file still being written
+import platformdirs
+from filelock import FileLock, Timeout
+
+_PARTIAL = ".partial"  # suffix of what is still being written
 LOCK = ".lock"
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EISDIR}
 
 
 class FolderBusy(RuntimeError):
     """Another process is working in the folder; the message is one line that says which."""
+
+
+def cache() -> Path:
+    """Return the user's cache folder of this project; it need not be there yet."""
+    return platformdirs.user_cache_path("plateaus", appauthor=False)
+
+
+def beside(path: Path) -> Path:
+    """Return a new path for what is to take the place of `path`, on the same disk."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PARTIAL}")
 
 
 def write_atomically(
@@ -43,7 +56,7 @@ def write_atomically(
     (b'whole', ['a.txt'])
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PARTIAL}")
+    partial = beside(path)
     try:
         with open(partial, "x+b") as file:
             if callable(data):
@@ -57,6 +70,52 @@ def write_atomically(
             partial.unlink()
         raise
     sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield a folder to fill, which then becomes `folder`: whole, or on an error not at all.
+
+    Folders above it are made. If another process was first, its folder stays and ours is dropped.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp()) / "a"
+    >>> with new_folder(folder) as draft:
+    ...     (draft / "b").write_text("whole")
+    5
+    >>> [path.name for path in folder.parent.glob("**/*")]
+    ['a', 'b']
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = beside(folder)
+    draft.mkdir()  # unlike a temporary folder, as readable as the user's others
+    try:
+        yield draft
+        try:
+            draft.rename(folder)
+        except OSError:
+            if not (folder.is_dir() and any(folder.iterdir())):
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Put one folder in the place of another, if there is one, which is removed.
+
+    Raises:
+      OSError: what was there before is left as it was.
+    """
+    old = beside(folder)
+    if folder.exists():  # a full folder cannot be renamed over
+        os.replace(folder, old)
+    try:
+        os.replace(new, folder)
+    except OSError:
+        if old.exists():
+            os.replace(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:
@@ -80,17 +139,19 @@ def _sync(path: str | os.PathLike[str]) -> None:
         os.close(descriptor)
 
 
-def remove_leftovers(folder: str | os.PathLike[str]) -> int:
-    """Remove what killed writers left half-written directly in the folder; return how many files.
+def remove_leftovers(folder: str | os.PathLike[str], start: str = "") -> int:
+    """Remove what killed writers left half-written directly in the folder; return how many.
 
-    Only for the one process that may write there (see `lock`).
+    Only for the one process that may write there (see `lock`). `start`: of the names that were to
+    be written, where others may be written at the same time.
     """
-    removed = 0
-    for partial in Path(folder).glob(f".*{_PARTIAL}"):
-        with contextlib.suppress(FileNotFoundError):
-            partial.unlink()
-            removed += 1
-    return removed
+    left = [p for p in Path(folder).glob(f".*{_PARTIAL}") if p.name.startswith(f".{start}")]
+    for partial in left:
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
+    return len(left)
 
 
 @contextlib.contextmanager
@@ -110,22 +171,20 @@ def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    held, label = FileLock(folder / LOCK, timeout=0), folder / LOCK
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 1024, 0).decode(errors="replace").strip()
-            raise FolderBusy(f"{folder} is in use by {holder or 'another process'}") from None
-        with contextlib.suppress(OSError):  # a full disk: the lock holds without its label
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-        try:
-            yield
-        finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # also for children that inherited it by fork
+        held.acquire()
+    except Timeout:
+        holder = ""
+        with contextlib.suppress(OSError):  # Windows lets nobody else read it
+            holder = label.read_text(errors="replace").strip()
+        raise FolderBusy(f"{folder} is in use by {holder or 'another process'}") from None
+    try:
+        with contextlib.suppress(OSError):  # a full disk, say: the lock holds without its label
+            label.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+        yield
     finally:
-        os.close(descriptor)
+        held.release()  # also for children that inherited it by fork
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
