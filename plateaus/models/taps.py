@@ -16,7 +16,7 @@ Named: TypeAlias = Callable[[str, Array], Array]
 
 
 class Tap:
-    """Called by a model at each named activation: applies its edit, keeps it if asked to.
+    """A tap, called by a model at each named activation, applies its edit and keeps its value.
 
     Lives for one trace of one forward pass. With no edit and nothing to capture it adds nothing to
     the program.
