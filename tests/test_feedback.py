@@ -20,7 +20,7 @@ from plateaus.data.adaptive import adaptive
 from plateaus.data.mixers import uniform
 from plateaus.data.mixers.mixer import Mixer, Registered
 from plateaus.data.mixers.registry import MIXERS
-from plateaus.gram import by_group as gram_groups
+from plateaus.gram import by_group
 from plateaus.recipe import Feedback, Recipe, Surgery
 from plateaus.types import Aggregator, Draw, Example, Knobs, Model, Source, Task
 
@@ -96,7 +96,7 @@ def listener():
 
 
 def sums(weighted, member):
-    return gram_groups.sums(weighted, member, ("w",))
+    return by_group.sums(weighted, member, ("w",))
 
 
 def recipe_of(source, **feedback):

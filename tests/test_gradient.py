@@ -9,7 +9,7 @@ import pytest
 
 from plateaus.build import gradients
 from plateaus.gradient import gradient
-from plateaus.gram import by_group as gram_groups
+from plateaus.gram import by_group
 from plateaus.models import hyena, mamba, mlp, transformer
 from plateaus.recipe import Feedback, Recipe
 from plateaus.tasks import in_context
@@ -74,7 +74,7 @@ def recipe_of(task, model, layers, captured):
         eval_points=1,
         gradients=gradients.gradients_of(model, task) if captured else None,
         feedback=Feedback(
-            every=1, sums=lambda weighted, member: gram_groups.sums(weighted, member, layers)
+            every=1, sums=lambda weighted, member: by_group.sums(weighted, member, layers)
         ),
     )
 

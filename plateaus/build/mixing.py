@@ -13,7 +13,7 @@ import numpy as np
 from plateaus import option_strings
 from plateaus.data import adaptive
 from plateaus.data.mixers.registry import MIXERS
-from plateaus.gram import by_group as gram_groups
+from plateaus.gram import by_group
 from plateaus.recipe import Feedback
 from plateaus.types import Model, PyTree, Task
 
@@ -49,7 +49,7 @@ def in_use(spec: Any, model: Model, task: Task, layers: tuple[str, ...]) -> Any:
     target = task.target or (1.0,) * len(task.groups)
     if not MIXERS[spec.mixer].needs & GRADIENTS:
         return adaptive.adaptive(spec, target)
-    sums = functools.partial(gram_groups.sums, layers=layers)
+    sums = functools.partial(by_group.sums, layers=layers)
     tracked, _ = gradient_shapes(sums, model, len(task.groups))
     return adaptive.adaptive(spec, target, tracked)
 
@@ -74,7 +74,7 @@ def feedback(spec: Any, task: Task, layers: tuple[str, ...]) -> Feedback | None:
     targets = needs & {"target_loss", "target_gram", "affinity"}
     return Feedback(
         every=spec.round_steps,
-        sums=functools.partial(gram_groups.sums, layers=layers) if needs & GRADIENTS else None,
+        sums=functools.partial(by_group.sums, layers=layers) if needs & GRADIENTS else None,
         target_points=spec.target_points if targets else 0,
         target_gradient="target_gram" in needs,
         reference_steps=spec.reference_steps,

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from plateaus.gram import replay, terms
-from plateaus.gram.cut import Scope
-from plateaus.gram.terms import Term
+from plateaus.gram import capturing, products
+from plateaus.gram.factors import Scope
+from plateaus.gram.products import Term
 from plateaus.types import Array, Float, Model, PyTree
 
 
@@ -122,8 +122,8 @@ def capture(
     """
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), units)
     gradient = jax.value_and_grad(loss, has_aux=has_aux)
-    program, (said, _) = jax.make_jaxpr(gradient, return_shape=True)(params, one)
-    returned: Any = jax.tree.structure(said)
+    program, (value_shapes, _) = jax.make_jaxpr(gradient, return_shape=True)(params, one)
+    returned: Any = jax.tree.structure(value_shapes)
     flat, structure = jax.tree.flatten(params)
     ours, results = len(flat), returned.num_leaves
     varies = [False] * ours + [True] * (len(program.jaxpr.invars) - ours)
@@ -133,9 +133,9 @@ def capture(
     paths = jax.tree_util.tree_leaves_with_path(params)
     for (path, leaf), value in zip(paths, program.jaxpr.outvars[results:], strict=True):
         summands = scope.summands(value)
-        found = tuple(summand.captured(count) for summand in summands)
+        terms = tuple(summand.captured(count) for summand in summands)
         unknown |= {jax.tree_util.keystr(path): s.unknown for s in summands if s.unknown}
-        leaves.append(Leaf(_layer(path), leaf.shape, jnp.dtype(leaf.dtype).name, found))
+        leaves.append(Leaf(_layer(path), leaf.shape, jnp.dtype(leaf.dtype).name, terms))
     for name, primitive in unknown.items():
         warnings.warn(
             f"the gradient of {name} is made by {primitive}, which is not a product of factors: "
@@ -145,7 +145,7 @@ def capture(
 
     def cut(unit: PyTree) -> tuple[Any, tuple[Array, ...]]:
         arguments = [*flat, *jax.tree.leaves(unit)]
-        values, taken = replay.run(
+        values, taken = capturing.run(
             scope, arguments, program.jaxpr.outvars[:results], program.consts
         )
         factors = tuple(taken[place] for place in range(len(taken)))
@@ -164,7 +164,7 @@ def combine(captured: Captured, weights: Float[Array, " B"]) -> PyTree:
     if jnp.shape(weights) != size:
         raise ValueError(f"weights must be {size}, one for each unit, not {jnp.shape(weights)}")
     leaves = [
-        terms.combine(leaf.terms, captured.factors, weights, leaf.shape, leaf.dtype)
+        products.combine(leaf.terms, captured.factors, weights, leaf.shape, leaf.dtype)
         for leaf in captured.leaves
     ]
     return jax.tree.unflatten(captured.structure, leaves)
@@ -179,11 +179,11 @@ def layer_grams(captured: Captured) -> dict[str, Float[Array, "B B"]]:
     >>> {name: gram.tolist() for name, gram in layer_grams(captured).items()}
     {'a': [[1.0, 3.0], [3.0, 9.0]], 'b': [[4.0, 8.0], [8.0, 16.0]]}
     """
-    found: dict[str, Array] = {}
+    grams: dict[str, Array] = {}
     for leaf in captured.leaves:
-        one = terms.gram(leaf.terms, captured.factors)
-        found[leaf.layer] = found[leaf.layer] + one if leaf.layer in found else one
-    return found
+        one = products.gram(leaf.terms, captured.factors)
+        grams[leaf.layer] = grams[leaf.layer] + one if leaf.layer in grams else one
+    return grams
 
 
 def gram(captured: Captured) -> Float[Array, "B B"]:
@@ -218,8 +218,8 @@ def _check_loss(apply, loss, params, batch) -> None:
         some = jax.tree.map(
             lambda x, n=examples: jax.ShapeDtypeStruct((n, *x.shape[1:]), x.dtype), batch
         )
-        found = jax.eval_shape(lambda p, b: loss(apply(p, b[0]), b), params, some)
-        shape = getattr(found, "shape", type(found).__name__)
+        returned = jax.eval_shape(lambda p, b: loss(apply(p, b[0]), b), params, some)
+        shape = getattr(returned, "shape", type(returned).__name__)
         if shape != (examples,) and examples == size:
             raise ValueError(
                 f"the loss must return one number for each example, ({size},); it returned {shape}"

@@ -94,8 +94,8 @@ def evaluate(eqn: Equation, values: Sequence[Any], program: Jaxpr | None = None)
     if program is not None:
         with eqn.ctx.manager:
             return eqn.primitive.bind(*values, **{**eqn.params, _key(eqn, "jaxpr"): program})
-    found = eqn.primitive.get_bind_params(eqn.params)
-    functions, params = found if isinstance(found, tuple) else ((), found)  # as jax before 0.10
+    bind = eqn.primitive.get_bind_params(eqn.params)
+    functions, params = bind if isinstance(bind, tuple) else ((), bind)  # as jax before 0.10
     with eqn.ctx.manager:
         out = eqn.primitive.bind(*functions, *values, **params)
     return out if eqn.primitive.multiple_results else [out]

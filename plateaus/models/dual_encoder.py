@@ -1,4 +1,4 @@
-"""Two towers, of images and of texts, and the cosines of what they say."""
+"""Two towers, of images and of texts, and the cosines of their embeddings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Spec:
 
 
 class Knobs(NamedTuple):
-    """None: two towers have no traced number of their own."""
+    """Two towers have no traced number of their own."""
 
 
 def _hidden(spec: Spec) -> tuple[str, ...]:
@@ -89,24 +89,24 @@ class _DualEncoder(nn.Module):
 
         def tower(x: Array, name: str) -> Array:
             for layer in _hidden(spec):
-                own = linear(spec.width, x.shape[-1], spec.initialisation, f"{name}_{layer}")
-                x = tap(f"{name}_{layer}", activation(own(x)))
+                dense = linear(spec.width, x.shape[-1], spec.initialisation, f"{name}_{layer}")
+                x = tap(f"{name}_{layer}", activation(dense(x)))
             return x
 
         letters = nn.Dense(spec.characters, use_bias=False, name="characters")
         wide = spec.width if spec.depth else None
         words = captions.shape[-2] * spec.characters
         readout = _Readout(spec, wide or image.shape[-1], wide or words, name="readout")
-        seen = tap("image_embedding", readout.image(tower(image, "image")))
-        spelled = tap("characters", letters(captions)).reshape(*captions.shape[:-2], words)
-        read = tap("text_embedding", readout.text(tower(spelled, "text")))
+        f = tap("image_embedding", readout.image(tower(image, "image")))
+        vectors = tap("characters", letters(captions)).reshape(*captions.shape[:-2], words)
+        g = tap("text_embedding", readout.text(tower(vectors, "text")))
         log_scale = self.param("scale", lambda key: jnp.float32(math.log(spec.scale)))
-        cosines = jnp.einsum("be,bke->bk", _unit(seen), _unit(read), precision=EXACT)
+        cosines = jnp.einsum("be,bke->bk", _unit(f), _unit(g), precision=EXACT)
         return tap("logits", jnp.exp(log_scale) * cosines)
 
 
 def _unit(x: Array) -> Array:
-    """Return vectors of length 1, of those that are not tiny."""
+    """Return x / |x| of vectors [..., E]; a tiny one becomes shorter than 1."""
     return x * jax.lax.rsqrt(jnp.sum(jnp.square(x), axis=-1, keepdims=True) + SMALLEST)
 
 

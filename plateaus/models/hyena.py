@@ -9,24 +9,15 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from plateaus.fields import Field
-from plateaus.models import stack
+from plateaus.models.layers import ConvolutionWidth, MLPMultiple, Stream, linear, norm, uniform
 from plateaus.models.state_space import (
     filter_features,
     filter_window,
     long_convolution,
     short_convolution,
 )
-from plateaus.models.stream import (
-    FEED_FORWARD,
-    ConvolutionWidth,
-    MLPMultiple,
-    Stream,
-    Taps,
-    feed_forward,
-    linear,
-    norm,
-    uniform,
-)
+from plateaus.models.taps import Taps, build, hashable
+from plateaus.models.transformer import Network
 from plateaus.types import Array, Model, ReadAt
 
 
@@ -55,7 +46,7 @@ class Spec(Stream):
 
 
 class Knobs(NamedTuple):
-    """None: a Hyena has no traced number of its own."""
+    """A Hyena has no traced number of its own."""
 
 
 class Filters(nn.Module):
@@ -116,7 +107,13 @@ class Block(nn.Module):
             value = named(f"mixed_{i}", value)
         value = named("gated", last * value)
         x = x + named("mixer_out", linear(spec, "mixer_out", spec.width, value, writes=True))
-        return feed_forward(spec, x, named, spec.mlp_multiple, "gelu"), tap.captured
+
+        x = named("residual_middle", x)
+        normed = named("mlp_norm", norm(spec, "mlp_norm")(x))
+        up = named("mlp_up", linear(spec, "mlp_up", spec.mlp_multiple * spec.width, normed))
+        hidden = named("mlp_hidden", nn.gelu(up, approximate=True))
+        down = linear(spec, "mlp_down", spec.width, hidden, writes=True)
+        return x + named("mlp_down", down), tap.captured
 
 
 def layers(spec: Spec) -> tuple[str, ...]:
@@ -125,7 +122,8 @@ def layers(spec: Spec) -> tuple[str, ...]:
     >>> layers(Spec(depth=2))
     ('read_in', 'block_0', 'block_1', 'final_norm', 'readout')
     """
-    return stack.layers(spec)
+    blocks = (f"block_{layer}" for layer in range(spec.depth))
+    return ("read_in", *blocks, "final_norm", *(() if spec.tied else ("readout",)))
 
 
 def activations(spec: Spec) -> tuple[str, ...]:
@@ -134,9 +132,11 @@ def activations(spec: Spec) -> tuple[str, ...]:
     >>> activations(Spec(depth=1))[4:7]
     ('block_0.convolved', 'block_0.filters', 'block_0.mixed_0')
     """
-    mixed = (f"mixed_{i}" for i in range(spec.order - 1))
-    before = ("residual", "mixer_norm", "mixer_in", "convolved", "filters")
-    return stack.activations(spec, (*before, *mixed, "gated", "mixer_out", *FEED_FORWARD))
+    mixer = ["residual", "mixer_norm", "mixer_in", "convolved", "filters"]
+    mixer += [*(f"mixed_{i}" for i in range(spec.order - 1)), "gated", "mixer_out"]
+    parts = (*mixer, "residual_middle", "mlp_norm", "mlp_up", "mlp_hidden", "mlp_down")
+    blocks = (f"block_{layer}.{part}" for layer in range(spec.depth) for part in parts)
+    return ("read_in", *blocks, "final_residual", "final_norm", "readout")
 
 
 def hyena(
@@ -168,7 +168,7 @@ def hyena(
     And read_in, final_residual, final_norm, readout. The input of a linear layer is the name before
     its own in `Model.activations`.
 
-    First weights: those of `transformer` for linear layers, mixer_out and mlp_down writing to the
+    First weights: those of `layers.linear` for linear layers, mixer_out and mlp_down writing to the
     stream; as published, whatever `initialisation_scale`: U(-1, 1)/sqrt(fan in) for convolutions
     and the filters' MLP, biases too, and N(0, 1) for d.
 
@@ -184,12 +184,5 @@ def hyena(
     >>> y.shape, seen["block_0.filters"].shape
     ((5, 4), (1, 4, 8))
     """
-    return stack.stack(
-        spec,
-        Block,
-        activations(spec),
-        inputs=inputs,
-        vocabulary=vocabulary,
-        read_at=read_at,
-        longest=spec.max_positions,
-    )
+    network = Network(spec, Block, vocabulary, hashable(read_at))
+    return build(network, activations(spec), inputs, longest=spec.max_positions)

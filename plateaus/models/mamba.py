@@ -11,19 +11,19 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from plateaus.fields import Field
-from plateaus.models import stack
-from plateaus.models.state_space import selective_states, short_convolution
-from plateaus.models.stream import (
+from plateaus.models.layers import (
     Bias,
     ConvolutionWidth,
     Initialisation,
     Norm,
     Stream,
-    Taps,
     linear,
     norm,
     uniform,
 )
+from plateaus.models.state_space import selective_states, short_convolution
+from plateaus.models.taps import Taps, build, hashable
+from plateaus.models.transformer import Network
 from plateaus.types import Array, Model, ReadAt
 
 SHORTEST, LONGEST = 1e-3, 1e-1  # of the first step sizes
@@ -54,7 +54,7 @@ class Spec(Stream):
 
 
 class Knobs(NamedTuple):
-    """None: a Mamba has no traced number of its own."""
+    """A Mamba has no traced number of its own."""
 
 
 def _step_sizes(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
@@ -127,7 +127,8 @@ def layers(spec: Spec) -> tuple[str, ...]:
     >>> layers(Spec(depth=2))
     ('read_in', 'block_0', 'block_1', 'final_norm', 'readout')
     """
-    return stack.layers(spec)
+    blocks = (f"block_{layer}" for layer in range(spec.depth))
+    return ("read_in", *blocks, "final_norm", *(() if spec.tied else ("readout",)))
 
 
 def activations(spec: Spec) -> tuple[str, ...]:
@@ -136,7 +137,8 @@ def activations(spec: Spec) -> tuple[str, ...]:
     >>> activations(Spec(depth=1))[5:8]
     ('block_0.selection', 'block_0.delta', 'block_0.states')
     """
-    return stack.activations(spec, PARTS)
+    blocks = (f"block_{layer}.{part}" for layer in range(spec.depth) for part in PARTS)
+    return ("read_in", *blocks, "final_residual", "final_norm", "readout")
 
 
 def mamba(
@@ -167,7 +169,7 @@ def mamba(
     And read_in, final_residual, final_norm, readout. The input of a linear layer is the name before
     its own in `Model.activations` (of delta, its first r columns).
 
-    First weights: those of `transformer` for linear layers, mixer_out writing to the stream; as
+    First weights: those of `layers.linear` for linear layers, mixer_out writing to the stream; as
     published, whatever `initialisation_scale`: $A = -(1, \ldots, N)$, $D = 1$, U(-1, 1)/sqrt(fan
     in) for the convolution and $W_\Delta$, and biases that make $\Delta$ log-uniform in [.001, .1].
 
@@ -181,11 +183,5 @@ def mamba(
     >>> y.shape, seen["block_0.states"].shape
     ((5, 4), (5, 4, 16, 16))
     """
-    return stack.stack(
-        spec,
-        Block,
-        activations(spec),
-        inputs=inputs,
-        vocabulary=vocabulary,
-        read_at=read_at,
-    )
+    network = Network(spec, Block, vocabulary, hashable(read_at))
+    return build(network, activations(spec), inputs)

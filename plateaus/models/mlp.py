@@ -33,11 +33,11 @@ class Spec:
 
 
 class Knobs(NamedTuple):
-    """None: an MLP has no traced number of its own."""
+    """An MLP has no traced number of its own."""
 
 
 def linear(features: int, inputs: int, initialisation: str, name: str | None) -> nn.Dense:
-    """Return a linear layer whose first weights follow a law, by its name."""
+    """Return a linear layer whose first weights follow the law of that name."""
     if initialisation == "uniform":  # U(-1, 1) / sqrt(fan in) for weights and biases alike
 
         def both(key, shape, dtype=jnp.float32):
@@ -61,8 +61,8 @@ class _MLP(nn.Module):
             )
             x = tap(f"hidden_{layer}", activation(dense(x)))
         size = 1 if self.outputs is None else self.outputs
-        said = tap("readout", linear(size, x.shape[-1], self.spec.initialisation, "readout")(x))
-        return said[..., 0] if self.outputs is None else said
+        y = tap("readout", linear(size, x.shape[-1], self.spec.initialisation, "readout")(x))
+        return y[..., 0] if self.outputs is None else y
 
 
 def mlp(spec: Spec, inputs: int, outputs: int | None = None) -> Model:

@@ -1,20 +1,53 @@
-"""A causal transformer: continuous or discrete tokens, every activation by name."""
+r"""A causal transformer on one page: embedding, blocks, read-out; every activation by its name.
+
+Shapes: B prompts of T tokens, W the width, H heads of size D = W / H; queries look at S tokens, T
+or, after a cache, more. `Network` is that of Mamba and Hyena, too, with blocks of their own.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from plateaus.models import stack
-from plateaus.models.blocks import CACHE, Block, Spec
-from plateaus.models.stream import FEED_FORWARD
-from plateaus.types import Model, ReadAt
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
 
-__all__ = ["Knobs", "Spec", "activations", "check", "layers", "transformer"]
+from plateaus.fields import Field
+from plateaus.models.layers import MLPMultiple, Stream, end, linear, norm, weight_law
+from plateaus.models.taps import Named, Taps, build, hashable, length
+from plateaus.types import Array, Float, Model, ReadAt
+
+CACHE = ("keys", "values")  # what later tokens need of earlier ones, in every block
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spec(Stream):
+    """The shape of a transformer, its parts, and how its weights start."""
+
+    heads: Annotated[int, Field(help="attention heads of a block", low=1, high=1024)] = 8
+    mlp_multiple: MLPMultiple = 4
+    attention_only: Annotated[bool, Field(help="blocks without an MLP")] = False
+    attention: Annotated[
+        str, Field(help="what turns scores into weights", choices=("softmax", "linear"))
+    ] = "softmax"
+    positions: Annotated[
+        str, Field(help="how a token knows its place", choices=("learned", "rotary"))
+    ] = "learned"
+    max_positions: Annotated[
+        int, Field(help="size of the table of learned positions", low=1, high=2**20)
+    ] = 202
+    activation: Annotated[
+        str, Field(help="of the MLPs; gelu in its tanh form", choices=("gelu", "swiglu"))
+    ] = "gelu"
+    compute: Annotated[
+        str, Field(help="type of products and activations", choices=("float32", "bfloat16"))
+    ] = "float32"
 
 
 class Knobs(NamedTuple):
-    """None: a transformer has no traced number of its own."""
+    """A transformer has no traced number of its own."""
 
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -26,26 +59,152 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "heads", f"rotary positions turn pairs, but width / heads is odd ({width // heads})"
 
 
-def layers(spec: Spec) -> tuple[str, ...]:
-    """Return the names of the layers that learn: the keys of the parameters.
+def rotate(x: Float[Array, "B T H D"], start: int = 0) -> Float[Array, "B T H D"]:
+    r"""Turn $(x_i, x_{i + D/2})$ by $t \cdot 10000^{-2i/D}$ at position t, counted from `start`.
 
-    >>> layers(Spec(depth=2, tied=True))
-    ('read_in', 'positions', 'block_0', 'block_1', 'final_norm')
+    Source: Su et al. 2021 (RoFormer), equation 34, coordinates paired in halves.
     """
-    return stack.layers(spec, spec.positions == "learned")
+    half = x.shape[-1] // 2
+    frequency = 10_000.0 ** (-jnp.arange(half, dtype=jnp.float32) / half)
+    position = start + jnp.arange(x.shape[1], dtype=jnp.float32)
+    angle = position[:, None, None] * frequency[None, None]
+    cosine, sine = jnp.cos(angle)[None].astype(x.dtype), jnp.sin(angle)[None].astype(x.dtype)
+    left, right = x[..., :half], x[..., half:]
+    return jnp.concatenate([left * cosine - right * sine, right * cosine + left * sine], axis=-1)
+
+
+def attention(spec: Spec, x: Array, named: Named, past: list[Array]) -> Array:
+    r"""Return $W_o \sum_{s \le t} a_{ts} v_s$ of x [B, T, W]; `past` is the cache of the block.
+
+    $a_{ts} = \mathrm{softmax}_{s \le t}(q_t \cdot k_s / \sqrt D)$ or, linear, a mean over what is
+    visible, $q_t \cdot k_s / (t \sqrt D)$, t = 1, 2, ...
+
+    Source of the linear one: Zhang, Frei and Bartlett 2024, equation 3.1, made causal.
+    """
+    qkv = named("qkv", linear(spec, "qkv", 3 * spec.width, x))
+    by_head = (*x.shape[:2], spec.heads, spec.width // spec.heads)
+    q, k, v = (part.reshape(by_head) for part in jnp.split(qkv, 3, axis=-1))  # [B, T, H, D]
+    start = past[0].shape[1] if past else 0
+    if spec.positions == "rotary":
+        q, k = rotate(q, start), rotate(k, start)
+    k, v = named("keys", k), named("values", v)
+    if past:
+        k, v = (jnp.concatenate(both, axis=1) for both in zip(past, (k, v), strict=True))
+
+    s = jnp.arange(k.shape[1])
+    t = s[start:]
+    visible = (s[None, :] <= t[:, None])[None, None]  # [1, 1, T, S]
+    scores = jnp.einsum("bthd,bshd->bhts", q, k, preferred_element_type=jnp.float32)
+    scores = scores / q.shape[-1] ** 0.5
+    if spec.attention == "softmax":
+        weights = jax.nn.softmax(jnp.where(visible, scores, -jnp.inf))
+    else:
+        count = 1 + start + jnp.arange(q.shape[1], dtype=jnp.float32)[None, None, :, None]
+        weights = jnp.where(visible, scores / count, 0.0)
+    weights = named("attention_weights", weights).astype(v.dtype)
+    heads = named("heads", jnp.einsum("bhts,bshd->bthd", weights, v)).reshape(x.shape)
+    return named("attention_out", linear(spec, "attention_out", spec.width, heads, writes=True))
+
+
+def mlp(spec: Spec, x: Array, named: Named) -> Array:
+    r"""Return $W_d \, \mathrm{gelu}(W_u x)$ or, swiglu, $W_d (\mathrm{silu}(W_g x) \, W_u x)$."""
+    inner = spec.mlp_multiple * spec.width
+    if spec.activation == "swiglu":
+        gate, up = jnp.split(named("mlp_up", linear(spec, "mlp_up", 2 * inner, x)), 2, axis=-1)
+        hidden = nn.silu(gate) * up
+    else:
+        hidden = nn.gelu(named("mlp_up", linear(spec, "mlp_up", inner, x)), approximate=True)
+    hidden = named("mlp_hidden", hidden)
+    return named("mlp_down", linear(spec, "mlp_down", spec.width, hidden, writes=True))
+
+
+class Block(nn.Module):
+    """The stream x [B, T, W] + attention(norm(x)), then x + mlp(norm(x)); and what is captured."""
+
+    spec: Spec
+
+    @nn.compact
+    def __call__(self, x: Array, taps: Taps, past: Mapping[str, Array] | None = None):
+        """Return (stream, captured); `past` holds the keys and values of tokens before, by name."""
+        spec, tap = self.spec, taps()
+
+        def named(part: str, value: Array) -> Array:
+            return tap(f"{self.name}.{part}", value)
+
+        cache = [past[f"{self.name}.{part}"] for part in CACHE] if past else []
+        x = named("residual", x)
+        normed = named("attention_norm", norm(spec, "attention_norm")(x))
+        x = x + attention(spec, normed, named, cache)
+        if not spec.attention_only:
+            x = named("residual_middle", x)
+            x = x + mlp(spec, named("mlp_norm", norm(spec, "mlp_norm")(x)), named)
+        return x, tap.captured
+
+
+class Network(nn.Module):
+    """From tokens through blocks to predictions."""
+
+    spec: Stream
+    block: Any  # the class of the blocks
+    vocabulary: int | None
+    read_at: tuple[bool, tuple[Any, ...]]  # whether it is a slice, and its numbers
+    table: int = 0  # rows of learned positions
+
+    @nn.compact
+    def __call__(self, inputs: Array, taps: Taps, past: Mapping[str, Array] | None = None):
+        """Return (predictions, captured) of tokens [B, T] or [B, T, inputs]."""
+        spec, tap, law = self.spec, taps(), weight_law(self.spec, self.spec.width)
+        before = (past,) if past else ()
+        if self.vocabulary:
+            embedding = nn.Embed(
+                self.vocabulary, spec.width, spec.compute, embedding_init=law, name="read_in"
+            )
+            x = embedding(inputs)
+        else:
+            x = end(spec, "read_in", spec.width, inputs, use_bias=spec.bias, dtype=spec.compute)
+        if spec.fixed_instruction:  # the first token, one-hot, names a vector that does not learn
+            shape = (inputs.shape[-1], spec.width)
+            rows = self.param("instructions", nn.initializers.normal(1.0), shape)
+            row = jax.lax.stop_gradient(rows)[jnp.argmax(inputs[:, 0], axis=-1)]
+            x = x.at[:, 0].set(row.astype(x.dtype))
+        x = tap("read_in", x)
+        if self.table:
+            rows, start = self.param("positions", law, (self.table, spec.width)), length(past)
+            x = x + rows[None, start : start + x.shape[1]].astype(x.dtype)
+
+        captured: dict[str, Array] = {}
+        block = nn.remat(self.block, static_argnums=(2,)) if spec.rematerialise else self.block
+        for layer in range(spec.depth):
+            x, more = block(spec, name=f"block_{layer}")(x, taps, *before)
+            captured |= more
+
+        sliced, numbers = self.read_at
+        x = tap("final_residual", x[:, slice(*numbers) if sliced else jnp.array(numbers)])
+        x = tap("final_norm", norm(spec, "final_norm")(x)).astype(jnp.float32)
+        if spec.tied:
+            y = jnp.einsum("btw,vw->btv", x, embedding.embedding)
+        else:
+            bias = spec.bias and not self.vocabulary
+            y = end(spec, "readout", self.vocabulary or 1, x, use_bias=bias, dtype="float32")
+        y = tap("readout", y)
+        return y if self.vocabulary else y[..., 0], captured | tap.captured
+
+
+def layers(spec: Spec) -> tuple[str, ...]:
+    """Return the names of the layers that learn: the keys of the parameters."""
+    table = ("positions",) if spec.positions == "learned" else ()
+    blocks = (f"block_{layer}" for layer in range(spec.depth))
+    return ("read_in", *table, *blocks, "final_norm", *(() if spec.tied else ("readout",)))
 
 
 def activations(spec: Spec) -> tuple[str, ...]:
-    """Return the names of all that can be captured or edited, in the order of computation.
-
-    >>> activations(Spec(depth=1, attention_only=True))[3:6]
-    ('block_0.qkv', 'block_0.keys', 'block_0.values')
-    """
+    """Return the names of all that can be captured or edited, in the order of computation."""
     parts = ["residual", "attention_norm", "qkv", *CACHE, "attention_weights", "heads"]
     parts.append("attention_out")
     if not spec.attention_only:
-        parts += FEED_FORWARD
-    return stack.activations(spec, parts)
+        parts += ["residual_middle", "mlp_norm", "mlp_up", "mlp_hidden", "mlp_down"]
+    blocks = (f"block_{layer}.{part}" for layer in range(spec.depth) for part in parts)
+    return ("read_in", *blocks, "final_residual", "final_norm", "readout")
 
 
 def transformer(
@@ -57,38 +216,28 @@ def transformer(
 ) -> Model:
     r"""Build a causal pre-norm transformer: $x \mathrel{+}= A(N(x))$, $x \mathrel{+}= M(N(x))$.
 
-    Give one of the two sizes, T <= max_positions tokens a prompt:
-      inputs: continuous tokens [B, T, inputs] through a linear read-in; a scalar out, [B, T].
+    Give one of the two sizes, and T <= max_positions tokens a prompt:
+      inputs: continuous tokens [B, T, inputs]; a scalar out, [B, T].
       vocabulary: discrete tokens [B, T] of int; logits out, [B, T, vocabulary], without a bias.
-    `read_at` are the positions that are read out (default: all T); the final norm sees only these.
+    `read_at` are the positions that are read out (all T); the final norm sees only these.
 
-    Activations, in every block `block_0`, `block_1`, ... (H heads of size D, W the width):
-      residual, residual_middle [B, T, W]: the stream before the attention and before the MLP.
-      keys, values [B, T, H, D]: rotated where positions are. They are the cache: of a prefix of S
-        tokens, `apply(params, inputs, past=captured)` goes on from token S (no further cache).
-      attention_weights [B, H, T, T]: float32, zero above the diagonal.
-      heads [B, T, H, D]: what each head has gathered, before the output projection.
-      mlp_hidden [B, T, mlp_multiple W]: after the activation function.
-      attention_norm, qkv, attention_out, mlp_norm, mlp_up, mlp_down: the outputs of the layers of
-      these names in `params`. qkv is [queries, keys, values], each by heads; swiglu's mlp_up is
-      [gate, up].
-    And read_in (before positions), final_residual, final_norm, readout. The input of a linear layer
-    is the name before its own in `Model.activations`.
+    Activations are read_in (before positions), final_residual, final_norm, readout, and of each
+    block: residual and residual_middle [B, T, W], the stream before attention and MLP; keys and
+    values [B, T, H, D], rotated where positions are, the cache: what was captured of S tokens lets
+    `apply(.., past=captured)` go on from token S; attention_weights [B, H, T, S], float32; heads
+    [B, T, H, D], what each has gathered; mlp_hidden [B, T, mlp_multiple W], after the activation
+    function; and the outputs of the layers that `params` names, qkv and swiglu's [gate, up] side by
+    side. The input of a linear layer is the name before its own in `Model.activations`.
 
-    With compute = "bfloat16" the products and the stream are bfloat16; parameters, attention
-    weights, means and variances of norms, and the read-out stay float32.
+    With compute = "bfloat16" products and stream are; parameters, attention weights, moments of
+    norms, and the read-out stay float32. A fixed instruction draws its vectors from N(0, I).
 
-    First weights: "gpt2" is N(0, .02^2), over sqrt(2 depth) for attention_out and mlp_down, biases
-    zero; "icl" the same between a linear read-in and read-out from U(-1, 1)/sqrt(fan in), biases
-    too; "lecun_normal" has N(0, 1/fan in), over sqrt(2 depth) as in gpt2.
-
-    Raises ValueError for both sizes or none, tied continuous tokens, more tokens than positions.
+    Raises ValueError for both sizes or none, tied or instructed tokens of the other kind, more
+    tokens than positions.
 
     Source: Radford et al. 2019 (GPT-2); for continuous tokens and "icl" the code of Garg et al.
-    2022; papers 1, 2 and 5 of the project (12 layers of width 256: 9,534,977 parameters).
+    2022; papers 1, 2, 3 and 5 of the project (12 layers of width 256: 9,534,977 parameters).
 
-    >>> import jax
-    >>> import jax.numpy as jnp
     >>> model = transformer(Spec(width=8, depth=1, heads=2), inputs=3)
     >>> params = jax.jit(model.init)(jax.random.key(0))
     >>> zero_head = {"block_0.heads": lambda heads: heads.at[:, :, 1].set(0)}
@@ -99,14 +248,5 @@ def transformer(
     ((5, 4), (5, 2, 4, 4))
     """
     table = spec.max_positions if spec.positions == "learned" else 0
-    return stack.stack(
-        spec,
-        Block,
-        activations(spec),
-        inputs=inputs,
-        vocabulary=vocabulary,
-        read_at=read_at,
-        positions=table,
-        longest=table or None,
-        cache=CACHE,
-    )
+    network = Network(spec, Block, vocabulary, hashable(read_at), table)
+    return build(network, activations(spec), inputs, longest=table or None, cache=CACHE)

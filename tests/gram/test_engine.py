@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from plateaus.gram import by_group as gram_groups
+from plateaus.gram import by_group, products
 from plateaus.gram import engine as gram
-from plateaus.gram import terms
 from plateaus.gram.engine import capture, combine, layer_grams, per_example_gram
 from plateaus.models import mlp, transformer
 
@@ -60,7 +59,7 @@ def by_both_forms(monkeypatch):
     def forms(captured):
         found = []
         for ghost in (True, False):
-            monkeypatch.setattr(terms, "ghost_is_cheaper", lambda pairs, ghost=ghost: ghost)
+            monkeypatch.setattr(products, "ghost_is_cheaper", lambda pairs, ghost=ghost: ghost)
             found += as_chosen(captured)
         return found
 
@@ -199,7 +198,7 @@ def test_rows_beyond_the_table_add_nothing(name, by_both_forms):
 
 def test_a_batched_product_beside_a_plain_one(monkeypatch):
     """Their factors do not go together, position by position, even where that would be cheaper."""
-    monkeypatch.setattr(terms, "ghost_is_cheaper", lambda pairs: True)
+    monkeypatch.setattr(products, "ghost_is_cheaper", lambda pairs: True)
     inputs = (drawn(2, B, W, T, W), drawn(3, B, T, W))
 
     def loss(p, unit):
@@ -384,17 +383,17 @@ def test_batches_as_units_have_the_gram_of_groups():
     one = regression(model)
     mean = lambda p, unit: jnp.mean(jax.vmap(one, (None, 0))(p, unit))  # noqa: E731
     halves = (x.reshape(2, 3, T, 3), y.reshape(2, 3, 3))
-    group, weights = np.array([0, 0, 0, 1, 1, 1]), np.array([0.3, -2.0], np.float32)
+    share = np.repeat(np.eye(2, dtype=np.float32) / 3, 3, axis=1)  # of each example in its half
+    weights = np.array([0.3, -2.0], np.float32)
 
     @jax.jit
-    def both(params, examples, batches, group, weights):
+    def both(params, examples, batches, share, weights):
         _, captured = capture(one, params, examples)
-        members = gram_groups.of_members(weights, group)
-        groups = gram_groups.of_groups(gram.gram(captured), group, 2), combine(captured, members)
+        groups = share @ gram.gram(captured) @ share.T, combine(captured, weights @ share)
         _, captured = capture(mean, params, batches)
         return groups, (gram.gram(captured), combine(captured, weights))
 
-    (found, combined), (wanted, gradient) = both(params, (x, y), halves, group, weights)
+    (found, combined), (wanted, gradient) = both(params, (x, y), halves, share, weights)
     close(found, wanted, TOLERANCE)
     chex.assert_trees_all_close(combined, gradient, rtol=1e-4, atol=1e-6)
 
@@ -504,10 +503,10 @@ def test_nan_stays_with_its_example():
 
 def test_the_cheaper_form_is_chosen():
     """By operations: short prompts in wide layers by positions, long ones in narrow ones not."""
-    pair = lambda b, t, p, q: terms.Pair(np.zeros((b, 1, t, p)), np.zeros((b, 1, t, q)))  # noqa: E731
-    assert terms.ghost_is_cheaper([pair(20, 1, 20, 40)])
-    assert not terms.ghost_is_cheaper([pair(32, 82, 256, 1024)])
-    assert terms.ghost_is_cheaper([pair(64, 8, 192, 768)])
+    pair = lambda b, t, p, q: products.Pair(np.zeros((b, 1, t, p)), np.zeros((b, 1, t, q)))  # noqa: E731
+    assert products.ghost_is_cheaper([pair(20, 1, 20, 40)])
+    assert not products.ghost_is_cheaper([pair(32, 82, 256, 1024)])
+    assert products.ghost_is_cheaper([pair(64, 8, 192, 768)])
 
 
 def test_no_warning_is_left_to_filters():
@@ -529,7 +528,7 @@ def test_what_a_loss_returns_beside_comes_out_by_unit():
     @jax.jit
     def both(params, units, rows):
         results, captured = capture(loss, params, units, has_aux=True)
-        return results, gram_groups.sums(functools.partial(combine, captured), rows, ["w"])
+        return results, by_group.sums(functools.partial(combine, captured), rows, ["w"])
 
     (losses, aux), found = both(params, units, rows)
     said = units @ [1.0, -2.0] + 0.5

@@ -101,4 +101,4 @@ def test_nobody_else_reads_parameters_of_equations():
             read = isinstance(node, ast.Attribute) and node.attr == "params"
             if read and isinstance(node.value, ast.Name) and node.value.id in ("eqn", "equation"):
                 readers.add(path.relative_to(package).as_posix())
-    assert readers == {"models/jaxprs.py"}
+    assert readers == {"gram/jaxprs.py"}

@@ -1,4 +1,4 @@
-"""Opening a gradient's program where a parameter's gradient is still a product of two factors.
+"""Finding, in the program of a gradient, the two factors whose product a parameter's gradient is.
 
 The gradient of a weight matrix on one example is D^T A, of the cotangents D [T, o] of its layer's
 outputs and the layer's inputs A [T, i]. In the program of the gradient it is the last step; cut
@@ -19,7 +19,7 @@ from jax.extend.core import Jaxpr, Literal
 
 from plateaus.gram import jaxprs
 from plateaus.gram.jaxprs import CALLS, Equation
-from plateaus.gram.terms import DENSE, LOOKUP, PRODUCT, Term
+from plateaus.gram.products import DENSE, LOOKUP, PRODUCT, Term
 
 # These only rename axes where they keep the size: sums over axes of size 1, too.
 SHAPES = ("reshape", "squeeze", "expand_dims", "broadcast_in_dim", "copy", "reduce_sum")
@@ -161,13 +161,13 @@ class Scope:
 
     def _outer(self, value: Any, size: int) -> bool:
         """Return whether a value is elementwise of an outer product at least of this size."""
-        left, seen = [value], set()
+        left, visited = [value], set()
         while left:
             value = left.pop()
             eqn = None if isinstance(value, Literal) else self.maker.get(value)
-            if eqn is None or id(eqn) in seen or value.aval.size < size:
+            if eqn is None or id(eqn) in visited or value.aval.size < size:
                 continue
-            seen.add(id(eqn))
+            visited.add(id(eqn))
             if eqn.primitive.name == "dot_general":
                 largest = max(x.aval.size for x in eqn.invars)
                 if all(map(self.varies, eqn.invars)) and value.aval.size > largest:

@@ -1,26 +1,21 @@
-"""What models of sequences share: the spec of a residual stream, first weights, common layers."""
+"""What blocks on a residual stream are made of: common sizes, layers, laws of first weights."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from plateaus.fields import Field
-from plateaus.models.taps import Tap
 from plateaus.types import Array
 
 EPSILON = 1e-5  # of the norms
 
-Taps = Callable[[], Tap]
-"""Makes a fresh tap with the edits and captures of this pass: a rematerialised block needs its own,
-because what it captures must leave it as a result."""
-
-Law = Callable[..., Array]
+Law: TypeAlias = Callable[..., Array]
 """(key, shape, dtype) -> first weights."""
 
 # Declared here for models whose default is another.
@@ -69,6 +64,8 @@ class Stream:
 def weight_law(spec: Stream, fan_in: int, writes: bool = False) -> Law:
     """Return the law of a weight matrix; `writes` if its layer adds to the residual stream.
 
+    It is N(0, .02^2), with "lecun_normal" N(0, 1/fan in); over sqrt(2 depth) where it writes.
+
     >>> law = weight_law(Stream(depth=2, initialisation="lecun_normal"), fan_in=100, writes=True)
     >>> round(float(law(jax.random.key(0), (100, 100)).std()), 2)  # 1 / sqrt(100) / sqrt(2 depth)
     0.05
@@ -88,20 +85,6 @@ def uniform(bound: float) -> Law:
     return law
 
 
-def end(spec: Stream, features: int, fan_in: int, *, name: str, bias: bool, dtype: str) -> nn.Dense:
-    """Return the linear read-in or read-out, which "icl" starts by a law of its own."""
-    own = uniform(spec.initialisation_scale * fan_in**-0.5)
-    icl = spec.initialisation == "icl"
-    return nn.Dense(
-        features,
-        use_bias=bias,
-        dtype=dtype,
-        kernel_init=own if icl else weight_law(spec, fan_in),
-        bias_init=own if icl else nn.initializers.zeros,
-        name=name,
-    )
-
-
 def norm(spec: Stream, name: str) -> nn.Module:
     """Return a norm layer; its mean and variance are float32 whatever the compute type."""
     if spec.norm == "rmsnorm":
@@ -113,14 +96,14 @@ def linear(
     spec: Stream,
     name: str,
     features: int,
-    value: Array,
+    x: Array,
     *,
     writes: bool = False,
     bias: bool | None = None,
     law: Law | None = None,
     bias_law: Law = nn.initializers.zeros,
 ) -> Array:
-    """Apply the linear layer of that name, in a block, to a value [B, T, inputs].
+    """Return W x + b of x [B, T, inputs], by the layer of that name in a block.
 
     `law` and `bias_law` are for layers that start by a law of their own; `bias` overrides the
     spec's.
@@ -129,32 +112,20 @@ def linear(
         features,
         use_bias=spec.bias if bias is None else bias,
         dtype=spec.compute,
-        kernel_init=law or weight_law(spec, value.shape[-1], writes),
+        kernel_init=law or weight_law(spec, x.shape[-1], writes),
         bias_init=bias_law,
         name=name,
     )
     # Over one axis of tokens: for the kernel's gradient over two, XLA copies the cotangent,
     # transposed (5 to 10% of a step on a CPU).
-    flat = layer(value.reshape(-1, value.shape[-1]))
-    return flat.reshape(*value.shape[:-1], features)
+    flat = layer(x.reshape(-1, x.shape[-1]))
+    return flat.reshape(*x.shape[:-1], features)
 
 
-def feed_forward(
-    spec: Stream, x: Array, named: Callable[[str, Array], Array], multiple: int, activation: str
-) -> Array:
-    """Return x + mlp(norm(x)) of the residual stream [B, T, width]; gelu in its tanh form."""
-    x = named("residual_middle", x)
-    inner, normed = multiple * spec.width, named("mlp_norm", norm(spec, "mlp_norm")(x))
-    if activation == "swiglu":
-        up = named("mlp_up", linear(spec, "mlp_up", 2 * inner, normed))
-        gate, up = jnp.split(up, 2, axis=-1)
-        hidden = nn.silu(gate) * up
-    else:
-        up = named("mlp_up", linear(spec, "mlp_up", inner, normed))
-        hidden = nn.gelu(up, approximate=True)
-    hidden = named("mlp_hidden", hidden)
-    return x + named("mlp_down", linear(spec, "mlp_down", spec.width, hidden, writes=True))
-
-
-FEED_FORWARD = ("residual_middle", "mlp_norm", "mlp_up", "mlp_hidden", "mlp_down")
-"""What can be captured of `feed_forward`, in the order of computation."""
+def end(spec: Stream, name: str, features: int, x: Array, **options: Any) -> Array:
+    """Return the linear read-in or read-out of x; "icl" starts it from U(-1, 1)/sqrt(fan in)."""
+    fan_in = x.shape[-1]
+    if spec.initialisation == "icl":
+        law = uniform(spec.initialisation_scale * fan_in**-0.5)
+        return nn.Dense(features, kernel_init=law, bias_init=law, name=name, **options)(x)
+    return nn.Dense(features, kernel_init=weight_law(spec, fan_in), name=name, **options)(x)

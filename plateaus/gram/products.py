@@ -158,7 +158,7 @@ def _turned(term: Term) -> bool | None:
 
 
 def _symmetric(pair: Pair) -> Array:
-    """Return a term's own inner products: blocks on and over the diagonal, the rest mirrored."""
+    """Return a term's inner products with itself: one triangle of blocks, mirrored."""
     batch, positions = pair.columns.shape[0], pair.columns.shape[2]
     blocks = max(n for n in (1, 2, 4) if n == 1 or batch * positions >= n * BLOCK)
     if batch % blocks:
@@ -195,7 +195,7 @@ def _positions(one: Array, other: Array) -> Float[Array, "A e t B s"]:
 def _direct(terms: Sequence[Term], factors: Sequence[Array]) -> Float[Array, "B n"]:
     """Return one parameter's gradients on each example."""
     each = [
-        jax.vmap(lambda *own, term=term: _alone(term, own))(
+        jax.vmap(lambda *single, term=term: _alone(term, single))(
             *(factors[place] for place in term.places)
         )
         for term in terms
@@ -204,10 +204,11 @@ def _direct(terms: Sequence[Term], factors: Sequence[Array]) -> Float[Array, "B 
     return total.reshape(total.shape[0], -1)
 
 
-def _alone(term: Term, own: Sequence[Array]) -> Array:
+def _alone(term: Term, factors: Sequence[Array]) -> Array:
+    """Return a term of one example, from its factors without the axis of examples."""
     one = jnp.ones(1, jnp.float32)
-    places = tuple(range(len(own)))
-    value = _weighted(term._replace(places=places), [x[None] for x in own], one, EXACT)
+    places = tuple(range(len(factors)))
+    value = _weighted(term._replace(places=places), [x[None] for x in factors], one, EXACT)
     return _finished(term, value)
 
 
@@ -217,20 +218,20 @@ def _weighted(
     weights: Array,
     precision: jax.lax.Precision | None = None,  # as in a backward pass
 ) -> Array:
-    """Return the weighted sum over examples of a term, in its own shape."""
-    own = [factors[place] for place in term.places]
+    """Return the weighted sum over examples of a term, before `finish`."""
+    parts = [factors[place] for place in term.places]
     if term.kind == DENSE:
-        (value,) = own
+        (value,) = parts
         flat = value.reshape(value.shape[0], -1).astype(jnp.float32)
         return jnp.matmul(weights, flat, precision=EXACT).reshape(term.shape)
     if term.kind == LOOKUP:
-        index, values = _in_table(term, *own)
+        index, values = _in_table(term, *parts)
         scaled = values.astype(jnp.float32) * weights[:, None, None]
         width = values.shape[-1]
         table = jnp.zeros((term.shape[0], width), jnp.float32)
         table = table.at[index.reshape(-1)].add(scaled.reshape(-1, width))
         return table.reshape(term.shape)
-    left, right = own
+    left, right = parts
     scale = weights[:, None, None, None].astype(left.dtype)
     if left.shape[-1] <= right.shape[-1]:
         left = left * scale
@@ -240,10 +241,10 @@ def _weighted(
     left, right = (
         jnp.moveaxis(x, 1, 0).reshape(x.shape[1], -1, x.shape[-1]) for x in (left, right)
     )
-    found = jnp.einsum(
+    total = jnp.einsum(
         "enp,enq->epq", left, right, precision=precision, preferred_element_type=jnp.float32
     )
-    return found.reshape(term.shape)
+    return total.reshape(term.shape)
 
 
 def _finished(term: Term, value: Array) -> Array:

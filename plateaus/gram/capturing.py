@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.extend.core import Literal, Var
 
 from plateaus.gram import jaxprs
-from plateaus.gram.cut import Scope
+from plateaus.gram.factors import Scope
 from plateaus.gram.jaxprs import REMATERIALISED, Equation
 from plateaus.types import Array
 
