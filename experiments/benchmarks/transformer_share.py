@@ -29,7 +29,6 @@ def share(words: Sequence[str]) -> dict[str, Any]:
     import jax
     import numpy as np
 
-    from plateaus.build import recipes
     from plateaus.config import presets
     from plateaus.config.arguments import parse
     from plateaus.evaluation import evaluate
@@ -38,14 +37,12 @@ def share(words: Sequence[str]) -> dict[str, Any]:
     config = presets.REPOSITORY / "experiments" / "configs" / "linear_regression.py"
     planned, _ = cli.planned(parse([f"--config={config}", *words]))
     program = sweep.programs(planned, sweep.members(planned))[0]
-    recipe = recipes.make_recipe(program.config, program.used)
-    shapes = jax.eval_shape(recipe.model.init, jax.eval_shape(jax.random.key, 0))
-    parameters = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
+    compiled = worker.compiled(program)
+    recipe, parameters = compiled.recipe, worker.held(program, compiled.recipe).parameters
     platform = jax.devices()[0].platform
     width = devices.width(parameters, platform)
     chunk = sweep.chunks(planned, program, width)[0]
     seeds, knobs = worker.arguments(planned, chunk, width)
-    compiled = worker.compiled(program)
 
     def evaluation(params, knobs, laws):
         plan = recipe.source.prepare(knobs.data, recipe.task.size)

@@ -20,7 +20,7 @@ from plateaus.jobs import checkpoint, exactness, memory
 from plateaus.jobs.records import BOUNDS, WINDOW, records_of
 from plateaus.jobs.sweep import Chunk, Program, setting
 from plateaus.measures import plateau
-from plateaus.types import Model
+from plateaus.recipe import Recipe
 
 CHECKPOINT_SECONDS = 10.0  # of work between two checkpoints
 
@@ -28,12 +28,25 @@ CHECKPOINT_SECONDS = 10.0  # of work between two checkpoints
 class Compiled(NamedTuple):
     """The programs of a recipe, mapped over the runs of a chunk. The only jit there is."""
 
+    recipe: Recipe
     laws: Any  # (seeds, knobs) -> (laws, constants)
     start: Any  # (seeds, knobs, laws) -> (state, evaluation)
     phase: Any  # (state, seeds, knobs, laws, first step) -> (state, Phase)
-    learned_below: tuple[float, ...] = ()  # of the task's groups
-    gradients: float = 0.0  # what the groups' gradients add to a step: see `compute`
-    parameters: int = 0  # numbers in the model's weights
+
+
+class Held(NamedTuple):
+    """The shapes of what one run holds from phase to phase."""
+
+    seed: Any
+    knobs: Any
+    laws: Any
+    constants: Any
+    state: train.RunState
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the model's weights hold."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.state.params))
 
 
 class Report(NamedTuple):
@@ -47,32 +60,46 @@ class Report(NamedTuple):
 
 def compiled(program: Program) -> Compiled:
     """Return the program's functions, jitted and mapped; the first call compiles."""
-    recipe = make_recipe(program.config, program.used)
-    _, example = shapes_of(program.config)
-
+    recipe = make_recipe(program.resolved, program.used)
     return Compiled(
+        recipe,
         laws=jax.jit(jax.vmap(functools.partial(evaluation.laws, recipe))),
         start=jax.jit(jax.vmap(functools.partial(train.init, recipe))),
         phase=jax.jit(
             jax.vmap(functools.partial(train.phase, recipe), in_axes=(0, 0, 0, 0, None)),
             donate_argnums=0,
         ),
-        learned_below=recipe.task.learned_below,
-        gradients=mixing_cost.of_gradients(recipe, example.inputs),
-        parameters=parameters_of(recipe.model),
     )
 
 
-def parameters_of(model: Model) -> int:
-    """Return how many numbers a model's weights hold, from shapes alone."""
-    shapes = jax.eval_shape(model.init, jax.eval_shape(jax.random.key, 0))
-    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
+def held(program: Program, recipe: Recipe) -> Held:
+    """Return the shapes of what a run of a program holds; nothing is computed."""
+    seed, knobs = np.uint32(0), stack_knobs(program.resolved, [program.config])
+    knobs = jax.tree.map(lambda x: x[0], knobs)
+    laws, constants = jax.eval_shape(functools.partial(evaluation.laws, recipe), seed, knobs)
+    state = jax.eval_shape(functools.partial(train.begin, recipe), seed, knobs)
+    return Held(seed, knobs, laws, constants, state)
+
+
+def traced(compiled: Compiled, plan: Plan, chunk: Chunk, width: int, held: Held) -> train.Phase:
+    """Return the shapes of what a phase of a chunk measures; nothing is computed.
+
+    The phase is traced as it is compiled later, which then costs no second time.
+    """
+
+    def mapped(tree: Any) -> Any:
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct((width, *x.shape), x.dtype), tree)
+
+    seeds, knobs = arguments(plan, chunk._replace(members=chunk.members[:1]), width)
+    return jax.eval_shape(
+        compiled.phase, mapped(held.state), seeds, knobs, mapped(held.laws), np.int32(0)
+    )[1]
 
 
 def arguments(plan: Plan, chunk: Chunk, width: int) -> tuple:
     """Return (seeds, knobs) of a chunk, its last member repeated up to the width."""
     members = [*chunk.members, *[chunk.members[-1]] * (width - len(chunk.members))]
-    knobs = stack_knobs(plan.schema, [setting(plan, member) for member in members])
+    knobs = stack_knobs(plan.resolved, [setting(plan, member) for member in members])
     return np.asarray([member.seed for member in members], np.uint32), knobs
 
 
@@ -207,15 +234,17 @@ def run_chunk(
     if pending is not None:
         absorb(pending)
     diverged_at = np.asarray(state.diverged_at)
+    recipe, resolved = programs.recipe, chunk.program.resolved
+    _, example = shapes_of(resolved.sections["task"], resolved.spec("task"))
     arrays = records_of(
         curves.arrays(),
         diverged_at,
         config,
         members,
         tuple(constants),
-        programs.learned_below,
-        programs.gradients,
-        programs.parameters,
+        recipe.task.learned_below,
+        mixing_cost.of_gradients(recipe, example.inputs),
+        sum(leaf[0].size for leaf in jax.tree.leaves(state.params)),
     )
     return arrays, exactly
 
