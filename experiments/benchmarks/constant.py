@@ -11,7 +11,7 @@ import ours
 
 from plateaus import evaluation, train
 from plateaus.build import registry
-from plateaus.jobs import worker
+from plateaus.jobs import tracing
 from plateaus.types import Draw, Example
 
 
@@ -21,14 +21,14 @@ def ensemble(*words: str) -> ours.Ensemble:
     return group._replace(compiled=_compiled(constant_batch(group.compiled.recipe)))
 
 
-def _compiled(recipe: train.Recipe) -> worker.Compiled:
-    """Compile as `worker.compiled` does, a recipe that no config can say."""
+def _compiled(recipe: train.Recipe) -> tracing.Compiled:
+    """Compile as `tracing.compiled` does, a recipe that no config can say."""
 
     def mapped(function, *arguments, **options):
         bound = functools.partial(function, recipe)
         return jax.jit(jax.vmap(bound, *arguments), **options)
 
-    return worker.Compiled(
+    return tracing.Compiled(
         recipe,
         laws=mapped(evaluation.laws),
         start=mapped(train.init),

@@ -24,7 +24,7 @@ from timing import Contender, Sample
 from plateaus.config import presets
 from plateaus.config.arguments import parse
 from plateaus.config.plan import Plan
-from plateaus.jobs import cli, devices, exactness, sweep, worker
+from plateaus.jobs import cli, devices, exactness, sweep, tracing, worker
 
 CONFIG = str(presets.REPOSITORY / "experiments" / "configs" / "sparse_parity.py")
 BARE = ("--config.eval_points=1",)  # still an evaluation every 200 steps: of one point
@@ -37,7 +37,7 @@ class Ensemble(NamedTuple):
 
     plan: Plan
     program: sweep.Program
-    compiled: worker.Compiled
+    compiled: tracing.Compiled
     width: int
 
 
@@ -55,8 +55,8 @@ def plan(words: Sequence[str]) -> tuple[Plan, sweep.Program]:
 def ensemble(*words: str) -> Ensemble:
     """Build the ensemble of a command line; the same words again give the same programs."""
     planned, program = plan(words)
-    compiled = worker.compiled(program)
-    parameters = worker.held(program, compiled.recipe).parameters
+    compiled = tracing.compiled(program)
+    parameters = tracing.held(program, compiled.recipe).parameters
     width = devices.width(parameters, jax.devices()[0].platform)
     return Ensemble(planned, program, compiled, width)
 
@@ -115,7 +115,7 @@ def contender(name: str, group: Ensemble, runs: int, steps: int) -> Contender:
 
 def start(group: Ensemble, chunk: sweep.Chunk) -> Any:
     """Return what a chunk starts from, on the host: its (laws, constants), (state, evaluation)."""
-    seeds, knobs = worker.arguments(group.plan, chunk, group.width)
+    seeds, knobs = tracing.arguments(group.plan, chunk, group.width)
     laws, constants = group.compiled.laws(seeds, knobs)
     return jax.device_get(((laws, constants), group.compiled.start(seeds, knobs, laws)))
 

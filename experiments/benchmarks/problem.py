@@ -10,7 +10,7 @@ import numpy as np
 import ours
 
 from plateaus import train
-from plateaus.jobs import sweep, worker
+from plateaus.jobs import sweep, tracing
 
 
 class Problem(NamedTuple):
@@ -32,7 +32,7 @@ def problem(runs: int, steps: int) -> Problem:
     records = [ours.run(group, chunk, device, ours.start(group, chunk)) for chunk in chunks]
     recipe = group.compiled.recipe
     everyone = sweep.chunk(group.plan, group.program, group.program.members)
-    seeds, knobs = worker.arguments(group.plan, everyone, runs)
+    seeds, knobs = tracing.arguments(group.plan, everyone, runs)
 
     def export(seed, knobs):
         keys = train.streams(seed)

@@ -32,17 +32,17 @@ def share(words: Sequence[str]) -> dict[str, Any]:
     from plateaus.config import presets
     from plateaus.config.arguments import parse
     from plateaus.evaluation import evaluate
-    from plateaus.jobs import cli, sweep, worker
+    from plateaus.jobs import cli, sweep, tracing
 
     config = presets.REPOSITORY / "experiments" / "configs" / "linear_regression.py"
     planned, _ = cli.planned(parse([f"--config={config}", *words]))
     program = sweep.programs(planned, sweep.members(planned))[0]
-    compiled = worker.compiled(program)
-    recipe, parameters = compiled.recipe, worker.held(program, compiled.recipe).parameters
+    compiled = tracing.compiled(program)
+    recipe, parameters = compiled.recipe, tracing.held(program, compiled.recipe).parameters
     platform = jax.devices()[0].platform
     width = devices.width(parameters, platform)
     chunk = sweep.chunks(planned, program, width)[0]
-    seeds, knobs = worker.arguments(planned, chunk, width)
+    seeds, knobs = tracing.arguments(planned, chunk, width)
 
     def evaluation(params, knobs, laws):
         plan = recipe.source.prepare(knobs.data, recipe.task.size)

@@ -13,7 +13,7 @@ import jax
 from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
 from plateaus.information import Unknown, failure, known
-from plateaus.jobs import devices, exactness, folder, memory, results, sweep, worker
+from plateaus.jobs import devices, exactness, folder, memory, results, sweep, tracing
 from plateaus.jobs.sweep import Chunk
 from plateaus.recipe import Recipe
 from plateaus.report import store
@@ -31,8 +31,8 @@ class Job(NamedTuple):
     chunks: tuple[Chunk, ...]  # of the runs that are missing
     available: int | Unknown  # bytes on a device, or on all that share one memory
     widths: dict[str, int]
-    compiled: dict[str, worker.Compiled]
-    held: dict[str, worker.Held]
+    compiled: dict[str, tracing.Compiled]
+    held: dict[str, tracing.Held]
     exactness: dict[str, exactness.Record]
     needed: dict[str, int | Unknown]  # bytes that its programs need, once they are compiled
 
@@ -53,10 +53,10 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
             continue
         address = program.address
         with _computing():
-            job.compiled[address] = worker.compiled(program)
+            job.compiled[address] = tracing.compiled(program)
             if not chunks:
                 _refuse_unfitting(program, job.compiled[address].recipe)
-            held = job.held[address] = worker.held(program, job.compiled[address].recipe)
+            held = job.held[address] = tracing.held(program, job.compiled[address].recipe)
         width = options.runs_per_batch or devices.width(held.parameters, device.platform)
         job.widths[address], job.exactness[address] = width, recorded(width)
         wanted = program._replace(members=missing)
@@ -80,7 +80,7 @@ def try_out(job: Job) -> None:
         address = chunk.program.address
         compiled, width = job.compiled[address], job.widths[address]
         with _computing():
-            measured = worker.traced(compiled, job.plan, chunk, width, job.held[address])
+            measured = tracing.traced(compiled, job.plan, chunk, width, job.held[address])
         axes = results.axes(compiled.recipe.task)
         faults = [
             fault

@@ -20,7 +20,7 @@ import jax
 from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
 from plateaus.information import Unknown, known
-from plateaus.jobs import devices, files, folder, results, signals, sweep, switches, worker
+from plateaus.jobs import devices, files, folder, results, signals, sweep, switches, tracing, worker
 from plateaus.jobs.announcement import announce
 from plateaus.jobs.job import Job, at_once, prepare, refuse_above, try_out
 from plateaus.jobs.pace import Piece
@@ -240,7 +240,7 @@ def _refuse_too_large(job: Job, chunk: Chunk, device: jax.Device) -> None:
     address = chunk.program.address
 
     def needed(width: int) -> int:
-        return worker.compile_on(device, job.plan, chunk, job.compiled[address], width)
+        return tracing.compile_on(device, job.plan, chunk, job.compiled[address], width)
 
     found = job.needed[address] = known(lambda: needed(job.widths[address]))
     if isinstance(found, int):
