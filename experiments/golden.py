@@ -31,7 +31,7 @@ sys.path.insert(0, str(HERE))
 
 def presets(every: bool) -> list[str]:
     """Return FILE:PRESET of the first preset of each config file, or of every preset."""
-    words = [sys.executable, HERE / "run.py", "--list"]
+    words = [sys.executable, str(HERE / "run.py"), "--list"]
     lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
     names: list[str] = []
     file = ""

@@ -30,7 +30,7 @@ from plateaus.types import (
     streams,
 )
 
-__all__ = ["NEVER", "Phase", "Recipe", "RunState", "init", "phase"]
+__all__ = ["NEVER", "Phase", "Recipe", "RunState", "begin", "init", "phase"]
 
 NEVER = -1  # `RunState.diverged_at` of a run that has not diverged
 NO_STEP = 2**31 - 1  # above the number of any step
@@ -74,23 +74,33 @@ def _aggregator(recipe: Recipe, keys: Streams, plan: PyTree, knobs: Knobs) -> Py
     return recipe.surgery.aggregator(knobs.optim).init(draw.group.shape[0])
 
 
-def init(
-    recipe: Recipe, seed: Array | int, knobs: Knobs, laws: Mapping[str, Law]
-) -> tuple[RunState, dict[str, Array]]:
-    """Return a run's state before the first step, and its evaluation there."""
-    keys = streams(seed)
+def _begun(recipe: Recipe, keys: Streams, knobs: Knobs) -> tuple[RunState, PyTree]:
+    """Return a run's state before the first step, and the plan of its source."""
     params = recipe.model.init(keys.params)
     source = recipe.source
     plan = source.prepare(knobs.data, recipe.task.size)
-    state = RunState(
+    return RunState(
         params=params,
         optimiser=recipe.optimiser(knobs.optim).init(params),
         source=source.init(keys.data),
         aggregator=_aggregator(recipe, keys, plan, knobs),
         reference=params if feedback.compares(recipe) else (),
         diverged_at=jnp.int32(NEVER),
-    )
-    evaluation = evaluate(recipe, params, laws, plan, 0, _probe_key(keys, 0))
+    ), plan
+
+
+def begin(recipe: Recipe, seed: Array | int, knobs: Knobs) -> RunState:
+    """Return a run's state before the first step, without its evaluation there."""
+    return _begun(recipe, streams(seed), knobs)[0]
+
+
+def init(
+    recipe: Recipe, seed: Array | int, knobs: Knobs, laws: Mapping[str, Law]
+) -> tuple[RunState, dict[str, Array]]:
+    """Return a run's state before the first step, and its evaluation there."""
+    keys = streams(seed)
+    state, plan = _begun(recipe, keys, knobs)
+    evaluation = evaluate(recipe, state.params, laws, plan, 0, _probe_key(keys, 0))
     if recipe.batch_probes:
         world = recipe.task.init(keys.world)
         evaluation |= _probed(recipe, state, keys, world, plan, knobs, 0)

@@ -10,26 +10,26 @@ import jax.numpy as jnp
 import ours
 
 from plateaus import evaluation, train
-from plateaus.build import recipes, registry
-from plateaus.jobs import worker
+from plateaus.build import registry
+from plateaus.jobs import tracing
 from plateaus.types import Draw, Example
 
 
 def ensemble(*words: str) -> ours.Ensemble:
     """Return the ensemble of a command line, its sampling taken out."""
     group = ours.ensemble(*words)
-    recipe = recipes.make_recipe(group.program.config, group.program.used)
-    return group._replace(compiled=_compiled(constant_batch(recipe)))
+    return group._replace(compiled=_compiled(constant_batch(group.compiled.recipe)))
 
 
-def _compiled(recipe: train.Recipe) -> worker.Compiled:
-    """Compile as `worker.compiled` does, a recipe that no config can say."""
+def _compiled(recipe: train.Recipe) -> tracing.Compiled:
+    """Compile as `tracing.compiled` does, a recipe that no config can say."""
 
     def mapped(function, *arguments, **options):
         bound = functools.partial(function, recipe)
         return jax.jit(jax.vmap(bound, *arguments), **options)
 
-    return worker.Compiled(
+    return tracing.Compiled(
+        recipe,
         laws=mapped(evaluation.laws),
         start=mapped(train.init),
         phase=mapped(train.phase, (0, 0, 0, 0, None), donate_argnums=0),

@@ -83,7 +83,6 @@ class Trainer:
         from plateaus.build import gradients, recipes
         from plateaus.config import presets
         from plateaus.config.arguments import parse
-        from plateaus.config.schema import entries
         from plateaus.jobs import cli
 
         layers, captured = WAYS[way]
@@ -97,12 +96,13 @@ class Trainer:
             "eval_points": 4,
         } | dict.fromkeys(("steps", "eval_every", "log_every"), job.steps)
         words = [f"--config.{name}={value}" for name, value in given.items()]
-        config = cli.planned(parse([f"--config={file}:lambda", *words]))[0].config
-        schema = entries(recipes.sections(config))
-        recipe = recipes.make_recipe(config, recipes.used_knobs(schema, config, ()))
+        plan, _ = cli.planned(parse([f"--config={file}:lambda", *words]))
+        config = plan.config
+        used = recipes.used_knobs(plan.schema, config, ())
+        recipe = recipes.make_recipe(plan.resolved, used)
         engine = gradients.gradients_of(recipe.model, recipe.task)
         self.job, self.recipe = job, recipe._replace(gradients=engine if captured else None)
-        self.knobs = recipes.stack_knobs(schema, [config] * job.runs)
+        self.knobs = recipes.stack_knobs(plan.resolved, [config] * job.runs)
 
     def prepare(self) -> float:
         """Compile a slice, and train the first one; return the seconds of compiling it."""

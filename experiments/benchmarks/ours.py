@@ -21,11 +21,10 @@ import jax
 import numpy as np
 from timing import Contender, Sample
 
-from plateaus.build import recipes
 from plateaus.config import presets
 from plateaus.config.arguments import parse
 from plateaus.config.plan import Plan
-from plateaus.jobs import cli, devices, exactness, sweep, worker
+from plateaus.jobs import cli, devices, exactness, sweep, tracing, worker
 
 CONFIG = str(presets.REPOSITORY / "experiments" / "configs" / "sparse_parity.py")
 BARE = ("--config.eval_points=1",)  # still an evaluation every 200 steps: of one point
@@ -38,7 +37,7 @@ class Ensemble(NamedTuple):
 
     plan: Plan
     program: sweep.Program
-    compiled: worker.Compiled
+    compiled: tracing.Compiled
     width: int
 
 
@@ -56,11 +55,10 @@ def plan(words: Sequence[str]) -> tuple[Plan, sweep.Program]:
 def ensemble(*words: str) -> Ensemble:
     """Build the ensemble of a command line; the same words again give the same programs."""
     planned, program = plan(words)
-    model = recipes.make_recipe(program.config, program.used).model
-    shapes = jax.eval_shape(model.init, jax.eval_shape(jax.random.key, 0))
-    parameters = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
+    compiled = tracing.compiled(program)
+    parameters = tracing.held(program, compiled.recipe).parameters
     width = devices.width(parameters, jax.devices()[0].platform)
-    return Ensemble(planned, program, worker.compiled(program), width)
+    return Ensemble(planned, program, compiled, width)
 
 
 def members(group: Ensemble, runs: int) -> tuple[sweep.Member, ...]:
@@ -71,18 +69,23 @@ def members(group: Ensemble, runs: int) -> tuple[sweep.Member, ...]:
     return some
 
 
+def _of_length(program: sweep.Program, steps: int) -> sweep.Program:
+    """Return the program of runs of `steps` steps."""
+    resolved = program.resolved
+    return program._replace(resolved=resolved._replace(config={**resolved.config, "steps": steps}))
+
+
 def contender(name: str, group: Ensemble, runs: int, steps: int) -> Contender:
     """Return `runs` runs of `steps` steps each as something to time; compiles and warms up."""
     phases = group.plan.config["eval_every"]
     if steps % phases:
         raise ValueError(f"{steps} steps in phases of {phases}")
-    config = {**group.program.config, "steps": steps}
-    program = group.program._replace(members=members(group, runs), config=config)
+    program = _of_length(group.program, steps)._replace(members=members(group, runs))
     chunks = sweep.chunks(group.plan, program, group.width)
     used = jax.devices()[: len(chunks)]
     starts = {chunk.address: start(group, chunk) for chunk in chunks}
     for device in used:
-        short = program._replace(config={**config, "steps": phases}, members=chunks[0].members)
+        short = _of_length(program, phases)._replace(members=chunks[0].members)
         warm = sweep.chunks(group.plan, short, group.width)[0]
         run(group, warm, device, starts[chunks[0].address])
 
@@ -112,7 +115,7 @@ def contender(name: str, group: Ensemble, runs: int, steps: int) -> Contender:
 
 def start(group: Ensemble, chunk: sweep.Chunk) -> Any:
     """Return what a chunk starts from, on the host: its (laws, constants), (state, evaluation)."""
-    seeds, knobs = worker.arguments(group.plan, chunk, group.width)
+    seeds, knobs = tracing.arguments(group.plan, chunk, group.width)
     laws, constants = group.compiled.laws(seeds, knobs)
     return jax.device_get(((laws, constants), group.compiled.start(seeds, knobs, laws)))
 

@@ -10,8 +10,7 @@ import numpy as np
 import ours
 
 from plateaus import train
-from plateaus.build import recipes
-from plateaus.jobs import sweep, worker
+from plateaus.jobs import sweep, tracing
 
 
 class Problem(NamedTuple):
@@ -31,9 +30,9 @@ def problem(runs: int, steps: int) -> Problem:
     chunks = sweep.chunks(group.plan, group.program, group.width)
     device = jax.devices()[0]
     records = [ours.run(group, chunk, device, ours.start(group, chunk)) for chunk in chunks]
-    recipe = recipes.make_recipe(group.program.config, group.program.used)
+    recipe = group.compiled.recipe
     everyone = sweep.chunk(group.plan, group.program, group.program.members)
-    seeds, knobs = worker.arguments(group.plan, everyone, runs)
+    seeds, knobs = tracing.arguments(group.plan, everyone, runs)
 
     def export(seed, knobs):
         keys = train.streams(seed)

@@ -29,23 +29,20 @@ def share(words: Sequence[str]) -> dict[str, Any]:
     import jax
     import numpy as np
 
-    from plateaus.build import recipes
     from plateaus.config import presets
     from plateaus.config.arguments import parse
     from plateaus.evaluation import evaluate
-    from plateaus.jobs import cli, sweep, worker
+    from plateaus.jobs import cli, sweep, tracing
 
     config = presets.REPOSITORY / "experiments" / "configs" / "linear_regression.py"
     planned, _ = cli.planned(parse([f"--config={config}", *words]))
     program = sweep.programs(planned, sweep.members(planned))[0]
-    recipe = recipes.make_recipe(program.config, program.used)
-    shapes = jax.eval_shape(recipe.model.init, jax.eval_shape(jax.random.key, 0))
-    parameters = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
+    compiled = tracing.compiled(program)
+    recipe, parameters = compiled.recipe, tracing.held(program, compiled.recipe).parameters
     platform = jax.devices()[0].platform
     width = devices.width(parameters, platform)
     chunk = sweep.chunks(planned, program, width)[0]
-    seeds, knobs = worker.arguments(planned, chunk, width)
-    compiled = worker.compiled(program)
+    seeds, knobs = tracing.arguments(planned, chunk, width)
 
     def evaluation(params, knobs, laws):
         plan = recipe.source.prepare(knobs.data, recipe.task.size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,8 +12,8 @@ import numpy as np
 from plateaus.build import gradients, mixing, regrouping, run_fields
 from plateaus.build.registry import DATA, MODELS, OPTIM, TASKS
 from plateaus.build.run_fields import NoKnobs, RunSpec, batch_of
-from plateaus.build.soundness import make_spec, shapes_of, unsound
-from plateaus.config.schema import Component, ConfigError, Entry, lenient_spec
+from plateaus.build.soundness import shapes_of, unsound
+from plateaus.config.component import Component, Entry, Resolved
 from plateaus.config.values import shown
 from plateaus.data.design import knobs_of
 from plateaus.fields import INFINITE
@@ -23,18 +24,22 @@ from plateaus.recipe import Recipe
 from plateaus.types import Knobs
 
 
-def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _check_run(
+    of_task: Component, of_model: Component, values: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
     yield from run_fields.check(values)
-    if _refused(values):
+    own = {key: values[name] for key, name in of_task.own("task", values).items()}
+    if of_task.check is not None and any(True for _ in of_task.check({**values, **own})):
         return  # told by the task: nothing can be built of it
-    if told := regrouping.differ(_groups(values), values):
+    spec = of_task.spec_of("task", values)
+    if told := regrouping.differ(_groups(of_task, spec), values):
         yield "task.clusters", told
         return
-    if faults := unsound(values):
+    if faults := unsound(of_task, spec):
         yield from (("task.name", fault) for fault in faults)
         return
     batch = batch_of(values)
-    task, example = shapes_of(values)
+    task, example = shapes_of(of_task, spec)
     if task.size < values["data.items"] < INFINITE:
         yield "data.items", f"must be at most {task.size}: {values['task.name']} has no more"
     most = max(1, round(values["data.subset"] * min(values["data.items"], task.size)))
@@ -53,8 +58,7 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     still = values["data.curriculum_start"] == INFINITE and not opening
     if values["data.curriculum_doubling"] and still:
         yield "data.curriculum_doubling", "does not grow: give data.curriculum_start and a step"
-    sequences = TASKS[values["task.name"]].inputs == "tokens"
-    tokens = example.inputs.shape[0] if sequences else 0
+    tokens = example.inputs.shape[0] if of_task.inputs == "tokens" else 0
     limited = values.get("model.positions") != "rotary" and "model.max_positions" in values
     if limited and tokens > values["model.max_positions"]:
         yield "model.max_positions", f"must be at least {tokens}, the tokens of a prompt"
@@ -63,7 +67,7 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if values.get("model.tied") and task.vocabulary is None:
         yield "model.tied", "continuous tokens have no embedding to read out with"
     yield from instruments.check(values, task, tokens)
-    here = _layers(values)
+    here = _layers(of_model, of_model.spec_of("model", values))
     yield from mixing.check(values, here)
     for name in values:
         layer = name.removeprefix(f"optim.{RATE}")
@@ -71,57 +75,42 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, f"no such layer here; there are {', '.join(here)}"
 
 
-def _refused(values: Mapping[str, Any]) -> bool:
-    """Return whether the task's own check has anything to say."""
-    task = TASKS[values["task.name"]]
-    own = {key: values[name] for key, name in task.own("task", values).items()}
-    return task.check is not None and any(True for _ in task.check({**values, **own}))
+def _layers(model: Component, spec: Any) -> tuple[str, ...]:
+    """Return the layers of a model."""
+    assert model.layers is not None
+    return model.layers(spec)
 
 
-def _layers(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the layers of a config's model; values that are missing or bad read as the default."""
-    component = MODELS[config["model.name"]]
-    assert component.layers is not None
-    return component.layers(lenient_spec(component, "model", config))
+def _groups(task: Component, spec: Any) -> tuple[str, ...]:
+    """Return the groups of a task; () of one without."""
+    return () if task.groups is None else task.groups(spec)
 
 
-def _groups(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the groups of a config's task, read likewise; () of a task without."""
-    component = TASKS[config["task.name"]]
-    if component.groups is None:
-        return ()
-    return component.groups(lenient_spec(component, "task", config))
-
-
-def _unnamed(config: Mapping[str, Any]) -> Iterator[str]:
+def _unnamed(task: Component, spec: Any, config: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the task says, at its own sizes, of the names of its families, and of domains.
 
-    Before all else: the fields of `data` that there are follow from them.
+    Before all else: the fields of `data` that there are follow from them. `spec` is of what is
+    sound in `config`.
     """
-    component = TASKS[config["task.name"]]
-    name = component.groups_from
-    if component.groups is None:
+    name = task.groups_from
+    if task.groups is None:
         return
-    if component.borrows:  # of files
+    if task.borrows:  # of files
         try:
-            _groups(config)
+            task.groups(spec)
         except ValueError as error:
             yield f"{name} = {shown(config.get(name, ''))}: {error}"
             return
     elif isinstance(config.get(name), str):
-        assert component.check is not None
-        sizes = {field.name: field.default for field in dataclasses.fields(component.spec)}
-        for field, message in component.check({**sizes, "families": config[name]}):
+        assert task.check is not None
+        sizes = {field.name: field.default for field in dataclasses.fields(task.spec)}
+        for field, message in task.check({**sizes, "families": config[name]}):
             if field == "families":  # of other fields it is the config's values that count
                 yield f"{name} = {shown(config[name])}: {message}"
                 return
     else:
         return
-    spec = lenient_spec(component, "task", config)
-    yield from regrouping.unnamed(component, spec, config)
-
-
-RUN = Component(RunSpec, NoKnobs, dict, _check_run)
+    yield from regrouping.unnamed(task, spec, config)
 
 
 def sections(given: Mapping[str, Any]) -> dict[str, Component]:
@@ -147,11 +136,15 @@ def sections(given: Mapping[str, Any]) -> dict[str, Component]:
             f"model.name = {given['model.name']}: takes a {model.inputs}, but {given['task.name']} "
             f"emits {task.inputs}; use {fitting}"
         )
-    if problems := list(_unnamed(given)):
+    of_task, of_model = (
+        lenient_spec(part, section, given) for section, part in (("task", task), ("model", model))
+    )
+    if problems := list(_unnamed(task, of_task, given)):
         raise ConfigError(*problems)
-    optim = OPTIM._replace(knobs=knobs_with_rates(_layers(given)))
-    data = DATA._replace(knobs=knobs_of(_groups(given)))
-    return {"": RUN, "task": task, "data": data, "model": model, "optim": optim}
+    run = Component(RunSpec, NoKnobs, dict, functools.partial(_check_run, task, model))
+    data = DATA._replace(knobs=knobs_of(_groups(task, of_task)))
+    optim = OPTIM._replace(knobs=knobs_with_rates(_layers(model, of_model)))
+    return {"": run, "task": task, "data": data, "model": model, "optim": optim}
 
 
 def used_knobs(schema: Mapping[str, Entry], config: Mapping[str, Any], swept) -> frozenset[str]:
@@ -167,20 +160,14 @@ def used_knobs(schema: Mapping[str, Entry], config: Mapping[str, Any], swept) ->
     )
 
 
-def _own(section: str, names) -> dict[str, str]:
-    """Map the section's own field names to dotted names."""
-    return {
-        name.removeprefix(f"{section}."): name for name in names if name.startswith(f"{section}.")
-    }
-
-
-def make_recipe(config: Mapping[str, Any], used: frozenset[str]) -> Recipe:
-    """Build the static part of a program from one flat config (its knobs are not looked at)."""
-    parts = sections(config)
-    spec = {section: make_spec(part, section, config) for section, part in parts.items() if section}
-    task, example = shapes_of(config)
-    here = _layers(config)  # a sweep over the depth may leave multipliers of layers not there
-    own = {section: frozenset(_own(section, used)) for section in ("data", "optim")}
+def make_recipe(resolved: Resolved, used: frozenset[str]) -> Recipe:
+    """Build the static part of a program from one setting (its knobs are not looked at)."""
+    config, parts = resolved.config, resolved.sections
+    spec = {section: resolved.spec(section) for section in parts}
+    task, example = shapes_of(parts["task"], spec["task"])
+    # a sweep over the depth may leave multipliers of layers not there
+    here = _layers(parts["model"], spec["model"])
+    own = {section: frozenset(parts[section].own(section, used)) for section in ("data", "optim")}
     rates = {name for name in own["optim"] if name.startswith(RATE)}
     gone = {name for name in rates if name.removeprefix(RATE) not in here}
     model = parts["model"].make(spec["model"], task, example)
@@ -215,19 +202,16 @@ def make_recipe(config: Mapping[str, Any], used: frozenset[str]) -> Recipe:
     )
 
 
-def stack_knobs(schema: Mapping[str, Entry], configs: Sequence[Mapping[str, Any]]) -> Knobs:
-    """Return the knobs of many runs with a leading runs axis: float32 and int32 arrays."""
-    parts = sections(configs[0])
+def stack_knobs(resolved: Resolved, configs: Sequence[Mapping[str, Any]]) -> Knobs:
+    """Return the knobs of many settings with a leading runs axis: float32 and int32 arrays."""
+    schema = resolved.schema
+    knobs = [name for name, entry in schema.items() if entry.knob]
 
     def stack(section: str) -> Any:
-        own = _own(section, (name for name, entry in schema.items() if entry.knob))
         columns = {}
-        for key, name in own.items():
+        for key, name in resolved.sections[section].own(section, knobs).items():
             dtype = np.int32 if schema[name].kind is int else np.float32
             columns[key] = np.asarray([config[name] for config in configs], dtype)
-        if section == "optim":  # the layers of the schema: a swept depth does not change the class
-            layers = tuple(key.removeprefix(RATE) for key in own if key.startswith(RATE))
-            return knobs_with_rates(layers)(**columns)
-        return parts[section].knobs(**columns)
+        return resolved.sections[section].knobs(**columns)
 
     return Knobs(*(stack(section) for section in Knobs._fields))

@@ -78,6 +78,21 @@ class Entry(NamedTuple):
         return self.default if self.field.observes else self.field.neutral
 
 
+class Resolved(NamedTuple):
+    """A complete config, typed and checked, with the sections that it names.
+
+    `config` is flat; `schema` has the fields that the sections declare, by dotted name.
+    """
+
+    config: dict[str, Any]
+    sections: Mapping[str, Component]
+    schema: Mapping[str, Entry]
+
+    def spec(self, section: str) -> Any:
+        """Return the static fields of a section."""
+        return self.sections[section].spec_of(section, self.config)
+
+
 def derive(sections: Mapping[str, Component], config: dict[str, Any]) -> list[str]:
     """Fill the derived fields of a config; return a line for each section that cannot."""
     problems = []

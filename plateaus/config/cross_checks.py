@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from plateaus.config.component import Component, Entry
+from plateaus.config.component import Resolved
 from plateaus.config.values import shown
 from plateaus.config.variants import AXIS, Variants, place, settled
 
@@ -14,23 +14,23 @@ MOST_SETTINGS = 10_000  # of a sweep that the checks visit
 
 
 def cross_checked(
-    schema: Mapping[str, Entry],
-    sections: Mapping[str, Component],
-    config: Mapping[str, Any],
-    values: Mapping[str, tuple[Any, ...]],
-    variants: Variants,
+    resolved: Resolved, values: Mapping[str, tuple[Any, ...]], variants: Variants
 ) -> list[str]:
     """Return what the sections' own checks say about the settings of the sweep."""
+    config, sections, schema = resolved
+    checked = {
+        section: (component, component.check, component.own(section, config))
+        for section, component in sections.items()
+        if component.check is not None
+    }
     found: dict[str, dict[str, None]] = {}  # line -> the variants that it is told of, "" without
     for point in itertools.islice(itertools.product(*values.values()), MOST_SETTINGS):
         swept = dict(zip(values, point, strict=True))
         setting = settled(config, swept, variants)
         variant = swept.get(AXIS, "")
-        for section, component in sections.items():
-            if component.check is None:
-                continue
-            own = {key: setting[name] for key, name in component.own(section, setting).items()}
-            for key, message in component.check({**setting, **own}):
+        for section, (component, check, names) in checked.items():
+            own = {key: setting[name] for key, name in names.items()}
+            for key, message in check({**setting, **own}):
                 name = component.dotted(section, key)
                 name = name if name in schema else key
                 line = f"{name} = {shown(setting[name])}: {message}"

@@ -7,25 +7,33 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from plateaus.config.component import Component
-from plateaus.config.schema import Entry, entries, resolve, swept_values, typed_variants
+from plateaus.config.component import Component, Resolved
+from plateaus.config.schema import Entry, entries, resolve
 from plateaus.config.variants import Variants
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What to run: the resolved base `config` (flat) and, in order, the values of `sweep`.
+    """What to run: the resolved base config and, in order, the values of `sweep`.
 
     `variants` are all that the preset has, by name; "variant" in `sweep` says which of them run.
-    `schema` declares the fields of `config`.
     """
 
     name: str
-    config: dict[str, Any]
+    resolved: Resolved
     sweep: dict[str, tuple[Any, ...]]
     title: str
     variants: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
-    schema: Mapping[str, Entry] = dataclasses.field(default_factory=dict, repr=False)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The flat base config."""
+        return self.resolved.config
+
+    @property
+    def schema(self) -> Mapping[str, Entry]:
+        """The fields of the config, by name."""
+        return self.resolved.schema
 
     def idle(self, config: Mapping[str, Any]) -> frozenset[str]:
         """Return the fields that do nothing in a config: neutral, or of an instrument that is off.
@@ -63,14 +71,12 @@ def checked_plan(
     sweep: Mapping[str, Sequence[Any]],
     title: str = "",
     variants: Variants | None = None,
+    schema: Mapping[str, Entry] | None = None,
 ) -> Plan:
-    """Return the checked plan of fields, a sweep and variants, as `resolve` takes them."""
-    schema = entries(sections)
-    return Plan(
-        name,
-        resolve(schema, sections, given, sweep, variants),
-        swept_values(schema, sweep, variants),
-        title,
-        typed_variants(schema, variants or {}),
-        schema,
-    )
+    """Return the checked plan of fields, a sweep and variants, as `resolve` takes them.
+
+    `schema`: `entries(sections)`, where it is known already.
+    """
+    schema = entries(sections) if schema is None else schema
+    resolved, values, typed = resolve(schema, sections, given, sweep, variants)
+    return Plan(name, resolved, values, title, typed)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_type_hints
 
 from plateaus.config import variants as axis
-from plateaus.config.component import Component, Entry, derive
+from plateaus.config.component import Component, Entry, Resolved, derive
 from plateaus.config.cross_checks import cross_checked
 from plateaus.config.values import convert, shown, unknown
 from plateaus.config.variants import Variants
@@ -102,12 +102,11 @@ def resolve(
     given: Mapping[str, Any],
     sweep: Mapping[str, Sequence[Any]],
     variants: Variants | None = None,
-) -> dict[str, Any]:
-    """Return the flat config: `given` over the defaults, every value typed and checked.
+) -> tuple[Resolved, dict[str, tuple[Any, ...]], dict[str, dict[str, Any]]]:
+    """Return the config, `given` over the defaults, the sweep and the variants: typed and checked.
 
-    The swept fields keep their base value; `swept_values` gives theirs, `typed_variants` those of
-    the variants. The cross-field checks see the settings of the sweep, and run only when each field
-    is sound by itself.
+    In the config the swept fields keep their base value. The cross-field checks see the settings of
+    the sweep, and run only when each field is sound by itself.
 
     Raises ConfigError with every problem found.
     """
@@ -129,52 +128,32 @@ def resolve(
         for name, value in config.items()
         if value is None and name not in given
     ]
-    values: dict[str, tuple[Any, ...]] = {}
-    typed: Variants = {}
-    try:
-        typed = typed_variants(schema, variants or {})
-    except ConfigError as error:
-        problems += error.problems
-    try:
-        values = swept_values(schema, sweep, variants)
-    except ConfigError as error:
-        problems += error.problems
+    typed, refused = axis.typed(schema, variants or {}, UNSWEEPABLE, convert)
+    values, bad = _swept_values(schema, sweep, variants or {})
+    problems += [*refused, *bad]
+    resolved = Resolved(config, sections, schema)
     if not problems:
         problems = derive(sections, config)
     if not problems:
-        problems = cross_checked(schema, sections, config, values, typed)
+        problems = cross_checked(resolved, values, typed)
     if problems:
         raise ConfigError(*dict.fromkeys(problems))
-    return config
+    return resolved, values, typed
 
 
-def typed_variants(schema: Mapping[str, Entry], variants: Variants) -> dict[str, dict[str, Any]]:
-    """Return every variant with its values typed.
+def _swept_values(
+    schema: Mapping[str, Entry], sweep: Mapping[str, Sequence[Any]], variants: Variants
+) -> tuple[dict[str, tuple[Any, ...]], list[str]]:
+    """Return the typed values of every swept field, in order, and a line for each refusal.
 
-    Raises ConfigError for a bad name, a field that is not there or holds for a whole sweep, a bad
-    value.
-    """
-    typed, problems = axis.typed(schema, variants, UNSWEEPABLE, convert)
-    if problems:
-        raise ConfigError(*problems)
-    return typed
-
-
-def swept_values(
-    schema: Mapping[str, Entry],
-    sweep: Mapping[str, Sequence[Any]],
-    variants: Variants | None = None,
-) -> dict[str, tuple[Any, ...]]:
-    """Return the typed values of every swept field, in the order given.
-
-    Raises ConfigError for a field that cannot be swept, an empty sweep, a bad or repeated value, a
-    variant that is not there, and a field that a variant of the sweep sets too.
+    Refused are a field that cannot be swept, an empty sweep, a bad or repeated value, a variant
+    that is not there, and a field that a variant of the sweep sets too.
     """
     typed: dict[str, tuple[Any, ...]] = {}
     problems = []
     for name, values in sweep.items():
         if name == axis.AXIS:
-            typed[name], refused = axis.chosen(variants or {}, values)
+            typed[name], refused = axis.chosen(variants, values)
             problems += refused
         elif name not in schema:
             problems.append(f"{name}: {unknown(name, schema)}")
@@ -186,10 +165,7 @@ def swept_values(
         else:
             typed[name], refused = _typed_values(schema[name], tuple(values))
             problems += refused
-    problems += axis.clashes(variants or {}, typed)
-    if problems:
-        raise ConfigError(*dict.fromkeys(problems))
-    return typed
+    return typed, [*problems, *axis.clashes(variants, typed)]
 
 
 def _typed_values(entry: Entry, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[str]]:

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 
 import jax
 
-from plateaus.build.registry import TASKS
-from plateaus.build.soundness import make_spec
 from plateaus.config.plan import Plan
 from plateaus.config.values import shown
 from plateaus.config.variants import AXIS
 from plateaus.information import Unknown
-from plateaus.jobs import devices, memory, sweep
-from plateaus.jobs.job import Job, at_once, sharing
+from plateaus.jobs import devices, memory
+from plateaus.jobs.job import Job, at_once, least_bytes, sharing
 
 
 def _counted(number: int, noun: str) -> str:
@@ -25,11 +23,10 @@ def announce(job: Job) -> Iterator[str]:
     plan, chunks = job.plan, job.chunks
     if plan.title:
         yield plan.title
-    task = TASKS[plan.config["task.name"]]
-    if task.says is not None:
-        yield from task.says(make_spec(task, "task", plan.config))
-    runs = len(sweep.members(plan))
-    sizes = [len(p.members) for p in sweep.programs(plan, sweep.members(plan))]
+    if (says := plan.resolved.sections["task"].says) is not None:
+        yield from says(plan.resolved.spec("task"))
+    sizes = [len(program.members) for program in job.programs]
+    runs = sum(sizes)
     product = [
         _counted(len(v), name) if name == AXIS else f"{len(v)} {name}"
         for name, v in plan.sweep.items()
@@ -55,11 +52,9 @@ def announce(job: Job) -> Iterator[str]:
 
 def _memory(job: Job) -> str:
     """Return what is known of the memory that a chunk needs before it is compiled."""
-    unknown = [x for x in (*job.least.values(), job.available) if isinstance(x, Unknown)]
-    if unknown:
-        return f"not known ({unknown[0].reason})"
-    least = max(least for least in job.least.values() if isinstance(least, int))
-    assert isinstance(job.available, int)
+    if isinstance(job.available, Unknown):
+        return f"not known ({job.available.reason})"
+    least = max(least_bytes(job, address) for address in job.widths)
     return f"at least {memory.readable(least * sharing(job))} of {memory.readable(job.available)}"
 
 
@@ -83,7 +78,8 @@ def _unobserved(job: Job) -> Iterator[str]:
     for name in sorted(job.plan.observing - job.plan.idle(config)):
         lacking = [
             member
-            for member in sweep.members(job.plan)
+            for program in job.programs
+            for member in program.members
             if (seen := job.finished.observed.get(member)) is not None
             and seen.get(name, job.plan.schema[name].idle) != config[name]
         ]

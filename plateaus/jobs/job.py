@@ -2,82 +2,115 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
-from plateaus.build.recipes import make_recipe
-from plateaus.build.registry import TASKS
 from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
 from plateaus.information import Unknown, failure, known
-from plateaus.jobs import devices, exactness, folder, memory, results, sweep, worker
+from plateaus.jobs import devices, exactness, folder, memory, results, sweep, tracing
 from plateaus.jobs.sweep import Chunk
+from plateaus.recipe import Recipe
 from plateaus.report import store
 from plateaus.tasks.contract import fits
 
 
 class Job(NamedTuple):
-    """All that the workers share."""
+    """All that the workers share; what is of a program is found by its address."""
 
     plan: Plan
     options: Options
     place: Path
     finished: folder.Finished
-    chunks: tuple[Chunk, ...]
-    widths: dict[str, int]  # of each program, by address
-    programs: dict[str, worker.Compiled]
-    exactness: dict[str, exactness.Record]
-    least: dict[str, int | Unknown]  # bytes that one chunk holds at the very least
-    needed: dict[str, int | Unknown]  # bytes that its programs need, once they are compiled
+    programs: tuple[sweep.Program, ...]  # of all runs, finished or not
+    chunks: tuple[Chunk, ...]  # of the runs that are missing
     available: int | Unknown  # bytes on a device, or on all that share one memory
+    widths: dict[str, int]
+    compiled: dict[str, tracing.Compiled]
+    held: dict[str, tracing.Held]
+    exactness: dict[str, exactness.Record]
+    needed: dict[str, int | Unknown]  # bytes that its programs need, once they are compiled
 
 
 def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], None]) -> Job:
     """Find out what is missing, cut it into chunks, and refuse what cannot be run here."""
     finished = folder.Finished(place, plan, warn)
-    missing = [member for member in sweep.members(plan) if member not in finished.records]
-    device = jax.devices()[0]
     interrupted = folder.begun(place, plan)
-    job = Job(plan, options, place, finished, (), {}, {}, {}, {}, {}, Unknown("not asked"))
+    programs = sweep.programs(plan, sweep.members(plan))
+    device = jax.devices()[0]
+    available = known(lambda: memory.available_bytes(device))
+    recorded = functools.cache(functools.partial(exactness.record, device))  # by width
+    job = Job(plan, options, place, finished, programs, (), available, {}, {}, {}, {}, {})
     chunks: list[Chunk] = []
-    for number, program in enumerate(sweep.programs(plan, missing)):
-        if number == 0:
-            _refuse_unfitting(program)
+    for program in programs:
+        missing = tuple(run for run in program.members if run not in finished.records)
+        if not missing:
+            continue
         address = program.address
-        width = options.runs_per_batch or devices.width(_parameters(program), device.platform)
-        cut = sweep.chunks(plan, program, width, [group.members for group in interrupted])
-        job.programs[address] = worker.compiled(program)
-        job.widths[address] = width
-        job.exactness[address] = exactness.record(device, width)
-        shapes = _shapes(job, cut[0], width)
-        job.least[address] = known(functools.partial(memory.least_bytes, shapes))
-        chunks += cut
+        with _computing():
+            job.compiled[address] = tracing.compiled(program)
+            if not chunks:
+                _refuse_unfitting(program, job.compiled[address].recipe)
+            held = job.held[address] = tracing.held(program, job.compiled[address].recipe)
+        width = options.runs_per_batch or devices.width(held.parameters, device.platform)
+        job.widths[address], job.exactness[address] = width, recorded(width)
+        wanted = program._replace(members=missing)
+        chunks += sweep.chunks(plan, wanted, width, [group.members for group in interrupted])
     job = job._replace(chunks=tuple(chunks))
-    job = job._replace(available=known(lambda: memory.available_bytes(device)))
     if not options.allow_inexact_resume:
-        _refuse_inexact(job, len(missing), interrupted)
-    _refuse_too_large(job)
+        _refuse_inexact(job, interrupted)
+    for address in job.widths:
+        least = functools.partial(least_bytes, job, address)
+        refuse_above(job, address, least(), least)
     return job
 
 
-def _refuse_unfitting(program: sweep.Program) -> None:
+def try_out(job: Job) -> None:
+    """Trace the programs, and refuse what cannot be computed, or is measured and has no axes.
+
+    It takes seconds a program, so that a dry run tries the first one alone.
+    """
+    first = {chunk.program.address: chunk for chunk in reversed(job.chunks)}
+    for chunk in list(reversed(first.values()))[: 1 if job.options.dry_run else None]:
+        address = chunk.program.address
+        compiled, width = job.compiled[address], job.widths[address]
+        with _computing():
+            measured = tracing.traced(compiled, job.plan, chunk, width, job.held[address])
+        axes = results.axes(compiled.recipe.task)
+        faults = [
+            fault
+            for name, array in measured.evaluation.items()  # [R, ...]; in the records [time, ...]
+            if (fault := store.fault(name, array.ndim, axes))
+        ]
+        if faults:
+            raise ConfigError(*faults)
+
+
+@contextlib.contextmanager
+def _computing() -> Iterator[None]:
+    """Refuse, in a line with its place, what fails while a program is made and traced."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"this cannot be computed: {failure(error)}") from error
+
+
+def _refuse_unfitting(program: sweep.Program, recipe: Recipe) -> None:
     """Refuse a model that does not say of examples what the task's predictors say."""
-    recipe = make_recipe(program.config, program.used)
+    knobs = program.resolved.sections["task"].knobs()
     task, model = (program.config[f"{section}.name"] for section in ("task", "model"))
-    if faults := list(fits(recipe.model, recipe.task, TASKS[task].knobs())):
+    if faults := list(fits(recipe.model, recipe.task, knobs)):
         raise ConfigError(*(f"model.name = {model} on {task}: {fault}" for fault in faults))
 
 
-def _parameters(program: sweep.Program) -> int:
-    """Return the number of parameters of a program's model, from shapes alone."""
-    return worker.parameters_of(make_recipe(program.config, program.used).model)
-
-
-def _refuse_inexact(job: Job, missing: int, interrupted: Sequence[folder.Begun]) -> None:
+def _refuse_inexact(job: Job, interrupted: Sequence[folder.Begun]) -> None:
     """Refuse to add runs to a folder under circumstances that change the last bits."""
     added: dict[str, None] = {}
     for address, here in job.exactness.items():
@@ -94,6 +127,7 @@ def _refuse_inexact(job: Job, missing: int, interrupted: Sequence[folder.Begun])
             if group.address == chunk.address and group.exactness is not None:
                 here = job.exactness[chunk.program.address]
                 continued |= dict.fromkeys(exactness.differences(group.exactness, here))
+    missing = sum(len(chunk.members) for chunk in job.chunks)
     way_on = "Use another --workdir, or --allow-inexact-resume"
     if added:
         raise ConfigError(
@@ -109,30 +143,6 @@ def _refuse_inexact(job: Job, missing: int, interrupted: Sequence[folder.Begun])
 
 def _without(record: exactness.Record, names: Sequence[str]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name not in names}
-
-
-def _shapes(job: Job, chunk: Chunk, width: int) -> Any:
-    """Return the shapes of what a chunk of `width` runs holds: state, samples, measurements.
-
-    Raises ConfigError where its program cannot be traced, or measures what has no axes.
-    """
-    compiled = job.programs[chunk.program.address]
-    some = chunk._replace(members=chunk.members[:1])
-    seeds, knobs = worker.arguments(job.plan, some, width)
-    try:
-        laws, constants = jax.eval_shape(compiled.laws, seeds, knobs)
-        state, measured = jax.eval_shape(compiled.start, seeds, knobs, laws)
-    except Exception as error:
-        raise ConfigError(f"this cannot be computed: {failure(error)}") from error
-    axes = results.axes(make_recipe(chunk.program.config, frozenset()).task)
-    faults = [
-        fault
-        for name, array in measured.items()  # [R, ...], and in the records [time, ...]
-        if (fault := store.fault(name, array.ndim, axes))
-    ]
-    if faults:
-        raise ConfigError(*faults)
-    return seeds, knobs, laws, constants, state, measured
 
 
 def at_once(job: Job) -> int:
@@ -154,21 +164,14 @@ def sharing(job: Job, width: int | None = None) -> int:
     return max(1, min(len(devices), chunks))
 
 
-def _refuse_too_large(job: Job) -> None:
-    """Refuse, before compiling, chunks whose arrays alone are larger than the memory."""
-    for chunk in _one_chunk_each(job):
-        least = job.least[chunk.program.address]
-        if not isinstance(least, Unknown):
-            refuse_above(job, chunk, least, functools.partial(_least_bytes, job, chunk))
+def least_bytes(job: Job, address: str, width: int | None = None) -> int:
+    """Return the bytes that a chunk of a program holds at the very least; `width`: not its own."""
+    return (width or job.widths[address]) * memory.least_bytes(job.held[address])
 
 
-def _least_bytes(job: Job, chunk: Chunk, width: int) -> int:
-    return memory.least_bytes(_shapes(job, chunk, width))
-
-
-def refuse_above(job: Job, chunk: Chunk, needed: int, bytes_at: Callable[[int], int]) -> None:
-    """Refuse a chunk that needs more bytes than there are, saying how many runs would fit."""
-    width, available = job.widths[chunk.program.address], job.available
+def refuse_above(job: Job, address: str, needed: int, bytes_at: Callable[[int], int]) -> None:
+    """Refuse a program that needs more bytes than there are, saying how many runs would fit."""
+    width, available = job.widths[address], job.available
     if isinstance(available, Unknown) or needed * sharing(job) <= available:
         return
     fits = memory.fitting_width(
@@ -181,8 +184,3 @@ def refuse_above(job: Job, chunk: Chunk, needed: int, bytes_at: Callable[[int], 
         f"{width} runs at once need {memory.readable(needed)} on each of {sharing(job)} device(s), "
         f"where {memory.readable(available // sharing(job))} is free: {hint}"
     )
-
-
-def _one_chunk_each(job: Job) -> list[Chunk]:
-    """Return a chunk of each program."""
-    return list({chunk.program.address: chunk for chunk in job.chunks}.values())

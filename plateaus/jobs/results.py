@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from plateaus import files
-from plateaus.build.recipes import make_recipe
+from plateaus.build.soundness import shapes_of
 from plateaus.config.plan import Plan
 from plateaus.config.variants import AXIS
 from plateaus.groups import SUFFIX
@@ -108,16 +108,16 @@ def write(
     killed report is written again. TensorBoard files may be given up, with a warning.
     """
     swept = finished.sweep(plan)
+    task, _ = shapes_of(plan.resolved.sections["task"], plan.resolved.spec("task"))
     attributes = {
         "title": plan.title,
         "config": {n: v for n, v in plan.config.items() if n not in ("seeds", *plan.sweep)},
         "swept": list(plan.sweep),
-        "baseline": {name: _neutral(plan, swept, name) for name in plan.sweep},
+        "baseline": {name: _neutral(plan, swept, name, task.size) for name in plan.sweep},
         "variants": plan.variants,
         "horizon": plan.config["steps"],
         "contents": finished.contents(plan),
     }
-    task = make_recipe(plan.config, frozenset()).task
     dataset = store.assemble(
         finished.records,
         swept,
@@ -159,8 +159,8 @@ def axes(task: Task) -> dict[str, str | tuple[str, ...]]:
     return instruments.AXES | own
 
 
-def _neutral(plan: Plan, swept: Mapping[str, tuple[Any, ...]], name: str) -> Any:
-    """Return the value at which a swept field does nothing; all items are as good as infinity.
+def _neutral(plan: Plan, swept: Mapping[str, tuple[Any, ...]], name: str, size: int) -> Any:
+    """Return the value at which a swept field does nothing; all items, `size`, are infinity too.
 
     Of the variants it is the first of the preset's that is there.
     """
@@ -168,7 +168,7 @@ def _neutral(plan: Plan, swept: Mapping[str, tuple[Any, ...]], name: str) -> Any
         return next(variant for variant in plan.variants if variant in swept[AXIS])
     neutral = plan.schema[name].field.neutral
     if name == "data.items" and neutral not in plan.sweep[name]:
-        return make_recipe(plan.config, frozenset()).task.size
+        return size
     return neutral
 
 

@@ -21,9 +21,9 @@ from plateaus import files
 from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
 from plateaus.information import Unknown, known
-from plateaus.jobs import devices, folder, results, signals, sweep, switches, worker
+from plateaus.jobs import devices, folder, results, signals, sweep, switches, tracing, worker
 from plateaus.jobs.announcement import announce
-from plateaus.jobs.job import Job, at_once, prepare, refuse_above
+from plateaus.jobs.job import Job, at_once, prepare, refuse_above, try_out
 from plateaus.jobs.pace import Piece
 from plateaus.jobs.progress import Progress
 from plateaus.jobs.sweep import Chunk
@@ -46,6 +46,7 @@ def execute(plan: Plan, options: Options) -> int:
         job = prepare(plan, options, place, _warn)
         for line in announce(job):
             print(line)
+        try_out(job)
         if options.dry_run:
             print(f"dry run: nothing was run or written; the folder would be {place}")
             return 0
@@ -92,7 +93,7 @@ def _warn(line: str) -> None:
 def _run(job: Job) -> int:
     """Run the missing chunks in a locked folder, then write what is not yet written."""
     if not job.chunks and folder.reported(job.place) == job.finished.contents(job.plan):
-        print(f"nothing to do: all {len(sweep.members(job.plan))} runs are finished")
+        print(f"nothing to do: all {sum(len(p.members) for p in job.programs)} runs are finished")
         results.show(job.place)
         return 0
     began = time.monotonic()
@@ -222,7 +223,7 @@ def _run_chunk(
 ) -> None:
     """Run one chunk and make its records safe."""
     address = chunk.program.address
-    programs, width, exactly = job.programs[address], job.widths[address], job.exactness[address]
+    programs, width, exactly = job.compiled[address], job.widths[address], job.exactness[address]
     _refuse_too_large(job, chunk, device)
     opening()
     place = folder.open_chunk(job.place, job.plan, chunk)
@@ -240,11 +241,11 @@ def _refuse_too_large(job: Job, chunk: Chunk, device: jax.Device) -> None:
     address = chunk.program.address
 
     def needed(width: int) -> int:
-        return worker.compile_on(device, job.plan, chunk, job.programs[address], width)
+        return tracing.compile_on(device, job.plan, chunk, job.compiled[address], width)
 
     found = job.needed[address] = known(lambda: needed(job.widths[address]))
     if isinstance(found, int):
-        refuse_above(job, chunk, found, needed)
+        refuse_above(job, address, found, needed)
 
 
 def _explained(error: BaseException, kept: bool) -> str:

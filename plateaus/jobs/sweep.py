@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from plateaus.build.recipes import batch_of, used_knobs
+from plateaus.config.component import Resolved
 from plateaus.config.plan import Plan
 from plateaus.config.schema import ConfigError
 from plateaus.config.variants import AXIS, settled
@@ -29,10 +30,15 @@ class Member(NamedTuple):
 class Program(NamedTuple):
     """Runs that share one compiled program: the same static fields, the same knobs in use."""
 
-    config: dict[str, Any]  # of any of its members; only the static fields matter
+    resolved: Resolved  # of any of its members; only the static fields matter
     used: frozenset[str]
     address: str  # a digest of what is static
     members: tuple[Member, ...]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The flat config of any of its members."""
+        return self.resolved.config
 
 
 class Chunk(NamedTuple):
@@ -92,15 +98,16 @@ def programs(plan: Plan, wanted: Iterable[Member]) -> tuple[Program, ...]:
     A variant's own knobs are in use in its runs alone: the others compile to what they would
     without it.
     """
-    groups: dict[str, list[Member]] = {}
-    configs: dict[str, dict[str, Any]] = {}
-    knobs: dict[str, frozenset[str]] = {}
+    by_values: dict[tuple[Any, ...], list[Member]] = {}
     for member in wanted:
-        own = _overridden(plan, member)
+        by_values.setdefault(member.values, []).append(member)
+    found: dict[str, Program] = {}
+    for runs in by_values.values():
+        own = _overridden(plan, runs[0])
         if "batch" in {*plan.sweep, *own} and {**plan.config, **own}["batch_per_item"]:
             raise ConfigError("batch: cannot be swept where batch_per_item sets it")
         used = used_knobs(plan.schema, {**plan.config, **own}, plan.sweep)
-        config = setting(plan, member)
+        config = setting(plan, runs[0])
         idle = plan.idle(config)
         static = {
             name: value
@@ -108,13 +115,10 @@ def programs(plan: Plan, wanted: Iterable[Member]) -> tuple[Program, ...]:
             if name != "seeds" and not plan.schema[name].knob and name not in idle
         } | {"batch": batch_of(config)}
         address = digest({"static": static, "used": sorted(used)})
-        groups.setdefault(address, []).append(member)
-        configs.setdefault(address, config)
-        knobs[address] = used
-    return tuple(
-        Program(configs[address], knobs[address], address, tuple(group))
-        for address, group in groups.items()
-    )
+        first = Program(plan.resolved._replace(config=config), used, address, ())
+        before = found.get(address, first)
+        found[address] = before._replace(members=(*before.members, *runs))
+    return tuple(found.values())
 
 
 def _overridden(plan: Plan, member: Member) -> dict[str, Any]:
@@ -129,7 +133,7 @@ def named(plan: Plan, member: Member) -> list[Any]:
     What its variant overrides stands beside the variant's name: a name alone may change its
     meaning, and would then find the runs of another one.
 
-    >>> plan = Plan("x", {}, {"b": (1,), "a": (2,)}, "")
+    >>> plan = Plan("x", Resolved({}, {}, {}), {"b": (1,), "a": (2,)}, "")
     >>> named(plan, Member((1, 2), 7))
     [{'a': 2, 'b': 1}, 7]
     """

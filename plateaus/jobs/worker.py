@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -12,28 +11,17 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from plateaus import evaluation, train
+from plateaus import train
 from plateaus.build import mixing_cost
-from plateaus.build.recipes import make_recipe, shapes_of, stack_knobs
+from plateaus.build.soundness import shapes_of
 from plateaus.config.plan import Plan
-from plateaus.jobs import checkpoint, exactness, memory
+from plateaus.jobs import checkpoint, exactness
 from plateaus.jobs.records import BOUNDS, WINDOW, records_of
-from plateaus.jobs.sweep import Chunk, Program, setting
+from plateaus.jobs.sweep import Chunk
+from plateaus.jobs.tracing import Compiled, arguments
 from plateaus.measures import plateau
-from plateaus.types import Model
 
 CHECKPOINT_SECONDS = 10.0  # of work between two checkpoints
-
-
-class Compiled(NamedTuple):
-    """The programs of a recipe, mapped over the runs of a chunk. The only jit there is."""
-
-    laws: Any  # (seeds, knobs) -> (laws, constants)
-    start: Any  # (seeds, knobs, laws) -> (state, evaluation)
-    phase: Any  # (state, seeds, knobs, laws, first step) -> (state, Phase)
-    learned_below: tuple[float, ...] = ()  # of the task's groups
-    gradients: float = 0.0  # what the groups' gradients add to a step: see `compute`
-    parameters: int = 0  # numbers in the model's weights
 
 
 class Report(NamedTuple):
@@ -43,60 +31,6 @@ class Report(NamedTuple):
     escaped: int
     diverged: int
     resumed: int = 0  # ... and run-steps found in a checkpoint
-
-
-def compiled(program: Program) -> Compiled:
-    """Return the program's functions, jitted and mapped; the first call compiles."""
-    recipe = make_recipe(program.config, program.used)
-    _, example = shapes_of(program.config)
-
-    return Compiled(
-        laws=jax.jit(jax.vmap(functools.partial(evaluation.laws, recipe))),
-        start=jax.jit(jax.vmap(functools.partial(train.init, recipe))),
-        phase=jax.jit(
-            jax.vmap(functools.partial(train.phase, recipe), in_axes=(0, 0, 0, 0, None)),
-            donate_argnums=0,
-        ),
-        learned_below=recipe.task.learned_below,
-        gradients=mixing_cost.of_gradients(recipe, example.inputs),
-        parameters=parameters_of(recipe.model),
-    )
-
-
-def parameters_of(model: Model) -> int:
-    """Return how many numbers a model's weights hold, from shapes alone."""
-    shapes = jax.eval_shape(model.init, jax.eval_shape(jax.random.key, 0))
-    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
-
-
-def arguments(plan: Plan, chunk: Chunk, width: int) -> tuple:
-    """Return (seeds, knobs) of a chunk, its last member repeated up to the width."""
-    members = [*chunk.members, *[chunk.members[-1]] * (width - len(chunk.members))]
-    knobs = stack_knobs(plan.schema, [setting(plan, member) for member in members])
-    return np.asarray([member.seed for member in members], np.uint32), knobs
-
-
-def compile_on(device: jax.Device, plan: Plan, chunk: Chunk, programs: Compiled, width: int) -> int:
-    """Compile a chunk's programs for a device; return the bytes that the largest needs there.
-
-    Calling them later compiles nothing more. Raises ValueError where the platform does not tell.
-    """
-
-    def placed(shapes: Any) -> Any:
-        where = jax.sharding.SingleDeviceSharding(device)
-        return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), shapes
-        )
-
-    some = chunk._replace(members=chunk.members[:1])  # any will do for `width` of them
-    seeds, knobs = jax.device_put(arguments(plan, some, width), device)
-    laws = placed(jax.eval_shape(programs.laws, seeds, knobs)[0])
-    state = placed(jax.eval_shape(programs.start, seeds, knobs, laws)[0])
-    lowered = (
-        programs.laws.lower(seeds, knobs),
-        programs.phase.lower(state, seeds, knobs, laws, np.int32(0)),
-    )  # `start` evaluates as `phase` does, and needs less
-    return max([memory.program_bytes(one.compile()) for one in lowered])
 
 
 class _Curves:
@@ -207,15 +141,17 @@ def run_chunk(
     if pending is not None:
         absorb(pending)
     diverged_at = np.asarray(state.diverged_at)
+    recipe, resolved = programs.recipe, chunk.program.resolved
+    _, example = shapes_of(resolved.sections["task"], resolved.spec("task"))
     arrays = records_of(
         curves.arrays(),
         diverged_at,
         config,
         members,
         tuple(constants),
-        programs.learned_below,
-        programs.gradients,
-        programs.parameters,
+        recipe.task.learned_below,
+        mixing_cost.of_gradients(recipe, example.inputs),
+        sum(leaf[0].size for leaf in jax.tree.leaves(state.params)),
     )
     return arrays, exactly
 

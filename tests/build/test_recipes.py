@@ -32,9 +32,13 @@ SMALL = {
 }
 
 
-def config_of(**changes):
+def resolved(**changes):
     given = {**SMALL, **{name.replace("__", "."): value for name, value in changes.items()}}
-    return resolve(SCHEMA, PARTS, given, {})
+    return resolve(SCHEMA, PARTS, given, {})[0]
+
+
+def config_of(**changes):
+    return resolved(**changes).config
 
 
 def test_unknown_names_are_refused_both_at_once():
@@ -53,7 +57,7 @@ def test_more_tasks_than_the_default_examples_are_no_fault_of_the_names():
     given = {"task.name": "characters", "model.name": "transformer", "model.max_positions": 400}
     given |= {"task.families": ",".join(names), "task.examples": 12}
     parts = sections(given)
-    assert resolve(entries(parts), parts, given, {})["task.examples"] == 12
+    assert resolve(entries(parts), parts, given, {})[0].config["task.examples"] == 12
     with pytest.raises(ConfigError, match=r"^task\.examples = 11: must be at least 12"):
         resolve(entries(parts), parts, given | {"task.examples": 11}, {})
 
@@ -71,8 +75,9 @@ def test_every_model_and_every_task_makes_a_schema_and_a_recipe():
         names = {"task.name": task, "model.name": model, **fits.get(task, {})}
         parts = sections(names)
         schema = entries(parts)
-        config = resolve(schema, parts, names, {})
-        recipe = make_recipe(config, used_knobs(schema, config, ()))
+        found, *_ = resolve(schema, parts, names, {})
+        config = found.config
+        recipe = make_recipe(found, used_knobs(schema, config, ()))
         assert recipe.phase_steps == config["eval_every"] and recipe.steps == config["steps"]
         params = jax.eval_shape(recipe.model.init, jax.random.key(0))
         assert set(params) == {name[11:] for name in schema if name.startswith("optim.rate_")}
@@ -116,7 +121,7 @@ def test_knobs_are_used_when_swept_or_off_their_neutral_value():
 
 def test_knobs_are_stacked_under_their_own_names_and_types():
     configs = [config_of(data__subset=0.1), config_of(data__subset=0.3, data__curriculum_step=7)]
-    knobs = stack_knobs(SCHEMA, configs)
+    knobs = stack_knobs(resolved(), configs)
     assert isinstance(knobs, Knobs)
     np.testing.assert_array_equal(knobs.data.subset, np.float32([0.1, 0.3]))
     np.testing.assert_array_equal(knobs.data.curriculum_step, np.int32([0, 7]))
@@ -128,7 +133,7 @@ def test_knobs_are_stacked_under_their_own_names_and_types():
 
 
 def test_the_static_part_goes_where_it_belongs():
-    recipe = make_recipe(config_of(model__depth=2), frozenset())
+    recipe = make_recipe(resolved(model__depth=2), frozenset())
     assert recipe.model.activations == ("hidden_0", "hidden_1", "readout")
     assert recipe.task.size == 50
     assert (recipe.phase_steps, recipe.log_every, recipe.eval_points) == (8, 4, 16)
@@ -157,8 +162,8 @@ def final_weights():
     base = config_of() | {name: first for name, (first, _) in acting.items()}
     configs = {"": base} | {name: base | {name: other} for name, (_, other) in acting.items()}
     fixed = {"optim.name": "adam", "optim.aggregator": "pcgrad"}  # for whose knobs alone there is
-    recipe = make_recipe(base | fixed, frozenset(acting))
-    knobs = stack_knobs(SCHEMA, list(configs.values()))
+    recipe = make_recipe(resolved()._replace(config=base | fixed), frozenset(acting))
+    knobs = stack_knobs(resolved(), list(configs.values()))
 
     @jax.jit
     @jax.vmap

@@ -39,7 +39,7 @@ def resolved(variants=None, **given):
     given = BASE | given
     parts = recipes.sections(given)
     sweep = {"variant": tuple(variants)} if variants else {}
-    return resolve(entries(parts), parts, given, sweep, variants)
+    return resolve(entries(parts), parts, given, sweep, variants)[0]
 
 
 def spec_of(**given):
@@ -105,9 +105,11 @@ def test_what_does_not_go_with_domains(field, value, message):
 
 
 def test_groupings_share_one_set_of_knobs():
-    config = resolved(VARIANTS)
+    found = resolved(VARIANTS)
+    config = found.config
     assert "data.weight_domain_1" in config and "data.weight_linear" not in config
-    tasks = [recipes.make_recipe(config | VARIANTS[name], frozenset()).task for name in VARIANTS]
+    settings = [found._replace(config=config | VARIANTS[name]) for name in VARIANTS]
+    tasks = [recipes.make_recipe(setting, frozenset()).task for setting in settings]
     assert {task.groups for task in tasks} == {("domain_0", "domain_1")}
     assert tasks[0].target == tasks[2].target == (0.5, 0.5)
 

@@ -5,7 +5,7 @@ from typing import Annotated, NamedTuple
 
 import pytest
 
-from plateaus.config.schema import Component, ConfigError, entries, resolve, swept_values
+from plateaus.config.schema import Component, ConfigError, entries, resolve
 from plateaus.config.values import convert, nearest, shown
 from plateaus.fields import Field
 
@@ -57,7 +57,7 @@ NAME = {"task.name": "toy"}
 
 
 def settle(given, sweep=()):
-    return resolve(SCHEMA, SECTIONS, {**NAME, **given}, dict(sweep))
+    return resolve(SCHEMA, SECTIONS, {**NAME, **given}, dict(sweep))[0].config
 
 
 def problems(given, sweep=()):
@@ -185,7 +185,9 @@ def test_refused_sweeps(sweep, line):
 
 
 def test_swept_values_keep_order_and_type():
-    values = swept_values(SCHEMA, {"data.zipf_exponent": ("1", 0), "task.dimension": ["1e1"]})
+    _, values, _ = resolve(
+        SCHEMA, SECTIONS, NAME, {"data.zipf_exponent": ("1", 0), "task.dimension": ["1e1"]}
+    )
     assert list(values) == ["data.zipf_exponent", "task.dimension"]
     assert repr(values["data.zipf_exponent"]) == "(1.0, 0.0)" and values["task.dimension"] == (10,)
 

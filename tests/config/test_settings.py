@@ -206,7 +206,7 @@ def test_a_batch_by_items_makes_a_program_for_each_batch(executed):
     assert [len(program.members) for program in programs] == [2, 4, 2]
     assert [m.values for m in programs[1].members] == [(128,), (128,), (130,), (130,)]
     for program in programs:
-        recipe = recipes.make_recipe(program.config, program.used)
+        recipe = recipes.make_recipe(program.resolved, program.used)
         for member in program.members:
             assert recipes.batch_of(sweep.setting(plan, member)) == recipes.batch_of(program.config)
         draw = jax.eval_shape(

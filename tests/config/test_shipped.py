@@ -21,8 +21,8 @@ def test_every_preset_is_a_sound_page_of_the_lab_book(path, preset):
         for smoke in (False, True):
             page = presets.load(path, preset, scale, smoke)
             parts = sections(page.given)
-            config = resolve(entries(parts), parts, page.given, page.sweep, page.variants)
-            assert not smoke or config["steps"] <= 5_000
+            found, *_ = resolve(entries(parts), parts, page.given, page.sweep, page.variants)
+            assert not smoke or found.config["steps"] <= 5_000
     command = f"Command: python experiments/run.py --config=configs/{path.name}"
     for word in ("Source:", command, "Expected:", "Reached ("):
         assert word in page.doc, word

@@ -13,7 +13,7 @@ import pytest
 from plateaus import evaluation, train
 from plateaus.build.recipes import make_recipe, sections, stack_knobs
 from plateaus.config.plan import Options, checked_plan
-from plateaus.config.schema import ConfigError, entries
+from plateaus.config.schema import ConfigError
 from plateaus.jobs import checkpoint, cli, devices, exactness, job, run, switches, worker
 from plateaus.report import store
 
@@ -148,11 +148,11 @@ def test_runs_are_not_added_where_an_entry_differs(name, more):
     (address,) = more.exactness
     here = {**record(), name: mutated(record()[name])}
     with pytest.raises(ConfigError) as refused:
-        job._refuse_inexact(more._replace(exactness={address: here}), 2, [])
+        job._refuse_inexact(more._replace(exactness={address: here}), [])
     (line,) = refused.value.problems
     assert f"would not match bit for bit: {name} was " in line and line.count(" was ") == 1
     assert "--workdir" in line and "--allow-inexact-resume" in line
-    job._refuse_inexact(more, 2, [])  # under the record that it has, nothing is refused
+    job._refuse_inexact(more, [])  # under the record that it has, nothing is refused
 
 
 def test_what_is_finished_stays_finished_and_may_be_added_to_knowingly(whole, monkeypatch):
@@ -337,8 +337,8 @@ NOT_FLIPPED = frozenset(switches._CONNECTIONS.split()) | {
 
 def final_weights(plan):
     """The bits of a short run, compiled anew."""
-    recipe = make_recipe(plan.config, frozenset({"data.zipf_exponent"}))
-    knobs = stack_knobs(entries(sections(plan.config)), [plan.config])
+    recipe = make_recipe(plan.resolved, frozenset({"data.zipf_exponent"}))
+    knobs = stack_knobs(plan.resolved, [plan.config])
     knobs = jax.tree.map(lambda x: x[0], knobs)
 
     def whole(seed, knobs, start):

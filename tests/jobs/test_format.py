@@ -57,8 +57,8 @@ def parts(given):
     chosen = sections(given)
     plan = checked_plan("golden", chosen, {**lengths, **given}, {})
     used = used_knobs(plan.schema, plan.config, {})
-    knobs = jax.tree.map(lambda x: x[0], stack_knobs(plan.schema, [plan.config]))
-    return make_recipe(plan.config, used), knobs
+    knobs = jax.tree.map(lambda x: x[0], stack_knobs(plan.resolved, [plan.config]))
+    return make_recipe(plan.resolved, used), knobs
 
 
 def digest(tree):

@@ -12,6 +12,7 @@ import xarray as xr
 
 from plateaus.build.recipes import sections
 from plateaus.build.registry import MODELS, PAIRS, TASKS
+from plateaus.config.component import Resolved
 from plateaus.config.plan import checked_plan
 from plateaus.config.schema import ConfigError, entries
 from plateaus.fields import Field, extended
@@ -251,7 +252,7 @@ def test_the_digest_of_a_plan_is_that_of_its_neighbours_in_time():
 
 
 def test_plans_of_no_schema_have_names_too():
-    plan: Any = sweep.Plan("x", {"a": 1}, {}, "")
+    plan: Any = sweep.Plan("x", Resolved({"a": 1}, {}, {}), {}, "")
     assert sweep.identity(plan)["config"] == {"a": 1}
     with pytest.raises(ConfigError):
         plan_of(sections(PARITY), {"nothing": 1})

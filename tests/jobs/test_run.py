@@ -19,7 +19,17 @@ from plateaus.build.recipes import sections
 from plateaus.config.plan import Options, checked_plan
 from plateaus.config.schema import ConfigError
 from plateaus.fields import INFINITE
-from plateaus.jobs import checkpoint, devices, memory, pace, provenance, run, sweep, worker
+from plateaus.jobs import (
+    checkpoint,
+    devices,
+    memory,
+    pace,
+    provenance,
+    run,
+    sweep,
+    tracing,
+    worker,
+)
 from plateaus.jobs.sweep import Chunk
 from plateaus.report import store
 
@@ -328,10 +338,10 @@ def test_other_values_of_the_same_fields_compile_nothing():
     (first,) = sweep.programs(plan, sweep.members(plan))
     (second,) = sweep.programs(other, sweep.members(other))
     assert first.address == second.address
-    programs = worker.compiled(first)
+    programs = tracing.compiled(first)
     for p, program in ((plan, first), (other, second)):
         (chunk,) = sweep.chunks(p, program, 4)
-        seeds, knobs = worker.arguments(p, chunk, 4)
+        seeds, knobs = tracing.arguments(p, chunk, 4)
         laws, _ = programs.laws(seeds, knobs)
         state, _ = programs.start(seeds, knobs, laws)
         programs.phase(state, seeds, knobs, laws, np.int32(0))

@@ -9,7 +9,7 @@ import pytest
 from plateaus import evaluation, train
 from plateaus.build.recipes import make_recipe, sections, stack_knobs
 from plateaus.config.plan import Options, checked_plan
-from plateaus.config.schema import ConfigError, entries
+from plateaus.config.schema import ConfigError
 from plateaus.jobs import run
 from plateaus.measures import registry as instruments
 from plateaus.report import store
@@ -124,10 +124,10 @@ def test_a_mixture_is_ablated_task_by_task_behind_its_instruction():
         **{"task.name": "in_context", "task.families": "linear,relu"},
         **{"task.instruction": "one_hot", "model.max_positions": 9},
     }
-    config = plan_of(given, **MEASURED).config
-    recipe = make_recipe(config, frozenset())
+    plan = plan_of(given, **MEASURED)
+    recipe = make_recipe(plan.resolved, frozenset())
     assert instruments.offset_of(recipe.task) == 1
-    knobs = stack_knobs(entries(sections(config)), [config])
+    knobs = stack_knobs(plan.resolved, [plan.config])
 
     def start(knobs):
         laws, _ = evaluation.laws(recipe, 0, knobs)

@@ -69,7 +69,7 @@ def test_what_is_recorded_has_its_own_axes(tmp_path):
 
 def test_without_them_the_other_probes_are_those_there_were():
     """Of the same number, so with the same keys: vectors come last."""
-    found, bare = (make_recipe(plan_of(vector_prompts=n).config, frozenset()) for n in (3, 0))
+    found, bare = (make_recipe(plan_of(vector_prompts=n).resolved, frozenset()) for n in (3, 0))
     names = [probe.__qualname__ for probe in found.probes]
     assert names[:-1] == [probe.__qualname__ for probe in bare.probes] and len(names) == 2
     assert found.probes[-1].__module__ == vectors.__name__

@@ -1,0 +1,108 @@
+"""The functions of a program: mapped over runs, traced for their shapes, compiled for a device."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from plateaus import evaluation, train
+from plateaus.build.recipes import make_recipe, stack_knobs
+from plateaus.config.plan import Plan
+from plateaus.jobs import memory
+from plateaus.jobs.sweep import Chunk, Program, setting
+from plateaus.recipe import Recipe
+
+
+class Compiled(NamedTuple):
+    """The programs of a recipe, mapped over the runs of a chunk. The only jit there is."""
+
+    recipe: Recipe
+    laws: Any  # (seeds, knobs) -> (laws, constants)
+    start: Any  # (seeds, knobs, laws) -> (state, evaluation)
+    phase: Any  # (state, seeds, knobs, laws, first step) -> (state, Phase)
+
+
+class Held(NamedTuple):
+    """The shapes of what one run holds from phase to phase."""
+
+    seed: Any
+    knobs: Any
+    laws: Any
+    constants: Any
+    state: train.RunState
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the model's weights hold."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.state.params))
+
+
+def compiled(program: Program) -> Compiled:
+    """Return the program's functions, jitted and mapped; the first call compiles."""
+    recipe = make_recipe(program.resolved, program.used)
+    return Compiled(
+        recipe,
+        laws=jax.jit(jax.vmap(functools.partial(evaluation.laws, recipe))),
+        start=jax.jit(jax.vmap(functools.partial(train.init, recipe))),
+        phase=jax.jit(
+            jax.vmap(functools.partial(train.phase, recipe), in_axes=(0, 0, 0, 0, None)),
+            donate_argnums=0,
+        ),
+    )
+
+
+def held(program: Program, recipe: Recipe) -> Held:
+    """Return the shapes of what a run of a program holds; nothing is computed."""
+    seed, knobs = np.uint32(0), stack_knobs(program.resolved, [program.config])
+    knobs = jax.tree.map(lambda x: x[0], knobs)
+    laws, constants = jax.eval_shape(functools.partial(evaluation.laws, recipe), seed, knobs)
+    state = jax.eval_shape(functools.partial(train.begin, recipe), seed, knobs)
+    return Held(seed, knobs, laws, constants, state)
+
+
+def traced(compiled: Compiled, plan: Plan, chunk: Chunk, width: int, held: Held) -> train.Phase:
+    """Return the shapes of what a phase of a chunk measures; nothing is computed.
+
+    The phase is traced as it is compiled later, which then costs no second time.
+    """
+
+    def mapped(tree: Any) -> Any:
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct((width, *x.shape), x.dtype), tree)
+
+    seeds, knobs = arguments(plan, chunk._replace(members=chunk.members[:1]), width)
+    return jax.eval_shape(
+        compiled.phase, mapped(held.state), seeds, knobs, mapped(held.laws), np.int32(0)
+    )[1]
+
+
+def arguments(plan: Plan, chunk: Chunk, width: int) -> tuple:
+    """Return (seeds, knobs) of a chunk, its last member repeated up to the width."""
+    members = [*chunk.members, *[chunk.members[-1]] * (width - len(chunk.members))]
+    knobs = stack_knobs(plan.resolved, [setting(plan, member) for member in members])
+    return np.asarray([member.seed for member in members], np.uint32), knobs
+
+
+def compile_on(device: jax.Device, plan: Plan, chunk: Chunk, programs: Compiled, width: int) -> int:
+    """Compile a chunk's programs for a device; return the bytes that the largest needs there.
+
+    Calling them later compiles nothing more. Raises ValueError where the platform does not tell.
+    """
+
+    def placed(shapes: Any) -> Any:
+        where = jax.sharding.SingleDeviceSharding(device)
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), shapes
+        )
+
+    some = chunk._replace(members=chunk.members[:1])  # any will do for `width` of them
+    seeds, knobs = jax.device_put(arguments(plan, some, width), device)
+    laws = placed(jax.eval_shape(programs.laws, seeds, knobs)[0])
+    state = placed(jax.eval_shape(programs.start, seeds, knobs, laws)[0])
+    lowered = (
+        programs.laws.lower(seeds, knobs),
+        programs.phase.lower(state, seeds, knobs, laws, np.int32(0)),
+    )  # `start` evaluates as `phase` does, and needs less
+    return max([memory.program_bytes(one.compile()) for one in lowered])
