@@ -14,6 +14,7 @@ from plateaus.build.registry import DATA, MODELS, OPTIM, TASKS
 from plateaus.build.run_fields import NoKnobs, RunSpec, batch_of
 from plateaus.build.soundness import shapes_of, unsound
 from plateaus.config.component import Component, Entry, Resolved
+from plateaus.config.schema import ConfigError, lenient_spec
 from plateaus.config.values import shown
 from plateaus.data.design import knobs_of
 from plateaus.fields import INFINITE
