@@ -19,17 +19,17 @@ def ensemble(*words: str) -> ours.Ensemble:
     """Return the ensemble of a command line, its sampling taken out."""
     group = ours.ensemble(*words)
     recipe = recipes.make_recipe(group.program.config, group.program.used)
-    return group._replace(compiled=_compiled(constant_batch(recipe)))
+    return group._replace(compiled=_compiled(constant_batch(recipe), group.compiled))
 
 
-def _compiled(recipe: train.Recipe) -> worker.Compiled:
+def _compiled(recipe: train.Recipe, like: worker.Compiled) -> worker.Compiled:
     """Compile as `worker.compiled` does, a recipe that no config can say."""
 
     def mapped(function, *arguments, **options):
         bound = functools.partial(function, recipe)
         return jax.jit(jax.vmap(bound, *arguments), **options)
 
-    return worker.Compiled(
+    return like._replace(
         laws=mapped(evaluation.laws),
         start=mapped(train.init),
         phase=mapped(train.phase, (0, 0, 0, 0, None), donate_argnums=0),

@@ -11,7 +11,7 @@ import jax
 from plateaus.build.registry import TASKS
 from plateaus.config.component import Component
 from plateaus.information import failure
-from plateaus.tasks.contract import sound
+from plateaus.tasks.contract import predicted, sound
 from plateaus.types import Draw, Task
 
 
@@ -48,3 +48,14 @@ def shapes_of(config: Mapping[str, Any]) -> tuple[Task, Any]:
     """Return the task of a config and the shapes of its examples."""
     name = config["task.name"]
     return _made(name, make_spec(TASKS[name], "task", config))
+
+
+@functools.cache
+def _predictors(name: str, spec: Any) -> tuple[str, ...]:
+    return tuple(predicted(_made(name, spec)[0], TASKS[name].knobs())[1])
+
+
+def predictors_of(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the predictors of a config's task."""
+    name = config["task.name"]
+    return _predictors(name, make_spec(TASKS[name], "task", config))

@@ -11,13 +11,14 @@ import jax
 
 from plateaus.build.recipes import make_recipe
 from plateaus.build.registry import TASKS
+from plateaus.build.soundness import shapes_of
 from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
 from plateaus.information import Unknown, failure, known
-from plateaus.jobs import devices, exactness, folder, memory, results, sweep, worker
+from plateaus.jobs import devices, exactness, folder, memory, sweep, worker
 from plateaus.jobs.sweep import Chunk
-from plateaus.report import store
 from plateaus.tasks.contract import fits
+from plateaus.variables import faults
 
 
 class Job(NamedTuple):
@@ -124,14 +125,10 @@ def _shapes(job: Job, chunk: Chunk, width: int) -> Any:
         state, measured = jax.eval_shape(compiled.start, seeds, knobs, laws)
     except Exception as error:
         raise ConfigError(f"this cannot be computed: {failure(error)}") from error
-    axes = results.axes(make_recipe(chunk.program.config, frozenset()).task)
-    faults = [
-        fault
-        for name, array in measured.items()  # [R, ...], and in the records [time, ...]
-        if (fault := store.fault(name, array.ndim, axes))
-    ]
-    if faults:
-        raise ConfigError(*faults)
+    recorded = {name: array.shape[1:] for name, array in {**measured, **constants}.items()}
+    groups = len(shapes_of(chunk.program.config)[0].groups)
+    if wrong := list(faults(compiled.facts.variables, recorded, groups, job.plan.sweep)):
+        raise ConfigError(*wrong)
     return seeds, knobs, laws, constants, state, measured
 
 

@@ -17,7 +17,7 @@ from plateaus.build import mixing_cost
 from plateaus.build.recipes import make_recipe, shapes_of, stack_knobs
 from plateaus.config.plan import Plan
 from plateaus.jobs import checkpoint, exactness, memory
-from plateaus.jobs.records import BOUNDS, WINDOW, records_of
+from plateaus.jobs.records import AVERAGED, BOUNDS, Facts, records_of, variables
 from plateaus.jobs.sweep import Chunk, Program, setting
 from plateaus.measures import plateau
 from plateaus.types import Model
@@ -31,9 +31,7 @@ class Compiled(NamedTuple):
     laws: Any  # (seeds, knobs) -> (laws, constants)
     start: Any  # (seeds, knobs, laws) -> (state, evaluation)
     phase: Any  # (state, seeds, knobs, laws, first step) -> (state, Phase)
-    learned_below: tuple[float, ...] = ()  # of the task's groups
-    gradients: float = 0.0  # what the groups' gradients add to a step: see `compute`
-    parameters: int = 0  # numbers in the model's weights
+    facts: Facts
 
 
 class Report(NamedTuple):
@@ -57,9 +55,12 @@ def compiled(program: Program) -> Compiled:
             jax.vmap(functools.partial(train.phase, recipe), in_axes=(0, 0, 0, 0, None)),
             donate_argnums=0,
         ),
-        learned_below=recipe.task.learned_below,
-        gradients=mixing_cost.of_gradients(recipe, example.inputs),
-        parameters=parameters_of(recipe.model),
+        facts=Facts(
+            variables(program.config),
+            recipe.task.learned_below,
+            mixing_cost.of_gradients(recipe, example.inputs),
+            parameters_of(recipe.model),
+        ),
     )
 
 
@@ -121,11 +122,11 @@ class _Curves:
 
     def _counts(self) -> tuple[np.ndarray, np.ndarray]:
         """Return who passes the plateau, and who has diverged, by the last evaluations."""
-        last = np.concatenate(self.parts["test_loss"][-WINDOW:], axis=1)[: self.members]
+        last = np.concatenate(self.parts["test_loss"][-AVERAGED:], axis=1)[: self.members]
         bounds = (self.parts[name][0][: self.members, 0] for name in BOUNDS)
         level = plateau.normalised(last, *bounds)
         passed = plateau.passage_step(
-            level, np.arange(level.shape[1]), plateau.THRESHOLDS["escape_step"], WINDOW
+            level, np.arange(level.shape[1]), plateau.THRESHOLDS["escape_step"], AVERAGED
         )
         return ~np.isnan(passed), np.isnan(last[:, -1])
 
@@ -207,16 +208,7 @@ def run_chunk(
     if pending is not None:
         absorb(pending)
     diverged_at = np.asarray(state.diverged_at)
-    arrays = records_of(
-        curves.arrays(),
-        diverged_at,
-        config,
-        members,
-        tuple(constants),
-        programs.learned_below,
-        programs.gradients,
-        programs.parameters,
-    )
+    arrays = records_of(curves.arrays(), diverged_at, programs.facts, config, members)
     return arrays, exactly
 
 
