@@ -8,8 +8,20 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.types import Array, Example, Float, Int, Task
+from plateaus.variables import SUFFIX, WINDOWS, Variable
 
-SUFFIX = "_by_task"  # ends the names of what has an axis of groups
+VARIABLES = {
+    f"train_{name}{SUFFIX}": Variable(meaning, units, time=WINDOWS).by_task()
+    for name, units, meaning in (
+        (
+            "loss",
+            "1",
+            "training loss in units of the plateau's, mean over a window's examples",
+        ),
+        ("error", "1", "error at the last point of training prompts, likewise"),
+        ("count", "examples", "examples to a step, mean over a window"),
+    )
+}
 
 
 class Sums(NamedTuple):

@@ -18,18 +18,19 @@ from plateaus.types import Draw, Example
 def ensemble(*words: str) -> ours.Ensemble:
     """Return the ensemble of a command line, its sampling taken out."""
     group = ours.ensemble(*words)
-    return group._replace(compiled=_compiled(constant_batch(group.compiled.recipe)))
+    recipe = constant_batch(group.compiled.recipe)
+    return group._replace(compiled=_compiled(recipe, group.compiled))
 
 
-def _compiled(recipe: train.Recipe) -> tracing.Compiled:
+def _compiled(recipe: train.Recipe, like: tracing.Compiled) -> tracing.Compiled:
     """Compile as `tracing.compiled` does, a recipe that no config can say."""
 
     def mapped(function, *arguments, **options):
         bound = functools.partial(function, recipe)
         return jax.jit(jax.vmap(bound, *arguments), **options)
 
-    return tracing.Compiled(
-        recipe,
+    return like._replace(
+        recipe=recipe,
         laws=mapped(evaluation.laws),
         start=mapped(train.init),
         phase=mapped(train.phase, (0, 0, 0, 0, None), donate_argnums=0),

@@ -9,8 +9,12 @@ from plateaus.measures.gradients import probe as gradients
 from plateaus.optim.optimiser import Spec, aggregator
 from plateaus.recipe import Gradients, Surgery
 from plateaus.types import Array, Example, Model, PyTree, Task
+from plateaus.variables import WINDOWS, Variable
 
 TRAINING = "train_"  # begins the names of what is recorded
+VARIABLES = {
+    TRAINING + name: Variable(meaning, time=WINDOWS) for name, meaning in gradients.MEANINGS.items()
+}
 
 
 def gradients_of(model: Model, task: Task) -> Gradients:

@@ -15,8 +15,15 @@ from plateaus.data import adaptive
 from plateaus.data.curricula import THEN, WEIGHT
 from plateaus.data.design import groups_of
 from plateaus.data.mixers.registry import MIXERS
-from plateaus.groups import SUFFIX
 from plateaus.recipe import Recipe
+from plateaus.variables import SUFFIX, WINDOWS, Variable
+
+VARIABLES = {
+    "compute": Variable(
+        "training steps that a run has cost, extra work counted in", "optimiser steps"
+    ),
+    "test_worst": Variable("largest test loss of a group that training means to draw", "loss"),
+}
 
 
 def of_gradients(recipe: Recipe, inputs: Any) -> float:
@@ -77,7 +84,9 @@ def cost(
     return steps + extra
 
 
-def kept_model(config: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str, Any]:
+def kept_model(
+    config: Mapping[str, Any], curves: Mapping[str, Any], variables: Mapping[str, Variable]
+) -> dict[str, Any]:
     """Return the curves [R, T, ...] with NaN where a reference or a proxy trains, not what is kept.
 
     The mixture's own, `train_mixture_by_task`, stays.
@@ -88,7 +97,7 @@ def kept_model(config: Mapping[str, Any], curves: Mapping[str, Any]) -> dict[str
         return kept
     for name, curve in curves.items():
         first = before // config["eval_every"] + 1  # the one at step `before` is the last model's
-        if name.startswith("train_"):
+        if variables[name].time == WINDOWS:
             first = -(-before // config["log_every"])
         if curve.ndim > 1 and curve.shape[1] > first and name != f"train_mixture{SUFFIX}":
             kept[name] = np.concatenate(

@@ -19,6 +19,7 @@ from plateaus.config.values import shown
 from plateaus.data.design import knobs_of
 from plateaus.fields import INFINITE
 from plateaus.measures import registry as instruments
+from plateaus.measures.instrument import Parts
 from plateaus.names import hint
 from plateaus.optim.optimiser import RATE, knobs_with_rates
 from plateaus.recipe import Recipe
@@ -173,6 +174,7 @@ def make_recipe(resolved: Resolved, used: frozenset[str]) -> Recipe:
     gone = {name for name in rates if name.removeprefix(RATE) not in here}
     model = parts["model"].make(spec["model"], task, example)
     everywhere = parts["model"].make(spec["model"], task._replace(read_at=slice(None)), example)
+    measured = Parts(task, model, everywhere)
     layers = mixing.tracked_layers(
         config["data.mixer_layers"], here, config.get("model.tied", False)
     )
@@ -198,8 +200,8 @@ def make_recipe(resolved: Resolved, used: frozenset[str]) -> Recipe:
         gradients=gradients.gradients_of(model, task) if asked else None,
         surgery=surgery,
         feedback=feedback,
-        batch_probes=instruments.batch_probes(config, model, task),
-        probes=instruments.probes(config, model, task, everywhere),
+        batch_probes=instruments.batch_probes(config, measured),
+        probes=instruments.probes(config, measured),
     )
 
 

@@ -8,28 +8,45 @@ from typing import Annotated, Any, NamedTuple
 
 from plateaus.data.design import groups_of
 from plateaus.data.mixture import positive
-from plateaus.fields import INFINITE, Field
-from plateaus.measures import registry as instruments
+from plateaus.fields import INFINITE, Field, joined
+from plateaus.measures.registry import FIELDS
 from plateaus.optim.optimiser import NO_AGGREGATOR
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RunSpec(instruments.Spec):
-    """The lengths and counts of a run, the same for every task."""
+class _RunSpec:
+    """The lengths and counts of a run, the same for every task, and what is looked at in it."""
 
-    steps: Annotated[int, Field(help="optimiser steps", low=1, high=2**30, units="steps")] = 50_000
+    steps: Annotated[
+        int, Field(help="optimiser steps", low=1, high=2**30, units="steps", sweepable=False)
+    ] = 50_000
     batch: Annotated[int, Field(help="examples to a step", low=1, high=2**20)] = 20
-    eval_every: Annotated[int, Field(help="steps between evaluations", low=1, high=2**30)] = 200
-    log_every: Annotated[int, Field(help="steps averaged into a training loss", low=1)] = 100
-    eval_points: Annotated[int, Field(help="examples of the test law", low=1, high=2**24)] = 2048
+    eval_every: Annotated[
+        int, Field(help="steps between evaluations", low=1, high=2**30, sweepable=False)
+    ] = 200
+    log_every: Annotated[
+        int, Field(help="steps averaged into a training loss", low=1, sweepable=False)
+    ] = 100
+    eval_points: Annotated[
+        int, Field(help="examples of the test law", low=1, high=2**24, sweepable=False)
+    ] = 2048
     pool_points: Annotated[
-        int, Field(help="fresh examples of the training law evaluated on", low=0, high=2**24)
+        int,
+        Field(
+            help="fresh examples of the training law evaluated on",
+            low=0,
+            high=2**24,
+            sweepable=False,
+        ),
     ] = 0
     batch_per_item: Annotated[
         float,
         Field(help="batch as a multiple of data.items; 0: `batch`", low=0, neutral=0.0),
     ] = 0.0
-    seeds: Annotated[int, Field(help="number of seeds", low=1, high=2**20)] = 16
+    seeds: Annotated[int, Field(help="number of seeds", low=1, high=2**20, sweepable=False)] = 16
+
+
+RunSpec: Any = joined(_RunSpec, FIELDS)
 
 
 class NoKnobs(NamedTuple):

@@ -10,7 +10,7 @@ import jax
 
 from plateaus.config.component import Component
 from plateaus.information import failure
-from plateaus.tasks.contract import sound
+from plateaus.tasks.contract import predicted, sound
 from plateaus.types import Draw, Task
 
 
@@ -22,6 +22,11 @@ def unsound(task: Component, spec: Any) -> tuple[str, ...]:
 def shapes_of(task: Component, spec: Any) -> tuple[Task, Any]:
     """Return the task of a spec and the shapes of its examples."""
     return _made(task.make, task.knobs, spec)
+
+
+def predictors_of(task: Component, spec: Any) -> tuple[str, ...]:
+    """Return the names of the predictors of the task of a spec."""
+    return _predictors(task.make, task.knobs, spec)
 
 
 @functools.cache
@@ -45,3 +50,8 @@ def _made(make: Callable[..., Task], knobs: Callable[[], Any], spec: Any) -> tup
 @functools.cache
 def _task(make: Callable[..., Task], spec: Any) -> Task:
     return make(spec)
+
+
+@functools.cache
+def _predictors(make: Callable[..., Task], knobs: Callable[[], Any], spec: Any) -> tuple[str, ...]:
+    return tuple(predicted(_made(make, knobs, spec)[0], knobs())[1])

@@ -7,27 +7,16 @@ Nothing here imports jax, so that a bad field is answered at once.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, get_type_hints
+from typing import Any
 
 from plateaus.config import variants as axis
 from plateaus.config.component import Component, Entry, Resolved, derive
 from plateaus.config.cross_checks import cross_checked
 from plateaus.config.values import convert, shown, unknown
 from plateaus.config.variants import Variants
-from plateaus.fields import Field
+from plateaus.fields import Field, declared
 
-# Lengths, counts and names of things are not conditions to compare within one set of results.
-UNSWEEPABLE = frozenset(
-    {*("seeds", "steps", "eval_every", "log_every", "eval_points", "pool_points", "weight_norms")}
-    | {"gradient_batches", "task.name", "task.families", "model.name", "sharpness_steps"}
-    | {"task.links", "task.digits", "task.clusters"}
-    | {"sharpness_batches", "attention_scores", "ablated_heads", "ablation_draws"}
-    | {"mixed_prompts", "mixed_tasks", "mixed_shares", "mixed_order", "mixed_examples"}
-    | {"vector_prompts", "vector_layer", "vector_shown", "vector_steps"}
-    | {"data.folder", "data.contents", "task.tokenizer"}
-)
 NAMED = ("task", "model")  # the sections whose component is chosen by its `name`
 
 
@@ -55,17 +44,17 @@ def entries(sections: Mapping[str, Component]) -> dict[str, Entry]:
         prefix = f"{section}." if section else ""
         if section in NAMED:
             name = f"{prefix}name"
-            table[name] = Entry(name, str, Field(help=f"which {section}"), False, None)
+            field = Field(help=f"which {section}", sweepable=False)
+            table[name] = Entry(name, str, field, False, None)
         for owner, knob in ((component.spec, False), (component.knobs, True)):
-            hints = get_type_hints(owner, include_extras=True)
-            for key, default in _defaults(owner).items():
-                declared = [m for m in getattr(hints[key], "__metadata__", ()) if type(m) is Field]
+            for key, (hint, default) in declared(owner).items():
+                said = [m for m in getattr(hint, "__metadata__", ()) if type(m) is Field]
                 name, kind = component.dotted(section, key), type(default)
-                if not declared or kind not in (bool, int, float, str):
+                if not said or kind not in (bool, int, float, str):
                     raise Undeclared(f"{_place(owner)}.{key} needs a Field and a plain default")
                 if name in table:
                     raise Undeclared(f"{_place(owner)}.{key}: {name} is declared twice")
-                table[name] = Entry(name, kind, declared[0], knob, default)
+                table[name] = Entry(name, kind, said[0], knob, default)
     return table
 
 
@@ -85,15 +74,6 @@ def lenient_spec(component: Component, section: str, config: Mapping[str, Any]) 
             except ValueError:
                 continue  # told of when the fields are checked
     return component.spec(**given)
-
-
-def _defaults(owner: Any) -> dict[str, Any]:
-    """Return the defaults of a dataclass or NamedTuple class, in order (None where missing)."""
-    if dataclasses.is_dataclass(owner):
-        found = {f.name: f.default for f in dataclasses.fields(owner)}
-    else:
-        found = dict.fromkeys(owner._fields, dataclasses.MISSING) | owner._field_defaults
-    return {key: None if d is dataclasses.MISSING else d for key, d in found.items()}
 
 
 def resolve(
@@ -128,7 +108,7 @@ def resolve(
         for name, value in config.items()
         if value is None and name not in given
     ]
-    typed, refused = axis.typed(schema, variants or {}, UNSWEEPABLE, convert)
+    typed, refused = axis.typed(schema, variants or {}, convert)
     values, bad = _swept_values(schema, sweep, variants or {})
     problems += [*refused, *bad]
     resolved = Resolved(config, sections, schema)
@@ -157,7 +137,7 @@ def _swept_values(
             problems += refused
         elif name not in schema:
             problems.append(f"{name}: {unknown(name, schema)}")
-        elif name in UNSWEEPABLE:
+        elif not schema[name].field.sweepable:
             hint = "--seeds N" if name == "seeds" else f"--config.{name}=VALUE"
             problems.append(f"{name}: cannot be swept; use {hint}")
         elif isinstance(values, str) or not isinstance(values, Iterable):

@@ -32,11 +32,11 @@ def place(variant: str, name: str) -> str:
 
 
 def typed(
-    schema: Mapping[str, Any], variants: Variants, fixed: Iterable[str], convert: Callable
+    schema: Mapping[str, Any], variants: Variants, convert: Callable
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Return every variant with its values typed, and a line for each name or value refused.
 
-    `convert`: (kind, Field, value) -> typed value. `fixed`: the fields that hold for a whole sweep.
+    `convert`: (kind, Field, value) -> typed value.
     """
     found: dict[str, dict[str, Any]] = {}
     problems = []
@@ -53,7 +53,7 @@ def typed(
                 absent[group[1]] = None
             elif name not in schema:
                 problems.append(f"{where}: {unknown(name, schema)}")
-            elif name in fixed:
+            elif not schema[name].field.sweepable:
                 problems.append(f"{where}: is the same for a whole sweep; no variant can set it")
             else:
                 entry = schema[name]

@@ -15,7 +15,7 @@ from plateaus.data.mixture import check as mixture_check
 from plateaus.data.pool import curriculum, doubling, first_items, subset
 from plateaus.data.source import epochs, uniform, whole_batches
 from plateaus.data.zipf import zipf
-from plateaus.fields import INFINITE, Field, extended
+from plateaus.fields import INFINITE, Field, joined
 from plateaus.types import Scalar, Source
 
 
@@ -48,10 +48,7 @@ class _Spec(adaptive.Spec):
     ] = "none"
 
 
-_OPTIONS = [(n, declared, default) for n, (declared, default) in mixer_options().items()]
-Spec: Any = dataclasses.make_dataclass(  # with the options of all mixers
-    "Spec", _OPTIONS, bases=(_Spec,), frozen=True, kw_only=True, namespace={"__module__": __name__}
-)
+Spec: Any = joined(_Spec, mixer_options())
 
 
 class Knobs(NamedTuple):
@@ -102,7 +99,7 @@ def knobs_of(groups: tuple[str, ...]) -> Any:
     >>> knobs_of(("linear", "relu"))(weight_relu=0.0).weight_relu
     0.0
     """
-    return extended(Knobs, group_knobs(groups))
+    return joined(Knobs, group_knobs(groups))
 
 
 def groups_of(names: Iterable[str]) -> tuple[str, ...]:

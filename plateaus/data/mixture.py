@@ -15,11 +15,21 @@ from plateaus.data.mixers.registry import mixer_knobs
 from plateaus.fields import Field
 from plateaus.option_strings import breakpoints
 from plateaus.types import Array, Float, Int, Scalar, Source
+from plateaus.variables import SUFFIX, WINDOWS, Variable
 
 MIXING = ("split", "batch", "sequence")
 ESCAPED, WINDOW = 0.8, 100  # a group has escaped when the mean of its last 100 losses is below .8
 ALWAYS = 2**30
 STRENGTH = "mixer_strength"
+MEASURES = {  # of a mixer in use, at the last step of a window
+    "mixture": "shares by which a batch is drawn or weighed",
+    "gram_gain": "gain that the gradients of a round promise each group",
+    "gram_gain_unbiased": "the same, each group's own noise taken out",
+}
+VARIABLES = {
+    f"train_{name}{SUFFIX}": Variable(meaning, time=WINDOWS).by_task()
+    for name, meaning in MEASURES.items()
+}
 _GROUPS = 2**32 - 1  # the stream of the groups in the data key: no step has this number
 
 

@@ -13,11 +13,11 @@ import jax
 from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
 from plateaus.information import Unknown, failure, known
-from plateaus.jobs import devices, exactness, folder, memory, results, sweep, tracing
+from plateaus.jobs import devices, exactness, folder, memory, sweep, tracing
 from plateaus.jobs.sweep import Chunk
 from plateaus.recipe import Recipe
-from plateaus.report import store
 from plateaus.tasks.contract import fits
+from plateaus.variables import faults
 
 
 class Job(NamedTuple):
@@ -81,14 +81,12 @@ def try_out(job: Job) -> None:
         compiled, width = job.compiled[address], job.widths[address]
         with _computing():
             measured = tracing.traced(compiled, job.plan, chunk, width, job.held[address])
-        axes = results.axes(compiled.recipe.task)
-        faults = [
-            fault
-            for name, array in measured.evaluation.items()  # [R, ...]; in the records [time, ...]
-            if (fault := store.fault(name, array.ndim, axes))
-        ]
-        if faults:
-            raise ConfigError(*faults)
+        groups = len(compiled.recipe.task.groups)
+        # [R, ...] of a chunk; of a run, without time, [...]
+        recorded = {name: array.shape[1:] for name, array in measured.evaluation.items()}
+        wrong = faults(compiled.facts.variables, recorded, groups, job.plan.sweep)
+        if lines := list(wrong):
+            raise ConfigError(*lines)
 
 
 @contextlib.contextmanager

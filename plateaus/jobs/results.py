@@ -1,4 +1,4 @@
-"""Everything a finished job leaves for a reader: arrays, table, figures, event files."""
+"""Everything a finished job leaves for a reader: arrays, tables, figures, event files."""
 
 from __future__ import annotations
 
@@ -10,90 +10,13 @@ from plateaus import files
 from plateaus.build.soundness import shapes_of
 from plateaus.config.plan import Plan
 from plateaus.config.variants import AXIS
-from plateaus.groups import SUFFIX
-from plateaus.jobs import folder
+from plateaus.jobs import folder, sweep
+from plateaus.jobs.records import variables
 from plateaus.measures import registry as instruments
-from plateaus.measures.attention import figure as attention
-from plateaus.measures.by_task import figures as task_figures
-from plateaus.measures.by_task import maps as task_maps
-from plateaus.measures.by_task import rows as by_task
-from plateaus.measures.curvature import figure as landscape
-from plateaus.measures.gradients import figure as gradients
-from plateaus.measures.mixing import (
-    figure_gram as mixing_gram,
-)
-from plateaus.measures.mixing import (
-    figures as mixing_figures,
-)
-from plateaus.measures.mixing import (
-    rows as mixing,
-)
-from plateaus.measures.mixing import (
-    table as mixing_table,
-)
-from plateaus.measures.superposition import (
-    figure as superposition_figures,
-)
-from plateaus.measures.superposition import (
-    figure_dynamics as superposition_dynamics,
-)
-from plateaus.measures.superposition import (
-    figure_sizes as superposition_sizes,
-)
-from plateaus.measures.superposition import (
-    rows as superposition,
-)
-from plateaus.measures.superposition import (
-    steps as superposition_steps,
-)
-from plateaus.measures.superposition import (
-    table as superposition_table,
-)
-from plateaus.measures.task_vectors import figure as task_vectors
-from plateaus.report import curves, figures, forest, robustness, sinks, statistics, store, table
+from plateaus.measures.figures import FIGURES, TABLES, drawn, summaries
+from plateaus.report import sinks, statistics, store
 from plateaus.report.style import save as save_figure
-from plateaus.types import Task
-
-TASK = "task"  # the dimension of groups
-
-FIGURES = {  # file -> how it is drawn; None where the results have nothing to show in it
-    "plateau": figures.plateau,
-    "forest": forest.forest,
-    "learning_curves": figures.learning_curves,
-    "metrics": curves.metrics,
-    "predictors": curves.predictors,
-    "prefixes": curves.prefixes,
-    "robustness": robustness.robustness,
-    "baselines": robustness.baselines,
-    "examples": curves.examples,
-    "gradient_cosine": gradients.cosine,
-    "gradient_layers": gradients.layers,
-    "example_gradients": gradients.examples,
-    "weight_norms": curves.weight_norms,
-    "attention_heads": attention.scores,
-    "head_ablation": attention.ablation,
-    "heads_by_outcome": attention.by_outcome,
-    "head_persistence": attention.persistence,
-    "landscape": landscape.landscape,
-    "superposition": superposition_figures.mixed_prompts,
-    "superposition_dynamics": superposition_dynamics.dynamics,
-    "superposition_sizes": superposition_sizes.sizes,
-    "task_losses": task_figures.losses,
-    "task_mechanism": task_figures.mechanism,
-    "task_prefixes": task_figures.prefixes,
-    "task_sequences": task_figures.sequences,
-    "mixture": mixing_figures.mixture,
-    "loss_against_compute": mixing_figures.loss_against_compute,
-    "domains": mixing_figures.domains,
-    "gram_noise": mixing_gram.gram_noise,
-    "task_vectors": task_vectors.task_vectors,
-}
-TABLES = ("summary.csv", "tasks.csv", "mixing.csv", "superposition.csv", "superposition_steps.csv")
-TASK_FIGURES = {  # the same of results by task, which take their table, too
-    "task_escapes": task_maps.escapes,
-    "task_counts": task_maps.counts,
-    "transfer": task_maps.transfer,
-}
+from plateaus.variables import TASK, Variable
 
 
 def write(
@@ -102,13 +25,14 @@ def write(
     finished: folder.Finished,
     warn: Callable[[str], None],
 ) -> None:
-    """Write results.nc, summary.csv, figures/ and tensorboard/ from all runs in the folder.
+    """Write results.nc, the tables, figures/ and tensorboard/ from all runs in the folder.
 
     Each appears whole or not at all; results.nc comes last, and names the runs it shows, so that a
     killed report is written again. TensorBoard files may be given up, with a warning.
     """
     swept = finished.sweep(plan)
-    task, _ = shapes_of(plan.resolved.sections["task"], plan.resolved.spec("task"))
+    ran = plan.resolved._replace(config=sweep.setting(plan, next(iter(finished.records))))
+    task, _ = shapes_of(ran.sections["task"], ran.spec("task"))
     attributes = {
         "title": plan.title,
         "config": {n: v for n, v in plan.config.items() if n not in ("seeds", *plan.sweep)},
@@ -118,45 +42,38 @@ def write(
         "horizon": plan.config["steps"],
         "contents": finished.contents(plan),
     }
-    dataset = store.assemble(
-        finished.records,
-        swept,
-        plan.config["log_every"],
-        plan.config["eval_every"],
-        attributes,
-        axes(task),
-        {TASK: task.groups, **instruments.labels(plan.config, task.groups)} if task.groups else {},
-    )
+    declared = _variables(plan, finished)
+    undeclared = {name for one in finished.records.values() for name in one} - {*declared}
+    if undeclared:
+        names = ", ".join(sorted(undeclared))
+        warn(f"results.nc leaves out what no instrument or task declares any more: {names}")
+    records = {
+        member: {name: value for name, value in record.items() if name in declared}
+        for member, record in finished.records.items()
+    }
+    groups = task.groups
+    labels = ({TASK: groups} if groups else {}) | instruments.labels(plan.config, groups)
+    every = plan.config["log_every"], plan.config["eval_every"]
+    dataset = store.assemble(records, swept, *every, attributes, declared, labels)
     rows = statistics.summarise(dataset)
-    files.write_atomically(place / "summary.csv", table.csv_text(rows).encode())
-    if by_tasks := by_task.summarise(dataset, rows):
-        files.write_atomically(place / "tasks.csv", by_task.csv_text(by_tasks).encode())
-    if mixed := mixing.summarise(dataset, rows):
-        files.write_atomically(place / "mixing.csv", mixing_table.csv_text(mixed).encode())
-    if answered := superposition.summarise(dataset, rows):
-        text = superposition_table.csv_text(answered)
-        files.write_atomically(place / "superposition.csv", text.encode())
-    if steps := superposition_steps.summarise(dataset, rows):
-        text = superposition_steps.csv_text(steps)
-        files.write_atomically(place / "superposition_steps.csv", text.encode())
-    drawn = {stem: draw(dataset, rows) for stem, draw in FIGURES.items()}
-    if by_tasks:
-        drawn |= {stem: draw(dataset, rows, by_tasks) for stem, draw in TASK_FIGURES.items()}
-    for stem, figure in drawn.items():
-        if figure is not None:
-            save_figure(figure, place / "figures", stem)
+    tables = summaries(dataset, rows)
+    for file, found in tables.items():
+        if found:
+            files.write_atomically(place / file, TABLES[file].csv(found).encode())
+    for stem, figure in drawn(dataset, rows, tables).items():
+        save_figure(figure, place / "figures", stem)
     if not sinks.write_tensorboard(dataset, rows, place / "tensorboard"):
         warn("the TensorBoard files could not be written; everything else is complete")
     files.write_atomically(place / "results.nc", lambda file: store.save(dataset, Path(file.name)))
 
 
-def axes(task: Task) -> dict[str, str | tuple[str, ...]]:
-    """Return the dimensions of what has its own: instruments', metrics', and the groups'."""
-    own: dict[str, str | tuple[str, ...]] = dict(task.axes)
-    if task.groups:
-        by_group = {f"{name}{SUFFIX}": (TASK, axis) for name, axis in task.axes.items()}
-        own |= {SUFFIX: TASK, **by_group}
-    return instruments.AXES | own
+def _variables(plan: Plan, finished: folder.Finished) -> dict[str, Variable]:
+    """Return what the runs in a folder may have recorded, over all of their settings."""
+    one_each = {member.values: member for member in finished.records}
+    found: dict[str, Variable] = {}
+    for member in one_each.values():
+        found |= variables(plan.resolved._replace(config=sweep.setting(plan, member)))
+    return found
 
 
 def _neutral(plan: Plan, swept: Mapping[str, tuple[Any, ...]], name: str, size: int) -> Any:
@@ -173,16 +90,14 @@ def _neutral(plan: Plan, swept: Mapping[str, tuple[Any, ...]], name: str, size: 
 
 
 def show(place: Path) -> None:
-    """Print the table of a finished folder and where its files are."""
+    """Print the tables of a finished folder and where its files are."""
     dataset = store.load(place / "results.nc")
     rows = statistics.summarise(dataset)
-    table.show(rows)
-    mixing_table.show(mixing.summarise(dataset, rows))
-    superposition_table.show(
-        superposition.summarise(dataset, rows), superposition_steps.summarise(dataset, rows)
-    )
-    drawn = [f"figures/{stem}.png" for stem in (*FIGURES, *TASK_FIGURES)]
-    for name in (*drawn, *TABLES, "results.nc"):
+    for table in TABLES.values():
+        if table.show is not None and (found := table.summarise(dataset, rows)):
+            table.show(found)
+    names = (*(f"figures/{stem}.png" for stem in FIGURES), *TABLES, "results.nc")
+    for name in names:
         if (place / name).exists():
             print(f"  {place / name}")
     print(f"  {place / 'tensorboard'}  (tensorboard --logdir)")

@@ -9,9 +9,12 @@ import jax
 import numpy as np
 
 from plateaus import evaluation, train
+from plateaus.build import mixing_cost
 from plateaus.build.recipes import make_recipe, stack_knobs
+from plateaus.build.soundness import shapes_of
 from plateaus.config.plan import Plan
 from plateaus.jobs import memory
+from plateaus.jobs.records import Facts, variables
 from plateaus.jobs.sweep import Chunk, Program, setting
 from plateaus.recipe import Recipe
 
@@ -23,6 +26,7 @@ class Compiled(NamedTuple):
     laws: Any  # (seeds, knobs) -> (laws, constants)
     start: Any  # (seeds, knobs, laws) -> (state, evaluation)
     phase: Any  # (state, seeds, knobs, laws, first step) -> (state, Phase)
+    facts: Facts
 
 
 class Held(NamedTuple):
@@ -42,7 +46,9 @@ class Held(NamedTuple):
 
 def compiled(program: Program) -> Compiled:
     """Return the program's functions, jitted and mapped; the first call compiles."""
-    recipe = make_recipe(program.resolved, program.used)
+    resolved = program.resolved
+    recipe = make_recipe(resolved, program.used)
+    _, example = shapes_of(resolved.sections["task"], resolved.spec("task"))
     return Compiled(
         recipe,
         laws=jax.jit(jax.vmap(functools.partial(evaluation.laws, recipe))),
@@ -50,6 +56,11 @@ def compiled(program: Program) -> Compiled:
         phase=jax.jit(
             jax.vmap(functools.partial(train.phase, recipe), in_axes=(0, 0, 0, 0, None)),
             donate_argnums=0,
+        ),
+        facts=Facts(
+            variables(resolved),
+            recipe.task.learned_below,
+            mixing_cost.of_gradients(recipe, example.inputs),
         ),
     )
 

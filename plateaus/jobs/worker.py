@@ -12,11 +12,9 @@ import jax
 import numpy as np
 
 from plateaus import train
-from plateaus.build import mixing_cost
-from plateaus.build.soundness import shapes_of
 from plateaus.config.plan import Plan
 from plateaus.jobs import checkpoint, exactness
-from plateaus.jobs.records import BOUNDS, WINDOW, records_of
+from plateaus.jobs.records import AVERAGED, BOUNDS, records_of
 from plateaus.jobs.sweep import Chunk
 from plateaus.jobs.tracing import Compiled, arguments
 from plateaus.measures import plateau
@@ -55,11 +53,11 @@ class _Curves:
 
     def _counts(self) -> tuple[np.ndarray, np.ndarray]:
         """Return who passes the plateau, and who has diverged, by the last evaluations."""
-        last = np.concatenate(self.parts["test_loss"][-WINDOW:], axis=1)[: self.members]
+        last = np.concatenate(self.parts["test_loss"][-AVERAGED:], axis=1)[: self.members]
         bounds = (self.parts[name][0][: self.members, 0] for name in BOUNDS)
         level = plateau.normalised(last, *bounds)
         passed = plateau.passage_step(
-            level, np.arange(level.shape[1]), plateau.THRESHOLDS["escape_step"], WINDOW
+            level, np.arange(level.shape[1]), plateau.THRESHOLDS["escape_step"], AVERAGED
         )
         return ~np.isnan(passed), np.isnan(last[:, -1])
 
@@ -141,18 +139,8 @@ def run_chunk(
     if pending is not None:
         absorb(pending)
     diverged_at = np.asarray(state.diverged_at)
-    recipe, resolved = programs.recipe, chunk.program.resolved
-    _, example = shapes_of(resolved.sections["task"], resolved.spec("task"))
-    arrays = records_of(
-        curves.arrays(),
-        diverged_at,
-        config,
-        members,
-        tuple(constants),
-        recipe.task.learned_below,
-        mixing_cost.of_gradients(recipe, example.inputs),
-        sum(leaf[0].size for leaf in jax.tree.leaves(state.params)),
-    )
+    parameters = sum(leaf[0].size for leaf in jax.tree.leaves(state.params))
+    arrays = records_of(curves.arrays(), diverged_at, programs.facts, config, members, parameters)
     return arrays, exactly
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 import optax
 
-from plateaus.fields import Field, extended
+from plateaus.fields import Field, joined
 from plateaus.optim import aggregation
 from plateaus.optim.aggregators.pcgrad import PROJECT
 from plateaus.optim.bias import bias_gradients
@@ -107,7 +107,7 @@ def knobs_with_rates(layers: tuple[str, ...]) -> Any:
     """
     rate = Field(help="multiplies the layer's learning rate", low=0, high=1e6, neutral=1.0)
     declared = Annotated[Scalar, rate]
-    return extended(Knobs, {RATE + layer: (declared, 1.0) for layer in layers})
+    return joined(Knobs, {RATE + layer: (declared, 1.0) for layer in layers})
 
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -11,42 +11,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from plateaus.variables import EVALUATIONS, WINDOWS, Variable
+
 NOT_RUN, FINISHED, DIVERGED = 0, 1, 2
 Record = Mapping[str, np.ndarray]  # variable -> the values of one run
-
-_PASSAGE = "first evaluation at which the mean over three evaluations of the normalised test loss"
-_MEANING = {
-    "train_loss": ("loss", "training loss, mean over the log window that ends at `step`"),
-    "test_loss": ("loss", "loss on the test law"),
-    "uninformed_loss": (
-        "loss",
-        "test loss of the best predictor that has not learned: the plateau",
-    ),
-    "best_loss": ("loss", "test loss of the optimal predictor"),
-    "escape_step": ("optimiser steps", f"{_PASSAGE} is under 0.8; NaN if never"),
-    "half_step": ("optimiser steps", f"{_PASSAGE} is under 0.5; NaN if never"),
-    "completion_step": ("optimiser steps", f"{_PASSAGE} is under 0.1; NaN if never"),
-    "batch_size": ("examples", "examples to an optimiser step"),
-    "parameters": ("1", "numbers in the model's weights"),
-    "mixed_step": (
-        "optimiser steps",
-        "first evaluation at which, over three, P on the answers of a mixture's tasks is above 1/2",
-    ),
-    "trained_escape_step": ("optimiser steps", "escape_step, of the loss on trained items only"),
-    "trained_half_step": ("optimiser steps", "half_step, of the loss on trained items only"),
-    "trained_completion_step": ("optimiser steps", "completion_step, likewise"),
-    "attention_retrospective": ("1", "attention of the y tokens to their own x, mean"),
-    "attention_previous": ("1", "attention of the tokens to the one before, mean"),
-    "attention_induction": ("1", "attention to what came after the token before, mean"),
-    "ablation_loss_retrospective": ("loss", "test loss without the most retrospective heads"),
-    "ablation_loss_random": ("loss", "test loss without as many other heads, drawn at random"),
-    "sharpness": ("loss", "largest eigenvalue of the training loss's Hessian"),
-    "sharpness_lowest": ("loss", "smallest eigenvalue of the training loss's Hessian"),
-    "gradient_norm": ("loss", "norm of the training loss's gradient"),
-    "status": ("1", "what became of the run"),
-    "last_step": ("optimiser steps", "last step with a finite loss, or the horizon"),
-}
-_STATUS = {"flag_values": [0, 1, 2], "flag_meanings": "not_run finished diverged"}
 
 
 def assemble(
@@ -55,20 +23,17 @@ def assemble(
     log_every: int,
     eval_every: int,
     attributes: Mapping[str, Any],
-    axes: Mapping[str, str | tuple[str, ...]] | None = None,
+    variables: Mapping[str, Variable],
     labels: Mapping[str, Sequence[str]] | None = None,
 ) -> xr.Dataset:
     """Lay the records of runs, keyed by (swept values, seed), out on the grid of the sweep.
 
     Cells without a record hold NaN, and `status` 0; so do those of runs without a variable that
-    others have. A variable that is scalar in the records has
-    the dimensions (*sweep, seed); `train_*` have `step` too, any other curve `eval_step`. What
-    has axes of its own is in `axes`, as "by_prefix" -> "prefix" or "by_head" -> ("layer", "head"):
-    a variable whose name holds the key (the longest that it holds) ends in these dimensions,
-    numbered from 0, or named by `labels`, and padded with NaN where a setting's are shorter; with
-    nothing but them, the variable is constant over a run.
+    others have. A variable has the dimensions (*sweep, seed), that of time, and the axes of its
+    own that `variables` declares, numbered from 0, or named by `labels`, and padded with NaN where
+    a setting's are shorter.
 
-    Raises ValueError without any record, and for a variable whose dimensions are not told.
+    Raises ValueError without any record, and for one that is not as its variable is declared.
     """
     if not records:
         raise ValueError("no run to assemble")
@@ -79,68 +44,47 @@ def assemble(
         key: (*(axis[v] for axis, v in zip(numbered, key[0], strict=True)), seeds.index(key[1]))
         for key in records
     }
-    every = {name: value for record in records.values() for name, value in record.items()}
+    lengths: dict[str, int] = {}
+    examples: dict[str, np.ndarray] = {}
+    for record in records.values():
+        for name, value in record.items():
+            if name not in variables or len(variables[name].dims) != np.ndim(value):
+                told = variables[name].dims if name in variables else "nothing"
+                raise ValueError(f"{name} is of shape {np.shape(value)}, its declaration of {told}")
+            examples[name] = np.asarray(value)
+            for dimension, length in zip(variables[name].dims, np.shape(value), strict=True):
+                lengths[dimension] = max(length, lengths.get(dimension, 0))
+    laid = {}
+    for name, example in examples.items():
+        one = variables[name]
+        longest = (lengths[dimension] for dimension in one.dims)
+        empty = np.nan if example.dtype.kind == "f" else 0
+        array = np.full((*grid, *longest), empty, example.dtype)
+        for key, record in records.items():
+            if name in record:
+                array[places[key] + tuple(map(slice, np.shape(record[name])))] = record[name]
+        notes = {"units": one.units, "long_name": one.meaning, **one.notes}
+        laid[name] = ((*sweep, "seed", *one.dims), array, notes)
     coordinates: dict[str, Any] = {name: list(values) for name, values in sweep.items()}
     coordinates["seed"] = seeds
-    variables = {}
-    for name, value in every.items():
-        example = np.asarray(value)
-        if wrong := fault(name, example.ndim, axes or {}):
-            raise ValueError(wrong)
-        tail = _dimensions(name, example.ndim, axes or {})
-        empty = np.nan if example.dtype.kind == "f" else 0
-        having = {key: record[name] for key, record in records.items() if name in record}
-        shapes = {np.shape(value) for value in having.values()}
-        longest = tuple(max(lengths) for lengths in zip(*shapes, strict=True))
-        array = np.full((*grid, *longest), empty, example.dtype)
-        for key, value in having.items():
-            array[places[key] + tuple(map(slice, np.shape(value)))] = value
-        units, meaning = _MEANING.get(name, ("1", name.replace("_", " ")))
-        notes = {"units": units, "long_name": meaning} | (_STATUS if name == "status" else {})
-        variables[name] = ((*sweep, "seed", *tail), array, notes)
-        for dimension, length in zip(tail, longest, strict=True):
-            coordinates[dimension] = _coordinate(dimension, length, log_every, eval_every)
-            if dimension in (labels or {}):
-                coordinates[dimension] = list(labels[dimension])  # type: ignore[index] # as tested
+    for dimension, length in lengths.items():
+        named = (labels or {}).get(dimension, ())
+        coordinates[dimension] = (
+            list(named)
+            if len(named) == length
+            else _coordinate(dimension, length, log_every, eval_every)
+        )
     plain = {k: v if isinstance(v, int | str) else json.dumps(v) for k, v in attributes.items()}
-    dataset = xr.Dataset(variables, coordinates, plain)
-    for name in {"step", "eval_step"} & set(dataset.coords):
+    dataset = xr.Dataset(laid, coordinates, plain)
+    for name in {WINDOWS, EVALUATIONS} & set(dataset.coords):
         dataset[name].attrs["units"] = "optimiser steps"
     return dataset
 
 
-def fault(name: str, rank: int, axes: Mapping[str, str | tuple[str, ...]]) -> str | None:
-    """Return what is wrong with a record of so many dimensions, if anything is.
-
-    >>> fault("spectrum", 2, {})
-    'spectrum has 1 dimension of its own, but no axes: name them in instruments.AXES'
-    >>> fault("spectrum", 2, {"spectrum": "frequency"}) is None
-    True
-    """
-    dimensions = _dimensions(name, rank, axes)
-    if len(dimensions) == rank:
-        return None
-    beside = f"{name} has {rank - 1} dimension{'s' * (rank != 2)} of its own"
-    named = dimensions[1:]
-    if not named:
-        return f"{beside}, but no axes: name them in instruments.AXES"
-    return f"{beside}, but the axes {', '.join(named)}"
-
-
-def _dimensions(name: str, rank: int, axes: Mapping[str, str | tuple[str, ...]]) -> tuple[str, ...]:
-    """Return the dimensions of one run's record of a variable."""
-    key = max((key for key in axes if key in name), key=len, default=None)
-    found = () if key is None else axes[key]
-    own = (found,) if isinstance(found, str) else found
-    if rank == len(own):
-        return own
-    return (("step" if name.startswith("train_") else "eval_step"), *own)
-
-
 def _coordinate(dimension: str, length: int, log_every: int, eval_every: int) -> NDArray[np.int_]:
-    if dimension == "step":
+    if dimension == WINDOWS:
         return log_every * np.arange(1, length + 1)
-    return (eval_every if dimension == "eval_step" else 1) * np.arange(length)
+    return (eval_every if dimension == EVALUATIONS else 1) * np.arange(length)
 
 
 def save(dataset: xr.Dataset, path: Path) -> None:
@@ -152,9 +96,10 @@ def load(path: Path) -> xr.Dataset:
     """Read a data set into memory and close the file.
 
     >>> import tempfile
+    >>> declared = {"test_loss": Variable("loss"), "status": Variable("", time="")}
     >>> record = {"test_loss": np.zeros(3, np.float32), "status": np.int8(1)}
     >>> records, sweep = {((0.5,), 0): record}, {"data.subset": (0.5, 1.0)}
-    >>> dataset = assemble(records, sweep, 10, 100, {"horizon": 200})
+    >>> dataset = assemble(records, sweep, 10, 100, {"horizon": 200}, declared)
     >>> path = Path(tempfile.mkdtemp()) / "results.nc"
     >>> save(dataset, path)
     >>> load(path).status.values.tolist(), dict(load(path).sizes)

@@ -23,7 +23,13 @@ class Spec:
     """The size of the numbers."""
 
     digits: Annotated[
-        int, Field(help="digits d of each number, each place a skill", low=1, high=len(PLACES))
+        int,
+        Field(
+            help="digits d of each number, each place a skill",
+            low=1,
+            high=len(PLACES),
+            sweepable=False,
+        ),
     ] = 3
     pool: Annotated[
         int, Field(help="prompts of each skill; see data.items", low=1, high=INFINITE)

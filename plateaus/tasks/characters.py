@@ -25,7 +25,9 @@ QUERIES = 64  # tried for one that all tasks answer differently
 class Spec:
     """The tasks of a set, their inputs, and the size of a prompt."""
 
-    families: Annotated[str, Field(help="names of tasks, with commas")] = "ret3,ret7"
+    families: Annotated[str, Field(help="names of tasks, with commas", sweepable=False)] = (
+        "ret3,ret7"
+    )
     alphabet: Annotated[str, Field(help="letters of the inputs of letters")] = (
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
     )

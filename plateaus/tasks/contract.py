@@ -45,7 +45,7 @@ def sound(task: Task, knobs: Any) -> Iterator[str]:
 def fits(model: Model, task: Task, knobs: Any) -> Iterator[str]:
     """Yield a line where a model's predictions have not the shape of a sound task's predictors'."""
     try:
-        batch, said = _predicted(task, knobs)
+        batch, said = predicted(task, knobs)
         key = jax.eval_shape(jax.random.key, 0)
         params = _call("the model's init", model.init, key)
         predictions, _ = _call(
@@ -107,7 +107,7 @@ def _laws(task: Task, knobs: Any) -> Iterator[str]:
             yield from _alike(f"{name}: its example", emitted, example)
     yield from _vocabulary(task, example)
 
-    _, said = _predicted(task, knobs)
+    _, said = predicted(task, knobs)
     for name in ("uninformed", "best"):
         if (value := getattr(task, name)) not in said:
             yield f"{name}: {value!r} is none of its predictors{hint(value, said)}"
@@ -118,7 +118,7 @@ def _laws(task: Task, knobs: Any) -> Iterator[str]:
     yield from _measures(task, first, example)
 
 
-def _predicted(task: Task, knobs: Any) -> tuple[Any, dict[str, Any]]:
+def predicted(task: Task, knobs: Any) -> tuple[Any, dict[str, Any]]:
     """Return the shapes of a batch of the training law and of what each predictor says of it."""
     key, number = jax.eval_shape(jax.random.key, 0), jax.ShapeDtypeStruct((), jnp.int32)
     world = _call("init", task.init, key)

@@ -35,7 +35,9 @@ PARTS = {"train": (0, 1, 2, 3), "target": (4,), "test": (5,)}  # of every six im
 class Spec:
     """The languages of a mixture, and how many captions there are to choose from."""
 
-    families: Annotated[str, Field(help="names of languages, with commas")] = ",".join(FAMILIES)
+    families: Annotated[str, Field(help="names of languages, with commas", sweepable=False)] = (
+        ",".join(FAMILIES)
+    )
     captions: Annotated[
         int, Field(help="captions K of an image, one of them right", low=2, high=DIGITS)
     ] = 5

@@ -21,7 +21,9 @@ from plateaus.types import Array, Draw, Example, Float, Task
 class Spec(Sizes):
     """The families of a mixture and their sizes; the defaults are paper 2's, but for n."""
 
-    families: Annotated[str, Field(help="names of families, with commas")] = "linear"
+    families: Annotated[str, Field(help="names of families, with commas", sweepable=False)] = (
+        "linear"
+    )
     points: Annotated[
         int, Field(help="points n in a prompt", low=1, high=2**16, units="points")
     ] = 100  # paper 3's; paper 2 has 120

@@ -21,7 +21,9 @@ SYMBOLS = 3  # after the letters: plus, minus, one
 class Spec:
     """The chain and how it is shown."""
 
-    links: Annotated[int, Field(help="variables of a chain k, each a skill", low=1, high=26)] = 5
+    links: Annotated[
+        int, Field(help="variables of a chain k, each a skill", low=1, high=26, sweepable=False)
+    ] = 5
     letters: Annotated[int, Field(help="names of variables there are", low=1, high=2**16)] = 26
     order: Annotated[
         str, Field(help="order of the clauses in a prompt", choices=("random", "chain"))

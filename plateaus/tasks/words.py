@@ -30,7 +30,7 @@ _CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
 class Spec:
     """The families of a mixture and the sizes of a prompt."""
 
-    families: Annotated[str, Field(help="names of families, with commas")] = (
+    families: Annotated[str, Field(help="names of families, with commas", sweepable=False)] = (
         "word_selection_2,word_selection_4,word_length"
     )
     words: Annotated[int, Field(help="words there are", low=LONGEST_LIST, high=560)] = 200

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from plateaus.build import mixing, mixing_cost
+from plateaus.data import mixture
 from plateaus.data.design import Spec
 from plateaus.data.mixers import uniform
 from plateaus.data.mixers.mixer import Registered
 from plateaus.data.mixers.registry import MIXERS
 from plateaus.models import mlp
 from plateaus.tasks import in_context
+from plateaus.variables import ONCE, WINDOWS, Variable
 
 GROUPS, BATCH, POINTS, SHORT, ROUND = 3, 12, 8, 5, 10
 
@@ -108,13 +110,15 @@ def test_curves_of_models_that_are_thrown_away_are_left_out():
         "train_mixture_by_task": np.ones((2, 8, 3)),
         "test_loss_of_x": np.ones((2, 1)),
     }
-    kept = mixing_cost.kept_model(config, curves)
+    declared = {"test_loss": Variable("x"), "train_loss": Variable("x", time=WINDOWS)}
+    declared |= {"test_loss_of_x": Variable("x", time=ONCE), **mixture.VARIABLES}
+    kept = mixing_cost.kept_model(config, curves, declared)
     assert np.isnan(kept["test_loss"]).tolist() == [[True, True, True, False, False]] * 2
     assert np.isnan(kept["train_loss"]).sum(axis=1).tolist() == [4, 4]
     assert not np.isnan(kept["train_mixture_by_task"]).any()
     assert not np.isnan(kept["test_loss_of_x"]).any()
     whole = mixing_cost.kept_model(
-        {**config, "data.reference_steps": 0, "data.proxy_steps": 0}, curves
+        {**config, "data.reference_steps": 0, "data.proxy_steps": 0}, curves, declared
     )
     assert not any(np.isnan(curve).any() for curve in whole.values())
 

@@ -12,8 +12,8 @@ from plateaus.fields import Field
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    steps: Annotated[int, Field(help="steps", low=1)] = 100
-    seeds: Annotated[int, Field(help="seeds", low=1)] = 2
+    steps: Annotated[int, Field(help="steps", low=1, sweepable=False)] = 100
+    seeds: Annotated[int, Field(help="seeds", low=1, sweepable=False)] = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,9 @@ import pytest
 from plateaus.build import registry, soundness
 from plateaus.jobs import cli, run
 from plateaus.measures import registry as instruments
+from plateaus.measures.instrument import Instrument
 from plateaus.tasks import facts, sparse_parity
+from plateaus.variables import Variable
 
 TASKS = dict(registry.TASKS)
 CONFIGS = {"sparse_parity": "configs/sparse_parity.py", "facts": "configs/facts.py"}
@@ -86,16 +88,34 @@ def test_a_field_that_is_not_declared(monkeypatch, capsys, tmp_path):
     assert line.endswith("Knobs.rate needs a Field and a plain default")
 
 
+def test_a_metric_that_results_cannot_hold(monkeypatch, capsys, tmp_path):
+    """Its axis has the name of a swept field."""
+
+    def vector(prediction, example):
+        return jnp.zeros(3)
+
+    own = {"metrics": {"m": vector}, "axes": {"m": "data.zipf_exponent"}}
+    make = changed(sparse_parity.sparse_parity, **own)
+    (line,) = refused("sparse_parity", monkeypatch, capsys, tmp_path, make=make)
+    assert line.startswith("error: test_m: 'data.zipf_exponent' is a dimension of all results")
+
+
+def probing(monkeypatch, probe, declared):
+    """Let there be an instrument that is always on."""
+    one = Instrument(NamedTuple, lambda task, layers: declared, lambda values, parts: probe)
+    monkeypatch.setitem(instruments.INSTRUMENTS, "spectrum", one)
+
+
 def test_a_probe_whose_axes_are_forgotten(monkeypatch, capsys, tmp_path):
     def spectrum(key, params, laws, losses):
         return {"spectrum": jnp.zeros(5), "spectra": jnp.zeros((5, 2))}
 
-    monkeypatch.setattr(instruments, "probes", lambda *_: (spectrum,))
+    declared = {"spectrum": Variable("of the embedding")}
+    probing(monkeypatch, spectrum, declared)
     lines = refused("sparse_parity", monkeypatch, capsys, tmp_path)
-    of = "but no axes: name them in instruments.AXES"
     assert [line.strip() for line in lines[1:]] == [
-        f"spectra has 2 dimensions of its own, {of}",
-        f"spectrum has 1 dimension of its own, {of}",
+        "spectra: is recorded but not declared: add it to the variables of its instrument",
+        "spectrum: has 1 dimension of its own, its declaration no axes",
     ]
 
 
@@ -103,7 +123,7 @@ def test_a_probe_that_fails_is_named_with_its_place(monkeypatch, capsys, tmp_pat
     def broken(key, params, laws, losses):
         return {"sum": params["nothing"]}
 
-    monkeypatch.setattr(instruments, "probes", lambda *_: (broken,))
+    probing(monkeypatch, broken, {})
     (line,) = refused("sparse_parity", monkeypatch, capsys, tmp_path)
     assert line.startswith("error: this cannot be computed: KeyError: 'nothing' (")
     assert "test_authors.py:" in line

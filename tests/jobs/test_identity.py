@@ -1,6 +1,5 @@
 """What a run is: what its folder's name and its program's address hold, and what old folders do."""
 
-import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -15,7 +14,7 @@ from plateaus.build.registry import MODELS, PAIRS, TASKS
 from plateaus.config.component import Resolved
 from plateaus.config.plan import checked_plan
 from plateaus.config.schema import ConfigError, entries
-from plateaus.fields import Field, extended
+from plateaus.fields import Field, joined
 from plateaus.jobs import cli, folder, sweep
 from plateaus.measures import registry as instruments
 from plateaus.report import store
@@ -45,15 +44,12 @@ def described(plan):
 
 def with_field(component, field, kind=int, default=0):
     """A component with one more spec field, as a later version would have it."""
-    declared = ("added_later", Annotated[kind, field], default)
-    spec = dataclasses.make_dataclass(
-        "Spec", [declared], bases=(component.spec,), frozen=True, kw_only=True
-    )
-    return component._replace(spec=spec)
+    more = {"added_later": (Annotated[kind, field], default)}
+    return component._replace(spec=joined(component.spec, more))
 
 
 def with_knob(component, field):
-    knobs = extended(component.knobs, {"added_later": (Annotated[float, field], 0.25)})
+    knobs = joined(component.knobs, {"added_later": (Annotated[float, field], 0.25)})
     return component._replace(knobs=knobs)
 
 
@@ -93,7 +89,7 @@ def test_a_field_without_a_neutral_value_is_part_of_what_a_run_is():
 
 
 def test_fields_of_instruments_observe_and_no_others():
-    observing = {f.name for f in dataclasses.fields(instruments.Spec)}
+    observing = set(instruments.FIELDS)
     for model, task in PAIRS:
         table = entries(sections({"task.name": task, "model.name": model}))
         assert {name for name, entry in table.items() if entry.field.observes} == observing

@@ -7,12 +7,30 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from plateaus.groups import SUFFIX
 from plateaus.measures import plateau
+from plateaus.variables import ONCE, SUFFIX, Variable
 
 AVERAGED = 100  # optimiser steps, as in paper 2
 ANSWERED = 0.5  # of the probability is on the tasks' answers together
 ESCAPED = plateau.THRESHOLDS["escape_step"]
+_SINCE = "steps from a task's start to the first with, over the last 100,"
+VARIABLES = {
+    "mixed_step": Variable(
+        "first evaluation at which, over three, P on the answers of a mixture's tasks is above 1/2",
+        "optimiser steps",
+        ("mixture",),
+        ONCE,
+    )
+} | {
+    f"{name}{SUFFIX}": Variable(meaning, units, time=ONCE).by_task()
+    for name, units, meaning in (
+        ("start_step", "optimiser steps", "start of the window in which a task is first drawn"),
+        ("escape_step", "optimiser steps", f"{_SINCE} a training loss under 0.8; NaN if never"),
+        ("completion_step", "optimiser steps", f"{_SINCE} the error of who has learned it"),
+        ("escape_sequences", "examples", "examples of the task until its escape"),
+        ("completion_sequences", "examples", "examples of the task until its completion"),
+    )
+}
 
 
 def by_task(

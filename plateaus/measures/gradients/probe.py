@@ -12,6 +12,14 @@ import jax.numpy as jnp
 from plateaus.trees import cosine
 from plateaus.types import Array, Float
 
+MEANINGS = {  # of the gradients of a batch's examples
+    "conflict_fraction": "fraction of pairs of examples whose gradients are opposed",
+    "effective_rank": "participation ratio of the Gram matrix of the examples' gradients",
+    "signal": "unbiased estimate of the squared norm of the mean gradient",
+    "noise": "trace of the covariance of an example's gradient",
+    "noise_scale": "noise over signal: the batch at which they are equal",
+}
+
 
 def mean_cosine(gram: Float[Array, "B B"]) -> Float[Array, ""]:
     r"""Return the cosine of two gradients, mean over all pairs.

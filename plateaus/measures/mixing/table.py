@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from plateaus.measures.mixing.rows import MEASURES, Compared, MixingRow
@@ -72,15 +71,8 @@ def remarks(rows: Sequence[MixingRow]) -> list[str]:
 
 
 def show(rows: Sequence[MixingRow]) -> None:
-    """Print the table and its remarks; nothing without rows."""
-    if not rows:
-        return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(width=table.WIDTH, color_system=None, highlight=False)
-    console.print(text_table(rows))
-    for line in remarks(rows):
-        console.print(line, markup=False, soft_wrap=True)
+    """Print the table and its remarks."""
+    table.print_lines(text_table(rows), remarks(rows))
 
 
 def _cells(row: MixingRow, one: Compared) -> tuple[str, str, str]:

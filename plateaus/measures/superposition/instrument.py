@@ -14,19 +14,31 @@ from numpy.typing import NDArray
 
 from plateaus import option_strings
 from plateaus.fields import Field
+from plateaus.measures.instrument import Instrument, Parts, Probe
 from plateaus.measures.superposition import answers
 from plateaus.measures.superposition import summary as superposition
-from plateaus.types import Array, Key, MixedPrompt, Model, PyTree, Task
+from plateaus.types import Array, Key, MixedPrompt, PyTree, Task
+from plateaus.variables import Variable
 
 BACK = 10  # examples before the query whose task the answer may follow
 GRID = 10  # steps from one task alone to another, where shares are not given
 TOGETHER = 32  # prompts answered at a time
 ANSWER, MIXTURE = "answer", "mixture"  # dimensions
-AXES = {
-    "mixed_": (MIXTURE,),
-    **{f"mixed_{name}": (MIXTURE, ANSWER) for name in ("probability", "share", "saturation")},
-    "mixed_recency_": (MIXTURE, "back", ANSWER),
-    "mixed_histogram": (MIXTURE, ANSWER, "bin"),
+EACH, BACKWARDS = (MIXTURE, ANSWER), (MIXTURE, "back", ANSWER)
+VARIABLES = {
+    f"mixed_{name}": variable
+    for name, variable in {
+        "probability": Variable("probability of each answer, mean over prompts", axes=EACH),
+        "share": Variable("share of each task among the examples of the prompts", axes=EACH),
+        "saturation": Variable("variance of P over prompts, of its most at that mean", axes=EACH),
+        "entropy": Variable("entropy of the outputs to a prompt, mean", "nats", (MIXTURE,)),
+        "entropy_of_mean": Variable("entropy of the outputs' mean", "nats", (MIXTURE,)),
+        "kl": Variable("divergence of P from the shares of the tasks", "nats", (MIXTURE,)),
+        "completed": Variable("answers among as many most probable outputs", "1", (MIXTURE,)),
+        "recency_same": Variable("P where that example back is of the task", axes=BACKWARDS),
+        "recency_other": Variable("P where that example back is of another", axes=BACKWARDS),
+        "histogram": Variable("share of prompts with P in each bin", axes=(*EACH, "bin")),
+    }.items()
 }
 
 
@@ -35,38 +47,23 @@ class Spec:
     """Which prompts of several tasks are answered at every evaluation."""
 
     mixed_prompts: Annotated[
-        int,
-        Field(
-            help="prompts of several tasks, of each mixture; 0: none",
-            low=0,
-            high=2**16,
-            observes=True,
-        ),
+        int, Field(help="prompts of several tasks, of each mixture; 0: none", low=0, high=2**16)
     ] = 0
     mixed_tasks: Annotated[
-        str,
-        Field(help="names of the tasks in these prompts, with commas; none: all", observes=True),
+        str, Field(help="names of the tasks in these prompts, with commas; none: all")
     ] = ""
     mixed_shares: Annotated[
-        str,
-        Field(
-            help="shares of the tasks, as 1:9 5:5; none: a grid, or each alone and all",
-            observes=True,
-        ),
+        str, Field(help="shares of the tasks, as 1:9 5:5; none: a grid, or each alone and all")
     ] = ""
     mixed_order: Annotated[
         str,
         Field(
             help="whether each example draws its task, or counts are exact and shuffled",
             choices=("iid", "exact"),
-            observes=True,
         ),
     ] = "iid"
     mixed_examples: Annotated[
-        int,
-        Field(
-            help="examples of such a prompt; 0: one fewer than in training", low=0, observes=True
-        ),
+        int, Field(help="examples of such a prompt; 0: one fewer than in training", low=0)
     ] = 0
 
 
@@ -111,7 +108,7 @@ def examples_of(values: Mapping[str, Any]) -> int:
     return values["mixed_examples"] or values["task.examples"] - 1
 
 
-def check(values: Mapping[str, Any], task: Task) -> Iterator[tuple[str, str]]:
+def check(values: Mapping[str, Any], task: Task, tokens: int = 0) -> Iterator[tuple[str, str]]:
     """Yield (field, message) for mixed prompts that cannot be made, or answered."""
     if not values["mixed_prompts"]:
         return
@@ -181,8 +178,11 @@ def drawer(config: Mapping[str, Any], task: Task) -> Callable[..., tuple[Array, 
     return draw
 
 
-def probe(config: Mapping[str, Any], model: Model, task: Task):
-    """Return what answers fresh mixed prompts; `model` reads at all positions."""
+def probe(config: Mapping[str, Any], parts: Parts) -> Probe | None:
+    """Return what answers fresh mixed prompts; None of none."""
+    if not config["mixed_prompts"]:
+        return None
+    task, model = parts.task, parts.everywhere
     tasks = len(asked(config, task.groups))
     mixtures = [share for _, share in shares_of(config["mixed_shares"], tasks)]
     examples, prompts = examples_of(config), config["mixed_prompts"]
@@ -213,3 +213,12 @@ def probe(config: Mapping[str, Any], model: Model, task: Task):
         return jax.vmap(functools.partial(superposition.summary, back=back))(*by_mixture)
 
     return measured
+
+
+INSTRUMENT = Instrument(
+    Spec,
+    lambda task, layers: VARIABLES if task.emit_mixed else {},
+    probe,
+    check=check,
+    labels=labels,
+)

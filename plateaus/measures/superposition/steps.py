@@ -156,6 +156,15 @@ def csv_text(rows: Sequence[StepsRow]) -> str:
     return table.as_csv(records)
 
 
+def show(rows: Sequence[StepsRow]) -> None:
+    """Print the steps of every setting, under the table of mixed prompts."""
+    lines = ["mixed step: first evaluation, mean of three, with P on the answers above 1/2"]
+    for row in rows:
+        where = f"{table.label(row.setting)}: " if row.setting else ""
+        lines.append(f"{where}{row.text()}")
+    table.print_lines(None, lines)
+
+
 def _absolute(name: str) -> bool:
     return not name.startswith("after")
 

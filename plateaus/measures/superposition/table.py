@@ -9,11 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from plateaus.measures.superposition.rows import RELEASED_SATURATION, MixedRow
-from plateaus.measures.superposition.steps import StepsRow
 from plateaus.report import table
 from plateaus.report.survival import Interval
 
@@ -83,7 +81,7 @@ def text_table(rows: Sequence[MixedRow]) -> Table:
     return result
 
 
-def remarks(rows: Sequence[MixedRow], steps: Sequence[StepsRow] = ()) -> list[str]:
+def remarks(rows: Sequence[MixedRow]) -> list[str]:
     """Return what is said under the table."""
     low, high = RELEASED_SATURATION
     lines = [
@@ -95,24 +93,12 @@ def remarks(rows: Sequence[MixedRow], steps: Sequence[StepsRow] = ()) -> list[st
     if not all(math.isnan(row.paper) for row in rows):
         told = f"two tasks, 100 examples; their saturation is {low} to {high}"
         lines.append(f"paper: released models, {told}")
-    if steps:
-        lines.append("mixed step: first evaluation, mean of three, with P on the answers above 1/2")
-    for row in steps:
-        where = f"{table.label(row.setting)}: " if row.setting else ""
-        lines.append(f"{where}{row.text()}")
     return lines
 
 
-def show(rows: Sequence[MixedRow], steps: Sequence[StepsRow] = ()) -> None:
-    """Print the table and its remarks; nothing without rows."""
-    if not rows:
-        return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(width=table.WIDTH, color_system=None, highlight=False)
-    console.print(text_table(rows))
-    for line in remarks(rows, steps):
-        console.print(line, markup=False, soft_wrap=True)
+def show(rows: Sequence[MixedRow]) -> None:
+    """Print the table and its remarks."""
+    table.print_lines(text_table(rows), remarks(rows))
 
 
 def _some(mixtures: list[list[MixedRow]]) -> list[list[MixedRow]]:

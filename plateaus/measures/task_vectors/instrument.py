@@ -12,25 +12,32 @@ import jax.numpy as jnp
 import numpy as np
 
 from plateaus.fields import Field
+from plateaus.measures.instrument import Instrument, Parts, Probe
 from plateaus.measures.superposition import instrument as mixtures
 from plateaus.measures.superposition import summary as superposition
 from plateaus.measures.superposition.instrument import ANSWER, MIXTURE, TOGETHER
 from plateaus.measures.task_vectors import probe as task_vectors
-from plateaus.types import Array, Key, Model, PyTree, Task
+from plateaus.types import Array, Key, PyTree, Task
+from plateaus.variables import Variable
 
 BEST = -1
 LAYER, CLOUD = "stream_layer", "cloud"  # dimensions: of the stream, L + 1; of tasks, then mixtures
 PATCHES = ("vector_", "vector_shift_")  # in place of the stream, or added to what is kept of it
-AXES: dict[str, tuple[str, ...]] = {
-    f"{patch}{name}": own
-    for patch in PATCHES
-    for name, own in {
-        "success": (LAYER,),
-        "success_by_answer": (LAYER, ANSWER),
-        "path": ("path", ANSWER),
-        "points": (CLOUD, "point", "coordinate"),
+_SUCCESS = "P of a task's answer with its vector patched in at each layer"
+VARIABLES = {
+    f"{patch}{name}": variable._replace(meaning=f"{variable.meaning}{how}")
+    for patch, how in zip(PATCHES, ("", ", added to the query's own stream"), strict=True)
+    for name, variable in {
+        "success": Variable(f"{_SUCCESS}, mean over tasks", axes=(LAYER,)),
+        "success_by_answer": Variable(_SUCCESS, axes=(LAYER, ANSWER)),
+        "layer_used": Variable("layer whose vectors are combined and shown"),
+        "path": Variable("P of each answer between two tasks' vectors", axes=("path", ANSWER)),
+        "points": Variable("vectors of single prompts", axes=(CLOUD, "point", "coordinate")),
     }.items()
-} | {"vector_share": (CLOUD, ANSWER)}
+} | {
+    "vector_baseline": Variable("P of a task's answer without a vector, mean over tasks"),
+    "vector_share": Variable("share of each task among a cloud's examples", axes=(CLOUD, ANSWER)),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,19 +45,11 @@ class Spec:
     """Which vectors are taken from prompts and patched into queries at every evaluation."""
 
     vector_prompts: Annotated[
-        int,
-        Field(
-            help="prompts whose mean is a task's vector; 0: none", low=0, high=2**16, observes=True
-        ),
+        int, Field(help="prompts whose mean is a task's vector; 0: none", low=0, high=2**16)
     ] = 0  # the paper's: 100
     vector_layer: Annotated[
         int,
-        Field(
-            help="layer whose vectors are combined and shown; -1: the best",
-            low=-1,
-            high=256,
-            observes=True,
-        ),
+        Field(help="layer whose vectors are combined and shown; -1: the best", low=-1, high=256),
     ] = BEST
     vector_shown: Annotated[
         int,
@@ -58,12 +57,10 @@ class Spec:
             help="prompts of each task and mixture kept as points; at most vector_prompts",
             low=0,
             high=2**16,
-            observes=True,
         ),
     ] = 16
     vector_steps: Annotated[
-        int,
-        Field(help="steps from one task's vector to another's", low=2, high=2**10, observes=True),
+        int, Field(help="steps from one task's vector to another's", low=2, high=2**10)
     ] = 30
 
 
@@ -75,7 +72,7 @@ def labels(values: Mapping[str, Any], groups: tuple[str, ...]) -> dict[str, Sequ
     return {CLOUD: [*known[ANSWER], *known[MIXTURE]]}
 
 
-def check(values: Mapping[str, Any], task: Task) -> Iterator[tuple[str, str]]:
+def check(values: Mapping[str, Any], task: Task, tokens: int = 0) -> Iterator[tuple[str, str]]:
     """Yield (field, message) for vectors that cannot be taken, patched in or drawn."""
     if not values["vector_prompts"]:
         return
@@ -90,8 +87,8 @@ def check(values: Mapping[str, Any], task: Task) -> Iterator[tuple[str, str]]:
         yield "vector_shown", "needs scikit-learn: pip install 'plateaus[vectors]', or 0 points"
 
 
-def probe(config: Mapping[str, Any], model: Model, task: Task):
-    r"""Return what measures task vectors; `model` reads at all positions.
+def probe(config: Mapping[str, Any], parts: Parts) -> Probe | None:
+    r"""Return what measures task vectors; None of no prompts.
 
     vector_success [L + 1]: P(answer of task k | its mean vector patched in at a layer), mean over
     tasks and as many fresh queries as prompts; by answer [L + 1, K]; vector_baseline: unpatched.
@@ -105,6 +102,9 @@ def probe(config: Mapping[str, Any], model: Model, task: Task):
     queries without examples. The vector alone leaves out the query, where later blocks do not
     read it again.
     """
+    if not config["vector_prompts"]:
+        return None
+    task, model = parts.task, parts.everywhere
     chosen = mixtures.asked(config, task.groups)
     tasks, examples = len(chosen), mixtures.examples_of(config)
     prompts, steps = config["vector_prompts"], config["vector_steps"]
@@ -191,3 +191,12 @@ def probe(config: Mapping[str, Any], model: Model, task: Task):
         return told
 
     return measured
+
+
+INSTRUMENT = Instrument(
+    Spec,
+    lambda task, layers: VARIABLES if task.emit_mixed else {},
+    probe,
+    check=check,
+    labels=labels,
+)

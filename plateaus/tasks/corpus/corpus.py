@@ -34,10 +34,16 @@ class Spec:
     """A corpus, and how it is cut."""
 
     folder: Annotated[
-        str, Field(help="UTF-8 files, one sub-folder a domain; '': a sample corpus, made here")
+        str,
+        Field(
+            help="UTF-8 files, one sub-folder a domain; '': a sample corpus, made here",
+            sweepable=False,
+        ),
     ] = ""
     contents: Annotated[str, Field(help="digest of what the folder holds", derived=True)] = ""
-    tokenizer: Annotated[str, Field(help="a file of the package tokenizers; '': bytes")] = ""
+    tokenizer: Annotated[
+        str, Field(help="a file of the package tokenizers; '': bytes", sweepable=False)
+    ] = ""
     context: Annotated[
         int, Field(help="tokens predicted in a window", low=1, high=2**16, units="tokens")
     ] = 64
@@ -66,7 +72,11 @@ class Spec:
         ),
     ] = "original"
     clusters: Annotated[
-        str, Field(help="numbers of groups to choose from, with commas; '': not grouped anew")
+        str,
+        Field(
+            help="numbers of groups to choose from, with commas; '': not grouped anew",
+            sweepable=False,
+        ),
     ] = ""
     embedding: Annotated[
         str,

@@ -24,7 +24,11 @@ class Spec:
         str, Field(help="which groups items are of", choices=("original", "similar", "random"))
     ] = "original"
     clusters: Annotated[
-        str, Field(help="number of domains, or a grid of numbers for 'similar', '3,4'; '': no pool")
+        str,
+        Field(
+            help="number of domains, or a grid of numbers for 'similar', '3,4'; '': no pool",
+            sweepable=False,
+        ),
     ] = ""
     pool_seed: Annotated[
         int, Field(help="of the pool that is grouped, of k-means, of random groups", low=0)

@@ -49,12 +49,6 @@ def rows(results):
     return statistics.summarise(results)
 
 
-def test_nothing_is_drawn_where_nothing_was_measured(zipf_results):
-    rows = statistics.summarise(zipf_results)
-    figures = (attention.scores, attention.ablation, attention.by_outcome, attention.persistence)
-    assert all(draw(zipf_results, rows) is None for draw in (*figures, landscape.landscape))
-
-
 def test_scores_are_those_at_the_end_layer_by_head(results, rows):
     figure = attention.scores(results, rows)
     images = [axes.images[0].get_array() for axes in figure.axes if axes.images]

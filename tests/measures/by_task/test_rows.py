@@ -205,13 +205,6 @@ def test_the_csv_has_a_line_for_each_row(found):
     assert by_task.csv_text([]) == "\n"  # a header of nothing
 
 
-def test_results_without_tasks_have_no_rows(make_results):
-    plain = make_results({"lr": [0.1, 1.0]}, [1000.0, 2000.0])
-    assert by_task.summarise(plain, statistics.summarise(plain)) == []
-    for draw in (task_figures.losses, task_figures.mechanism, task_figures.prefixes):
-        assert draw(plain, statistics.summarise(plain)) is None
-
-
 def test_the_average_over_mixtures_of_a_size(results, found):
     averaged = task_maps.by_count(results, found, by_task.ESCAPE)
     two = (steps_of(results, "a + b", "a") + steps_of(results, "a + c", "a")) / 2

@@ -39,12 +39,6 @@ def axes_of(figure):
     return [axes for part in figure.subfigs for axes in part.axes]
 
 
-def test_nothing_is_drawn_where_nothing_was_measured(zipf_results):
-    rows = statistics.summarise(zipf_results)
-    for draw in (gradients.cosine, gradients.layers, gradients.examples):
-        assert draw(zipf_results, rows) is None
-
-
 def test_the_cosine_on_the_plateau_is_of_what_comes_before_the_escape(results):
     rows = statistics.summarise(results)
     for row, level in zip(rows, (0.6, 0.4, 0.2), strict=True):

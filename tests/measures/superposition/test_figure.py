@@ -183,13 +183,6 @@ def test_of_many_settings_six_are_shown(make_mixed):
     assert len(superposition_dynamics.dynamics(many, rows).axes) == 3 * facets.MOST
 
 
-def test_results_without_mixed_prompts_have_no_figure(zipf_results):
-    rows = statistics.summarise(zipf_results)
-    for draw in (superposition_figures.mixed_prompts, superposition_dynamics.dynamics,
-                 superposition_sizes.sizes):  # fmt: skip
-        assert draw(zipf_results, rows) is None
-
-
 def test_settings_without_a_finished_run_are_left_out(mixed_results):
     lost = mixed_results.copy(deep=True)
     lost["status"][0], lost["status"][1, :3] = 2, 0

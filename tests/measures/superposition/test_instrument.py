@@ -7,6 +7,7 @@ import pytest
 
 from plateaus.build.recipes import sections
 from plateaus.config.schema import ConfigError, entries, resolve
+from plateaus.measures.instrument import Parts
 from plateaus.measures.superposition import instrument as mixtures
 from plateaus.models.constructed import superposing
 from plateaus.models.transformer import transformer
@@ -110,7 +111,8 @@ def test_a_model_that_superposes_is_seen_to(order):
     """Weights set by hand, P = the share of each task in every prompt: through the whole chain."""
     model, params = superposer((1, 2, 3))
     config = values(mixed_shares="1:1:1 3:2:1 1:0:0", mixed_order=order, mixed_prompts=40)
-    probe = jax.jit(mixtures.probe(config, model, characters(CHARACTERS)), static_argnums=(2, 3))
+    parts = Parts(characters(CHARACTERS), None, model)
+    probe = jax.jit(mixtures.probe(config, parts), static_argnums=(2, 3))
     found = {k: np.asarray(v) for k, v in probe(jax.random.key(0), params, None, None).items()}
     np.testing.assert_allclose(found["mixed_probability"], found["mixed_share"], atol=1e-4)
     np.testing.assert_allclose(found["mixed_kl"], 0.0, atol=1e-3)
@@ -138,7 +140,8 @@ def test_fresh_prompts_are_a_function_of_the_key():
     task = characters(CHARACTERS)
     model, params = superposer((1, 2))
     config = values(mixed_tasks="ret1,ret2", mixed_shares="1:1", mixed_prompts=4)
-    probe = jax.jit(lambda key: mixtures.probe(config, model, task)(key, params, None, None))
+    parts = Parts(task, None, model)
+    probe = jax.jit(lambda key: mixtures.probe(config, parts)(key, params, None, None))
     first, again, other = (probe(jax.random.key(seed)) for seed in (0, 0, 1))
     same = jax.tree.map(lambda a, b: bool(jnp.all(a == b)), first, again)
     assert all(same[name] for name in ("mixed_probability", "mixed_kl"))

@@ -170,10 +170,6 @@ def test_vectors_that_do_not_differ_are_told():
 # ---- the figure
 
 
-def test_nothing_is_drawn_where_nothing_was_measured(zipf_results):
-    assert task_vectors.task_vectors(zipf_results, statistics.summarise(zipf_results)) is None
-
-
 def test_a_line_of_five_panels_a_setting(results, rows):
     figure = task_vectors.task_vectors(results, rows)
     assert len(figure.axes) == 10

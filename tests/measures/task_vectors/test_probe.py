@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from plateaus.measures.instrument import Parts
 from plateaus.measures.superposition import answers
 from plateaus.measures.task_vectors import instrument as vectors
 from plateaus.measures.task_vectors import probe as task_vectors
@@ -279,7 +280,7 @@ CONFIG = {
 
 @functools.cache
 def measured(held=False, **given):
-    probe = vectors.probe({**CONFIG, **given}, toy(held), law())
+    probe = vectors.probe({**CONFIG, **given}, Parts(law(), None, toy(held)))
     found = jax.jit(lambda seed: probe(jax.random.key(seed), {}, {}, None))(np.uint32(7))
     return {name: np.asarray(value) for name, value in found.items()}
 
@@ -345,6 +346,8 @@ def test_a_given_layer_is_used():
 
 
 def test_never_more_points_than_prompts():
-    probe = vectors.probe({**CONFIG, "vector_prompts": 2, "vector_shown": 16}, toy(), law())
+    probe = vectors.probe(
+        {**CONFIG, "vector_prompts": 2, "vector_shown": 16}, Parts(law(), None, toy())
+    )
     found = jax.eval_shape(lambda key: probe(key, {}, {}, None), jax.random.key(7))
     assert found["vector_points"].shape == (5, 2, V + 3)

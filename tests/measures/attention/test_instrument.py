@@ -2,16 +2,15 @@
 
 import json
 
-import jax
 import numpy as np
 import pytest
 
-from plateaus import evaluation, train
-from plateaus.build.recipes import make_recipe, sections, stack_knobs
+from plateaus.build.recipes import sections
+from plateaus.build.soundness import shapes_of
 from plateaus.config.plan import Options, checked_plan
 from plateaus.config.schema import ConfigError
 from plateaus.jobs import run
-from plateaus.measures import registry as instruments
+from plateaus.measures.attention import instrument as attention
 from plateaus.report import store
 
 TINY = {
@@ -117,25 +116,12 @@ def test_what_cannot_be_measured_is_refused_in_one_line(base, given, swept, line
     assert len(refused.value.problems) == 1 and line in refused.value.problems[0]
 
 
-def test_a_mixture_is_ablated_task_by_task_behind_its_instruction():
-    """Shapes only: two families, a token before the pairs, and what is recorded by task."""
+def test_pairs_stand_behind_the_instruction():
     given = {
         **{name: value for name, value in TINY.items() if name != "task.dmmse_tasks"},
         **{"task.name": "in_context", "task.families": "linear,relu"},
         **{"task.instruction": "one_hot", "model.max_positions": 9},
     }
-    plan = plan_of(given, **MEASURED)
-    recipe = make_recipe(plan.resolved, frozenset())
-    assert instruments.offset_of(recipe.task) == 1
-    knobs = stack_knobs(plan.resolved, [plan.config])
-
-    def start(knobs):
-        laws, _ = evaluation.laws(recipe, 0, knobs)
-        return train.init(recipe, 0, knobs, laws)[1]
-
-    shapes = jax.eval_shape(jax.vmap(start), knobs)
-    found = {name: value.shape[1:] for name, value in shapes.items()}
-    assert found["ablation_loss_retrospective"] == () and found["ablation_loss_random"] == (3,)
-    assert found["ablation_loss_retrospective_by_task"] == (2,)
-    assert found["ablation_loss_random_by_task"] == (3, 2)
-    assert found["attention_induction"] == (1, 4) and found["sharpness"] == ()
+    resolved = plan_of(given, **MEASURED).resolved
+    task, _ = shapes_of(resolved.sections["task"], resolved.spec("task"))
+    assert attention.offset_of(task) == 1
