@@ -30,8 +30,8 @@ def test_what_a_task_records_is_declared(name):
     given = {**SMALL, **next({"model.name": m, "task.name": t} for m, t in PAIRS if t == name)}
     given |= OWN.get(name, {}) | ({} if given["model.name"] == "dual_encoder" else TINY)
     plan = checked_plan("tiny", sections(given), given, {})
-    recipe = make_recipe(plan.config, frozenset(n for n, e in plan.schema.items() if e.knob))
-    knobs = jax.tree.map(lambda x: x[0], stack_knobs(plan.schema, [plan.config]))
+    recipe = make_recipe(plan.resolved, frozenset(n for n, e in plan.schema.items() if e.knob))
+    knobs = jax.tree.map(lambda x: x[0], stack_knobs(plan.resolved, [plan.config]))
 
     def run(knobs, start):
         laws, constants = evaluation.laws(recipe, 0, knobs)
@@ -39,7 +39,7 @@ def test_what_a_task_records_is_declared(name):
         return constants, measured, train.phase(recipe, state, 0, knobs, laws, start)[1].training
 
     constants, measured, training = jax.eval_shape(run, knobs, jnp.int32(0))
-    declared = records.variables(plan.config)
+    declared = records.variables(plan.resolved)
     shapes = {n: x.shape for part in (constants, measured) for n, x in part.items()}
     shapes |= {n: x.shape[1:] for n, x in training.items()}  # without the windows
     assert not list(faults(declared, shapes, len(recipe.task.groups), ()))

@@ -54,19 +54,29 @@ def measuring(world):
     return values | {k: v for one in INSTRUMENTS.values() for k, v in on(one.spec).items()}
 
 
+def resolved(world):
+    """A world's config as resolved, every instrument on."""
+    return plan_of(world).resolved._replace(config=measuring(world))
+
+
+def shapes(world):
+    """A world's task and the shapes of its examples."""
+    found = plan_of(world).resolved
+    return shapes_of(found.sections["task"], found.spec("task"))
+
+
 def refusals(name, world):
     values = measuring(world)
-    task, example = shapes_of(values)
+    task, example = shapes(world)
     tokens = example.inputs.shape[0] if world != "vectors" else 0
     return list(INSTRUMENTS[name].check(values, task, tokens))
 
 
 def declares(name, world):
     """What an instrument declares in a world."""
-    values = measuring(world)
-    model = sections(values)["model"]
-    layers = model.layers(model.spec_of("model", values))
-    return INSTRUMENTS[name].variables(shapes_of(values)[0], layers)
+    found = resolved(world)
+    layers = found.sections["model"].layers(found.spec("model"))
+    return INSTRUMENTS[name].variables(shapes(world)[0], layers)
 
 
 def world_of(name):
@@ -76,13 +86,10 @@ def world_of(name):
 
 def parts_of(world):
     """A world's recipe and what its instruments may look at."""
-    config = plan_of(world).config
-    recipe = make_recipe(config, frozenset())
-    chosen = sections(config)
-    everywhere = chosen["model"].make(
-        chosen["model"].spec_of("model", config),
-        recipe.task._replace(read_at=slice(None)),
-        shapes_of(config)[1],
+    found = plan_of(world).resolved
+    recipe = make_recipe(found, frozenset())
+    everywhere = found.sections["model"].make(
+        found.spec("model"), recipe.task._replace(read_at=slice(None)), shapes(world)[1]
     )
     return recipe, Parts(recipe.task, recipe.model, everywhere)
 
@@ -90,7 +97,7 @@ def parts_of(world):
 def recorded(recipe, world):
     """The shapes of what a start records, and of what never changes."""
     plan = plan_of(world)
-    knobs = jax.tree.map(lambda x: x[0], stack_knobs(plan.schema, [plan.config]))
+    knobs = jax.tree.map(lambda x: x[0], stack_knobs(plan.resolved, [plan.config]))
 
     def start(knobs):
         laws, constants = evaluation.laws(recipe, 0, knobs)
@@ -106,7 +113,7 @@ def test_an_instrument_is_off_by_default_and_only_observes(name):
     assert config | {k: default for k, (_, default) in declared(one.spec).items()} == config
     for make in (one.probe, one.batch_probe):
         assert make is None or make(config, parts_of(world)[1]) is None
-    task, _ = shapes_of(config)
+    task, _ = shapes(world)
     assert not list(one.check(config, task, 0)) and not one.labels(config, task.groups)
     schema = entries(sections(WORLDS[world]))
     for field in dataclasses.fields(one.spec):
@@ -125,15 +132,15 @@ def test_what_an_instrument_records_is_what_it_declares(name):
         probes=tuple(probe for probe in probes[:1] if probe),
         batch_probes=tuple(probe for probe in probes[1:] if probe),
     )
-    shapes, bare = recorded(with_it, world), recorded(recipe, world)
+    recorded_with, bare = recorded(with_it, world), recorded(recipe, world)
     own = declares(name, world)
-    assert set(shapes) - set(bare) == set(own) and not set(bare) & set(own)
+    assert set(recorded_with) - set(bare) == set(own) and not set(bare) & set(own)
     assert all(variable.meaning for variable in own.values())
-    everything = records.variables(values)
-    assert not list(faults(everything, shapes, len(recipe.task.groups), ()))
+    everything = records.variables(resolved(world))
+    assert not list(faults(everything, recorded_with, len(recipe.task.groups), ()))
     for axis, names in one.labels(values, recipe.task.groups).items():
         lengths = {
-            shapes[name][variable.axes.index(axis)]
+            recorded_with[name][variable.axes.index(axis)]
             for name, variable in own.items()
             if axis in variable.axes
         }
@@ -150,7 +157,7 @@ def test_a_refusal_is_a_field_and_a_message(name, world):
 
 def test_no_two_instruments_share_a_field_or_a_name():
     assert len(FIELDS) == sum(len(declared(one.spec)) for one in INSTRUMENTS.values())
-    task = shapes_of(plan_of("tokens").config)[0]
+    task, _ = shapes("tokens")
     names = [name for one in INSTRUMENTS.values() for name in one.variables(task, ("readout",))]
     assert len(names) == len(set(names))
 
