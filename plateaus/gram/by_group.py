@@ -16,9 +16,10 @@ def sums(
 
     `weighted` maps weights [B] to $\sum_b w_b g_b$: `combine` of captured factors, or the pullback
     of the losses, `jax.vjp`. With m the membership of examples in groups these are the sums of the
-    groups' gradients. What no layer asked for needs is dropped when the program is compiled: of the
-    pullback to a last layer, the backward pass below it.
+    groups' gradients. The compiler drops what these layers do not need: of the pullback to
+    a last layer, the backward pass below it.
 
+    >>> import jax.numpy as jnp
     >>> losses = lambda p: p["a"] * jnp.array([1.0, 3.0]) + p["b"] * jnp.array([2.0, 4.0])
     >>> _, pull = jax.vjp(losses, {"a": jnp.float32(1.0), "b": jnp.float32(1.0)})
     >>> by_path = sums(lambda weights: pull(weights)[0], jnp.ones((1, 2)), ["b"])

@@ -77,13 +77,13 @@ class Filters(nn.Module):
 
 
 class Block(nn.Module):
-    """x + mixer(norm(x)), then x + mlp(norm(x)); returns what it captured beside x."""
+    """A block adds mixer(norm(x)) to the stream x, then mlp(norm(x))."""
 
     spec: Spec
 
     @nn.compact
     def __call__(self, x: Array, taps: Taps) -> tuple[Array, dict[str, Array]]:
-        """Map the residual stream [B, T, width] to the next block's."""
+        """Return (stream [B, T, width] for the next block, captured)."""
         spec, tap = self.spec, taps()
 
         def named(part: str, value: Array) -> Array:

@@ -70,13 +70,13 @@ def _log_rates(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> 
 
 
 class Block(nn.Module):
-    """x + mixer(norm(x)); returns what it captured beside x."""
+    """A block adds mixer(norm(x)) to the stream x."""
 
     spec: Spec
 
     @nn.compact
     def __call__(self, x: Array, taps: Taps) -> tuple[Array, dict[str, Array]]:
-        """Map the residual stream [B, T, width] to the next block's."""
+        """Return (stream [B, T, width] for the next block, captured)."""
         spec, tap = self.spec, taps()
         channels, states, rank = spec.channels, spec.state_size, spec.delta_rank
 

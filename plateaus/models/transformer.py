@@ -119,7 +119,7 @@ def mlp(spec: Spec, x: Array, named: Named) -> Array:
 
 
 class Block(nn.Module):
-    """The stream x [B, T, W] + attention(norm(x)), then x + mlp(norm(x)); and what is captured."""
+    """A block adds attention(norm(x)) to the stream x [B, T, W], then mlp(norm(x))."""
 
     spec: Spec
 
@@ -142,7 +142,7 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
-    """From tokens through blocks to predictions."""
+    """A network leads from tokens through blocks on a residual stream to predictions."""
 
     spec: Stream
     block: Any  # the class of the blocks
@@ -224,13 +224,14 @@ def transformer(
     Activations are read_in (before positions), final_residual, final_norm, readout, and of each
     block: residual and residual_middle [B, T, W], the stream before attention and MLP; keys and
     values [B, T, H, D], rotated where positions are, the cache: what was captured of S tokens lets
-    `apply(.., past=captured)` go on from token S; attention_weights [B, H, T, S], float32; heads
+    `apply(.., past=captured)` go on from S, once; attention_weights [B, H, T, S], float32; heads
     [B, T, H, D], what each has gathered; mlp_hidden [B, T, mlp_multiple W], after the activation
     function; and the outputs of the layers that `params` names, qkv and swiglu's [gate, up] side by
     side. The input of a linear layer is the name before its own in `Model.activations`.
 
-    With compute = "bfloat16" products and stream are; parameters, attention weights, moments of
-    norms, and the read-out stay float32. A fixed instruction draws its vectors from N(0, I).
+    With compute = "bfloat16" products and the stream are of that type; parameters, attention
+    weights, moments of norms, and the read-out stay float32. The vectors of a fixed instruction
+    are drawn from N(0, I).
 
     Raises ValueError for both sizes or none, tied or instructed tokens of the other kind, more
     tokens than positions.
