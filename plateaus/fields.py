@@ -101,7 +101,12 @@ def joined(base: type, more: Declared) -> Any:
     ...     a: float = 1.0
     >>> joined(Knobs, {"b": (float, 2.0)})(a=0.5)
     Knobs(a=0.5, b=2.0)
+
+    Raises TypeError for a field that is there already.
     """
+    own = declared(base)
+    if twice := ", ".join(name for name in more if name in own):
+        raise TypeError(f"{base.__module__}.{base.__name__}: declared twice: {twice}")
     if dataclasses.is_dataclass(base):
         more_fields = [(name, kind, default) for name, (kind, default) in more.items()]
         namespace = {"__module__": base.__module__, "__doc__": base.__doc__}
@@ -109,7 +114,6 @@ def joined(base: type, more: Declared) -> Any:
         return dataclasses.make_dataclass(
             name, more_fields, bases=(base,), frozen=True, kw_only=True, namespace=namespace
         )
-    own = declared(base)
     made: Any = collections.namedtuple(  # type: ignore[misc] # its fields are known at run time
         base.__name__,
         [*own, *more],

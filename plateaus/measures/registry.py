@@ -30,9 +30,10 @@ INSTRUMENTS: dict[str, Instrument] = {  # a probe's random stream is by its plac
 
 def _observing(hint: Any) -> Any:
     """Return a declared type whose Field observes, as those of instruments do."""
-    kind, *notes = get_args(hint)
-    (field,) = (note for note in notes if isinstance(note, Field))
-    return Annotated[kind, dataclasses.replace(field, observes=True)]
+    for note in get_args(hint):
+        if isinstance(note, Field):
+            return Annotated[get_args(hint)[0], dataclasses.replace(note, observes=True)]
+    return hint  # the schema refuses it
 
 
 FIELDS = {
