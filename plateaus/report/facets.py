@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure, SubFigure
@@ -29,13 +29,11 @@ def heading(facet: Sequence[Row]) -> str:
 
 
 def headed_lines(
-    figure: Figure, titles: Iterable[str], weight: str = "bold"
+    figure: Figure, titles: Sequence[str], weight: str = "bold"
 ) -> Iterator[SubFigure]:
     """Yield the lines of a figure, one under another, each under its title if that is not empty."""
-    titles = list(titles)
-    for part, title in zip(
-        figure.subfigures(len(titles), 1, squeeze=False)[:, 0], titles, strict=True
-    ):
+    parts = figure.subfigures(len(titles), 1, squeeze=False)[:, 0]
+    for part, title in zip(parts, titles, strict=True):
         if title:
             part.suptitle(title, x=0.008, ha="left", fontsize=9, weight=weight)
         yield part
@@ -45,7 +43,7 @@ def by_facet(
     figure: Figure, groups: Sequence[Sequence[Row]]
 ) -> Iterator[tuple[SubFigure, Sequence[Row]]]:
     """Yield a line of a figure for each facet, under what its rows share."""
-    return zip(headed_lines(figure, map(heading, groups)), groups, strict=True)
+    return zip(headed_lines(figure, [heading(facet) for facet in groups]), groups, strict=True)
 
 
 def some(rows: Sequence[Row]) -> list[Row]:
