@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from plateaus.report import panels, survival
 from plateaus.report.curves import finished
-from plateaus.report.facets import facets, heading, legend, styles_of
+from plateaus.report.facets import by_facet, facets, legend, styles_of
 from plateaus.report.statistics import FINISHED, Row, cell
 from plateaus.report.style import Look, styled
 
@@ -33,10 +33,7 @@ def landscape(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         groups = facets(rows)
         high = 2.7 * len(names)
         figure = Figure(figsize=(9.5, 0.8 + high * len(groups)), layout="constrained")
-        parts = figure.subfigures(len(groups), 1, squeeze=False)[:, 0]
-        for part, facet in zip(parts, groups, strict=True):
-            if text := heading(facet):
-                part.suptitle(text, x=0.008, ha="left", fontsize=9, weight="bold")
+        for part, facet in by_facet(figure, groups):
             _facet(part, dataset, facet, names)
         legend(figure, groups)
     return figure

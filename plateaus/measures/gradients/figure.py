@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from plateaus.report import panels, survival, table
 from plateaus.report.curves import finished, limits
-from plateaus.report.facets import facets, heading, legend, styles_of
+from plateaus.report.facets import by_facet, facets, legend, styles_of
 from plateaus.report.statistics import FINISHED, Row, cell
 from plateaus.report.style import GREY, styled
 
@@ -37,10 +37,7 @@ def examples(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     with styled():
         groups = facets(rows)
         figure = Figure(figsize=(10, 0.8 + 2.6 * len(groups)), layout="constrained")
-        parts = figure.subfigures(len(groups), 1, squeeze=False)[:, 0]
-        for part, facet in zip(parts, groups, strict=True):
-            if text := heading(facet):
-                part.suptitle(text, x=0.008, ha="left", fontsize=9, weight="bold")
+        for part, facet in by_facet(figure, groups):
             *grid, last = part.subplots(1, 3)
             steps = dataset["step"].values
             for row, look in zip(facet, styles_of(facet), strict=True):
@@ -79,10 +76,7 @@ def cosine(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     with styled():
         groups = facets(rows)
         figure = Figure(figsize=(9.5, 0.8 + 2.9 * len(groups)), layout="constrained")
-        parts = figure.subfigures(len(groups), 1, squeeze=False)[:, 0]
-        for part, facet in zip(parts, groups, strict=True):
-            if text := heading(facet):
-                part.suptitle(text, x=0.008, ha="left", fontsize=9, weight="bold")
+        for part, facet in by_facet(figure, groups):
             left, right = part.subplots(1, 2, width_ratios=(2, 1))
             for place, (row, look) in enumerate(zip(facet, styles_of(facet), strict=True)):
                 mean, half = map(_smooth, survival.mean_band(finished(dataset, COSINE, row)))

@@ -13,6 +13,7 @@ from plateaus.measures.by_task import figures as task_figures
 from plateaus.measures.mixing import rows as mixing
 from plateaus.measures.mixing.figures import adapting, escapes, legend_of_groups, palette, spread
 from plateaus.report import curves, panels, survival, table
+from plateaus.report.facets import headed_lines
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, looks, styled
 
@@ -36,11 +37,8 @@ def gram_noise(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     window = max(1, round(AVERAGED * dataset.sizes["step"]))
     with styled():
         figure = Figure(figsize=(10, 0.9 + 2.4 * len(rows)), layout="constrained")
-        parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
+        parts = headed_lines(figure, [table.label(row.setting) for row in rows])
         for number, (part, row) in enumerate(zip(parts, rows, strict=True)):
-            if row.setting:
-                text = table.label(row.setting)
-                part.suptitle(text, x=0.008, ha="left", fontsize=9, weight="bold")
             biased, unbiased = gains(dataset, row)
             first, second, third = part.subplots(1, 3)
             for axes, gain in ((first, biased), (second, unbiased)):

@@ -20,7 +20,7 @@ from plateaus.measures.by_task import figures as task_figures
 from plateaus.measures.by_task import rows as by_task
 from plateaus.measures.mixing import rows as mixing
 from plateaus.report import curves, panels, survival, table
-from plateaus.report.facets import columns, facets, heading, legend, styles_of
+from plateaus.report.facets import by_facet, columns, facets, legend, styles_of
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, Look, looks, styled
 
@@ -62,11 +62,7 @@ def loss_against_compute(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | N
     with styled():
         parted = facets(rows)
         figure = Figure(figsize=(9, 0.9 + 2.9 * len(parted)), layout="constrained")
-        for part, facet in zip(
-            figure.subfigures(len(parted), 1, squeeze=False)[:, 0], parted, strict=True
-        ):
-            if text := heading(facet):
-                part.suptitle(text, x=0.008, ha="left", fontsize=9, weight="bold")
+        for part, facet in by_facet(figure, parted):
             for axes, (name, label) in zip(part.subplots(1, 2), named.items(), strict=True):
                 for row, look in zip(facet, styles_of(facet), strict=True):
                     _banded(axes, mixing.spent(dataset, row), dataset, name, row, look)

@@ -15,6 +15,7 @@ from plateaus.measures.task_vectors import geometry
 from plateaus.measures.task_vectors.geometry import Floats
 from plateaus.report import survival, table
 from plateaus.report.curves import finished
+from plateaus.report.facets import headed_lines
 from plateaus.report.statistics import FINISHED, Row, cell
 from plateaus.report.style import GREY, PALE, styled
 
@@ -60,13 +61,13 @@ def task_vectors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         return None
     most = min(len(shown), MOST_ROWS // len(patches))
     chosen = np.unique(np.linspace(0, len(shown) - 1, most).round())
-    lines = [(shown[int(number)], patch) for number in chosen for patch in patches]
+    drawn = [(shown[int(number)], patch) for number in chosen for patch in patches]
     with styled():
-        figure = Figure(figsize=(14, 0.5 + 2.9 * len(lines)), layout="constrained")
-        parts = figure.subfigures(len(lines), 1, squeeze=False)[:, 0]
-        for part, (row, patch) in zip(parts, lines, strict=True):
-            if row.setting:
-                part.suptitle(table.label(row.setting), x=0.008, ha="left", fontsize=9)
+        figure = Figure(figsize=(14, 0.5 + 2.9 * len(drawn)), layout="constrained")
+        parts = headed_lines(
+            figure, [table.label(row.setting) for row, _ in drawn], weight="normal"
+        )
+        for part, (row, patch) in zip(parts, drawn, strict=True):
             grid = part.subplots(1, 5)
             for axes, title in zip(grid, TITLES, strict=True):
                 axes.set_title(title)
