@@ -1,7 +1,7 @@
-"""Training as pure functions: one run's start, one phase of its steps.
+"""Training as pure functions: a whole run, and what it is made of, its start and a phase of steps.
 
-All functions here speak of a single run; whoever calls them maps them over the runs of a chunk and
-compiles the result: `jit(vmap(phase))`. What is measured is in `plateaus.evaluation`.
+All functions here speak of a single run; whoever calls them maps them over many and compiles the
+result: `jit(vmap(run))`. What is measured is in `plateaus.evaluation`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from plateaus import feedback, groups
+from plateaus import evaluation, feedback, groups
 from plateaus.evaluation import Law, evaluate
 from plateaus.gradient import Told, gradient
 from plateaus.recipe import Recipe
@@ -30,7 +30,7 @@ from plateaus.types import (
     streams,
 )
 
-__all__ = ["NEVER", "Phase", "Recipe", "RunState", "init", "phase"]
+__all__ = ["NEVER", "Phase", "Recipe", "Run", "RunState", "init", "phase", "run"]
 
 NEVER = -1  # `RunState.diverged_at` of a run that has not diverged
 NO_STEP = 2**31 - 1  # above the number of any step
@@ -54,6 +54,26 @@ class Phase(NamedTuple):
     training: dict[str, Array]  # [windows] each: what examples' gradients tell, under surgery;
     # [windows, G]: losses and errors by group, and the share of the batches that each group had
     evaluation: dict[str, Array]
+
+    @property
+    def windows(self) -> dict[str, Array]:
+        """All that is measured of every window of `log_every` steps."""
+        return {"train_loss": self.train_loss, **self.training}
+
+
+class Run(NamedTuple):
+    """What a whole run comes to.
+
+    Fields:
+      state: after the last step; of a run that diverged, before the phase in which it did.
+      curves: name -> [1 + phases, ...], what `evaluate` measured before the first step and after
+        every phase; and [steps / log_every, ...], "train_loss" and the other means over steps.
+      levels: name -> what never changes: the plateau's height, its floor, the predictors' losses.
+    """
+
+    state: RunState
+    curves: dict[str, Array]
+    levels: dict[str, Array]
 
 
 def _batch(
@@ -202,6 +222,21 @@ def phase(
         },
         evaluation={name: jnp.where(fine, x, jnp.nan) for name, x in evaluation.items()},
     )
+
+
+def run(recipe: Recipe, seed: Array | int, knobs: Knobs) -> Run:
+    """Train one run from its seed to its end: `jit(vmap(partial(run, recipe)))` trains many."""
+    laws, levels = evaluation.laws(recipe, seed, knobs)
+    state, first = init(recipe, seed, knobs, laws)
+
+    def one(state: RunState, start: Array) -> tuple[RunState, Phase]:
+        return phase(recipe, state, seed, knobs, laws, start)
+
+    state, phases = jax.lax.scan(one, state, jnp.arange(0, recipe.steps, recipe.phase_steps))
+    curves = {name: x.reshape(-1, *x.shape[2:]) for name, x in phases.windows.items()}
+    for name, x in phases.evaluation.items():
+        curves[name] = jnp.concatenate([first[name][None], x])
+    return Run(state, curves, levels)
 
 
 def _probed(

@@ -24,7 +24,7 @@ def of_gradients(recipe: Recipe, inputs: Any) -> float:
 
     $G p T / (3 P T')$: dense products, G times that of an ordinary gradient, for p of P parameters
     at T of T' positions of an example's `inputs`. Of layers below the last it is this much out of
-    captured factors (experiments/benchmarks/mixing.py).
+    captured factors (experiments/benchmarks/mixing).
     """
     feedback, task = recipe.feedback, recipe.task
     if feedback is None or feedback.sums is None:

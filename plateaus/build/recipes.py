@@ -193,7 +193,7 @@ def make_recipe(config: Mapping[str, Any], used: frozenset[str]) -> Recipe:
     feedback = mixing.feedback(spec["data"], task, layers)
     surgery = gradients.surgery(spec["optim"])
     # Of the last layer alone, the groups' gradients come out of the ordinary backward pass for next
-    # to nothing; of more layers they cost less from captured factors (benchmarks/mixing.py).
+    # to nothing; of more layers they cost less from captured factors (benchmarks/mixing).
     below = feedback is not None and feedback.sums is not None and layers != here[-1:]
     asked = surgery is not None or below
     return Recipe(

@@ -49,17 +49,20 @@ def compiled(program: Program) -> Compiled:
     """Return the program's functions, jitted and mapped; the first call compiles."""
     recipe = make_recipe(program.config, program.used)
     _, example = shapes_of(program.config)
-
-    return Compiled(
-        laws=jax.jit(jax.vmap(functools.partial(evaluation.laws, recipe))),
-        start=jax.jit(jax.vmap(functools.partial(train.init, recipe))),
-        phase=jax.jit(
-            jax.vmap(functools.partial(train.phase, recipe), in_axes=(0, 0, 0, 0, None)),
-            donate_argnums=0,
-        ),
+    return mapped(recipe)._replace(
         learned_below=recipe.task.learned_below,
         gradients=mixing_cost.of_gradients(recipe, example.inputs),
         parameters=parameters_of(recipe.model),
+    )
+
+
+def mapped(recipe: train.Recipe) -> Compiled:
+    """Return the pieces of `train.run` as programs of their own, since checkpoints come between."""
+    phase = jax.vmap(functools.partial(train.phase, recipe), in_axes=(0, 0, 0, 0, None))
+    return Compiled(
+        laws=jax.jit(jax.vmap(functools.partial(evaluation.laws, recipe))),
+        start=jax.jit(jax.vmap(functools.partial(train.init, recipe))),
+        phase=jax.jit(phase, donate_argnums=0),
     )
 
 
@@ -109,7 +112,7 @@ class _Curves:
 
     def add(self, measured: train.Phase) -> None:
         """Append one phase; blocks until the device has computed it."""
-        for name, value in {"train_loss": measured.train_loss, **measured.training}.items():
+        for name, value in measured.windows.items():
             self.parts.setdefault(name, []).append(np.asarray(value))
         for name, value in measured.evaluation.items():
             self.parts[name].append(np.asarray(value)[:, None])

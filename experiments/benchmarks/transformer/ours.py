@@ -9,9 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from transformer_shapes import Job
-from transformer_worker import BATCHES, Trained, side_by_side
 
+from experiments.benchmarks.timing import Trained, side_by_side
+from experiments.benchmarks.transformer.shapes import BATCHES, Job
 from plateaus import train
 from plateaus.evaluation import Law
 from plateaus.models.transformer import Spec, transformer

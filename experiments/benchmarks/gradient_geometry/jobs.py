@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import NamedTuple
 
-from transformer_shapes import Job
+from experiments.benchmarks.transformer.shapes import Job
 
-BATCHES = 4  # that training goes round; as in transformer_worker
 PCGRAD = "PCGrad alone"  # of the parts of our step
 
 
 class Kind(NamedTuple):
     """A contender: where it is, what it needs, and what it computes."""
 
-    module: str
+    module: str  # of this room
     packages: tuple[str, ...]
     surgery: bool  # combines by PCGrad; else it is a plain step
 
@@ -22,12 +21,12 @@ class Kind(NamedTuple):
 PLAIN_TORCH, TORCHJD, PASSES = "torch, plain", "torch, TorchJD", "torch, B passes"
 PLAIN_JAX, STACKED, OURS = "JAX, plain", "JAX, stacked", "ours"
 KINDS = {
-    PLAIN_JAX: Kind("gradient_geometry_jax", ("jax",), False),
-    OURS: Kind("gradient_geometry_jax", ("jax",), True),
-    STACKED: Kind("gradient_geometry_jax", ("jax",), True),
-    PLAIN_TORCH: Kind("gradient_geometry_torch", ("torch",), False),
-    TORCHJD: Kind("gradient_geometry_torch", ("torch", "torchjd"), True),
-    PASSES: Kind("gradient_geometry_torch", ("torch",), True),
+    PLAIN_JAX: Kind("in_jax", ("jax",), False),
+    OURS: Kind("in_jax", ("jax",), True),
+    STACKED: Kind("in_jax", ("jax",), True),
+    PLAIN_TORCH: Kind("in_torch", ("torch",), False),
+    TORCHJD: Kind("in_torch", ("torch", "torchjd"), True),
+    PASSES: Kind("in_torch", ("torch",), True),
 }
 
 

@@ -5,17 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-
-def circumstances(result: Mapping[str, Any]) -> Iterator[str]:
-    """Return what every table begins with: the machine, the versions, the commit, the load."""
-    machine = result["machine"]
-    versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items() if v)
-    yield f"{machine['processor']}, {machine['cores']} cores; {versions}"
-    yield (
-        f"commit {machine['commit']}{' (modified)' if machine['dirty'] else ''}; load "
-        f"{machine['load_before'][0]} before, {result['load_after'][0]} after; "
-        f"medians of {result['rounds']} rounds"
-    )
+from experiments.benchmarks.timing import circumstances
 
 
 def lines(result: Mapping[str, Any]) -> Iterator[str]:

@@ -6,15 +6,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import ceiling
-import constant
 import jax
-import ours
-import peers
-import problem
-import timing
-from compilations import counted
-from timing import Contender, Sample
+
+from experiments.benchmarks import timing
+from experiments.benchmarks.parity import ceiling, constant, ours, peers, problem
+from experiments.benchmarks.parity.compilations import counted
+from experiments.benchmarks.timing import Contender, Sample
 
 Say = Callable[[str], None]
 EVALUATION = {"none": ours.BARE, "preset": ()}
@@ -38,7 +35,7 @@ PROFILE = {  # what each adds is told by subtracting the one it is built on
 
 
 def everything(sizes, say: Say) -> dict[str, Any]:
-    """Measure all there is to measure, with sizes `ensemble.Sizes`; `say` is told of progress."""
+    """Measure all there is to measure, with sizes `Sizes`; `say` is told of progress."""
     began, load = time.monotonic(), timing.load()
     counts = sorted(sizes.steps)
     seeds = ("--seeds", str(max(*counts, sizes.profile_slice[0])))

@@ -9,7 +9,8 @@ from itertools import pairwise
 
 import jax
 import numpy as np
-from timing import Contender, Sample
+
+from experiments.benchmarks.timing import Contender, Sample
 
 
 def flops(batch: int, sizes: Sequence[int], input_gradient: bool = True) -> int:

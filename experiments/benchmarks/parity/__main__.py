@@ -1,6 +1,6 @@
 """Speed and memory of ensembles of small runs, beside their ceiling and beside peers.
 
-    python experiments/benchmarks/ensemble.py [--json FILE] [--quick]
+    python -m experiments.benchmarks.parity [--json FILE] [--quick]
 
 Sparse parity at the paper's scale, as experiments/run.py runs it. Contenders are timed in turn, and
 medians are given over the rounds; peers only once their losses agree with ours.
@@ -69,8 +69,7 @@ def main(argv: Sequence[str]) -> int:
         from plateaus.jobs import devices
 
         devices.configure()  # before anything else of JAX, as in run.py
-        import measure
-        import table
+        from experiments.benchmarks.parity import measure, table
 
         result = {"format": FORMAT, "quick": options.quick}
         result |= measure.everything(QUICK if options.quick else FULL, _say)

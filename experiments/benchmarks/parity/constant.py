@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
-import ours
 
-from plateaus import evaluation, train
+from experiments.benchmarks.parity import ours
+from plateaus import train
 from plateaus.build import recipes, registry
 from plateaus.jobs import worker
 from plateaus.types import Draw, Example
@@ -19,21 +18,7 @@ def ensemble(*words: str) -> ours.Ensemble:
     """Return the ensemble of a command line, its sampling taken out."""
     group = ours.ensemble(*words)
     recipe = recipes.make_recipe(group.program.config, group.program.used)
-    return group._replace(compiled=_compiled(constant_batch(recipe)))
-
-
-def _compiled(recipe: train.Recipe) -> worker.Compiled:
-    """Compile as `worker.compiled` does, a recipe that no config can say."""
-
-    def mapped(function, *arguments, **options):
-        bound = functools.partial(function, recipe)
-        return jax.jit(jax.vmap(bound, *arguments), **options)
-
-    return worker.Compiled(
-        laws=mapped(evaluation.laws),
-        start=mapped(train.init),
-        phase=mapped(train.phase, (0, 0, 0, 0, None), donate_argnums=0),
-    )
+    return group._replace(compiled=worker.mapped(constant_batch(recipe)))
 
 
 def constant_batch(recipe: train.Recipe) -> train.Recipe:

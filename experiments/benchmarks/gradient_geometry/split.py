@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import gradient_geometry_jax as ways
 import jax
 import jax.numpy as jnp
-from gradient_geometry_jobs import PCGRAD, PLAIN_JAX
 
+from experiments.benchmarks.gradient_geometry import in_jax as ways
+from experiments.benchmarks.gradient_geometry.jobs import PCGRAD, PLAIN_JAX
 from plateaus.gram.engine import combine, per_example_gram
 
 REPEATS = 200  # of PCGrad in a scan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from table import circumstances
+from experiments.benchmarks.timing import circumstances
 
 
 def lines(result: Mapping[str, Any]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What R&B's domain gradients cost: steps with them beside the same steps at fixed shares.
 
-    python experiments/benchmarks/mixing.py [--json FILE] [--quick] [--rounds N]
+    python -m experiments.benchmarks.mixing [--json FILE] [--quick] [--rounds N]
 
 The small transformer of configs/mixing.py and a wider one, 1 run and 8 mapped in a program. Ways to
 the sums of the groups' gradients, of the last layer or of all: from the pullback of the losses, one
@@ -39,10 +39,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import timing
-from mixing_table import lines
-from timing import Contender, Sample
-
+from experiments.benchmarks import timing
+from experiments.benchmarks.mixing.table import lines
+from experiments.benchmarks.timing import Contender, Sample
 from plateaus.jobs import devices
 
 FORMAT, OFF = 1, 1e-4

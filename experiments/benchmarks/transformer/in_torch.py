@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from timing import Sample
 from torch import nn
 from torch.nn import functional
-from transformer_shapes import Job
-from transformer_worker import BATCHES, Trained
+
+from experiments.benchmarks.timing import Sample, Trained
+from experiments.benchmarks.transformer.shapes import BATCHES, Job
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from timing import Contender, Sample
 
+from experiments.benchmarks.timing import Contender, Sample
 from plateaus.build import recipes
 from plateaus.config import presets
 from plateaus.config.arguments import parse
@@ -57,9 +57,7 @@ def ensemble(*words: str) -> Ensemble:
     """Build the ensemble of a command line; the same words again give the same programs."""
     planned, program = plan(words)
     model = recipes.make_recipe(program.config, program.used).model
-    shapes = jax.eval_shape(model.init, jax.eval_shape(jax.random.key, 0))
-    parameters = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
-    width = devices.width(parameters, jax.devices()[0].platform)
+    width = devices.width(worker.parameters_of(model), jax.devices()[0].platform)
     return Ensemble(planned, program, worker.compiled(program), width)
 
 

@@ -9,12 +9,19 @@ from unittest import mock
 
 import numpy as np
 import torch
-import transformer_torch
-from gradient_geometry_jobs import BATCHES, PASSES, PLAIN_TORCH, TORCHJD, Parity, Shape
-from timing import Sample
 from torch import nn
 from torch.nn import functional
-from transformer_worker import Trained
+
+from experiments.benchmarks.gradient_geometry.jobs import (
+    PASSES,
+    PLAIN_TORCH,
+    TORCHJD,
+    Parity,
+    Shape,
+)
+from experiments.benchmarks.timing import Sample, Trained
+from experiments.benchmarks.transformer import in_torch as transformer_torch
+from experiments.benchmarks.transformer.shapes import BATCHES
 
 DEVICE = transformer_torch.DEVICE
 POSITIONS = "positions"

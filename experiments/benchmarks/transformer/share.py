@@ -1,6 +1,6 @@
 """The share of a run's time that its evaluation takes, as run.py computes both.
 
-    python transformer_share.py [words of a command line of run.py]
+    python -m experiments.benchmarks.transformer.share [words of a command line of run.py]
 
 Prints a line of JSON; the default config is that of in-context linear regression, small.
 """
@@ -39,10 +39,8 @@ def share(words: Sequence[str]) -> dict[str, Any]:
     planned, _ = cli.planned(parse([f"--config={config}", *words]))
     program = sweep.programs(planned, sweep.members(planned))[0]
     recipe = recipes.make_recipe(program.config, program.used)
-    shapes = jax.eval_shape(recipe.model.init, jax.eval_shape(jax.random.key, 0))
-    parameters = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
     platform = jax.devices()[0].platform
-    width = devices.width(parameters, platform)
+    width = devices.width(worker.parameters_of(recipe.model), platform)
     chunk = sweep.chunks(planned, program, width)[0]
     seeds, knobs = worker.arguments(planned, chunk, width)
     compiled = worker.compiled(program)

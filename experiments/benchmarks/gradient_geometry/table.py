@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gradient_geometry_jobs import MEMORY_OVER_PLAIN, OURS, OVER_PLAIN, SHARE, TORCHJD
-from table import circumstances
+from experiments.benchmarks.gradient_geometry.jobs import (
+    MEMORY_OVER_PLAIN,
+    OURS,
+    OVER_PLAIN,
+    SHARE,
+    TORCHJD,
+)
+from experiments.benchmarks.timing import circumstances
 
 
 def lines(result: Mapping[str, Any]) -> Iterator[str]:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import ours
 
+from experiments.benchmarks.parity import ours
 from plateaus import train
 from plateaus.build import recipes
 from plateaus.jobs import sweep, worker

@@ -1,6 +1,6 @@
 """Speed and memory of steps with PCGrad over a batch's examples, beside plain steps and peers.
 
-    python experiments/benchmarks/gradient_geometry.py [--json FILE] [--quick] [--rounds N]
+    python -m experiments.benchmarks.gradient_geometry [--json FILE] [--quick] [--rounds N]
 
 A step from the Gram matrix of the examples' gradients (`plateaus.gram.engine`), at three shapes of
 the transformer on linear regression (Adam), and for the MLP of parity (SGD), 96 runs mapped in one
@@ -24,11 +24,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import timing
-from gradient_geometry_jobs import KINDS, OURS, PCGRAD, SHAPES, TINY, TORCHJD, Parity, Shape
-from gradient_geometry_peers import Worker, started
-from gradient_geometry_table import lines
-from timing import Contender, Sample
+from experiments.benchmarks import timing
+from experiments.benchmarks.gradient_geometry.jobs import (
+    KINDS,
+    OURS,
+    PCGRAD,
+    SHAPES,
+    TINY,
+    TORCHJD,
+    Parity,
+    Shape,
+)
+from experiments.benchmarks.gradient_geometry.peers import Worker, started
+from experiments.benchmarks.gradient_geometry.table import lines
+from experiments.benchmarks.timing import Contender, Sample
 
 FORMAT = 1
 

@@ -12,11 +12,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import transformer_ours
-from gradient_geometry_jobs import BATCHES, OURS, PLAIN_JAX, STACKED, Parity, Shape
-from timing import Sample
-from transformer_worker import Trained
 
+from experiments.benchmarks.gradient_geometry.jobs import (
+    OURS,
+    PLAIN_JAX,
+    STACKED,
+    Parity,
+    Shape,
+)
+from experiments.benchmarks.timing import Sample, Trained
+from experiments.benchmarks.transformer import ours as transformer_ours
+from experiments.benchmarks.transformer.shapes import BATCHES
 from plateaus.gram.engine import combine, per_example_gram
 from plateaus.models import mlp
 from plateaus.optim.aggregators.pcgrad import pcgrad

@@ -1,6 +1,6 @@
 """Speed of a transformer's training, beside its matrix products and beside PyTorch.
 
-    python experiments/benchmarks/transformer.py [--json FILE] [--quick] [--paper | --no-paper]
+    python -m experiments.benchmarks.transformer [--json FILE] [--quick] [--paper | --no-paper]
 
 Steps of in-context linear regression (squared error at the x positions, Adam) by
 `plateaus.train.phase`, on batches made beforehand, at three small shapes; `--paper` adds the
@@ -10,8 +10,8 @@ single-threaded program a core; each contender in a process of its own, slices i
 the rounds. PyTorch is timed only once its losses agree with ours.
 
 The ceiling is what the step's matrix products take, one by one, at the model's batched shapes
-(`transformer_shapes`), in the same process. Last comes the share of a run's time that its
-evaluation takes (`transformer_share`).
+(`shapes`), in the same process. Last comes the share of a run's time that its
+evaluation takes (`share`).
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import importlib.util
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -31,15 +29,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import peers
-import timing
-from timing import Contender, Sample
-from transformer_shapes import Job, flops
-from transformer_table import lines
-from transformer_worker import EACH, ONE, TORCH
+
+from experiments.benchmarks import timing
+from experiments.benchmarks.processes import (
+    ROOT,
+    Disagreement,
+    Process,
+    Unavailable,
+    check_agreement,
+    require,
+)
+from experiments.benchmarks.timing import Contender, Sample
+from experiments.benchmarks.transformer.shapes import Job, flops
+from experiments.benchmarks.transformer.table import lines
+from experiments.benchmarks.transformer.worker import EACH, ONE, TORCH
 
 FORMAT = 1
-FOLDER = Path(__file__).parent
+ROOM = "experiments.benchmarks.transformer"
 SHAPES = (
     Job(batch=64, tokens=8, width=192, depth=6, heads=6, steps=12),
     Job(batch=32, tokens=82, width=64, depth=4, heads=2, steps=12),
@@ -49,39 +55,16 @@ PAPER = Job(batch=128, tokens=82, width=256, depth=12, heads=8, steps=4)
 TINY = Job(batch=4, tokens=8, width=32, depth=2, heads=4, steps=3, max_positions=8)
 
 
-class Worker(peers.Peer):
+class Worker(Process):
     """The process of one contender."""
 
     def __init__(self, kind: str, job: Job, problem: Path, quick: bool = False) -> None:
-        """Start it; `quick`: it keeps our XLA flags. Raises `peers.Unavailable`."""
-        self.name = kind
-        if kind == TORCH and importlib.util.find_spec("torch") is None:
-            raise peers.Unavailable("torch is not installed (pip install -e '.[bench]')")
-        kept = kind == EACH or quick
-        environment = {k: v for k, v in os.environ.items() if kept or k != "XLA_FLAGS"}
-        environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # they share an accelerator
-        given = json.dumps(dataclasses.asdict(job))
-        self.process = subprocess.Popen(
-            [sys.executable, str(FOLDER / "transformer_worker.py"), kind, given, str(problem)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-        )
-        try:
-            self.facts = self._answer()
-        except peers.Unavailable:
-            self.close()
-            raise
-
-    def ask(self, what: str) -> dict[str, Any]:
-        """Return its answer to "train" or "ceiling"."""
-        assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # the missing answer says it
-            self.process.stdin.write(json.dumps(what) + "\n")
-            self.process.stdin.flush()
-        return self._answer()
+        """Start it, and wait; `quick`: it keeps our XLA flags. Raises `Unavailable`."""
+        if kind == TORCH:
+            require("torch")
+        words = (kind, json.dumps(dataclasses.asdict(job)), str(problem))
+        super().__init__(kind, f"{ROOM}.worker", *words, keep_flags=kind == EACH or quick)
+        self.facts = self.ready()
 
 
 def measure(job: Job, rounds: int, each: bool, quick: bool = False) -> dict[str, Any]:
@@ -103,7 +86,7 @@ def measure(job: Job, rounds: int, each: bool, quick: bool = False) -> dict[str,
                 else:  # seed 0 is everyone's
                     rows[kind]["off"] = _agreement(kind, job, ours[:1], losses[:1])
                 workers[kind] = worker
-            except (peers.Unavailable, peers.Disagreement) as reason:
+            except (Unavailable, Disagreement) as reason:
                 skipped[kind] = str(reason)
                 timing.say(f"skipped: {kind}: {reason}")
         contenders = {k: _contender(w, job, "train") for k, w in workers.items()}
@@ -126,7 +109,7 @@ def measure(job: Job, rounds: int, each: bool, quick: bool = False) -> dict[str,
 
 def _agreement(kind: str, job: Job, ours: np.ndarray, theirs: np.ndarray) -> float:
     if job.compute == "float32":
-        return peers.check_agreement(kind, ours, theirs)
+        return check_agreement(kind, ours, theirs)
     return float(np.max(np.abs(theirs - ours) / np.abs(ours)))  # bfloat16 rounds: only said
 
 
@@ -150,8 +133,8 @@ def main(argv: Sequence[str]) -> int:
     load, rounds = timing.load(), options.rounds or (1 if options.quick else 5)
     words = ("--smoke",) if options.quick else ()
     timing.say("timing the evaluation")
-    script = str(FOLDER / "transformer_share.py")
-    done = subprocess.run([sys.executable, script, *words], stdout=subprocess.PIPE, check=True)
+    command = [sys.executable, "-m", f"{ROOM}.share", *words]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=ROOT)
     evaluation = json.loads(done.stdout)
     accelerator = evaluation["platform"] != "cpu"
     jobs = [TINY] if options.quick else list(SHAPES)

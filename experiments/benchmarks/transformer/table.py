@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from table import circumstances
-from transformer_shapes import Job
+from experiments.benchmarks.timing import circumstances
+from experiments.benchmarks.transformer.shapes import Job
 
 
 def lines(result: Mapping[str, Any]) -> Iterator[str]:
