@@ -14,15 +14,14 @@ import jax.numpy as jnp
 import optax
 
 from plateaus import evaluation, feedback, groups
+from plateaus.batches import examples, probe_key, probed
 from plateaus.evaluation import Law, evaluate
 from plateaus.gradient import Told, gradient
 from plateaus.recipe import Recipe
 from plateaus.types import (
     Array,
-    Draw,
     Example,
     Int,
-    Key,
     Knobs,
     PyTree,
     Signals,
@@ -33,7 +32,6 @@ from plateaus.types import (
 __all__ = ["NEVER", "Phase", "Recipe", "Run", "RunState", "init", "phase", "run"]
 
 NEVER = -1  # `RunState.diverged_at` of a run that has not diverged
-NO_STEP = 2**31 - 1  # above the number of any step
 
 
 class RunState(NamedTuple):
@@ -76,15 +74,6 @@ class Run(NamedTuple):
     levels: dict[str, Array]
 
 
-def _batch(
-    recipe: Recipe, world: PyTree, key: Array, draw: Draw, knobs: Knobs, t: Array | int
-) -> Example:
-    """Return the examples that were drawn, by the law as it is at step t."""
-    noise = jax.random.split(key, jnp.shape(draw.group)[0])
-    law = recipe.task.at(knobs.task, t)
-    return jax.vmap(recipe.task.emit, (0, None, 0, None))(noise, world, draw, law)
-
-
 def _aggregator(recipe: Recipe, keys: Streams, plan: PyTree, knobs: Knobs) -> PyTree:
     """Return the state of the aggregator before a first step; () without surgery."""
     source = recipe.source
@@ -110,10 +99,10 @@ def init(
         reference=params if feedback.compares(recipe) else (),
         diverged_at=jnp.int32(NEVER),
     )
-    evaluation = evaluate(recipe, params, laws, plan, 0, _probe_key(keys, 0))
+    evaluation = evaluate(recipe, params, laws, plan, 0, probe_key(keys, 0))
     if recipe.batch_probes:
         world = recipe.task.init(keys.world)
-        evaluation |= _probed(recipe, state, keys, world, plan, knobs, 0)
+        evaluation |= probed(recipe, params, state.source, keys, world, plan, knobs, 0)
     return state, evaluation
 
 
@@ -141,7 +130,7 @@ def phase(
     ) -> tuple[RunState, Array, Example, Told]:
         """Take one optimiser step; the source is as it was."""
         draw = recipe.source.draw(key_data, state.source, plan, t)
-        batch = _batch(recipe, world, key_noise, draw, knobs, t)
+        batch = examples(recipe, world, key_noise, draw, knobs, t)
         weigh = feedback.weigh(recipe, state.source, plan, t)
 
         def at(params: PyTree, number: int) -> tuple:  # 0, or of an inner step from 1
@@ -204,10 +193,10 @@ def phase(
     firsts = start + jnp.arange(0, recipe.phase_steps, recipe.log_every)
     new, (train_loss, measured) = jax.lax.scan(window, state, firsts)
     end = start + recipe.phase_steps
-    key = _probe_key(keys, end - 1)
+    key = probe_key(keys, end - 1)
     evaluation = evaluate(recipe, new.params, laws, plan, end - 1, key)  # as trained until now
     if recipe.batch_probes:
-        evaluation |= _probed(recipe, new, keys, world, plan, knobs, end - 1)
+        evaluation |= probed(recipe, new.params, new.source, keys, world, plan, knobs, end - 1)
 
     blown_up = (new.diverged_at == NEVER) & ~jnp.isfinite(evaluation["test_loss"])
     diverged_at = jnp.where(blown_up, end, new.diverged_at)
@@ -225,9 +214,18 @@ def phase(
 
 
 def run(recipe: Recipe, seed: Array | int, knobs: Knobs) -> Run:
-    """Train one run from its seed to its end: `jit(vmap(partial(run, recipe)))` trains many."""
-    laws, levels = evaluation.laws(recipe, seed, knobs)
-    state, first = init(recipe, seed, knobs, laws)
+    """Train one run, from its seed to its end.
+
+    An ensemble is `jit(vmap(lambda seed: run(recipe, seed, knobs)))(seeds)`. A command trains by
+    the same parts, in programs of their own with checkpoints between them: mapped over as many runs
+    as its chunks have, this gives the same bits of weights, and of training and test losses. Means
+    that are only looked at (distances to predictors before the first step, cosines of gradients)
+    may be off by some 1e-6 of themselves: XLA fuses their sums with what stands around them.
+    """
+    # Fused with one another, more than those means would differ.
+    apart = jax.lax.optimization_barrier
+    laws, levels = apart(evaluation.laws(recipe, seed, knobs))
+    state, first = apart(init(recipe, seed, knobs, laws))
 
     def one(state: RunState, start: Array) -> tuple[RunState, Phase]:
         return phase(recipe, state, seed, knobs, laws, start)
@@ -237,26 +235,3 @@ def run(recipe: Recipe, seed: Array | int, knobs: Knobs) -> Run:
     for name, x in phases.evaluation.items():
         curves[name] = jnp.concatenate([first[name][None], x])
     return Run(state, curves, levels)
-
-
-def _probed(
-    recipe: Recipe, state: RunState, keys: Streams, world: PyTree, plan: PyTree, knobs: Knobs, t
-) -> dict[str, Array]:
-    """Return what a few batches tell, drawn as step t draws its own; all probes see the same."""
-
-    def batch(key: Array) -> Example:
-        key_draw, key_noise = jax.random.split(key)
-        draw = recipe.source.draw(key_draw, state.source, plan, t)
-        return _batch(recipe, world, key_noise, draw, knobs, t)
-
-    found: dict[str, Array] = {}
-    for number, probe in enumerate(recipe.batch_probes, len(recipe.probes)):
-        keys_batch = jax.random.split(jax.random.fold_in(keys.probe, t), probe.batches)
-        own = jax.random.fold_in(_probe_key(keys, t), number)
-        found |= probe.measure(own, state.params, jax.vmap(batch)(keys_batch))
-    return found
-
-
-def _probe_key(keys: Streams, t: Array | int) -> Key:
-    """Return the key of what probes draw at step t, beside batches."""
-    return jax.random.fold_in(jax.random.fold_in(keys.probe, NO_STEP), t)

@@ -1,1 +1,13 @@
 """The design: which examples are drawn, how often, when."""
+
+from plateaus.surface import exports
+
+__all__, __getattr__, __dir__ = exports(
+    __name__,
+    {
+        "curricula": (),
+        "source": ["uniform", "epochs", "whole_batches"],
+        "pool": ["subset", "first_items", "curriculum", "doubling"],
+        "mixers.mixer": ["Mixer", "Round"],
+    },
+)
