@@ -24,7 +24,7 @@ from experiments.benchmarks.timing import Sample, Trained
 from experiments.benchmarks.transformer import ours as transformer_ours
 from experiments.benchmarks.transformer.shapes import BATCHES
 from plateaus.gram.engine import combine, per_example_gram
-from plateaus.models import mlp
+from plateaus.models.networks import mlp
 from plateaus.optim.aggregators.pcgrad import pcgrad
 from plateaus.types import Example, Model, streams
 

@@ -10,11 +10,11 @@ from typing import Annotated, Any, NamedTuple
 from plateaus.data import adaptive
 from plateaus.data.curricula import THEN
 from plateaus.data.mixers.registry import mixer_options
-from plateaus.data.mixture import MIXING, group_knobs, mixture, positive
-from plateaus.data.mixture import check as mixture_check
+from plateaus.data.mixtures import MIXING, group_knobs, mixture, positive
+from plateaus.data.mixtures import check as mixture_check
 from plateaus.data.pool import curriculum, doubling, first_items, subset
 from plateaus.data.source import epochs, uniform, whole_batches
-from plateaus.data.zipf import zipf
+from plateaus.data.zipf_law import zipf
 from plateaus.fields import INFINITE, Field, extended
 from plateaus.types import Scalar, Source
 
@@ -49,8 +49,16 @@ class _Spec(adaptive.Spec):
 
 
 _OPTIONS = [(n, declared, default) for n, (declared, default) in mixer_options().items()]
-Spec: Any = dataclasses.make_dataclass(  # with the options of all mixers
-    "Spec", _OPTIONS, bases=(_Spec,), frozen=True, kw_only=True, namespace={"__module__": __name__}
+Spec: Any = dataclasses.make_dataclass(
+    "Spec",
+    _OPTIONS,
+    bases=(_Spec,),
+    frozen=True,
+    kw_only=True,
+    namespace={
+        "__module__": __name__,
+        "__doc__": "What sets a branch of the design, with the options of all mixers.",
+    },
 )
 
 
