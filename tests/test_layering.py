@@ -10,10 +10,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "plateaus"
 FILES = sorted(PACKAGE.rglob("*.py"))
+BENCHMARKS = sorted((ROOT / "experiments" / "benchmarks").rglob("*.py"))
 MOST_LINES = 260
 
 FLOORS = (  # from the lowest up; a part imports from its own and from lower floors
-    ("fields", "files", "information", "names", "variables"),
+    ("fields", "files", "information", "names", "surface", "variables"),
     ("types", "config", "option_strings"),
     ("trees", "groups"),
     ("tasks", "data", "models", "optim", "gram", "loop", "report"),
@@ -22,7 +23,8 @@ FLOORS = (  # from the lowest up; a part imports from its own and from lower flo
     ("jobs",),
     ("real_models",),
 )
-LOOP = ("recipe", "gradient", "feedback", "evaluation", "train")  # the training loop, one part
+# the training loop, one part
+LOOP = ("recipe", "batches", "gradient", "feedback", "evaluation", "train")
 SHOWN = re.compile("figure|panels|rows|table|maps|steps|majority")  # files that only read numbers
 HEAVY = {"jax", "jaxlib", "flax", "optax", "chex"}
 FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
@@ -85,7 +87,8 @@ def test_no_arrow_runs_up_or_sideways(path):
 
 def test_no_circle_of_imports():
     """Files that import one another in a ring cannot be read one after the other."""
-    names = {".".join(p.relative_to(ROOT).with_suffix("").parts): p for p in FILES}
+    files = [*FILES, *BENCHMARKS]
+    names = {".".join(p.relative_to(ROOT).with_suffix("").parts): p for p in files}
     arrows = {name: {n for n in imported(p) if n in names} for name, p in names.items()}
     left = dict(arrows)
     while free := [name for name, to in left.items() if not to & set(left)]:

@@ -13,7 +13,7 @@ from plateaus.build import mixing
 from plateaus.build.run_fields import batch_of, design_of
 from plateaus.data import adaptive
 from plateaus.data.curricula import THEN, WEIGHT
-from plateaus.data.design import groups_of
+from plateaus.data.designs import groups_of
 from plateaus.data.mixers.registry import MIXERS
 from plateaus.recipe import Recipe
 from plateaus.variables import SUFFIX, WINDOWS, Variable
@@ -31,7 +31,7 @@ def of_gradients(recipe: Recipe, inputs: Any) -> float:
 
     $G p T / (3 P T')$: dense products, G times that of an ordinary gradient, for p of P parameters
     at T of T' positions of an example's `inputs`. Of layers below the last it is this much out of
-    captured factors (experiments/benchmarks/mixing.py).
+    captured factors (experiments/benchmarks/mixing).
     """
     feedback, task = recipe.feedback, recipe.task
     if feedback is None or feedback.sums is None:
@@ -56,7 +56,7 @@ def cost(
     and the sums of the groups' gradients, `gradients` of a step each; the stages are steps
     themselves. The inner products of a round are next to nothing, and are not.
 
-    >>> from plateaus.data.design import Spec
+    >>> from plateaus.data.designs import Spec
     >>> cost(Spec(mixer="r_and_b"), 4, 32, np.array([0, 100])).tolist()  # from what is there
     [0.0, 100.0]
     """

@@ -16,12 +16,12 @@ from plateaus.build.soundness import shapes_of, unsound
 from plateaus.config.component import Component, Entry, Resolved
 from plateaus.config.schema import ConfigError, lenient_spec
 from plateaus.config.values import shown
-from plateaus.data.design import knobs_of
+from plateaus.data.designs import knobs_of
 from plateaus.fields import INFINITE
 from plateaus.measures import registry as instruments
 from plateaus.measures.instrument import Parts
 from plateaus.names import hint
-from plateaus.optim.optimiser import RATE, knobs_with_rates
+from plateaus.optim.optimisers import RATE, knobs_with_rates
 from plateaus.recipe import Recipe
 from plateaus.types import Knobs
 
@@ -182,7 +182,7 @@ def make_recipe(resolved: Resolved, used: frozenset[str]) -> Recipe:
     feedback = mixing.feedback(spec["data"], task, layers)
     surgery = gradients.surgery(spec["optim"])
     # Of the last layer alone, the groups' gradients come out of the ordinary backward pass for next
-    # to nothing; of more layers they cost less from captured factors (benchmarks/mixing.py).
+    # to nothing; of more layers they cost less from captured factors (benchmarks/mixing).
     below = feedback is not None and feedback.sums is not None and layers != here[-1:]
     asked = surgery is not None or below
     return Recipe(

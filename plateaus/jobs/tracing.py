@@ -49,19 +49,23 @@ def compiled(program: Program) -> Compiled:
     resolved = program.resolved
     recipe = make_recipe(resolved, program.used)
     _, example = shapes_of(resolved.sections["task"], resolved.spec("task"))
+    facts = Facts(
+        variables(resolved),
+        recipe.task.learned_below,
+        mixing_cost.of_gradients(recipe, example.inputs),
+    )
+    return mapped(recipe, facts)
+
+
+def mapped(recipe: Recipe, facts: Facts) -> Compiled:
+    """Return the pieces of `train.run` as programs of their own, since checkpoints come between."""
+    phase = jax.vmap(functools.partial(train.phase, recipe), in_axes=(0, 0, 0, 0, None))
     return Compiled(
         recipe,
         laws=jax.jit(jax.vmap(functools.partial(evaluation.laws, recipe))),
         start=jax.jit(jax.vmap(functools.partial(train.init, recipe))),
-        phase=jax.jit(
-            jax.vmap(functools.partial(train.phase, recipe), in_axes=(0, 0, 0, 0, None)),
-            donate_argnums=0,
-        ),
-        facts=Facts(
-            variables(resolved),
-            recipe.task.learned_below,
-            mixing_cost.of_gradients(recipe, example.inputs),
-        ),
+        phase=jax.jit(phase, donate_argnums=0),
+        facts=facts,
     )
 
 
@@ -80,12 +84,12 @@ def traced(compiled: Compiled, plan: Plan, chunk: Chunk, width: int, held: Held)
     The phase is traced as it is compiled later, which then costs no second time.
     """
 
-    def mapped(tree: Any) -> Any:
+    def in_width(tree: Any) -> Any:
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct((width, *x.shape), x.dtype), tree)
 
     seeds, knobs = arguments(plan, chunk._replace(members=chunk.members[:1]), width)
     return jax.eval_shape(
-        compiled.phase, mapped(held.state), seeds, knobs, mapped(held.laws), np.int32(0)
+        compiled.phase, in_width(held.state), seeds, knobs, in_width(held.laws), np.int32(0)
     )[1]
 
 

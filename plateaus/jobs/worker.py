@@ -41,7 +41,7 @@ class _Curves:
 
     def add(self, measured: train.Phase) -> None:
         """Append one phase; blocks until the device has computed it."""
-        for name, value in {"train_loss": measured.train_loss, **measured.training}.items():
+        for name, value in measured.windows.items():
             self.parts.setdefault(name, []).append(np.asarray(value))
         for name, value in measured.evaluation.items():
             self.parts[name].append(np.asarray(value)[:, None])

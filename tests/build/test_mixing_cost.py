@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from plateaus.build import mixing, mixing_cost
-from plateaus.data import mixture
-from plateaus.data.design import Spec
+from plateaus.data import mixtures as mixture
+from plateaus.data.designs import Spec
 from plateaus.data.mixers import uniform
 from plateaus.data.mixers.mixer import Registered
 from plateaus.data.mixers.registry import MIXERS
-from plateaus.models import mlp
-from plateaus.tasks import in_context
+from plateaus.models.networks import mlp
+from plateaus.tasks.laws import in_context
 from plateaus.variables import ONCE, WINDOWS, Variable
 
 GROUPS, BATCH, POINTS, SHORT, ROUND = 3, 12, 8, 5, 10

@@ -13,7 +13,7 @@ from flax import linen as nn
 from plateaus.gram import by_group, products
 from plateaus.gram import engine as gram
 from plateaus.gram.engine import capture, combine, layer_grams, per_example_gram
-from plateaus.models import mlp, transformer
+from plateaus.models.networks import mlp, transformer
 
 pytestmark = pytest.mark.versions
 

@@ -10,7 +10,7 @@ from plateaus.build import registry, soundness
 from plateaus.jobs import cli, run
 from plateaus.measures import registry as instruments
 from plateaus.measures.instrument import Instrument
-from plateaus.tasks import facts, sparse_parity
+from plateaus.tasks.laws import facts, sparse_parity
 from plateaus.variables import Variable
 
 TASKS = dict(registry.TASKS)

@@ -9,7 +9,7 @@ from plateaus.build.recipes import make_recipe, sections, stack_knobs
 from plateaus.build.registry import PAIRS, TASKS
 from plateaus.config.plan import checked_plan
 from plateaus.jobs import records
-from plateaus.tasks.sparse_parity import Spec, sparse_parity
+from plateaus.tasks.laws.sparse_parity import Spec, sparse_parity
 from plateaus.variables import ONCE, WINDOWS, faults
 
 SMALL = {"steps": 2, "eval_every": 2, "log_every": 1, "seeds": 1, "pool_points": 4}

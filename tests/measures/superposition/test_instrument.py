@@ -10,8 +10,8 @@ from plateaus.config.schema import ConfigError, entries, resolve
 from plateaus.measures.instrument import Parts
 from plateaus.measures.superposition import instrument as mixtures
 from plateaus.models.constructed import superposing
-from plateaus.models.transformer import transformer
-from plateaus.tasks.characters import Spec, characters
+from plateaus.models.networks.transformer import transformer
+from plateaus.tasks.laws.characters import Spec, characters
 from plateaus.tasks.strings import sets
 
 SPEC = mixtures.Spec()

@@ -11,8 +11,8 @@ from plateaus.measures.instrument import Parts
 from plateaus.measures.superposition import answers
 from plateaus.measures.task_vectors import instrument as vectors
 from plateaus.measures.task_vectors import probe as task_vectors
-from plateaus.models.transformer import Spec, transformer
-from plateaus.tasks import characters
+from plateaus.models.networks.transformer import Spec, transformer
+from plateaus.tasks.laws import characters
 from plateaus.tasks.strings import sets
 from plateaus.types import Model
 
