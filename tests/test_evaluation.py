@@ -16,8 +16,8 @@ from plateaus.data.source import uniform
 from plateaus.models import mlp
 from plateaus.optim import optimiser
 from plateaus.recipe import Recipe
-from plateaus.tasks import facts, sparse_parity
-from plateaus.tasks import linear_regression as lr
+from plateaus.tasks.laws import facts, sparse_parity
+from plateaus.tasks.laws import linear_regression as lr
 from plateaus.types import Example, Knobs, Model, streams
 
 POINTS = 240

@@ -12,7 +12,7 @@ from plateaus.gradient import gradient
 from plateaus.gram import by_group as gram_groups
 from plateaus.models import hyena, mamba, mlp, transformer
 from plateaus.recipe import Feedback, Recipe
-from plateaus.tasks import in_context
+from plateaus.tasks.laws import in_context
 from plateaus.types import Draw, Example, Knobs
 
 TOKENS = in_context.in_context(

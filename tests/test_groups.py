@@ -17,7 +17,7 @@ from plateaus.models import mlp
 from plateaus.models.taps import Tap
 from plateaus.optim import optimiser
 from plateaus.recipe import Gradients, Recipe, Surgery
-from plateaus.tasks import in_context
+from plateaus.tasks.laws import in_context
 from plateaus.types import Aggregator, Draw, Example, Knobs, Model, streams
 
 SPEC = in_context.Spec(families="linear,conjunction,relu", dimension=3, points=4)

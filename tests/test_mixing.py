@@ -13,7 +13,7 @@ from plateaus.data import design
 from plateaus.models import mamba, transformer
 from plateaus.optim import optimiser
 from plateaus.recipe import Recipe
-from plateaus.tasks import in_context
+from plateaus.tasks.laws import in_context
 from plateaus.types import Example, Knobs, streams
 
 TASK = in_context.in_context(

@@ -14,7 +14,7 @@ from plateaus.measures.gradients import instrument
 from plateaus.models import mlp
 from plateaus.optim import optimiser
 from plateaus.recipe import Recipe
-from plateaus.tasks import sparse_parity
+from plateaus.tasks.laws import sparse_parity
 from plateaus.types import Knobs, streams
 
 RATE, STEPS = 0.05, 4

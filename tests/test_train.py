@@ -15,7 +15,7 @@ from plateaus import evaluation, train
 from plateaus.data import design
 from plateaus.models import mlp
 from plateaus.optim import optimiser
-from plateaus.tasks import sparse_parity
+from plateaus.tasks.laws import sparse_parity
 from plateaus.train import NEVER, Recipe
 from plateaus.types import Knobs, streams
 

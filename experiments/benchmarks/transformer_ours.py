@@ -17,7 +17,7 @@ from plateaus.evaluation import Law
 from plateaus.models.transformer import Spec, transformer
 from plateaus.optim import optimiser
 from plateaus.recipe import Recipe
-from plateaus.tasks import linear_regression
+from plateaus.tasks.laws import linear_regression
 from plateaus.types import Draw, Knobs, Source, streams
 
 

@@ -196,7 +196,7 @@ def image_text(config: ConfigDict) -> None:
     There is no plateau here: a few hundred steps at a small rate, compared at their end and by the
     worst language. Tested on images that no step draws.
 
-    Source: paper 4, its mixing of image and text; the test-bed is ours (tasks/image_text.py).
+    Source: paper 4, its mixing of image and text; the test-bed is ours (tasks/laws/image_text.py).
     Command: python experiments/run.py --config=configs/mixing.py:image_text
     Expected: 128 runs in 3 minutes on 2 idle cores.
     Reached (16 seeds): no. Equal shares 0.226; over it R&B 1.005 [1.001, 1.009], Skill-It, Exp3 and

@@ -7,12 +7,12 @@ from plateaus.config.schema import Component
 from plateaus.data import design
 from plateaus.models import dual_encoder, hyena, mamba, mlp, transformer
 from plateaus.optim import optimiser
-from plateaus.tasks import (
+from plateaus.tasks.laws import (
     addition,
     characters,
     facts,
-    image_text_pool,
-    in_context_pool,
+    image_text_domains,
+    in_context_domains,
     lego,
     linear_regression,
     sparse_parity,
@@ -38,13 +38,13 @@ TASKS = {
     "sparse_parity": _task(sparse_parity, sparse_parity.sparse_parity, "vector"),
     "teacher_student": _task(teacher_student, teacher_student.teacher_student, "vector"),
     "linear_regression": _task(linear_regression, linear_regression.linear_regression, "tokens"),
-    "in_context": _task(in_context_pool, in_context_pool.in_context_pool, "tokens"),
+    "in_context": _task(in_context_domains, in_context_domains.in_context_domains, "tokens"),
     "facts": _task(facts, facts.facts, "tokens"),
     "words": _task(words, words.words, "tokens"),
     "lego": _task(lego, lego.lego, "tokens"),
     "addition": _task(addition, addition.addition, "tokens"),
     "characters": _task(characters, characters.characters, "tokens"),
-    "image_text": _task(image_text_pool, image_text_pool.image_text_pool, "image_text"),
+    "image_text": _task(image_text_domains, image_text_domains.image_text_domains, "image_text"),
     "text": _task(text, text.text, "tokens")._replace(
         borrows=text.BORROWS, groups_from=text.GROUPS_FROM
     ),

@@ -29,7 +29,7 @@ def sound(task: Task, knobs: Any) -> Iterator[str]:
     one number, or a vector where `axes` names it; that all laws emit examples of one structure;
     that names refer to what there is; and that what groups need comes together.
 
-    >>> from plateaus.tasks.sparse_parity import Knobs, Spec, sparse_parity
+    >>> from plateaus.tasks.laws.sparse_parity import Knobs, Spec, sparse_parity
     >>> task = sparse_parity(Spec(dimension=4, relevant_bits=2))
     >>> list(sound(task, Knobs())), list(sound(task._replace(best="parities"), Knobs()))
     ([], ["best: 'parities' is none of its predictors (parity, zero); did you mean parity?"])

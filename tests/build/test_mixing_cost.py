@@ -11,7 +11,7 @@ from plateaus.data.mixers import uniform
 from plateaus.data.mixers.mixer import Registered
 from plateaus.data.mixers.registry import MIXERS
 from plateaus.models import mlp
-from plateaus.tasks import in_context
+from plateaus.tasks.laws import in_context
 
 GROUPS, BATCH, POINTS, SHORT, ROUND = 3, 12, 8, 5, 10
 

@@ -13,7 +13,7 @@ from plateaus.build.registry import TASKS
 from plateaus.config import presets
 from plateaus.config.schema import ConfigError, entries, resolve
 from plateaus.jobs import cli, devices
-from plateaus.tasks import in_context_pool
+from plateaus.tasks.laws import in_context_domains
 
 CONFIG = "--config=configs/mixing.py:regroup"
 BASE = {
@@ -121,9 +121,9 @@ def test_a_grid_has_one_number_for_all_groupings():
     """The best by silhouette for similar domains: two kinds of function, here."""
     specs = [spec_of(clusters="2,3,4", grouping=name) for name in VARIANTS]
     assert {TASKS["in_context"].groups(spec) for spec in specs} == {("domain_0", "domain_1")}
-    found = regrouping.silhouettes(in_context_pool.embeddings, specs[1])
+    found = regrouping.silhouettes(in_context_domains.embeddings, specs[1])
     assert max(found, key=found.get) == 2 and list(found) == [2, 3, 4]
-    random = regrouping.grouping(in_context_pool.embeddings, specs[2])
+    random = regrouping.grouping(in_context_domains.embeddings, specs[2])
     assert np.bincount(random.train).tolist() == [8, 8]
 
 
@@ -145,9 +145,9 @@ def test_settings_whose_grid_comes_out_otherwise_are_refused(monkeypatch):
 
     component = regrouping.regroupable(
         TASKS["in_context"]._replace(
-            check=in_context_pool.check,
-            groups=in_context_pool.groups,
-            make=in_context_pool.in_context_pool,
+            check=in_context_domains.check,
+            groups=in_context_domains.groups,
+            make=in_context_domains.in_context_domains,
         ),
         unlike,
     )
@@ -165,7 +165,7 @@ def test_embedded_and_clustered_once(monkeypatch):
 
     def embeddings(spec):
         calls.append(spec)
-        return in_context_pool.embeddings(spec)
+        return in_context_domains.embeddings(spec)
 
     specs = [spec_of(clusters="2,3", grouping=name) for name in VARIANTS]
     for spec in [*specs, *specs]:

@@ -9,7 +9,7 @@ import pytest
 from plateaus.build import registry, soundness
 from plateaus.jobs import cli, run
 from plateaus.measures import registry as instruments
-from plateaus.tasks import facts, sparse_parity
+from plateaus.tasks.laws import facts, sparse_parity
 
 TASKS = dict(registry.TASKS)
 CONFIGS = {"sparse_parity": "configs/sparse_parity.py", "facts": "configs/facts.py"}

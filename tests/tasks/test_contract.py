@@ -4,19 +4,19 @@ import jax.numpy as jnp
 import pytest
 
 from plateaus.models import mlp
-from plateaus.tasks import facts, in_context_pool, sparse_parity
 from plateaus.tasks.contract import fits, sound
+from plateaus.tasks.laws import facts, in_context_domains, sparse_parity
 from plateaus.types import Example, OtherLaw
 
 PARITY = sparse_parity.sparse_parity(sparse_parity.Spec(dimension=4, relevant_bits=2))
 FACTS = facts.facts(facts.Spec(subjects=6))
-FAMILIES = in_context_pool.in_context_pool(
-    in_context_pool.Spec(dimension=3, points=4, families="linear,relu")
+FAMILIES = in_context_domains.in_context_domains(
+    in_context_domains.Spec(dimension=3, points=4, families="linear,relu")
 )
 KNOBS = {
     id(PARITY): sparse_parity.Knobs(),
     id(FACTS): facts.Knobs(),
-    id(FAMILIES): in_context_pool.Knobs(),
+    id(FAMILIES): in_context_domains.Knobs(),
 }
 
 

@@ -16,8 +16,8 @@ from plateaus.measures.superposition.answers import (
 )
 from plateaus.measures.superposition.summary import completed
 from plateaus.models.transformer import Spec, transformer
-from plateaus.tasks.characters import Spec as Characters
-from plateaus.tasks.characters import characters
+from plateaus.tasks.laws.characters import Spec as Characters
+from plateaus.tasks.laws.characters import characters
 from plateaus.types import MixedPrompt
 
 VOCABULARY, END = 5, 4

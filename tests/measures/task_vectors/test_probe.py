@@ -11,7 +11,7 @@ from plateaus.measures.superposition import answers
 from plateaus.measures.task_vectors import instrument as vectors
 from plateaus.measures.task_vectors import probe as task_vectors
 from plateaus.models.transformer import Spec, transformer
-from plateaus.tasks import characters
+from plateaus.tasks.laws import characters
 from plateaus.tasks.strings import sets
 from plateaus.types import Model
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.random import clone
 
-from plateaus.tasks import linear_regression as lr
+from plateaus.tasks.laws import linear_regression as lr
 from plateaus.tasks.shared import out_of_distribution
 from plateaus.types import Example
 

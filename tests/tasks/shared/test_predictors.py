@@ -10,7 +10,7 @@ import pytest
 
 from plateaus.data import design
 from plateaus.data.source import uniform
-from plateaus.tasks import linear_regression as lr
+from plateaus.tasks.laws import linear_regression as lr
 from plateaus.tasks.shared.predictors import dmmse, log_rest, ridge, ridge_evidence
 from plateaus.types import Draw
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from plateaus.tasks.teacher_student import (
+from plateaus.tasks.laws.teacher_student import (
     ACTIVATIONS,
     DIFFERENT,
     LAWS,

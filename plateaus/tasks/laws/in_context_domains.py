@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateaus.fields import Field
-from plateaus.tasks import in_context
 from plateaus.tasks.families.registry import family
-from plateaus.tasks.in_context import Knobs, World, groups
+from plateaus.tasks.laws import in_context
+from plateaus.tasks.laws.in_context import Knobs, World, groups
 from plateaus.tasks.shared import names, regrouped
 from plateaus.tasks.shared.regrouped import Items
 from plateaus.types import Array, Grouping, Task, streams
 
-__all__ = ["Knobs", "Spec", "check", "embeddings", "groups", "in_context_pool", "origins"]
+__all__ = ["Knobs", "Spec", "check", "embeddings", "groups", "in_context_domains", "origins"]
 
 PROBES = 512  # points at which a function is looked at
 BATCH = 64  # functions looked at together
@@ -80,11 +80,11 @@ def origins(spec: Spec) -> tuple[NDArray, NDArray]:
     return train.group, test.group
 
 
-def in_context_pool(spec: Spec, grouping: Grouping | None = None) -> Task:
+def in_context_domains(spec: Spec, grouping: Grouping | None = None) -> Task:
     """Return `in_context`; with `clusters`, on its pool in the groups given, or in its families.
 
     >>> spec = Spec(families="linear,relu", clusters="2", pool=8, held_out=4)
-    >>> in_context_pool(spec).target
+    >>> in_context_domains(spec).target
     (0.5, 0.5)
     """
     task = in_context.in_context(spec)

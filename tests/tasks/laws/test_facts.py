@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from plateaus.data import design
-from plateaus.tasks.facts import Knobs, Spec, check, facts, first_answer, vocabulary
+from plateaus.tasks.laws.facts import Knobs, Spec, check, facts, first_answer, vocabulary
 from plateaus.types import Draw, Example
 
 SPEC = Spec(subjects=10, relations=3, answers=4, noise_tokens=6, noise_length=3)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from plateaus.tasks.lego import Knobs, Spec, check, groups, lego
+from plateaus.tasks.laws.lego import Knobs, Spec, check, groups, lego
 from plateaus.types import Draw
 
 LINKS, COUNT = 4, 1200

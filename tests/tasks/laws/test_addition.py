@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from plateaus.tasks.addition import Knobs, Spec, addition, carry_share, groups
+from plateaus.tasks.laws.addition import Knobs, Spec, addition, carry_share, groups
 from plateaus.types import Draw
 
 COUNT = 1500

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from plateaus.data import design
-from plateaus.tasks import text
 from plateaus.tasks.corpus import bigrams
 from plateaus.tasks.corpus import corpus as text_corpus
 from plateaus.tasks.corpus import windows as text_windows
+from plateaus.tasks.laws import text
+from plateaus.tasks.laws.text import Spec
 from plateaus.tasks.shared import embeddings
-from plateaus.tasks.text import Spec
 from plateaus.types import Draw, Grouping
 
 CONTEXT, DOMAINS = 5, ("a", "b", "c")

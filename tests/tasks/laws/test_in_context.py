@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.tasks import in_context
 from plateaus.tasks.families.registry import FAMILIES, family
-from plateaus.tasks.in_context import Knobs, Spec
+from plateaus.tasks.laws import in_context
+from plateaus.tasks.laws.in_context import Knobs, Spec
 from plateaus.tasks.shared.points import unpack
 from plateaus.types import Draw, Example
 

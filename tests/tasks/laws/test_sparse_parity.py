@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from plateaus.tasks.sparse_parity import Knobs, Spec, check, signs, sparse_parity
+from plateaus.tasks.laws.sparse_parity import Knobs, Spec, check, signs, sparse_parity
 from plateaus.types import Draw, Example
 
 MANY = 1 << 14

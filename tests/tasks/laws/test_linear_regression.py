@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from plateaus.data.source import uniform
-from plateaus.tasks.linear_regression import (
+from plateaus.tasks.laws.linear_regression import (
     Knobs,
     Spec,
     check,

@@ -7,8 +7,14 @@ import pytest
 from sklearn.decomposition import PCA
 
 from plateaus.data.regroup import regroup
-from plateaus.tasks.image_text import Knobs, image_text, images
-from plateaus.tasks.image_text_pool import Spec, check, embeddings, image_text_pool, items
+from plateaus.tasks.laws.image_text import Knobs, image_text, images
+from plateaus.tasks.laws.image_text_domains import (
+    Spec,
+    check,
+    embeddings,
+    image_text_domains,
+    items,
+)
 from plateaus.types import Draw, Grouping
 
 SPEC = Spec(families="german,french", clusters="3", components=8)
@@ -44,7 +50,7 @@ def test_domains_are_of_digits_and_not_of_languages(similar):
 
 
 def test_a_domain_draws_its_own_training_items_and_tests_are_the_test_items(similar):
-    task, plain = image_text_pool(SPEC, similar), image_text(SPEC)
+    task, plain = image_text_domains(SPEC, similar), image_text(SPEC)
     pixels, _ = images("train")
 
     @jax.jit
@@ -71,11 +77,11 @@ def test_a_domain_draws_its_own_training_items_and_tests_are_the_test_items(simi
 
 
 def test_without_clusters_it_is_the_task_itself():
-    assert image_text_pool(Spec(families="german,french")).groups == ("german", "french")
-    own = image_text_pool(SPEC)
+    assert image_text_domains(Spec(families="german,french")).groups == ("german", "french")
+    own = image_text_domains(SPEC)
     assert own.groups == ("german", "french") and own.target == (0.5, 0.5)
     given = Grouping(("a",), np.zeros(2320, int), np.zeros(580, int))
-    assert image_text_pool(SPEC, given).groups == ("a",)
+    assert image_text_domains(SPEC, given).groups == ("a",)
 
 
 def test_refusals():

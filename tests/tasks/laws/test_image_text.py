@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 from sklearn.datasets import load_digits
 
-from plateaus.tasks.image_text import (
+from plateaus.tasks.laws.image_text import (
     ALPHABET,
     FAMILIES,
     PARTS,

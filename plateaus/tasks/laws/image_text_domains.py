@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plateaus.fields import Field
-from plateaus.tasks import image_text
-from plateaus.tasks.image_text import Knobs, groups
+from plateaus.tasks.laws import image_text
+from plateaus.tasks.laws.image_text import Knobs, groups
 from plateaus.tasks.shared import embeddings as embedders
 from plateaus.tasks.shared import names, regrouped
 from plateaus.tasks.shared.regrouped import Items
 from plateaus.types import Grouping, Task
 
-__all__ = ["Knobs", "Spec", "check", "embeddings", "groups", "image_text_pool", "items"]
+__all__ = ["Knobs", "Spec", "check", "embeddings", "groups", "image_text_domains", "items"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,10 +58,10 @@ def items(spec: Spec) -> tuple[Items, Items]:
     return found["train"], found["test"]
 
 
-def image_text_pool(spec: Spec, grouping: Grouping | None = None) -> Task:
+def image_text_domains(spec: Spec, grouping: Grouping | None = None) -> Task:
     """Return `image_text`; with `clusters`, its items in the groups given, or in its languages.
 
-    >>> image_text_pool(Spec(families="german,french", clusters="2")).target
+    >>> image_text_domains(Spec(families="german,french", clusters="2")).target
     (0.5, 0.5)
     """
     task = image_text.image_text(spec)

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from plateaus.tasks.words import FAMILIES, Knobs, Spec, check, no_context_loss, word_list, words
+from plateaus.tasks.laws.words import (
+    FAMILIES,
+    Knobs,
+    Spec,
+    check,
+    no_context_loss,
+    word_list,
+    words,
+)
 from plateaus.types import Draw
 
 MIXTURE, COUNT = Spec(words=24, examples=3), 1500

@@ -13,8 +13,8 @@ from plateaus.build.registry import OPTIM
 from plateaus.data import design
 from plateaus.data.regroup import random_groups, regroup
 from plateaus.recipe import Recipe
-from plateaus.tasks import in_context, in_context_pool
-from plateaus.tasks.in_context_pool import Knobs, Spec, statistics
+from plateaus.tasks.laws import in_context, in_context_domains
+from plateaus.tasks.laws.in_context_domains import Knobs, Spec, statistics
 from plateaus.types import Draw, Grouping, Model, streams
 from plateaus.types import Knobs as RunKnobs
 
@@ -31,7 +31,7 @@ UNEVEN = Grouping(
 @functools.cache
 def made(of):
     """The task of the families, or of uneven domains."""
-    return in_context_pool.in_context_pool(SPEC, UNEVEN if of == "uneven" else None)
+    return in_context_domains.in_context_domains(SPEC, UNEVEN if of == "uneven" else None)
 
 
 @functools.cache
@@ -78,14 +78,14 @@ def weights(batch):
 @functools.cache
 def directions():
     """The same of the items, as embedded: the last d numbers, for linear functions times .25."""
-    train, test = in_context_pool.embeddings(SPEC)
+    train, test = in_context_domains.embeddings(SPEC)
     return 4 * train[:8, 5:], 4 * test[:4, 5:]
 
 
 def test_similar_domains_are_families_that_are_far_apart():
     spec = Spec(families=KINDS, clusters="3", pool=64, held_out=32, **SIZES)
-    train, test = in_context_pool.embeddings(spec)
-    families = in_context_pool.origins(spec)
+    train, test = in_context_domains.embeddings(spec)
+    families = in_context_domains.origins(spec)
     grouping, _ = regroup(train, test, (3,), 0)
     assert adjusted_rand_score(families[0], grouping.train) > 0.9
     assert adjusted_rand_score(families[1], grouping.test) > 0.9
@@ -96,8 +96,8 @@ def test_similar_domains_are_families_that_are_far_apart():
 def test_similar_domains_are_not_families_of_one_kind():
     """What the docstring owns: linear functions and sparse ones of nearly all coordinates."""
     spec = Spec(families="linear,sparse_linear", dimension=3, sparse=2, pool=64, held_out=8)
-    grouping, _ = regroup(*in_context_pool.embeddings(spec), (2,), 0)
-    assert adjusted_rand_score(in_context_pool.origins(spec)[0], grouping.train) < 0.5
+    grouping, _ = regroup(*in_context_domains.embeddings(spec), (2,), 0)
+    assert adjusted_rand_score(in_context_domains.origins(spec)[0], grouping.train) < 0.5
 
 
 def test_statistics_against_closed_forms():
@@ -191,7 +191,7 @@ def test_losses_are_those_of_the_families():
 def test_thresholds_are_means_of_the_families():
     spec = Spec(families="linear,quadratic", clusters="2", dimension=3, pool=4, held_out=2)
     grouping = Grouping(("a", "b"), np.array([0, 0, 0, 1, 0, 1, 1, 1]), np.array([0, 1, 0, 1]))
-    found = in_context_pool.in_context_pool(spec, grouping).learned_below
+    found = in_context_domains.in_context_domains(spec, grouping).learned_below
     assert found == pytest.approx((0.125, 0.175))  # .1 and .2
 
 
@@ -209,7 +209,7 @@ def bare(task):
 def measured(name, jit):
     """What is recorded of a model that knows nothing of groups, and its losses one by one."""
     groupings = {"families": None, "uneven": UNEVEN, "even": random_groups(16, 8, 3, 0)}
-    task = bare(in_context_pool.in_context_pool(SPEC, groupings[name]))
+    task = bare(in_context_domains.in_context_domains(SPEC, groupings[name]))
     source = design.design(design.Spec(), 8, task.size, frozenset(), task.groups)
     model = Model(
         lambda key: jnp.float32(0.3), lambda p, x, **_: (p * x[:, ::2, 0] + x[:, ::2, 1], {}), ()
@@ -251,11 +251,11 @@ def test_a_domain_needs_items(part):
     own = getattr(UNEVEN, part)
     bare = UNEVEN._replace(**{part: np.where(own == 1, 0, own)})
     with pytest.raises(ValueError, match=f"domain_1 has no item that is {part}ed on"):
-        in_context_pool.in_context_pool(SPEC, bare)
+        in_context_domains.in_context_domains(SPEC, bare)
 
 
 def test_without_clusters_it_is_the_infinite_task():
     spec = Spec(families="linear,relu", dimension=3, points=6)
-    task, plain = in_context_pool.in_context_pool(spec), in_context.in_context(spec)
+    task, plain = in_context_domains.in_context_domains(spec), in_context.in_context(spec)
     assert task.groups == plain.groups == ("linear", "relu") and task.target == ()
     assert task.size == plain.size

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from plateaus.tasks.characters import Knobs, Spec, characters, check, groups
+from plateaus.tasks.laws.characters import Knobs, Spec, characters, check, groups
 from plateaus.tasks.strings import sets
 from plateaus.tasks.strings.checks import problems
 from plateaus.types import Draw
