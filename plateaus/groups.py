@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from plateaus.types import Array, Example, Float, Int, Task
+from plateaus.types import EXACT, Array, Example, Float, Int, Task
 
 SUFFIX = "_by_task"  # ends the names of what has an axis of groups
 
@@ -75,7 +75,7 @@ def over_steps(means: Sums) -> dict[str, Float[Array, " G"]]:
 
 def mean_by_group(member: Float[Array, "G B"], values: Float[Array, "B ..."]) -> Array:
     """Return the mean over each group's examples, [G, ...]."""
-    total = jnp.tensordot(member, values, axes=1, precision=jax.lax.Precision.HIGHEST)
+    total = jnp.tensordot(member, values, axes=1, precision=EXACT)
     count = jnp.sum(member, axis=1)
     return total / count.reshape(-1, *[1] * (total.ndim - 1))
 
@@ -90,4 +90,4 @@ def mean_over(ever: Float[Array, " G"], by_group: Float[Array, "G ..."]) -> Arra
     there = (ever > 0).reshape(-1, *[1] * (by_group.ndim - 1))
     weights = ever / jnp.sum(ever)
     kept = jnp.where(there, by_group, 0.0)  # 0 times what is not finite is not 0
-    return jnp.tensordot(weights, kept, axes=1, precision=jax.lax.Precision.HIGHEST)
+    return jnp.tensordot(weights, kept, axes=1, precision=EXACT)

@@ -23,6 +23,8 @@ Key: TypeAlias = _Key[Array, ""]
 Scalar: TypeAlias = float | int | Array
 """A knob: a Python number in a config, a traced scalar inside a program."""
 
+EXACT = jax.lax.Precision.HIGHEST  # an accelerator's default rounds factors to 10 bits or 8
+
 ReadAt: TypeAlias = slice | tuple[int, ...]
 """Positions of a sequence: a slice of them, or each by its number."""
 

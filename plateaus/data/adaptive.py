@@ -13,10 +13,9 @@ from plateaus.data import rounds
 from plateaus.data.mixers.mixer import Mixer, normalised, uniform_weights
 from plateaus.data.mixers.registry import MIXERS, made, own_knobs
 from plateaus.fields import Field
-from plateaus.types import Array, Float, PyTree, Signals
+from plateaus.types import EXACT, Array, Float, PyTree, Signals
 
 FIXED, TARGET = "fixed", "target_"
-EXACT = jax.lax.Precision.HIGHEST
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,13 +11,12 @@ import numpy as np
 
 from plateaus.data import adaptive
 from plateaus.data.breakpoints import breakpoints
-from plateaus.data.curricula import FROM, THEN, UNTIL, WEIGHT
+from plateaus.data.curricula import AVERAGED, ESCAPED, FROM, THEN, UNTIL, WEIGHT
 from plateaus.data.mixers.registry import mixer_knobs
 from plateaus.fields import Field
 from plateaus.types import Array, Float, Int, Scalar, Source
 
 MIXING = ("split", "batch", "sequence")
-ESCAPED, WINDOW = 0.8, 100  # a group has escaped when the mean of its last 100 losses is below .8
 ALWAYS = 2**30
 STRENGTH = "mixer_strength"
 _GROUPS = 2**32 - 1  # the stream of the groups in the data key: no step has this number
@@ -60,7 +59,7 @@ class State(NamedTuple):
     """How the switch stands."""
 
     inner: Any
-    recent: Any  # [WINDOW], mean losses of the groups drawn first, in the last steps
+    recent: Any  # [AVERAGED], mean losses of the groups drawn first, in the last steps
     switched: Any  # 0 or 1; both () without a switch
     mixer: Any  # adaptive.State; () without a mixer
 
@@ -120,7 +119,7 @@ def mixture(
         mixer = () if use is None else adaptive.init(use)
         if switch == "none":
             return State(state, (), (), mixer)
-        return State(state, jnp.full(WINDOW, jnp.inf), jnp.int32(0), mixer)
+        return State(state, jnp.full(AVERAGED, jnp.inf), jnp.int32(0), mixer)
 
     def plan_of(knobs, inner):
         weight, then = (knob(knobs, name).astype(jnp.float32) for name in (WEIGHT, THEN))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 import jax
-import jax.numpy as jnp
 
-from plateaus.types import Array, Float, Int, PyTree
+from plateaus.types import Array, Float, PyTree
 
 
 def sums(
@@ -20,6 +19,7 @@ def sums(
     groups' gradients. What no layer asked for needs is dropped when the program is compiled: of the
     pullback to a last layer, the backward pass below it.
 
+    >>> import jax.numpy as jnp
     >>> losses = lambda p: p["a"] * jnp.array([1.0, 3.0]) + p["b"] * jnp.array([2.0, 4.0])
     >>> _, pull = jax.vjp(losses, {"a": jnp.float32(1.0), "b": jnp.float32(1.0)})
     >>> found = sums(lambda weights: pull(weights)[0], jnp.ones((1, 2)), ["b"])
@@ -36,33 +36,3 @@ def sums(
         }
 
     return jax.vmap(of_group)(member)
-
-
-def of_groups(
-    gram: Float[Array, "B B"], group: Int[Array, " B"], groups: int
-) -> Float[Array, "G G"]:
-    """Return the inner products of the groups' mean gradients; zeros for a group without members.
-
-    Groups are tasks or domains, numbered from 0.
-
-    >>> groups = jax.jit(of_groups, static_argnums=2)
-    >>> groups(jnp.array([[1.0, 2.0], [2.0, 8.0]]), jnp.array([1, 1]), 2).tolist()
-    [[0.0, 0.0], [0.0, 3.25]]
-    """
-    share = _shares(group, groups)
-    return share @ gram @ share.T
-
-
-def of_members(weights: Float[Array, " G"], group: Int[Array, " B"]) -> Float[Array, " B"]:
-    """Return the weights of examples that weigh their groups' mean gradients so, for `combine`.
-
-    >>> jax.jit(of_members)(jnp.array([0.0, 3.0]), jnp.array([1, 1, 1])).tolist()
-    [1.0, 1.0, 1.0]
-    """
-    return weights @ _shares(group, weights.shape[0])
-
-
-def _shares(group: Array, groups: int) -> Float[Array, "G B"]:
-    """Return what each example is of the mean of each group."""
-    member = (jnp.arange(groups)[:, None] == group[None, :]).astype(jnp.float32)
-    return member / jnp.maximum(jnp.sum(member, axis=1, keepdims=True), 1.0)

@@ -196,10 +196,10 @@ def test_few_losses_do_not_make_an_escape():
             state = source.observe(state, Signals(jnp.zeros(3)), knobs_of(), 0)
             return state, state.switched
 
-        return jax.lax.scan(step, source.init(jax.random.key(0)), length=mixture.WINDOW)[1]
+        return jax.lax.scan(step, source.init(jax.random.key(0)), length=mixture.AVERAGED)[1]
 
     switched = np.asarray(run())
-    assert switched.size == mixture.WINDOW and not switched[:-1].any() and switched[-1]
+    assert switched.size == mixture.AVERAGED and not switched[:-1].any() and switched[-1]
 
 
 def test_a_schedule_holds_from_breakpoint_to_breakpoint():

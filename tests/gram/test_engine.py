@@ -389,8 +389,8 @@ def test_batches_as_units_have_the_gram_of_groups():
     @jax.jit
     def both(params, examples, batches, group, weights):
         _, captured = capture(one, params, examples)
-        members = gram_groups.of_members(weights, group)
-        groups = gram_groups.of_groups(gram.gram(captured), group, 2), combine(captured, members)
+        share = (jnp.arange(2)[:, None] == group[None, :]) / 3  # of each group's mean
+        groups = share @ gram.gram(captured) @ share.T, combine(captured, weights @ share)
         _, captured = capture(mean, params, batches)
         return groups, (gram.gram(captured), combine(captured, weights))
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from plateaus.types import Array, Float, PyTree
+from plateaus.types import EXACT, Array, Float, PyTree
 
 LARGEST = 1e30  # of what rules add up: times 1e6, a knob's bound, it is still a float32
 
@@ -57,7 +57,6 @@ class Registered(NamedTuple):
       knobs: NamedTuple class of its numbers; in a config their names begin with the mixer's.
       options: frozen dataclass of what `make` takes, likewise.
       needs: which fields of `Round` it reads, beside shares, loss, count and target.
-      proxy: whether its paper adapts on a first model, and trains on the time average.
       emphasis: whether its paper weighs losses, and not the draws, while it adapts.
       short: smoothing eps of its short runs, whose shares are (1 - eps) one-hot + eps/G.
       short_every: rounds between two sets of short runs; 0: only after the first round.
@@ -67,7 +66,6 @@ class Registered(NamedTuple):
     knobs: type
     options: type = NoOptions
     needs: frozenset[str] = frozenset()
-    proxy: bool = False
     emphasis: bool = False
     short: float = 0.0
     short_every: int = 0
@@ -128,7 +126,7 @@ def summed(matrix: Float[Array, "G G"], target: Float[Array, " G"]) -> Float[Arr
     >>> jax.jit(summed)(jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([0.5, 0.5])).tolist()
     [3.0, 7.0]
     """
-    return jnp.matmul(finite(matrix), parts(target), precision=jax.lax.Precision.HIGHEST)
+    return jnp.matmul(finite(matrix), parts(target), precision=EXACT)
 
 
 def parts(target: Float[Array, " G"]) -> Float[Array, " G"]:

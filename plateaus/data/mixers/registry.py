@@ -25,12 +25,8 @@ MIXERS: dict[str, Registered] = {
     "fixed": Registered(fixed.fixed, fixed.Knobs),
     "uniform": Registered(uniform.uniform, uniform.Knobs),
     "r_and_b": Registered(r_and_b.r_and_b, r_and_b.Knobs, needs=GRAM, options=r_and_b.Options),
-    "doge": Registered(
-        doge.doge, doge.Knobs, options=doge.Options, needs=GRAM, proxy=True, emphasis=True
-    ),
-    "doremi": Registered(
-        doremi.doremi, doremi.Knobs, needs=frozenset({"excess"}), proxy=True, emphasis=True
-    ),
+    "doge": Registered(doge.doge, doge.Knobs, options=doge.Options, needs=GRAM, emphasis=True),
+    "doremi": Registered(doremi.doremi, doremi.Knobs, needs=frozenset({"excess"}), emphasis=True),
     "dga": Registered(dga.dga, dga.Knobs, needs=frozenset({"target_gram"})),
     "skill_it": Registered(
         skill_it.skill_it, skill_it.Knobs, options=skill_it.Options, needs=RUNS | {"target_loss"}

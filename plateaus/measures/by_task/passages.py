@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from plateaus.data.curricula import AVERAGED, ESCAPED
 from plateaus.groups import SUFFIX
 from plateaus.measures import plateau
 
-AVERAGED = 100  # optimiser steps, as in paper 2
 ANSWERED = 0.5  # of the probability is on the tasks' answers together
-ESCAPED = plateau.THRESHOLDS["escape_step"]
 
 
 def by_task(

@@ -15,9 +15,9 @@ import numpy as np
 
 from plateaus.fields import Field
 from plateaus.tasks.shared import names
+from plateaus.tasks.shared.questions import IMPOSSIBLE
 from plateaus.types import Array, Draw, Example, Float, Task
 
-IMPOSSIBLE = -1e9  # logit of a caption that cannot be right: finite, so that 0 times it is 0
 DIGITS = 10
 FAMILIES = {  # language -> its words for 0 to 9
     "english": ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),

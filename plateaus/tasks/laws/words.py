@@ -23,7 +23,6 @@ FAMILIES = {  # name -> (words in a list, whether the answer is a length)
     LENGTH: (4, True),
     **{f"{LENGTH}_{m}": (m, True) for m in range(2, LONGEST_LIST + 1)},
 }
-_CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,24 +67,6 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (field, message) for families that are not there, or none."""
     for message in names.problems(values["families"], FAMILIES):
         yield "families", message
-
-
-def word_list(count: int) -> tuple[str, ...]:
-    """Return pronounceable words, all different; their lengths go through `LENGTHS` in turn.
-
-    >>> word_list(10)
-    ('ba', 'bab', 'bade', 'baded', 'badefi', 'badefif', 'badefigo', 'badefigog', 'be', 'bed')
-    """
-    syllables = [c + v for c in _CONSONANTS for v in _VOWELS]
-
-    def word(number: int) -> str:
-        # the first syllable and the length tell two words apart; the others follow from the first
-        first, kind = divmod(number, len(LENGTHS))
-        parts = "".join(syllables[(first + 6 * i) % len(syllables)] for i in range(kind // 2 + 1))
-        coda = _CONSONANTS[(first + kind // 2) % len(_CONSONANTS)]
-        return parts + coda * (kind % 2)
-
-    return tuple(word(number) for number in range(count))
 
 
 def no_context_loss(name: str, words: int) -> float:

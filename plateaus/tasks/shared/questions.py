@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from plateaus.types import Array, Draw, Example, Float, Key, Task
 
 LEARNED = 0.05  # a skill is learned when fewer answers are wrong
-IMPOSSIBLE = -1e9  # logit of a token that cannot come: finite, so that 0 times it is 0
+IMPOSSIBLE = -1e9  # logit of what cannot come: finite, so that 0 times it is 0
 
 
 class Targets(NamedTuple):
