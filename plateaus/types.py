@@ -178,7 +178,7 @@ class Source(NamedTuple):
         evaluated once a phase, outside the loop. `size` items of the pool are in play.
       draw: (key, state, plan, t) -> Draw of step t, a function of the key and t.
       log_prob: (plan, index, t) -> log-probabilities with which step t draws these indices.
-      observe: (state, signals, knobs, t) -> state.
+      observe: (state, signals, plan, t) -> state.
       weights: (state, plan, t) -> [G], the share of each group in what step t draws.
       ever: plan -> [G], 1 for the groups that the design means to train on, else 0.
       steer: (state, shares [G]) -> a state that draws groups by these shares; None: it cannot.

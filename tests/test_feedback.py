@@ -18,7 +18,7 @@ from plateaus.build import gradients
 from plateaus.data import design
 from plateaus.data.adaptive import adaptive
 from plateaus.data.mixers import uniform
-from plateaus.data.mixers.mixer import Mixer, Registered
+from plateaus.data.mixers.mixer import Mixer, Needs, Registered
 from plateaus.data.mixers.registry import MIXERS
 from plateaus.gram import by_group as gram_groups
 from plateaus.recipe import Feedback, Recipe, Surgery
@@ -78,7 +78,7 @@ def listener():
         group = jnp.where(jnp.sum(state["forced"]) > 0, chosen, jnp.asarray(DRAWN))
         return Draw(jnp.zeros(6, jnp.int32), group.astype(jnp.int32))
 
-    def observe(state, signals, knobs, t):
+    def observe(state, signals, plan, t):
         told = {name: getattr(signals, name) for name in state["last"]}
         told = {name: state["last"][name] if x is None else x for name, x in told.items()}
         return {**state, "before": state["last"], "last": told}
@@ -234,7 +234,7 @@ def test_an_aggregator_begins_with_each_model():
 def test_the_time_average_of_a_proxy_is_kept_for_the_model(monkeypatch):
     turns = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
 
-    registered = Registered(lambda: counting(turns), uniform.Knobs, needs=frozenset({"excess"}))
+    registered = Registered(lambda: counting(turns), uniform.Knobs, needs=Needs(excess=True))
     monkeypatch.setitem(MIXERS, "uniform", registered)
     spec = design.Spec(
         mixer="uniform", round_steps=ROUND, reference_steps=ROUND, proxy_steps=2 * ROUND

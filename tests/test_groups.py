@@ -80,9 +80,9 @@ def programs(mixing):
     recipe = recipe_of(mixing=mixing)._replace(pool_points=POINTS)
     usual = recipe.source.observe
 
-    def observe(state, signals, knobs, t):
+    def observe(state, signals, plan, t):
         jax.debug.callback(lambda t, x: seen.append((int(t), np.asarray(x))), t, signals.group_loss)
-        return usual(state, signals, knobs, t)
+        return usual(state, signals, plan, t)
 
     if mixing == "split":
         recipe = recipe._replace(source=recipe.source._replace(observe=observe))

@@ -17,8 +17,6 @@ from plateaus.gram import by_group as gram_groups
 from plateaus.recipe import Feedback
 from plateaus.types import Model, PyTree, Task
 
-GRADIENTS = frozenset({"gram", "target_gram"})
-
 
 def check(values: Mapping[str, Any], layers: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield (field, message) for layers that the model does not have."""
@@ -50,7 +48,7 @@ def in_use(spec: Any, model: Model, task: Task, layers: tuple[str, ...]) -> Any:
     if spec.mixer == adaptive.FIXED or not task.groups:
         return None
     target = task.target or (1.0,) * len(task.groups)
-    if not MIXERS[spec.mixer].needs & GRADIENTS:
+    if not MIXERS[spec.mixer].needs.gradients:
         return adaptive.adaptive(spec, target)
     sums = functools.partial(gram_groups.sums, layers=layers)
     tracked, _ = gradient_shapes(sums, model, len(task.groups))
@@ -74,15 +72,14 @@ def feedback(spec: Any, task: Task, layers: tuple[str, ...]) -> Feedback | None:
     needs = registered.needs
 
     mixed = registered.short * np.ones((groups, groups)) / groups
-    targets = needs & {"target_loss", "target_gram", "affinity"}
     return Feedback(
         every=spec.round_steps,
-        sums=functools.partial(gram_groups.sums, layers=layers) if needs & GRADIENTS else None,
-        target_points=spec.target_points if targets else 0,
-        target_gradient="target_gram" in needs,
+        sums=functools.partial(gram_groups.sums, layers=layers) if needs.gradients else None,
+        target_points=spec.target_points if needs.targets else 0,
+        target_gradient=needs.target_gram,
         reference_steps=spec.reference_steps,
         proxy_steps=spec.proxy_steps,
-        short_steps=spec.short_steps if "affinity" in needs else 0,
+        short_steps=spec.short_steps if needs.affinity else 0,
         short_shares=(1 - registered.short) * np.eye(groups) + mixed,
         short_every=registered.short_every,
     )

@@ -57,21 +57,22 @@ def cost(
     if spec.mixer == adaptive.FIXED or groups < 1:
         return steps
     registered = MIXERS[spec.mixer]
+    needs = registered.needs
     begins, ends = spec.reference_steps, spec.reference_steps + spec.proxy_steps
     sample = spec.target_points * groups / batch  # in batches
     rounds = np.floor(steps / spec.round_steps)
     extra = steps * gradients
-    if registered.needs & {"target_loss", "target_gram", "affinity"}:
+    if needs.targets:
         extra += rounds * sample / 3
-    if "target_gram" in registered.needs:
+    if needs.target_gram:
         extra += rounds * sample * (1 + gradients)
-    if "affinity" in registered.needs:
+    if needs.affinity:
         adapted = np.maximum(rounds - begins // spec.round_steps, 0)
         sets = np.minimum(adapted, 1)
         if registered.short_every:
             sets = np.ceil(adapted / registered.short_every)
         extra += sets * (groups * spec.short_steps + (groups + 1) * sample / 3)
-    if "excess" in registered.needs:
+    if needs.excess:
         last = ends if spec.proxy_steps else np.inf
         extra += (np.clip(steps, begins, last) - begins) / 3
     return steps + extra

@@ -8,7 +8,7 @@ import pytest
 from plateaus.build import mixing, mixing_cost
 from plateaus.data.design import Spec
 from plateaus.data.mixers import uniform
-from plateaus.data.mixers.mixer import Registered
+from plateaus.data.mixers.mixer import Needs, Registered
 from plateaus.data.mixers.registry import MIXERS
 from plateaus.models import mlp
 from plateaus.tasks.laws import in_context
@@ -55,7 +55,7 @@ def test_the_cost_of_extra_passes(monkeypatch, needs, options):
     registered = Registered(
         uniform.uniform,
         uniform.Knobs,
-        needs=frozenset(needs),
+        needs=Needs(**dict.fromkeys(needs, True)),
         short_every=options.get("short_every", 0),
     )
     monkeypatch.setitem(MIXERS, "uniform", registered)

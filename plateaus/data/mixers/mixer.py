@@ -44,6 +44,26 @@ class Mixer(NamedTuple):
     update: Callable[..., tuple[Array, PyTree]]
 
 
+class Needs(NamedTuple):
+    """Which fields of `Round` a mixer reads, beside shares, loss, count and target."""
+
+    gram: bool = False
+    target_loss: bool = False
+    target_gram: bool = False
+    excess: bool = False
+    affinity: bool = False
+
+    @property
+    def gradients(self) -> bool:
+        """Whether the gradients of each group are asked for."""
+        return self.gram or self.target_gram
+
+    @property
+    def targets(self) -> bool:
+        """Whether the losses of a sample of what is tested for are asked for."""
+        return self.target_loss or self.target_gram or self.affinity
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NoOptions:
     """No branch of a rule is a matter of choice."""
@@ -56,7 +76,7 @@ class Registered(NamedTuple):
       make: options by name -> Mixer.
       knobs: NamedTuple class of its numbers; in a config their names begin with the mixer's.
       options: frozen dataclass of what `make` takes, likewise.
-      needs: which fields of `Round` it reads, beside shares, loss, count and target.
+      needs: what it has to be told of a round.
       emphasis: whether its paper weighs losses, and not the draws, while it adapts.
       short: smoothing eps of its short runs, whose shares are (1 - eps) one-hot + eps/G.
       short_every: rounds between two sets of short runs; 0: only after the first round.
@@ -65,7 +85,7 @@ class Registered(NamedTuple):
     make: Callable[..., Mixer]
     knobs: type
     options: type = NoOptions
-    needs: frozenset[str] = frozenset()
+    needs: Needs = Needs()
     emphasis: bool = False
     short: float = 0.0
     short_every: int = 0
