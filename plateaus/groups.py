@@ -16,20 +16,20 @@ class Sums(NamedTuple):
     """Of a step's examples, by group [G]."""
 
     loss: Array  # in units of the plateau: `Task.test_loss`, where the predictions are at hand
-    error: Array  # of `Task.last_error`; NaN where the predictions are not at hand
+    error: Array  # of `Learned.error`; NaN where the predictions are not at hand
     count: Array  # type: ignore[assignment] # shadowing tuple.count is harmless here
 
 
 def numbers(task: Task, batch: Example) -> Int[Array, " B"]:
     """Return the group of each example: 0 for all where the task has one."""
-    if task.group is None:
+    if task.groups is None:
         return jnp.zeros(jax.tree.leaves(batch.inputs)[0].shape[0], jnp.int32)
-    return jax.vmap(task.group)(batch)
+    return jax.vmap(task.groups.of)(batch)
 
 
 def members(task: Task, batch: Example) -> Float[Array, "G B"]:
     """Return 1 where an example is of a group, else 0."""
-    groups = jnp.arange(max(len(task.groups), 1))
+    groups = jnp.arange(max(len(task.group_names), 1))
     return (groups[:, None] == numbers(task, batch)[None, :]).astype(jnp.float32)
 
 
@@ -39,8 +39,8 @@ def sums(task: Task, batch: Example, losses: Array, predictions: Array | None = 
     errors = jnp.full_like(losses, jnp.nan)
     if predictions is not None:
         losses = jax.vmap(task.test_loss)(predictions, batch)
-        if task.last_error is not None:
-            errors = jax.vmap(task.last_error)(predictions, batch)
+        if task.groups and task.groups.learned:
+            errors = jax.vmap(task.groups.learned.error)(predictions, batch)
     return Sums(_within(member, losses), _within(member, errors), jnp.sum(member, axis=1))
 
 
@@ -82,7 +82,8 @@ def mean_by_group(member: Float[Array, "G B"], values: Float[Array, "B ..."]) ->
 
 def weighed(task: Task, ever: Float[Array, " G"]) -> Float[Array, " G"]:
     """Return the groups meant to be trained on, by their shares in what is tested for."""
-    return ever * jnp.asarray(task.target, jnp.float32) if task.target else ever
+    target = task.groups.target if task.groups else ()
+    return ever * jnp.asarray(target, jnp.float32) if target else ever
 
 
 def mean_over(ever: Float[Array, " G"], by_group: Float[Array, "G ..."]) -> Array:

@@ -22,7 +22,7 @@ from plateaus.data.mixers.mixer import Mixer, Needs, Registered
 from plateaus.data.mixers.registry import MIXERS
 from plateaus.gram import by_group as gram_groups
 from plateaus.recipe import Feedback, Recipe, Surgery
-from plateaus.types import Aggregator, Draw, Example, Knobs, Model, Source, Task
+from plateaus.types import Aggregator, Draw, Example, Groups, Knobs, Model, Source, Task
 
 C = np.array([1.0, -2.0, 0.5])
 GROUPS = ("a", "b", "c")
@@ -51,8 +51,7 @@ TASK = Task(
     uninformed="zero",
     best="zero",
     size=1,
-    groups=GROUPS,
-    group=lambda example: example.targets["g"],
+    groups=Groups(GROUPS, lambda example: example.targets["g"]),
 )
 MODEL = Model(
     init=lambda key: {"w": jnp.zeros(3)},
@@ -154,11 +153,12 @@ def test_targets_are_looked_at_after_the_last_step_of_a_round_only():
 
 def test_a_target_law_of_its_own_is_used():
     """Not the test law: here its targets are all 0."""
-    other = TASK._replace(
+    aimed = TASK.groups._replace(
         emit_target=lambda key, world, number: Example(
             jnp.eye(3)[number % 3], {"y": jnp.float32(0.0), "g": number % 3}
         )
     )
+    other = TASK._replace(groups=aimed)
     recipe = recipe_of(listener(), target_points=1)._replace(task=other)
     [state], _ = run(recipe, 1)
     np.testing.assert_allclose(

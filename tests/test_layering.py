@@ -14,7 +14,8 @@ MOST_LINES = 260
 
 FLOORS = (  # from the lowest up; a part imports from its own and from lower floors
     ("fields", "information"),
-    ("types", "config"),
+    ("values", "config"),
+    ("types",),
     ("trees", "groups"),
     ("tasks", "data", "models", "optim", "gram", "loop", "report"),
     ("measures",),

@@ -45,13 +45,14 @@ def tracked_layers(asked: str, layers: Sequence[str], tied: bool = False) -> tup
 
 def in_use(spec: Any, model: Model, task: Task, layers: tuple[str, ...]) -> Any:
     """Return the mixer in use (`adaptive.Adaptive`); None where shares are fixed."""
-    if spec.mixer == adaptive.FIXED or not task.groups:
+    if spec.mixer == adaptive.FIXED or task.groups is None:
         return None
-    target = task.target or (1.0,) * len(task.groups)
+    groups = len(task.groups.names)
+    target = task.groups.target or (1.0,) * groups
     if not MIXERS[spec.mixer].needs.gradients:
         return adaptive.adaptive(spec, target)
     sums = functools.partial(gram_groups.sums, layers=layers)
-    tracked, _ = gradient_shapes(sums, model, len(task.groups))
+    tracked, _ = gradient_shapes(sums, model, groups)
     return adaptive.adaptive(spec, target, tracked)
 
 
@@ -66,9 +67,9 @@ def gradient_shapes(
 
 def feedback(spec: Any, task: Task, layers: tuple[str, ...]) -> Feedback | None:
     """Return what the mixer is told beside losses; None where shares are fixed."""
-    if spec.mixer == adaptive.FIXED or not task.groups:
+    if spec.mixer == adaptive.FIXED or task.groups is None:
         return None
-    registered, groups = MIXERS[spec.mixer], len(task.groups)
+    registered, groups = MIXERS[spec.mixer], len(task.groups.names)
     needs = registered.needs
 
     mixed = registered.short * np.ones((groups, groups)) / groups

@@ -29,11 +29,11 @@ def of_gradients(recipe: Recipe, inputs: Any) -> float:
     feedback, task = recipe.feedback, recipe.task
     if feedback is None or feedback.sums is None:
         return 0.0
-    shapes = mixing.gradient_shapes(feedback.sums, recipe.model, len(task.groups))
+    shapes = mixing.gradient_shapes(feedback.sums, recipe.model, len(task.group_names))
     tracked, every = (sum(leaf.size for leaf in jax.tree.leaves(x)) for x in shapes)
     shape = jax.tree.leaves(inputs)[0].shape
-    tokens = shape[0] if len(shape) == 2 or task.vocabulary is not None else 1
-    at = task.read_at
+    tokens = shape[0] if len(shape) == 2 or task.reads.vocabulary is not None else 1
+    at = task.reads.at
     read = len(at) if isinstance(at, tuple) else len(range(tokens)[at])
     return tracked * read / (3 * every * tokens)
 

@@ -59,7 +59,7 @@ def _check_run(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "model.max_positions", f"must be at least {tokens}, the tokens of a prompt"
     if values.get("model.fixed_instruction") and values.get("task.instruction") != "one_hot":
         yield "model.fixed_instruction", "needs task.instruction = one_hot, the token it replaces"
-    if values.get("model.tied") and task.vocabulary is None:
+    if values.get("model.tied") and task.reads.vocabulary is None:
         yield "model.tied", "continuous tokens have no embedding to read out with"
     yield from instruments.check(values, task, tokens)
     here = _layers(values)
@@ -185,7 +185,8 @@ def make_recipe(config: Mapping[str, Any], used: frozenset[str]) -> Recipe:
     rates = {name for name in own["optim"] if name.startswith(RATE)}
     gone = {name for name in rates if name.removeprefix(RATE) not in here}
     model = parts["model"].make(spec["model"], task, example)
-    everywhere = parts["model"].make(spec["model"], task._replace(read_at=slice(None)), example)
+    read_all = task._replace(reads=task.reads._replace(at=slice(None)))
+    everywhere = parts["model"].make(spec["model"], read_all, example)
     layers = mixing.tracked_layers(
         config["data.mixer_layers"], here, config.get("model.tied", False)
     )
@@ -199,7 +200,7 @@ def make_recipe(config: Mapping[str, Any], used: frozenset[str]) -> Recipe:
     return Recipe(
         task=task,
         source=parts["data"].make(
-            spec["data"], batch_of(config), task.size, own["data"], task.groups, use
+            spec["data"], batch_of(config), task.size, own["data"], task.group_names, use
         ),
         model=model,
         optimiser=parts["optim"].make(spec["optim"], own["optim"] - gone),

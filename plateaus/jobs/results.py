@@ -117,6 +117,7 @@ def write(
         "contents": finished.contents(plan),
     }
     task = make_recipe(plan.config, frozenset()).task
+    names = task.group_names
     dataset = store.assemble(
         finished.records,
         swept,
@@ -124,7 +125,7 @@ def write(
         plan.config["eval_every"],
         attributes,
         axes(task),
-        {TASK: task.groups, **instruments.labels(plan.config, task.groups)} if task.groups else {},
+        {TASK: names, **instruments.labels(plan.config, names)} if names else {},
     )
     rows = statistics.summarise(dataset)
     files.write_atomically(place / "summary.csv", table.csv_text(rows).encode())

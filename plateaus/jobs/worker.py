@@ -49,6 +49,7 @@ def compiled(program: Program) -> Compiled:
     """Return the program's functions, jitted and mapped; the first call compiles."""
     recipe = make_recipe(program.config, program.used)
     _, example = shapes_of(program.config)
+    groups = recipe.task.groups
 
     return Compiled(
         laws=jax.jit(jax.vmap(functools.partial(evaluation.laws, recipe))),
@@ -57,7 +58,7 @@ def compiled(program: Program) -> Compiled:
             jax.vmap(functools.partial(train.phase, recipe), in_axes=(0, 0, 0, 0, None)),
             donate_argnums=0,
         ),
-        learned_below=recipe.task.learned_below,
+        learned_below=groups.learned.below if groups and groups.learned else (),
         gradients=mixing_cost.of_gradients(recipe, example.inputs),
         parameters=parameters_of(recipe.model),
     )

@@ -91,7 +91,7 @@ def check(values: Mapping[str, Any], task: Task, tokens: int) -> Iterator[tuple[
     pairs = attention.pairs(tokens, offset_of(task))
     if "model.heads" not in values:
         yield asked[0], f"{values['model.name']} has no attention heads"
-    elif not isinstance(task.read_at, slice) or task.read_at.step != 2:
+    elif not isinstance(task.reads.at, slice) or task.reads.at.step != 2:
         yield asked[0], f"needs prompts of (x, y) pairs; {values['task.name']} has none"
     elif values["attention_scores"] and pairs < FEWEST_PAIRS:
         yield (
@@ -114,7 +114,7 @@ def labels(values: Mapping[str, Any], groups: tuple[str, ...]) -> dict[str, Sequ
 
 def offset_of(task: Task) -> int:
     """Return how many tokens stand before a prompt's first pair."""
-    return (task.read_at.start or 0) if isinstance(task.read_at, slice) else 0
+    return (task.reads.at.start or 0) if isinstance(task.reads.at, slice) else 0
 
 
 def batch_probes(config: Mapping[str, Any], model: Model, task: Task) -> tuple[BatchProbe, ...]:

@@ -12,6 +12,7 @@ from plateaus.data.mixers.mixer import Needs, Registered
 from plateaus.data.mixers.registry import MIXERS
 from plateaus.models import mlp
 from plateaus.tasks.laws import in_context
+from plateaus.types import Reads
 
 GROUPS, BATCH, POINTS, SHORT, ROUND = 3, 12, 8, 5, 10
 
@@ -78,7 +79,7 @@ def test_sums_of_gradients_cost_their_part_of_every_step_and_target():
     model = mlp.mlp(mlp.Spec(width=4, depth=1), inputs=5)
     spec = Spec(mixer="dga", round_steps=ROUND, target_points=POINTS)
     recipe = SimpleNamespace(
-        task=task._replace(read_at=slice(None)),
+        task=task._replace(reads=Reads()),
         model=model,
         feedback=mixing.feedback(spec, task, ("readout",)),
     )

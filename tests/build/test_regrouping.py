@@ -105,15 +105,15 @@ def test_groupings_share_one_set_of_knobs():
     config = resolved(VARIANTS)
     assert "data.weight_domain_1" in config and "data.weight_linear" not in config
     tasks = [recipes.make_recipe(config | VARIANTS[name], frozenset()).task for name in VARIANTS]
-    assert {task.groups for task in tasks} == {("domain_0", "domain_1")}
-    assert tasks[0].target == tasks[2].target == (0.5, 0.5)
+    assert {task.group_names for task in tasks} == {("domain_0", "domain_1")}
+    assert tasks[0].groups.target == tasks[2].groups.target == (0.5, 0.5)
 
 
 def test_original_domains_are_the_families():
     task = TASKS["in_context"].make(spec_of())
-    assert task.groups == ("domain_0", "domain_1")
+    assert task.group_names == ("domain_0", "domain_1")
     spec = spec_of(clusters="")
-    assert TASKS["in_context"].make(spec).groups == TASKS["in_context"].groups(spec)
+    assert TASKS["in_context"].make(spec).group_names == TASKS["in_context"].groups(spec)
     assert TASKS["in_context"].groups(spec) == ("linear", "relu")
 
 

@@ -10,6 +10,7 @@ from plateaus.build import registry, soundness
 from plateaus.jobs import cli, run
 from plateaus.measures import registry as instruments
 from plateaus.tasks.laws import facts, sparse_parity
+from plateaus.types import Reads
 
 TASKS = dict(registry.TASKS)
 CONFIGS = {"sparse_parity": "configs/sparse_parity.py", "facts": "configs/facts.py"}
@@ -43,7 +44,7 @@ def changed(make, **fields):
 @pytest.mark.parametrize(
     ("name", "fields", "message"),
     [
-        ("facts", {"vocabulary": None}, "vocabulary: must be given where inputs are integers"),
+        ("facts", {"reads": Reads()}, "reads.vocabulary: must be given where inputs are integers"),
         (
             "sparse_parity",
             {"best": "summ"},

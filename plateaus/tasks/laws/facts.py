@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from plateaus.fields import Field
 from plateaus.tasks.shared.questions import IMPOSSIBLE
-from plateaus.types import Array, Draw, Example, Float, Int, Task
+from plateaus.types import Array, Draw, Example, Float, Int, Reads, Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -157,5 +157,5 @@ def facts(spec: Spec) -> Task:
         best="facts",
         size=spec.subjects,
         item=lambda example: example.inputs[0],
-        vocabulary=vocabulary(spec),
+        reads=Reads(vocabulary(spec)),
     )

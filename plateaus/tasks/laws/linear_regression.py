@@ -14,7 +14,7 @@ from plateaus.tasks.shared import baselines
 from plateaus.tasks.shared import out_of_distribution as prompts
 from plateaus.tasks.shared.points import pack, unpack
 from plateaus.tasks.shared.predictors import dmmse, log_rest, ridge
-from plateaus.types import EXACT, Array, Draw, Example, Float, Int, Scalar, Task
+from plateaus.types import EXACT, Array, Draw, Example, Float, Int, Reads, Scalar, Task
 
 MOST_TASKS = 2**20  # that dMMSE may be asked to tell apart
 
@@ -224,7 +224,7 @@ def linear_regression(spec: Spec) -> Task:
         size=spec.pool,
         axes={"loss_by_prefix": "prefix"},
         distance=distance,
-        read_at=slice(0, None, 2),
+        reads=Reads(at=slice(0, None, 2)),
         laws=prompts.other_laws(
             prompts.OUT_OF_DISTRIBUTION if spec.out_of_distribution else {},
             (spec.points, spec.dimension),

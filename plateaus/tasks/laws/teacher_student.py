@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.fields import INFINITE, Field
-from plateaus.types import EXACT, Array, Draw, Example, Float, Key, Task
+from plateaus.types import EXACT, Array, Draw, Example, Float, Key, Reads, Task
 
 
 class Activation(NamedTuple):
@@ -198,5 +198,5 @@ def teacher_student(spec: Spec) -> Task:
         size=spec.dataset_size,
         axes={"loss_by_head": "head"},
         distance=lambda prediction, other, example: jnp.mean(jnp.square(prediction - other)),
-        outputs=spec.heads,
+        reads=Reads(outputs=spec.heads),
     )

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from plateaus.fields import INFINITE, Field
 from plateaus.tasks.shared import names
 from plateaus.tasks.shared.questions import log_shares
-from plateaus.types import Array, Draw, Example, Float, Int, Key, Task
+from plateaus.types import Array, Draw, Example, Float, Groups, Int, Key, Learned, Reads, Task
 
 LENGTHS = tuple(range(2, 10))  # letters of the words there are
 LONGEST_LIST = 8
@@ -205,10 +205,10 @@ def words(spec: Spec) -> Task:
         size=spec.pool,
         axes={"loss_by_prefix": "prefix"},
         distance=distance,
-        vocabulary=vocabulary,
-        read_at=slice(longest - 1, None, longest + 1),
-        groups=chosen,
-        group=lambda example: example.targets.group,
-        last_error=last_error,
-        learned_below=(0.05,) * len(chosen),
+        reads=Reads(vocabulary, at=slice(longest - 1, None, longest + 1)),
+        groups=Groups(
+            chosen,
+            of=lambda example: example.targets.group,
+            learned=Learned(last_error, (0.05,) * len(chosen)),
+        ),
     )

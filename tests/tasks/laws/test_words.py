@@ -110,7 +110,7 @@ def test_the_loss_without_context_by_enumeration(name, words):
 def test_losses_of_predictors():
     """No context: 1 in every family, within 5 standard errors; the rest less, by what they know."""
     task, batch, said = sample()
-    laws = task.metrics["loss_by_prefix"], task.last_error
+    laws = task.metrics["loss_by_prefix"], task.groups.learned.error
     judge = jax.jit(lambda *given: [jax.vmap(law)(*given) for law in laws])
     found = {name: jax.device_get(judge(logits, batch)) for name, logits in said.items()}
     by_prefix = {name: np.float64(both[0]) for name, both in found.items()}
