@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from plateaus import evaluation, train
-from plateaus.data import design
+from plateaus.data import designs
 from plateaus.data.source import uniform
-from plateaus.models import mlp
-from plateaus.optim import optimiser
+from plateaus.models.networks import mlp
+from plateaus.optim import optimisers
 from plateaus.recipe import Recipe
 from plateaus.tasks.laws import facts, sparse_parity
 from plateaus.tasks.laws import linear_regression as lr
@@ -31,13 +31,13 @@ def model_that_says(say):
 
 
 def recipe_of(task, say, used=(), pool_points=POINTS, steps=20):
-    source = design.design(design.Spec(), 8, task.size, frozenset(used))
-    family = optimiser.optimiser(optimiser.Spec(), frozenset())
+    source = designs.design(designs.Spec(), 8, task.size, frozenset(used))
+    family = optimisers.optimiser(optimisers.Spec(), frozenset())
     return Recipe(task, source, model_that_says(say), family, steps, 10, 10, POINTS, pool_points)
 
 
 def knobs_of(task, **data):
-    knobs = Knobs(task.Knobs(), design.Knobs(**data), optimiser.Knobs())
+    knobs = Knobs(task.Knobs(), designs.Knobs(**data), optimisers.Knobs())
     return jax.tree.map(np.asarray, knobs)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from plateaus import evaluation, train
 from plateaus.build import gradients
-from plateaus.data import design
+from plateaus.data import designs
 from plateaus.data.adaptive import adaptive
 from plateaus.data.mixers import uniform
 from plateaus.data.mixers.mixer import Mixer, Needs, Registered
@@ -236,16 +236,16 @@ def test_the_time_average_of_a_proxy_is_kept_for_the_model(monkeypatch):
 
     registered = Registered(lambda: counting(turns), uniform.Knobs, needs=Needs(excess=True))
     monkeypatch.setitem(MIXERS, "uniform", registered)
-    spec = design.Spec(
+    spec = designs.Spec(
         mixer="uniform", round_steps=ROUND, reference_steps=ROUND, proxy_steps=2 * ROUND
     )
     use = adaptive(spec, (1.0,) * 3)
-    source = design.design(spec, 6, 1, frozenset(), GROUPS, use)
+    source = designs.design(spec, 6, 1, frozenset(), GROUPS, use)
     recipe = recipe_of(source, reference_steps=ROUND, proxy_steps=2 * ROUND)._replace(
         gradients=None, steps=6 * ROUND
     )
     recipe = recipe._replace(feedback=recipe.feedback._replace(sums=None))
-    data = design.knobs_of(GROUPS)()
+    data = designs.knobs_of(GROUPS)()
     states, _ = run(recipe, 5, data)
     seen = [states[phases - 1].source.mixer.weights for phases in (1, 2, 3, 5)]
     np.testing.assert_allclose(seen[0], np.full(3, 1 / 3))  # the reference's

@@ -10,7 +10,7 @@ import pytest
 from plateaus.build import gradients
 from plateaus.gradient import gradient
 from plateaus.gram import by_group as gram_groups
-from plateaus.models import hyena, mamba, mlp, transformer
+from plateaus.models.networks import hyena, mamba, mlp, transformer
 from plateaus.recipe import Feedback, Recipe
 from plateaus.tasks.laws import in_context
 from plateaus.types import Draw, Example, Groups, Knobs

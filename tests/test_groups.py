@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from plateaus import evaluation, groups, train
-from plateaus.data import design
-from plateaus.data.mixture import MIXING
-from plateaus.models import mlp
+from plateaus.data import designs
+from plateaus.data.mixtures import MIXING
+from plateaus.models.networks import mlp
 from plateaus.models.taps import Tap
-from plateaus.optim import optimiser
+from plateaus.optim import optimisers
 from plateaus.recipe import Gradients, Recipe, Surgery
 from plateaus.tasks.laws import in_context
 from plateaus.types import Aggregator, Draw, Example, Knobs, Model, streams
@@ -37,14 +37,14 @@ def linear_model():
 
 
 def recipe_of(**spec):
-    source = design.design(design.Spec(**spec), BATCH, TASK.size, frozenset(), TASK.group_names)
-    family = optimiser.optimiser(optimiser.Spec(name="sgd"), frozenset())
+    source = designs.design(designs.Spec(**spec), BATCH, TASK.size, frozenset(), TASK.group_names)
+    family = optimisers.optimiser(optimisers.Spec(name="sgd"), frozenset())
     return Recipe(TASK, source, linear_model(), family, STEPS, STEPS, EVERY, POINTS)
 
 
 def knobs_of(rate=0.0, **data):
-    data = design.knobs_of(TASK.group_names)(**data)
-    knobs = Knobs(in_context.Knobs(), data, optimiser.Knobs(learning_rate=rate))
+    data = designs.knobs_of(TASK.group_names)(**data)
+    knobs = Knobs(in_context.Knobs(), data, optimisers.Knobs(learning_rate=rate))
     return jax.tree.map(np.asarray, knobs)
 
 
@@ -275,17 +275,17 @@ def test_a_loss_that_is_not_finite_stays_in_its_group():
 def test_a_mixture_learns_what_can_be_learned_without_context():
     """A constant learns the base rate of conjunctions; nothing is learned of a linear function."""
     task = in_context.in_context(in_context.Spec(families="conjunction,linear", dimension=4))
-    source = design.design(design.Spec(), 64, task.size, frozenset(), task.group_names)
+    source = designs.design(designs.Spec(), 64, task.size, frozenset(), task.group_names)
 
     def apply(params, inputs, *, edits=None, capture=()):
         tap = Tap(())
         return params + jnp.zeros((*inputs.shape[:1], inputs.shape[1] // 2)), tap.captured
 
     model = Model(lambda key: jnp.float32(0.0), apply, ())
-    family = optimiser.optimiser(optimiser.Spec(name="sgd"), frozenset())
+    family = optimisers.optimiser(optimisers.Spec(name="sgd"), frozenset())
     recipe = Recipe(task, source, model, family, 120, 120, 40, 8)
-    data = design.knobs_of(task.group_names)(weight_linear=0.0)
-    knobs = Knobs(in_context.Knobs(), data, optimiser.Knobs(learning_rate=1.0))
+    data = designs.knobs_of(task.group_names)(weight_linear=0.0)
+    knobs = Knobs(in_context.Knobs(), data, optimisers.Knobs(learning_rate=1.0))
     knobs = jax.tree.map(np.asarray, knobs)
     state, phase = compiled(recipe).trained(knobs, seed=0, groups=2)
     rate = 0.85**4

@@ -9,9 +9,9 @@ import pytest
 
 from plateaus import evaluation, train
 from plateaus.build import gradients, mixing
-from plateaus.data import design
-from plateaus.models import mamba, transformer
-from plateaus.optim import optimiser
+from plateaus.data import designs
+from plateaus.models.networks import mamba, transformer
+from plateaus.optim import optimisers
 from plateaus.recipe import Recipe
 from plateaus.tasks.laws import in_context
 from plateaus.types import Example, Knobs, streams
@@ -36,15 +36,15 @@ LAWS = {"test": evaluation.Law(SAMPLE, {})}
 
 
 def recipe_of(model, layers=("readout",), **spec):
-    spec = design.Spec(**{"mixer": "r_and_b", "round_steps": ROUND, **spec})
+    spec = designs.Spec(**{"mixer": "r_and_b", "round_steps": ROUND, **spec})
     use = mixing.in_use(spec, model, TASK, layers)
     feedback = mixing.feedback(spec, TASK, layers)
     asked = feedback is not None and feedback.sums is not None
     return Recipe(
         task=TASK,
-        source=design.design(spec, BATCH, TASK.size, frozenset(), TASK.group_names, use),
+        source=designs.design(spec, BATCH, TASK.size, frozenset(), TASK.group_names, use),
         model=model,
-        optimiser=optimiser.optimiser(optimiser.Spec(name="adam"), frozenset()),
+        optimiser=optimisers.optimiser(optimisers.Spec(name="adam"), frozenset()),
         steps=2 * ROUND,
         phase_steps=ROUND,
         log_every=ROUND,
@@ -56,7 +56,7 @@ def recipe_of(model, layers=("readout",), **spec):
 
 def knobs_of(rate=STILL, **data):
     knobs = Knobs(
-        in_context.Knobs(), design.knobs_of(TASK.group_names)(**data), optimiser.Knobs(rate)
+        in_context.Knobs(), designs.knobs_of(TASK.group_names)(**data), optimisers.Knobs(rate)
     )
     return jax.tree.map(np.asarray, knobs)
 

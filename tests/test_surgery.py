@@ -9,10 +9,10 @@ import pytest
 
 from plateaus import evaluation, train
 from plateaus.build import gradients
-from plateaus.data import design
+from plateaus.data import designs
 from plateaus.measures.gradients import instrument
-from plateaus.models import mlp
-from plateaus.optim import optimiser
+from plateaus.models.networks import mlp
+from plateaus.optim import optimisers
 from plateaus.recipe import Recipe
 from plateaus.tasks.laws import sparse_parity
 from plateaus.types import Knobs, streams
@@ -25,12 +25,12 @@ MODEL = mlp.mlp(mlp.Spec(width=8, depth=1), 4)
 
 
 def recipe_of(aggregator="none", batch=2, probed=0, **options):
-    spec = optimiser.Spec(aggregator=aggregator, **options)
+    spec = optimisers.Spec(aggregator=aggregator, **options)
     return Recipe(
         task=TASK,
-        source=design.design(design.Spec(), batch, TASK.size, frozenset()),
+        source=designs.design(designs.Spec(), batch, TASK.size, frozenset()),
         model=MODEL,
-        optimiser=optimiser.optimiser(spec, frozenset()),
+        optimiser=optimisers.optimiser(spec, frozenset()),
         steps=STEPS,
         phase_steps=STEPS,
         log_every=2,
@@ -70,8 +70,8 @@ def laws_of(seed, knobs):
 @functools.cache
 def trained(seed=0, strength=1.0, spoiled=False, **given):
     """(first evaluation where it is probed, final state, what the phase has measured)."""
-    optim = optimiser.Knobs(learning_rate=RATE, aggregator_strength=strength)
-    knobs = Knobs(sparse_parity.Knobs(), design.Knobs(), optim)
+    optim = optimisers.Knobs(learning_rate=RATE, aggregator_strength=strength)
+    knobs = Knobs(sparse_parity.Knobs(), designs.Knobs(), optim)
     seed, knobs = np.uint32(seed), jax.tree.map(np.float32, knobs)
     found = program(**given)(seed, knobs, laws_of(seed, knobs), spoiled)
     return jax.tree.map(np.asarray, found)
@@ -97,7 +97,7 @@ def single_gradients(seed, flat, t, batch):
     """The gradients [B, P] of a step's examples, each by itself."""
     recipe, keys = recipe_of(batch=batch), streams(seed)
     _, back = jax.flatten_util.ravel_pytree(MODEL.init(keys.params))
-    plan = recipe.source.prepare(design.Knobs(), TASK.size)
+    plan = recipe.source.prepare(designs.Knobs(), TASK.size)
     draw = recipe.source.draw(keys.data, (), plan, t)
     noise = jax.random.split(jax.random.fold_in(keys.noise, t), batch)
     emit = jax.vmap(TASK.emit, (0, None, 0, None))

@@ -18,7 +18,7 @@ from timing import Sample
 from transformer_worker import Trained
 
 from plateaus.gram.engine import combine, per_example_gram
-from plateaus.models import mlp
+from plateaus.models.networks import mlp
 from plateaus.optim.aggregators.pcgrad import pcgrad
 from plateaus.types import Example, Model, streams
 

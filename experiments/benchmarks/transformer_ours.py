@@ -14,8 +14,8 @@ from transformer_worker import BATCHES, Trained, side_by_side
 
 from plateaus import train
 from plateaus.evaluation import Law
-from plateaus.models.transformer import Spec, transformer
-from plateaus.optim import optimiser
+from plateaus.models.networks.transformer import Spec, transformer
+from plateaus.optim import optimisers
 from plateaus.recipe import Recipe
 from plateaus.tasks.laws import linear_regression
 from plateaus.types import Draw, Knobs, Source, streams
@@ -63,7 +63,7 @@ def recipe(job: Job) -> Recipe:
             inputs=job.dimension,
             read_at=task.reads.at,
         ),
-        optimiser=optimiser.optimiser(optimiser.Spec(name="adam"), frozenset()),
+        optimiser=optimisers.optimiser(optimisers.Spec(name="adam"), frozenset()),
         steps=job.steps,
         phase_steps=job.steps,
         log_every=1,
@@ -74,7 +74,7 @@ def recipe(job: Job) -> Recipe:
 def trainer(job: Job, devices: Sequence[jax.Device]) -> Callable[[], Trained]:
     """Return training by `plateaus.train.phase`: `job.seeds` runs mapped in a program a device."""
     made = recipe(job)
-    knobs = Knobs(linear_regression.Knobs(), (), optimiser.Knobs(learning_rate=1e-4))
+    knobs = Knobs(linear_regression.Knobs(), (), optimisers.Knobs(learning_rate=1e-4))
     knobs = jax.tree.map(lambda x: jnp.full(job.seeds, x), knobs)
 
     def begin(seed, knobs):

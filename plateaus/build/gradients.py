@@ -6,7 +6,7 @@ import jax
 
 from plateaus.gram import engine as gram
 from plateaus.measures.gradients import probe as gradients
-from plateaus.optim.optimiser import Spec, aggregator
+from plateaus.optim.optimisers import Spec, aggregator
 from plateaus.recipe import Gradients, Surgery
 from plateaus.types import Array, Example, Model, PyTree, Task
 

@@ -13,7 +13,7 @@ from plateaus.build import mixing
 from plateaus.build.run_fields import batch_of, design_of
 from plateaus.data import adaptive
 from plateaus.data.curricula import THEN, WEIGHT
-from plateaus.data.design import groups_of
+from plateaus.data.designs import groups_of
 from plateaus.data.mixers.registry import MIXERS
 from plateaus.groups import SUFFIX
 from plateaus.recipe import Recipe
@@ -49,7 +49,7 @@ def cost(
     and the sums of the groups' gradients, `gradients` of a step each; the stages are steps
     themselves. The inner products of a round are next to nothing, and are not.
 
-    >>> from plateaus.data.design import Spec
+    >>> from plateaus.data.designs import Spec
     >>> cost(Spec(mixer="r_and_b"), 4, 32, np.array([0, 100])).tolist()  # from what is there
     [0.0, 100.0]
     """

@@ -14,10 +14,10 @@ from plateaus.build.run_fields import NoKnobs, RunSpec, batch_of
 from plateaus.build.soundness import make_spec, shapes_of, unsound
 from plateaus.config.schema import Component, ConfigError, Entry, lenient_spec
 from plateaus.config.values import nearest, shown
-from plateaus.data.design import knobs_of
+from plateaus.data.designs import knobs_of
 from plateaus.fields import INFINITE
 from plateaus.measures import registry as instruments
-from plateaus.optim.optimiser import RATE, knobs_with_rates
+from plateaus.optim.optimisers import RATE, knobs_with_rates
 from plateaus.recipe import Recipe
 from plateaus.types import Knobs
 

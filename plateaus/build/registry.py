@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from plateaus.build.regrouping import regroupable
 from plateaus.config.schema import Component
-from plateaus.data import design
-from plateaus.models import dual_encoder, hyena, mamba, mlp, transformer
-from plateaus.optim import optimiser
+from plateaus.data import designs
+from plateaus.models.networks import dual_encoder, hyena, mamba, mlp, transformer
+from plateaus.optim import optimisers
 from plateaus.tasks.laws import (
     addition,
     characters,
@@ -22,8 +22,8 @@ from plateaus.tasks.laws import (
 )
 from plateaus.types import Model, Task
 
-DATA = Component(design.Spec, design.Knobs, design.design, design.check)
-OPTIM = Component(optimiser.Spec, optimiser.Knobs, optimiser.optimiser, optimiser.check)
+DATA = Component(designs.Spec, designs.Knobs, designs.design, designs.check)
+OPTIM = Component(optimisers.Spec, optimisers.Knobs, optimisers.optimiser, optimisers.check)
 
 
 def _task(module, make, inputs: str) -> Component:

@@ -14,8 +14,8 @@ from typing import Any
 
 from plateaus.config.schema import Component
 from plateaus.config.values import shown
-from plateaus.data.design import groups_of
-from plateaus.data.regroup import domain_names, random_groups, regroup
+from plateaus.data.designs import groups_of
+from plateaus.data.domains import domain_names, random_groups, regroup
 from plateaus.types import Grouping, Task
 
 ORIGINAL, SIMILAR, RANDOM = "original", "similar", "random"

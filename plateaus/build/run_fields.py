@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, NamedTuple
 
-from plateaus.data.design import groups_of
-from plateaus.data.mixture import positive
+from plateaus.data.designs import groups_of
+from plateaus.data.mixtures import positive
 from plateaus.fields import INFINITE, Field
 from plateaus.measures import registry as instruments
-from plateaus.optim.optimiser import NO_AGGREGATOR
+from plateaus.optim.optimisers import NO_AGGREGATOR
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

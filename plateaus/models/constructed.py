@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from plateaus.models.transformer import Spec
+from plateaus.models.networks.transformer import Spec
 
 CONSTANT = 2.0**16  # C
 SHARP = 30.0  # what a head does not mean has weights of e^-30
@@ -71,7 +71,7 @@ def superposing(
     which only the MLP is used, and K heads a layer, each of size O(d + log(mn)); the width is K
     times that. The MLPs have max(K, m) d hidden units, rounded up to a multiple of the width.
 
-    >>> from plateaus.models.transformer import transformer
+    >>> from plateaus.models.networks.transformer import transformer
     >>> spec, params = superposing(
     ...     (1, 2), letters=range(4), separator=4, newline=5, length=2, examples=3, vocabulary=6
     ... )

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from plateaus.build import mixing, mixing_cost
-from plateaus.data.design import Spec
+from plateaus.data.designs import Spec
 from plateaus.data.mixers import uniform
 from plateaus.data.mixers.mixer import Needs, Registered
 from plateaus.data.mixers.registry import MIXERS
-from plateaus.models import mlp
+from plateaus.models.networks import mlp
 from plateaus.tasks.laws import in_context
 from plateaus.types import Reads
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.data import adaptive, design
+from plateaus.data import adaptive, designs
 from plateaus.data.mixers.mixer import Needs, Round
 from plateaus.data.mixers.registry import MIXERS, mixer_knobs, mixer_options, named
 from plateaus.types import Signals
@@ -333,15 +333,15 @@ NAMES, BATCH, STEPS = ("a", "b", "c"), 8, 40
 @functools.cache
 def trajectory(name, use="draws"):
     """(strength) -> groups, indices [T, B], shares, factors of losses [T, 3]; of no mixer: None."""
-    spec = design.Spec(mixer=name or "fixed", round_steps=5, mixer_use=use)
+    spec = designs.Spec(mixer=name or "fixed", round_steps=5, mixer_use=use)
     needs = MIXERS[spec.mixer].needs
     tracked = {"w": jax.ShapeDtypeStruct((3, 2), jnp.float32)} if needs.gradients else None
     mixer = adaptive.adaptive(spec, (1.0, 2.0, 1.0), tracked) if name else None
-    source = design.design(spec, BATCH, 100, frozenset(), NAMES, mixer)
+    source = designs.design(spec, BATCH, 100, frozenset(), NAMES, mixer)
 
     @jax.jit
     def run(strength):
-        knobs = design.knobs_of(NAMES)(mixer_strength=strength, weight_b=2.0, from_c=10)
+        knobs = designs.knobs_of(NAMES)(mixer_strength=strength, weight_b=2.0, from_c=10)
         knobs = jax.tree.map(jnp.asarray, knobs)
         key = jax.random.key(0)
         plan = source.prepare(knobs, 100)

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.data.design import Knobs
+from plateaus.data.designs import Knobs
 from plateaus.data.pool import curriculum, doubling, first_items, subset
 from plateaus.data.source import epochs, uniform
-from plateaus.data.zipf import zipf
+from plateaus.data.zipf_law import zipf
 from plateaus.fields import INFINITE
 
 uniform = functools.cache(uniform)  # so that its programs are found again

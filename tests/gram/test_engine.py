@@ -14,7 +14,7 @@ from plateaus.gram import by_group as gram_groups
 from plateaus.gram import engine as gram
 from plateaus.gram import terms
 from plateaus.gram.engine import capture, combine, layer_grams, per_example_gram
-from plateaus.models import mlp, transformer
+from plateaus.models.networks import mlp, transformer
 
 pytestmark = pytest.mark.versions
 

@@ -11,7 +11,7 @@ import pytest
 from plateaus.build.registry import OPTIM
 from plateaus.config.schema import entries
 from plateaus.optim.layers import layer_rates
-from plateaus.optim.optimiser import FAMILIES, Knobs, Spec, knobs_with_rates, optimiser
+from plateaus.optim.optimisers import FAMILIES, Knobs, Spec, knobs_with_rates, optimiser
 
 LAYERS = ("hidden_0", "hidden_1", "readout")
 RATES = frozenset(f"rate_{layer}" for layer in LAYERS)

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import pytest
 
-from plateaus.models import mlp
+from plateaus.models.networks import mlp
 from plateaus.tasks.contract import fits, sound
 from plateaus.tasks.laws import facts, in_context_domains, sparse_parity
 from plateaus.types import Example, OtherLaw, Reads

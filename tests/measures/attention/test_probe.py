@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from plateaus.measures.attention import probe as attention
-from plateaus.models import transformer
+from plateaus.models.networks import transformer
 
 LAYERS, HEADS, SIZE = 2, 3, 4
 MODEL = transformer.transformer(

@@ -9,7 +9,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from plateaus.measures.curvature import probe as sharpness
-from plateaus.models import mlp, transformer
+from plateaus.models.networks import mlp, transformer
 
 
 def matrix_of(values, seed=0):

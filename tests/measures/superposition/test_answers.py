@@ -15,7 +15,7 @@ from plateaus.measures.superposition.answers import (
     with_answers,
 )
 from plateaus.measures.superposition.summary import completed
-from plateaus.models.transformer import Spec, transformer
+from plateaus.models.networks.transformer import Spec, transformer
 from plateaus.tasks.laws.characters import Spec as Characters
 from plateaus.tasks.laws.characters import characters
 from plateaus.types import MixedPrompt

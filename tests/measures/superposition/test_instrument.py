@@ -9,7 +9,7 @@ from plateaus.build.recipes import sections
 from plateaus.config.schema import ConfigError, entries, resolve
 from plateaus.measures.superposition import instrument as mixtures
 from plateaus.models.constructed import superposing
-from plateaus.models.transformer import transformer
+from plateaus.models.networks.transformer import transformer
 from plateaus.tasks.laws.characters import Spec, characters
 from plateaus.tasks.strings import sets
 

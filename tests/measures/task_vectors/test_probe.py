@@ -10,7 +10,7 @@ import pytest
 from plateaus.measures.superposition import answers
 from plateaus.measures.task_vectors import instrument as vectors
 from plateaus.measures.task_vectors import probe as task_vectors
-from plateaus.models.transformer import Spec, transformer
+from plateaus.models.networks.transformer import Spec, transformer
 from plateaus.tasks.laws import characters
 from plateaus.tasks.strings import sets
 from plateaus.types import Model

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from plateaus.data import design
+from plateaus.data import designs
 from plateaus.tasks.laws.facts import Knobs, Spec, check, facts, first_answer, vocabulary
 from plateaus.types import Draw, Example
 
@@ -43,8 +43,8 @@ def every_fact(seed=2):
 @jax.jit
 def judged(world, batch, items):
     """(law, predictor) -> losses, where the design draws the first `items` subjects."""
-    source = design.design(design.Spec(), 1, SPEC.subjects, frozenset())
-    plan = source.prepare(design.Knobs(items=items), SPEC.subjects)
+    source = designs.design(designs.Spec(), 1, SPEC.subjects, frozenset())
+    plan = source.prepare(designs.Knobs(items=items), SPEC.subjects)
     said = TASK.predictors(world, batch, Knobs(), lambda index: source.log_prob(plan, index, 0))
     laws = {"loss": TASK.loss, "test_loss": TASK.test_loss, **TASK.metrics}
     return {

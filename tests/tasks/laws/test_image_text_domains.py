@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from plateaus.data.regroup import regroup
+from plateaus.data.domains import regroup
 from plateaus.tasks.laws.image_text import Knobs, image_text, images
 from plateaus.tasks.laws.image_text_domains import (
     Spec,

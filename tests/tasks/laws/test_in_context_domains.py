@@ -10,8 +10,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from plateaus import evaluation
 from plateaus.build.registry import OPTIM
-from plateaus.data import design
-from plateaus.data.regroup import random_groups, regroup
+from plateaus.data import designs
+from plateaus.data.domains import random_groups, regroup
 from plateaus.recipe import Recipe
 from plateaus.tasks.laws import in_context, in_context_domains
 from plateaus.tasks.laws.in_context_domains import Knobs, Spec, statistics
@@ -209,13 +209,13 @@ def measured(name, jit):
     """What is recorded of a model that knows nothing of groups, and its losses one by one."""
     groupings = {"families": None, "uneven": UNEVEN, "even": random_groups(16, 8, 3, 0)}
     task = bare(in_context_domains.in_context_domains(SPEC, groupings[name]))
-    source = design.design(design.Spec(), 8, task.size, frozenset(), task.group_names)
+    source = designs.design(designs.Spec(), 8, task.size, frozenset(), task.group_names)
     model = Model(
         lambda key: jnp.float32(0.3), lambda p, x, **_: (p * x[:, ::2, 0] + x[:, ::2, 1], {}), ()
     )
     optim = OPTIM.make(OPTIM.spec(), frozenset())
     recipe = Recipe(task, source, model, optim, 20, 10, 10, 16)
-    knobs = RunKnobs(Knobs(), design.knobs_of(task.group_names)(), OPTIM.knobs())
+    knobs = RunKnobs(Knobs(), designs.knobs_of(task.group_names)(), OPTIM.knobs())
 
     @jit
     def run():

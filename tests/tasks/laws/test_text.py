@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.data import design
+from plateaus.data import designs
 from plateaus.tasks.corpus import bigrams
 from plateaus.tasks.corpus import corpus as text_corpus
 from plateaus.tasks.corpus import windows as text_windows
@@ -122,8 +122,8 @@ def test_splits_take_every_token_once():
 def test_a_subset_has_fewer_windows_and_each_seed_another(spec):
     """Through the design, as a run draws: rho of the pool, of every domain."""
     task = text.text(dataclasses.replace(spec, windows=40))
-    source = design.design(design.Spec(), 64, task.size, frozenset(), task.group_names)
-    knobs = design.knobs_of(task.group_names)(subset=0.25)
+    source = designs.design(designs.Spec(), 64, task.size, frozenset(), task.group_names)
+    knobs = designs.knobs_of(task.group_names)(subset=0.25)
 
     @jax.jit
     @jax.vmap

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.data import design
+from plateaus.data import designs
 from plateaus.data.source import uniform
 from plateaus.tasks.laws import linear_regression as lr
 from plateaus.tasks.shared.predictors import dmmse, log_rest, ridge, ridge_evidence
@@ -257,14 +257,14 @@ IN_PLAY = frozenset({"items", "zipf_exponent"})
 
 
 def all_of_them(alpha):
-    return design.Knobs(items=np.int32(12), zipf_exponent=np.float32(alpha))
+    return designs.Knobs(items=np.int32(12), zipf_exponent=np.float32(alpha))
 
 
 @functools.cache
 def of_task(spec, used=frozenset(), names=("dmmse",)):
     """(data knobs, beta, seed) -> (x, y, the pool's task vectors, what the predictors say)."""
     task = lr.linear_regression(spec)
-    source = design.design(design.Spec(), 1, task.size, used)
+    source = designs.design(designs.Spec(), 1, task.size, used)
 
     @jax.jit
     def say(data, beta, seed):
@@ -296,7 +296,7 @@ def test_the_task_weighs_its_tasks_as_the_design_draws_them(items, alpha):
 def test_more_tasks_than_are_told_apart_are_their_gaussian():
     """5 of 12 tasks one by one, the 7 others as one component of the mass they are drawn with."""
     say = of_task(TINY, frozenset({"zipf_exponent"}))
-    x, y, tasks, said = say(design.Knobs(zipf_exponent=np.float32(1.0)), np.float32(0.0), 1)
+    x, y, tasks, said = say(designs.Knobs(zipf_exponent=np.float32(1.0)), np.float32(0.0), 1)
     probability = np.arange(1, 13.0) ** -1 / np.sum(np.arange(1, 13.0) ** -1)
     rest = np.log(np.float32(probability[5:].sum())), EYE(3)
     log_weights = np.log(np.float32(probability[:5]))
@@ -309,7 +309,7 @@ def test_more_tasks_than_are_told_apart_are_their_gaussian():
 def test_infinitely_many_tasks_are_ridge(beta):
     spec = dataclasses.replace(TINY, pool=lr.Spec().pool, dmmse_tasks=256)
     names = ("dmmse", "ridge", "biased_ridge")
-    *_, said = of_task(spec, names=names)(design.Knobs(), np.float32(beta), 2)
+    *_, said = of_task(spec, names=names)(designs.Knobs(), np.float32(beta), 2)
     np.testing.assert_allclose(said["dmmse"], said["biased_ridge"], atol=1e-4)
     assert beta == 0 or np.max(np.abs(said["dmmse"] - said["ridge"])) > 0.1
     few = of_task(EXACT, IN_PLAY)(all_of_them(0.0), np.float32(beta), 2)

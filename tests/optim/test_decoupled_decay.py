@@ -8,8 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from plateaus.optim.optimiser import Knobs, Spec, knobs_with_rates, optimiser
-from plateaus.optim.weight_decay import weight_decay
+from plateaus.optim.decoupled_decay import weight_decay
+from plateaus.optim.optimisers import Knobs, Spec, knobs_with_rates, optimiser
 
 STEPS = 30
 USED = frozenset({"weight_decay"})

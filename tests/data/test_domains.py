@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from plateaus.data.regroup import random_groups, regroup
+from plateaus.data.domains import random_groups, regroup
 
 RANDOM = np.random.default_rng(0)
 CENTRES = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from plateaus.models.mlp import ACTIVATIONS, Spec, mlp
+from plateaus.models.networks.mlp import ACTIVATIONS, Spec, mlp
 
 
 def parameters(model, seed=0):

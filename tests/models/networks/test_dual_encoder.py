@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from plateaus.models.dual_encoder import Spec, dual_encoder, layers
+from plateaus.models.networks.dual_encoder import Spec, dual_encoder, layers
 
 PIXELS, CAPTIONS = 7, (4, 5, 6)
 

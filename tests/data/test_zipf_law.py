@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from plateaus.data import zipf
-from plateaus.data.design import Knobs
+from plateaus.data import zipf_law
+from plateaus.data.designs import Knobs
 from plateaus.data.source import uniform
-from plateaus.data.zipf import zipf_rank, zipf_table
+from plateaus.data.zipf_law import zipf_rank, zipf_table
 
 MILLION = 1_000_000
 EXPONENTS = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 3.0)
 table_of = jax.jit(zipf_table, static_argnums=2)
-bucket_of = jax.jit(zipf._bucket)
+bucket_of = jax.jit(zipf_law._bucket)
 
 
 def law(exponent, size):
@@ -207,7 +207,7 @@ def test_neutral_exponent_is_the_source_itself():
         plan = source.prepare(knobs, 700)
         return jax.vmap(lambda t: source.draw(jax.random.key(3), (), plan, t).index)(jnp.arange(4))
 
-    plain, ranked = uniform(64), zipf.zipf(uniform(64), 1000)
+    plain, ranked = uniform(64), zipf_law.zipf(uniform(64), 1000)
     wanted = np.asarray(draw(plain, Knobs()))
     np.testing.assert_array_equal(draw(ranked, Knobs(zipf_exponent=0.0)), wanted)
     assert np.any(np.asarray(draw(ranked, Knobs(zipf_exponent=1e-6))) != wanted)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from plateaus.fields import Field
-from plateaus.models.mlp import ACTIVATIONS, linear
+from plateaus.models.networks.mlp import ACTIVATIONS, linear
 from plateaus.models.taps import Tap
 from plateaus.types import EXACT, Array, Model
 

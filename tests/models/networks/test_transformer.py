@@ -12,8 +12,8 @@ import pytest
 from chex import assert_trees_all_close
 
 from plateaus.models.attention import rotate
+from plateaus.models.networks.transformer import Spec, activations, check, transformer
 from plateaus.models.taps import Tap
-from plateaus.models.transformer import Spec, activations, check, transformer
 
 SMALL = {"width": 12, "depth": 1, "heads": 3, "max_positions": 7}
 LLAMA = {"positions": "rotary", "norm": "rmsnorm", "activation": "swiglu", "bias": False}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from plateaus.data import design, mixture
+from plateaus.data import designs, mixtures
 from plateaus.data.curricula import curriculum
 from plateaus.types import Signals
 
@@ -18,11 +18,11 @@ STEPS, BATCH = 600, 8
 
 
 def knobs_of(**values):
-    return jax.tree.map(jnp.asarray, design.knobs_of(GROUPS)(**values))
+    return jax.tree.map(jnp.asarray, designs.knobs_of(GROUPS)(**values))
 
 
 def source_of(batch=BATCH, groups=GROUPS, **spec):
-    return design.design(design.Spec(**spec), batch, 100, frozenset(), groups)
+    return designs.design(designs.Spec(**spec), batch, 100, frozenset(), groups)
 
 
 @functools.cache
@@ -50,7 +50,7 @@ def tally(groups):
 
 
 @pytest.mark.parametrize("weights", [(1, 1, 1), (1, 0, 1), (3, 1, 0.5), (0, 0, 2)])
-@pytest.mark.parametrize("mixing", mixture.MIXING)
+@pytest.mark.parametrize("mixing", mixtures.MIXING)
 def test_shares_follow_the_weights(weights, mixing):
     shares = np.asarray(weights) / np.sum(weights)
     knobs = knobs_of(**{f"weight_{g}": float(w) for g, w in zip(GROUPS, weights, strict=True)})
@@ -82,12 +82,12 @@ def test_neighbouring_steps_and_seeds_are_unrelated():
         assert stats.chi2_contingency(table).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("mixing", mixture.MIXING)
+@pytest.mark.parametrize("mixing", mixtures.MIXING)
 def test_indices_are_those_without_a_mixture(mixing):
     """Bit for bit; and one group is no mixture at all."""
-    index = drawn(design.Knobs(), groups=())[1]
+    index = drawn(designs.Knobs(), groups=())[1]
     np.testing.assert_array_equal(drawn(knobs_of(), mixing=mixing)[1], index)
-    group, same = drawn(design.knobs_of(("a",))(), groups=("a",), mixing=mixing)
+    group, same = drawn(designs.knobs_of(("a",))(), groups=("a",), mixing=mixing)
     np.testing.assert_array_equal(same, index)
     assert not np.any(group)
 
@@ -198,10 +198,10 @@ def test_few_losses_do_not_make_an_escape():
             state = source.observe(state, Signals(jnp.zeros(3)), plan, 0)
             return state, state.switched
 
-        return jax.lax.scan(step, source.init(jax.random.key(0)), length=mixture.AVERAGED)[1]
+        return jax.lax.scan(step, source.init(jax.random.key(0)), length=mixtures.AVERAGED)[1]
 
     switched = np.asarray(run())
-    assert switched.size == mixture.AVERAGED and not switched[:-1].any() and switched[-1]
+    assert switched.size == mixtures.AVERAGED and not switched[:-1].any() and switched[-1]
 
 
 def test_a_schedule_holds_from_breakpoint_to_breakpoint():
@@ -251,9 +251,9 @@ def test_a_schedule_and_weights_that_leave_nothing_are_refused():
 
 
 def refused(**values):
-    own = dict(design.knobs_of(GROUPS)()._asdict())
+    own = dict(designs.knobs_of(GROUPS)()._asdict())
     own |= {"steps": 100, "switch": "none", "schedule": ""} | values
-    return list(mixture.check(own, GROUPS))
+    return list(mixtures.check(own, GROUPS))
 
 
 def test_mixtures_that_draw_nothing_are_refused():

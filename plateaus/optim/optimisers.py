@@ -14,10 +14,10 @@ from plateaus.optim import aggregation
 from plateaus.optim.aggregators.pcgrad import PROJECT
 from plateaus.optim.bias import bias_gradients
 from plateaus.optim.clipping import clip_norm
+from plateaus.optim.decoupled_decay import weight_decay
 from plateaus.optim.layers import layer_rates
 from plateaus.optim.schedules import decay, warm_up
 from plateaus.optim.sharpness import sharpness_aware
-from plateaus.optim.weight_decay import weight_decay
 from plateaus.types import Aggregator, Scalar
 
 FAMILIES: dict[str, Callable[..., optax.GradientTransformation]] = {

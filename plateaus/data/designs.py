@@ -10,11 +10,11 @@ from typing import Annotated, Any, NamedTuple
 from plateaus.data import adaptive
 from plateaus.data.curricula import THEN
 from plateaus.data.mixers.registry import mixer_options
-from plateaus.data.mixture import MIXING, group_knobs, mixture, positive
-from plateaus.data.mixture import check as mixture_check
+from plateaus.data.mixtures import MIXING, group_knobs, mixture, positive
+from plateaus.data.mixtures import check as mixture_check
 from plateaus.data.pool import curriculum, doubling, first_items, subset
 from plateaus.data.source import epochs, uniform, whole_batches
-from plateaus.data.zipf import zipf
+from plateaus.data.zipf_law import zipf
 from plateaus.fields import INFINITE, Field, extended
 from plateaus.types import Scalar, Source
 

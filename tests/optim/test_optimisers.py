@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from plateaus.optim.bias import BiasState
-from plateaus.optim.optimiser import FAMILIES, Knobs, Spec, optimiser
+from plateaus.optim.optimisers import FAMILIES, Knobs, Spec, optimiser
 from plateaus.optim.schedules import ScheduleState
 
 PLAIN = {
