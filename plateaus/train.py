@@ -186,7 +186,7 @@ def phase(
             signals = ears(new, signals, batch, told, t)
         diverges = (state.diverged_at == NEVER) & ~jnp.isfinite(loss)
         return new._replace(
-            source=recipe.source.observe(state.source, signals, knobs.data, t),
+            source=recipe.source.observe(state.source, signals, plan, t),
             diverged_at=jnp.where(diverges, t, state.diverged_at),
         ), (loss, told._replace(gradient=None, losses=()))
 

@@ -13,7 +13,7 @@ from plateaus.gram import by_group
 from plateaus.models.networks import hyena, mamba, mlp, transformer
 from plateaus.recipe import Feedback, Recipe
 from plateaus.tasks.laws import in_context
-from plateaus.types import Draw, Example, Knobs
+from plateaus.types import Draw, Example, Groups, Knobs
 
 TOKENS = in_context.in_context(
     in_context.Spec(families="linear,relu,conjunction", dimension=2, points=3)
@@ -21,10 +21,12 @@ TOKENS = in_context.in_context(
 VECTORS = TOKENS._replace(
     loss=lambda y, example: jnp.square(y - example.targets),
     test_loss=lambda y, example: jnp.abs(y - example.targets),
-    group=lambda example: jnp.int32(example.inputs[0] > 0) + jnp.int32(example.inputs[1] > 0),
-    last_error=None,
+    groups=Groups(
+        TOKENS.group_names,
+        lambda example: jnp.int32(example.inputs[0] > 0) + jnp.int32(example.inputs[1] > 0),
+    ),
 )
-SMALL = {"inputs": 2, "read_at": TOKENS.read_at}
+SMALL = {"inputs": 2, "read_at": TOKENS.reads.at}
 TASKS = {"vectors": VECTORS, "tokens": TOKENS}
 MODELS = {
     "mlp": ("vectors", mlp.mlp(mlp.Spec(width=5), 4)),
@@ -57,7 +59,7 @@ def batch_of(kind):
             keys, world = jax.random.split(key, BATCH), task.init(key_world)
             draw, knobs = Draw(number, number), in_context.Knobs()
             batch = jax.vmap(task.emit, (0, None, 0, None))(keys, world, draw, knobs)
-        return batch, jax.vmap(task.group)(batch)
+        return batch, jax.vmap(task.groups.of)(batch)
 
     return jax.tree.map(np.asarray, made(np.uint32(1)))
 

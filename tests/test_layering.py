@@ -15,7 +15,8 @@ MOST_LINES = 260
 
 FLOORS = (  # from the lowest up; a part imports from its own and from lower floors
     ("fields", "files", "information", "names", "surface", "variables"),
-    ("types", "config", "option_strings"),
+    ("values", "config", "option_strings"),
+    ("types",),
     ("trees", "groups"),
     ("tasks", "data", "models", "optim", "gram", "loop", "report"),
     ("measures",),

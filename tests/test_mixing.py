@@ -23,9 +23,9 @@ MODELS = {
     "transformer": transformer.transformer(
         transformer.Spec(width=8, depth=1, heads=2, max_positions=8),
         inputs=2,
-        read_at=TASK.read_at,
+        read_at=TASK.reads.at,
     ),
-    "mamba": mamba.mamba(mamba.Spec(width=8, depth=1), inputs=2, read_at=TASK.read_at),
+    "mamba": mamba.mamba(mamba.Spec(width=8, depth=1), inputs=2, read_at=TASK.reads.at),
 }
 BATCH, ROUND, SEED = 6, 4, 3
 STILL = 1e-12  # a learning rate that leaves the parameters as they are
@@ -42,7 +42,7 @@ def recipe_of(model, layers=("readout",), **spec):
     asked = feedback is not None and feedback.sums is not None
     return Recipe(
         task=TASK,
-        source=designs.design(spec, BATCH, TASK.size, frozenset(), TASK.groups, use),
+        source=designs.design(spec, BATCH, TASK.size, frozenset(), TASK.group_names, use),
         model=model,
         optimiser=optimisers.optimiser(optimisers.Spec(name="adam"), frozenset()),
         steps=2 * ROUND,
@@ -55,7 +55,9 @@ def recipe_of(model, layers=("readout",), **spec):
 
 
 def knobs_of(rate=STILL, **data):
-    knobs = Knobs(in_context.Knobs(), designs.knobs_of(TASK.groups)(**data), optimisers.Knobs(rate))
+    knobs = Knobs(
+        in_context.Knobs(), designs.knobs_of(TASK.group_names)(**data), optimisers.Knobs(rate)
+    )
     return jax.tree.map(np.asarray, knobs)
 
 

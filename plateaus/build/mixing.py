@@ -17,8 +17,6 @@ from plateaus.gram import by_group
 from plateaus.recipe import Feedback
 from plateaus.types import Model, PyTree, Task
 
-GRADIENTS = frozenset({"gram", "target_gram"})
-
 
 def check(values: Mapping[str, Any], layers: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield (field, message) for layers that the model does not have."""
@@ -44,13 +42,14 @@ def tracked_layers(asked: str, layers: Sequence[str], tied: bool = False) -> tup
 
 def in_use(spec: Any, model: Model, task: Task, layers: tuple[str, ...]) -> Any:
     """Return the mixer in use (`adaptive.Adaptive`); None where shares are fixed."""
-    if spec.mixer == adaptive.FIXED or not task.groups:
+    if spec.mixer == adaptive.FIXED or task.groups is None:
         return None
-    target = task.target or (1.0,) * len(task.groups)
-    if not MIXERS[spec.mixer].needs & GRADIENTS:
+    groups = len(task.groups.names)
+    target = task.groups.target or (1.0,) * groups
+    if not MIXERS[spec.mixer].needs.gradients:
         return adaptive.adaptive(spec, target)
     sums = functools.partial(by_group.sums, layers=layers)
-    tracked, _ = gradient_shapes(sums, model, len(task.groups))
+    tracked, _ = gradient_shapes(sums, model, groups)
     return adaptive.adaptive(spec, target, tracked)
 
 
@@ -65,21 +64,20 @@ def gradient_shapes(
 
 def feedback(spec: Any, task: Task, layers: tuple[str, ...]) -> Feedback | None:
     """Return what the mixer is told beside losses; None where shares are fixed."""
-    if spec.mixer == adaptive.FIXED or not task.groups:
+    if spec.mixer == adaptive.FIXED or task.groups is None:
         return None
-    registered, groups = MIXERS[spec.mixer], len(task.groups)
+    registered, groups = MIXERS[spec.mixer], len(task.groups.names)
     needs = registered.needs
 
     mixed = registered.short * np.ones((groups, groups)) / groups
-    targets = needs & {"target_loss", "target_gram", "affinity"}
     return Feedback(
         every=spec.round_steps,
-        sums=functools.partial(by_group.sums, layers=layers) if needs & GRADIENTS else None,
-        target_points=spec.target_points if targets else 0,
-        target_gradient="target_gram" in needs,
+        sums=functools.partial(by_group.sums, layers=layers) if needs.gradients else None,
+        target_points=spec.target_points if needs.targets else 0,
+        target_gradient=needs.target_gram,
         reference_steps=spec.reference_steps,
         proxy_steps=spec.proxy_steps,
-        short_steps=spec.short_steps if "affinity" in needs else 0,
+        short_steps=spec.short_steps if needs.affinity else 0,
         short_shares=(1 - registered.short) * np.eye(groups) + mixed,
         short_every=registered.short_every,
     )

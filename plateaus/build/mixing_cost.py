@@ -36,11 +36,11 @@ def of_gradients(recipe: Recipe, inputs: Any) -> float:
     feedback, task = recipe.feedback, recipe.task
     if feedback is None or feedback.sums is None:
         return 0.0
-    shapes = mixing.gradient_shapes(feedback.sums, recipe.model, len(task.groups))
+    shapes = mixing.gradient_shapes(feedback.sums, recipe.model, len(task.group_names))
     tracked, every = (sum(leaf.size for leaf in jax.tree.leaves(x)) for x in shapes)
     shape = jax.tree.leaves(inputs)[0].shape
-    tokens = shape[0] if len(shape) == 2 or task.vocabulary is not None else 1
-    at = task.read_at
+    tokens = shape[0] if len(shape) == 2 or task.reads.vocabulary is not None else 1
+    at = task.reads.at
     read = len(at) if isinstance(at, tuple) else len(range(tokens)[at])
     return tracked * read / (3 * every * tokens)
 
@@ -64,21 +64,22 @@ def cost(
     if spec.mixer == adaptive.FIXED or groups < 1:
         return steps
     registered = MIXERS[spec.mixer]
+    needs = registered.needs
     begins, ends = spec.reference_steps, spec.reference_steps + spec.proxy_steps
     sample = spec.target_points * groups / batch  # in batches
     rounds = np.floor(steps / spec.round_steps)
     extra = steps * gradients
-    if registered.needs & {"target_loss", "target_gram", "affinity"}:
+    if needs.targets:
         extra += rounds * sample / 3
-    if "target_gram" in registered.needs:
+    if needs.target_gram:
         extra += rounds * sample * (1 + gradients)
-    if "affinity" in registered.needs:
+    if needs.affinity:
         adapted = np.maximum(rounds - begins // spec.round_steps, 0)
         sets = np.minimum(adapted, 1)
         if registered.short_every:
             sets = np.ceil(adapted / registered.short_every)
         extra += sets * (groups * spec.short_steps + (groups + 1) * sample / 3)
-    if "excess" in registered.needs:
+    if needs.excess:
         last = ends if spec.proxy_steps else np.inf
         extra += (np.clip(steps, begins, last) - begins) / 3
     return steps + extra

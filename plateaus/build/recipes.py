@@ -66,7 +66,7 @@ def _check_run(
         yield "model.max_positions", f"must be at least {tokens}, the tokens of a prompt"
     if values.get("model.fixed_instruction") and values.get("task.instruction") != "one_hot":
         yield "model.fixed_instruction", "needs task.instruction = one_hot, the token it replaces"
-    if values.get("model.tied") and task.vocabulary is None:
+    if values.get("model.tied") and task.reads.vocabulary is None:
         yield "model.tied", "continuous tokens have no embedding to read out with"
     yield from instruments.check(values, task, tokens)
     here = _layers(of_model, of_model.spec_of("model", values))
@@ -173,7 +173,8 @@ def make_recipe(resolved: Resolved, used: frozenset[str]) -> Recipe:
     rates = {name for name in own["optim"] if name.startswith(RATE)}
     gone = {name for name in rates if name.removeprefix(RATE) not in here}
     model = parts["model"].make(spec["model"], task, example)
-    everywhere = parts["model"].make(spec["model"], task._replace(read_at=slice(None)), example)
+    read_all = task._replace(reads=task.reads._replace(at=slice(None)))
+    everywhere = parts["model"].make(spec["model"], read_all, example)
     measured = Parts(task, model, everywhere)
     layers = mixing.tracked_layers(
         config["data.mixer_layers"], here, config.get("model.tied", False)
@@ -188,7 +189,7 @@ def make_recipe(resolved: Resolved, used: frozenset[str]) -> Recipe:
     return Recipe(
         task=task,
         source=parts["data"].make(
-            spec["data"], batch_of(config), task.size, own["data"], task.groups, use
+            spec["data"], batch_of(config), task.size, own["data"], task.group_names, use
         ),
         model=model,
         optimiser=parts["optim"].make(spec["optim"], own["optim"] - gone),

@@ -52,7 +52,7 @@ TASKS = {
 
 
 def _mlp(spec: mlp.Spec, task: Task, example) -> Model:
-    return mlp.mlp(spec, example.inputs.shape[-1], task.outputs)
+    return mlp.mlp(spec, example.inputs.shape[-1], task.reads.outputs)
 
 
 def _towers(spec: dual_encoder.Spec, task: Task, example) -> Model:
@@ -64,9 +64,10 @@ def _sequences(module, make, check=None) -> Component:
     """A model of sequences: of discrete tokens where the task has a vocabulary, else of numbers."""
 
     def made(spec, task: Task, example) -> Model:
-        if task.vocabulary is not None:
-            return make(spec, vocabulary=task.vocabulary, read_at=task.read_at)
-        return make(spec, inputs=example.inputs.shape[-1], read_at=task.read_at)
+        reads = task.reads
+        if reads.vocabulary is not None:
+            return make(spec, vocabulary=reads.vocabulary, read_at=reads.at)
+        return make(spec, inputs=example.inputs.shape[-1], read_at=reads.at)
 
     return Component(module.Spec, module.Knobs, made, check, "tokens", module.layers)
 

@@ -44,7 +44,9 @@ def regroupable(component: Component, embeddings: Embeddings) -> Component:
         if spec.grouping != ORIGINAL:
             return build(spec, grouping(embeddings, spec))
         task = build(spec)
-        return task._replace(groups=domain_names(len(task.groups)))
+        assert task.groups is not None
+        names = domain_names(len(task.groups.names))
+        return task._replace(groups=task.groups._replace(names=names))
 
     def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if found := list(sound(values)):

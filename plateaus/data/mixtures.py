@@ -10,15 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from plateaus.data import adaptive
-from plateaus.data.curricula import FROM, THEN, UNTIL, WEIGHT
-from plateaus.data.mixers.registry import mixer_knobs
+from plateaus.data.curricula import AVERAGED, ESCAPED, FROM, THEN, UNTIL, WEIGHT
+from plateaus.data.mixers.registry import mixer_knobs, own_knobs
 from plateaus.fields import Field
 from plateaus.option_strings import breakpoints
 from plateaus.types import Array, Float, Int, Scalar, Source
 from plateaus.variables import SUFFIX, WINDOWS, Variable
 
 MIXING = ("split", "batch", "sequence")
-ESCAPED, WINDOW = 0.8, 100  # a group has escaped when the mean of its last 100 losses is below .8
 ALWAYS = 2**30
 STRENGTH = "mixer_strength"
 MEASURES = {  # of a mixer in use, at the last step of a window
@@ -63,14 +62,15 @@ class Plan(NamedTuple):
     last: Array
     then: Array
     target: Any  # evaluation weights, in any unit; 0 for a group that is never drawn
-    strength: Any  # scalar, of a mixer; both () without one
+    strength: Any  # scalar, of a mixer
+    rule: Any  # the mixer's own knobs; all three () without one
 
 
 class State(NamedTuple):
     """How the switch stands."""
 
     inner: Any
-    recent: Any  # [WINDOW], mean losses of the groups drawn first, in the last steps
+    recent: Any  # [AVERAGED], mean losses of the groups drawn first, in the last steps
     switched: Any  # 0 or 1; both () without a switch
     mixer: Any  # adaptive.State; () without a mixer
 
@@ -130,18 +130,17 @@ def mixture(
         mixer = () if use is None else adaptive.init(use)
         if switch == "none":
             return State(state, (), (), mixer)
-        return State(state, jnp.full(WINDOW, jnp.inf), jnp.int32(0), mixer)
+        return State(state, jnp.full(AVERAGED, jnp.inf), jnp.int32(0), mixer)
 
-    def plan_of(knobs, inner):
+    def prepare(knobs, size):
+        inner = source.prepare(knobs, size)
         weight, then = (knob(knobs, name).astype(jnp.float32) for name in (WEIGHT, THEN))
-        plan = Plan(inner, weight, knob(knobs, FROM), knob(knobs, UNTIL), then, (), ())
+        plan = Plan(inner, weight, knob(knobs, FROM), knob(knobs, UNTIL), then, (), (), ())
         if use is None:
             return plan
         aim = jnp.asarray(use.target) * knob(knobs, adaptive.TARGET) * ever(plan)
-        return plan._replace(target=aim, strength=jnp.float32(getattr(knobs, STRENGTH)))
-
-    def prepare(knobs, size):
-        return plan_of(knobs, source.prepare(knobs, size))
+        strength = jnp.float32(getattr(knobs, STRENGTH))
+        return plan._replace(target=aim, strength=strength, rule=own_knobs(use.name, knobs))
 
     def own(state, plan, t):
         now = jnp.where((plan.first <= t) & (t < plan.last), plan.weight, 0.0)
@@ -171,12 +170,11 @@ def mixture(
         order = jax.random.permutation(key_order, number)
         return drawn._replace(group=order[counts(shares[order], offset, batch)])
 
-    def observe(state, signals, knobs, t):
-        new = state._replace(inner=source.observe(state.inner, signals, knobs, t))
+    def observe(state, signals, plan, t):
+        new = state._replace(inner=source.observe(state.inner, signals, plan.inner, t))
         if use is not None:
-            plan = plan_of(knobs, ())
             shares = weights(state, plan, t)
-            mixer = adaptive.observe(use, state.mixer, signals, plan.target, shares, knobs, t)
+            mixer = adaptive.observe(use, state.mixer, signals, plan.target, shares, plan.rule, t)
             new = new._replace(mixer=mixer)
         if switch == "none":
             return new

@@ -73,16 +73,21 @@ def curriculum(source: Source) -> Source:
         few = jnp.minimum(jnp.int32(knobs.curriculum_start), size)
         return _Stages(source.prepare(knobs, few), source.prepare(knobs, size), opening(knobs))
 
+    def chosen(plan, t, before, after):
+        return jax.tree.map(lambda a, b: jnp.where(t < plan.switch, a, b), before, after)
+
     def draw(key, state, plan, t):
         before = source.draw(key, state, plan.before, t)
-        after = source.draw(key, state, plan.after, t)
-        return jax.tree.map(lambda a, b: jnp.where(t < plan.switch, a, b), before, after)
+        return chosen(plan, t, before, source.draw(key, state, plan.after, t))
 
     def log_prob(plan, index, t):
         before, after = (source.log_prob(p, index, t) for p in (plan.before, plan.after))
-        return jnp.where(t < plan.switch, before, after)
+        return chosen(plan, t, before, after)
 
-    return source._replace(prepare=prepare, draw=draw, log_prob=log_prob)
+    def observe(state, signals, plan, t):
+        return source.observe(state, signals, chosen(plan, t, plan.before, plan.after), t)
+
+    return source._replace(prepare=prepare, draw=draw, log_prob=log_prob, observe=observe)
 
 
 class _Growth(NamedTuple):
@@ -126,10 +131,16 @@ def doubling(source: Source) -> Source:
             every=jnp.clip(every, 1, longest).astype(jnp.int32),
         )
 
+    def now(plan, t):
+        return source.prepare(plan.knobs, _in_play(plan, t))
+
     def draw(key, state, plan, t):
-        return source.draw(key, state, source.prepare(plan.knobs, _in_play(plan, t)), t)
+        return source.draw(key, state, now(plan, t), t)
 
     def log_prob(plan, index, t):
-        return source.log_prob(source.prepare(plan.knobs, _in_play(plan, t)), index, t)
+        return source.log_prob(now(plan, t), index, t)
 
-    return source._replace(prepare=prepare, draw=draw, log_prob=log_prob)
+    def observe(state, signals, plan, t):
+        return source.observe(state, signals, now(plan, t), t)
+
+    return source._replace(prepare=prepare, draw=draw, log_prob=log_prob, observe=observe)

@@ -13,7 +13,7 @@ def _nothing(key):
     return ()
 
 
-def _ignore(state, signals, knobs, t):
+def _ignore(state, signals, plan, t):
     return state
 
 

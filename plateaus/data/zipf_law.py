@@ -143,6 +143,9 @@ def zipf(source: Source, max_size: int) -> Source:
         neutral = plan.table.exponent == 0.0
         return drawn._replace(index=jnp.where(neutral, drawn.index, rank - 1))
 
+    def observe(state, signals, plan, t):
+        return source.observe(state, signals, plan.inner, t)
+
     def log_prob(plan, index, t):
         table = plan.table
         rank = jnp.maximum(index, 0).astype(jnp.float32) + 1.0
@@ -151,4 +154,4 @@ def zipf(source: Source, max_size: int) -> Source:
         inner = source.log_prob(plan.inner, index, t)
         return jnp.where(table.exponent == 0.0, inner, ranked)
 
-    return source._replace(prepare=prepare, draw=draw, log_prob=log_prob)
+    return source._replace(prepare=prepare, draw=draw, log_prob=log_prob, observe=observe)

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from plateaus.types import Array, Float
+from plateaus.types import EXACT, Array, Float
 
 PRODUCT, LOOKUP, DENSE = "product", "lookup", "dense"
-EXACT = jax.lax.Precision.HIGHEST  # a conflict is a sign: no tf32 in inner products
 BLOCK = 128  # rows of a matrix product that is worth splitting
 PART = 2**22  # entries of the single gradients that are held at once
 

@@ -81,7 +81,7 @@ def try_out(job: Job) -> None:
         compiled, width = job.compiled[address], job.widths[address]
         with _computing():
             measured = tracing.traced(compiled, job.plan, chunk, width, job.held[address])
-        groups = len(compiled.recipe.task.groups)
+        groups = len(compiled.recipe.task.group_names)
         # [R, ...] of a chunk; of a run, without time, [...]
         recorded = {name: array.shape[1:] for name, array in measured.evaluation.items()}
         wrong = faults(compiled.facts.variables, recorded, groups, job.plan.sweep)

@@ -51,7 +51,7 @@ def write(
         member: {name: value for name, value in record.items() if name in declared}
         for member, record in finished.records.items()
     }
-    groups = task.groups
+    groups = task.group_names
     labels = ({TASK: groups} if groups else {}) | instruments.labels(plan.config, groups)
     every = plan.config["log_every"], plan.config["eval_every"]
     dataset = store.assemble(records, swept, *every, attributes, declared, labels)

@@ -49,9 +49,10 @@ def compiled(program: Program) -> Compiled:
     resolved = program.resolved
     recipe = make_recipe(resolved, program.used)
     _, example = shapes_of(resolved.sections["task"], resolved.spec("task"))
+    groups = recipe.task.groups
     facts = Facts(
         variables(resolved),
-        recipe.task.learned_below,
+        groups.learned.below if groups and groups.learned else (),
         mixing_cost.of_gradients(recipe, example.inputs),
     )
     return mapped(recipe, facts)

@@ -7,8 +7,10 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from plateaus.data.curricula import ESCAPED
+
 # The names are those of the variables in the results; the values are normalised losses.
-THRESHOLDS = MappingProxyType({"escape_step": 0.8, "half_step": 0.5, "completion_step": 0.1})
+THRESHOLDS = MappingProxyType({"escape_step": ESCAPED, "half_step": 0.5, "completion_step": 0.1})
 
 
 def normalised(loss: ArrayLike, uninformed: ArrayLike, best: ArrayLike) -> NDArray[np.float64]:

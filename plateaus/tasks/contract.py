@@ -27,7 +27,7 @@ def sound(task: Task, knobs: Any) -> Iterator[str]:
     Only shapes and names are looked at, by `jax.eval_shape`: nothing is computed. Checked are that
     every function of the task can be called as `Task` says; that losses are one number and metrics
     one number, or a vector where `axes` names it; that all laws emit examples of one structure;
-    that names refer to what there is; and that what groups need comes together.
+    that names refer to what there is; and that what is told by group is told of each.
 
     >>> from plateaus.tasks.laws.sparse_parity import Knobs, Spec, sparse_parity
     >>> task = sparse_parity(Spec(dimension=4, relevant_bits=2))
@@ -72,21 +72,16 @@ def _size(task: Task) -> Iterator[str]:
 
 
 def _groups(task: Task) -> Iterator[str]:
-    """Yield what is missing of what groups need, or is there without any."""
-    count = len(task.groups)
-    if not count:
-        needing = ("group", "last_error", "learned_below", "target", "emit_target", "emit_mixed")
-        for name in needing:
-            if getattr(task, name) not in (None, ()):
-                yield f"{name}: is given, but the task has no groups"
+    """Yield where what is told of each group has not one value for each."""
+    if (groups := task.groups) is None:
         return
-    if task.group is None:
-        yield "group: must be given where there are groups: example -> its number"
-    if (task.last_error is None) != (not task.learned_below):
-        yield "last_error and learned_below: both or neither"
-    for name in ("learned_below", "target"):
-        if (values := getattr(task, name)) and len(values) != count:
-            yield f"{name}: has {len(values)} values for {count} groups"
+    if not groups.names:
+        yield "groups.names: must name at least one; a task of one kind has groups = None"
+    told = {"target": groups.target} if groups.target else {}
+    told |= {"learned.below": groups.learned.below} if groups.learned else {}
+    for name, values in told.items():
+        if len(values) != len(groups.names):
+            yield f"groups.{name}: has {len(values)} values for {len(groups.names)} groups"
 
 
 def _laws(task: Task, knobs: Any) -> Iterator[str]:
@@ -99,12 +94,13 @@ def _laws(task: Task, knobs: Any) -> Iterator[str]:
     example = _call("emit", task.emit, key, world, draw, law)
     if not isinstance(example, Example):
         raise Unsound(f"emit: must return an Example, not a {type(example).__name__}")
-    others = {"emit_test": task.emit_test, "emit_target": task.emit_target}
+    others = {"emit_test": task.emit_test}
+    if task.groups and task.groups.emit_target:
+        others["groups.emit_target"] = task.groups.emit_target
     others |= {f"laws[{name!r}].emit": other.emit for name, other in task.laws.items()}
     for name, emit in others.items():
-        if emit is not None:
-            emitted = _call(name, emit, key, world, number)
-            yield from _alike(f"{name}: its example", emitted, example)
+        emitted = _call(name, emit, key, world, number)
+        yield from _alike(f"{name}: its example", emitted, example)
     yield from _vocabulary(task, example)
 
     _, said = predicted(task, knobs)
@@ -156,11 +152,12 @@ def _measures(task: Task, prediction: Any, example: Any) -> Iterator[str]:
         yield from _rank(where, measure, int(name in task.axes), prediction, example)
     yield from _rank("loss", task.loss, 0, prediction, example)
     yield from _rank("test_loss", task.test_loss, 0, prediction, example)
-    if task.last_error is not None:
-        yield from _rank("last_error", task.last_error, 0, prediction, example)
+    if task.groups and task.groups.learned:
+        yield from _rank("groups.learned.error", task.groups.learned.error, 0, prediction, example)
     if task.distance is not None:
         yield from _rank("distance", task.distance, 0, prediction, prediction, example)
-    for name, function in (("item", task.item), ("group", task.group)):
+    of_group = task.groups.of if task.groups else None
+    for name, function in (("item", task.item), ("groups.of", of_group)):
         if function is not None:
             found = _call(name, function, example)
             if found.shape or not jnp.issubdtype(found.dtype, jnp.integer):
@@ -180,10 +177,10 @@ def _vocabulary(task: Task, example: Any) -> Iterator[str]:
     """Yield what is wrong where tokens and their number do not come together."""
     inputs = jax.tree.leaves(example.inputs)
     discrete = len(inputs) == 1 and jnp.issubdtype(inputs[0].dtype, jnp.integer)
-    if discrete and task.vocabulary is None:
-        yield "vocabulary: must be given where inputs are integers: the number of tokens there are"
-    if task.vocabulary is not None and inputs and not discrete and len(inputs) == 1:
-        yield f"vocabulary: is given, but inputs are {_shown(inputs[0])}, not tokens"
+    if discrete and task.reads.vocabulary is None:
+        yield "reads.vocabulary: must be given where inputs are integers: how many tokens there are"
+    if task.reads.vocabulary is not None and not discrete and len(inputs) == 1:
+        yield f"reads.vocabulary: is given, but inputs are {_shown(inputs[0])}, not tokens"
 
 
 def _alike(what: str, found: Any, wanted: Any) -> Iterator[str]:

@@ -9,10 +9,11 @@ from plateaus.build import mixing, mixing_cost
 from plateaus.data import mixtures as mixture
 from plateaus.data.designs import Spec
 from plateaus.data.mixers import uniform
-from plateaus.data.mixers.mixer import Registered
+from plateaus.data.mixers.mixer import Needs, Registered
 from plateaus.data.mixers.registry import MIXERS
 from plateaus.models.networks import mlp
 from plateaus.tasks.laws import in_context
+from plateaus.types import Reads
 from plateaus.variables import ONCE, WINDOWS, Variable
 
 GROUPS, BATCH, POINTS, SHORT, ROUND = 3, 12, 8, 5, 10
@@ -57,7 +58,7 @@ def test_the_cost_of_extra_passes(monkeypatch, needs, options):
     registered = Registered(
         uniform.uniform,
         uniform.Knobs,
-        needs=frozenset(needs),
+        needs=Needs(**dict.fromkeys(needs, True)),
         short_every=options.get("short_every", 0),
     )
     monkeypatch.setitem(MIXERS, "uniform", registered)
@@ -80,7 +81,7 @@ def test_sums_of_gradients_cost_their_part_of_every_step_and_target():
     model = mlp.mlp(mlp.Spec(width=4, depth=1), inputs=5)
     spec = Spec(mixer="dga", round_steps=ROUND, target_points=POINTS)
     recipe = SimpleNamespace(
-        task=task._replace(read_at=slice(None)),
+        task=task._replace(reads=Reads()),
         model=model,
         feedback=mixing.feedback(spec, task, ("readout",)),
     )

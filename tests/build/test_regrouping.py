@@ -110,15 +110,15 @@ def test_groupings_share_one_set_of_knobs():
     assert "data.weight_domain_1" in config and "data.weight_linear" not in config
     settings = [found._replace(config=config | VARIANTS[name]) for name in VARIANTS]
     tasks = [recipes.make_recipe(setting, frozenset()).task for setting in settings]
-    assert {task.groups for task in tasks} == {("domain_0", "domain_1")}
-    assert tasks[0].target == tasks[2].target == (0.5, 0.5)
+    assert {task.group_names for task in tasks} == {("domain_0", "domain_1")}
+    assert tasks[0].groups.target == tasks[2].groups.target == (0.5, 0.5)
 
 
 def test_original_domains_are_the_families():
     task = TASKS["in_context"].make(spec_of())
-    assert task.groups == ("domain_0", "domain_1")
+    assert task.group_names == ("domain_0", "domain_1")
     spec = spec_of(clusters="")
-    assert TASKS["in_context"].make(spec).groups == TASKS["in_context"].groups(spec)
+    assert TASKS["in_context"].make(spec).group_names == TASKS["in_context"].groups(spec)
     assert TASKS["in_context"].groups(spec) == ("linear", "relu")
 
 

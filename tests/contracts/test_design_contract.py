@@ -106,7 +106,7 @@ def test_a_batch_is_a_function_of_key_and_step(spec, acting):
 
         def step(state, t):  # scan raises if the state changes its shapes or types
             draw = source.draw(key, state, plan, t)
-            return source.observe(state, signals, knobs, t), draw
+            return source.observe(state, signals, plan, t), draw
 
         return jax.lax.scan(step, source.init(key), jnp.arange(STEPS))[1]
 

@@ -56,7 +56,7 @@ def task_of(name):
     task = TASKS[name].make(TASKS[name].spec())
     kind = TASKS[name].inputs
     if kind in KINDS:
-        kind = KINDS[kind][task.vocabulary is None]
+        kind = KINDS[kind][task.reads.vocabulary is None]
     return task, jax.eval_shape(lambda: emitted(task)), kind
 
 

@@ -167,7 +167,7 @@ def test_the_switch_waits_for_the_mean_of_100_losses():
 
         def step(state, loss):
             told = Signals(jnp.stack([loss, jnp.nan, jnp.nan]))
-            state = source.observe(state, told, knobs, 0)
+            state = source.observe(state, told, plan, 0)
             return state, state.switched
 
         state, switched = jax.lax.scan(step, first, losses)
@@ -192,14 +192,16 @@ def test_few_losses_do_not_make_an_escape():
 
     @jax.jit
     def run():
+        plan = source.prepare(knobs_of(), 100)
+
         def step(state, _):
-            state = source.observe(state, Signals(jnp.zeros(3)), knobs_of(), 0)
+            state = source.observe(state, Signals(jnp.zeros(3)), plan, 0)
             return state, state.switched
 
-        return jax.lax.scan(step, source.init(jax.random.key(0)), length=mixtures.WINDOW)[1]
+        return jax.lax.scan(step, source.init(jax.random.key(0)), length=mixtures.AVERAGED)[1]
 
     switched = np.asarray(run())
-    assert switched.size == mixtures.WINDOW and not switched[:-1].any() and switched[-1]
+    assert switched.size == mixtures.AVERAGED and not switched[:-1].any() and switched[-1]
 
 
 def test_a_schedule_holds_from_breakpoint_to_breakpoint():

@@ -11,6 +11,7 @@ from plateaus.jobs import cli, run
 from plateaus.measures import registry as instruments
 from plateaus.measures.instrument import Instrument
 from plateaus.tasks.laws import facts, sparse_parity
+from plateaus.types import Reads
 from plateaus.variables import Variable
 
 TASKS = dict(registry.TASKS)
@@ -45,7 +46,7 @@ def changed(make, **fields):
 @pytest.mark.parametrize(
     ("name", "fields", "message"),
     [
-        ("facts", {"vocabulary": None}, "vocabulary: must be given where inputs are integers"),
+        ("facts", {"reads": Reads()}, "reads.vocabulary: must be given where inputs are integers"),
         (
             "sparse_parity",
             {"best": "summ"},

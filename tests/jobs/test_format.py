@@ -98,7 +98,7 @@ def examples(name):
         run = streams(seed)
         world = task.init(run.world)
         index = number % task.size
-        draw = Draw(index, number % max(1, len(task.groups)))
+        draw = Draw(index, number % max(1, len(task.group_names)))
         return (
             task.emit(run.noise, world, draw, task.at(knobs, 0)),
             task.emit_test(run.test, world, number),

@@ -42,7 +42,7 @@ def test_what_a_task_records_is_declared(name):
     declared = records.variables(plan.resolved)
     shapes = {n: x.shape for part in (constants, measured) for n, x in part.items()}
     shapes |= {n: x.shape[1:] for n, x in training.items()}  # without the windows
-    assert not list(faults(declared, shapes, len(recipe.task.groups), ()))
+    assert not list(faults(declared, shapes, len(recipe.task.group_names), ()))
     assert {declared[n].time for n in constants} == {ONCE}
     assert {declared[n].time for n in training} <= {WINDOWS}
     assert set(evaluation.variables(recipe.task, evaluated(constants))) == {*constants, *measured}

@@ -114,7 +114,7 @@ def test_an_instrument_is_off_by_default_and_only_observes(name):
     for make in (one.probe, one.batch_probe):
         assert make is None or make(config, parts_of(world)[1]) is None
     task, _ = shapes(world)
-    assert not list(one.check(config, task, 0)) and not one.labels(config, task.groups)
+    assert not list(one.check(config, task, 0)) and not one.labels(config, task.group_names)
     schema = entries(sections(WORLDS[world]))
     for field in dataclasses.fields(one.spec):
         told = schema[field.name].field
@@ -137,8 +137,8 @@ def test_what_an_instrument_records_is_what_it_declares(name):
     assert set(recorded_with) - set(bare) == set(own) and not set(bare) & set(own)
     assert all(variable.meaning for variable in own.values())
     everything = records.variables(resolved(world))
-    assert not list(faults(everything, recorded_with, len(recipe.task.groups), ()))
-    for axis, names in one.labels(values, recipe.task.groups).items():
+    assert not list(faults(everything, recorded_with, len(recipe.task.group_names), ()))
+    for axis, names in one.labels(values, recipe.task.group_names).items():
         lengths = {
             recorded_with[name][variable.axes.index(axis)]
             for name, variable in own.items()

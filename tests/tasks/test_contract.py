@@ -6,13 +6,14 @@ import pytest
 from plateaus.models.networks import mlp
 from plateaus.tasks.contract import fits, sound
 from plateaus.tasks.laws import facts, in_context_domains, sparse_parity
-from plateaus.types import Example, OtherLaw
+from plateaus.types import Example, OtherLaw, Reads
 
 PARITY = sparse_parity.sparse_parity(sparse_parity.Spec(dimension=4, relevant_bits=2))
 FACTS = facts.facts(facts.Spec(subjects=6))
 FAMILIES = in_context_domains.in_context_domains(
     in_context_domains.Spec(dimension=3, points=4, families="linear,relu")
 )
+GROUPS = FAMILIES.groups
 KNOBS = {
     id(PARITY): sparse_parity.Knobs(),
     id(FACTS): facts.Knobs(),
@@ -30,11 +31,12 @@ def other(key, world, number):
 
 MISTAKES = {
     "no vocabulary": (
-        FACTS, {"vocabulary": None},
-        "vocabulary: must be given where inputs are integers: the number of tokens there are",
+        FACTS, {"reads": Reads()},
+        "reads.vocabulary: must be given where inputs are integers: how many tokens there are",
     ),
     "a vocabulary of numbers": (
-        PARITY, {"vocabulary": 3}, "vocabulary: is given, but inputs are float32[4], not tokens",
+        PARITY, {"reads": Reads(3)},
+        "reads.vocabulary: is given, but inputs are float32[4], not tokens",
     ),
     "a loss that is a vector": (
         PARITY, {"loss": pair}, "loss: must be one number of an example, is float32[2]",
@@ -102,18 +104,33 @@ MISTAKES = {
         "at: the knobs that it returns is float32[2], int32[], elsewhere it is float32[], int32[]",
     ),
     "no size": (PARITY, {"size": 0}, "size: must be an integer of at least 1, not 0"),
-    "a target without groups": (
-        PARITY, {"target": (0.5, 0.5)}, "target: is given, but the task has no groups",
+    "groups without a name": (
+        FAMILIES, {"groups": GROUPS._replace(names=())}, "groups.names: must name at least one",
     ),
-    "groups without a group": (FAMILIES, {"group": None}, "group: must be given where there are"),
-    "thresholds without errors": (
-        FAMILIES, {"last_error": None}, "last_error and learned_below: both or neither",
+    "a share too few": (
+        FAMILIES,
+        {"groups": GROUPS._replace(target=(1.0,))},
+        "groups.target: has 1 values for 2 groups",
     ),
     "a threshold too many": (
-        FAMILIES, {"learned_below": (0.1, 0.1, 0.1)}, "learned_below: has 3 values for 2 groups",
+        FAMILIES,
+        {"groups": GROUPS._replace(learned=GROUPS.learned._replace(below=(0.1, 0.1, 0.1)))},
+        "groups.learned.below: has 3 values for 2 groups",
+    ),
+    "an error that is a vector": (
+        FAMILIES,
+        {"groups": GROUPS._replace(learned=GROUPS.learned._replace(error=pair))},
+        "groups.learned.error: must be one number of an example, is float32[2, 4]",
+    ),
+    "a target of another shape": (
+        FAMILIES,
+        {"groups": GROUPS._replace(emit_target=other)},
+        "groups.emit_target: its example is float32[4], float32[3], elsewhere it is ",
     ),
     "a group that is no integer": (
-        FAMILIES, {"group": lambda example: 0.5}, "group: must be one integer of an example, is ",
+        FAMILIES,
+        {"groups": GROUPS._replace(of=lambda example: 0.5)},
+        "groups.of: must be one integer of an example, is ",
     ),
 }  # fmt: skip
 

@@ -173,9 +173,9 @@ def formula(trainer: Trainer) -> float:
 
     recipe, (params, batch) = trainer.recipe, trainer.arguments()
     said = jax.eval_shape(lambda: recipe.model.apply(params, batch.inputs)[0])
-    positions = said.size // trainer.job.batch // (recipe.task.outputs or 1)
+    positions = said.size // trainer.job.batch // (recipe.task.reads.outputs or 1)
     last = sum(leaf.size for leaf in jax.tree.leaves(params["readout"]))
-    return float(2 * len(recipe.task.groups) * trainer.job.batch * positions * last)
+    return float(2 * len(recipe.task.group_names) * trainer.job.batch * positions * last)
 
 
 def compared(trainers: Mapping[str, Trainer]) -> dict[str, dict[str, Any]]:

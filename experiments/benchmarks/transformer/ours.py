@@ -61,7 +61,7 @@ def recipe(job: Job) -> Recipe:
                 initialisation="icl",
             ),
             inputs=job.dimension,
-            read_at=task.read_at,
+            read_at=task.reads.at,
         ),
         optimiser=optimisers.optimiser(optimisers.Spec(name="adam"), frozenset()),
         steps=job.steps,

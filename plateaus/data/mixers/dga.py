@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from plateaus.data.mixers.mixer import Mixer, finite, multiplied, uniform_weights
 from plateaus.fields import Field
-from plateaus.types import Scalar
+from plateaus.types import EXACT, Scalar
 
 
 class Knobs(NamedTuple):
@@ -36,6 +35,7 @@ def dga() -> Mixer:
 
     Source: Fan et al. 2024 (arXiv 2410.02498), algorithm 1; paper 4, methods compared.
 
+    >>> import jax
     >>> from plateaus.data.mixers.mixer import Round
     >>> half, products = jnp.full(2, 0.5), jnp.diag(jnp.log(jnp.array([9.0, 1.0])))
     >>> told = Round(half, half, half, half, None, None, products, None, None)
@@ -49,7 +49,7 @@ def dga() -> Mixer:
 
     def update(signals, state, knobs, t):
         products = finite(signals.target_gram)
-        alignment = jnp.matmul(products, signals.target, precision=jax.lax.Precision.HIGHEST)
+        alignment = jnp.matmul(products, signals.target, precision=EXACT)
         moved = multiplied(state, knobs.eta * alignment)
         old, new = jnp.log1p(-knobs.ema), jnp.log(jnp.asarray(knobs.ema, jnp.float32))
         state = finite(jnp.logaddexp(old + state, new + moved))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from plateaus.data.mixers.mixer import Mixer, finite, simplex
 from plateaus.fields import Field
-from plateaus.types import Scalar
+from plateaus.types import EXACT, Scalar
 
 
 class Knobs(NamedTuple):
@@ -38,6 +37,7 @@ def r_and_b(*, norm: bool = True) -> Mixer:
 
     Source: paper 4, Balance and its derivation.
 
+    >>> import jax
     >>> from plateaus.data.mixers.mixer import Round
     >>> half = jnp.full(2, 0.5)
     >>> told = Round(half, half, half, half, jnp.diag(jnp.array([2.0, 0.0])), *[None] * 4)
@@ -55,7 +55,7 @@ def r_and_b(*, norm: bool = True) -> Mixer:
         if norm:  # of any scale: squares of long gradients' products overflow
             scale = jnp.max(jnp.abs(gram))
             gram = gram / jnp.where(scale > 0, scale, 1.0)
-        gain = jnp.matmul(gram, signals.target, precision=jax.lax.Precision.HIGHEST)
+        gain = jnp.matmul(gram, signals.target, precision=EXACT)
         if norm:
             length = jnp.linalg.norm(gain)
             gain = jnp.where(length > 0, gain / jnp.where(length > 0, length, 1.0), 0.0)

@@ -45,8 +45,8 @@ def _variables(task: Task, layers: Sequence[str]) -> dict[str, Variable]:
     }
     return {
         **scores,
-        **with_groups({"ablation_loss_retrospective": WITHOUT}, task.groups),
-        **with_groups({"ablation_loss_random": CONTROL}, task.groups, after=1),
+        **with_groups({"ablation_loss_retrospective": WITHOUT}, task.group_names),
+        **with_groups({"ablation_loss_random": CONTROL}, task.group_names, after=1),
     }
 
 
@@ -58,7 +58,7 @@ def check(values: Values, task: Task, tokens: int) -> Iterator[tuple[str, str]]:
     pairs = attention.pairs(tokens, offset_of(task))
     if "model.heads" not in values:
         yield asked[0], f"{values['model.name']} has no attention heads"
-    elif not isinstance(task.read_at, slice) or task.read_at.step != 2:
+    elif not isinstance(task.reads.at, slice) or task.reads.at.step != 2:
         yield asked[0], f"needs prompts of (x, y) pairs; {values['task.name']} has none"
     elif values["attention_scores"] and pairs < FEWEST_PAIRS:
         yield (
@@ -76,7 +76,7 @@ def check(values: Values, task: Task, tokens: int) -> Iterator[tuple[str, str]]:
 
 def offset_of(task: Task) -> int:
     """Return how many tokens stand before a prompt's first pair."""
-    return (task.read_at.start or 0) if isinstance(task.read_at, slice) else 0
+    return (task.reads.at.start or 0) if isinstance(task.reads.at, slice) else 0
 
 
 def probe(values: Values, parts: Parts) -> Probe | None:

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from plateaus.data.curricula import AVERAGED, ESCAPED
 from plateaus.measures import plateau
 from plateaus.variables import ONCE, SUFFIX, Variable
 
-AVERAGED = 100  # optimiser steps, as in paper 2
 ANSWERED = 0.5  # of the probability is on the tasks' answers together
-ESCAPED = plateau.THRESHOLDS["escape_step"]
 _SINCE = "steps from a task's start to the first with, over the last 100,"
 VARIABLES = {
     "mixed_step": Variable(

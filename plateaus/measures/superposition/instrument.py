@@ -112,14 +112,14 @@ def check(values: Mapping[str, Any], task: Task, tokens: int = 0) -> Iterator[tu
     """Yield (field, message) for mixed prompts that cannot be made, or answered."""
     if not values["mixed_prompts"]:
         return
-    if task.emit_mixed is None:
+    if task.groups is None or task.groups.emit_mixed is None:
         yield "mixed_prompts", f"{values['task.name']} has no prompts of several tasks"
         return
     if "model.heads" not in values:
         yield "mixed_prompts", f"{values['model.name']} has no cache of keys and values"
         return
     try:
-        chosen = asked(values, task.groups)
+        chosen = asked(values, task.groups.names)
     except ValueError as error:
         yield "mixed_tasks", str(error)
         return
@@ -163,9 +163,9 @@ def laid(shares: Sequence[tuple[float, ...]], examples: int) -> NDArray[np.int_]
 
 def drawer(config: Mapping[str, Any], task: Task) -> Callable[..., tuple[Array, MixedPrompt]]:
     """Return (key, share [K], a row of `laid`) -> (order [m], the prompt), as configured."""
-    chosen, exact = asked(config, task.groups), config["mixed_order"] == "exact"
-    emit = task.emit_mixed
-    assert emit is not None
+    chosen, exact = asked(config, task.group_names), config["mixed_order"] == "exact"
+    assert task.groups is not None and task.groups.emit_mixed is not None
+    emit = task.groups.emit_mixed
 
     def draw(key: Key, share: Array, fixed: Array) -> tuple[Array, MixedPrompt]:
         key_order, key_prompt = jax.random.split(key)
@@ -183,7 +183,7 @@ def probe(config: Mapping[str, Any], parts: Parts) -> Probe | None:
     if not config["mixed_prompts"]:
         return None
     task, model = parts.task, parts.everywhere
-    tasks = len(asked(config, task.groups))
+    tasks = len(asked(config, task.group_names))
     mixtures = [share for _, share in shares_of(config["mixed_shares"], tasks)]
     examples, prompts = examples_of(config), config["mixed_prompts"]
     draw = drawer(config, task)
@@ -217,7 +217,7 @@ def probe(config: Mapping[str, Any], parts: Parts) -> Probe | None:
 
 INSTRUMENT = Instrument(
     Spec,
-    lambda task, layers: VARIABLES if task.emit_mixed else {},
+    lambda task, layers: VARIABLES if task.groups and task.groups.emit_mixed else {},
     probe,
     check=check,
     labels=labels,

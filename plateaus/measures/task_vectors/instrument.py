@@ -105,7 +105,8 @@ def probe(config: Mapping[str, Any], parts: Parts) -> Probe | None:
     if not config["vector_prompts"]:
         return None
     task, model = parts.task, parts.everywhere
-    chosen = mixtures.asked(config, task.groups)
+    assert task.groups is not None and task.groups.emit_mixed is not None
+    chosen = mixtures.asked(config, task.groups.names)
     tasks, examples = len(chosen), mixtures.examples_of(config)
     prompts, steps = config["vector_prompts"], config["vector_steps"]
     shown = min(config["vector_shown"], prompts)
@@ -115,8 +116,7 @@ def probe(config: Mapping[str, Any], parts: Parts) -> Probe | None:
     number = np.repeat(np.arange(len(shares)), [prompts] * tasks + [shown] * len(shares[tasks:]))
     share_of = np.asarray(shares, np.float32)[number]
     laid_of = mixtures.laid(shares, examples).astype(np.int32)[number]
-    draw, emit = mixtures.drawer(config, task), task.emit_mixed
-    assert emit is not None
+    draw, emit = mixtures.drawer(config, task), task.groups.emit_mixed
 
     def taken(params: PyTree, key: Key, share: Array, fixed: Array) -> tuple[Array, Array]:
         order, prompt = draw(key, share, fixed)
@@ -195,7 +195,7 @@ def probe(config: Mapping[str, Any], parts: Parts) -> Probe | None:
 
 INSTRUMENT = Instrument(
     Spec,
-    lambda task, layers: VARIABLES if task.emit_mixed else {},
+    lambda task, layers: VARIABLES if task.groups and task.groups.emit_mixed else {},
     probe,
     check=check,
     labels=labels,

@@ -13,10 +13,9 @@ from flax import linen as nn
 from plateaus.fields import Field
 from plateaus.models.networks.mlp import ACTIVATIONS, linear
 from plateaus.models.taps import Tap
-from plateaus.types import Array, Model
+from plateaus.types import EXACT, Array, Model
 
 SMALLEST = 1e-6  # of the square of a norm that is divided by
-EXACT = jax.lax.Precision.HIGHEST
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,20 @@ from plateaus.tasks.shared.questions import log_shares
 from plateaus.tasks.strings import sets
 from plateaus.tasks.strings.checks import problems
 from plateaus.tasks.strings.tables import tables
-from plateaus.types import Array, Draw, Example, Float, Int, Key, MixedPrompt, Scalar, Task
+from plateaus.types import (
+    Array,
+    Draw,
+    Example,
+    Float,
+    Groups,
+    Int,
+    Key,
+    Learned,
+    MixedPrompt,
+    Reads,
+    Scalar,
+    Task,
+)
 
 QUERIES = 64  # tried for one that all tasks answer differently
 
@@ -199,11 +212,11 @@ def characters(spec: Spec) -> Task:
         size=spec.pool,
         axes={"loss_by_example": "example"},
         distance=distance,
-        vocabulary=sets.VOCABULARY,
-        read_at=tuple(read.ravel().tolist()),
-        groups=chosen,
-        group=lambda example: example.targets.group,
-        last_error=last_error,
-        learned_below=(0.05,) * tasks,
-        emit_mixed=emit_mixed,
+        reads=Reads(sets.VOCABULARY, at=tuple(read.ravel().tolist())),
+        groups=Groups(
+            chosen,
+            of=lambda example: example.targets.group,
+            learned=Learned(last_error, (0.05,) * tasks),
+            emit_mixed=emit_mixed,
+        ),
     )

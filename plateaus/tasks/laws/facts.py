@@ -10,9 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.fields import Field
-from plateaus.types import Array, Draw, Example, Float, Int, Task
-
-IMPOSSIBLE = -1e9  # logit of a token that cannot come: finite, so that 0 times it is 0
+from plateaus.tasks.shared.questions import IMPOSSIBLE
+from plateaus.types import Array, Draw, Example, Float, Int, Reads, Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -158,5 +157,5 @@ def facts(spec: Spec) -> Task:
         best="facts",
         size=spec.subjects,
         item=lambda example: example.inputs[0],
-        vocabulary=vocabulary(spec),
+        reads=Reads(vocabulary(spec)),
     )

@@ -15,9 +15,9 @@ import numpy as np
 
 from plateaus import option_strings
 from plateaus.fields import Field
-from plateaus.types import Array, Draw, Example, Float, Task
+from plateaus.tasks.shared.questions import IMPOSSIBLE
+from plateaus.types import Array, Draw, Example, Float, Groups, Learned, Reads, Task
 
-IMPOSSIBLE = -1e9  # logit of a caption that cannot be right: finite, so that 0 times it is 0
 DIGITS = 10
 FAMILIES = {  # language -> its words for 0 to 9
     "english": ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
@@ -185,10 +185,11 @@ def image_text(spec: Spec) -> Task:
         best="right",
         size=sizes["train"],
         distance=distance,
-        outputs=spec.captions,
-        groups=chosen,
-        group=lambda example: example.targets.group,
-        last_error=last_error,
-        learned_below=(0.1,) * len(chosen),
-        emit_target=in_turn("target"),
+        reads=Reads(outputs=spec.captions),
+        groups=Groups(
+            chosen,
+            of=lambda example: example.targets.group,
+            learned=Learned(last_error, (0.1,) * len(chosen)),
+            emit_target=in_turn("target"),
+        ),
     )

@@ -62,7 +62,7 @@ def items(spec: Spec) -> tuple[Items, Items]:
 def image_text_domains(spec: Spec, grouping: Grouping | None = None) -> Task:
     """Return `image_text`; with `clusters`, its items in the groups given, or in its languages.
 
-    >>> image_text_domains(Spec(families="german,french", clusters="2")).target
+    >>> image_text_domains(Spec(families="german,french", clusters="2")).groups.target
     (0.5, 0.5)
     """
     task = image_text.image_text(spec)

@@ -14,7 +14,7 @@ from plateaus.fields import INFINITE, Field
 from plateaus.tasks.families.family import Family, Sizes, known
 from plateaus.tasks.families.registry import FAMILIES, family
 from plateaus.tasks.shared.points import pack, unpack
-from plateaus.types import Array, Draw, Example, Float, Task
+from plateaus.types import Array, Draw, Example, Float, Groups, Learned, Reads, Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -208,9 +208,10 @@ def in_context(spec: Spec) -> Task:
         size=spec.pool,
         axes={"loss_by_prefix": "prefix"},
         distance=distance,
-        read_at=slice(int(told), None, 2),
-        groups=chosen,
-        group=lambda example: example.targets.group,
-        last_error=last_error,
-        learned_below=tuple(one.learned_below for one in families),
+        reads=Reads(at=slice(int(told), None, 2)),
+        groups=Groups(
+            chosen,
+            of=lambda example: example.targets.group,
+            learned=Learned(last_error, tuple(one.learned_below for one in families)),
+        ),
     )

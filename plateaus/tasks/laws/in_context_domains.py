@@ -85,7 +85,7 @@ def in_context_domains(spec: Spec, grouping: Grouping | None = None) -> Task:
     """Return `in_context`; with `clusters`, on its pool in the groups given, or in its families.
 
     >>> spec = Spec(families="linear,relu", clusters="2", pool=8, held_out=4)
-    >>> in_context_domains(spec).target
+    >>> in_context_domains(spec).groups.target
     (0.5, 0.5)
     """
     task = in_context.in_context(spec)

@@ -13,8 +13,8 @@ from plateaus.fields import INFINITE, Field
 from plateaus.tasks.shared import baselines
 from plateaus.tasks.shared import out_of_distribution as prompts
 from plateaus.tasks.shared.points import pack, unpack
-from plateaus.tasks.shared.predictors import FULL, dmmse, log_rest, ridge
-from plateaus.types import Array, Draw, Example, Float, Int, Scalar, Task
+from plateaus.tasks.shared.predictors import dmmse, log_rest, ridge
+from plateaus.types import EXACT, Array, Draw, Example, Float, Int, Reads, Scalar, Task
 
 MOST_TASKS = 2**20  # that dMMSE may be asked to tell apart
 
@@ -107,7 +107,7 @@ def task_vectors(
     def one(index: Array) -> Array:
         z = jax.random.normal(jax.random.fold_in(world.pool, index), (spec.dimension,))
         across = jnp.sqrt(1.0 - jnp.float32(knobs.covariance_bias))
-        along = jnp.dot(world.direction, z, precision=FULL) * world.direction
+        along = jnp.dot(world.direction, z, precision=EXACT) * world.direction
         return spec.prior_scale * (across * z + (1.0 - across) * along)
 
     return jax.vmap(one)(index) if index.ndim else one(index)
@@ -168,7 +168,7 @@ def linear_regression(spec: Spec) -> Task:
     def prompt(key, w):
         draws = jax.random.normal(key, (spec.points, spec.dimension + 1))
         x, e = draws[:, :-1], draws[:, -1]
-        y = jnp.dot(x, w, precision=FULL) + spec.noise * e
+        y = jnp.dot(x, w, precision=EXACT) + spec.noise * e
         return Example(pack(x, y), y)
 
     def emit(key, world, draw: Draw, knobs):
@@ -224,7 +224,7 @@ def linear_regression(spec: Spec) -> Task:
         size=spec.pool,
         axes={"loss_by_prefix": "prefix"},
         distance=distance,
-        read_at=slice(0, None, 2),
+        reads=Reads(at=slice(0, None, 2)),
         laws=prompts.other_laws(
             prompts.OUT_OF_DISTRIBUTION if spec.out_of_distribution else {},
             (spec.points, spec.dimension),

@@ -11,8 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.fields import INFINITE, Field
-from plateaus.tasks.shared.predictors import FULL
-from plateaus.types import Array, Draw, Example, Float, Key, Task
+from plateaus.types import EXACT, Array, Draw, Example, Float, Key, Reads, Task
 
 
 class Activation(NamedTuple):
@@ -149,11 +148,11 @@ def teacher_student(spec: Spec) -> Task:
         return World(key_points, features, head_weights(key_heads, spec))
 
     def teacher(world: World, x: Float[Array, " d"]) -> Float[Array, " k"]:
-        z = jnp.matmul(world.features, x, precision=FULL)
+        z = jnp.matmul(world.features, x, precision=EXACT)
         if spec.activation != MIXED:
-            return jnp.matmul(world.heads, ACTIVATIONS[spec.activation].value(z), precision=FULL)
+            return jnp.matmul(world.heads, ACTIVATIONS[spec.activation].value(z), precision=EXACT)
         values = [ACTIVATIONS[name].value(z) for name in chosen]
-        every = jnp.stack([jnp.matmul(world.heads, one, precision=FULL) for one in values])
+        every = jnp.stack([jnp.matmul(world.heads, one, precision=EXACT) for one in values])
         return every[number, jnp.arange(spec.heads)]
 
     def point(key, world):
@@ -178,8 +177,8 @@ def teacher_student(spec: Spec) -> Task:
 
     def predictors(world, batch, knobs, log_prior):
         mean = means * jnp.sum(world.heads, axis=1)
-        weights = jnp.matmul(slopes[:, None] * world.heads, world.features, precision=FULL)
-        slope = jnp.matmul(batch.inputs, weights.T, precision=FULL)
+        weights = jnp.matmul(slopes[:, None] * world.heads, world.features, precision=EXACT)
+        slope = jnp.matmul(batch.inputs, weights.T, precision=EXACT)
         return {
             "mean": jnp.zeros_like(slope) + mean[None, :],
             "linear": slope + mean[None, :],
@@ -199,5 +198,5 @@ def teacher_student(spec: Spec) -> Task:
         size=spec.dataset_size,
         axes={"loss_by_head": "head"},
         distance=lambda prediction, other, example: jnp.mean(jnp.square(prediction - other)),
-        outputs=spec.heads,
+        reads=Reads(outputs=spec.heads),
     )

@@ -22,7 +22,7 @@ from plateaus.tasks.corpus.corpus import (
     windows_of,
 )
 from plateaus.tasks.corpus.windows import Pool
-from plateaus.types import Array, Draw, Example, Float, Grouping, Task
+from plateaus.types import Array, Draw, Example, Float, Grouping, Groups, Learned, Reads, Task
 
 __all__ = [
     "BORROWS",
@@ -156,11 +156,15 @@ def text(spec: Spec, grouping: Grouping | None = None) -> Task:
         uninformed="unigram",
         best="bigram",
         size=int(train.counts.max()),
-        vocabulary=found.vocabulary,
-        groups=chosen,
-        group=lambda example: example.targets.group,
-        last_error=lambda prediction, own: loss(prediction, own) / units[own.targets.group],
-        learned_below=tuple(float(x) for x in 1 - LEARNED * (1 - paired / alone)),
-        target=share,
-        emit_target=emit_target,
+        reads=Reads(found.vocabulary),
+        groups=Groups(
+            chosen,
+            of=lambda example: example.targets.group,
+            learned=Learned(
+                lambda prediction, own: loss(prediction, own) / units[own.targets.group],
+                tuple(float(x) for x in 1 - LEARNED * (1 - paired / alone)),
+            ),
+            target=share,
+            emit_target=emit_target,
+        ),
     )

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from plateaus import option_strings
 from plateaus.fields import INFINITE, Field
 from plateaus.tasks.shared.questions import log_shares
-from plateaus.types import Array, Draw, Example, Float, Int, Key, Task
+from plateaus.types import Array, Draw, Example, Float, Groups, Int, Key, Learned, Reads, Task
 
 LENGTHS = tuple(range(2, 10))  # letters of the words there are
 LONGEST_LIST = 8
@@ -23,7 +23,6 @@ FAMILIES = {  # name -> (words in a list, whether the answer is a length)
     LENGTH: (4, True),
     **{f"{LENGTH}_{m}": (m, True) for m in range(2, LONGEST_LIST + 1)},
 }
-_CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,24 +67,6 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (field, message) for families that are not there, or none."""
     for message in option_strings.name_problems(values["families"], FAMILIES):
         yield "families", message
-
-
-def word_list(count: int) -> tuple[str, ...]:
-    """Return pronounceable words, all different; their lengths go through `LENGTHS` in turn.
-
-    >>> word_list(10)
-    ('ba', 'bab', 'bade', 'baded', 'badefi', 'badefif', 'badefigo', 'badefigog', 'be', 'bed')
-    """
-    syllables = [c + v for c in _CONSONANTS for v in _VOWELS]
-
-    def word(number: int) -> str:
-        # the first syllable and the length tell two words apart; the others follow from the first
-        first, kind = divmod(number, len(LENGTHS))
-        parts = "".join(syllables[(first + 6 * i) % len(syllables)] for i in range(kind // 2 + 1))
-        coda = _CONSONANTS[(first + kind // 2) % len(_CONSONANTS)]
-        return parts + coda * (kind % 2)
-
-    return tuple(word(number) for number in range(count))
 
 
 def no_context_loss(name: str, words: int) -> float:
@@ -224,10 +205,10 @@ def words(spec: Spec) -> Task:
         size=spec.pool,
         axes={"loss_by_prefix": "prefix"},
         distance=distance,
-        vocabulary=vocabulary,
-        read_at=slice(longest - 1, None, longest + 1),
-        groups=chosen,
-        group=lambda example: example.targets.group,
-        last_error=last_error,
-        learned_below=(0.05,) * len(chosen),
+        reads=Reads(vocabulary, at=slice(longest - 1, None, longest + 1)),
+        groups=Groups(
+            chosen,
+            of=lambda example: example.targets.group,
+            learned=Learned(last_error, (0.05,) * len(chosen)),
+        ),
     )

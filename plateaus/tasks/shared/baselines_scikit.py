@@ -45,21 +45,6 @@ def _refitted(make: Callable[[], Any], prefixes: Sequence[int] | None) -> Learne
     return predict
 
 
-def lasso(
-    alpha: float = 0.01, *, prefixes: Sequence[int] | None = None, max_iter: int = 100_000
-) -> Learner:
-    r"""Return: $\arg\min_w \frac{1}{2i} \sum_{j<i} (y_j - w^T x_j)^2 + \alpha |w|_1$.
-
-    For sparse tasks. No intercept. scikit-learn warns where `max_iter` sweeps do not converge.
-
-    Source: Garg et al. 2022 (arXiv 2208.01066), section 4; alpha from 1 to 1e-4.
-    """
-    linear = _scikit("linear_model")
-    return _refitted(
-        lambda: linear.Lasso(alpha=alpha, fit_intercept=False, max_iter=max_iter), prefixes
-    )
-
-
 def tree(
     *, max_depth: int | None = None, prefixes: Sequence[int] | None = None, seed: int = 0
 ) -> Learner:

@@ -17,8 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.tasks.shared.points import pack
-from plateaus.tasks.shared.predictors import FULL
-from plateaus.types import Array, Example, Float, Key, OtherLaw, Scalar
+from plateaus.types import EXACT, Array, Example, Float, Key, OtherLaw, Scalar
 
 
 def _as_drawn(key: Key, z: Float[Array, "n d"]) -> Float[Array, "n d"]:
@@ -101,7 +100,7 @@ def orthogonal_query(key: Key, z: Float[Array, "n d"]) -> Float[Array, "n d"]:
     basis, _ = jnp.linalg.qr(z[:place].T)  # [d, place]
     query = z[place]
     for _ in range(2):  # once more removes what rounding has left
-        query = query - jnp.dot(basis, jnp.dot(query, basis, precision=FULL), precision=FULL)
+        query = query - jnp.dot(basis, jnp.dot(query, basis, precision=EXACT), precision=EXACT)
     query = query * (jnp.linalg.norm(z[place]) / jnp.linalg.norm(query))
     return z.at[place].set(query)
 
@@ -140,7 +139,7 @@ def half_subspace(key: Key, z: Float[Array, "n d"]) -> Float[Array, "n d"]:
     d = z.shape[1]
     half = max(d // 2, 1)
     basis = _rotation(key, d)[:, :half]
-    return (d / half) ** 0.5 * jnp.dot(z[:, :half], basis.T, precision=FULL)
+    return (d / half) ** 0.5 * jnp.dot(z[:, :half], basis.T, precision=EXACT)
 
 
 def skewed(key: Key, z: Float[Array, "n d"]) -> Float[Array, "n d"]:
@@ -156,7 +155,7 @@ def skewed(key: Key, z: Float[Array, "n d"]) -> Float[Array, "n d"]:
     d = z.shape[1]
     roots = 1.0 / jnp.arange(1.0, d + 1.0)
     roots = roots * jnp.sqrt(d / jnp.sum(jnp.square(roots)))
-    return jnp.dot(z * roots[None, :], _rotation(key, d).T, precision=FULL)
+    return jnp.dot(z * roots[None, :], _rotation(key, d).T, precision=EXACT)
 
 
 def scaled(factor: float) -> Callable[[Key, Array], Array]:
@@ -204,7 +203,7 @@ def other_laws(
             w = prior_scale * jax.random.normal(key_task, (d,))
             draws = jax.random.normal(key_prompt, (n, d + 1))
             x = law.points(key_law, draws[:, :-1])
-            signal = law.scale_y * jnp.dot(x, w, precision=FULL)
+            signal = law.scale_y * jnp.dot(x, w, precision=EXACT)
             y = signal + spread * draws[:, -1]
             return Example(pack(x, y), y)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from plateaus.types import Array, Float, Scalar
+from plateaus.types import EXACT, Array, Float, Scalar
 
-FULL = jax.lax.Precision.HIGHEST  # an accelerator's default would round x.w to 10 or 8 bits
 _LEAST_NOISE = 1e-6  # a smaller sigma reads as this one, so that sigma = 0 stays finite
 
 
@@ -56,10 +55,10 @@ def ridge_evidence(
     def step(posterior: tuple[Array, Array, Array], point: tuple[Array, Array]):
         mean, root, log_evidence = posterior
         x_i, y_i = point
-        prediction = jnp.dot(mean, x_i, precision=FULL)
-        spread = jnp.dot(x_i, root, precision=FULL)
-        variance = jnp.square(noise) + jnp.dot(spread, spread, precision=FULL)  # of y_i
-        gain = jnp.dot(root, spread, precision=FULL) / variance
+        prediction = jnp.dot(mean, x_i, precision=EXACT)
+        spread = jnp.dot(x_i, root, precision=EXACT)
+        variance = jnp.square(noise) + jnp.dot(spread, spread, precision=EXACT)  # of y_i
+        gain = jnp.dot(root, spread, precision=EXACT) / variance
         shrink = gain / (1.0 + noise / jnp.sqrt(variance))
         surprise = jnp.square(y_i - prediction) / variance + jnp.log(variance / jnp.square(noise))
         after = (
@@ -115,7 +114,7 @@ def dmmse(
     def step(sums: tuple[Array, Array, Array], some: tuple[Array, Array]):
         peak, mass, moment = sums
         w, log_weight = some
-        said = jnp.einsum("nd,kd->nk", x, w, precision=FULL)
+        said = jnp.einsum("nd,kd->nk", x, w, precision=EXACT)
         surprise = jnp.cumsum(0.5 * jnp.square((y[:, None] - said) / noise), axis=0)
         before = jnp.concatenate([jnp.zeros_like(surprise[:1]), surprise[:-1]])
         log_odds = log_weight[None, :] - before

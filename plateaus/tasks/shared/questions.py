@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from plateaus.types import Array, Draw, Example, Float, Key, Task
+from plateaus.types import Array, Draw, Example, Float, Groups, Key, Learned, Reads, Task
 
 LEARNED = 0.05  # a skill is learned when fewer answers are wrong
-IMPOSSIBLE = -1e9  # logit of a token that cannot come: finite, so that 0 times it is 0
+IMPOSSIBLE = -1e9  # logit of what cannot come: finite, so that 0 times it is 0
 
 
 class Targets(NamedTuple):
@@ -100,10 +100,10 @@ def questions(
         best=best,
         size=pool,
         distance=distance,
-        vocabulary=vocabulary,
-        read_at=slice(-1, None),
-        groups=skills,
-        group=lambda example: example.targets.group,
-        last_error=error,
-        learned_below=(LEARNED,) * len(skills),
+        reads=Reads(vocabulary, at=slice(-1, None)),
+        groups=Groups(
+            skills,
+            of=lambda example: example.targets.group,
+            learned=Learned(error, (LEARNED,) * len(skills)),
+        ),
     )

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from plateaus.fields import Field
-from plateaus.types import Array, Draw, Example, Grouping, PyTree, Task, streams
+from plateaus.types import Array, Draw, Example, Grouping, Groups, Learned, PyTree, Task, streams
 
 MOST_INDICES = 2**30  # of a domain
 
@@ -62,13 +62,13 @@ def regrouped(
 
     Losses and metrics are those of the task, in units of the item's own group; what is told by
     group, trained on and aimed at goes by domain. A domain is learned below the mean of its items'
-    thresholds. `emit_target` draws training items, not test items, of domain `number` mod G.
+    thresholds. `Groups.emit_target` draws training items, not test items, of domain `number` mod G.
 
     `task` must not have other laws, nor `item`, nor predictors that ask which items are drawn.
 
     Raises ValueError for a domain without a training or a test item: it would have no loss.
     """
-    assert not task.laws and task.item is None
+    assert not task.laws and task.item is None and task.groups is not None
     size, names = len(grouping.names), grouping.names
     members = [np.flatnonzero(np.asarray(grouping.train) == g) for g in range(size)]
     for g, name in enumerate(names):
@@ -114,15 +114,14 @@ def regrouped(
         assert task.distance is not None
         return task.distance(prediction, other, own(example))
 
-    def thresholds() -> tuple[float, ...]:
-        each = np.asarray(task.learned_below)[np.asarray(train.group)]
-        return tuple(float(each[items].mean()) for items in members)
+    def learned(one: Learned) -> Learned:
+        each = np.asarray(one.below)[np.asarray(train.group)]
+        return Learned(of(one.error), tuple(float(each[items].mean()) for items in members))
 
     return task._replace(
         init=init,
         emit=emit,
         emit_test=emit_test,
-        emit_target=emit_target,
         loss=of(task.loss),
         test_loss=of(task.test_loss),
         metrics={name: of(metric) for name, metric in task.metrics.items()},
@@ -131,11 +130,13 @@ def regrouped(
         ),
         distance=None if task.distance is None else distance,
         size=indices(counts),
-        groups=names,
-        group=lambda example: example.targets.domain,
-        last_error=None if task.last_error is None else of(task.last_error),
-        learned_below=thresholds() if task.learned_below else (),
-        target=grouping.target,
+        groups=Groups(
+            names,
+            of=lambda example: example.targets.domain,
+            learned=None if task.groups.learned is None else learned(task.groups.learned),
+            target=grouping.target,
+            emit_target=emit_target,
+        ),
     )
 
 

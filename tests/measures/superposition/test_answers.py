@@ -53,11 +53,11 @@ def padded(rows, length):
 def test_the_product_over_an_answer_is_that_of_a_plain_pass(families):
     model, params = tiny(103)
     task = characters(Characters(families=families, alphabet="aBcDef", length=3, examples=4))
-    ways, order = len(task.groups), np.array([0, 2, 1])
+    ways, order = len(task.group_names), np.array([0, 2, 1])
 
     @jax.jit
     def shared(params, seed, order):
-        prompt = task.emit_mixed(jax.random.key(seed), order, tuple(range(ways)))
+        prompt = task.groups.emit_mixed(jax.random.key(seed), order, tuple(range(ways)))
         past = cached(model, params, prompt.prefix, ways)
         return prompt, log_probabilities(model, params, prompt, past)
 

@@ -80,7 +80,7 @@ def toy(held=False):
 
 @functools.cache
 def emitter():
-    emit = law().emit_mixed  # its arrays are made here, not within a program
+    emit = law().groups.emit_mixed  # its arrays are made here, not within a program
     return jax.jit(lambda seed, order: emit(jax.random.key(seed), order, (0, 1, 2)))
 
 
@@ -92,7 +92,7 @@ def prompt(seed, order):
 def means():
     """Of eight prompts of each task, [K, layers, W]."""
 
-    emit = law().emit_mixed
+    emit = law().groups.emit_mixed
 
     def one(seed, task):
         own = emit(jax.random.key(seed), jnp.full(5, task), (0, 1, 2))

@@ -78,7 +78,9 @@ def test_predictors_by_all_pairs_of_numbers():
 
 def test_losses_are_in_units_of_log_ten():
     task, batch, said = sample()
-    judge = jax.jit(jax.vmap(lambda said, one: (task.loss(said, one), task.last_error(said, one))))
+    judge = jax.jit(
+        jax.vmap(lambda said, one: (task.loss(said, one), task.groups.learned.error(said, one)))
+    )
     loss = {name: np.asarray(judge(said[name], batch)[0]) for name in said}
     np.testing.assert_allclose(loss["guess"], 1.0, rtol=1e-6)
     assert not loss["sum"].any()
@@ -113,4 +115,4 @@ def test_prompts_of_the_pool_are_told_apart_by_number_and_skill():
 
 
 def test_groups():
-    assert groups(Spec(digits=3)) == ("ones", "tens", "hundreds") == addition(Spec()).groups
+    assert groups(Spec(digits=3)) == ("ones", "tens", "hundreds") == addition(Spec()).group_names

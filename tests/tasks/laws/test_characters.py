@@ -42,7 +42,7 @@ def program(name):
     @jax.jit
     def run(index, switching, noise):
         key, world = jax.random.key(noise), jax.random.key(3)
-        draw = Draw(index, index % len(task.groups))
+        draw = Draw(index, index % len(task.group_names))
         batch = jax.vmap(task.emit, (None, None, 0, None))(key, world, draw, Knobs(switching))
         said = task.predictors(None, batch, None, None)
         losses = {name: jax.vmap(task.loss)(x, batch) for name, x in said.items()}
@@ -92,7 +92,7 @@ def test_every_task_answers_every_example(name):
 @each_set
 def test_predictions_are_read_before_each_token_of_an_answer(name):
     task, batch = made(name), drawn(name)
-    read = np.array(task.read_at)
+    read = np.array(task.reads.at)
     whole = np.concatenate([batch.inputs, np.full((60, 1), sets.NEWLINE)], axis=1)
     np.testing.assert_array_equal(
         np.where(batch.targets.scored, whole[:, read + 1], sets.PAD), batch.targets.answers
@@ -122,7 +122,7 @@ def test_inputs_have_different_letters_drawn_evenly():
 def test_who_ignores_the_context_is_at_the_unit(name):
     """Its loss, by task, is 1 up to the standard error: units are right."""
     batch, _, losses = found(name)
-    for group in range(len(made(name).groups)):
+    for group in range(len(made(name).group_names)):
         own = losses["no_context"][batch.targets.group == group]
         random = 0.02 if name == "words" else 1e-5  # its unit is a mean over 4,096 inputs
         assert abs(own.mean() - 1) <= 4 * own.std() / own.size**0.5 + random
@@ -188,7 +188,9 @@ def test_mixed_prompts_follow_the_order_and_end_in_a_query_that_tells(name):
     @jax.jit
     @jax.vmap
     def emit(seed):
-        return task.emit_mixed(jax.random.key(seed), jnp.array(asked)[jnp.array(order)], asked)
+        return task.groups.emit_mixed(
+            jax.random.key(seed), jnp.array(asked)[jnp.array(order)], asked
+        )
 
     prompts = jax.device_get(emit(np.arange(20, dtype=np.uint32)))
     for number in range(20):
@@ -209,7 +211,7 @@ def test_mixed_prompts_follow_the_order_and_end_in_a_query_that_tells(name):
 
 
 def test_a_prompt_may_be_without_examples():
-    emit = lambda: made("digit").emit_mixed(  # noqa: E731
+    emit = lambda: made("digit").groups.emit_mixed(  # noqa: E731
         jax.random.key(0), jnp.zeros(0, jnp.int32), (0, 1)
     )
     prompt = jax.jit(emit)()

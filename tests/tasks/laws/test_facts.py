@@ -73,7 +73,7 @@ def test_the_tokens_of_subjects_relations_noise_and_answers_are_disjoint():
     assert subjects == set(range(10)) and relations == set(range(10, 13))
     assert noise == set(range(13, 19))
     wanted = {19 + 4 * r + a for r in range(3) for a in world()[:, r]}
-    assert answers == wanted and max(answers) < vocabulary(SPEC) == 31 == TASK.vocabulary
+    assert answers == wanted and max(answers) < vocabulary(SPEC) == 31 == TASK.reads.vocabulary
     firsts = jax.jit(jax.vmap(lambda relation: first_answer(SPEC, relation)))(np.arange(3))
     blocks = [range(first, first + 4) for first in firsts.tolist()]
     assert sorted(t for block in blocks for t in block) == list(range(19, 31))

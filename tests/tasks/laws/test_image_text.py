@@ -44,7 +44,9 @@ def sample(captions=5):
         )
         test = emit_test(own[0, :COUNT], (), numbers[:COUNT])
         train = emit(own[1], (), Draw(numbers, numbers % 3), Knobs())
-        target = jax.vmap(task.emit_target, (0, None, 0))(own[2, :COUNT], (), numbers[:COUNT])
+        target = jax.vmap(task.groups.emit_target, (0, None, 0))(
+            own[2, :COUNT], (), numbers[:COUNT]
+        )
         return test, train, target, task.predictors((), test, Knobs(), None)
 
     return task, *jax.tree.map(np.asarray, drawn(6))
@@ -115,7 +117,9 @@ def test_images_are_drawn_by_number_and_tested_in_turn():
 
 def test_losses_are_in_units_of_log_k():
     task, test, _, _, said = sample()
-    judge = jax.jit(jax.vmap(lambda said, one: (task.loss(said, one), task.last_error(said, one))))
+    judge = jax.jit(
+        jax.vmap(lambda said, one: (task.loss(said, one), task.groups.learned.error(said, one)))
+    )
     loss = {name: np.asarray(judge(said[name], test)[0]) for name in said}
     np.testing.assert_allclose(loss["blind"], 1.0, rtol=1e-6)
     assert not loss["right"].any()

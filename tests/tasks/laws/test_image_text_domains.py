@@ -61,7 +61,7 @@ def test_a_domain_draws_its_own_training_items_and_tests_are_the_test_items(simi
         test = jax.vmap(task.emit_test, (0, None, 0))(keys[1], (), numbers)
         losses = jax.vmap(task.loss)(said, test)
         own = test._replace(targets=test.targets.own)
-        return batch, jax.vmap(task.group)(batch), test, losses, jax.vmap(plain.loss)(said, own)
+        return batch, jax.vmap(task.groups.of)(batch), test, losses, jax.vmap(plain.loss)(said, own)
 
     said = np.random.default_rng(0).standard_normal((200, 5)).astype(np.float32)
     batch, groups, test, losses, plain_losses = jax.device_get(run(said))
@@ -77,11 +77,11 @@ def test_a_domain_draws_its_own_training_items_and_tests_are_the_test_items(simi
 
 
 def test_without_clusters_it_is_the_task_itself():
-    assert image_text_domains(Spec(families="german,french")).groups == ("german", "french")
+    assert image_text_domains(Spec(families="german,french")).group_names == ("german", "french")
     own = image_text_domains(SPEC)
-    assert own.groups == ("german", "french") and own.target == (0.5, 0.5)
+    assert own.group_names == ("german", "french") and own.groups.target == (0.5, 0.5)
     given = Grouping(("a",), np.zeros(2320, int), np.zeros(580, int))
-    assert image_text_domains(SPEC, given).groups == ("a",)
+    assert image_text_domains(SPEC, given).group_names == ("a",)
 
 
 def test_refusals():

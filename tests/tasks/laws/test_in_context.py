@@ -91,7 +91,7 @@ def measured():
         "test_loss": task().test_loss,
         "plain_loss": plain.loss,
         "plain_test_loss": plain.test_loss,
-        "last_error": task().last_error,
+        "last_error": task().groups.learned.error,
     }
 
     @jax.jit
@@ -99,7 +99,7 @@ def measured():
         one, other = (jax.random.normal(jax.random.key(k), (MANY, 6)) for k in (5, 6))
         found = {name: jax.vmap(law)(one, batch) for name, law in laws.items()}
         found["distance"] = jax.vmap(task().distance)(one, other, batch)
-        found["even_odds"] = jax.vmap(task().last_error)(jnp.zeros((MANY, 6)), batch)
+        found["even_odds"] = jax.vmap(task().groups.learned.error)(jnp.zeros((MANY, 6)), batch)
         return one, other, found
 
     one, other, found = jax.device_get(run(prompts().batch))
@@ -185,7 +185,7 @@ def test_a_one_hot_token_names_the_family_and_moves_the_reading():
         np.testing.assert_array_equal(told[0], np.eye(4)[group])
         np.testing.assert_array_equal(told[1:], bare)
         x, _ = points(bare)
-        np.testing.assert_array_equal(told[named.read_at], x)
+        np.testing.assert_array_equal(told[named.reads.at], x)
 
 
 def test_test_examples_go_through_the_families_in_turn():
@@ -233,4 +233,4 @@ def test_all_families_mix():
         world = every.init(jax.random.key(1))
         return every.emit(jax.random.key(0), world, Draw(0, 5), Knobs())
 
-    assert jax.eval_shape(emit).inputs.shape == (16, 10) and len(every.groups) == len(FAMILIES)
+    assert jax.eval_shape(emit).inputs.shape == (16, 10) and len(every.group_names) == len(FAMILIES)

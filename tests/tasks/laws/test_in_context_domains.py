@@ -40,7 +40,7 @@ def emitted(of):
     task = made(of)
     laws = [("test", task.emit_test, 16)]
     if of == "uneven":
-        laws.append(("target", task.emit_target, 60))
+        laws.append(("target", task.groups.emit_target, 60))
 
     @jax.jit
     def run(seed):
@@ -48,13 +48,13 @@ def emitted(of):
             task.init(jax.random.key(seed)),
             jax.random.split(jax.random.key(3), 1 + len(laws)),
         )
-        group = jnp.arange(len(task.groups))
+        group = jnp.arange(len(task.group_names))
         emit = jax.vmap(task.emit, (0, None, 0, None))
         found = {
             kind: jax.vmap(law, (0, None, 0))(jax.random.split(key, n), world, jnp.arange(n))
             for key, (kind, law, n) in zip(held, laws, strict=True)
         }
-        keys = jax.random.split(own, (len(task.groups), 12))
+        keys = jax.random.split(own, (len(task.group_names), 12))
         draws = Draw(jnp.tile(jnp.arange(12), (group.size, 1)), jnp.repeat(group[:, None], 12, 1))
         every = jax.vmap(emit, (0, None, 0, None))(keys, world, draws, Knobs())
         return found | {"train": every}
@@ -135,7 +135,7 @@ def test_what_is_embedded_is_what_is_drawn():
 
 def test_uniform_indices_are_uniform_items():
     """Of domains of 6, 6 and 4 items, 12 indices: each item twice, twice, or three times."""
-    assert made("uneven").size == 12 and made("uneven").groups == UNEVEN.names
+    assert made("uneven").size == 12 and made("uneven").group_names == UNEVEN.names
     known, _ = directions()
     mixed = of_group("uneven", 0)  # functions 0..3 of family 0, 0 and 1 of family 1
     assert mixed.targets.own.group.tolist() == 2 * ([0] * 4 + [1] * 2)
@@ -152,7 +152,7 @@ def test_tests_are_the_same_examples_in_other_domains():
     one, other = emitted("families")["test"], emitted("uneven")["test"]
     np.testing.assert_array_equal(one.inputs, other.inputs)
     assert other.targets.domain.tolist() == 2 * UNEVEN.test.tolist()
-    assert made("uneven").target == (3 / 8, 2 / 8, 3 / 8)
+    assert made("uneven").groups.target == (3 / 8, 2 / 8, 3 / 8)
 
 
 def test_what_mixing_aims_at_is_not_what_is_tested():
@@ -170,28 +170,27 @@ def test_what_mixing_aims_at_is_not_what_is_tested():
 def test_losses_are_those_of_the_families():
     task, plain = made("uneven"), in_context.in_context(SPEC)
     batch = emitted("uneven")["test"]
-    names = ("loss", "test_loss", "last_error")
+    measures = [(t.loss, t.test_loss, t.groups.learned.error) for t in (task, plain)]
 
     @jax.jit
     def run(batch):
         said = jax.random.normal(jax.random.key(1), (16, 6))
         own = batch._replace(targets=batch.targets.own)
-        found = {name: jax.vmap(getattr(task, name))(said, batch) for name in names}
-        return said, found, {name: jax.vmap(getattr(plain, name))(said, own) for name in names}
+        found = [jax.vmap(measure)(said, batch) for measure in measures[0]]
+        return said, found, [jax.vmap(measure)(said, own) for measure in measures[1]]
 
     said, found, wanted = jax.device_get(run(batch))
-    for name in names:
-        np.testing.assert_array_equal(found[name], wanted[name])
+    np.testing.assert_array_equal(found, wanted)
     # E|x|^2, and for ReLUs half of it less that of their mean given x, |x|^2 / 2 pi
     units = np.array([3.0, 1.5 - 1.5 / np.pi])[batch.targets.own.group]
     by_hand = ((said - batch.targets.own.y) ** 2).mean(axis=1) / units
-    np.testing.assert_allclose(found["test_loss"], by_hand, rtol=1e-5)
+    np.testing.assert_allclose(found[1], by_hand, rtol=1e-5)
 
 
 def test_thresholds_are_means_of_the_families():
     spec = Spec(families="linear,quadratic", clusters="2", dimension=3, pool=4, held_out=2)
     grouping = Grouping(("a", "b"), np.array([0, 0, 0, 1, 0, 1, 1, 1]), np.array([0, 1, 0, 1]))
-    found = in_context_domains.in_context_domains(spec, grouping).learned_below
+    found = in_context_domains.in_context_domains(spec, grouping).groups.learned.below
     assert found == pytest.approx((0.125, 0.175))  # .1 and .2
 
 
@@ -210,13 +209,13 @@ def measured(name, jit):
     """What is recorded of a model that knows nothing of groups, and its losses one by one."""
     groupings = {"families": None, "uneven": UNEVEN, "even": random_groups(16, 8, 3, 0)}
     task = bare(in_context_domains.in_context_domains(SPEC, groupings[name]))
-    source = designs.design(designs.Spec(), 8, task.size, frozenset(), task.groups)
+    source = designs.design(designs.Spec(), 8, task.size, frozenset(), task.group_names)
     model = Model(
         lambda key: jnp.float32(0.3), lambda p, x, **_: (p * x[:, ::2, 0] + x[:, ::2, 1], {}), ()
     )
     optim = OPTIM.make(OPTIM.spec(), frozenset())
     recipe = Recipe(task, source, model, optim, 20, 10, 10, 16)
-    knobs = RunKnobs(Knobs(), designs.knobs_of(task.groups)(), OPTIM.knobs())
+    knobs = RunKnobs(Knobs(), designs.knobs_of(task.group_names)(), OPTIM.knobs())
 
     @jit
     def run():
@@ -257,5 +256,5 @@ def test_a_domain_needs_items(part):
 def test_without_clusters_it_is_the_infinite_task():
     spec = Spec(families="linear,relu", dimension=3, points=6)
     task, plain = in_context_domains.in_context_domains(spec), in_context.in_context(spec)
-    assert task.groups == plain.groups == ("linear", "relu") and task.target == ()
+    assert task.group_names == plain.group_names == ("linear", "relu") and task.groups.target == ()
     assert task.size == plain.size

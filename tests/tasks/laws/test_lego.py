@@ -107,7 +107,9 @@ def test_predictors_by_reading_the_text():
 def test_losses_are_in_units_of_log_two():
     """Guessing costs 1, knowing 0; the short cuts are right for their own link, else half."""
     task, batch, said = sample()
-    judge = jax.jit(jax.vmap(lambda said, one: (task.loss(said, one), task.last_error(said, one))))
+    judge = jax.jit(
+        jax.vmap(lambda said, one: (task.loss(said, one), task.groups.learned.error(said, one)))
+    )
     found = {name: jax.device_get(judge(said[name], batch)) for name in said}
     loss, error = ({name: both[i] for name, both in found.items()} for i in (0, 1))
     np.testing.assert_allclose(loss["guess"], 1.0, rtol=1e-6)
@@ -142,7 +144,9 @@ def test_prompts_of_the_pool_are_told_apart_by_number_and_skill():
 
 
 def test_groups_and_refusals():
-    assert groups(Spec(links=3)) == ("link_1", "link_2", "link_3") == lego(Spec(links=3)).groups
+    assert (
+        groups(Spec(links=3)) == ("link_1", "link_2", "link_3") == lego(Spec(links=3)).group_names
+    )
     assert not list(check({"links": 4, "letters": 4}))
     assert list(check({"links": 4, "letters": 3})) == [
         ("letters", "must be at least 4, the variables of a chain")

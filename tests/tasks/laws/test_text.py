@@ -55,14 +55,14 @@ def streams(spec):
 
 def emitted(task, count, held_out):
     """Law -> [(group, bytes of a window)], of `count` items a group and of the first tests."""
-    groups, numbers = len(task.groups), np.arange(held_out)
+    groups, numbers = len(task.group_names), np.arange(held_out)
 
     @jax.jit
     def run():
         world, key = task.init(jax.random.key(0)), jax.random.key(100)
         draws = Draw(jnp.tile(jnp.arange(count), groups), jnp.repeat(jnp.arange(groups), count))
         emit = lambda draw: task.emit(key, world, draw, text.Knobs())  # noqa: E731
-        held = {"target": task.emit_target, "test": task.emit_test}
+        held = {"target": task.groups.emit_target, "test": task.emit_test}
         held = {
             name: jax.vmap(law, (None, None, 0))(key, world, numbers) for name, law in held.items()
         }
@@ -122,8 +122,8 @@ def test_splits_take_every_token_once():
 def test_a_subset_has_fewer_windows_and_each_seed_another(spec):
     """Through the design, as a run draws: rho of the pool, of every domain."""
     task = text.text(dataclasses.replace(spec, windows=40))
-    source = designs.design(designs.Spec(), 64, task.size, frozenset(), task.groups)
-    knobs = designs.knobs_of(task.groups)(subset=0.25)
+    source = designs.design(designs.Spec(), 64, task.size, frozenset(), task.group_names)
+    knobs = designs.knobs_of(task.group_names)(subset=0.25)
 
     @jax.jit
     @jax.vmap
@@ -194,14 +194,14 @@ def test_the_plateau_and_the_mark_of_learning_are_training_cross_entropies(spec,
     def last_error(group):
         key = jax.random.key(0)
         example = task.emit(key, task.init(key), Draw(0, group), text.Knobs())
-        return task.last_error(jnp.zeros((CONTEXT, 256)), example)
+        return task.groups.learned.error(jnp.zeros((CONTEXT, 256)), example)
 
     found = np.asarray(last_error(np.arange(3)))
     for g, stream in enumerate(trained):
         one = -np.mean([math.log(single[g][b]) for b in stream[1:]])
         pairs = itertools.pairwise(stream)
         two = -np.mean([math.log(double[g](a, b)) for a, b in pairs])
-        assert task.learned_below[g] == pytest.approx(0.1 + 0.9 * two / one, rel=1e-5)
+        assert task.groups.learned.below[g] == pytest.approx(0.1 + 0.9 * two / one, rel=1e-5)
         assert float(found[g]) == pytest.approx(math.log(256) / one, rel=1e-5)
 
 
@@ -220,9 +220,9 @@ def test_groups_are_those_of_a_grouping(spec):
     labels = [np.array([len(set(w)) % 2 for w in some]) for some in (train, test)]
     labels[0][0] = labels[1][0] = 2  # of the held-out windows the first is of the target split
     task = text.text(spec, Grouping(("odd", "even", "rare"), labels[0], labels[1]))
-    assert task.groups == ("odd", "even", "rare")
+    assert task.group_names == ("odd", "even", "rare")
     tested = labels[1][len(text.windows_of(spec).target.rows) :]
-    assert task.target == (*(float(np.mean(tested == k)) for k in range(2)), 0.0)
+    assert task.groups.target == (*(float(np.mean(tested == k)) for k in range(2)), 0.0)
     items = [
         collections.Counter(w.encode() for w, k in zip(train, labels[0], strict=True) if k == g)
         for g in range(3)

@@ -1,7 +1,6 @@
 """In-context baselines against numpy, prefix by prefix, and scikit-learn's against closed forms."""
 
 import builtins
-import functools
 import sys
 
 import jax
@@ -16,16 +15,7 @@ JAX = {
     "nearest_neighbours": baselines.nearest_neighbours(3),
     "weighted": baselines.nearest_neighbours(3, weighted=True),
     "averaging": baselines.averaging,
-    "gradient_descent": baselines.gradient_descent(steps=7, rate=0.2),
 }
-
-
-@functools.cache
-def predictor(name):
-    """Of this name, "net" with parameters drawn when it is asked for."""
-    if name == "net":
-        return baselines.gradient_descent_net(jax.random.key(1), hidden=6, steps=5)
-    return JAX[name]
 
 
 def prompt(seed=0, n=N, d=D):
@@ -91,39 +81,16 @@ def test_nearest_neighbours(k, weighted):
     np.testing.assert_allclose(said(predict, x, y), wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_averaging_and_gradient_descent():
+def test_averaging():
     x, y = prompt(7)
     wanted = by_prefix(x, y, lambda x, y, query: query @ np.mean(y[:, None] * x, axis=0))
     np.testing.assert_allclose(said(baselines.averaging, x, y), wanted, rtol=1e-4, atol=1e-5)
 
-    def descend(x, y, query):
-        w = np.zeros(D)
-        for _ in range(7):
-            w = w - 0.2 * np.mean((x @ w - y)[:, None] * x, axis=0)
-        return query @ w
 
-    wanted = by_prefix(x, y, descend)
-    np.testing.assert_allclose(said(JAX["gradient_descent"], x, y), wanted, rtol=1e-4, atol=1e-5)
-    far = baselines.gradient_descent(steps=3000, rate=0.3)
-    one_step = baselines.gradient_descent(steps=1, rate=1.0)
-    np.testing.assert_allclose(said(far, x, y)[:4], by_prefix(x, y, lstsq)[:4], atol=2e-3)
-    np.testing.assert_allclose(said(one_step, x, y), said(baselines.averaging, x, y), atol=1e-5)
-
-
-def test_a_net_s_gradient_descent_fits_what_is_not_linear():
-    """|x| from 30 points: a linear w cannot (its best has the variance of |x|), the net can."""
-    x = np.linspace(-2, 2, 31)[np.random.default_rng(0).permutation(31)][:, None]
-    y = np.abs(x[:, 0])
-    net = baselines.gradient_descent_net(jax.random.key(0), hidden=32, steps=300, rate=0.02)
-    errors = said(net, x, y)[-8:] - y[-8:]
-    line = said(baselines.least_squares, x, y)[-8:] - y[-8:]
-    assert np.mean(errors**2) < 0.02 < 0.3 < np.mean(line**2)
-
-
-@pytest.mark.parametrize("name", [*JAX, "net"])
+@pytest.mark.parametrize("name", JAX)
 def test_predictions_are_causal_and_mapped(name):
     """No prediction changes with its own y, a later y or a later x; vmap is the prompts in turn."""
-    (x, y), predict = prompt(2), predictor(name)
+    (x, y), predict = prompt(2), JAX[name]
     base = said(predict, x, y)
     assert base[0] == 0 and np.abs(base[1:]).min() > 0
     for i in range(N):
@@ -138,22 +105,6 @@ def test_predictions_are_causal_and_mapped(name):
     np.testing.assert_allclose(together, alone, rtol=1e-3, atol=1e-4)
 
 
-def test_lasso_meets_its_optimality_conditions():
-    """Orthonormal points: the solution is the soft threshold of the averages."""
-    pytest.importorskip("sklearn")
-    x = np.sqrt(4.0) * np.eye(4)[None]
-    x = np.concatenate([x, np.ones((1, 1, 4))], axis=1)
-    y = np.array([[6.0, 0.1, -4.0, 1.0, 0.0]])
-    mean = (y[0, :4, None] * x[0, :4]).mean(axis=0)
-    w = np.sign(mean) * np.maximum(np.abs(mean) - 0.3, 0.0)
-    assert (w == 0).any()
-    predicted = baselines_scikit.lasso(0.3, prefixes=(0, 4))(x, y)
-    np.testing.assert_allclose(predicted[0, [0, 4]], [0.0, w.sum()], atol=1e-6)
-    assert np.isnan(predicted[0, 1:4]).all()
-    with pytest.raises(ValueError, match="from 0 to 4"):
-        baselines_scikit.lasso(0.3, prefixes=(5,))(x, y)
-
-
 def test_trees_fit_steps():
     pytest.importorskip("sklearn")
     x = np.array([[[-2.0], [-1.0], [1.0], [2.0], [1.5], [-1.5]]])
@@ -165,6 +116,10 @@ def test_trees_fit_steps():
     mean = y[0, :4].mean()  # each tree takes away `rate` of what is left
     np.testing.assert_allclose(boosted[0, 4], 3.0 + (mean - 3.0) * (1 - rate) ** trees, rtol=1e-6)
     assert boosted[0, 0] == 0 and boosted[0, 1] == -3.0
+    thinned = baselines_scikit.tree(prefixes=(0, 4))(x, y)
+    np.testing.assert_array_equal(thinned, [[0.0, *[np.nan] * 3, 3.0, np.nan]])
+    with pytest.raises(ValueError, match="from 0 to 5"):
+        baselines_scikit.tree(prefixes=(6,))(x, y)
 
 
 def test_without_scikit_learn_one_line_names_the_extra(monkeypatch):
