@@ -88,9 +88,8 @@ def parts_of(world):
     """A world's recipe and what its instruments may look at."""
     found = plan_of(world).resolved
     recipe = make_recipe(found, frozenset())
-    everywhere = found.sections["model"].make(
-        found.spec("model"), recipe.task._replace(read_at=slice(None)), shapes(world)[1]
-    )
+    read_all = recipe.task._replace(reads=recipe.task.reads._replace(at=slice(None)))
+    everywhere = found.sections["model"].make(found.spec("model"), read_all, shapes(world)[1])
     return recipe, Parts(recipe.task, recipe.model, everywhere)
 
 
