@@ -232,10 +232,8 @@ def run(recipe: Recipe, seed: Array | int, knobs: Knobs) -> Run:
     that are only looked at (distances to predictors before the first step, cosines of gradients)
     may be off by some 1e-6 of themselves: XLA fuses their sums with what stands around them.
     """
-    # Fused with one another, more than those means would differ.
-    apart = jax.lax.optimization_barrier
-    laws, levels = apart(evaluation.laws(recipe, seed, knobs))
-    state, first = apart(init(recipe, seed, knobs, laws))
+    laws, levels = evaluation.laws(recipe, seed, knobs)
+    state, first = init(recipe, seed, knobs, laws)
 
     def one(state: RunState, start: Array) -> tuple[RunState, Phase]:
         return phase(recipe, state, seed, knobs, laws, start)
