@@ -145,7 +145,7 @@ def test_there_is_one_jit_at_the_top():
                 found.setdefault(node.attr, set()).add(str(path.relative_to(PACKAGE)))
         if {"jax.jit", "jax.pmap"} & set(imported(path)):
             found.setdefault("imported", set()).add(str(path.relative_to(PACKAGE)))
-    assert found == {"jit": {"jobs/worker.py"}}
+    assert found == {"jit": {"jobs/tracing.py"}}
 
 
 def test_no_key_is_made_where_a_key_should_be_given():
