@@ -69,8 +69,9 @@ def held(program: Program, recipe: Recipe, samples: dict[Any, Any] | None = None
     of = resolved.spec("task"), config["eval_points"], config["pool_points"]
     if of not in samples:
         samples[of] = jax.eval_shape(functools.partial(evaluation.laws, recipe), seed, knobs)
+    laws, constants = samples[of]
     state = jax.eval_shape(functools.partial(train.begin, recipe), seed, knobs)
-    return Held(seed, knobs, *samples[of], state)
+    return Held(seed, knobs, laws, constants, state)
 
 
 def traced(compiled: Compiled, held: Held, width: int | None = None) -> train.Phase:

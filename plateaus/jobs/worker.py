@@ -151,7 +151,7 @@ def run_chunk(
         tuple(constants),
         recipe.task.learned_below,
         mixing_cost.of_gradients(recipe, example.inputs),
-        sum(leaf[0].size for leaf in jax.tree.leaves(state.params)),
+        sum(leaf.size for leaf in jax.tree.leaves(state.params)) // width,
     )
     return arrays, exactly
 
