@@ -11,7 +11,7 @@ from plateaus.config.values import shown
 from plateaus.config.variants import AXIS
 from plateaus.information import Unknown
 from plateaus.jobs import devices, memory
-from plateaus.jobs.job import Job, at_once, least_bytes, sharing
+from plateaus.jobs.job import Job, at_once, sharing
 
 
 def _counted(number: int, noun: str) -> str:
@@ -52,10 +52,14 @@ def announce(job: Job) -> Iterator[str]:
 
 def _memory(job: Job) -> str:
     """Return what is known of the memory that a chunk needs before it is compiled."""
-    if isinstance(job.available, Unknown):
-        return f"not known ({job.available.reason})"
-    least = max(least_bytes(job, address) for address in job.widths)
-    return f"at least {memory.readable(least * sharing(job))} of {memory.readable(job.available)}"
+    least, available = 0, job.available
+    for address, width in job.widths.items():
+        if isinstance(one := job.least[address], Unknown):
+            return f"not known ({one.reason})"
+        least = max(least, width * one)
+    if isinstance(available, Unknown):
+        return f"not known ({available.reason})"
+    return f"at least {memory.readable(least * sharing(job))} of {memory.readable(available)}"
 
 
 def _variants(plan: Plan) -> Iterator[str]:

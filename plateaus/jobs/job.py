@@ -33,10 +33,12 @@ class Job(NamedTuple):
     widths: dict[str, int]
     compiled: dict[str, tracing.Compiled]
     held: dict[str, tracing.Held]
+    least: dict[str, int | Unknown]  # bytes that one run holds at the very least
     exactness: dict[str, exactness.Record]
     needed: dict[str, int | Unknown]  # bytes that its programs need, once they are compiled
 
 
+@tracing.uncollected()
 def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], None]) -> Job:
     """Find out what is missing, cut it into chunks, and refuse what cannot be run here."""
     finished = folder.Finished(place, plan, warn)
@@ -45,8 +47,9 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
     device = jax.devices()[0]
     available = known(lambda: memory.available_bytes(device))
     recorded = functools.cache(functools.partial(exactness.record, device))  # by width
-    job = Job(plan, options, place, finished, programs, (), available, {}, {}, {}, {}, {})
+    job = Job(plan, options, place, finished, programs, (), available, {}, {}, {}, {}, {}, {})
     chunks: list[Chunk] = []
+    samples: dict[Any, Any] = {}
     for program in programs:
         missing = tuple(run for run in program.members if run not in finished.records)
         if not missing:
@@ -56,36 +59,36 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
             job.compiled[address] = tracing.compiled(program)
             if not chunks:
                 _refuse_unfitting(program, job.compiled[address].recipe)
-            held = job.held[address] = tracing.held(program, job.compiled[address].recipe)
+            held = job.held[address] = tracing.held(program, job.compiled[address].recipe, samples)
         width = options.runs_per_batch or devices.width(held.parameters, device.platform)
         job.widths[address], job.exactness[address] = width, recorded(width)
+        job.least[address] = known(functools.partial(memory.least_bytes, held))
         wanted = program._replace(members=missing)
         chunks += sweep.chunks(plan, wanted, width, [group.members for group in interrupted])
     job = job._replace(chunks=tuple(chunks))
     if not options.allow_inexact_resume:
         _refuse_inexact(job, interrupted)
-    for address in job.widths:
-        least = functools.partial(least_bytes, job, address)
-        refuse_above(job, address, least(), least)
+    for address, width in job.widths.items():
+        if not isinstance(least := job.least[address], Unknown):
+            refuse_above(job, address, width * least, least.__mul__)
     return job
 
 
+@tracing.uncollected()
 def try_out(job: Job) -> None:
     """Trace the programs, and refuse what cannot be computed, or is measured and has no axes.
 
-    It takes seconds a program, so that a dry run tries the first one alone.
+    It takes a second or more a program, so that a dry run tries the first alone, and of one run.
     """
-    first = {chunk.program.address: chunk for chunk in reversed(job.chunks)}
-    for chunk in list(reversed(first.values()))[: 1 if job.options.dry_run else None]:
-        address = chunk.program.address
-        compiled, width = job.compiled[address], job.widths[address]
+    dry = job.options.dry_run
+    for address, width in list(job.widths.items())[: 1 if dry else None]:
+        compiled, held = job.compiled[address], job.held[address]
         with _computing():
-            measured = tracing.traced(compiled, job.plan, chunk, width, job.held[address])
+            measured = tracing.traced(compiled, held, None if dry else width)
         groups = len(compiled.recipe.task.group_names)
-        # [R, ...] of a chunk; of a run, without time, [...]
-        recorded = {name: array.shape[1:] for name, array in measured.evaluation.items()}
-        wrong = faults(compiled.facts.variables, recorded, groups, job.plan.sweep)
-        if lines := list(wrong):
+        recorded = {name: array.shape for name, array in measured.evaluation.items()}
+        recorded |= {name: array.shape[1:] for name, array in measured.windows.items()}
+        if lines := list(faults(compiled.facts.variables, recorded, groups, job.plan.sweep)):
             raise ConfigError(*lines)
 
 
@@ -160,11 +163,6 @@ def sharing(job: Job, width: int | None = None) -> int:
     if width is not None:
         chunks = -(-sum(len(chunk.members) for chunk in job.chunks) // width)
     return max(1, min(len(devices), chunks))
-
-
-def least_bytes(job: Job, address: str, width: int | None = None) -> int:
-    """Return the bytes that a chunk of a program holds at the very least; `width`: not its own."""
-    return (width or job.widths[address]) * memory.least_bytes(job.held[address])
 
 
 def refuse_above(job: Job, address: str, needed: int, bytes_at: Callable[[int], int]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -70,28 +73,48 @@ def mapped(recipe: Recipe, facts: Facts) -> Compiled:
     )
 
 
-def held(program: Program, recipe: Recipe) -> Held:
-    """Return the shapes of what a run of a program holds; nothing is computed."""
-    seed, knobs = np.uint32(0), stack_knobs(program.resolved, [program.config])
+def held(program: Program, recipe: Recipe, samples: dict[Any, Any] | None = None) -> Held:
+    """Return the shapes of what a run of a program holds; nothing is computed.
+
+    `samples` keeps those of the laws from program to program: no design or optimiser changes them.
+    """
+    resolved, config = program.resolved, program.config
+    seed, knobs = np.uint32(0), stack_knobs(resolved, [config])
     knobs = jax.tree.map(lambda x: x[0], knobs)
-    laws, constants = jax.eval_shape(functools.partial(evaluation.laws, recipe), seed, knobs)
+    samples = {} if samples is None else samples
+    of = resolved.spec("task"), config["eval_points"], config["pool_points"]
+    if of not in samples:
+        samples[of] = jax.eval_shape(functools.partial(evaluation.laws, recipe), seed, knobs)
+    laws, constants = samples[of]
     state = jax.eval_shape(functools.partial(train.begin, recipe), seed, knobs)
     return Held(seed, knobs, laws, constants, state)
 
 
-def traced(compiled: Compiled, plan: Plan, chunk: Chunk, width: int, held: Held) -> train.Phase:
-    """Return the shapes of what a phase of a chunk measures; nothing is computed.
+def traced(compiled: Compiled, held: Held, width: int | None = None) -> train.Phase:
+    """Return the shapes of what a phase of a run measures; nothing is computed.
 
-    The phase is traced as it is compiled later, which then costs no second time.
+    With `width` it is traced for so many runs at once, as it is compiled later, which then takes
+    no second trace; without, for one, in less time.
     """
+    run = (held.state, held.seed, held.knobs, held.laws)
+    if width is None:
+        phase = functools.partial(train.phase, compiled.recipe)
+        return jax.eval_shape(phase, *run, np.int32(0))[1]
+    runs = jax.tree.map(lambda x: jax.ShapeDtypeStruct((width, *x.shape), x.dtype), run)
+    _, measured = jax.eval_shape(compiled.phase, *runs, np.int32(0))
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), measured)
 
-    def in_width(tree: Any) -> Any:
-        return jax.tree.map(lambda x: jax.ShapeDtypeStruct((width, *x.shape), x.dtype), tree)
 
-    seeds, knobs = arguments(plan, chunk._replace(members=chunk.members[:1]), width)
-    return jax.eval_shape(
-        compiled.phase, in_width(held.state), seeds, knobs, in_width(held.laws), np.int32(0)
-    )[1]
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Collect no garbage meanwhile: among a trace's many objects, looking takes a quarter of it."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def arguments(plan: Plan, chunk: Chunk, width: int) -> tuple:

@@ -139,7 +139,7 @@ def run_chunk(
     if pending is not None:
         absorb(pending)
     diverged_at = np.asarray(state.diverged_at)
-    parameters = sum(leaf[0].size for leaf in jax.tree.leaves(state.params))
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params)) // width
     arrays = records_of(curves.arrays(), diverged_at, programs.facts, config, members, parameters)
     return arrays, exactly
 

@@ -370,7 +370,7 @@ def test_what_needs_too_much_is_refused_before_anything_is_written(tmp_path, mon
     monkeypatch.setattr(memory, "available_bytes", lambda device: 250_000)
     with pytest.raises(ConfigError) as refused:
         execute(make_plan(), tmp_path / "run")
-    assert "memory: at least 83.6 KiB of 244.1 KiB" in capsys.readouterr().out
+    assert "memory: at least 83.5 KiB of 244.1 KiB" in capsys.readouterr().out
     assert not (tmp_path / "run").exists()
     (line,) = refused.value.problems
     fits = int(re.search(r"16 runs at once need .* --runs-per-batch (\d+) would fit", line)[1])
