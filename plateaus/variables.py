@@ -6,7 +6,7 @@ part of a name.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 EVALUATIONS, WINDOWS = "eval_step", "step"  # dimensions of time: evaluations, windows of training
@@ -62,6 +62,20 @@ def with_groups(
     return {**variables, **(by_group if groups else {})}
 
 
+def differences(programs: Iterable[Mapping[str, Variable]]) -> Iterator[str]:
+    """Yield a line for each variable whose axes differ between the programs of a sweep.
+
+    >>> list(differences([{"miss": Variable("", axes=("place",))}, {"miss": Variable("")}]))
+    ['miss: its axes are place in some runs, in others none']
+    """
+    known: dict[str, tuple[str, ...]] = {}
+    for variables in programs:
+        for name, one in variables.items():
+            if (before := known.setdefault(name, one.axes)) != one.axes:
+                told = (", ".join(axes) or "none" for axes in (before, one.axes))
+                yield f"{name}: its axes are {' in some runs, in others '.join(told)}"
+
+
 def faults(
     variables: Mapping[str, Variable],
     shapes: Mapping[str, tuple[int, ...]],
@@ -81,6 +95,9 @@ def faults(
     lengths: dict[str, tuple[int, str]] = {TASK: (groups, "the groups")} if groups else {}
     axes = {axis for name in shapes if name in variables for axis in variables[name].axes}
     told: set[str] = set()  # axes, once each
+    for name in variables:
+        if name in taken | axes:
+            yield f"{name}: is the name of a dimension of the results; give it another"
     for name, shape in shapes.items():
         if name not in variables:
             yield f"{name}: is recorded but not declared: add it to the variables of its instrument"
@@ -88,8 +105,6 @@ def faults(
         own = variables[name].axes
         if "/" in name:
             yield f"{name}: a name in results.nc cannot have a '/'"
-        if name in taken | axes:
-            yield f"{name}: is the name of a dimension of the results; give it another"
         if len(own) != len(shape):
             there = f"{len(shape)} dimension{'s' * (len(shape) != 1)} of its own"
             yield f"{name}: has {there}, its declaration {f'the axes {own}' if own else 'no axes'}"

@@ -163,6 +163,12 @@ def pytest_runtest_call(item):
 
 
 @pytest.fixture(scope="session")
+def programs_so_far():
+    """How many programs have been compiled: () -> a number that only grows."""
+    return lambda: _programs.count
+
+
+@pytest.fixture(scope="session")
 def exact_jit():
     """`jax.jit` with the fusions that users have, for tests of programs that must agree to the bit.
 

@@ -16,7 +16,8 @@ from plateaus.data.source import uniform
 from plateaus.models.networks import mlp
 from plateaus.optim import optimisers
 from plateaus.recipe import Recipe
-from plateaus.tasks.laws import facts, sparse_parity
+from plateaus.tasks import recorded
+from plateaus.tasks.laws import facts, in_context_domains, sparse_parity
 from plateaus.tasks.laws import linear_regression as lr
 from plateaus.types import Example, Knobs, Model, streams
 
@@ -325,6 +326,38 @@ def test_the_pool_is_of_the_law_at_the_last_step():
         _, constants, found = run(0, knobs)
         assert low <= found["pool_loss"] <= high and found["test_loss"] == 0
         assert low <= constants["pool_loss_of_parity"] <= high
+
+
+SAYING = {  # module -> a task of it, and a model of it
+    lr: (lr.linear_regression(dataclasses.replace(LR, out_of_distribution=True)), 4),
+    facts: (facts.facts(FACTS), facts.vocabulary(FACTS)),
+    in_context_domains: (
+        in_context_domains.in_context_pool(
+            in_context_domains.Spec(dimension=3, points=4, families="linear,relu")
+        ),
+        4,
+    ),
+}
+
+
+@pytest.mark.parametrize("module", SAYING)
+def test_names_are_those_that_are_told_beforehand(module):
+    """What no two records may share, and what axes are found by."""
+    task, size = SAYING[module]
+    source = designs.design(designs.Spec(), 8, task.size, frozenset(), task.group_names)
+    say = lambda p, x: p + jnp.zeros((*x.shape[: 1 if module is not facts else 2], size))  # noqa: E731
+    recipe = recipe_of(task, say)._replace(source=source)
+    knobs = knobs_of(module)._replace(data=designs.knobs_of(task.group_names)())
+    of, predictors = "test_loss_of_", []
+
+    def run(seed, knobs):
+        laws, constants = evaluation.laws(recipe, seed, knobs)
+        predictors.extend(n.removeprefix(of) for n in constants if n.startswith(of))
+        plan = recipe.source.prepare(knobs.data, recipe.task.size)
+        return constants | evaluation.evaluate(recipe, jnp.float32(0), laws, plan, 0)
+
+    found = set(jax.eval_shape(run, np.uint32(0), knobs)) - {"uninformed_loss", "best_loss"}
+    assert found == {name for name, _ in recorded.every(task, tuple(predictors))}
 
 
 def test_what_probes_say_is_recorded():

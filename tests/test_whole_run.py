@@ -10,7 +10,7 @@ from plateaus import train
 from plateaus.build.recipes import make_recipe, sections
 from plateaus.config.plan import Options, checked_plan
 from plateaus.fields import INFINITE
-from plateaus.jobs import devices, run, sweep, worker
+from plateaus.jobs import devices, run, sweep, tracing
 from plateaus.report import store
 
 MLP = {
@@ -59,10 +59,10 @@ def test_a_run_has_the_bits_of_the_command(name, exact_jit, tmp_path, monkeypatc
     assert run.execute(plan, Options(workdir=tmp_path / "run", command="test")) == 0
     written = store.load(tmp_path / "run" / "results.nc")
     (program,) = sweep.programs(plan, sweep.members(plan))
-    recipe = make_recipe(program.config, program.used)
-    width = devices.width(worker.parameters_of(recipe.model), "cpu")
+    recipe = make_recipe(program.resolved, program.used)
+    width = devices.width(tracing.held(program, recipe).parameters, "cpu")
     (chunk,) = sweep.chunks(plan, program, width)
-    seeds, knobs = worker.arguments(plan, chunk, width)
+    seeds, knobs = tracing.arguments(plan, chunk, width)
     ended = jax.jit(jax.vmap(functools.partial(train.run, recipe)))(seeds, knobs)
     (axis,) = swept
     for place, member in enumerate(chunk.members):

@@ -42,6 +42,10 @@ def _check_run(
         return
     batch = batch_of(values)
     task, example = shapes_of(of_task, spec)
+    if (groups := _groups(of_task, spec)) != task.group_names:
+        says, has = (", ".join(names) or "none" for names in (groups, task.group_names))
+        yield "task.name", f"`groups` of its component says {says}; the task's groups are {has}"
+        return
     if task.size < values["data.items"] < INFINITE:
         yield "data.items", f"must be at most {task.size}: {values['task.name']} has no more"
     most = max(1, round(values["data.subset"] * min(values["data.items"], task.size)))

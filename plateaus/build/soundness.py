@@ -16,7 +16,7 @@ from plateaus.types import Draw, Task
 
 def unsound(task: Component, spec: Any) -> tuple[str, ...]:
     """Return what is wrong with the task itself, not with what is asked of it."""
-    return _faults(task.make, task.knobs, spec)
+    return _faults(task.make, task.knobs, task.inputs, spec)
 
 
 def shapes_of(task: Component, spec: Any) -> tuple[Task, Any]:
@@ -30,12 +30,13 @@ def predictors_of(task: Component, spec: Any) -> tuple[str, ...]:
 
 
 @functools.cache
-def _faults(make: Callable[..., Task], knobs: Callable[[], Any], spec: Any) -> tuple[str, ...]:
+def _faults(
+    make: Callable[..., Task], knobs: Callable[[], Any], inputs: str, spec: Any
+) -> tuple[str, ...]:
     try:
-        task = _task(make, spec)
+        return tuple(sound(_task(make, spec), knobs(), inputs))
     except Exception as error:
         return (failure(error),)
-    return tuple(sound(task, knobs()))
 
 
 @functools.cache

@@ -9,7 +9,9 @@ from typing import Any
 from plateaus.config.component import Resolved
 from plateaus.config.values import shown
 from plateaus.config.variants import AXIS, Variants, place, settled
+from plateaus.information import failure
 
+NAMED = ("task", "model")  # the sections whose component is chosen by its `name`
 MOST_SETTINGS = 10_000  # of a sweep that the checks visit
 
 
@@ -30,7 +32,12 @@ def cross_checked(
         variant = swept.get(AXIS, "")
         for section, (component, check, names) in checked.items():
             own = {key: setting[name] for key, name in names.items()}
-            for key, message in check({**setting, **own}):
+            try:
+                told = list(check({**setting, **own}))
+            except Exception as error:  # of whoever wrote it, who is told where
+                found.setdefault(_fails(section, setting, failure(error)), {})[""] = None
+                continue
+            for key, message in told:
                 name = component.dotted(section, key)
                 name = name if name in schema else key
                 line = f"{name} = {shown(setting[name])}: {message}"
@@ -41,6 +48,12 @@ def cross_checked(
                     found.setdefault(line, {})[where] = None
     every = len(values.get(AXIS, ()))
     return [line + _where(list(told), every) for line, told in found.items()]
+
+
+def _fails(section: str, setting: Mapping[str, Any], why: str) -> str:
+    """Return the line about a check that could not be made."""
+    of = f"{section}.name = {shown(setting[f'{section}.name'])}" if section in NAMED else section
+    return f"{of or 'config'}: its check fails: {why}"
 
 
 def _where(told: list[str], every: int) -> str:

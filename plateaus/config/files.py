@@ -10,9 +10,11 @@ import ast
 import contextlib
 import functools
 import importlib.util
+import io
 import json
 import linecache
 import sys
+import tokenize
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -103,7 +105,7 @@ class ConfigFile:
         module = importlib.util.module_from_spec(spec)
         module.__file__ = str(path)
         sys.modules[name] = module  # dataclasses look their module up
-        self._run(lambda: exec(compile(tree, str(path), "exec"), vars(module)))
+        self._run(lambda: exec(_compiled(tree, path), vars(module)))
         return dict(vars(module))
 
     def _parsed(self, content: bytes) -> ast.Module:
@@ -113,7 +115,7 @@ class ConfigFile:
             text = "holds null bytes; a config file is Python text in UTF-8"
             raise ConfigError(f"{self.source.at(line)}: {text}")
         try:
-            return self._run(compile, content, str(self._path), "exec", ast.PyCF_ONLY_AST)
+            return self._run(_compiled, content, self._path, ast.PyCF_ONLY_AST)
         except ConfigError:
             _refuse_encoding(content, self.source)
             raise
@@ -147,7 +149,19 @@ class ConfigFile:
         return f"{self.source.at(line)}: {what}{quoted}"
 
 
+def _compiled(content: Any, path: Path, flags: int = 0) -> Any:
+    """Compile a file by itself: the `from __future__` of this one is no matter of its own."""
+    return compile(content, str(path), "exec", flags, dont_inherit=True)
+
+
 def _refuse_encoding(content: bytes, source: Source) -> None:
+    """Refuse bytes that are not in the encoding of the file, if it does not declare another."""
+    try:
+        declared, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+    except SyntaxError:
+        declared = "utf-8"
+    if not declared.startswith("utf-8"):
+        return
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -162,7 +176,7 @@ def _reason(error: BaseException) -> str:
         text = str(error.msg if isinstance(error, SyntaxError) else error)
     except Exception:  # an exception of the file's own may fail at that, too
         return ""
-    with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+    with contextlib.suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         text = str(ast.literal_eval(text))  # ConfigDict's AttributeErrors are quoted so as well
     text = " ".join(text.split())
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

@@ -127,10 +127,13 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _few(values: Any) -> Any:
     """Return at most `SMOKE_VALUES` of the values, from the first (the baseline) to the last."""
-    if not isinstance(values, list | tuple) or len(values) <= SMOKE_VALUES:
+    if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+        return values  # told of as a sweep that is no list
+    every = tuple(values)  # a range or an array of NumPy, too
+    if len(every) <= SMOKE_VALUES:
         return values
-    places = {round(i * (len(values) - 1) / (SMOKE_VALUES - 1)) for i in range(SMOKE_VALUES)}
-    return tuple(values[i] for i in sorted(places))
+    places = {round(i * (len(every) - 1) / (SMOKE_VALUES - 1)) for i in range(SMOKE_VALUES)}
+    return tuple(every[i] for i in sorted(places))
 
 
 def listing(paths: Iterable[Path]) -> list[str]:

@@ -12,12 +12,10 @@ from typing import Any
 
 from plateaus.config import variants as axis
 from plateaus.config.component import Component, Entry, Resolved, derive
-from plateaus.config.cross_checks import cross_checked
+from plateaus.config.cross_checks import NAMED, cross_checked
 from plateaus.config.values import convert, shown, unknown
 from plateaus.config.variants import Variants
 from plateaus.fields import Field, declared
-
-NAMED = ("task", "model")  # the sections whose component is chosen by its `name`
 
 
 class ConfigError(Exception):

@@ -28,7 +28,9 @@ def convert(kind: type, field: Field, value: Any) -> Any:
     >>> convert(int, Field(help="optimiser steps", low=1), "1e6")
     1000000
     """
-    if kind is int and field.high == INFINITE and str(value).strip().lower() in ("inf", "infinity"):
+    real = isinstance(value, numbers.Real | str) and not isinstance(value, numbers.Integral)
+    text = str(value).strip().lower() if real else ""
+    if kind is int and field.high == INFINITE and text in ("inf", "infinity"):
         return INFINITE
     number = kind in (int, float)
     bounded = number and (field.low is not None or field.high is not None)
@@ -82,8 +84,16 @@ def shown(value: Any, kind: type = str) -> str:
     typed = None if kind is str else _typed(kind, value)
     if typed is None and kind is int:
         typed = _typed(float, value)
-    text = repr(value if typed is None else typed)
+    text = _repr(value if typed is None else typed)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _repr(value: Any) -> str:
+    """Return the `repr` of whatever stands in a config file: of some there is none."""
+    try:
+        return " ".join(repr(value).split()) if not isinstance(value, str) else repr(value)
+    except Exception:  # of an integer of more than 4300 digits, say
+        return f"<{type(value).__name__}>"
 
 
 def unknown(name: str, names: Iterable[str]) -> str:

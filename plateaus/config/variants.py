@@ -81,13 +81,23 @@ def chosen(variants: Variants, names: Any) -> tuple[tuple[str, ...], list[str]]:
     if not variants:
         return (), [f"{AXIS}: this preset has no variants"]
     problems = [] if names else [f"{AXIS}: the sweep is empty; give at least one value"]
-    for i, name in enumerate(names):
-        if name not in variants:
-            known = hint(str(name), variants)
+    kept: list[str] = []
+    for name in names:
+        if not _is_key(name, variants):
+            known = hint(name if isinstance(name, str) else shown(name), variants)
             problems.append(f"{AXIS} = {shown(name)}: no such variant{known}")
-        elif name in names[:i]:
+        elif name in kept:
             problems.append(f"{AXIS} = {shown(name)}: given twice in the sweep")
-    return names, problems
+        else:
+            kept.append(name)
+    return tuple(kept), problems
+
+
+def _is_key(name: Any, variants: Variants) -> bool:
+    try:
+        return name in variants
+    except TypeError:  # a list, say
+        return False
 
 
 def clashes(variants: Variants, sweep: Mapping[str, Sequence[Any]]) -> Iterator[str]:

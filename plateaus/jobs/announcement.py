@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import jax
 
+from plateaus.config.component import Resolved
 from plateaus.config.plan import Plan
 from plateaus.config.values import shown
 from plateaus.config.variants import AXIS
-from plateaus.information import Unknown
+from plateaus.information import Unknown, known
 from plateaus.jobs import devices, memory
 from plateaus.jobs.job import Job, at_once, sharing
 
@@ -23,8 +24,7 @@ def announce(job: Job) -> Iterator[str]:
     plan, chunks = job.plan, job.chunks
     if plan.title:
         yield plan.title
-    if (says := plan.resolved.sections["task"].says) is not None:
-        yield from says(plan.resolved.spec("task"))
+    yield from _said(job.programs[0].resolved)
     sizes = [len(program.members) for program in job.programs]
     runs = sum(sizes)
     product = [
@@ -48,6 +48,13 @@ def announce(job: Job) -> Iterator[str]:
         f"device: {at_once(job)} x {device.platform} ({devices.kind(device)}); "
         f"chunks of {widths} runs; memory: {_memory(job)}"
     )
+
+
+def _said(ran: Resolved) -> Iterator[str]:
+    """Say what a task has to say of itself, in a setting that runs."""
+    if (says := ran.sections["task"].says) is not None:
+        said = known(lambda: list(says(ran.spec("task"))))
+        yield from [f"task: not known ({said.reason})"] if isinstance(said, Unknown) else said
 
 
 def _memory(job: Job) -> str:

@@ -91,7 +91,10 @@ def planned(arguments: Arguments) -> tuple[Plan, list[str]]:
         variants = {name: _without(own, bad) for name, own in variants.items()}
     try:
         name, title = f"{path.stem}-{page.preset}", presets.title(page.doc)
-        plan = checked_plan(name, sections, given, sweep, title, variants)
+        import jax
+
+        with jax.transfer_guard("allow"):  # a user's guard is for a user's own code
+            plan = checked_plan(name, sections, given, sweep, title, variants)
     except ConfigError as error:
         raise ConfigError(*problems, *error.problems) from None
     _refuse(problems)
@@ -121,6 +124,8 @@ def _sections(
     base: Mapping[str, Any], overrides: Mapping[str, Any]
 ) -> tuple[dict[str, Component], list[str]]:
     """Return the components that the config names; where an override names none, why not."""
+    import jax
+
     from plateaus.build.recipes import sections
     from plateaus.jobs.devices import configure
     from plateaus.jobs.switches import refused
@@ -138,7 +143,8 @@ def _sections(
         ]
     )
     try:
-        return sections(given), []
+        with jax.transfer_guard("allow"):
+            return sections(given), []
     except ConfigError as error:
         if all(name in base for name in names) and any(name in overrides for name in names):
             return sections(base), error.problems

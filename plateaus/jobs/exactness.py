@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
+from plateaus.information import told
 from plateaus.jobs import devices, switches
 
 Record = Mapping[str, Any]
@@ -21,7 +21,7 @@ VARIABLES = ("NVIDIA_TF32_OVERRIDE", "LIBTPU_INIT_ARGS")  # of the environment; 
 HARMLESS = (  # beginnings of XLA flags that no result depends on
     "--xla_dump_",
     "--xla_enable_dumping",
-    "--xla_force_host_platform_device_count",
+    "--xla_force_host_platform_device_count",  # but for the threads, which are recorded
     "--xla_hlo_graph_",
     "--xla_hlo_profile",
     "--xla_log",
@@ -37,11 +37,17 @@ def record(device: Any, width: int) -> dict[str, Any]:
         "platform": device.platform,
         "platform_version": devices.platform_version(device),
         "device": devices.kind(device),
+        **(_of_cpu(device) if device.platform == "cpu" else {}),
         "xla_flags": effective_flags(os.environ.get("XLA_FLAGS", "")),
         **{name: os.environ.get(name) for name in VARIABLES},
         **switches.recorded(),
         "width": width,
     }
+
+
+def _of_cpu(device: Any) -> dict[str, Any]:
+    """Return what an accelerator has none of: what its programs are compiled and cut for."""
+    return {"instructions": told(devices.instructions), "threads": devices.threads(device)}
 
 
 def effective_flags(text: str) -> list[str]:
@@ -53,9 +59,7 @@ def effective_flags(text: str) -> list[str]:
     >>> effective_flags("--xla_b=2 --xla_a --xla_dump_to=/tmp --xla_b=3")
     ['--xla_a=true', '--xla_b=3']
     """
-    if text.strip() and not text.strip().startswith("-"):
-        text = Path(text.strip()).read_text()
-    pairs = [word.partition("=") for word in text.split()]
+    pairs = [word.partition("=") for word in devices.spelt_out(text).split()]
     flags = {name: value if equals else "true" for name, equals, value in pairs}
     return sorted(f"{n}={v}" for n, v in flags.items() if not n.startswith(HARMLESS))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,96 +14,10 @@ import numpy as np
 from plateaus import files
 from plateaus.config.plan import Plan
 from plateaus.config.schema import ConfigError
-from plateaus.config.values import shown
-from plateaus.jobs import checkpoint, provenance
+from plateaus.jobs import checkpoint, identities, observations, provenance
 from plateaus.jobs.exactness import Record
-from plateaus.jobs.sweep import (
-    FORMAT,
-    POOLABLE,
-    Chunk,
-    Member,
-    digest,
-    effective,
-    identity,
-    named,
-    unnamed,
-)
+from plateaus.jobs.sweep import Chunk, Member, digest, named, programs, unnamed
 from plateaus.report import store
-
-
-def locate(plan: Plan, workdir: Path | None) -> Path:
-    """Return the folder of a plan: as asked for, or under `runs/`, named by what its runs are.
-
-    A folder there that an earlier version named otherwise is found by what it holds.
-    """
-    if workdir is not None:
-        return workdir
-    ours = json.loads(json.dumps(identity(plan)))
-    place = Path("runs") / f"{plan.name}-{digest(ours)}"
-    if place.exists():
-        return place
-    for other in sorted(Path("runs").glob(f"{plan.name}-*")):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            if _as_of_now(_held(other), plan) == ours:
-                return other
-    return place
-
-
-def _held(folder: Path) -> dict[str, Any]:
-    """Return the identity of the runs that a folder holds."""
-    return json.loads((folder / "config.json").read_text())["identity"]
-
-
-def _as_of_now(held: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
-    """Return an identity as this version would have written it, where its runs are as good."""
-    if held["format"] not in (*POOLABLE, FORMAT):
-        return dict(held)
-    return {**held, "format": FORMAT, "config": effective(plan, held["config"])}
-
-
-def check_identity(folder: Path, plan: Plan) -> None:
-    """Refuse, by ConfigError, a folder that holds runs of another experiment."""
-    path = folder / "config.json"
-    if not path.exists():
-        occupants = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-        strangers = [name for name in occupants if name not in (".lock", "checkpoints")]
-        if folder.exists() and (not folder.is_dir() or strangers):
-            raise ConfigError(f"--workdir {folder}: exists, and is not a run folder")
-        return
-    try:
-        held = _as_of_now(_held(folder), plan)
-        number, there, swept = held["format"], dict(held["config"]), list(held["swept"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ConfigError(f"{path}: damaged; move it away to start anew") from None
-    if number != FORMAT:
-        raise ConfigError(
-            f"{folder} holds runs of format {number}, this version makes format {FORMAT}: other "
-            "random streams or bits. Use another --workdir, or the version whose commit "
-            f"{folder / 'provenance.json'} names"
-        )
-    ours = json.loads(json.dumps(identity(plan)))
-    differ = list(_differences(plan, there, ours["config"]))
-    if swept != ours["swept"]:
-        differ.append(f"swept are {', '.join(swept)} there, {', '.join(ours['swept'])} here")
-    if differ:
-        raise ConfigError(f"{folder} holds another experiment: {'; '.join(differ)}")
-
-
-def _differences(plan: Plan, there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[str]:
-    """Yield how two configs differ in effect: what is left out stands where it does nothing."""
-
-    def value(config: Mapping[str, Any], name: str, absent: str) -> str:
-        if name in config:
-            return shown(config[name])
-        entry = plan.schema.get(name)
-        return absent if entry is None or entry.idle is None else shown(entry.idle)
-
-    for name in sorted({*there, *here} - {*plan.sweep}):
-        if (name in there) != (name in here) or there[name] != here[name]:
-            yield (
-                f"{name} is {value(there, name, 'absent')} there, "
-                f"{value(here, name, 'absent')} here"
-            )
 
 
 class Finished:
@@ -113,7 +27,7 @@ class Finished:
         """Read every chunk in the folder; a damaged one is told of, and counts as missing."""
         self.folder = folder / "checkpoints" / "finished"
         self.records: dict[Member, dict[str, np.ndarray]] = {}
-        self.exactness: dict[str, list[Record]] = {}  # by the address of the program
+        self.exactness: dict[str, list[Record]] = {}  # by what their programs train
         self.observed: dict[Member, Mapping[str, Any] | None] = {}  # None: not written down
         before = _observed_of_old(folder)
         for path in sorted(self.folder.glob("*.npz")):
@@ -123,8 +37,9 @@ class Finished:
                 warn(f"finished runs passed over, they will run again: {error}")
                 continue
             observed = meta.get("observed", before)
-            self._take([unnamed(plan, name) for name in meta["members"]], arrays, observed)
-            known = self.exactness.setdefault(meta["program"], [])
+            members = [unnamed(plan, name) for name in meta["members"]]
+            self._take(members, arrays, observed)
+            known = self.exactness.setdefault(_trained(plan, members), [])
             if meta["exactness"] not in known:
                 known.append(meta["exactness"])
 
@@ -145,7 +60,7 @@ class Finished:
     ) -> None:
         """Keep the records of one more chunk, on disk first."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        observed = {n: plan.config[n] for n in sorted(plan.observing - plan.idle(plan.config))}
+        observed = observations.of(plan)
         meta = {
             "program": chunk.program.address,
             "members": [named(plan, member) for member in chunk.members],
@@ -154,6 +69,10 @@ class Finished:
         }
         checkpoint.write_arrays(self.folder / f"{chunk.address}.npz", arrays, meta)
         self._take(chunk.members, arrays, observed)
+
+    def as_observed(self, plan: Plan) -> dict[str, Any]:
+        """Return the config of a plan with what the runs were observed with, where they were."""
+        return observations.joined(plan, self.observed.values())
 
     def sweep(self, plan: Plan) -> dict[str, tuple[Any, ...]]:
         """Return the values of each swept field: the plan's in order, then others found here."""
@@ -169,10 +88,16 @@ class Finished:
         return digest([runs, {n: list(v) for n, v in self.sweep(plan).items()}, list(plan.sweep)])
 
 
+def _trained(plan: Plan, members: Iterable[Member | None]) -> str:
+    """Return what the program of some runs trains; "" where no variant of now is theirs."""
+    known = [member for member in members if member is not None][:1]
+    return next((program.trained for program in programs(plan, known)), "")
+
+
 def _observed_of_old(folder: Path) -> Mapping[str, Any] | None:
     """Return what the runs of a folder of format 2 were observed with: it is in their identity."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        held = _held(folder)
+        held = identities.held(folder)
         return dict(held["config"]) if held["format"] == 2 else None
     return None
 
@@ -191,7 +116,8 @@ def begun(folder: Path, plan: Plan) -> list[Begun]:
     for path in sorted((folder / "checkpoints" / "running").glob("*/chunk.json")):
         try:
             group = [unnamed(plan, name) for name in json.loads(path.read_text())["members"]]
-        except (OSError, ValueError, KeyError):
+            hash(tuple(group))
+        except (OSError, ValueError, KeyError, TypeError):
             continue  # the note is only a hint at how to group: without it, runs start afresh
         members = [member for member in group if member is not None]
         meta = checkpoint.newest_meta(path.parent)
@@ -199,6 +125,36 @@ def begun(folder: Path, plan: Plan) -> list[Begun]:
             exactness = None if meta is None else meta.get("exactness", {})
             groups.append(Begun(members, path.parent.name, exactness))
     return groups
+
+
+def take(held: contextlib.ExitStack, place: Path) -> None:
+    """Lock the folder for this process, and clear away what a killed one left half-written."""
+    try:
+        held.enter_context(files.lock(place))
+    except files.FolderBusy as busy:
+        raise ConfigError(str(busy)) from None
+    except OSError as error:
+        raise ConfigError(f"--workdir {place}: {error.strerror}") from None
+    for where in (place, place / "figures", place / "checkpoints" / "finished"):
+        files.remove_leftovers(where)
+
+
+def remove_empty(place: Path) -> None:
+    """Remove a folder that nothing but its lock is in."""
+    if [path.name for path in place.iterdir()] == [files.LOCK]:
+        (place / files.LOCK).unlink()
+        place.rmdir()
+
+
+def write_config(place: Path, plan: Plan) -> None:
+    """Write down what the runs in the folder are: the first thing that is written there."""
+    content = {
+        "identity": identities.kept(place, plan),
+        "config": plan.config,
+        "sweep": plan.sweep,
+        "variants": plan.variants,
+    }
+    write_json(place / "config.json", content)
 
 
 def open_chunk(folder: Path, plan: Plan, chunk: Chunk) -> Path:
@@ -214,18 +170,31 @@ def close_chunk(place: Path) -> None:
     shutil.rmtree(place, ignore_errors=True)
 
 
+def clear_away(folder: Path, plan: Plan, finished: Finished) -> None:
+    """Remove checkpoints of runs that are all finished: another chunk has come to their end."""
+    for group in begun(folder, plan):
+        if group.members and all(member in finished.records for member in group.members):
+            close_chunk(folder / "checkpoints" / "running" / group.address)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON, whole or not at all."""
     files.write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def record_session(folder: Path, session: Mapping[str, Any]) -> None:
-    """Add a session to provenance.json: its command, code, versions, device and wall time."""
+    """Add a session to provenance.json: its command, code, versions, device and wall time.
+
+    Raises OSError where the sessions that are there cannot be read: none is written over them.
+    """
     path = folder / "provenance.json"
+    sessions = []
     try:
-        sessions = json.loads(path.read_text())["sessions"]
-    except (OSError, ValueError, KeyError):
-        sessions = []
+        sessions = list(json.loads(path.read_text())["sessions"])
+    except FileNotFoundError:
+        pass
+    except (ValueError, KeyError, TypeError):  # damaged, and not to be read but by its owner
+        path.rename(path.with_name("provenance.damaged.json"))
     write_json(path, {"sessions": [*sessions, {**session, **provenance.origin()}]})
 
 

@@ -13,11 +13,20 @@ import jax
 from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
 from plateaus.information import Unknown, failure, known
-from plateaus.jobs import devices, exactness, folder, memory, sweep, tracing
+from plateaus.jobs import (
+    begun,
+    devices,
+    exactness,
+    folder,
+    memory,
+    observations,
+    sweep,
+    tracing,
+)
 from plateaus.jobs.sweep import Chunk
 from plateaus.recipe import Recipe
 from plateaus.tasks.contract import fits
-from plateaus.variables import faults
+from plateaus.variables import differences, faults
 
 
 class Job(NamedTuple):
@@ -42,6 +51,8 @@ class Job(NamedTuple):
 def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], None]) -> Job:
     """Find out what is missing, cut it into chunks, and refuse what cannot be run here."""
     finished = folder.Finished(place, plan, warn)
+    if any(member not in finished.records for member in sweep.members(plan)):
+        observations.refuse_other(plan, place, finished.observed.values())
     interrupted = folder.begun(place, plan)
     programs = sweep.programs(plan, sweep.members(plan))
     device = jax.devices()[0]
@@ -64,13 +75,17 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
         job.widths[address], job.exactness[address] = width, recorded(width)
         job.least[address] = known(functools.partial(memory.least_bytes, held))
         wanted = program._replace(members=missing)
-        chunks += sweep.chunks(plan, wanted, width, [group.members for group in interrupted])
+        chunks += sweep.chunks(plan, wanted, width, begun.usable(plan, wanted, width, interrupted))
     job = job._replace(chunks=tuple(chunks))
+    if differing := list(differences(one.facts.variables for one in job.compiled.values())):
+        raise ConfigError(*differing)
     if not options.allow_inexact_resume:
         _refuse_inexact(job, interrupted)
     for address, width in job.widths.items():
         if not isinstance(least := job.least[address], Unknown):
             refuse_above(job, address, width * least, least.__mul__)
+    for line in begun.lost(plan, chunks, interrupted):
+        warn(line)
     return job
 
 
@@ -114,20 +129,21 @@ def _refuse_unfitting(program: sweep.Program, recipe: Recipe) -> None:
 def _refuse_inexact(job: Job, interrupted: Sequence[folder.Begun]) -> None:
     """Refuse to add runs to a folder under circumstances that change the last bits."""
     added: dict[str, None] = {}
-    for address, here in job.exactness.items():
+    programs = {chunk.program.address: chunk.program for chunk in job.chunks}.values()
+    for program in programs:
+        here = job.exactness[program.address]
         for other, records in job.finished.exactness.items():
-            # The width belongs to a program; all else has to be the same for all runs of a folder.
-            left_out = () if other == address else ("width",)
+            # The width belongs to what is trained; all else has to be the same in all of a folder.
+            left_out = () if other == program.trained else ("width",)
             for there in records:
                 added |= dict.fromkeys(
                     exactness.differences(*(_without(r, left_out) for r in (there, here)))
                 )
     continued: dict[str, None] = {}
-    for chunk in job.chunks:
-        for group in interrupted:
-            if group.address == chunk.address and group.exactness is not None:
-                here = job.exactness[chunk.program.address]
-                continued |= dict.fromkeys(exactness.differences(group.exactness, here))
+    for program in programs:
+        here = job.exactness[program.address]
+        for group in begun.of(job.plan, program, interrupted):
+            continued |= dict.fromkeys(exactness.differences(group.exactness or {}, here))
     missing = sum(len(chunk.members) for chunk in job.chunks)
     way_on = "Use another --workdir, or --allow-inexact-resume"
     if added:
@@ -148,7 +164,7 @@ def _without(record: exactness.Record, names: Sequence[str]) -> dict[str, Any]:
 
 def at_once(job: Job) -> int:
     """Return how many chunks are computed at the same time."""
-    return min(len(jax.devices()), len(job.chunks))
+    return min(len(devices.alike()), len(job.chunks))
 
 
 def sharing(job: Job, width: int | None = None) -> int:
@@ -156,13 +172,13 @@ def sharing(job: Job, width: int | None = None) -> int:
 
     `width`: of the chunks, in place of what it is.
     """
-    devices = jax.devices()
-    if devices[0].platform != "cpu":
+    lanes = devices.alike()
+    if lanes[0].platform != "cpu":
         return 1
     chunks = len(job.chunks)
     if width is not None:
         chunks = -(-sum(len(chunk.members) for chunk in job.chunks) // width)
-    return max(1, min(len(devices), chunks))
+    return max(1, min(len(lanes), chunks))
 
 
 def refuse_above(job: Job, address: str, needed: int, bytes_at: Callable[[int], int]) -> None:
@@ -170,13 +186,17 @@ def refuse_above(job: Job, address: str, needed: int, bytes_at: Callable[[int], 
     width, available = job.widths[address], job.available
     if isinstance(available, Unknown) or needed * sharing(job) <= available:
         return
-    fits = memory.fitting_width(
-        lambda w: needed if w == width else bytes_at(w),
-        width,
-        lambda w: available // sharing(job, w),
+    fits = known(
+        lambda: memory.fitting_width(
+            lambda w: needed if w == width else bytes_at(w),
+            width,
+            lambda w: available // sharing(job, w),
+        )
     )
-    hint = f"--runs-per-batch {fits} would fit" if fits else "not even one run fits"
+    hint = f": --runs-per-batch {fits} would fit" if fits else ": not even one run fits"
+    if isinstance(fits, Unknown):  # the hint is only information
+        hint = ""
     raise ConfigError(
         f"{width} runs at once need {memory.readable(needed)} on each of {sharing(job)} device(s), "
-        f"where {memory.readable(available // sharing(job))} is free: {hint}"
+        f"where {memory.readable(available // sharing(job))} is free{hint}"
     )

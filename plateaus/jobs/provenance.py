@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Iterable
@@ -50,13 +51,14 @@ def _code(package: Path) -> dict[str, Any]:
     """Return the commit that a package is of and whether its files differ from it.
 
     Only a repository that keeps the package's files speaks for them, not one that a virtual
-    environment happens to lie in; an installation from a repository names its commit.
+    environment happens to lie in; an installation from a repository names its commit, and nobody
+    has looked whether its files were changed since.
     """
     try:
         _git(package, "ls-files", "--error-unmatch", "__init__.py")
     except (OSError, subprocess.SubprocessError) as error:
-        if (commit := _installed_from()) is not None:
-            return {"commit": commit, "dirty": False}
+        if (commit := _installed_from(package)) is not None:
+            return {"commit": commit, "dirty": None}
         said = getattr(error, "stderr", "") or str(error)
         return _unknown(f"not kept in a repository: {said.strip().splitlines()[0]}")
     changes = _git(package, "status", "--porcelain", "--untracked-files=all", "--", "*.py")
@@ -64,15 +66,29 @@ def _code(package: Path) -> dict[str, Any]:
 
 
 def _git(package: Path, *words: str) -> str:
+    """Ask git of the folder alone: GIT_DIR and its kin, as a hook has them, name another place."""
     done = subprocess.run(
-        ["git", *words], cwd=package, capture_output=True, text=True, timeout=10, check=True
+        ["git", *words],
+        cwd=package,
+        env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=True,
     )
     return done.stdout.strip()
 
 
-def _installed_from() -> str | None:
-    """Return the commit that pip installed the package from, if it did from a repository."""
-    record = metadata.distribution("plateaus").read_text("direct_url.json")
+def _installed_from(package: Path) -> str | None:
+    """Return the commit that pip installed these very files from, if it did from a repository."""
+    try:
+        installed = metadata.distribution("plateaus")
+    except metadata.PackageNotFoundError:
+        return None
+    start = Path(str(installed.locate_file("plateaus/__init__.py")))
+    if start.resolve().parent != package.resolve():
+        return None  # those files are another copy's
+    record = installed.read_text("direct_url.json")
     return json.loads(record or "{}").get("vcs_info", {}).get("commit_id")
 
 

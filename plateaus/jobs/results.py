@@ -52,7 +52,9 @@ def write(
         for member, record in finished.records.items()
     }
     groups = task.group_names
-    labels = ({TASK: groups} if groups else {}) | instruments.labels(plan.config, groups)
+    labels = ({TASK: groups} if groups else {}) | instruments.labels(
+        finished.as_observed(plan), groups
+    )
     every = plan.config["log_every"], plan.config["eval_every"]
     dataset = store.assemble(records, swept, *every, attributes, declared, labels)
     rows = statistics.summarise(dataset)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import queue
 import signal
 import sys
@@ -12,16 +11,22 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import jax
 
-from plateaus import files
 from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
 from plateaus.information import Unknown, known
-from plateaus.jobs import devices, folder, results, signals, sweep, switches, tracing, worker
+from plateaus.jobs import (
+    devices,
+    folder,
+    identities,
+    results,
+    signals,
+    switches,
+    tracing,
+    worker,
+)
 from plateaus.jobs.announcement import announce
 from plateaus.jobs.job import Job, at_once, prepare, refuse_above, try_out
 from plateaus.jobs.pace import Piece
@@ -38,11 +43,13 @@ def execute(plan: Plan, options: Options) -> int:
     devices.configure()
     if refused := switches.refused():
         raise ConfigError(*refused)
-    place = folder.locate(plan, options.workdir)
-    folder.check_identity(place, plan)
+    place = identities.locate(plan, options.workdir, print)
+    identities.check(place, plan)
     with contextlib.ExitStack() as held:
+        held.enter_context(jax.transfer_guard("allow"))
         if place.is_dir() and not options.dry_run:
-            _take(held, place)
+            folder.take(held, place)
+            identities.check(place, plan)  # again: before the lock, others may have been at work
         job = prepare(plan, options, place, _warn)
         for line in announce(job):
             print(line)
@@ -52,12 +59,14 @@ def execute(plan: Plan, options: Options) -> int:
             return 0
         made = not place.is_dir()
         if made:  # only now that nothing is left to refuse before compiling
-            _take(held, place)
+            folder.take(held, place)
+            if (place / "config.json").exists():
+                raise ConfigError(f"{place} was made by another command just now; try again")
         try:
             return _run(job)
         except ConfigError:
             if made:
-                _remove_empty(place)
+                folder.remove_empty(place)
             raise
         except OSError as error:
             print(
@@ -67,56 +76,42 @@ def execute(plan: Plan, options: Options) -> int:
             return 1
 
 
-def _take(held: contextlib.ExitStack, place: Path) -> None:
-    """Lock the folder for this process, and clear away what a killed one left half-written."""
-    try:
-        held.enter_context(files.lock(place))
-    except files.FolderBusy as busy:
-        raise ConfigError(str(busy)) from None
-    except OSError as error:
-        raise ConfigError(f"--workdir {place}: {error.strerror}") from None
-    for where in (place, place / "figures", place / "checkpoints" / "finished"):
-        files.remove_leftovers(where)
-
-
-def _remove_empty(place: Path) -> None:
-    """Remove a folder that nothing but its lock is in."""
-    if [path.name for path in place.iterdir()] == [files.LOCK]:
-        (place / files.LOCK).unlink()
-        place.rmdir()
-
-
 def _warn(line: str) -> None:
     print(f"warning: {line}", file=sys.stderr)
 
 
 def _run(job: Job) -> int:
     """Run the missing chunks in a locked folder, then write what is not yet written."""
+    folder.clear_away(job.place, job.plan, job.finished)
     if not job.chunks and folder.reported(job.place) == job.finished.contents(job.plan):
         print(f"nothing to do: all {sum(len(p.members) for p in job.programs)} runs are finished")
         results.show(job.place)
         return 0
     began = time.monotonic()
     stop = threading.Event()
-    opening = functools.cache(lambda: _open(job))  # twice, by two threads, does no harm
+    opened = threading.Event()
+
+    def opening() -> None:  # twice, by two threads, does no harm
+        if not opened.is_set():
+            folder.write_config(job.place, job.plan)
+            print(f"folder: {job.place}", flush=True)
+            opened.set()
+
     if not job.chunks:
         opening()
-    with signals.requests(stop) as caught:
-        ended = _compute(job, stop, opening) if job.chunks else None
-    if not caught and not ended:
-        results.write(job.plan, job.place, job.finished, _warn)
-    wall = time.monotonic() - began
     runs = sum(len(chunk.members) for chunk in job.chunks)
-    session = {
-        "command": job.options.command,
-        "runs": runs,
-        "finished": not caught and not ended,
-        "wall_seconds": round(wall, 2),
-        "exactness": list(job.exactness.values()),
-        "memory_bytes": {name: str(needed) for name, needed in job.needed.items()},
-        "devices": at_once(job),
-    }
-    _record(job, session)
+    finished = False
+    try:
+        with signals.requests(stop) as caught:
+            ended = _compute(job, stop, opening, opened) if job.chunks else None
+        if not caught and not ended:
+            folder.clear_away(job.place, job.plan, job.finished)
+            results.write(job.plan, job.place, job.finished, _warn)
+            finished = True
+    finally:  # a session whose report fails has trained all the same
+        wall = time.monotonic() - began
+        if opened.is_set():
+            _record(job, finished, wall)
     if caught:
         name = signal.Signals(caught[0]).name
         print(
@@ -132,29 +127,29 @@ def _run(job: Job) -> int:
     return 0
 
 
-def _open(job: Job) -> None:
-    """Write down what the runs in the folder are: the first thing that is written there."""
-    content = {
-        "identity": sweep.identity(job.plan),
-        "config": job.plan.config,
-        "sweep": job.plan.sweep,
-        "variants": job.plan.variants,
-    }
-    folder.write_json(job.place / "config.json", content)
-    print(f"folder: {job.place}", flush=True)
-
-
-def _record(job: Job, session: dict[str, Any]) -> None:
+def _record(job: Job, finished: bool, wall: float) -> None:
     """Add the session to provenance.json; that it cannot be written stops nothing."""
+    session = {
+        "command": job.options.command,
+        "runs": sum(len(chunk.members) for chunk in job.chunks),
+        "finished": finished,
+        "wall_seconds": round(wall, 2),
+        "exactness": list(job.exactness.values()),
+        "memory_bytes": {name: str(needed) for name, needed in job.needed.items()},
+        "devices": at_once(job),
+    }
     written = known(lambda: folder.record_session(job.place, session))
     if isinstance(written, Unknown):
         _warn(f"provenance.json was not written: {written.reason}")
 
 
-def _compute(job: Job, stop: threading.Event, opening: Callable[[], None]) -> str | None:
+def _compute(
+    job: Job, stop: threading.Event, opening: Callable[[], None], opened: threading.Event
+) -> str | None:
     """Let every device take chunks until none is left; return why it ended early, if it did.
 
-    `opening` is called when a chunk is about to run. Raises ConfigError for what is refused before.
+    `opening` is called when a chunk is about to run, and sets `opened`. Raises ConfigError for what
+    is refused before.
     """
     todo: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
     for chunk in job.chunks:
@@ -173,7 +168,7 @@ def _compute(job: Job, stop: threading.Event, opening: Callable[[], None]) -> st
 
         def work(lane: int, device: jax.Device) -> None:
             # A run that diverges is marked, and disturbs nobody: no switch may stop all for it.
-            with jax.debug_nans(False), jax.debug_infs(False):
+            with jax.debug_nans(False), jax.debug_infs(False), jax.transfer_guard("allow"):
                 take_chunks(lane, device)
 
         def take_chunks(lane: int, device: jax.Device) -> None:
@@ -192,7 +187,7 @@ def _compute(job: Job, stop: threading.Event, opening: Callable[[], None]) -> st
 
         threads = [
             threading.Thread(target=work, args=(lane, device), daemon=True)
-            for lane, device in enumerate(jax.devices()[: at_once(job)])
+            for lane, device in enumerate(devices.alike()[: at_once(job)])
         ]
         for thread in threads:
             thread.start()
@@ -200,7 +195,7 @@ def _compute(job: Job, stop: threading.Event, opening: Callable[[], None]) -> st
             alive[0].join(0.1)  # short, so that signals are heard; of one that ended, no wait
             progress.show()
     if failures:
-        return _explained(failures[0], bool(job.finished.records))
+        return _explained(failures[0], opened.is_set() or bool(job.finished.records))
     if job.options.fail_fast and diverged["runs"]:
         return f"--fail-fast, {diverged['runs']} run(s) diverged"
     return None
@@ -251,7 +246,7 @@ def _refuse_too_large(job: Job, chunk: Chunk, device: jax.Device) -> None:
 def _explained(error: BaseException, kept: bool) -> str:
     """Return one line about an error that a user can do something about; raise any other.
 
-    What is refused before anything is `kept` stays a refusal.
+    What is refused before anything is written or `kept` stays a refusal.
     """
     if "RESOURCE_EXHAUSTED" in str(error):
         return "the device ran out of memory; try a smaller --runs-per-batch"

@@ -5,19 +5,31 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
+
+SAME = 1.0  # seconds
 
 
 @contextlib.contextmanager
 def requests(stop: threading.Event) -> Iterator[list[int]]:
-    """Turn SIGINT and SIGTERM into a request to save and stop; a second one kills at once."""
+    """Turn SIGINT and SIGTERM into a request to save and stop; a later one kills at once.
+
+    One that comes `SAME` seconds after the first, or sooner, is the same: a terminal or a scheduler
+    asks a process and its group, and each is heard.
+    """
     caught: list[int] = []
+    first = 0.0
 
     def handle(number: int, frame: Any) -> None:
+        nonlocal first
         if caught:
+            if time.monotonic() - first <= SAME:
+                return
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
+        first = time.monotonic()
         caught.append(number)
         stop.set()
 

@@ -34,6 +34,7 @@ class Program(NamedTuple):
     used: frozenset[str]
     address: str  # a digest of what is static
     members: tuple[Member, ...]
+    trained: str  # a digest of the same, but for what is only observed
 
     @property
     def config(self) -> dict[str, Any]:
@@ -115,7 +116,9 @@ def programs(plan: Plan, wanted: Iterable[Member]) -> tuple[Program, ...]:
             if name != "seeds" and not plan.schema[name].knob and name not in idle
         } | {"batch": batch_of(config)}
         address = digest({"static": static, "used": sorted(used)})
-        first = Program(plan.resolved._replace(config=config), used, address, ())
+        blind = {name: value for name, value in static.items() if name not in plan.observing}
+        trained = digest({"static": blind, "used": sorted(used)})
+        first = Program(plan.resolved._replace(config=config), used, address, (), trained)
         before = found.get(address, first)
         found[address] = before._replace(members=(*before.members, *runs))
     return tuple(found.values())
@@ -162,12 +165,12 @@ def chunks(
     """Cut a program's members into chunks of `width`, first those already `begun` as a group.
 
     Neither neighbours nor places in a chunk change a run's bits, so members that are missing may be
-    grouped anew; a group with a checkpoint is kept together to use it.
+    grouped anew; a group with a checkpoint is kept together to use it, unless it is too large.
     """
     left = dict.fromkeys(program.members)
     kept = []
     for group in begun:
-        if group and all(member in left for member in group):
+        if 0 < len(group) <= width and all(member in left for member in group):
             kept.append(chunk(plan, program, group))
             for member in group:
                 del left[member]

@@ -119,6 +119,7 @@ def uncollected() -> Iterator[None]:
 
 def arguments(plan: Plan, chunk: Chunk, width: int) -> tuple:
     """Return (seeds, knobs) of a chunk, its last member repeated up to the width."""
+    assert 0 < len(chunk.members) <= width, f"{len(chunk.members)} runs in a chunk of {width}"
     members = [*chunk.members, *[chunk.members[-1]] * (width - len(chunk.members))]
     knobs = stack_knobs(plan.resolved, [setting(plan, member) for member in members])
     return np.asarray([member.seed for member in members], np.uint32), knobs

@@ -11,18 +11,21 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.names import hint
+from plateaus.tasks import kinds, recorded
+from plateaus.tasks.kinds import shown
 from plateaus.types import Draw, Example, Model, Task
 
-RESERVED = ("test", "pool", "train")  # names of laws that every task has
-_POINTS = 2  # examples of the batch that predictors are asked about
+_POINTS = 7  # examples of the batch that predictors are asked about: enough to rank some
 
 
 class Unsound(Exception):
     """A task breaks its contract; the message is one line."""
 
 
-def sound(task: Task, knobs: Any) -> Iterator[str]:
+def sound(task: Any, knobs: Any, inputs: str = "") -> Iterator[str]:
     """Yield a line for each way in which a task breaks its contract; `knobs` at any values.
+
+    `inputs`: what its component says that it emits, if it is known.
 
     Only shapes and names are looked at, by `jax.eval_shape`: nothing is computed. Checked are that
     every function of the task can be called as `Task` says; that losses are one number and metrics
@@ -34,10 +37,12 @@ def sound(task: Task, knobs: Any) -> Iterator[str]:
     >>> list(sound(task, Knobs())), list(sound(task._replace(best="parities"), Knobs()))
     ([], ["best: 'parities' is none of its predictors; did you mean parity? (known: parity, zero)"])
     """
+    if wrong := list(kinds.problems(task)):
+        yield from wrong
+        return
     yield from _groups(task)
-    yield from _size(task)
     try:
-        yield from _laws(task, knobs)
+        yield from _laws(task, knobs, inputs)
     except Unsound as error:  # what comes after it rests on it
         yield str(error)
 
@@ -58,17 +63,9 @@ def fits(model: Model, task: Task, knobs: Any) -> Iterator[str]:
     shapes = [[leaf.shape for leaf in jax.tree.leaves(tree)] for tree in (predictions, others)]
     if shapes[0] != shapes[1]:
         yield (
-            f"predictors: what {name!r} says of {_POINTS} examples is {_shown(others)}, what the "
-            f"model says is {_shown(predictions)}"
+            f"predictors: what {name!r} says of {_POINTS} examples is {shown(others)}, what the "
+            f"model says is {shown(predictions)}"
         )
-
-
-def _size(task: Task) -> Iterator[str]:
-    if not isinstance(task.size, int) or task.size < 1:
-        yield f"size: must be an integer of at least 1, not {task.size!r}"
-    for name in task.laws:
-        if name in RESERVED:
-            yield f"laws: {name!r} is the name of a law that every task has"
 
 
 def _groups(task: Task) -> Iterator[str]:
@@ -84,14 +81,14 @@ def _groups(task: Task) -> Iterator[str]:
             yield f"groups.{name}: has {len(values)} values for {len(groups.names)} groups"
 
 
-def _laws(task: Task, knobs: Any) -> Iterator[str]:
+def _laws(task: Task, knobs: Any, inputs: str) -> Iterator[str]:
     """Yield what is wrong with the functions of a task. Raises Unsound where one cannot go on."""
     key, number = jax.eval_shape(jax.random.key, 0), jax.ShapeDtypeStruct((), jnp.int32)
-    world = _call("init", task.init, key)
+    _call("init", task.init, key)
     law = _call("at", task.at, knobs, number)
-    yield from _alike("at: the knobs that it returns", law, jax.eval_shape(lambda: knobs))
-    draw = Draw(number, number)
-    example = _call("emit", task.emit, key, world, draw, law)
+    given = jax.eval_shape(lambda: knobs)
+    yield from _alike("at: the knobs that it returns", law, given, types=False)
+    example = _call("emit", _emitted(task), key, key, number, knobs)
     if not isinstance(example, Example):
         raise Unsound(f"emit: must return an Example, not a {type(example).__name__}")
     others = {"emit_test": task.emit_test}
@@ -99,9 +96,11 @@ def _laws(task: Task, knobs: Any) -> Iterator[str]:
         others["groups.emit_target"] = task.groups.emit_target
     others |= {f"laws[{name!r}].emit": other.emit for name, other in task.laws.items()}
     for name, emit in others.items():
-        emitted = _call(name, emit, key, world, number)
+        emitted = _call(name, _in_world(task, emit), key, key, number)
         yield from _alike(f"{name}: its example", emitted, example)
-    yield from _vocabulary(task, example)
+    if wrong := list(kinds.inputs_problems(task, example, inputs)):
+        yield from wrong
+        return
 
     _, said = predicted(task, knobs)
     for name in ("uninformed", "best"):
@@ -110,22 +109,36 @@ def _laws(task: Task, knobs: Any) -> Iterator[str]:
     one = {name: _without_first_axis(predictions) for name, predictions in said.items()}
     first = next(iter(one.values()))
     for name, predictions in one.items():
-        yield from _alike(f"predictors: what {name!r} says", predictions, first)
+        yield from _alike(f"predictors: what {name!r} says", predictions, first, types=False)
+    yield from recorded.problems(task, said)
     yield from _measures(task, first, example)
+
+
+def _in_world(task: Task, function: Callable) -> Callable:
+    """Return (world's key, key, ...) -> `function` of (key, world, ...), the world made beside it.
+
+    A world may hold numbers that are no arrays, such as sizes: they must not be traced.
+    """
+    return lambda of_world, key, *rest: function(key, task.init(of_world), *rest)
+
+
+def _emitted(task: Task) -> Callable:
+    """Return (world's key, key, number, knobs) -> an example of the training law."""
+    emit = _in_world(task, task.emit)
+    return lambda of_world, key, t, knobs: emit(of_world, key, Draw(t, t), task.at(knobs, t))
 
 
 def predicted(task: Task, knobs: Any) -> tuple[Any, dict[str, Any]]:
     """Return the shapes of a batch of the training law and of what each predictor says of it."""
     key, number = jax.eval_shape(jax.random.key, 0), jax.ShapeDtypeStruct((), jnp.int32)
-    world = _call("init", task.init, key)
-    law = _call("at", task.at, knobs, number)
-    example = _call("emit", task.emit, key, world, Draw(number, number), law)
+    example = _call("emit", _emitted(task), key, key, number, knobs)
     batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct((_POINTS, *x.shape), x.dtype), example)
 
-    def predictors(world: Any, batch: Any, law: Any) -> dict[str, Any]:
-        return dict(task.predictors(world, batch, law, _even(task.size)))
+    def predictors(key: Any, batch: Any, knobs: Any, t: Any) -> dict[str, Any]:
+        law = task.at(knobs, t)
+        return dict(task.predictors(task.init(key), batch, law, _even(int(task.size))))
 
-    said = _call("predictors", predictors, world, batch, law)
+    said = _call("predictors", predictors, key, batch, knobs, number)
     if not said:
         raise Unsound("predictors: must name at least what is uninformed and what is best")
     for name, predictions in said.items():
@@ -160,8 +173,9 @@ def _measures(task: Task, prediction: Any, example: Any) -> Iterator[str]:
     for name, function in (("item", task.item), ("groups.of", of_group)):
         if function is not None:
             found = _call(name, function, example)
-            if found.shape or not jnp.issubdtype(found.dtype, jnp.integer):
-                yield f"{name}: must be one integer of an example, is {_shown(found)}"
+            whole = hasattr(found, "dtype") and jnp.issubdtype(found.dtype, jnp.integer)
+            if not whole or found.shape:
+                yield f"{name}: must be one integer of an example, is {shown(found)}"
 
 
 def _rank(name: str, measure: Callable, rank: int, *arguments: Any) -> Iterator[str]:
@@ -170,31 +184,17 @@ def _rank(name: str, measure: Callable, rank: int, *arguments: Any) -> Iterator[
     if not hasattr(value, "shape") or len(value.shape) != rank:
         must = "a vector along its axis" if rank else "one number"
         hint = "" if rank or not name.startswith("metrics") else "; or name its axis in `axes`"
-        yield f"{name}: must be {must} of an example, is {_shown(value)}{hint}"
+        yield f"{name}: must be {must} of an example, is {shown(value)}{hint}"
 
 
-def _vocabulary(task: Task, example: Any) -> Iterator[str]:
-    """Yield what is wrong where tokens and their number do not come together."""
-    inputs = jax.tree.leaves(example.inputs)
-    discrete = len(inputs) == 1 and jnp.issubdtype(inputs[0].dtype, jnp.integer)
-    if discrete and task.reads.vocabulary is None:
-        yield "reads.vocabulary: must be given where inputs are integers: how many tokens there are"
-    if task.reads.vocabulary is not None and not discrete and len(inputs) == 1:
-        yield f"reads.vocabulary: is given, but inputs are {_shown(inputs[0])}, not tokens"
-
-
-def _alike(what: str, found: Any, wanted: Any) -> Iterator[str]:
-    """Yield how a tree differs from another in structure, shape or type."""
-    shapes = [
-        (jax.tree.structure(tree), [(x.shape, x.dtype) for x in jax.tree.leaves(tree)])
-        for tree in (found, jax.eval_shape(lambda: wanted) if _concrete(wanted) else wanted)
+def _alike(what: str, found: Any, wanted: Any, types: bool = True) -> Iterator[str]:
+    """Yield how shapes differ from others in structure, in lengths or, if asked, in type."""
+    both = [
+        (jax.tree.structure(tree), [(x.shape, types and x.dtype) for x in jax.tree.leaves(tree)])
+        for tree in (found, wanted)
     ]
-    if shapes[0] != shapes[1]:
-        yield f"{what} is {_shown(found)}, elsewhere it is {_shown(wanted)}"
-
-
-def _concrete(tree: Any) -> bool:
-    return not all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(tree))
+    if both[0] != both[1]:
+        yield f"{what} is {shown(found)}, elsewhere it is {shown(wanted)}"
 
 
 def _even(size: int) -> Callable[[Any], Any]:
@@ -212,13 +212,3 @@ def _call(name: str, function: Callable, *arguments: Any) -> Any:
         ours = [f for f in frames if "site-packages" not in f.filename and f.filename != __file__]
         place = f" ({os.path.relpath(ours[-1].filename)}:{ours[-1].lineno})" if ours else ""
         raise Unsound(f"{name}: {type(error).__name__}: {text}{place}") from error
-
-
-def _shown(tree: Any) -> str:
-    """Return shapes as a reader writes them.
-
-    >>> _shown({"x": jnp.zeros((2, 3)), "y": jnp.int32(0)})
-    'float32[2, 3], int32[]'
-    """
-    leaves = [x for x in jax.tree.leaves(tree) if hasattr(x, "shape")]
-    return ", ".join(f"{x.dtype}[{', '.join(map(str, x.shape))}]" for x in leaves) or repr(tree)

@@ -345,6 +345,11 @@ CONTENTS = [
     (b"\nimport json\njson.loads('{')\n", ":3: JSONDecodeError: Expecting property name"),
     (b"from other import x\n", ":1: SyntaxError: invalid syntax, in `from other import x`"),
     (b"class Odd(Exception):\n    __str__ = None\nraise Odd\n", ":3: Odd, in `raise Odd`"),
+    (b"raise ValueError('{[1]}')\n", ":1: ValueError: {[1]}, in `raise ValueError("),
+    (
+        b"# coding: latin-1\na = '\xe9'\nb = (\n",
+        ":3: SyntaxError: '(' was never closed, in `b = (`",
+    ),
     (b"def f():\n    f()\nf()\n", ":2: RecursionError: maximum recursion depth exceeded, in `f()`"),
 ]
 
@@ -366,6 +371,13 @@ def test_a_file_that_does_not_run_is_one_line(content, expected, monkeypatch, he
 
 def test_latin_1_that_says_so_is_read(here):
     (here / "my.py").write_bytes(f"# coding: latin-1\n# \xe9\n{TEXT}".encode("latin-1"))
+    assert presets.load(here / "my.py", None, "small", False).preset == "wide"
+
+
+def test_the_file_is_compiled_without_the_future_of_its_reader(here):
+    (here / "my.py").write_text(
+        f"{TEXT}\ndef f(x: 1): pass\nassert f.__annotations__ == {{'x': 1}}"
+    )
     assert presets.load(here / "my.py", None, "small", False).preset == "wide"
 
 

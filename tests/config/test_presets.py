@@ -86,6 +86,15 @@ def test_smoke_cuts_a_sweep_to_three_values_with_its_ends():
     assert page.sweep == {"task.size": (5, 3, 1), "data.a": [1, 2]}
 
 
+@pytest.mark.parametrize("values", ["range(50)", "__import__('numpy').linspace(0, 49, 50)"])
+def test_smoke_cuts_any_list_of_values(values):
+    path = written(GOOD.replace("(5, 4, 3, 2, 1)", values))
+    assert presets.load(path, "wide", "small", True).sweep["task.size"] in (
+        (0, 24, 49),
+        (0, 25, 49),
+    )
+
+
 def test_files_are_looked_up_here_then_under_experiments(here):
     deep = written(GOOD)
     assert presets.find("configs/toy.py") == (here / deep, None)

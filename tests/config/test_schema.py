@@ -7,7 +7,7 @@ import pytest
 
 from plateaus.config.schema import Component, ConfigError, entries, resolve
 from plateaus.config.values import convert, nearest, shown
-from plateaus.fields import Field
+from plateaus.fields import INFINITE, Field
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -228,3 +228,21 @@ def test_nearest_gives_up_on_what_is_far():
     assert nearest("wibble", SCHEMA) is None
     assert nearest("optim.dimension", SCHEMA) == "task.dimension"
     assert nearest("preprocessing.zipf_exponet", SCHEMA) == "data.zipf_exponent"
+
+
+class Unspeakable:
+    def __repr__(self):
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(10**5000, "<int>"), (Unspeakable(), "<Unspeakable>")], ids=["int", "other"]
+)
+def test_what_has_no_text_is_told_by_its_type(value, text):
+    """Python writes no integer of more than 4300 digits."""
+    (line,) = problems({"steps": value})
+    assert line.startswith(f"steps = {text}: must be ")
+    (line,) = problems({}, {"task.dimension": [value]})
+    assert line.startswith(f"task.dimension = {text}: must be ")
+    with pytest.raises(ValueError, match=r"^must be "):
+        convert(int, Field(help="lazy", low=1, high=INFINITE), value)

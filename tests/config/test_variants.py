@@ -207,6 +207,14 @@ def test_variants_that_are_refused(variants, line):
     assert line in problem and "\n" not in problem
 
 
+def test_a_list_of_variants_in_a_list_of_them():
+    with pytest.raises(ConfigError) as refused:
+        plan_of(BIAS, {"variant": [["plain", "bias"]]})
+    assert refused.value.problems == [
+        "variant = ['plain', 'bias']: no such variant; there are plain, bias"
+    ]
+
+
 def test_a_problem_of_the_base_is_told_once():
     with pytest.raises(ConfigError) as refused:
         plan_of(BIAS, task__relevant_bits=9)

@@ -92,9 +92,32 @@ def test_a_call_is_evaluated_with_another_program():
     np.testing.assert_array_equal(result, 3 * X)
 
 
+READING = ("cut", "replay", "terms", "gram")  # the files that walk through programs
+
+
+def reads(code):
+    """The lines on which parameters of something are looked up, whatever it is called."""
+    found = set()
+    for node in ast.walk(ast.parse(code)):
+        looked_up = isinstance(node, ast.Subscript | ast.Attribute) and node.value
+        if isinstance(looked_up, ast.Attribute) and looked_up.attr == "params":
+            found.add(node.lineno)
+        named = isinstance(node, ast.Attribute) and node.attr == "params"
+        if named and isinstance(node.value, ast.Name) and node.value.id in ("eqn", "equation"):
+            found.add(node.lineno)
+    return sorted(found)
+
+
+def test_reading_is_seen_under_any_name():
+    code = "a = e.params['x']\nb = self.eqn.params.get('x')\nc = params['x']\nd = eqn.params\n"
+    assert reads(code) == [1, 2, 4]
+
+
 def test_nobody_else_reads_parameters_of_equations():
     """`eqn.params` is written in one file; elsewhere a new JAX would be found out by users."""
     package = Path(plateaus.__file__).parent
+    for stem in READING:
+        assert reads((package / "models" / f"{stem}.py").read_text()) == [], stem
     readers = set()
     for path in package.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -73,9 +73,104 @@ def test_the_record_is_complete_and_can_be_kept():
     found = record()
     assert json.loads(json.dumps(found)) == found
     assert {"jax", "jaxlib", "flax", "optax", "numpy"} <= set(found)
+    assert found["instructions"] == devices.instructions()
     assert {"platform", "platform_version", "device", "xla_flags", "width"} <= set(found)
     decisive = {"jax_threefry_partitionable", "jax_default_matmul_precision"}
     assert decisive | {"jax_random_seed_offset", "jax_softmax_custom_jvp"} <= set(found)
+
+
+def test_a_file_of_flags_is_spelt_out_and_added_to(monkeypatch, tmp_path):
+    """Nothing can be added to its path."""
+    (tmp_path / "flags").write_text("--xla_a=1\n--xla_b=2\n")
+    monkeypatch.setenv("XLA_FLAGS", f" {tmp_path / 'flags'}")
+    monkeypatch.setattr(devices, "started", lambda: False)
+    devices.configure()
+    found = os.environ["XLA_FLAGS"].split()
+    assert found[:2] == ["--xla_a=1", "--xla_b=2"] and len(found) == 4
+    monkeypatch.setenv("XLA_FLAGS", str(tmp_path / "none"))
+    with pytest.raises(ConfigError, match="none: neither flags nor a file: No such file"):
+        devices.configure()
+
+
+def test_where_jax_finds_no_device_there_is_one_line(monkeypatch):
+    def none():
+        raise RuntimeError("Unable to initialize backend 'bogus':\n it is none")
+
+    monkeypatch.setattr(jax, "devices", none)
+    with pytest.raises(ConfigError) as refused:
+        devices.configure()
+    (line,) = refused.value.problems
+    assert "no device (JAX_PLATFORMS = 'cpu'): Unable to initialize backend 'bogus'" in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("name", ["jax_transfer_guard", "jax_transfer_guard_host_to_device"])
+def test_a_guard_of_transfers_stops_nothing(name, tmp_path):
+    """It is for the user's own code; by the whole command, in workers and before."""
+    words = ["--config=configs/sparse_parity.py", "--sweep", "data.zipf_exponent=0,1"]
+    words += [f"--config.{n}={v}" for n, v in TINY.items() if not n.endswith(("name", "seeds"))]
+    before = jax.config.values[name]
+    jax.config.update(name, "disallow")
+    try:
+        assert cli.main([*words, "--seeds=1", f"--workdir={tmp_path / 'run'}"]) == 0
+    finally:
+        jax.config.update(name, before)
+
+
+ZEN = """\
+processor	: 0
+vendor_id	: AuthenticAMD
+cpu family	: 25
+model		: 1
+model name	: AMD EPYC
+stepping	: 1
+flags		: fpu mmx sse avx avx2 fma ibrs
+
+"""
+ARM = """\
+processor	: 0
+Features	: fp asimd sve crc32
+CPU implementer	: 0x41
+CPU architecture: 8
+CPU part	: 0xd40
+
+"""
+ZEN4 = ZEN.replace("model\t\t: 1", "model\t\t: 17")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (ZEN, ZEN4, False),  # of one name
+        (ZEN, ZEN.replace("avx2", "avx2 avx512f"), False),  # as a virtual machine shows it
+        (ZEN, ZEN.replace("avx avx2 fma ibrs", "fma avx2 avx ssbd"), True),  # another kernel
+        (ZEN, ZEN + ZEN.replace(": 0", ": 1", 1), True),  # more of them
+        (ARM, ARM.replace("0xd40", "0xd4f"), False),
+        (ARM, ARM.replace("sve", ""), False),
+        (ARM, ARM.replace("crc32", ""), True),
+    ],
+)
+def test_cpus_of_one_name_are_told_apart_by_what_they_compute_with(one, other, same, monkeypatch):
+    texts = iter([one, other])
+    monkeypatch.setattr(devices.Path, "read_text", lambda self, **_: next(texts))
+    assert (devices.instructions() == devices.instructions()) == same
+
+
+def test_the_threads_of_a_cpu_are_recorded_as_xla_counts_them(monkeypatch):
+    """One a processor, or as the environment says, and at least one a device."""
+    for name in ("PJRT_NPROC", "NPROC"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(devices, "cores", lambda: 1)
+    assert record()["threads"] == len(jax.devices()) == 4
+    monkeypatch.setattr(devices, "cores", lambda: 64)
+    assert record()["threads"] == 64
+    monkeypatch.setenv("NPROC", "7")
+    assert record()["threads"] == 7
+    monkeypatch.setenv("PJRT_NPROC", "5")
+    assert record()["threads"] == 5
+    monkeypatch.setenv("PJRT_NPROC", "2")
+    assert record()["threads"] == 4
+    assert exactness.effective_flags("--xla_force_host_platform_device_count=7") == []
 
 
 def test_flags_that_come_too_late_are_not_on_record(monkeypatch):
@@ -277,6 +372,10 @@ def test_another_random_stream_is_not_pooled(tmp_path):
     other = command(JAX_THREEFRY_PARTITIONABLE="0")
     assert other.returncode == 2
     assert "jax_threefry_partitionable was True, is False" in other.stderr
+    threads = record()["threads"]
+    wider = command(PJRT_NPROC=str(threads + 1))  # large sums are cut by it
+    assert wider.returncode == 2
+    assert f"threads was {threads}, is {threads + 1}. " in wider.stderr
     harmless = f"{os.environ['XLA_FLAGS']} --xla_dump_to={tmp_path / 'dump'}"
     more = command(XLA_FLAGS=harmless, JAX_LOG_COMPILES="1")
     assert more.returncode == 0, more.stderr

@@ -15,7 +15,7 @@ from plateaus.config.component import Resolved
 from plateaus.config.plan import checked_plan
 from plateaus.config.schema import ConfigError, entries
 from plateaus.fields import Field, joined
-from plateaus.jobs import cli, folder, sweep
+from plateaus.jobs import cli, identities, sweep
 from plateaus.measures import registry as instruments
 from plateaus.report import store
 
@@ -168,6 +168,68 @@ def test_a_folder_of_format_2_is_found_without_being_named(old, monkeypatch, cap
     assert old.name not in capsys.readouterr().out
 
 
+def found(monkeypatch, capsys, old, *words):
+    """What a dry run says of the folder that it would take."""
+    monkeypatch.chdir(old.parents[1])
+    assert cli.main([*WORDS, "--seeds=2", "--dry-run", *words]) == 0
+    return capsys.readouterr().out
+
+
+def test_a_folder_of_format_2_keeps_its_name_and_its_note(old, monkeypatch, capsys):
+    """Also after a session of this version, which writes config.json again."""
+    found(monkeypatch, capsys, old)
+    shutil.rmtree(old / "tensorboard", ignore_errors=True)  # something is left to be written
+    assert cli.main([*WORDS, "--seeds=2"]) == 0
+    words = ["--config.weight_norms=true"]
+    said = found(monkeypatch, capsys, old, *words)
+    assert f"would be runs/{old.name}" in said
+    assert "note: 4 finished runs here were not observed with weight_norms = True" in said
+
+
+def test_a_folder_that_was_moved_away_is_not_taken(old, monkeypatch, capsys):
+    broken = old.rename(old.with_name(f"{old.name}.broken"))
+    said = found(monkeypatch, capsys, broken)
+    assert f"note: runs/{broken.name} holds runs of this experiment, too" in said
+    assert "finished already" not in said and f"would be runs/{broken.name}" not in said
+
+
+def test_of_several_folders_the_best_is_taken(old, monkeypatch, capsys):
+    """Observed as asked for first, then the one with the most runs; the others are named."""
+    fewer, seen = (old.with_name(f"{old.name[:-10]}{c * 10}") for c in "0f")
+    for other in (fewer, seen):
+        shutil.copytree(old, other)
+        for path in sorted((other / "checkpoints" / "finished").iterdir()):
+            path.unlink()
+    content = held_by(seen)
+    content["config"]["weight_norms"] = True
+    (seen / "config.json").write_text(json.dumps(content))
+    said = found(monkeypatch, capsys, old)
+    assert f"would be runs/{old.name}" in said
+    assert f"runs/{fewer.name}, runs/{seen.name} hold runs of this experiment, too" in said
+    assert f"would be runs/{seen.name}" in found(
+        monkeypatch, capsys, old, "--config.weight_norms=true"
+    )
+
+
+def test_a_neighbour_that_is_damaged_is_passed_over(old, monkeypatch, capsys):
+    first = old.with_name(f"{old.name[:-10]}0000000000")
+    first.mkdir()
+    for text in ("[]", '{"identity": {"format": 3, "config": [], "swept": []}}', '"x"'):
+        (first / "config.json").write_text(text)
+        assert f"would be runs/{old.name}" in found(monkeypatch, capsys, old)
+
+
+def test_checkpoints_of_what_is_not_said_are_no_run_s(old, capsys):
+    (old / "config.json").unlink()
+    for path in old.iterdir():
+        if path.name != "checkpoints":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    words = [*WORDS, "--seeds=2", f"--workdir={old}", "--config.optim.learning_rate=0.7"]
+    assert cli.main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{old} holds checkpoints, and no config.json" in line and "move the folder" in line
+
+
 def test_runs_are_not_added_to_format_2_without_a_word(old, capsys):
     assert cli.main([*WORDS, "--seeds=3", f"--workdir={old}"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -214,7 +276,9 @@ def rewritten(place, change):
         (lambda i: i.update(swept=["data.subset"]), "swept are data.subset there, data.zipf_expon"),
         (lambda i: i.update(format=1), "holds runs of format 1, this version makes format"),
         (lambda i: i.update(format=99), "holds runs of format 99, this version makes format"),
-        (lambda i: i.pop("config"), "damaged; move it away to start anew"),
+        (lambda i: i.pop("config"), "damaged; move the folder away to start anew"),
+        (lambda i: i.update(config=[]), "damaged; move the folder away to start anew"),
+        (lambda i: i.update(swept=[1]), "damaged; move the folder away to start anew"),
     ],
 )
 def test_what_is_on_one_side_only_is_said_to_be_absent(old, change, message, capsys):
@@ -234,7 +298,7 @@ def test_a_name_that_is_a_number_now_and_was_an_integer_is_the_same():
     parts = sections(PARITY)
     plan = plan_of(parts, {"optim.learning_rate": 1})
     held = json.loads(json.dumps(sweep.identity(plan)))
-    assert folder._as_of_now(held, plan) == held
+    assert identities._as_of_now(held, plan) == held
     assert held["config"]["optim.learning_rate"] == 1.0
 
 

@@ -1,8 +1,10 @@
 """Whose code made the results: the package's own commit, or that it cannot be said."""
 
+import json
 import os
 import shutil
 import subprocess
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -44,22 +46,44 @@ def package(folder):
 def test_a_package_in_somebody_s_virtual_environment_is_not_of_their_commit(
     repository, monkeypatch
 ):
-    monkeypatch.setattr(provenance, "_installed_from", lambda: None)
+    monkeypatch.setattr(provenance, "_installed_from", lambda package: None)
     found = provenance._code(package(repository / ".venv" / "lib" / "plateaus"))
     assert found["commit"] is None and found["dirty"] is None
     assert found["commit_unknown"].startswith("not kept in a repository: ")
 
 
 def test_a_package_in_no_repository_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(provenance, "_installed_from", lambda: None)
+    monkeypatch.setattr(provenance, "_installed_from", lambda package: None)
     found = provenance._code(package(tmp_path / "plateaus"))
     assert found["commit"] is None and "\n" not in found["commit_unknown"]
 
 
 def test_a_package_that_pip_took_from_a_repository_names_its_commit(tmp_path, monkeypatch):
-    monkeypatch.setattr(provenance, "_installed_from", lambda: "abc123")
-    found = provenance._code(package(tmp_path / "plateaus"))
-    assert found == {"commit": "abc123", "dirty": False}
+    """But not a copy of it elsewhere, which runs while that one is installed."""
+    installed = package(tmp_path / "site-packages" / "plateaus")
+    place = installed.parent / "plateaus-1.dist-info"
+    place.mkdir()
+    (place / "METADATA").write_text("Metadata-Version: 2.1\nName: plateaus\nVersion: 1\n")
+    (place / "direct_url.json").write_text(json.dumps({"vcs_info": {"commit_id": "abc123"}}))
+    there = metadata.PathDistribution(place)
+    monkeypatch.setattr(metadata, "distribution", lambda name: there)
+    assert provenance._code(installed) == {"commit": "abc123", "dirty": None}
+    found = provenance._code(package(tmp_path / "copy" / "plateaus"))
+    assert found["commit"] is None and "not kept in a repository" in found["commit_unknown"]
+
+
+def test_the_environment_of_a_hook_names_no_other_repository(repository, tmp_path, monkeypatch):
+    """Git sets GIT_DIR and GIT_WORK_TREE in a hook of a repository that is somebody else's."""
+    kept = package(tmp_path / "ours" / "plateaus")
+    git(kept.parent, "init", "--quiet")
+    git(kept.parent, "add", "plateaus")
+    git(kept.parent, "commit", "--quiet", "-m", "ours")
+    commit = git(kept.parent, "rev-parse", "HEAD")
+    package(repository / "plateaus")
+    git(repository, "add", "plateaus/__init__.py")
+    monkeypatch.setenv("GIT_DIR", str(repository / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(kept.parent))
+    assert provenance._code(kept) == {"commit": commit, "dirty": False}
 
 
 def test_a_package_that_is_kept_is_of_that_commit_and_dirty_when_it_differs(repository):
@@ -77,7 +101,7 @@ def test_a_package_that_is_kept_is_of_that_commit_and_dirty_when_it_differs(repo
 
 
 def test_without_git_the_source_still_speaks(tmp_path, monkeypatch):
-    monkeypatch.setattr(provenance, "_installed_from", lambda: None)
+    monkeypatch.setattr(provenance, "_installed_from", lambda package: None)
     monkeypatch.setenv("PATH", str(tmp_path))  # no git to be found
     found = provenance.origin()
     assert found["commit"] is None and "git" in found["commit_unknown"]

@@ -22,6 +22,7 @@ from plateaus.fields import INFINITE
 from plateaus.jobs import (
     checkpoint,
     devices,
+    job,
     memory,
     pace,
     provenance,
@@ -175,7 +176,7 @@ def test_every_device_reports_its_own_chunks(monkeypatch, capsys):
     job = SimpleNamespace(chunks=chunks, plan=plan, options=Options(), finished=finished)
     monkeypatch.setattr(run, "Progress", Recorded)
     monkeypatch.setattr(run, "_run_chunk", fake)
-    assert run._compute(job, threading.Event(), lambda: None) is None
+    assert run._compute(job, threading.Event(), lambda: None, threading.Event()) is None
     assert sorted(piece.program for _, piece in seen) == list("aaabbb")
     assert capsys.readouterr().err.splitlines()[-1].startswith("100%")
 
@@ -361,6 +362,19 @@ def test_what_cannot_fit_is_refused_before_compiling(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda device: 50_000)
     monkeypatch.setattr(run, "_compute", no_compiling)
     with pytest.raises(ConfigError, match=r"--runs-per-batch \d+ would fit"):
+        execute(make_plan(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_cannot_fit_is_refused_without_a_hint_where_there_is_none(tmp_path, monkeypatch):
+    """How much another width needs is only information."""
+
+    def fails(*_):
+        raise RuntimeError("not this width")
+
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 50_000)
+    monkeypatch.setattr(job, "_least_bytes", fails)
+    with pytest.raises(ConfigError, match=r"^16 runs at once need .* is free$"):
         execute(make_plan(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from plateaus.config.arguments import parse
-from plateaus.jobs import cli, folder, sweep
+from plateaus.jobs import cli, identities, sweep
 
 TEXT = "the quick brown fox jumps over the lazy dog. " * 40
 
@@ -111,10 +111,10 @@ def test_other_contents_are_another_experiment(capsys, place, tmp_path):
     held.mkdir()
     identity = json.dumps({"identity": sweep.identity(plan)})
     (held / "config.json").write_text(identity)
-    folder.check_identity(held, plan_of(place))  # the same again is the same
+    identities.check(held, plan_of(place))  # the same again is the same
     write(place, "second", TEXT.replace("fox", "cat"))
     other = plan_of(place)
-    assert folder.locate(other, None) != folder.locate(plan, None)
+    assert identities.locate(other, None, print) != identities.locate(plan, None, print)
     error = refused(capsys, place, f"--workdir={held}")
     both = plan.config["data.contents"], other.config["data.contents"]
     assert f"data.contents is {both[0]!r} there, {both[1]!r} here" in error

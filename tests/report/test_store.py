@@ -98,6 +98,20 @@ def test_settings_whose_axes_differ_in_length_are_padded():
     assert shorter.prefix.values.tolist() == [0, 1]  # names of another number say nothing
 
 
+def test_a_dimension_is_as_long_as_the_longest_of_any_run():
+    """A metric of deep models alone, say, and one of all, along the same axis."""
+    one, two = {"status": np.int8(1), "test_a": np.ones((5, 2))}, {"status": np.int8(1)}
+    two |= {"test_a": np.ones((5, 3)), "test_b": np.ones((5, 3))}
+    three = {"status": np.int8(1), "test_b": np.ones((5, 4))}
+    records = {((4,), 0): one, ((4,), 1): two, ((INFINITE,), 0): three}
+    own = {name: Variable(name, axes=("place",)) for name in ("test_a", "test_b")}
+    own["status"] = VARIABLES["status"]
+    found = store.assemble(records, SWEEP, 10, 20, {}, own)
+    assert found.sizes["place"] == 4
+    there = found["test_a"].notnull().any("eval_step").sel({"data.items": 4})
+    assert there.values.tolist() == [[True, True, False, False], [True, True, True, False]]
+
+
 def test_infinity_is_told_as_inf():
     assert table.value_text(INFINITE) == "inf"
     assert table.value_text(np.int64(INFINITE).item()) == "inf"

@@ -1,6 +1,8 @@
 """Each mistake of a task's author is one line that says what is wrong, and where."""
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from plateaus.models.networks import mlp
@@ -74,7 +76,7 @@ MISTAKES = {
     ),
     "predictors that differ in shape": (
         PARITY,
-        {"predictors": lambda *_: {"zero": jnp.zeros((2, 3)), "parity": jnp.zeros(2)}},
+        {"predictors": lambda *_: {"zero": jnp.zeros((7, 3)), "parity": jnp.zeros(7)}},
         "predictors: what 'zero' says is float32[3], elsewhere it is float32[]",
     ),
     "a test law of another shape": (
@@ -102,6 +104,59 @@ MISTAKES = {
         PARITY,
         {"at": lambda knobs, t: knobs._replace(staircase_epsilon=jnp.zeros(2))},
         "at: the knobs that it returns is float32[2], int32[], elsewhere it is float32[], int32[]",
+    ),
+    "a metric with a slash": (
+        PARITY, {"metrics": {"acc/top1": PARITY.loss}},
+        "metrics: 'acc/top1' is no name to record: must be text without /",
+    ),
+    "an axis that every record has": (
+        PARITY, {"metrics": {"pair": pair}, "axes": {"pair": "eval_step"}},
+        "axes: 'eval_step' of 'pair' is a dimension that is there already (step, eval_step, ",
+    ),
+    "a metric called loss": (
+        PARITY, {"metrics": {"loss": PARITY.loss}}, "metrics: 'loss' is the name of the test loss",
+    ),
+    "a metric named like a law and its metric": (
+        PARITY,
+        {"laws": {"test_far": OtherLaw(PARITY.emit_test)}, "metrics": {"far_loss": PARITY.loss}},
+        "'loss' of law 'test_far': would be recorded as test_far_loss, as 'far_loss' of law 'test'",
+    ),
+    "a metric named like what is told of a predictor": (
+        PARITY, {"metrics": {"loss_of_zero": PARITY.loss}},
+        "'loss_of_zero' of law 'test': would be recorded as test_loss_of_zero, as ",
+    ),
+    "a law named like an instrument": (
+        PARITY, {"laws": {"mixed_2": OtherLaw(PARITY.emit_test)}},
+        "laws: 'mixed_2' begins like other records, with 'mixed'; use another name",
+    ),
+    "nothing that is returned": (
+        PARITY, None, "must be made: a Task, not None (is a `return` missing?)",
+    ),
+    "no laws": (PARITY, {"laws": None}, "laws: must be a dict by names, not None"),
+    "a list of metrics": (
+        PARITY, {"metrics": [pair]}, "metrics: must be a dict by names, not a list",
+    ),
+    "a metric that is no function": (
+        PARITY, {"metrics": {"one": 1.0}}, "metrics['one']: must be a function, not a float",
+    ),
+    "a law that is a function": (
+        PARITY, {"laws": {"far": other}}, "laws['far']: must be an OtherLaw, not a function",
+    ),
+    "no uninformed predictor": (
+        PARITY, {"uninformed": None}, "uninformed: must be the name of a predictor, not None",
+    ),
+    "no loss": (PARITY, {"loss": None}, "loss: must be a function, not None"),
+    "axes that are lists": (
+        PARITY, {"metrics": {"pair": pair}, "axes": {"pair": ["place"]}},
+        "axes['pair']: must be the name of one axis, not a list",
+    ),
+    "groups in a list": (PARITY, {"groups": ["a", "b"]}, "groups: must be a tuple, not a list"),
+    "an item that is a tuple": (
+        PARITY, {"item": lambda example: (jnp.int32(0), jnp.int32(1))},
+        "item: must be one integer of an example, is int32[], int32[]",
+    ),
+    "an item that is nothing": (
+        PARITY, {"item": lambda example: None}, "item: must be one integer of an example, is None",
     ),
     "no size": (PARITY, {"size": 0}, "size: must be an integer of at least 1, not 0"),
     "groups without a name": (
@@ -139,9 +194,91 @@ MISTAKES = {
 def test_a_mistake_is_a_line(mistake):
     task, change, message = MISTAKES[mistake]
     assert list(sound(task, KNOBS[id(task)])) == []
-    lines = list(sound(task._replace(**change), KNOBS[id(task)]))
+    mistaken = None if change is None else task._replace(**change)
+    lines = list(sound(mistaken, KNOBS[id(task)]))
     assert lines and all("\n" not in line for line in lines)
     assert any(line.startswith(message) for line in lines), lines
+
+
+def emitting(inputs):
+    """Parity, but of other inputs."""
+
+    def emit(key, world, *_):
+        return Example(inputs, jnp.float32(0))
+
+    said = lambda world, batch, *_: {"zero": batch.targets, "parity": batch.targets}  # noqa: E731
+    return PARITY._replace(emit=emit, emit_test=emit, predictors=said)
+
+
+@pytest.mark.parametrize(
+    ("task", "inputs", "message"),
+    [
+        (emitting(jnp.float32(0)), "vector", "inputs: must be a vector, are float32[]"),
+        (
+            emitting({"x": jnp.zeros(4)}),
+            "vector",
+            "inputs: must be a vector, are a dict of float32[4]",
+        ),
+        (emitting(jnp.zeros((4, 2))), "vector", "inputs: must be a vector, are float32[4, 2]"),
+        (emitting(jnp.float32(0)), "tokens", "inputs: must be a sequence of tokens, are float32[]"),
+        (emitting(jnp.zeros(4)), "tokens", "inputs: numbers must be vectors, one a token, are "),
+        (emitting(jnp.zeros(4)), "image_text", "inputs: must be an image and its captions, are "),
+        (emitting(jnp.zeros(4, int)), "tokens", "vocabulary: must be given where inputs are"),
+        (
+            emitting(jnp.zeros((4, 2), int))._replace(vocabulary=3),
+            "tokens",
+            "inputs: tokens must be integers of one axis, are int32[4, 2]",
+        ),
+    ],
+)
+def test_inputs_that_no_model_takes(task, inputs, message):
+    (line,) = sound(task, sparse_parity.Knobs(), inputs)
+    assert line.startswith(message)
+
+
+def a_float_of_an_int(knobs, t):
+    return knobs._replace(random_label_steps=knobs.random_label_steps * 0.5)
+
+
+def ranked(world, batch, knobs, log_prior):
+    best, _ = jax.lax.top_k(batch.targets, 3)
+    return {"zero": batch.targets * jnp.min(best), "parity": batch.targets}
+
+
+def sized(function):
+    """Return a function of PARITY's world whose world here has a number beside it."""
+
+    def of(key, world, *rest):
+        of_parity, dimension = world
+        example = function(key, of_parity, *rest)
+        return example._replace(inputs=example.inputs[:1] * jnp.ones(dimension))
+
+    return of
+
+
+SOUND = {
+    "integers that are no tokens": emitting(jnp.zeros(4, int)),
+    "predictors of two types": PARITY._replace(
+        predictors=lambda world, batch, *_: {
+            "zero": jnp.zeros(batch.targets.shape, jnp.int32),
+            "parity": batch.targets,
+        }
+    ),
+    "a size of NumPy": PARITY._replace(size=np.int64(100)),
+    "a knob that becomes a float": PARITY._replace(at=a_float_of_an_int),
+    "a predictor that ranks a batch": PARITY._replace(predictors=ranked),
+    "a number in the world": PARITY._replace(
+        init=lambda key: (PARITY.init(key), 4),
+        emit=sized(PARITY.emit),
+        emit_test=sized(PARITY.emit_test),
+        predictors=lambda world, *rest: PARITY.predictors(world[0], *rest),
+    ),
+}
+
+
+@pytest.mark.parametrize("task", SOUND.values(), ids=list(SOUND))
+def test_what_is_sound_is_not_refused(task):
+    assert list(sound(task, sparse_parity.Knobs(), "vector")) == []
 
 
 def test_what_fails_inside_a_function_is_named_with_its_place():
@@ -156,8 +293,8 @@ def test_a_model_that_says_something_else_is_told():
     model = mlp.mlp(mlp.Spec(width=4), inputs=4, outputs=3)
     (line,) = fits(model, PARITY, sparse_parity.Knobs())
     assert line == (
-        "predictors: what 'parity' says of 2 examples is float32[2], what the model says is "
-        "float32[2, 3]"
+        "predictors: what 'parity' says of 7 examples is float32[7], what the model says is "
+        "float32[7, 3]"
     )
     (line,) = fits(mlp.mlp(mlp.Spec(width=4), inputs=7), PARITY, sparse_parity.Knobs())
     assert line.startswith("the model: ")
