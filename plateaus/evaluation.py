@@ -135,8 +135,7 @@ def evaluate(
     trained on. A task with a `distance` adds `L_distance_to_P` (but on its other laws), one with an
     `item` adds, for the test law's scalars, `test_M_trained` and `test_M_untrained`: the means over
     the examples whose item has a positive probability at step t, and over the others (NaN where
-    there is none). What the recipe's probes say of the parameters comes first; `key` is for those
-    that draw.
+    there is none). What the recipe's probes say of the parameters comes first; `key` is theirs.
     """
     task = recipe.task
     ever = groups.weighed(task, recipe.source.ever(plan))
@@ -148,8 +147,9 @@ def evaluate(
         return dict(_means(task, batch, jax.vmap(task.test_loss)(predictions, batch), ever))
 
     for number, probe in enumerate(recipe.probes):
-        own = None if key is None else jax.random.fold_in(key, number)
-        results |= probe(own, params, found, test_losses)
+        if key is None:
+            raise ValueError("key: must be given where the recipe has probes")
+        results |= probe(jax.random.fold_in(key, number), params, found, test_losses)
     batches = {law: batch for law, (batch, _) in found.items()}
     for law, (batch, predictions) in _together(
         task, batches, lambda batch: recipe.model.apply(params, batch.inputs)[0]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from plateaus.values import EXACT as EXACT  # for everyone: `as` marks what is passed on
+from plateaus import signatures
+from plateaus.signatures import LogPrior as LogPrior  # for everyone: `as` marks what is passed on
+from plateaus.values import EXACT as EXACT
 from plateaus.values import Array as Array
 from plateaus.values import Draw as Draw
+from plateaus.values import Edits as Edits
 from plateaus.values import Example as Example
 from plateaus.values import Float as Float
 from plateaus.values import Int as Int
 from plateaus.values import Key as Key
 from plateaus.values import Knobs as Knobs
 from plateaus.values import MixedPrompt as MixedPrompt
+from plateaus.values import Number as Number
 from plateaus.values import PyTree as PyTree
 from plateaus.values import ReadAt as ReadAt
 from plateaus.values import Scalar as Scalar
@@ -32,8 +36,8 @@ class OtherLaw(NamedTuple):
         metrics of the test law. For a law that says something of one position of a prompt only.
     """
 
-    emit: Callable[..., Example]
-    measures: Mapping[str, Callable[..., Array]] | None = None
+    emit: signatures.EmitNumber
+    measures: Mapping[str, signatures.Measure] | None = None
 
 
 class Learned(NamedTuple):
@@ -44,7 +48,7 @@ class Learned(NamedTuple):
       below: the threshold of each group.
     """
 
-    error: Callable[..., Array]
+    error: signatures.Measure
     below: tuple[float, ...]
 
 
@@ -64,11 +68,11 @@ class Groups(NamedTuple):
     """
 
     names: tuple[str, ...]
-    of: Callable[..., Array]
+    of: signatures.NumberOf
     learned: Learned | None = None
     target: tuple[float, ...] = ()
-    emit_target: Callable[..., Example] | None = None
-    emit_mixed: Callable[..., MixedPrompt] | None = None
+    emit_target: signatures.EmitNumber | None = None
+    emit_mixed: signatures.EmitMixed | None = None
 
 
 class Reads(NamedTuple):
@@ -111,22 +115,22 @@ class Task(NamedTuple):
         NAME_loss, NAME_metric, and of predictor P as NAME_loss_of_P. Not "test", "pool", "train".
     """
 
-    init: Callable[..., PyTree]
-    emit: Callable[..., Example]
-    emit_test: Callable[..., Example]
-    loss: Callable[..., Array]
-    test_loss: Callable[..., Array]
-    metrics: Mapping[str, Callable[..., Array]]
-    predictors: Callable[..., Mapping[str, Array]]
+    init: signatures.Init
+    emit: signatures.Emit
+    emit_test: signatures.EmitNumber
+    loss: signatures.Measure
+    test_loss: signatures.Measure
+    metrics: Mapping[str, signatures.Measure]
+    predictors: signatures.Predict
     uninformed: str
     best: str
     size: int
     axes: Mapping[str, str] = {}
     reads: Reads = Reads()
     groups: Groups | None = None
-    distance: Callable[..., Array] | None = None
-    item: Callable[..., Array] | None = None
-    at: Callable[..., Any] = lambda knobs, t: knobs
+    distance: signatures.Distance | None = None
+    item: signatures.NumberOf | None = None
+    at: signatures.KnobsAt = lambda knobs, t: knobs
     laws: Mapping[str, OtherLaw] = {}
 
     @property
@@ -174,16 +178,16 @@ class Source(NamedTuple):
     An intervention is a function Source -> Source; it narrows `size`, or replaces indices.
     """
 
-    init: Callable[..., PyTree]
-    prepare: Callable[..., PyTree]
-    draw: Callable[..., Draw]
-    log_prob: Callable[..., Array]
-    observe: Callable[..., PyTree]
-    weights: Callable[..., Array] = lambda state, plan, t: jnp.ones(1)
-    ever: Callable[..., Array] = lambda plan: jnp.ones(1)
-    steer: Callable[..., PyTree] | None = None
-    emphasis: Callable[..., Array] | None = None
-    measures: Callable[..., dict[str, Array]] = lambda state, plan, t: {}
+    init: signatures.Init
+    prepare: signatures.Prepare
+    draw: signatures.DrawBatch
+    log_prob: signatures.LogProb
+    observe: signatures.Observe
+    weights: signatures.OfGroups = lambda state, plan, t: jnp.ones(1)
+    ever: signatures.Ever = lambda plan: jnp.ones(1)
+    steer: signatures.Steer | None = None
+    emphasis: signatures.OfGroups | None = None
+    measures: signatures.MeasureSource = lambda state, plan, t: {}
 
 
 class Model(NamedTuple):
@@ -198,8 +202,8 @@ class Model(NamedTuple):
         if none do.
     """
 
-    init: Callable[..., PyTree]
-    apply: Callable[..., tuple[Array, dict[str, Array]]]
+    init: signatures.Init
+    apply: signatures.Apply
     activations: tuple[str, ...]
     cache: tuple[str, ...] = ()
 
@@ -213,8 +217,8 @@ class Aggregator(NamedTuple):
         the sum over b of weights_b g_b. `key` is for aggregators whose result depends on an order.
     """
 
-    init: Callable[[int], PyTree]
-    update: Callable[..., tuple[Array, PyTree]]
+    init: signatures.InitOf
+    update: signatures.Weigh
 
 
 class Streams(NamedTuple):

@@ -6,6 +6,7 @@ Argument order everywhere: key, state or params, data, knobs, t.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -20,6 +21,12 @@ Key: TypeAlias = _Key[Array, ""]
 
 Scalar: TypeAlias = float | int | Array
 """A knob: a Python number in a config, a traced scalar inside a program."""
+
+Number: TypeAlias = Array | int
+"""A whole number, traced or not: a step, a size, a place in a sample."""
+
+Edits: TypeAlias = Mapping[str, Callable[[Array], Array]]
+"""Name of an activation -> what is put in its place, as a function of it."""
 
 EXACT = jax.lax.Precision.HIGHEST  # an accelerator's default rounds factors to 10 bits or 8
 

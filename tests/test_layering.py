@@ -16,6 +16,7 @@ MOST_LINES = 260
 FLOORS = (  # from the lowest up; a part imports from its own and from lower floors
     ("fields", "files", "information", "names", "surface", "variables"),
     ("values", "config", "option_strings"),
+    ("signatures",),
     ("types",),
     ("trees", "groups"),
     ("tasks", "data", "models", "optim", "gram", "loop", "report"),

@@ -14,7 +14,7 @@ from plateaus.data.curricula import AVERAGED, ESCAPED, FROM, THEN, UNTIL, WEIGHT
 from plateaus.data.mixers.registry import mixer_knobs, own_knobs
 from plateaus.fields import Field
 from plateaus.option_strings import breakpoints
-from plateaus.types import Array, Float, Int, Scalar, Source
+from plateaus.types import Array, Draw, Float, Int, Key, Number, Scalar, Signals, Source
 from plateaus.variables import SUFFIX, WINDOWS, Variable
 
 MIXING = ("split", "batch", "sequence")
@@ -125,14 +125,14 @@ def mixture(
     def knob(knobs: Any, begin: str) -> Array:
         return jnp.stack([jnp.asarray(getattr(knobs, begin + group)) for group in groups])
 
-    def init(key):
+    def init(key: Key) -> State:
         state = source.init(key)
         mixer = () if use is None else adaptive.init(use)
         if switch == "none":
             return State(state, (), (), mixer)
         return State(state, jnp.full(AVERAGED, jnp.inf), jnp.int32(0), mixer)
 
-    def prepare(knobs, size):
+    def prepare(knobs: Any, size: Number) -> Plan:
         inner = source.prepare(knobs, size)
         weight, then = (knob(knobs, name).astype(jnp.float32) for name in (WEIGHT, THEN))
         plan = Plan(inner, weight, knob(knobs, FROM), knob(knobs, UNTIL), then, (), (), ())
@@ -142,7 +142,7 @@ def mixture(
         strength = jnp.float32(getattr(knobs, STRENGTH))
         return plan._replace(target=aim, strength=strength, rule=own_knobs(use.name, knobs))
 
-    def own(state, plan, t):
+    def own(state: State, plan: Plan, t: Number) -> Array:
         now = jnp.where((plan.first <= t) & (t < plan.last), plan.weight, 0.0)
         if steps is not None:
             now *= jnp.asarray(table)[jnp.searchsorted(jnp.asarray(steps), t, side="right") - 1]
@@ -150,13 +150,13 @@ def mixture(
             now = jnp.where(state.switched > 0, plan.then, now)
         return now / jnp.sum(now)
 
-    def weights(state, plan, t):
+    def weights(state: State, plan: Plan, t: Number) -> Array:
         now = own(state, plan, t)
         if use is None:
             return now
         return adaptive.draws(use, now, state.mixer, plan.strength, t)
 
-    def draw(key, state, plan, t):
+    def draw(key: Key, state: State, plan: Plan, t: Number) -> Draw:
         drawn = source.draw(key, state.inner, plan.inner, t)
         (batch,) = drawn.group.shape
         stream = jax.random.fold_in(jax.random.fold_in(key, _GROUPS), t)
@@ -170,7 +170,7 @@ def mixture(
         order = jax.random.permutation(key_order, number)
         return drawn._replace(group=order[counts(shares[order], offset, batch)])
 
-    def observe(state, signals, plan, t):
+    def observe(state: State, signals: Signals, plan: Plan, t: Number) -> State:
         new = state._replace(inner=source.observe(state.inner, signals, plan.inner, t))
         if use is not None:
             shares = weights(state, plan, t)
@@ -182,7 +182,7 @@ def mixture(
         escaped = jnp.mean(recent) < ESCAPED
         return new._replace(recent=recent, switched=state.switched | escaped.astype(jnp.int32))
 
-    def ever(plan):
+    def ever(plan: Plan) -> Array:
         drawn = (plan.weight > 0) & (plan.first < plan.last)
         if table is not None:
             drawn &= jnp.asarray(table.max(axis=0) > 0)
@@ -190,20 +190,20 @@ def mixture(
             drawn |= plan.then > 0
         return drawn.astype(jnp.float32)
 
-    def log_prob(plan, index, t):
+    def log_prob(plan: Plan, index: Array, t: Number) -> Array:
         return source.log_prob(plan.inner, index, t)
 
     mixed = Source(init, prepare, draw, log_prob, observe, weights, ever)
     if use is None:
         return mixed
 
-    def steer(state, shares):
+    def steer(state: State, shares: Array) -> State:
         return state._replace(mixer=adaptive.steer(state.mixer, shares))
 
-    def emphasis(state, plan, t):
+    def emphasis(state: State, plan: Plan, t: Number) -> Array:
         return adaptive.emphasis(use, own(state, plan, t), state.mixer, plan.strength, t)
 
-    def measures(state, plan, t):
+    def measures(state: State, plan: Plan, t: Number) -> dict[str, Array]:
         shares = adaptive.blended(own(state, plan, t), state.mixer, plan.strength)
         gain, unbiased = state.mixer.gain
         seen = {"gram_gain": gain, "gram_gain_unbiased": unbiased} if use.tracked else {}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from plateaus.types import Array, Draw, Int, Key, Source
+from plateaus.types import Array, Draw, Int, Key, Number, Signals, Source
 
 _BUCKETS = 256  # to an octave; the error of a rank's probability falls with its square
 _SEARCH = _BUCKETS.bit_length() - 1
@@ -38,7 +38,7 @@ def _bucket(octave: Array, bucket: Array, size: Array) -> tuple[Array, Array]:
     ranks = jnp.clip(size - first + 1, 0, first)
     each, more = ranks // _BUCKETS, ranks % _BUCKETS
 
-    def edge(number):
+    def edge(number: Number):
         return number * each + (number * more) // _BUCKETS
 
     return first + edge(bucket), edge(bucket + 1) - edge(bucket)
@@ -132,21 +132,21 @@ def zipf(source: Source, max_size: int) -> Source:
     Source: paper 1, section 4.2.
     """
 
-    def prepare(knobs, size):
+    def prepare(knobs: Any, size: Number) -> _Plan:
         table = zipf_table(knobs.zipf_exponent, size, max_size)
         return _Plan(source.prepare(knobs, size), table)
 
-    def draw(key, state, plan, t) -> Draw:
+    def draw(key: Key, state: Any, plan: _Plan, t: Number) -> Draw:
         drawn = source.draw(key, state, plan.inner, t)
         key_rank = jax.random.fold_in(jax.random.fold_in(key, t), 1)
         rank = zipf_rank(key_rank, plan.table, drawn.index.shape)
         neutral = plan.table.exponent == 0.0
         return drawn._replace(index=jnp.where(neutral, drawn.index, rank - 1))
 
-    def observe(state, signals, plan, t):
+    def observe(state: Any, signals: Signals, plan: _Plan, t: Number) -> Any:
         return source.observe(state, signals, plan.inner, t)
 
-    def log_prob(plan, index, t):
+    def log_prob(plan: _Plan, index: Array, t: Number) -> Array:
         table = plan.table
         rank = jnp.maximum(index, 0).astype(jnp.float32) + 1.0
         ranked = -table.exponent * jnp.log(rank) - table.log_total

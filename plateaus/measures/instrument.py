@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from plateaus.recipe import BatchProbe
-from plateaus.types import Array, Key, Model, PyTree, Task
+from plateaus.recipe import Probe as Probe
+from plateaus.types import Model, Task
 from plateaus.variables import Variable
 
 Values = Mapping[str, Any]
@@ -19,15 +20,6 @@ class Parts(NamedTuple):
     task: Task
     model: Model
     everywhere: Model  # the model, read at all positions of a sequence
-
-
-class Probe(Protocol):
-    """What is measured at an evaluation; see `plateaus.recipe.Recipe.probes`."""
-
-    def __call__(
-        self, key: Key, params: PyTree, laws: Mapping[str, Any], losses: Callable[..., Any], /
-    ) -> dict[str, Array]:
-        """Return what is recorded, by name."""
 
 
 def _refuse_nothing(values: Values, task: Task, tokens: int) -> Iterator[tuple[str, str]]:

@@ -8,9 +8,8 @@ from typing import Any, TypeAlias
 import jax.numpy as jnp
 
 from plateaus.names import missing
-from plateaus.types import Array, Model, ReadAt
+from plateaus.types import Array, Edits, Key, Model, PyTree, ReadAt
 
-Edits: TypeAlias = Mapping[str, Callable[[Array], Array]]
 Named: TypeAlias = Callable[[str, Array], Array]
 """Taps an activation of a block by its name within the block."""
 
@@ -87,11 +86,18 @@ def build(
         raise ValueError("fixed_instruction: discrete tokens have no one-hot token to replace")
     held = tuple(f"block_{layer}.{part}" for layer in range(spec.depth) for part in cache)
 
-    def init(key):
+    def init(key: Key) -> PyTree:
         shortest = jnp.zeros((1, 1), jnp.int32) if inputs is None else jnp.zeros((1, 1, inputs))
         return network.init(key, shortest, lambda: Tap(names))["params"]
 
-    def apply(params, inputs, *, edits=None, capture=(), past=None):
+    def apply(
+        params: PyTree,
+        inputs: Array,
+        *,
+        edits: Edits | None = None,
+        capture: Collection[str] = (),
+        past: Mapping[str, Array] | None = None,
+    ) -> tuple[Array, dict[str, Array]]:
         inputs = jnp.asarray(inputs)
         if past is not None and (not held or set(past) != set(held)):
             raise ValueError(f"past must hold {', '.join(held) or 'nothing: there is no cache'}")
@@ -99,8 +105,8 @@ def build(
         if longest is not None and tokens > longest:
             raise ValueError(f"{tokens} tokens, but max_positions is {longest}")
         before = () if past is None else (past,)
-        return network.apply(
-            {"params": params}, inputs, lambda: Tap(names, edits, capture), *before
-        )
+        taps = lambda: Tap(names, edits, capture)  # noqa: E731
+        found: Any = network.apply({"params": params}, inputs, taps, *before)
+        return found
 
     return Model(init, apply, names, held)

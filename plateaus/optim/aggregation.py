@@ -16,7 +16,7 @@ from plateaus.optim.aggregators.mgda import mgda
 from plateaus.optim.aggregators.pcgrad import pcgrad
 from plateaus.optim.aggregators.spectral import aligned_mtl, imtl_g
 from plateaus.optim.aggregators.upgrad import upgrad
-from plateaus.types import Aggregator, Scalar
+from plateaus.types import Aggregator, Array, Key, PyTree, Scalar
 
 
 class Registered(NamedTuple):
@@ -77,7 +77,7 @@ def blend(aggregator: Aggregator, strength: Scalar, returns: str) -> Aggregator:
         raise ValueError(f"returns must be 'sum' or 'mean', not {returns!r}")
     plain = linear.sum() if returns == "sum" else linear.mean()
 
-    def update(gram, state, *, key=None):
+    def update(gram: Array, state: Any, *, key: Key | None = None) -> tuple[Array, PyTree]:
         base, _ = plain.update(gram, ())
         weights, state = aggregator.update(gram, state, key=key)
         return jnp.where(strength == 0, base, base + strength * (weights - base)), state
@@ -93,7 +93,7 @@ def averaged(aggregator: Aggregator) -> Aggregator:
     [0.25, 0.25, 0.25, 0.25]
     """
 
-    def update(gram, state, *, key=None):
+    def update(gram: Array, state: Any, *, key: Key | None = None) -> tuple[Array, PyTree]:
         weights, state = aggregator.update(gram, state, key=key)
         return weights / len(weights), state
 

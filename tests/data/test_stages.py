@@ -12,6 +12,7 @@ from plateaus.data.pool import curriculum, doubling, first_items, subset
 from plateaus.data.source import epochs, uniform
 from plateaus.data.zipf_law import zipf
 from plateaus.fields import INFINITE
+from plateaus.types import Signals
 
 uniform = functools.cache(uniform)  # so that its programs are found again
 
@@ -154,7 +155,7 @@ def test_a_source_inside_observes_its_own_plan(wrap):
     @jax.jit
     def run(t):
         plan = source.prepare(knobs, 100)
-        return source.observe(jnp.int32(0), None, plan, t)
+        return source.observe(jnp.int32(0), Signals(jnp.zeros(1)), plan, t)
 
     first = 10 if wrap in (curriculum, doubling) else 100
     assert [int(run(t)) for t in (np.int32(0), np.int32(9))] == [first, 100]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 
-from plateaus.types import EXACT, Array, Float, PyTree
+from plateaus.types import EXACT, Array, Float, Number, PyTree
 
 LARGEST = 1e30  # of what rules add up: times 1e6, a knob's bound, it is still a float32
 
@@ -31,17 +31,31 @@ class Round(NamedTuple):
     affinity: Float[Array, "G G"]  # fall of the target loss of j by a short run on i
 
 
+class InitMixer(Protocol):
+    """The state of a mixer of so many groups."""
+
+    def __call__(self, groups: int) -> PyTree: ...
+
+
+class Update(Protocol):
+    """The weights [G] after the round that ends with step t, and the state."""
+
+    def __call__(
+        self, signals: Round, state: PyTree, knobs: Any, t: Number
+    ) -> tuple[Array, PyTree]: ...
+
+
 class Mixer(NamedTuple):
     """A rule that sets the shares of groups from what training tells: a pair of pure functions.
 
     Fields:
       init: G -> state, any pytree.
-      update: (round, state, knobs, t) -> (weights [G], state) after the round that ends with step
+      update: (signals, state, knobs, t) -> (weights [G], state) after the round that ends with step
         t. Weights are a simplex: at least 0, sum 1.
     """
 
-    init: Callable[[int], PyTree]
-    update: Callable[..., tuple[Array, PyTree]]
+    init: InitMixer
+    update: Update
 
 
 class Needs(NamedTuple):

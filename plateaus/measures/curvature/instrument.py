@@ -39,8 +39,8 @@ def batch_probe(values: Values, parts: Parts) -> BatchProbe | None:
         return None
     loss = mean_loss(parts.model, parts.task)
 
-    def measure(key: Key, params: PyTree, many: Example) -> dict[str, Array]:
-        return sharpness.of_batches(key, loss, params, many, steps)
+    def measure(key: Key, params: PyTree, batches: Example) -> dict[str, Array]:
+        return sharpness.of_batches(key, loss, params, batches, steps)
 
     return BatchProbe(values["sharpness_batches"], measure)
 

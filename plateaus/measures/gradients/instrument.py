@@ -49,19 +49,19 @@ def _check(values: Values, task: Task, tokens: int) -> Iterator[tuple[str, str]]
 
 def batch_probe(values: Values, parts: Parts) -> BatchProbe | None:
     """Return what measures the gradients of some batches; None of 0."""
-    if not (batches := values["gradient_batches"]):
+    if not (size := values["gradient_batches"]):
         return None
     loss = mean_loss(parts.model, parts.task)
 
-    def measure(key: Key, params: PyTree, many: Example) -> dict[str, Array]:
-        batch = jax.tree.leaves(many)[0].shape[1]
-        _, captured = gram.capture(loss, params, many)
+    def measure(key: Key, params: PyTree, batches: Example) -> dict[str, Array]:
+        batch = jax.tree.leaves(batches)[0].shape[1]
+        _, captured = gram.capture(loss, params, batches)
         return {
             PROBED + name: x
             for name, x in gradients.of_batches(gram.layer_grams(captured), batch).items()
         }
 
-    return BatchProbe(batches, measure)
+    return BatchProbe(size, measure)
 
 
 def mean_loss(model: Model, task: Task) -> Callable[[PyTree, Example], Array]:

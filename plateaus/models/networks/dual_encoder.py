@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Annotated, NamedTuple
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from flax import linen as nn
 from plateaus.fields import Field
 from plateaus.models.networks.mlp import ACTIVATIONS, linear
 from plateaus.models.taps import Tap
-from plateaus.types import EXACT, Array, Model
+from plateaus.types import EXACT, Array, Edits, Key, Model, PyTree
 
 SMALLEST = 1e-6  # of the square of a norm that is divided by
 
@@ -130,13 +131,23 @@ def dual_encoder(spec: Spec, pixels: int, captions: tuple[int, int, int]) -> Mod
     """
     module, names = _DualEncoder(spec), activations(spec)
 
-    def init(key):
+    def init(key: Key) -> PyTree:
         empty = jnp.zeros((1, pixels)), jnp.zeros((1, *captions))
         return module.init(key, *empty, Tap(names))["params"]
 
-    def apply(params, inputs, *, edits=None, capture=()):
+    def apply(
+        params: PyTree,
+        inputs: PyTree,
+        *,
+        edits: Edits | None = None,
+        capture: Collection[str] = (),
+        past: Mapping[str, Array] | None = None,
+    ) -> tuple[Array, dict[str, Array]]:
+        if past is not None:
+            raise ValueError("past must hold nothing: there is no cache")
         image, texts = inputs
         tap = Tap(names, edits, capture)
-        return module.apply({"params": params}, image, texts, tap), tap.captured
+        predictions: Any = module.apply({"params": params}, image, texts, tap)
+        return predictions, tap.captured
 
     return Model(init, apply, names)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, NamedTuple
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from flax import linen as nn
 
 from plateaus.fields import Field
 from plateaus.models.taps import Tap
-from plateaus.types import Array, Model
+from plateaus.types import Array, Edits, Key, Model, PyTree
 
 ACTIVATIONS = {"relu": nn.relu, "tanh": jnp.tanh, "erf": jax.lax.erf, "quadratic": jnp.square}
 
@@ -84,13 +85,23 @@ def mlp(spec: Spec, inputs: int, outputs: int | None = None) -> Model:
     module = _MLP(spec, outputs)
     activations = layers(spec)
 
-    def init(key):
+    def init(key: Key) -> PyTree:
         params = module.init(key, jnp.zeros((1, inputs)), Tap(activations))["params"]
         return jax.tree.map(lambda weight: spec.initialisation_scale * weight, params)
 
-    def apply(params, inputs, *, edits=None, capture=()):
+    def apply(
+        params: PyTree,
+        inputs: PyTree,
+        *,
+        edits: Edits | None = None,
+        capture: Collection[str] = (),
+        past: Mapping[str, Array] | None = None,
+    ) -> tuple[Array, dict[str, Array]]:
+        if past is not None:
+            raise ValueError("past must hold nothing: there is no cache")
         tap = Tap(activations, edits, capture)
-        return module.apply({"params": params}, inputs, tap), tap.captured
+        predictions: Any = module.apply({"params": params}, inputs, tap)
+        return predictions, tap.captured
 
     return Model(init, apply, activations)
 

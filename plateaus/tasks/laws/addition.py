@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from plateaus.fields import INFINITE, Field
 from plateaus.tasks.shared import questions
-from plateaus.types import Array, Example, Float, Int, Task
+from plateaus.types import Array, Example, Float, Int, Key, Task
 
 PLACES = ("ones", "tens", "hundreds", "thousands", "ten_thousands", "hundred_thousands")
 BASE = 10
@@ -104,7 +104,7 @@ def addition(spec: Spec) -> Task:
     places, vocabulary = spec.digits, BASE + spec.digits
     carried = jnp.array([carry_share(place) for place in range(places)])
 
-    def prompt(key, group):
+    def prompt(key: Key, group: Any) -> Example:
         a, b = jax.random.randint(key, (2, places), 0, BASE)
         answer = (a + b + carries(a, b))[group] % BASE
         tokens = jnp.concatenate([a[::-1], b[::-1], (BASE + group)[None]])

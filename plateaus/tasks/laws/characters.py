@@ -26,6 +26,7 @@ from plateaus.types import (
     Key,
     Learned,
     MixedPrompt,
+    Number,
     Reads,
     Scalar,
     Task,
@@ -135,14 +136,14 @@ def characters(spec: Spec) -> Task:
             tokens, Targets(shown, shown != sets.PAD, every, jnp.asarray(group, jnp.int32))
         )
 
-    def emit(key, world, draw: Draw, knobs):
+    def emit(key: object, world: Key, draw: Draw, knobs: Knobs) -> Example:
         own = jax.random.fold_in(jax.random.fold_in(world, draw.group), draw.index)
         return sequence(own, draw.group, knobs.switching)
 
-    def emit_test(key, world, number):
+    def emit_test(key: Key, world: object, number: Number) -> Example:
         return sequence(key, jnp.asarray(number) % tasks, 0.0)
 
-    def emit_mixed(key, order, asked):
+    def emit_mixed(key: Key, order: Array, asked: tuple[int, ...]) -> MixedPrompt:
         key_examples, key_query = jax.random.split(key)
         keys = jax.random.split(key_examples, order.shape[0])
         inputs, every = jax.vmap(made.draw)(keys)
@@ -163,10 +164,10 @@ def characters(spec: Spec) -> Task:
         each = jnp.where(told.scored, jax.nn.logsumexp(prediction, axis=-1) - said, 0.0)
         return jnp.sum(each.reshape(m, width), axis=1) / units[told.group]
 
-    def loss(prediction, example):
+    def loss(prediction: Array, example: Example) -> Array:
         return jnp.mean(by_example(prediction, example))
 
-    def last_error(prediction, example):
+    def last_error(prediction: Array, example: Example) -> Array:
         right = jnp.argmax(prediction, axis=-1) == example.targets.answers
         wrong = example.targets.scored & ~right
         return jnp.any(wrong[-width:]).astype(jnp.float32)
@@ -194,7 +195,7 @@ def characters(spec: Spec) -> Task:
             "bayes": logits(before),
         }
 
-    def distance(prediction, other, example):
+    def distance(prediction: Array, other: Array, example: Example) -> Array:
         apart = jnp.square(jax.nn.softmax(prediction) - jax.nn.softmax(other))
         scored = example.targets.scored
         return jnp.sum(jnp.sum(apart, axis=-1), where=scored) / jnp.sum(scored)

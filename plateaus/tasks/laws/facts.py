@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from plateaus.fields import Field
 from plateaus.tasks.shared.questions import IMPOSSIBLE
-from plateaus.types import Array, Draw, Example, Float, Int, Reads, Task
+from plateaus.types import Array, Draw, Example, Float, Int, Key, LogPrior, Number, Reads, Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,10 +80,10 @@ def facts(spec: Spec) -> Task:
     ((5,), 7, True)
     """
 
-    def init(key):
+    def init(key: Key) -> Array:
         return jax.random.randint(key, (spec.subjects, spec.relations), 0, spec.answers)
 
-    def document(key, phi, subject, relation):
+    def document(key: Key, phi: Array, subject: Any, relation: Any) -> Example:
         noise = jax.random.randint(key, (spec.noise_length,), 0, spec.noise_tokens)
         answer = first_answer(spec, relation) + phi[subject, relation]
         words = jnp.concatenate(
@@ -95,36 +95,38 @@ def facts(spec: Spec) -> Task:
         ).astype(jnp.int32)
         return Example(words[:-1], words[1:])
 
-    def emit(key, world, draw: Draw, knobs):
+    def emit(key: Key, world: Array, draw: Draw, knobs: object) -> Example:
         key_relation, key_noise = jax.random.split(key)
         relation = jax.random.randint(key_relation, (), 0, spec.relations)
         return document(key_noise, world, jnp.asarray(draw.index), relation)
 
-    def emit_test(key, world, number):
+    def emit_test(key: Key, world: Array, number: Number) -> Example:
         fact = jnp.asarray(number) % (spec.subjects * spec.relations)
         return document(key, world, fact // spec.relations, fact % spec.relations)
 
-    def token_losses(prediction, example):
+    def token_losses(prediction: Array, example: Example) -> Array:
         chosen = jnp.take_along_axis(prediction, example.targets[:, None], axis=-1)[:, 0]
         return jax.nn.logsumexp(prediction, axis=-1) - chosen
 
-    def answer_loss(prediction, example):
+    def answer_loss(prediction: Array, example: Example) -> Array:
         return token_losses(prediction[-1:], Example((), example.targets[-1:]))[0]
 
-    def document_loss(prediction, example):
+    def document_loss(prediction: Array, example: Example) -> Array:
         return jnp.mean(token_losses(prediction, example))
 
-    def accuracy(prediction, example):
+    def accuracy(prediction: Array, example: Example) -> Array:
         return (jnp.argmax(prediction[-1]) == example.targets[-1]).astype(jnp.float32)
 
-    def predictors(world, batch, knobs, log_prior):
+    def predictors(
+        world: Array, batch: Example, knobs: object, log_prior: LogPrior
+    ) -> dict[str, Array]:
         token = jnp.arange(vocabulary(spec))
         end = spec.subjects + spec.relations
 
         def among(low: Any, high: Any) -> Float[Array, " V"]:
             return jnp.where((token >= low) & (token < high), 0.0, IMPOSSIBLE)
 
-        def logits(example, knows):
+        def logits(example: Example, knows):
             subject, relation = example.inputs[0], example.targets[0] - spec.subjects
             low = first_answer(spec, relation)
             answer = low + world[subject, relation]

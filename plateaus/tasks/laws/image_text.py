@@ -15,8 +15,20 @@ import numpy as np
 
 from plateaus import option_strings
 from plateaus.fields import Field
+from plateaus.signatures import EmitNumber
 from plateaus.tasks.shared.questions import IMPOSSIBLE
-from plateaus.types import Array, Draw, Example, Float, Groups, Learned, Reads, Task
+from plateaus.types import (
+    Array,
+    Draw,
+    Example,
+    Float,
+    Groups,
+    Key,
+    Learned,
+    Number,
+    Reads,
+    Task,
+)
 
 DIGITS = 10
 FAMILIES = {  # language -> its words for 0 to 9
@@ -136,10 +148,10 @@ def image_text(spec: Spec) -> Task:
         np.array([[spelled(word) for word in FAMILIES[language]] for language in chosen])
     )
 
-    def init(key):
+    def init(key: object) -> tuple[()]:
         return ()
 
-    def shown(key, number, group) -> Example:
+    def shown(key: Key, number: Number, group: Any) -> Example:
         key_others, key_place = jax.random.split(key)
         digit = digits[number]
         others = (digit + 1 + jax.random.permutation(key_others, DIGITS - 1)) % DIGITS
@@ -149,11 +161,11 @@ def image_text(spec: Spec) -> Task:
         targets = Targets(right, digit, jnp.asarray(group, jnp.int32))
         return Example((pixels[number], words[group][asked]), targets)
 
-    def emit(key, world, draw: Draw, knobs):
+    def emit(key: Key, world: object, draw: Draw, knobs: object) -> Example:
         return shown(key, draw.index, draw.group)
 
-    def in_turn(part: str):
-        def emit(key, world, number):
+    def in_turn(part: str) -> EmitNumber:
+        def emit(key: Key, world: object, number: Number) -> Example:
             image, group = jnp.divmod(jnp.asarray(number), len(chosen))
             return shown(key, first[part] + image % sizes[part], group)
 
@@ -163,14 +175,14 @@ def image_text(spec: Spec) -> Task:
         nats = jax.nn.logsumexp(prediction) - prediction[example.targets.right]
         return nats / math.log(spec.captions)
 
-    def last_error(prediction, example):
+    def last_error(prediction: Array, example: Example) -> Array:
         return (jnp.argmax(prediction) != example.targets.right).astype(jnp.float32)
 
     def says(example: Example) -> dict[str, Array]:
         right = jnp.arange(spec.captions) == example.targets.right
         return {"blind": jnp.zeros(spec.captions), "right": jnp.where(right, 0.0, IMPOSSIBLE)}
 
-    def distance(prediction, other, example):
+    def distance(prediction: Array, other: Array, example: Example) -> Array:
         return jnp.sum(jnp.square(jax.nn.softmax(prediction) - jax.nn.softmax(other)))
 
     return Task(

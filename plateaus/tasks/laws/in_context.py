@@ -14,7 +14,18 @@ from plateaus.fields import INFINITE, Field
 from plateaus.tasks.families.family import Family, Sizes, known
 from plateaus.tasks.families.registry import FAMILIES, family
 from plateaus.tasks.shared.points import pack, unpack
-from plateaus.types import Array, Draw, Example, Float, Groups, Learned, Reads, Task
+from plateaus.types import (
+    Array,
+    Draw,
+    Example,
+    Float,
+    Groups,
+    Key,
+    Learned,
+    Number,
+    Reads,
+    Task,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,12 +128,12 @@ def in_context(spec: Spec) -> Task:
     boolean = jnp.array([one.boolean for one in families])
     told = spec.instruction == "one_hot"
 
-    def init(key):
+    def init(key: Key) -> World:
         key_pool, *keys = jax.random.split(key, len(families) + 1)
         own = (one.init(key) for one, key in zip(families, keys, strict=True))
         return World(key_pool, tuple(own))
 
-    def prompt(key, world, keys_function, group):
+    def prompt(key: Key, world: World, keys_function: list[Array], group: Any) -> Example:
         """Draw points; compute all families on them, which is cheap, and keep one."""
         key_z, key_own = jax.random.split(key)
         z = jax.random.normal(key_z, (spec.points, spec.dimension))
@@ -142,14 +153,14 @@ def in_context(spec: Spec) -> Task:
             tokens = jnp.concatenate([first[None], tokens])
         return Example(tokens, Targets(y, best, jnp.asarray(group, jnp.int32)))
 
-    def function_keys(pool, index):
+    def function_keys(pool: Key, index: Any) -> list[Array]:
         own = (jax.random.fold_in(pool, number) for number in range(len(families)))
         return [jax.random.fold_in(key, index) for key in own]
 
-    def emit(key, world, draw: Draw, knobs):
+    def emit(key: Key, world: World, draw: Draw, knobs: object) -> Example:
         return prompt(key, world, function_keys(world.pool, draw.index), draw.group)
 
-    def emit_test(key, world, number):
+    def emit_test(key: Key, world: World, number: Number) -> Example:
         key_function, key_prompt = jax.random.split(key)
         keys = jax.random.split(key_function, len(families))
         return prompt(key_prompt, world, list(keys), number % len(families))
@@ -159,29 +170,31 @@ def in_context(spec: Spec) -> Task:
         entropy = jax.nn.softplus(-y * prediction)
         return jnp.where(boolean[example.targets.group], entropy, jnp.square(prediction - y))
 
-    def loss_by_prefix(prediction, example):
+    def loss_by_prefix(prediction: Array, example: Example) -> Array:
         return raw(prediction, example) / units[example.targets.group]
 
-    def test_loss(prediction, example):
+    def test_loss(prediction: Array, example: Example) -> Array:
         return jnp.mean(loss_by_prefix(prediction, example))
 
-    def loss(prediction, example):
+    def loss(prediction: Array, example: Example) -> Array:
         return (
             test_loss(prediction, example) if spec.normalise else jnp.mean(raw(prediction, example))
         )
 
-    def last_error(prediction, example):
+    def last_error(prediction: Array, example: Example) -> Array:
         wrong = (1 - jnp.sign(prediction[-1]) * example.targets.y[-1]) / 2  # even odds: a half
         square = loss_by_prefix(prediction, example)[-1]
         return jnp.where(boolean[example.targets.group], wrong, square)
 
-    def distance(prediction, other, example):
+    def distance(prediction: Array, other: Array, example: Example) -> Array:
         group = example.targets.group
         apart = jnp.square(prediction - other) / units[group]
         odds = jnp.square(jax.nn.sigmoid(prediction) - jax.nn.sigmoid(other))
         return jnp.mean(jnp.where(boolean[group], odds, apart))
 
-    def predictors(world, batch, knobs, log_prior):
+    def predictors(
+        world: object, batch: Example, knobs: object, log_prior: object
+    ) -> dict[str, Array]:
         x, y = unpack(batch.inputs[:, 1:] if told else batch.inputs)
         best = batch.targets.known
 

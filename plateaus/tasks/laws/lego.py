@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from plateaus.fields import INFINITE, Field
 from plateaus.tasks.shared import questions
-from plateaus.types import Array, Example, Float, Task
+from plateaus.types import Array, Example, Float, Key, Task
 
 SYMBOLS = 3  # after the letters: plus, minus, one
 
@@ -80,7 +80,7 @@ def lego(spec: Spec) -> Task:
     """
     plus, one, vocabulary = spec.letters, spec.letters + 2, spec.letters + SYMBOLS
 
-    def prompt(key, group):
+    def prompt(key: Key, group: Any) -> Example:
         key_names, key_signs, key_order = jax.random.split(key, 3)
         names = jax.random.permutation(key_names, spec.letters)[: spec.links]
         minus = jax.random.bernoulli(key_signs, 0.5, (spec.links,)).astype(jnp.int32)

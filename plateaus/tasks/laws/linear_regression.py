@@ -14,7 +14,19 @@ from plateaus.tasks.shared import baselines
 from plateaus.tasks.shared import out_of_distribution as prompts
 from plateaus.tasks.shared.points import pack, unpack
 from plateaus.tasks.shared.predictors import dmmse, log_rest, ridge
-from plateaus.types import EXACT, Array, Draw, Example, Float, Int, Reads, Scalar, Task
+from plateaus.types import (
+    EXACT,
+    Array,
+    Draw,
+    Example,
+    Float,
+    Int,
+    Key,
+    LogPrior,
+    Reads,
+    Scalar,
+    Task,
+)
 
 MOST_TASKS = 2**20  # that dMMSE may be asked to tell apart
 
@@ -160,35 +172,37 @@ def linear_regression(spec: Spec) -> Task:
     ((6, 4), (3,))
     """
 
-    def init(key):
+    def init(key: Key) -> World:
         key_pool, key_direction = jax.random.split(key)
         direction = jax.random.normal(key_direction, (spec.dimension,))
         return World(key_pool, direction / jnp.linalg.norm(direction))
 
-    def prompt(key, w):
+    def prompt(key: Key, w: Array) -> Example:
         draws = jax.random.normal(key, (spec.points, spec.dimension + 1))
         x, e = draws[:, :-1], draws[:, -1]
         y = jnp.dot(x, w, precision=EXACT) + spec.noise * e
         return Example(pack(x, y), y)
 
-    def emit(key, world, draw: Draw, knobs):
+    def emit(key: Key, world: World, draw: Draw, knobs: Knobs) -> Example:
         return prompt(key, task_vectors(spec, world, jnp.asarray(draw.index), knobs))
 
-    def emit_test(key, world, number):
+    def emit_test(key: Key, world: object, number: object) -> Example:
         key_task, key_prompt = jax.random.split(key)
         w = spec.prior_scale * jax.random.normal(key_task, (spec.dimension,))
         return prompt(key_prompt, w)
 
-    def loss(prediction, example):
+    def loss(prediction: Array, example: Example) -> Array:
         return jnp.mean(prefix_losses(prediction, example))
 
-    def paper_loss(prediction, example):
+    def paper_loss(prediction: Array, example: Example) -> Array:
         return jnp.sum(prefix_losses(prediction, example)) / loss_unit(spec)
 
-    def distance(prediction, other, example):
+    def distance(prediction: Array, other: Array, example: Example) -> Array:
         return jnp.mean(jnp.square(prediction - other))
 
-    def predictors(world, batch, knobs, log_prior):
+    def predictors(
+        world: World, batch: Example, knobs: Knobs, log_prior: LogPrior
+    ) -> dict[str, Array]:
         x, y = unpack(batch.inputs)
         said = jax.vmap(ridge, (0, 0, None, None))
         known = min(spec.pool, spec.dmmse_tasks)

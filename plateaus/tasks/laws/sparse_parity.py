@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.fields import Field
-from plateaus.types import Array, Draw, Example, Float, Key, Scalar, Task
+from plateaus.types import Array, Draw, Example, Float, Key, Number, Scalar, Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,30 +77,32 @@ def sparse_parity(spec: Spec) -> Task:
     def parities(x: Float[Array, " d"]) -> Float[Array, " k"]:
         return jnp.cumprod(x[: spec.relevant_bits])
 
-    def init(key):
+    def init(key: Key) -> Key:
         return key
 
-    def at(knobs, t):
+    def at(knobs: Knobs, t: Number) -> Knobs:
         return knobs._replace(random_label_steps=jnp.maximum(knobs.random_label_steps - t, 0))
 
-    def emit(key, world, draw: Draw, knobs):
+    def emit(key: object, world: Key, draw: Draw, knobs: Knobs) -> Example:
         drawn = signs(jax.random.fold_in(world, draw.index), spec.dimension + 1)
         x, random = drawn[:-1], drawn[-1]  # one bit more of the same words: it costs nothing
         chi = parities(x)
         target = chi[-1] + knobs.staircase_epsilon * jnp.sum(chi[:-1])
         return Example(x, jnp.where(knobs.random_label_steps > 0, random, target))
 
-    def emit_test(key, world, number):
+    def emit_test(key: Key, world: object, number: object) -> Example:
         x = signs(key, spec.dimension)
         return Example(x, parities(x)[-1])
 
-    def loss(prediction, example):
+    def loss(prediction: Array, example: Example) -> Array:
         return jnp.square(prediction - example.targets)
 
-    def accuracy(prediction, example):
+    def accuracy(prediction: Array, example: Example) -> Array:
         return (jnp.sign(prediction) == example.targets).astype(jnp.float32)
 
-    def predictors(world, batch, knobs, log_prior):
+    def predictors(
+        world: object, batch: Example, knobs: object, log_prior: object
+    ) -> dict[str, Array]:
         chi = jax.vmap(parities)(batch.inputs)[:, -1]
         return {"zero": jnp.zeros_like(chi), "parity": chi}
 

@@ -139,7 +139,7 @@ def teacher_student(spec: Spec) -> Task:
     means = jnp.array([ACTIVATIONS[name].mean for name in chosen])[number]
     slopes = jnp.array([ACTIVATIONS[name].slope for name in chosen])[number]
 
-    def init(key):
+    def init(key: Key) -> World:
         key_points, key_features, key_heads = jax.random.split(key, 3)
         normal = jax.random.normal(key_features, (spec.dimension, spec.teacher_width))
         q, r = jnp.linalg.qr(normal)
@@ -155,27 +155,29 @@ def teacher_student(spec: Spec) -> Task:
         every = jnp.stack([jnp.matmul(world.heads, one, precision=EXACT) for one in values])
         return every[number, jnp.arange(spec.heads)]
 
-    def point(key, world):
+    def point(key: Key, world: World) -> Example:
         x = jax.random.normal(key, (spec.dimension,))
         return Example(x, teacher(world, x))
 
-    def emit(key, world, draw: Draw, knobs):
+    def emit(key: object, world: World, draw: Draw, knobs: object) -> Example:
         return point(jax.random.fold_in(world.points, draw.index), world)
 
-    def emit_test(key, world, number):
+    def emit_test(key: Key, world: World, number: object) -> Example:
         return point(key, world)
 
-    def loss_by_head(prediction, example):
+    def loss_by_head(prediction: Array, example: Example) -> Array:
         return jnp.square(prediction - example.targets)
 
-    def test_loss(prediction, example):
+    def test_loss(prediction: Array, example: Example) -> Array:
         return jnp.mean(loss_by_head(prediction, example))
 
-    def loss(prediction, example):
+    def loss(prediction: Array, example: Example) -> Array:
         scale = spec.heads if spec.reduction == "sum" else 1
         return scale * test_loss(prediction, example)
 
-    def predictors(world, batch, knobs, log_prior):
+    def predictors(
+        world: World, batch: Example, knobs: object, log_prior: object
+    ) -> dict[str, Array]:
         mean = means * jnp.sum(world.heads, axis=1)
         weights = jnp.matmul(slopes[:, None] * world.heads, world.features, precision=EXACT)
         slope = jnp.matmul(batch.inputs, weights.T, precision=EXACT)

@@ -22,7 +22,19 @@ from plateaus.tasks.corpus.corpus import (
     windows_of,
 )
 from plateaus.tasks.corpus.windows import Pool
-from plateaus.types import Array, Draw, Example, Float, Grouping, Groups, Learned, Reads, Task
+from plateaus.types import (
+    Array,
+    Draw,
+    Example,
+    Float,
+    Grouping,
+    Groups,
+    Key,
+    Learned,
+    Number,
+    Reads,
+    Task,
+)
 
 __all__ = [
     "BORROWS",
@@ -108,8 +120,8 @@ def text(spec: Spec, grouping: Grouping | None = None) -> Task:
     alone, paired = bigrams.training_losses(counted)
     units = jnp.asarray(alone, jnp.float32)
 
-    def init(key):
-        def turn(key, pool: Pool):
+    def init(key: Key) -> World:
+        def turn(key: Key, pool: Pool) -> Array:
             return jax.random.randint(key, (len(chosen),), 0, jnp.asarray(pool.counts))
 
         return World(*map(turn, jax.random.split(key, 3), (train, target, test)))
@@ -121,24 +133,26 @@ def text(spec: Spec, grouping: Grouping | None = None) -> Task:
         tokens = jnp.asarray(pool.rows)[first + place].astype(jnp.int32)
         return Example(tokens[:-1], Targets(tokens[1:], group))
 
-    def emit(key, world, draw: Draw, knobs):
+    def emit(key: object, world: World, draw: Draw, knobs: object) -> Example:
         return example(train, world.train, draw.index, draw.group)
 
-    def emit_target(key, world, number):
+    def emit_target(key: object, world: World, number: Number) -> Example:
         return example(target, world.target, number // len(chosen), number % len(chosen))
 
-    def emit_test(key, world, number):
+    def emit_test(key: object, world: World, number: Number) -> Example:
         return example(test, world.test, number // len(chosen), number % len(chosen))
 
     def loss(prediction: Float[Array, "T V"], example: Example) -> Array:
         said = jnp.take_along_axis(prediction, example.targets.tokens[:, None], axis=-1)[:, 0]
         return jnp.mean(jax.nn.logsumexp(prediction, axis=-1) - said)
 
-    def accuracy(prediction, example):
+    def accuracy(prediction: Array, example: Example) -> Array:
         right = jnp.argmax(prediction, axis=-1) == example.targets.tokens
         return jnp.mean(right.astype(jnp.float32))
 
-    def predictors(world, batch, knobs, log_prior):
+    def predictors(
+        world: object, batch: Example, knobs: object, log_prior: object
+    ) -> dict[str, Array]:
         group = batch.targets.group
         unigram = jnp.log(jnp.asarray(counted.unigram, jnp.float32))[group]
         shape = (*batch.inputs.shape, found.vocabulary)

@@ -13,7 +13,19 @@ import jax.numpy as jnp
 from plateaus import option_strings
 from plateaus.fields import INFINITE, Field
 from plateaus.tasks.shared.questions import log_shares
-from plateaus.types import Array, Draw, Example, Float, Groups, Int, Key, Learned, Reads, Task
+from plateaus.types import (
+    Array,
+    Draw,
+    Example,
+    Float,
+    Groups,
+    Int,
+    Key,
+    Learned,
+    Number,
+    Reads,
+    Task,
+)
 
 LENGTHS = tuple(range(2, 10))  # letters of the words there are
 LONGEST_LIST = 8
@@ -121,7 +133,7 @@ def words(spec: Spec) -> Task:
     measures = jnp.array([FAMILIES[name][1] for name in chosen])
     units = jnp.array([no_context_loss(name, spec.words) for name in chosen], jnp.float32)
 
-    def init(key):
+    def init(key: Key) -> Key:
         return key
 
     def lists(key: Key) -> Int[Array, "prefixes M"]:
@@ -134,7 +146,7 @@ def words(spec: Spec) -> Task:
         length = jnp.where(shown < spec.words, spec.words + shown % kinds, shown)
         return jnp.where(measures[group], length, shown)
 
-    def prompt(key, key_function, group):
+    def prompt(key: Key, key_function: Key, group: Any) -> Example:
         size = sizes[group]
         slot = longest - size + jax.random.randint(key_function, (), 0, size)
         there = jnp.arange(longest) >= longest - size
@@ -143,11 +155,11 @@ def words(spec: Spec) -> Task:
         tokens = jnp.concatenate([shown, answers[:, None]], axis=1).reshape(-1)[:-1]
         return Example(tokens, Targets(answers, slot, jnp.asarray(group, jnp.int32)))
 
-    def emit(key, world, draw: Draw, knobs):
+    def emit(key: Key, world: Key, draw: Draw, knobs: object) -> Example:
         own = jax.random.fold_in(jax.random.fold_in(world, draw.group), draw.index)
         return prompt(key, own, draw.group)
 
-    def emit_test(key, world, number):
+    def emit_test(key: Key, world: object, number: Number) -> Example:
         key_function, key_prompt = jax.random.split(key)
         return prompt(key_prompt, key_function, number % len(chosen))
 
@@ -155,17 +167,17 @@ def words(spec: Spec) -> Task:
         said = jnp.take_along_axis(prediction, example.targets.answers[:, None], axis=-1)[:, 0]
         return jax.nn.logsumexp(prediction, axis=-1) - said
 
-    def loss_by_prefix(prediction, example):
+    def loss_by_prefix(prediction: Array, example: Example) -> Array:
         return raw(prediction, example) / units[example.targets.group]
 
-    def test_loss(prediction, example):
+    def test_loss(prediction: Array, example: Example) -> Array:
         return jnp.mean(loss_by_prefix(prediction, example))
 
-    def loss(prediction, example):
+    def loss(prediction: Array, example: Example) -> Array:
         whole = jnp.mean(raw(prediction, example))
         return test_loss(prediction, example) if spec.normalise else whole
 
-    def last_error(prediction, example):
+    def last_error(prediction: Array, example: Example) -> Array:
         return (jnp.argmax(prediction[-1]) != example.targets.answers[-1]).astype(jnp.float32)
 
     def beliefs(example: Example) -> dict[str, Array]:
@@ -188,7 +200,7 @@ def words(spec: Spec) -> Task:
 
         return {"no_context": logits(alone), "bayes": logits(possible), "oracle": logits(oracle)}
 
-    def distance(prediction, other, example):
+    def distance(prediction: Array, other: Array, example: Example) -> Array:
         apart = jax.nn.softmax(prediction) - jax.nn.softmax(other)
         return jnp.mean(jnp.sum(jnp.square(apart), axis=-1))
 

@@ -198,7 +198,7 @@ def other_laws(
     def other(law: PromptLaw) -> OtherLaw:
         spread = (noise**2 + law.noise**2) ** 0.5
 
-        def emit(key, world, number):
+        def emit(key: Key, world: object, number: object) -> Example:
             key_task, key_prompt, key_law = jax.random.split(key, 3)
             w = prior_scale * jax.random.normal(key_task, (d,))
             draws = jax.random.normal(key_prompt, (n, d + 1))
@@ -211,7 +211,7 @@ def other_laws(
             return OtherLaw(emit)
         place = law.query(n, d)
 
-        def query_loss(prediction, example):
+        def query_loss(prediction: Array, example: Example) -> Array:
             return jnp.square(prediction[place] - example.targets[place])
 
         return OtherLaw(emit, {"loss": query_loss})

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from plateaus.types import Array, Draw, Example, Float, Groups, Key, Learned, Reads, Task
+from plateaus.types import Array, Draw, Example, Float, Groups, Key, Learned, Number, Reads, Task
 
 LEARNED = 0.05  # a skill is learned when fewer answers are wrong
 IMPOSSIBLE = -1e9  # logit of what cannot come: finite, so that 0 times it is 0
@@ -78,14 +78,14 @@ def questions(
     predictions by predictor.
     """
 
-    def emit(key, world, draw: Draw, knobs):
+    def emit(key: object, world: Key, draw: Draw, knobs: object) -> Example:
         own = jax.random.fold_in(jax.random.fold_in(world, draw.group), draw.index)
         return prompt(own, jnp.asarray(draw.group))
 
-    def emit_test(key, world, number):
+    def emit_test(key: Key, world: object, number: Number) -> Example:
         return prompt(key, jnp.asarray(number) % len(skills))
 
-    def loss(prediction, example):
+    def loss(prediction: Array, example: Example) -> Array:
         return cross_entropy(prediction, example) / unit
 
     return Task(

@@ -11,7 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from plateaus.fields import Field
-from plateaus.types import Array, Draw, Example, Grouping, Groups, Learned, PyTree, Task, streams
+from plateaus.signatures import Measure
+from plateaus.types import (
+    Array,
+    Draw,
+    Example,
+    Grouping,
+    Groups,
+    Key,
+    Learned,
+    Number,
+    PyTree,
+    Task,
+    streams,
+)
 
 MOST_INDICES = 2**30  # of a domain
 
@@ -82,23 +95,25 @@ def regrouped(
         for some in (train, test, grouping.test)
     )
 
-    def init(key):
+    def init(key: object) -> PyTree:
         return task.init(streams(seed).world)
 
-    def example(key, world, items: Items, number, own_knobs, domain):
+    def example(
+        key: Key, world: PyTree, items: Items, number: Number, own_knobs: Any, domain: Any
+    ) -> Example:
         draw = Draw(items.index[number], items.group[number])
         made = task.emit(key, world, draw, own_knobs)
         return Example(made.inputs, Targets(made.targets, jnp.asarray(domain, jnp.int32)))
 
-    def emit(key, world, draw: Draw, knobs):
+    def emit(key: Key, world: PyTree, draw: Draw, knobs: Any) -> Example:
         number = table[draw.group, draw.index % jnp.asarray(counts)[draw.group]]
         return example(key, world, known, number, knobs, draw.group)
 
-    def emit_test(key, world, number):
+    def emit_test(key: Key, world: PyTree, number: Number) -> Example:
         item = number % held.index.shape[0]
         return example(key, world, held, item, knobs, domains[item])
 
-    def emit_target(key, world, number):
+    def emit_target(key: Key, world: PyTree, number: Number) -> Example:
         key_item, key_points = jax.random.split(key)
         domain = number % size
         place = jax.random.randint(key_item, (), 0, jnp.asarray(counts)[domain])
@@ -107,12 +122,15 @@ def regrouped(
     def own(example: Example) -> Example:
         return Example(example.inputs, example.targets.own)
 
-    def of(measure):
+    def of(measure: Measure) -> Measure:
         return lambda prediction, example: measure(prediction, own(example))
 
-    def distance(prediction, other, example):
+    def distance(prediction: Array, other: Array, example: Example) -> Array:
         assert task.distance is not None
         return task.distance(prediction, other, own(example))
+
+    def unknown(index: Array) -> Array:
+        raise ValueError("a regrouped task's predictors cannot ask which items are drawn")
 
     def learned(one: Learned) -> Learned:
         each = np.asarray(one.below)[np.asarray(train.group)]
@@ -126,7 +144,7 @@ def regrouped(
         test_loss=of(task.test_loss),
         metrics={name: of(metric) for name, metric in task.metrics.items()},
         predictors=lambda world, batch, knobs, log_prior: task.predictors(
-            world, own(batch), knobs, None
+            world, own(batch), knobs, unknown
         ),
         distance=None if task.distance is None else distance,
         size=indices(counts),
