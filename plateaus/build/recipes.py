@@ -30,8 +30,7 @@ def _check_run(
     of_task: Component, of_model: Component, values: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
     yield from run_fields.check(values)
-    own = {key: values[name] for key, name in of_task.own("task", values).items()}
-    if of_task.check is not None and any(True for _ in of_task.check({**values, **own})):
+    if _refused(of_task, values):
         return  # told by the task: nothing can be built of it
     spec = of_task.spec_of("task", values)
     if told := regrouping.differ(_groups(of_task, spec), values):
@@ -79,6 +78,15 @@ def _check_run(
         layer = name.removeprefix(f"optim.{RATE}")
         if layer != name and layer not in here and values[name] != 1.0:
             yield name, f"no such layer here; there are {', '.join(here)}"
+
+
+def _refused(task: Component, values: Mapping[str, Any]) -> bool:
+    """Return whether the task's own check has anything to say, or fails, which is told there."""
+    own = {key: values[name] for key, name in task.own("task", values).items()}
+    try:
+        return task.check is not None and any(True for _ in task.check({**values, **own}))
+    except Exception:
+        return True
 
 
 def _layers(model: Component, spec: Any) -> tuple[str, ...]:

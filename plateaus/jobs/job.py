@@ -102,7 +102,7 @@ def try_out(job: Job) -> None:
             measured = tracing.traced(compiled, held, None if dry else width)
         groups = len(compiled.recipe.task.group_names)
         recorded = {name: array.shape for name, array in measured.evaluation.items()}
-        recorded |= {name: array.shape[1:] for name, array in measured.windows.items()}
+        recorded |= {name: array.shape[1:] for name, array in measured.training.items()}
         if lines := list(faults(compiled.facts.variables, recorded, groups, job.plan.sweep)):
             raise ConfigError(*lines)
 

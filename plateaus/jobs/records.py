@@ -12,7 +12,8 @@ from plateaus.build import gradients, mixing_cost
 from plateaus.build.run_fields import batch_of
 from plateaus.build.soundness import predictors_of, shapes_of
 from plateaus.config.component import Resolved
-from plateaus.data import mixture
+from plateaus.config.schema import ConfigError
+from plateaus.data import mixtures
 from plateaus.measures import plateau
 from plateaus.measures import registry as instruments
 from plateaus.measures.by_task import passages
@@ -60,14 +61,17 @@ def variables(resolved: Resolved) -> dict[str, Variable]:
     task, model = shapes_of(section, spec)[0], resolved.sections["model"]
     assert model.layers is not None
     layers = model.layers(resolved.spec("model"))
-    by_task = groups.VARIABLES | mixture.VARIABLES | passages.VARIABLES | mixing_cost.VARIABLES
-    return {
-        **evaluation.variables(task, predictors_of(section, spec)),
+    by_task = groups.VARIABLES | mixtures.VARIABLES | passages.VARIABLES | mixing_cost.VARIABLES
+    others = {
         **(by_task if task.groups else {}),
         **gradients.VARIABLES,
         **instruments.variables(task, layers),
         **VARIABLES,
     }
+    measured = evaluation.variables(task, predictors_of(section, spec))
+    if both := sorted({*measured} & {*others}):
+        raise ConfigError(f"{', '.join(both)}: of every run; give the task's law another name")
+    return measured | others
 
 
 def records_of(

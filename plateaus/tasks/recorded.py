@@ -8,11 +8,6 @@ from typing import Any
 from plateaus.types import Task
 
 RESERVED = ("test", "pool", "train")  # names of laws that every task has
-# What other records begin with: those of instruments, of passages, of the plateau.
-TAKEN = frozenset(
-    {*RESERVED, "attention", "ablation", "mixed", "vector", "gradient", "weight", "sharpness"}
-    | {"uninformed", "best", "escape", "half", "completion", "trained", "start", "last", "batch"}
-)
 DIMENSIONS = ("step", "eval_step", "seed", "task")  # that every data set may have
 LOSS, BY_GROUP = "loss", "_by_task"
 
@@ -53,8 +48,6 @@ def problems(task: Task, predictors: Iterable[str]) -> Iterator[str]:
     for law in task.laws:
         if law in RESERVED:
             yield f"laws: {law!r} is the name of a law that every task has"
-        elif (first := str(law).split("_")[0]) in TAKEN:
-            yield f"laws: {law!r} begins like other records, with {first!r}; use another name"
     for metric, axis in task.axes.items():
         if axis in DIMENSIONS:
             told = ", ".join(DIMENSIONS)

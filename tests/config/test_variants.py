@@ -211,7 +211,7 @@ def test_a_list_of_variants_in_a_list_of_them():
     with pytest.raises(ConfigError) as refused:
         plan_of(BIAS, {"variant": [["plain", "bias"]]})
     assert refused.value.problems == [
-        "variant = ['plain', 'bias']: no such variant; there are plain, bias"
+        "variant = ['plain', 'bias']: no such variant (known: plain, bias)"
     ]
 
 

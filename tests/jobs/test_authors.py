@@ -57,7 +57,7 @@ def changed(make, **fields):
         (
             "sparse_parity",
             {"best": "summ"},
-            "best: 'summ' is none of its predictors (parity, zero)",
+            "best: 'summ' is none of its predictors (known: parity, zero)",
         ),
         (
             "sparse_parity",
@@ -187,7 +187,7 @@ def test_axes_that_differ_between_the_programs_of_a_sweep(monkeypatch, capsys, t
 
     where = (monkeypatch, capsys, tmp_path, "--sweep", "task.dimension=5,6")
     lines = refused("sparse_parity", *where, make=make)
-    assert any("test_error: its axes are place in some runs, in others none" in x for x in lines)
+    assert any("test_error: its axes are none in some runs, in others place" in x for x in lines)
 
 
 def test_a_loss_without_a_gradient(monkeypatch, capsys, tmp_path):

@@ -125,10 +125,6 @@ MISTAKES = {
         PARITY, {"metrics": {"loss_of_zero": PARITY.loss}},
         "'loss_of_zero' of law 'test': would be recorded as test_loss_of_zero, as ",
     ),
-    "a law named like an instrument": (
-        PARITY, {"laws": {"mixed_2": OtherLaw(PARITY.emit_test)}},
-        "laws: 'mixed_2' begins like other records, with 'mixed'; use another name",
-    ),
     "nothing that is returned": (
         PARITY, None, "must be made: a Task, not None (is a `return` missing?)",
     ),
@@ -150,7 +146,9 @@ MISTAKES = {
         PARITY, {"metrics": {"pair": pair}, "axes": {"pair": ["place"]}},
         "axes['pair']: must be the name of one axis, not a list",
     ),
-    "groups in a list": (PARITY, {"groups": ["a", "b"]}, "groups: must be a tuple, not a list"),
+    "groups in a list": (
+        PARITY, {"groups": ["a", "b"]}, "groups: must be Groups or None, not a list",
+    ),
     "an item that is a tuple": (
         PARITY, {"item": lambda example: (jnp.int32(0), jnp.int32(1))},
         "item: must be one integer of an example, is int32[], int32[]",
@@ -223,9 +221,9 @@ def emitting(inputs):
         (emitting(jnp.float32(0)), "tokens", "inputs: must be a sequence of tokens, are float32[]"),
         (emitting(jnp.zeros(4)), "tokens", "inputs: numbers must be vectors, one a token, are "),
         (emitting(jnp.zeros(4)), "image_text", "inputs: must be an image and its captions, are "),
-        (emitting(jnp.zeros(4, int)), "tokens", "vocabulary: must be given where inputs are"),
+        (emitting(jnp.zeros(4, int)), "tokens", "reads.vocabulary: must be given where inputs are"),
         (
-            emitting(jnp.zeros((4, 2), int))._replace(vocabulary=3),
+            emitting(jnp.zeros((4, 2), int))._replace(reads=Reads(vocabulary=3)),
             "tokens",
             "inputs: tokens must be integers of one axis, are int32[4, 2]",
         ),
