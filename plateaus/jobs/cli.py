@@ -94,7 +94,7 @@ def planned(arguments: Arguments) -> tuple[Plan, list[str]]:
         import jax
 
         with jax.transfer_guard("allow"):  # a user's guard is for a user's own code
-            plan = checked_plan(name, sections, given, sweep, title, variants)
+            plan = checked_plan(name, sections, given, sweep, title, variants, schema)
     except ConfigError as error:
         raise ConfigError(*problems, *error.problems) from None
     _refuse(problems)
