@@ -27,6 +27,7 @@ class Field:
       units: of the quantity, for axes ("steps", "1/step"); empty for a pure number.
       derived: whether it follows from other fields and from files, and cannot be given.
       observes: whether it only says what is looked at, so that it is no part of what a run is.
+      switch: of a field that observes and only says how, the one that switches it on.
       sweepable: whether its values may be compared within one set of results. Lengths, counts and
         names of things may not, nor what is derived or observes.
 
@@ -44,6 +45,7 @@ class Field:
     units: str = ""
     derived: bool = False
     observes: bool = False
+    switch: str = ""
     sweepable: bool = True
 
     def __post_init__(self) -> None:

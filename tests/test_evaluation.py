@@ -332,7 +332,7 @@ SAYING = {  # module -> a task of it, and a model of it
     lr: (lr.linear_regression(dataclasses.replace(LR, out_of_distribution=True)), 4),
     facts: (facts.facts(FACTS), facts.vocabulary(FACTS)),
     in_context_domains: (
-        in_context_domains.in_context_pool(
+        in_context_domains.in_context_domains(
             in_context_domains.Spec(dimension=3, points=4, families="linear,relu")
         ),
         4,

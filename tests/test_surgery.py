@@ -11,6 +11,7 @@ from plateaus import evaluation, train
 from plateaus.build import gradients
 from plateaus.data import designs
 from plateaus.measures.gradients import instrument
+from plateaus.measures.instrument import Parts
 from plateaus.models.networks import mlp
 from plateaus.optim import optimisers
 from plateaus.recipe import Recipe
@@ -22,6 +23,7 @@ TASK = sparse_parity.sparse_parity(
     sparse_parity.Spec(dimension=4, relevant_bits=2, dataset_size=10_000)
 )
 MODEL = mlp.mlp(mlp.Spec(width=8, depth=1), 4)
+PARTS = Parts(TASK, MODEL, MODEL)
 
 
 def recipe_of(aggregator="none", batch=2, probed=0, **options):
@@ -37,7 +39,9 @@ def recipe_of(aggregator="none", batch=2, probed=0, **options):
         eval_points=16,
         gradients=gradients.gradients_of(MODEL, TASK) if aggregator != "none" else None,
         surgery=gradients.surgery(spec),
-        batch_probes=(instrument.batch_probe(probed, MODEL, TASK),) if probed else (),
+        batch_probes=(instrument.batch_probe({"gradient_batches": probed}, PARTS),)
+        if probed
+        else (),
     )
 
 

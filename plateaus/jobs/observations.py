@@ -15,14 +15,6 @@ from plateaus.config.values import shown
 
 Observed = Mapping[str, Any]  # the observing fields of a run that stand off their idle value
 
-# Fields that say how an instrument looks -> the one that switches it on. Any other is a switch.
-SWITCHES = {
-    "sharpness_batches": "sharpness_steps",
-    "ablation_draws": "ablated_heads",
-    **{f"mixed_{name}": "mixed_prompts" for name in ("tasks", "shares", "order", "examples")},
-    **{f"vector_{name}": "vector_prompts" for name in ("layer", "shown", "steps")},
-}
-
 
 def of(plan: Plan) -> dict[str, Any]:
     """Return what the runs of a plan are observed with."""
@@ -33,7 +25,7 @@ def conflicts(plan: Plan, there: Observed) -> Iterator[tuple[str, Any, Any]]:
     """Yield (field, value there, value here) where both look at the same thing in two ways."""
     here = of(plan)
     for name in sorted(plan.observing):
-        switch = SWITCHES.get(name, name)
+        switch = _switch(plan, name)
         idle = plan.schema[name].idle
         off = plan.schema[switch].idle if switch in plan.schema else None
         if off in (there.get(switch, off), here.get(switch, off)):
@@ -61,10 +53,16 @@ def joined(plan: Plan, some: Iterable[Observed | None]) -> dict[str, Any]:
     config = dict(plan.config)
     for observed in some:
         known = {n: value for n, value in (observed or {}).items() if n in plan.observing}
-        on = {SWITCHES.get(name, name) for name in known}
+        on = {_switch(plan, name) for name in known}
         config |= {
             name: known.get(name, plan.schema[name].idle)
             for name in plan.observing
-            if SWITCHES.get(name, name) in on
+            if _switch(plan, name) in on
         }
     return config
+
+
+def _switch(plan: Plan, name: str) -> str:
+    """Return the field that switches on what a field observes; itself, if it is that one."""
+    entry = plan.schema.get(name)
+    return (entry.field.switch if entry else "") or name

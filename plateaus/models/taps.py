@@ -92,7 +92,7 @@ def build(
 
     def apply(
         params: PyTree,
-        inputs: Array,
+        inputs: PyTree,
         *,
         edits: Edits | None = None,
         capture: Collection[str] = (),

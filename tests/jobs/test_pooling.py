@@ -1,7 +1,7 @@
 """What may stand in one folder: runs of one kind, observed alike or not at all."""
 
-import dataclasses
 import shutil
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from plateaus.config.plan import Options, checked_plan
 from plateaus.config.schema import ConfigError
 from plateaus.jobs import observations, run
 from plateaus.measures import registry as instruments
+from plateaus.measures.registry import FIELDS
 from plateaus.report import store
 
 pytestmark = pytest.mark.versions
@@ -128,7 +129,8 @@ def test_names_along_dimensions_are_those_of_the_runs():
 
 
 def test_every_field_of_an_instrument_has_a_switch():
-    declared = {f.name: f.default for f in dataclasses.fields(instruments.Spec)}
-    assert {*observations.SWITCHES, *observations.SWITCHES.values()} <= set(declared)
-    for name in set(declared) - set(observations.SWITCHES):
-        assert declared[name] in (0, False), name  # off by itself
+    found = {name: (get_args(hint)[1], default) for name, (hint, default) in FIELDS.items()}
+    for name, (field, default) in found.items():
+        switch = field.switch or name
+        assert not found[switch][0].switch and found[switch][1] in (0, False), name
+        assert default in (0, False) or field.switch  # off by itself

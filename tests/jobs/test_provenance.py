@@ -112,7 +112,7 @@ def test_the_digest_of_the_source_changes_with_any_file(tmp_path):
     copy = tmp_path / "plateaus"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     assert provenance.source(copy) == provenance.source(PACKAGE)
-    path = copy / "data" / "zipf.py"
+    path = copy / "data" / "zipf_law.py"
     path.write_text(path.read_text() + "\n")
     changed = provenance.source(copy)
     assert changed != provenance.source(PACKAGE)

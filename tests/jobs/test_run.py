@@ -22,7 +22,6 @@ from plateaus.fields import INFINITE
 from plateaus.jobs import (
     checkpoint,
     devices,
-    job,
     memory,
     pace,
     provenance,
@@ -373,7 +372,7 @@ def test_what_cannot_fit_is_refused_without_a_hint_where_there_is_none(tmp_path,
         raise RuntimeError("not this width")
 
     monkeypatch.setattr(memory, "available_bytes", lambda device: 50_000)
-    monkeypatch.setattr(job, "_least_bytes", fails)
+    monkeypatch.setattr(memory, "fitting_width", fails)
     with pytest.raises(ConfigError, match=r"^16 runs at once need .* is free$"):
         execute(make_plan(), tmp_path / "run")
     assert not (tmp_path / "run").exists()

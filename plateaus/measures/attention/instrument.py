@@ -34,7 +34,13 @@ class Spec:
         Field(help="most retrospective heads removed at evaluations; 0: none", low=0, high=2**16),
     ] = 0
     ablation_draws: Annotated[
-        int, Field(help="random draws of as many other heads to compare", low=1, high=1024)
+        int,
+        Field(
+            help="random draws of as many other heads to compare",
+            low=1,
+            high=1024,
+            switch="ablated_heads",
+        ),
     ] = 8
 
 

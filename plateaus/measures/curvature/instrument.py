@@ -29,7 +29,13 @@ class Spec:
         Field(help="Lanczos steps to the Hessian's extreme eigenvalues; 0: none", low=0, high=1024),
     ] = 0
     sharpness_batches: Annotated[
-        int, Field(help="random batches whose mean loss the Hessian is of", low=1, high=1024)
+        int,
+        Field(
+            help="random batches whose mean loss the Hessian is of",
+            low=1,
+            high=1024,
+            switch="sharpness_steps",
+        ),
     ] = 1
 
 

@@ -50,20 +50,34 @@ class Spec:
         int, Field(help="prompts of several tasks, of each mixture; 0: none", low=0, high=2**16)
     ] = 0
     mixed_tasks: Annotated[
-        str, Field(help="names of the tasks in these prompts, with commas; none: all")
+        str,
+        Field(
+            help="names of the tasks in these prompts, with commas; none: all",
+            switch="mixed_prompts",
+        ),
     ] = ""
     mixed_shares: Annotated[
-        str, Field(help="shares of the tasks, as 1:9 5:5; none: a grid, or each alone and all")
+        str,
+        Field(
+            help="shares of the tasks, as 1:9 5:5; none: a grid, or each alone and all",
+            switch="mixed_prompts",
+        ),
     ] = ""
     mixed_order: Annotated[
         str,
         Field(
             help="whether each example draws its task, or counts are exact and shuffled",
             choices=("iid", "exact"),
+            switch="mixed_prompts",
         ),
     ] = "iid"
     mixed_examples: Annotated[
-        int, Field(help="examples of such a prompt; 0: one fewer than in training", low=0)
+        int,
+        Field(
+            help="examples of such a prompt; 0: one fewer than in training",
+            low=0,
+            switch="mixed_prompts",
+        ),
     ] = 0
 
 

@@ -49,7 +49,12 @@ class Spec:
     ] = 0  # the paper's: 100
     vector_layer: Annotated[
         int,
-        Field(help="layer whose vectors are combined and shown; -1: the best", low=-1, high=256),
+        Field(
+            help="layer whose vectors are combined and shown; -1: the best",
+            low=-1,
+            high=256,
+            switch="vector_prompts",
+        ),
     ] = BEST
     vector_shown: Annotated[
         int,
@@ -57,10 +62,17 @@ class Spec:
             help="prompts of each task and mixture kept as points; at most vector_prompts",
             low=0,
             high=2**16,
+            switch="vector_prompts",
         ),
     ] = 16
     vector_steps: Annotated[
-        int, Field(help="steps from one task's vector to another's", low=2, high=2**10)
+        int,
+        Field(
+            help="steps from one task's vector to another's",
+            low=2,
+            high=2**10,
+            switch="vector_prompts",
+        ),
     ] = 30
 
 

@@ -209,8 +209,8 @@ def refused(**values):
     ("values", "field", "words"),
     [
         ({"families": "liner"}, "families", ["liner", "linear"]),
-        ({"families": " , "}, "families", ["empty"]),
-        ({"families": "relu,relu"}, "families", ["named twice"]),
+        ({"families": " , "}, "families", ["at least one"]),
+        ({"families": "relu,relu"}, "families", ["given twice"]),
         ({"families": "sparse_linear", "sparse": 11}, "families", ["sparse = 11", "10"]),
         ({"families": "student_quadratic"}, "families", ["fourth moment"]),
         ({"families": "linear,relu,sine", "dimension": 2, "instruction": "one_hot"}, *2 * [None]),
