@@ -55,7 +55,8 @@ def program(recipe):
         laws, constants = evaluation.laws(recipe, seed, knobs)
         plan = recipe.source.prepare(knobs.data, recipe.task.size)
         params = recipe.model.init(streams(seed).params)
-        return laws, constants, evaluation.evaluate(recipe, params, laws, plan, t)
+        key = streams(seed).probe
+        return laws, constants, evaluation.evaluate(recipe, params, laws, plan, t, key)
 
     def found(seed, knobs, t=0):
         return jax.tree.map(np.asarray, run(np.uint32(seed), knobs, np.int32(t)))
