@@ -3,7 +3,7 @@
 import sys
 
 try:
-    from plateaus.experiment.real_models import main
+    from plateaus.real_models.main import main
 except ModuleNotFoundError as error:
     if error.name != "plateaus":
         raise

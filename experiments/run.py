@@ -3,7 +3,7 @@
 import sys
 
 try:
-    from plateaus.experiment.cli import main
+    from plateaus.jobs.cli import main
 except ModuleNotFoundError as error:
     if error.name != "plateaus":
         raise

@@ -1,1 +1,13 @@
 """Plateaus: what shortens the loss plateau, as pure JAX functions and honest statistics."""
+
+from plateaus.surface import exports
+
+_ROOMS = ("data", "gram", "measures", "models", "optim", "report", "tasks", "train")
+__all__, __getattr__, __dir__ = exports(
+    __name__,
+    {room: () for room in _ROOMS}
+    | {
+        "types": ["Task", "Source", "Model", "Aggregator", "Example", "Draw", "Signals", "Knobs"],
+        "recipe": ["Recipe"],
+    },
+)

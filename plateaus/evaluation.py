@@ -7,7 +7,7 @@ otherwise cost more than the training between two evaluations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from plateaus import groups
 from plateaus.recipe import Recipe
 from plateaus.types import Array, Draw, Example, Key, Knobs, PyTree, Task, streams
+from plateaus.variables import ONCE, SUFFIX, Variable
 
 _OTHERS = 2**30  # above any number of test examples, whose keys are the folds of 0, 1, ..
 
@@ -134,8 +135,7 @@ def evaluate(
     trained on. A task with a `distance` adds `L_distance_to_P` (but on its other laws), one with an
     `item` adds, for the test law's scalars, `test_M_trained` and `test_M_untrained`: the means over
     the examples whose item has a positive probability at step t, and over the others (NaN where
-    there is none). What the recipe's probes say of the parameters comes first; `key` is for those
-    that draw.
+    there is none). What the recipe's probes say of the parameters comes first; `key` is theirs.
     """
     task = recipe.task
     ever = groups.weighed(task, recipe.source.ever(plan))
@@ -147,8 +147,9 @@ def evaluate(
         return dict(_means(task, batch, jax.vmap(task.test_loss)(predictions, batch), ever))
 
     for number, probe in enumerate(recipe.probes):
-        own = None if key is None else jax.random.fold_in(key, number)
-        results |= probe(own, params, found, test_losses)
+        if key is None:
+            raise ValueError("key: must be given where the recipe has probes")
+        results |= probe(jax.random.fold_in(key, number), params, found, test_losses)
     batches = {law: batch for law, (batch, _) in found.items()}
     for law, (batch, predictions) in _together(
         task, batches, lambda batch: recipe.model.apply(params, batch.inputs)[0]
@@ -184,6 +185,42 @@ def _means(task: Task, batch: Example, values: Array, ever: Array) -> Iterator[t
     by_group = groups.mean_by_group(member, values)
     yield groups.SUFFIX, by_group
     yield "", groups.mean_over(ever * jnp.any(member > 0, axis=1), by_group)
+
+
+def variables(task: Task, predictors: Iterable[str]) -> dict[str, Variable]:
+    """Return what `laws` and `evaluate` may record of a task with these predictors, by name."""
+    found = {
+        "uninformed_loss": Variable(
+            "test loss of the best predictor that has not learned: the plateau", "loss", time=ONCE
+        ),
+        "best_loss": Variable("test loss of the optimal predictor", "loss", time=ONCE),
+    }
+
+    def add(begin: str, end: str, one: Variable) -> None:
+        found[begin + end] = one
+        if task.groups:
+            found[begin + SUFFIX + end] = one.by_task()
+
+    for law in ("test", "pool", *task.laws):
+        where = f"on the {'training' if law == 'pool' else law} law"
+        for name in _measures(task, law):
+            axes = (task.axes[name],) if name in task.axes else ()
+            meaning = f"{name.replace('_', ' ')} {where}"
+            one = Variable(meaning, "loss" if name == "loss" else "1", axes)
+            add(f"{law}_{name}", "", one)
+            if name == "loss" or axes:
+                for predictor in predictors:
+                    of = one._replace(meaning=f"{meaning}, of {predictor}", time=ONCE)
+                    add(f"{law}_{name}", f"_of_{predictor}", of)
+            if law == "test" and task.item is not None and not axes:
+                for which in ("trained", "untrained"):
+                    own = one._replace(meaning=f"{meaning}, {which} items only")
+                    found[f"test_{name}_{which}"] = own
+        if task.distance is not None and law not in task.laws:
+            for predictor in predictors:
+                apart = Variable(f"distance to what {predictor} says {where}")
+                add(f"{law}_distance", f"_to_{predictor}", apart)
+    return found
 
 
 def _mean_where(values: Array, chosen: Array) -> Array:

@@ -61,7 +61,7 @@ def ears(
     feedback, task = recipe.feedback, recipe.task
     assert feedback is not None
     sample = _target(recipe, keys, world)
-    size, steer = len(task.groups), recipe.source.steer
+    size, steer = len(task.group_names), recipe.source.steer
 
     def target_losses(params: PyTree) -> Float[Array, " G"]:
         predictions, _ = recipe.model.apply(params, sample.inputs)
@@ -155,9 +155,9 @@ def _target(recipe: Recipe, keys: Streams, world: PyTree) -> Example:
     Unused, where a mixer does not ask for it, it costs nothing.
     """
     task = recipe.task
-    assert recipe.feedback is not None
-    emit = task.emit_target or task.emit_test
-    number = max(1, recipe.feedback.target_points) * len(task.groups)
+    assert recipe.feedback is not None and task.groups is not None
+    emit = task.groups.emit_target or task.emit_test
+    number = max(1, recipe.feedback.target_points) * len(task.groups.names)
     return jax.vmap(emit, (0, None, 0))(
         jax.random.split(keys.target, number), world, jnp.arange(number)
     )

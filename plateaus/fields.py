@@ -1,7 +1,7 @@
 """What a configuration may say about one number: the declaration beside every spec and knob.
 
 A field is declared once, in the file that uses it, by `typing.Annotated`. The schema
-(`plateaus.experiment.schema`) reads the declaration; nothing else repeats a range or a default.
+(`plateaus.config.schema`) reads the declaration; nothing else repeats a range or a default.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ class Field:
       units: of the quantity, for axes ("steps", "1/step"); empty for a pure number.
       derived: whether it follows from other fields and from files, and cannot be given.
       observes: whether it only says what is looked at, so that it is no part of what a run is.
+      switch: of a field that observes and only says how, the one that switches it on.
+      sweepable: whether its values may be compared within one set of results. Lengths, counts and
+        names of things may not, nor what is derived or observes.
 
     >>> Field(help="fraction of the data set", low=0.0, low_open=True, high=1.0).allowed()
     '(0.0, 1.0]'
@@ -42,6 +45,12 @@ class Field:
     units: str = ""
     derived: bool = False
     observes: bool = False
+    switch: str = ""
+    sweepable: bool = True
+
+    def __post_init__(self) -> None:
+        if self.derived or self.observes:
+            object.__setattr__(self, "sweepable", False)
 
     def allowed(self) -> str:
         """Return the allowed values as a reader would write them: an interval or a list."""
@@ -66,23 +75,52 @@ class Field:
         return bool(above and below and finite)
 
 
-def extended(knobs: Any, more: Mapping[str, tuple[Any, Any]]) -> Any:
-    """Return a NamedTuple class of knobs with more of them: name -> (declared type, default).
+Declared = Mapping[str, tuple[Any, Any]]
+"""Fields by name: (declared type, default); the default is None where there is none."""
 
-    For knobs that follow from a config: a rate of each layer, a weight of each family.
+
+def declared(owner: Any) -> dict[str, tuple[Any, Any]]:
+    """Return the fields of a dataclass or of a NamedTuple class, in order."""
+    if dataclasses.is_dataclass(owner):
+        defaults = {field.name: field.default for field in dataclasses.fields(owner)}
+    else:
+        defaults = dict.fromkeys(owner._fields, dataclasses.MISSING) | owner._field_defaults
+    hints = get_type_hints(owner, include_extras=True)
+    return {
+        name: (hints[name], None if default is dataclasses.MISSING else default)
+        for name, default in defaults.items()
+    }
+
+
+def joined(base: type, more: Declared) -> Any:
+    """Return a class like `base`, a frozen dataclass or a NamedTuple class, with more fields.
+
+    For what follows from a registry or from a config: the fields of every instrument, a rate of
+    each layer, a weight of each family.
 
     >>> from typing import NamedTuple
     >>> class Knobs(NamedTuple):
     ...     a: float = 1.0
-    >>> extended(Knobs, {"b": (float, 2.0)})(a=0.5)
+    >>> joined(Knobs, {"b": (float, 2.0)})(a=0.5)
     Knobs(a=0.5, b=2.0)
+
+    Raises TypeError for a field that is there already.
     """
+    own = declared(base)
+    if twice := ", ".join(name for name in more if name in own):
+        raise TypeError(f"{base.__module__}.{base.__name__}: declared twice: {twice}")
+    if dataclasses.is_dataclass(base):
+        more_fields = [(name, kind, default) for name, (kind, default) in more.items()]
+        namespace = {"__module__": base.__module__, "__doc__": base.__doc__}
+        name = base.__name__.removeprefix("_")
+        return dataclasses.make_dataclass(
+            name, more_fields, bases=(base,), frozen=True, kw_only=True, namespace=namespace
+        )
     made: Any = collections.namedtuple(  # type: ignore[misc] # its fields are known at run time
-        knobs.__name__,
-        [*knobs._fields, *more],
-        defaults=[*knobs._field_defaults.values(), *(default for _, default in more.values())],
-        module=knobs.__module__,
+        base.__name__,
+        [*own, *more],
+        defaults=[*(default for _, default in (*own.values(), *more.values()))],
+        module=base.__module__,
     )
-    hints = get_type_hints(knobs, include_extras=True)
-    made.__annotations__ = {**hints, **{name: declared for name, (declared, _) in more.items()}}
+    made.__annotations__ = {name: kind for name, (kind, _) in (*own.items(), *more.items())}
     return made

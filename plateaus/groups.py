@@ -7,29 +7,41 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from plateaus.types import Array, Example, Float, Int, Task
+from plateaus.types import EXACT, Array, Example, Float, Int, Task
+from plateaus.variables import SUFFIX, WINDOWS, Variable
 
-SUFFIX = "_by_task"  # ends the names of what has an axis of groups
+VARIABLES = {
+    f"train_{name}{SUFFIX}": Variable(meaning, units, time=WINDOWS).by_task()
+    for name, units, meaning in (
+        (
+            "loss",
+            "1",
+            "training loss in units of the plateau's, mean over a window's examples",
+        ),
+        ("error", "1", "error at the last point of training prompts, likewise"),
+        ("count", "examples", "examples to a step, mean over a window"),
+    )
+}
 
 
 class Sums(NamedTuple):
     """Of a step's examples, by group [G]."""
 
     loss: Array  # in units of the plateau: `Task.test_loss`, where the predictions are at hand
-    error: Array  # of `Task.last_error`; NaN where the predictions are not at hand
+    error: Array  # of `Learned.error`; NaN where the predictions are not at hand
     count: Array  # type: ignore[assignment] # shadowing tuple.count is harmless here
 
 
 def numbers(task: Task, batch: Example) -> Int[Array, " B"]:
     """Return the group of each example: 0 for all where the task has one."""
-    if task.group is None:
+    if task.groups is None:
         return jnp.zeros(jax.tree.leaves(batch.inputs)[0].shape[0], jnp.int32)
-    return jax.vmap(task.group)(batch)
+    return jax.vmap(task.groups.of)(batch)
 
 
 def members(task: Task, batch: Example) -> Float[Array, "G B"]:
     """Return 1 where an example is of a group, else 0."""
-    groups = jnp.arange(max(len(task.groups), 1))
+    groups = jnp.arange(max(len(task.group_names), 1))
     return (groups[:, None] == numbers(task, batch)[None, :]).astype(jnp.float32)
 
 
@@ -39,8 +51,8 @@ def sums(task: Task, batch: Example, losses: Array, predictions: Array | None = 
     errors = jnp.full_like(losses, jnp.nan)
     if predictions is not None:
         losses = jax.vmap(task.test_loss)(predictions, batch)
-        if task.last_error is not None:
-            errors = jax.vmap(task.last_error)(predictions, batch)
+        if task.groups and task.groups.learned:
+            errors = jax.vmap(task.groups.learned.error)(predictions, batch)
     return Sums(_within(member, losses), _within(member, errors), jnp.sum(member, axis=1))
 
 
@@ -75,14 +87,15 @@ def over_steps(means: Sums) -> dict[str, Float[Array, " G"]]:
 
 def mean_by_group(member: Float[Array, "G B"], values: Float[Array, "B ..."]) -> Array:
     """Return the mean over each group's examples, [G, ...]."""
-    total = jnp.tensordot(member, values, axes=1, precision=jax.lax.Precision.HIGHEST)
+    total = jnp.tensordot(member, values, axes=1, precision=EXACT)
     count = jnp.sum(member, axis=1)
     return total / count.reshape(-1, *[1] * (total.ndim - 1))
 
 
 def weighed(task: Task, ever: Float[Array, " G"]) -> Float[Array, " G"]:
     """Return the groups meant to be trained on, by their shares in what is tested for."""
-    return ever * jnp.asarray(task.target, jnp.float32) if task.target else ever
+    target = task.groups.target if task.groups else ()
+    return ever * jnp.asarray(target, jnp.float32) if target else ever
 
 
 def mean_over(ever: Float[Array, " G"], by_group: Float[Array, "G ..."]) -> Array:
@@ -90,4 +103,4 @@ def mean_over(ever: Float[Array, " G"], by_group: Float[Array, "G ..."]) -> Arra
     there = (ever > 0).reshape(-1, *[1] * (by_group.ndim - 1))
     weights = ever / jnp.sum(ever)
     kept = jnp.where(there, by_group, 0.0)  # 0 times what is not finite is not 0
-    return jnp.tensordot(weights, kept, axes=1, precision=jax.lax.Precision.HIGHEST)
+    return jnp.tensordot(weights, kept, axes=1, precision=EXACT)

@@ -2,22 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
-from plateaus.types import Aggregator, Array, Model, PyTree, Source, Task
+import optax
+
+from plateaus.types import Aggregator, Array, Edits, Example, Key, Model, PyTree, Source, Task
+
+
+class Capture(Protocol):
+    """The losses [B] of a batch's examples, predictions [B, ...], and their gradients' factors."""
+
+    def __call__(self, params: PyTree, batch: Example) -> tuple[Array, Array, PyTree]: ...
+
+
+class Combine(Protocol):
+    """The sum of the examples' gradients by weights [B], like the parameters."""
+
+    def __call__(self, captured: Any, weights: Array) -> PyTree: ...
+
+
+class GramOf(Protocol):
+    """Inner products [B, B] of the examples' gradients."""
+
+    def __call__(self, captured: Any) -> Array: ...
+
+
+class MeasureGram(Protocol):
+    """Name -> scalar, of inner products [B, B]: averaged over `log_every` steps ..."""
+
+    def __call__(self, gram: Array) -> dict[str, Array]: ...
+
+
+class Summarise(Protocol):
+    """... and of these means, name -> scalar: what is recorded."""
+
+    def __call__(self, means: dict[str, Array]) -> dict[str, Array]: ...
+
+
+class SumGradients(Protocol):
+    """Of each group [G, ...] the sum of its examples' gradients, of the tracked layers.
+
+    `weighted` maps weights [B] of examples to the sum of their gradients; `member` is [G, B].
+    """
+
+    def __call__(self, weighted: Callable[[Array], PyTree], member: Array) -> PyTree: ...
+
+
+class MeasureBatches(Protocol):
+    """Name -> what is measured of batches [N, B, ...]."""
+
+    def __call__(self, key: Key, params: PyTree, batches: Example) -> dict[str, Array]: ...
+
+
+class Probe(Protocol):
+    """Name -> what is recorded of the parameters at an evaluation.
+
+    `laws` are the samples of `plateaus.evaluation`, by name; `losses` maps edits of the model to
+    its test loss under "" and, with groups, under "_by_task".
+    """
+
+    def __call__(
+        self,
+        key: Key,
+        params: PyTree,
+        laws: Mapping[str, Any],
+        losses: Callable[[Edits], dict[str, Array]],
+    ) -> dict[str, Array]: ...
 
 
 class Gradients(NamedTuple):
-    """The gradients of a batch's examples, held as factors: see `plateaus.models.gram`.
+    """The gradients of a batch's examples, held as factors: see `plateaus.gram.engine`.
 
     Fields:
       capture: (params, batch) -> (losses [B], predictions [B, ...], captured).
       combine: (captured, weights [B]) -> gradient, like the parameters.
     """
 
-    capture: Callable[..., tuple[Array, Array, PyTree]]
-    combine: Callable[..., PyTree]
+    capture: Capture
+    combine: Combine
 
 
 class Surgery(NamedTuple):
@@ -26,14 +89,13 @@ class Surgery(NamedTuple):
     Fields:
       gram: captured -> [B, B], inner products of the examples' gradients.
       aggregator: optim knobs -> Aggregator; its weights have the scale of a mean.
-      measure: gram -> name -> scalar, averaged over `log_every` steps ...
-      summarise: ... of these means, name -> scalar: what is recorded.
+      measure, summarise: what is told of the inner products of a step, and recorded of its means.
     """
 
-    gram: Callable[..., Array]
-    aggregator: Callable[..., Aggregator]
-    measure: Callable[..., dict[str, Array]]
-    summarise: Callable[..., dict[str, Array]]
+    gram: GramOf
+    aggregator: Callable[[Any], Aggregator]
+    measure: MeasureGram
+    summarise: Summarise
 
 
 class Feedback(NamedTuple):
@@ -54,7 +116,7 @@ class Feedback(NamedTuple):
     """
 
     every: int
-    sums: Callable[..., PyTree] | None = None
+    sums: SumGradients | None = None
     target_points: int = 0
     target_gradient: bool = False
     reference_steps: int = 0
@@ -73,7 +135,7 @@ class BatchProbe(NamedTuple):
     """
 
     batches: int
-    measure: Callable[..., dict[str, Array]]
+    measure: MeasureBatches
 
 
 class Recipe(NamedTuple):
@@ -82,7 +144,7 @@ class Recipe(NamedTuple):
     task: Task
     source: Source
     model: Model
-    optimiser: Callable[..., Any]  # optim knobs -> optax.GradientTransformation
+    optimiser: Callable[[Any], optax.GradientTransformation]  # of a run's optim knobs
     steps: int  # of the whole run
     phase_steps: int  # optimiser steps between two evaluations
     log_every: int  # steps whose training losses are averaged into one number
@@ -92,6 +154,4 @@ class Recipe(NamedTuple):
     surgery: Surgery | None = None  # None: the gradient of the mean loss; else needs `gradients`
     feedback: Feedback | None = None  # None: the design is told the losses of its batches alone
     batch_probes: tuple[BatchProbe, ...] = ()
-    # (key, params, laws, losses) -> what is recorded of them at an evaluation, where `losses` maps
-    # edits of the model to its test loss under "" and, with groups, under "_by_task"
-    probes: tuple[Callable[..., dict[str, Array]], ...] = ()
+    probes: tuple[Probe, ...] = ()

@@ -1,7 +1,7 @@
-"""Training as pure functions: one run's start, one phase of its steps.
+"""Training as pure functions: a whole run, and what it is made of, its start and a phase of steps.
 
-All functions here speak of a single run; whoever calls them maps them over the runs of a chunk and
-compiles the result: `jit(vmap(phase))`. What is measured is in `plateaus.evaluation`.
+All functions here speak of a single run; whoever calls them maps them over many and compiles the
+result: `jit(vmap(run))`. What is measured is in `plateaus.evaluation`.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from plateaus import feedback, groups
+from plateaus import evaluation, feedback, groups
+from plateaus.batches import examples, probe_key, probed
 from plateaus.evaluation import Law, evaluate
 from plateaus.gradient import Told, gradient
 from plateaus.recipe import Recipe
 from plateaus.types import (
     Array,
-    Draw,
     Example,
     Int,
-    Key,
     Knobs,
     PyTree,
     Signals,
@@ -30,10 +29,9 @@ from plateaus.types import (
     streams,
 )
 
-__all__ = ["NEVER", "Phase", "Recipe", "RunState", "init", "phase"]
+__all__ = ["NEVER", "Phase", "Recipe", "Run", "RunState", "begin", "init", "phase", "run"]
 
 NEVER = -1  # `RunState.diverged_at` of a run that has not diverged
-NO_STEP = 2**31 - 1  # above the number of any step
 
 
 class RunState(NamedTuple):
@@ -55,14 +53,25 @@ class Phase(NamedTuple):
     # [windows, G]: losses and errors by group, and the share of the batches that each group had
     evaluation: dict[str, Array]
 
+    @property
+    def windows(self) -> dict[str, Array]:
+        """All that is measured of every window of `log_every` steps."""
+        return {"train_loss": self.train_loss, **self.training}
 
-def _batch(
-    recipe: Recipe, world: PyTree, key: Array, draw: Draw, knobs: Knobs, t: Array | int
-) -> Example:
-    """Return the examples that were drawn, by the law as it is at step t."""
-    noise = jax.random.split(key, jnp.shape(draw.group)[0])
-    law = recipe.task.at(knobs.task, t)
-    return jax.vmap(recipe.task.emit, (0, None, 0, None))(noise, world, draw, law)
+
+class Run(NamedTuple):
+    """What a whole run comes to.
+
+    Fields:
+      state: after the last step; of a run that diverged, before the phase in which it did.
+      curves: name -> [1 + phases, ...], what `evaluate` measured before the first step and after
+        every phase; and [steps / log_every, ...], "train_loss" and the other means over steps.
+      levels: name -> what never changes: the plateau's height, its floor, the predictors' losses.
+    """
+
+    state: RunState
+    curves: dict[str, Array]
+    levels: dict[str, Array]
 
 
 def _aggregator(recipe: Recipe, keys: Streams, plan: PyTree, knobs: Knobs) -> PyTree:
@@ -74,26 +83,36 @@ def _aggregator(recipe: Recipe, keys: Streams, plan: PyTree, knobs: Knobs) -> Py
     return recipe.surgery.aggregator(knobs.optim).init(draw.group.shape[0])
 
 
-def init(
-    recipe: Recipe, seed: Array | int, knobs: Knobs, laws: Mapping[str, Law]
-) -> tuple[RunState, dict[str, Array]]:
-    """Return a run's state before the first step, and its evaluation there."""
-    keys = streams(seed)
+def _begun(recipe: Recipe, keys: Streams, knobs: Knobs) -> tuple[RunState, PyTree]:
+    """Return a run's state before the first step, and the plan of its source."""
     params = recipe.model.init(keys.params)
     source = recipe.source
     plan = source.prepare(knobs.data, recipe.task.size)
-    state = RunState(
+    return RunState(
         params=params,
         optimiser=recipe.optimiser(knobs.optim).init(params),
         source=source.init(keys.data),
         aggregator=_aggregator(recipe, keys, plan, knobs),
         reference=params if feedback.compares(recipe) else (),
         diverged_at=jnp.int32(NEVER),
-    )
-    evaluation = evaluate(recipe, params, laws, plan, 0, _probe_key(keys, 0))
+    ), plan
+
+
+def begin(recipe: Recipe, seed: Array | int, knobs: Knobs) -> RunState:
+    """Return a run's state before the first step, without its evaluation there."""
+    return _begun(recipe, streams(seed), knobs)[0]
+
+
+def init(
+    recipe: Recipe, seed: Array | int, knobs: Knobs, laws: Mapping[str, Law]
+) -> tuple[RunState, dict[str, Array]]:
+    """Return a run's state before the first step, and its evaluation there."""
+    keys = streams(seed)
+    state, plan = _begun(recipe, keys, knobs)
+    evaluation = evaluate(recipe, state.params, laws, plan, 0, probe_key(keys, 0))
     if recipe.batch_probes:
         world = recipe.task.init(keys.world)
-        evaluation |= _probed(recipe, state, keys, world, plan, knobs, 0)
+        evaluation |= probed(recipe, state.params, state.source, keys, world, plan, knobs, 0)
     return state, evaluation
 
 
@@ -121,7 +140,7 @@ def phase(
     ) -> tuple[RunState, Array, Example, Told]:
         """Take one optimiser step; the source is as it was."""
         draw = recipe.source.draw(key_data, state.source, plan, t)
-        batch = _batch(recipe, world, key_noise, draw, knobs, t)
+        batch = examples(recipe, world, key_noise, draw, knobs, t)
         weigh = feedback.weigh(recipe, state.source, plan, t)
 
         def at(params: PyTree, number: int) -> tuple:  # 0, or of an inner step from 1
@@ -167,7 +186,7 @@ def phase(
             signals = ears(new, signals, batch, told, t)
         diverges = (state.diverged_at == NEVER) & ~jnp.isfinite(loss)
         return new._replace(
-            source=recipe.source.observe(state.source, signals, knobs.data, t),
+            source=recipe.source.observe(state.source, signals, plan, t),
             diverged_at=jnp.where(diverges, t, state.diverged_at),
         ), (loss, told._replace(gradient=None, losses=()))
 
@@ -184,10 +203,10 @@ def phase(
     firsts = start + jnp.arange(0, recipe.phase_steps, recipe.log_every)
     new, (train_loss, measured) = jax.lax.scan(window, state, firsts)
     end = start + recipe.phase_steps
-    key = _probe_key(keys, end - 1)
+    key = probe_key(keys, end - 1)
     evaluation = evaluate(recipe, new.params, laws, plan, end - 1, key)  # as trained until now
     if recipe.batch_probes:
-        evaluation |= _probed(recipe, new, keys, world, plan, knobs, end - 1)
+        evaluation |= probed(recipe, new.params, new.source, keys, world, plan, knobs, end - 1)
 
     blown_up = (new.diverged_at == NEVER) & ~jnp.isfinite(evaluation["test_loss"])
     diverged_at = jnp.where(blown_up, end, new.diverged_at)
@@ -204,24 +223,23 @@ def phase(
     )
 
 
-def _probed(
-    recipe: Recipe, state: RunState, keys: Streams, world: PyTree, plan: PyTree, knobs: Knobs, t
-) -> dict[str, Array]:
-    """Return what a few batches tell, drawn as step t draws its own; all probes see the same."""
+def run(recipe: Recipe, seed: Array | int, knobs: Knobs) -> Run:
+    """Train one run, from its seed to its end.
 
-    def batch(key: Array) -> Example:
-        key_draw, key_noise = jax.random.split(key)
-        draw = recipe.source.draw(key_draw, state.source, plan, t)
-        return _batch(recipe, world, key_noise, draw, knobs, t)
+    An ensemble is `jit(vmap(lambda seed: run(recipe, seed, knobs)))(seeds)`. A command trains by
+    the same parts, in programs of their own with checkpoints between them: mapped over as many runs
+    as its chunks have, this gives the same bits of weights, and of training and test losses. Means
+    that are only looked at (distances to predictors before the first step, cosines of gradients)
+    may be off by some 1e-6 of themselves: XLA fuses their sums with what stands around them.
+    """
+    laws, levels = evaluation.laws(recipe, seed, knobs)
+    state, first = init(recipe, seed, knobs, laws)
 
-    found: dict[str, Array] = {}
-    for number, probe in enumerate(recipe.batch_probes, len(recipe.probes)):
-        keys_batch = jax.random.split(jax.random.fold_in(keys.probe, t), probe.batches)
-        own = jax.random.fold_in(_probe_key(keys, t), number)
-        found |= probe.measure(own, state.params, jax.vmap(batch)(keys_batch))
-    return found
+    def one(state: RunState, start: Array) -> tuple[RunState, Phase]:
+        return phase(recipe, state, seed, knobs, laws, start)
 
-
-def _probe_key(keys: Streams, t: Array | int) -> Key:
-    """Return the key of what probes draw at step t, beside batches."""
-    return jax.random.fold_in(jax.random.fold_in(keys.probe, NO_STEP), t)
+    state, phases = jax.lax.scan(one, state, jnp.arange(0, recipe.steps, recipe.phase_steps))
+    curves = {name: x.reshape(-1, *x.shape[2:]) for name, x in phases.windows.items()}
+    for name, x in phases.evaluation.items():
+        curves[name] = jnp.concatenate([first[name][None], x])
+    return Run(state, curves, levels)

@@ -7,9 +7,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from plateaus.types import Array, Float, PyTree
-
-EXACT = jax.lax.Precision.HIGHEST  # an accelerator's default rounds the factors to 10 bits
+from plateaus.types import EXACT, Array, Float, PyTree
 
 
 def gram(stacked: PyTree) -> Float[Array, "B B"]:

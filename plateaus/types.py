@@ -1,76 +1,30 @@
-"""The records that everything here is made of, and the letters of array shapes.
-
-Letters: B batch, N batches, G groups, E evaluation points, T steps of a phase, R runs of a chunk.
-Argument order everywhere: key, state or params, data, knobs, t.
-"""
+"""The records that everything here is made of."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array as Array  # for everyone: `as` marks what is passed on
-from jaxtyping import Float as Float
-from jaxtyping import Int as Int
-from jaxtyping import Key as _Key
-from jaxtyping import PyTree as PyTree
 
-Key: TypeAlias = _Key[Array, ""]
-"""One typed random key."""
-
-Scalar: TypeAlias = float | int | Array
-"""A knob: a Python number in a config, a traced scalar inside a program."""
-
-ReadAt: TypeAlias = slice | tuple[int, ...]
-"""Positions of a sequence: a slice of them, or each by its number."""
-
-
-class Example(NamedTuple):
-    """One example, or a batch of them when vmapped."""
-
-    inputs: PyTree
-    targets: PyTree
-
-
-class Draw(NamedTuple):
-    """Which examples make a batch [B], or which one example an `emit` is asked for."""
-
-    # shadowing tuple.index is harmless here
-    index: Any  # number of the example or of the task, from 0
-    group: Any = 0  # the family or domain it belongs to, in the order of `Task.groups`
-
-
-class Signals(NamedTuple):
-    """What a step tells the design: read by adaptive sources. None: nothing asks for it."""
-
-    group_loss: Array  # [G], NaN for a group that the step did not draw
-    count: Array | None = None  # type: ignore[assignment] # [G], examples drawn; hides it
-    gradient: PyTree = None  # [G, ...] sums of the examples' gradients, of tracked layers
-    excess: Array | None = None  # [G], mean of max(loss - the reference model's, 0), else NaN
-    # known at the last step of a round only, zeros at others
-    target_loss: Array | None = None  # [G], on a sample of what is tested for
-    target_gradient: PyTree = None  # [G, ...], mean gradients of that sample, of tracked layers
-    affinity: Array | None = None  # [G, G], fall of j's target loss after a short run on i
-
-
-class Knobs(NamedTuple):
-    """The numbers of a run, traced: one leaf each, swept along a leading axis."""
-
-    task: Any
-    data: Any
-    optim: Any
-
-
-class MixedPrompt(NamedTuple):
-    """A prompt whose m examples are of several groups, and its K ways to go on."""
-
-    prefix: Array  # [T], the examples and the query
-    ways: Array  # [K, S], the tokens that follow it, if it is answered by each group that is asked
-    targets: Array  # [K, S], the token after each of `ways`
-    scored: Array  # [K, S] of bool, which of `targets` are of an answer
-    end: Array  # [], the token that ends an answer
+from plateaus import signatures
+from plateaus.signatures import LogPrior as LogPrior  # for everyone: `as` marks what is passed on
+from plateaus.values import EXACT as EXACT
+from plateaus.values import Array as Array
+from plateaus.values import Draw as Draw
+from plateaus.values import Edits as Edits
+from plateaus.values import Example as Example
+from plateaus.values import Float as Float
+from plateaus.values import Int as Int
+from plateaus.values import Key as Key
+from plateaus.values import Knobs as Knobs
+from plateaus.values import MixedPrompt as MixedPrompt
+from plateaus.values import Number as Number
+from plateaus.values import PyTree as PyTree
+from plateaus.values import ReadAt as ReadAt
+from plateaus.values import Scalar as Scalar
+from plateaus.values import Signals as Signals
 
 
 class OtherLaw(NamedTuple):
@@ -82,8 +36,57 @@ class OtherLaw(NamedTuple):
         metrics of the test law. For a law that says something of one position of a prompt only.
     """
 
-    emit: Callable[..., Example]
-    measures: Mapping[str, Callable[..., Array]] | None = None
+    emit: signatures.EmitNumber
+    measures: Mapping[str, signatures.Measure] | None = None
+
+
+class Learned(NamedTuple):
+    """When a group counts as learned: when its mean error while training is below a threshold.
+
+    Fields:
+      error: (prediction, example) -> scalar, 1 for who has learned nothing.
+      below: the threshold of each group.
+    """
+
+    error: signatures.Measure
+    below: tuple[float, ...]
+
+
+class Groups(NamedTuple):
+    """The families or domains that examples are of: all that is measured is told by group, too.
+
+    Fields:
+      names: of the groups, G.
+      of: example -> number of its group.
+      learned: when each is learned; None: that is not told.
+      target: the share of each group in what is tested for; () if equal. Means over groups weigh by
+        it, and adaptive mixing aims at it.
+      emit_target: like `Task.emit_test`, of what adaptive mixing may look at; None: fresh
+        `emit_test`.
+      emit_mixed: (key, order [m], asked) -> MixedPrompt whose example i is of group order[i], with
+        a query that each group of the tuple `asked` answers differently; None: there are none.
+    """
+
+    names: tuple[str, ...]
+    of: signatures.NumberOf
+    learned: Learned | None = None
+    target: tuple[float, ...] = ()
+    emit_target: signatures.EmitNumber | None = None
+    emit_mixed: signatures.EmitMixed | None = None
+
+
+class Reads(NamedTuple):
+    """What a model reads, and is read at.
+
+    Fields:
+      vocabulary: the number of discrete tokens; None where inputs are numbers.
+      outputs: the size of a prediction that is a vector; None where it is one number.
+      at: the positions of a sequence at which predictions are read.
+    """
+
+    vocabulary: int | None = None
+    outputs: int | None = None
+    at: ReadAt = slice(None)
 
 
 class Task(NamedTuple):
@@ -102,50 +105,38 @@ class Task(NamedTuple):
         `log_prior` maps indices [k] to the log-probabilities with which the design draws them.
       uninformed, best: the predictors whose losses are the plateau's height and its floor.
       size: how many indices the training law has.
+      axes: names of the axes of metrics that are vectors.
+      reads: how a model takes the inputs, and where it is read.
+      groups: the families or domains that examples are of; None: there is one, without a name.
       distance: (prediction, prediction, example) -> scalar, how far a model is from a predictor.
       item: example -> index; with it, metrics are told apart by whether training draws that index.
-      vocabulary: the number of discrete tokens; None where inputs are numbers.
-      outputs: the size of a prediction that is a vector; None where it is one number.
-      read_at: the positions of a sequence at which predictions are read.
       at: (knobs, t) -> the knobs of the law in force at step t, for laws that change.
-      groups: names of the families or domains that examples are of; () is one, without a name.
-      group: example -> number of its group. With it, all that is measured is told by group, too.
-      last_error: (prediction, example) -> scalar, 1 for who has learned nothing: followed, by
-        group, while training; a group is learned when it is below `learned_below[group]`.
       laws: name -> another test law, evaluated like the test law: what is measured is recorded as
         NAME_loss, NAME_metric, and of predictor P as NAME_loss_of_P. Not "test", "pool", "train".
-      target: the share of each group in what is tested for; () if equal. Means over groups weigh by
-        it, and adaptive mixing aims at it.
-      emit_target: like `emit_test`, of what adaptive mixing may look at; None: fresh `emit_test`.
-      emit_mixed: (key, order [m], asked) -> MixedPrompt whose example i is of group order[i], with
-        a query that each group of the tuple `asked` answers differently; None: there are none.
     """
 
-    init: Callable[..., PyTree]
-    emit: Callable[..., Example]
-    emit_test: Callable[..., Example]
-    loss: Callable[..., Array]
-    test_loss: Callable[..., Array]
-    metrics: Mapping[str, Callable[..., Array]]
-    predictors: Callable[..., Mapping[str, Array]]
+    init: signatures.Init
+    emit: signatures.Emit
+    emit_test: signatures.EmitNumber
+    loss: signatures.Measure
+    test_loss: signatures.Measure
+    metrics: Mapping[str, signatures.Measure]
+    predictors: signatures.Predict
     uninformed: str
     best: str
     size: int
     axes: Mapping[str, str] = {}
-    distance: Callable[..., Array] | None = None
-    item: Callable[..., Array] | None = None
-    vocabulary: int | None = None
-    outputs: int | None = None
-    read_at: ReadAt = slice(None)
-    at: Callable[..., Any] = lambda knobs, t: knobs
-    groups: tuple[str, ...] = ()
-    group: Callable[..., Array] | None = None
-    last_error: Callable[..., Array] | None = None
-    learned_below: tuple[float, ...] = ()
+    reads: Reads = Reads()
+    groups: Groups | None = None
+    distance: signatures.Distance | None = None
+    item: signatures.NumberOf | None = None
+    at: signatures.KnobsAt = lambda knobs, t: knobs
     laws: Mapping[str, OtherLaw] = {}
-    target: tuple[float, ...] = ()
-    emit_target: Callable[..., Example] | None = None
-    emit_mixed: Callable[..., MixedPrompt] | None = None
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """The names of the groups; () where there is one, without a name."""
+        return () if self.groups is None else self.groups.names
 
 
 class Grouping(NamedTuple):
@@ -176,7 +167,7 @@ class Source(NamedTuple):
         evaluated once a phase, outside the loop. `size` items of the pool are in play.
       draw: (key, state, plan, t) -> Draw of step t, a function of the key and t.
       log_prob: (plan, index, t) -> log-probabilities with which step t draws these indices.
-      observe: (state, signals, knobs, t) -> state.
+      observe: (state, signals, plan, t) -> state.
       weights: (state, plan, t) -> [G], the share of each group in what step t draws.
       ever: plan -> [G], 1 for the groups that the design means to train on, else 0.
       steer: (state, shares [G]) -> a state that draws groups by these shares; None: it cannot.
@@ -187,16 +178,16 @@ class Source(NamedTuple):
     An intervention is a function Source -> Source; it narrows `size`, or replaces indices.
     """
 
-    init: Callable[..., PyTree]
-    prepare: Callable[..., PyTree]
-    draw: Callable[..., Draw]
-    log_prob: Callable[..., Array]
-    observe: Callable[..., PyTree]
-    weights: Callable[..., Array] = lambda state, plan, t: jnp.ones(1)
-    ever: Callable[..., Array] = lambda plan: jnp.ones(1)
-    steer: Callable[..., PyTree] | None = None
-    emphasis: Callable[..., Array] | None = None
-    measures: Callable[..., dict[str, Array]] = lambda state, plan, t: {}
+    init: signatures.Init
+    prepare: signatures.Prepare
+    draw: signatures.DrawBatch
+    log_prob: signatures.LogProb
+    observe: signatures.Observe
+    weights: signatures.OfGroups = lambda state, plan, t: jnp.ones(1)
+    ever: signatures.Ever = lambda plan: jnp.ones(1)
+    steer: signatures.Steer | None = None
+    emphasis: signatures.OfGroups | None = None
+    measures: signatures.MeasureSource = lambda state, plan, t: {}
 
 
 class Model(NamedTuple):
@@ -211,8 +202,8 @@ class Model(NamedTuple):
         if none do.
     """
 
-    init: Callable[..., PyTree]
-    apply: Callable[..., tuple[Array, dict[str, Array]]]
+    init: signatures.Init
+    apply: signatures.Apply
     activations: tuple[str, ...]
     cache: tuple[str, ...] = ()
 
@@ -226,8 +217,8 @@ class Aggregator(NamedTuple):
         the sum over b of weights_b g_b. `key` is for aggregators whose result depends on an order.
     """
 
-    init: Callable[[int], PyTree]
-    update: Callable[..., tuple[Array, PyTree]]
+    init: signatures.InitOf
+    update: signatures.Weigh
 
 
 class Streams(NamedTuple):

@@ -42,6 +42,7 @@ os.environ["XLA_FLAGS"] = (
     f" {os.environ[KNOWN]}"
 )
 
+import contextlib
 import functools
 
 import jax
@@ -52,7 +53,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_traceback_in_locations_limit", 0)  # in programs, where no test reads them
 
-# report and experiment speak of files, text and configs: mypy's field, not jaxtyping's
+# report, config, build and jobs speak of files, text and configs: mypy's field, not jaxtyping's
 CHECKED = (
     "types",
     "trees",
@@ -65,8 +66,9 @@ CHECKED = (
     "data",
     "optim",
     "models",
+    "gram",
 )
-WITHOUT_ARRAYS = ("experiment", "report", "benchmarks")  # folders of tests
+WITHOUT_ARRAYS = ("config", "build", "jobs", "real_models", "report", "benchmarks")  # of tests
 _jaxtyped, _checking = jaxtyping.jaxtyped, True
 
 
@@ -135,8 +137,8 @@ sys.addaudithook(_watch)
 def pytest_runtest_setup(item):
     """Have a test's closures checked or not, by its folder."""
     global _checking
-    folder = item.path.parent.name
-    _checking = folder not in WITHOUT_ARRAYS
+    jobs = item.path.parent.name in WITHOUT_ARRAYS or item.path.stem.startswith("test_instrument")
+    _checking = not jobs
     return (yield)
 
 
@@ -174,3 +176,38 @@ def exact_jit():
     """
     options = {"xla_cpu_use_fusion_emitters": True} if os.environ[KNOWN] else {}
     return functools.partial(jax.jit, compiler_options=options)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _undrawn():
+    """Have figures of whole jobs made, but not drawn: that would be most of their time."""
+    from plateaus.jobs import results
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "save_figure", _not_drawn)
+        yield
+
+
+def _not_drawn(figure, directory, stem):
+    """Stand in for `style.save`."""
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{stem}.{suffix}" for suffix in ("png", "svg")]
+    for path in paths:
+        path.write_text("not drawn")
+    return paths
+
+
+@pytest.fixture(scope="session")
+def drawing():
+    """A context in which figures are drawn as a user's are."""
+    from plateaus.jobs import results
+    from plateaus.report import style
+
+    @contextlib.contextmanager
+    def real():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(results, "save_figure", style.save)
+            yield
+
+    return real

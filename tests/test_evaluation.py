@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from plateaus import evaluation, train
-from plateaus.data import design
+from plateaus.data import designs
 from plateaus.data.source import uniform
-from plateaus.models import mlp
-from plateaus.optim import optimiser
+from plateaus.models.networks import mlp
+from plateaus.optim import optimisers
 from plateaus.recipe import Recipe
-from plateaus.tasks import facts, in_context_pool, recorded, sparse_parity
-from plateaus.tasks import linear_regression as lr
+from plateaus.tasks import recorded
+from plateaus.tasks.laws import facts, in_context_domains, sparse_parity
+from plateaus.tasks.laws import linear_regression as lr
 from plateaus.types import Example, Knobs, Model, streams
 
 POINTS = 240
@@ -31,13 +32,13 @@ def model_that_says(say):
 
 
 def recipe_of(task, say, used=(), pool_points=POINTS, steps=20):
-    source = design.design(design.Spec(), 8, task.size, frozenset(used))
-    family = optimiser.optimiser(optimiser.Spec(), frozenset())
+    source = designs.design(designs.Spec(), 8, task.size, frozenset(used))
+    family = optimisers.optimiser(optimisers.Spec(), frozenset())
     return Recipe(task, source, model_that_says(say), family, steps, 10, 10, POINTS, pool_points)
 
 
 def knobs_of(task, **data):
-    knobs = Knobs(task.Knobs(), design.Knobs(**data), optimiser.Knobs())
+    knobs = Knobs(task.Knobs(), designs.Knobs(**data), optimisers.Knobs())
     return jax.tree.map(np.asarray, knobs)
 
 
@@ -54,7 +55,8 @@ def program(recipe):
         laws, constants = evaluation.laws(recipe, seed, knobs)
         plan = recipe.source.prepare(knobs.data, recipe.task.size)
         params = recipe.model.init(streams(seed).params)
-        return laws, constants, evaluation.evaluate(recipe, params, laws, plan, t)
+        key = streams(seed).probe
+        return laws, constants, evaluation.evaluate(recipe, params, laws, plan, t, key)
 
     def found(seed, knobs, t=0):
         return jax.tree.map(np.asarray, run(np.uint32(seed), knobs, np.int32(t)))
@@ -330,9 +332,9 @@ def test_the_pool_is_of_the_law_at_the_last_step():
 SAYING = {  # module -> a task of it, and a model of it
     lr: (lr.linear_regression(dataclasses.replace(LR, out_of_distribution=True)), 4),
     facts: (facts.facts(FACTS), facts.vocabulary(FACTS)),
-    in_context_pool: (
-        in_context_pool.in_context_pool(
-            in_context_pool.Spec(dimension=3, points=4, families="linear,relu")
+    in_context_domains: (
+        in_context_domains.in_context_domains(
+            in_context_domains.Spec(dimension=3, points=4, families="linear,relu")
         ),
         4,
     ),
@@ -343,10 +345,10 @@ SAYING = {  # module -> a task of it, and a model of it
 def test_names_are_those_that_are_told_beforehand(module):
     """What no two records may share, and what axes are found by."""
     task, size = SAYING[module]
-    source = design.design(design.Spec(), 8, task.size, frozenset(), task.groups)
+    source = designs.design(designs.Spec(), 8, task.size, frozenset(), task.group_names)
     say = lambda p, x: p + jnp.zeros((*x.shape[: 1 if module is not facts else 2], size))  # noqa: E731
     recipe = recipe_of(task, say)._replace(source=source)
-    knobs = knobs_of(module)._replace(data=design.knobs_of(task.groups)())
+    knobs = knobs_of(module)._replace(data=designs.knobs_of(task.group_names)())
     of, predictors = "test_loss_of_", []
 
     def run(seed, knobs):

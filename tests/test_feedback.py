@@ -14,15 +14,15 @@ import optax
 import pytest
 
 from plateaus import evaluation, train
-from plateaus.data import design
+from plateaus.build import gradients
+from plateaus.data import designs
 from plateaus.data.adaptive import adaptive
 from plateaus.data.mixers import uniform
-from plateaus.data.mixers.mixer import Mixer, Registered
+from plateaus.data.mixers.mixer import Mixer, Needs, Registered
 from plateaus.data.mixers.registry import MIXERS
-from plateaus.experiment import geometry
-from plateaus.models import gram_groups
+from plateaus.gram import by_group
 from plateaus.recipe import Feedback, Recipe, Surgery
-from plateaus.types import Aggregator, Draw, Example, Knobs, Model, Source, Task
+from plateaus.types import Aggregator, Draw, Example, Groups, Knobs, Model, Source, Task
 
 C = np.array([1.0, -2.0, 0.5])
 GROUPS = ("a", "b", "c")
@@ -51,8 +51,7 @@ TASK = Task(
     uninformed="zero",
     best="zero",
     size=1,
-    groups=GROUPS,
-    group=lambda example: example.targets["g"],
+    groups=Groups(GROUPS, lambda example: example.targets["g"]),
 )
 MODEL = Model(
     init=lambda key: {"w": jnp.zeros(3)},
@@ -78,7 +77,7 @@ def listener():
         group = jnp.where(jnp.sum(state["forced"]) > 0, chosen, jnp.asarray(DRAWN))
         return Draw(jnp.zeros(6, jnp.int32), group.astype(jnp.int32))
 
-    def observe(state, signals, knobs, t):
+    def observe(state, signals, plan, t):
         told = {name: getattr(signals, name) for name in state["last"]}
         told = {name: state["last"][name] if x is None else x for name, x in told.items()}
         return {**state, "before": state["last"], "last": told}
@@ -96,7 +95,7 @@ def listener():
 
 
 def sums(weighted, member):
-    return gram_groups.sums(weighted, member, ("w",))
+    return by_group.sums(weighted, member, ("w",))
 
 
 def recipe_of(source, **feedback):
@@ -109,7 +108,7 @@ def recipe_of(source, **feedback):
         phase_steps=ROUND,
         log_every=ROUND,
         eval_points=3,
-        gradients=geometry.gradients_of(MODEL, TASK),
+        gradients=gradients.gradients_of(MODEL, TASK),
         feedback=Feedback(every=ROUND, sums=sums, **feedback),
     )
 
@@ -154,11 +153,12 @@ def test_targets_are_looked_at_after_the_last_step_of_a_round_only():
 
 def test_a_target_law_of_its_own_is_used():
     """Not the test law: here its targets are all 0."""
-    other = TASK._replace(
+    aimed = TASK.groups._replace(
         emit_target=lambda key, world, number: Example(
             jnp.eye(3)[number % 3], {"y": jnp.float32(0.0), "g": number % 3}
         )
     )
+    other = TASK._replace(groups=aimed)
     recipe = recipe_of(listener(), target_points=1)._replace(task=other)
     [state], _ = run(recipe, 1)
     np.testing.assert_allclose(
@@ -234,18 +234,18 @@ def test_an_aggregator_begins_with_each_model():
 def test_the_time_average_of_a_proxy_is_kept_for_the_model(monkeypatch):
     turns = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
 
-    registered = Registered(lambda: counting(turns), uniform.Knobs, needs=frozenset({"excess"}))
+    registered = Registered(lambda: counting(turns), uniform.Knobs, needs=Needs(excess=True))
     monkeypatch.setitem(MIXERS, "uniform", registered)
-    spec = design.Spec(
+    spec = designs.Spec(
         mixer="uniform", round_steps=ROUND, reference_steps=ROUND, proxy_steps=2 * ROUND
     )
     use = adaptive(spec, (1.0,) * 3)
-    source = design.design(spec, 6, 1, frozenset(), GROUPS, use)
+    source = designs.design(spec, 6, 1, frozenset(), GROUPS, use)
     recipe = recipe_of(source, reference_steps=ROUND, proxy_steps=2 * ROUND)._replace(
         gradients=None, steps=6 * ROUND
     )
     recipe = recipe._replace(feedback=recipe.feedback._replace(sums=None))
-    data = design.knobs_of(GROUPS)()
+    data = designs.knobs_of(GROUPS)()
     states, _ = run(recipe, 5, data)
     seen = [states[phases - 1].source.mixer.weights for phases in (1, 2, 3, 5)]
     np.testing.assert_allclose(seen[0], np.full(3, 1 / 3))  # the reference's

@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.experiment import geometry
+from plateaus.build import gradients
 from plateaus.gradient import gradient
-from plateaus.models import gram_groups, hyena, mamba, mlp, transformer
+from plateaus.gram import by_group
+from plateaus.models.networks import hyena, mamba, mlp, transformer
 from plateaus.recipe import Feedback, Recipe
-from plateaus.tasks import in_context
-from plateaus.types import Draw, Example, Knobs
+from plateaus.tasks.laws import in_context
+from plateaus.types import Draw, Example, Groups, Knobs
 
 TOKENS = in_context.in_context(
     in_context.Spec(families="linear,relu,conjunction", dimension=2, points=3)
@@ -20,10 +21,12 @@ TOKENS = in_context.in_context(
 VECTORS = TOKENS._replace(
     loss=lambda y, example: jnp.square(y - example.targets),
     test_loss=lambda y, example: jnp.abs(y - example.targets),
-    group=lambda example: jnp.int32(example.inputs[0] > 0) + jnp.int32(example.inputs[1] > 0),
-    last_error=None,
+    groups=Groups(
+        TOKENS.group_names,
+        lambda example: jnp.int32(example.inputs[0] > 0) + jnp.int32(example.inputs[1] > 0),
+    ),
 )
-SMALL = {"inputs": 2, "read_at": TOKENS.read_at}
+SMALL = {"inputs": 2, "read_at": TOKENS.reads.at}
 TASKS = {"vectors": VECTORS, "tokens": TOKENS}
 MODELS = {
     "mlp": ("vectors", mlp.mlp(mlp.Spec(width=5), 4)),
@@ -56,7 +59,7 @@ def batch_of(kind):
             keys, world = jax.random.split(key, BATCH), task.init(key_world)
             draw, knobs = Draw(number, number), in_context.Knobs()
             batch = jax.vmap(task.emit, (0, None, 0, None))(keys, world, draw, knobs)
-        return batch, jax.vmap(task.group)(batch)
+        return batch, jax.vmap(task.groups.of)(batch)
 
     return jax.tree.map(np.asarray, made(np.uint32(1)))
 
@@ -71,9 +74,9 @@ def recipe_of(task, model, layers, captured):
         phase_steps=1,
         log_every=1,
         eval_points=1,
-        gradients=geometry.gradients_of(model, task) if captured else None,
+        gradients=gradients.gradients_of(model, task) if captured else None,
         feedback=Feedback(
-            every=1, sums=lambda weighted, member: gram_groups.sums(weighted, member, layers)
+            every=1, sums=lambda weighted, member: by_group.sums(weighted, member, layers)
         ),
     )
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from plateaus import evaluation, groups, train
-from plateaus.data import design
-from plateaus.data.mixture import MIXING
-from plateaus.models import mlp
+from plateaus.data import designs
+from plateaus.data.mixtures import MIXING
+from plateaus.models.networks import mlp
 from plateaus.models.taps import Tap
-from plateaus.optim import optimiser
+from plateaus.optim import optimisers
 from plateaus.recipe import Gradients, Recipe, Surgery
-from plateaus.tasks import in_context
+from plateaus.tasks.laws import in_context
 from plateaus.types import Aggregator, Draw, Example, Knobs, Model, streams
 
 SPEC = in_context.Spec(families="linear,conjunction,relu", dimension=3, points=4)
@@ -31,20 +31,20 @@ def linear_model():
     inner = mlp.mlp(mlp.Spec(depth=0), 3)
 
     def apply(params, inputs, **_):
-        return inner.apply(params, inputs[..., TASK.read_at, :])[0], {}
+        return inner.apply(params, inputs[..., TASK.reads.at, :])[0], {}
 
     return Model(inner.init, apply, ())
 
 
 def recipe_of(**spec):
-    source = design.design(design.Spec(**spec), BATCH, TASK.size, frozenset(), TASK.groups)
-    family = optimiser.optimiser(optimiser.Spec(name="sgd"), frozenset())
+    source = designs.design(designs.Spec(**spec), BATCH, TASK.size, frozenset(), TASK.group_names)
+    family = optimisers.optimiser(optimisers.Spec(name="sgd"), frozenset())
     return Recipe(TASK, source, linear_model(), family, STEPS, STEPS, EVERY, POINTS)
 
 
 def knobs_of(rate=0.0, **data):
-    data = design.knobs_of(TASK.groups)(**data)
-    knobs = Knobs(in_context.Knobs(), data, optimiser.Knobs(learning_rate=rate))
+    data = designs.knobs_of(TASK.group_names)(**data)
+    knobs = Knobs(in_context.Knobs(), data, optimisers.Knobs(learning_rate=rate))
     return jax.tree.map(np.asarray, knobs)
 
 
@@ -80,9 +80,9 @@ def programs(mixing):
     recipe = recipe_of(mixing=mixing)._replace(pool_points=POINTS)
     usual = recipe.source.observe
 
-    def observe(state, signals, knobs, t):
+    def observe(state, signals, plan, t):
         jax.debug.callback(lambda t, x: seen.append((int(t), np.asarray(x))), t, signals.group_loss)
-        return usual(state, signals, knobs, t)
+        return usual(state, signals, plan, t)
 
     if mixing == "split":
         recipe = recipe._replace(source=recipe.source._replace(observe=observe))
@@ -106,7 +106,9 @@ def untrained(seed, knobs):
         emit = jax.vmap(TASK.emit, (0, None, 0, None))
         batch = jax.vmap(emit, (None, None, 0, None))(noise, world, draw, knobs.task)
         said = jax.vmap(lambda inputs: linear_model().apply(params, inputs)[0])(batch.inputs)
-        values = [jax.vmap(jax.vmap(f))(said, batch) for f in (TASK.loss, TASK.last_error)]
+        values = [
+            jax.vmap(jax.vmap(f))(said, batch) for f in (TASK.loss, TASK.groups.learned.error)
+        ]
         return *values, draw.group
 
     return jax.lax.map(step, jnp.arange(STEPS))
@@ -273,17 +275,17 @@ def test_a_loss_that_is_not_finite_stays_in_its_group():
 def test_a_mixture_learns_what_can_be_learned_without_context():
     """A constant learns the base rate of conjunctions; nothing is learned of a linear function."""
     task = in_context.in_context(in_context.Spec(families="conjunction,linear", dimension=4))
-    source = design.design(design.Spec(), 64, task.size, frozenset(), task.groups)
+    source = designs.design(designs.Spec(), 64, task.size, frozenset(), task.group_names)
 
     def apply(params, inputs, *, edits=None, capture=()):
         tap = Tap(())
         return params + jnp.zeros((*inputs.shape[:1], inputs.shape[1] // 2)), tap.captured
 
     model = Model(lambda key: jnp.float32(0.0), apply, ())
-    family = optimiser.optimiser(optimiser.Spec(name="sgd"), frozenset())
+    family = optimisers.optimiser(optimisers.Spec(name="sgd"), frozenset())
     recipe = Recipe(task, source, model, family, 120, 120, 40, 8)
-    data = design.knobs_of(task.groups)(weight_linear=0.0)
-    knobs = Knobs(in_context.Knobs(), data, optimiser.Knobs(learning_rate=1.0))
+    data = designs.knobs_of(task.group_names)(weight_linear=0.0)
+    knobs = Knobs(in_context.Knobs(), data, optimisers.Knobs(learning_rate=1.0))
     knobs = jax.tree.map(np.asarray, knobs)
     state, phase = compiled(recipe).trained(knobs, seed=0, groups=2)
     rate = 0.85**4

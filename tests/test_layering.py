@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import re
 from pathlib import Path
 
 import pytest
@@ -9,37 +10,33 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "plateaus"
 FILES = sorted(PACKAGE.rglob("*.py"))
+BENCHMARKS = sorted((ROOT / "experiments" / "benchmarks").rglob("*.py"))
 MOST_LINES = 260
 
-LAW_AND_DESIGN = {"plateaus.types", "plateaus.fields"}
-RUN = {"plateaus.groups", "plateaus.recipe"}
-MAY_IMPORT = {  # folder or file of the package -> what it may import, besides its own
-    "fields": set(),
-    "types": {"plateaus.fields"},
-    "trees": {"plateaus.types"},
-    "groups": {"plateaus.types"},
-    "recipe": {"plateaus.types"},
-    "evaluation": LAW_AND_DESIGN | RUN,
-    "gradient": LAW_AND_DESIGN | RUN,
-    "feedback": LAW_AND_DESIGN | RUN,
-    "train": LAW_AND_DESIGN
-    | RUN
-    | {"plateaus.evaluation", "plateaus.gradient", "plateaus.feedback"},
-    "tasks": LAW_AND_DESIGN,
-    "data": LAW_AND_DESIGN,
-    "models": LAW_AND_DESIGN | {"plateaus.trees"},
-    "optim": LAW_AND_DESIGN | {"plateaus.trees"},
-    "probes": LAW_AND_DESIGN | {"plateaus.trees"},
-    "report": {"plateaus.fields"},
-    "experiment": {"plateaus"},
-    "__init__": set(),
-}
+FLOORS = (  # from the lowest up; a part imports from its own and from lower floors
+    ("fields", "files", "information", "names", "surface", "variables"),
+    ("values", "config", "option_strings"),
+    ("signatures",),
+    ("types",),
+    ("trees", "groups"),
+    ("tasks", "data", "models", "optim", "gram", "loop", "report"),
+    ("measures",),
+    ("build",),
+    ("jobs",),
+    ("real_models",),
+)
+# the training loop, one part
+LOOP = ("recipe", "batches", "gradient", "feedback", "evaluation", "train")
+SHOWN = re.compile("figure|panels|rows|table|maps|steps|majority")  # files that only read numbers
+HEAVY = {"jax", "jaxlib", "flax", "optax", "chex"}
+FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
 
 
 def part(path):
     """The folder of the package that a file is in, or its own name."""
     relative = path.relative_to(PACKAGE)
-    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+    name = relative.parts[0] if len(relative.parts) > 1 else relative.stem
+    return "loop" if name in LOOP else name
 
 
 @functools.cache
@@ -72,21 +69,34 @@ def users(module):
     }
 
 
-def test_every_part_of_the_package_has_its_arrows():
-    assert {part(path) for path in FILES} <= set(MAY_IMPORT)
+def test_every_part_of_the_package_is_on_a_floor():
+    assert {part(path) for path in FILES} - {"__init__"} == set(FLOOR)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_arrows(path):
-    """Only from the listed parts and its own; `plateaus` alone names members, which follow."""
-    allowed = MAY_IMPORT[part(path)] | {f"plateaus.{part(path)}"}
-    wrong = [
-        name
-        for name in imported(path)
-        if within(name, {"plateaus"}) and name != "plateaus" and not within(name, allowed)
-    ]
-    assert not wrong
+def test_no_arrow_runs_up_or_sideways(path):
+    """Imports come from the part itself and from lower floors; `plateaus` alone names members."""
+    own = part(path)
+    if own == "__init__":
+        return
+    for name in imported(path):
+        if within(name, {"plateaus"}) and name != "plateaus":
+            other = name.split(".")[1]
+            other = "loop" if other in LOOP else other
+            assert other == own or FLOOR[other] < FLOOR[own], name
     assert not any(within(name, {"experiments", "tests"}) for name in imported(path))
+
+
+def test_no_circle_of_imports():
+    """Files that import one another in a ring cannot be read one after the other."""
+    files = [*FILES, *BENCHMARKS]
+    names = {".".join(p.relative_to(ROOT).with_suffix("").parts): p for p in files}
+    arrows = {name: {n for n in imported(p) if n in names} for name, p in names.items()}
+    left = dict(arrows)
+    while free := [name for name, to in left.items() if not to & set(left)]:
+        for name in free:
+            del left[name]
+    assert not left
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -98,36 +108,36 @@ def test_flax_is_fenced_in():
     assert {name.split("/")[0] for name in users("flax")} == {"models"}
 
 
-@pytest.mark.parametrize("folder", ("report", "fields", "probes"))
-def test_no_jax_where_numbers_are_only_read(folder):
-    heavy = {"jax", "jaxlib", "flax", "optax", "chex"}
-    jax_too = {"attention", "gradients", "sharpness", "weights"}
-    jax_too |= {"answers", "superposition", "task_vectors"}
-    jax_too = jax_too if folder == "probes" else ()
-    files = [p for p in FILES if part(p) == folder and p.stem not in jax_too]
-    assert files and not [p for p in files if any(within(n, heavy) for n in imported(p))]
+def test_no_jax_where_numbers_are_only_read():
+    """In report, on the ground, and in the files of a study that show what was measured."""
+    files = [p for p in FILES if part(p) in ("report", *FLOORS[0])]
+    files += [p for p in FILES if part(p) == "measures" and SHOWN.match(p.stem)]
+    assert files and not [p for p in files if any(within(n, HEAVY) for n in imported(p))]
+
+
+def at_import(path):
+    """What a file imports at once: not inside a function, not for types only."""
+    tree = ast.parse(path.read_text())
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
 
 
 def test_what_answers_a_bad_field_imports_no_jax():
-    """The schema and the command line answer at once; jax is imported only to run."""
-    light = ("schema", "values", "presets", "arguments", "cli")
-    files = ("config_files", "config_shapes", "config_source")
-    for stem in (*light, *files, "real_models", "real_models_arguments"):
-        tree = ast.parse((PACKAGE / "experiment" / f"{stem}.py").read_text())
-        top = [n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
-        names = [getattr(n, "module", None) or n.names[0].name for n in top]
-        assert not any(
-            within(
-                name,
-                {
-                    "jax",
-                    "plateaus.train",
-                    "plateaus.experiment.build",
-                    "plateaus.experiment.registry",
-                },
-            )
-            for name in names
-        )
+    """A config is read, and the command line answers, at once; jax is imported only to run."""
+    first = [p for p in FILES if part(p) == "config"]
+    first += [PACKAGE / "jobs" / "cli.py", PACKAGE / "real_models" / "main.py"]
+    names = {".".join(p.relative_to(ROOT).with_suffix("").parts): p for p in FILES}
+    reached, left = set(), list(first)
+    while left:
+        path = left.pop()
+        for name in at_import(path):
+            assert not within(name, HEAVY), path
+            if name in names and names[name] not in reached:
+                reached.add(names[name])
+                left.append(names[name])
 
 
 def test_there_is_one_jit_at_the_top():
@@ -140,7 +150,7 @@ def test_there_is_one_jit_at_the_top():
                 found.setdefault(node.attr, set()).add(str(path.relative_to(PACKAGE)))
         if {"jax.jit", "jax.pmap"} & set(imported(path)):
             found.setdefault("imported", set()).add(str(path.relative_to(PACKAGE)))
-    assert found == {"jit": {"experiment/worker.py"}}
+    assert found == {"jit": {"jobs/tracing.py"}}
 
 
 def test_no_key_is_made_where_a_key_should_be_given():

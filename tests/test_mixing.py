@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from plateaus import evaluation, train
-from plateaus.data import design
-from plateaus.experiment import adaptation, geometry
-from plateaus.models import mamba, transformer
-from plateaus.optim import optimiser
+from plateaus.build import gradients, mixing
+from plateaus.data import designs
+from plateaus.models.networks import mamba, transformer
+from plateaus.optim import optimisers
 from plateaus.recipe import Recipe
-from plateaus.tasks import in_context
+from plateaus.tasks.laws import in_context
 from plateaus.types import Example, Knobs, streams
 
 TASK = in_context.in_context(
@@ -23,9 +23,9 @@ MODELS = {
     "transformer": transformer.transformer(
         transformer.Spec(width=8, depth=1, heads=2, max_positions=8),
         inputs=2,
-        read_at=TASK.read_at,
+        read_at=TASK.reads.at,
     ),
-    "mamba": mamba.mamba(mamba.Spec(width=8, depth=1), inputs=2, read_at=TASK.read_at),
+    "mamba": mamba.mamba(mamba.Spec(width=8, depth=1), inputs=2, read_at=TASK.reads.at),
 }
 BATCH, ROUND, SEED = 6, 4, 3
 STILL = 1e-12  # a learning rate that leaves the parameters as they are
@@ -36,26 +36,28 @@ LAWS = {"test": evaluation.Law(SAMPLE, {})}
 
 
 def recipe_of(model, layers=("readout",), **spec):
-    spec = design.Spec(**{"mixer": "r_and_b", "round_steps": ROUND, **spec})
-    use = adaptation.in_use(spec, model, TASK, layers)
-    feedback = adaptation.feedback(spec, TASK, layers)
+    spec = designs.Spec(**{"mixer": "r_and_b", "round_steps": ROUND, **spec})
+    use = mixing.in_use(spec, model, TASK, layers)
+    feedback = mixing.feedback(spec, TASK, layers)
     asked = feedback is not None and feedback.sums is not None
     return Recipe(
         task=TASK,
-        source=design.design(spec, BATCH, TASK.size, frozenset(), TASK.groups, use),
+        source=designs.design(spec, BATCH, TASK.size, frozenset(), TASK.group_names, use),
         model=model,
-        optimiser=optimiser.optimiser(optimiser.Spec(name="adam"), frozenset()),
+        optimiser=optimisers.optimiser(optimisers.Spec(name="adam"), frozenset()),
         steps=2 * ROUND,
         phase_steps=ROUND,
         log_every=ROUND,
         eval_points=6,
-        gradients=geometry.gradients_of(model, TASK) if asked else None,
+        gradients=gradients.gradients_of(model, TASK) if asked else None,
         feedback=feedback,
     )
 
 
 def knobs_of(rate=STILL, **data):
-    knobs = Knobs(in_context.Knobs(), design.knobs_of(TASK.groups)(**data), optimiser.Knobs(rate))
+    knobs = Knobs(
+        in_context.Knobs(), designs.knobs_of(TASK.group_names)(**data), optimisers.Knobs(rate)
+    )
     return jax.tree.map(np.asarray, knobs)
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from plateaus.experiment.arguments import parse
-from plateaus.experiment.cli import planned
+from plateaus.config.arguments import parse
+from plateaus.jobs.cli import planned
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 
 
 def blocks(language):
@@ -35,3 +36,14 @@ def test_command_is_accepted(command, monkeypatch, tmp_path):
     assert not arguments.problems and not arguments.unknown
     if not arguments.options.list:
         planned(arguments)
+
+
+def test_the_map_is_of_the_rooms_there_are():
+    """Every folder with a file of the package is on it, and nothing that is not there."""
+    (drawn,) = re.findall(r"```\n(plateaus/.*?)```", README.read_text(), re.DOTALL)
+    package, experiments = ROOT / "plateaus", ROOT / "experiments"
+    files = [*package.rglob("*.py"), *experiments.rglob("*.py")]
+    rooms = {path.parent.name for path in package.rglob("*.py")}
+    others = {path.name for path in [*ROOT.iterdir(), *experiments.iterdir()]}
+    assert rooms <= set(re.findall(r"(\w+)/", drawn)) <= rooms | others
+    assert set(re.findall(r"(\w+\.py)", drawn)) <= {path.name for path in files}

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from plateaus import evaluation, train
-from plateaus.data import design
-from plateaus.experiment import geometry
-from plateaus.models import mlp
-from plateaus.optim import optimiser
+from plateaus.build import gradients
+from plateaus.data import designs
+from plateaus.measures.gradients import instrument
+from plateaus.measures.instrument import Parts
+from plateaus.models.networks import mlp
+from plateaus.optim import optimisers
 from plateaus.recipe import Recipe
-from plateaus.tasks import sparse_parity
+from plateaus.tasks.laws import sparse_parity
 from plateaus.types import Knobs, streams
 
 RATE, STEPS = 0.05, 4
@@ -21,22 +23,25 @@ TASK = sparse_parity.sparse_parity(
     sparse_parity.Spec(dimension=4, relevant_bits=2, dataset_size=10_000)
 )
 MODEL = mlp.mlp(mlp.Spec(width=8, depth=1), 4)
+PARTS = Parts(TASK, MODEL, MODEL)
 
 
 def recipe_of(aggregator="none", batch=2, probed=0, **options):
-    spec = optimiser.Spec(aggregator=aggregator, **options)
+    spec = optimisers.Spec(aggregator=aggregator, **options)
     return Recipe(
         task=TASK,
-        source=design.design(design.Spec(), batch, TASK.size, frozenset()),
+        source=designs.design(designs.Spec(), batch, TASK.size, frozenset()),
         model=MODEL,
-        optimiser=optimiser.optimiser(spec, frozenset()),
+        optimiser=optimisers.optimiser(spec, frozenset()),
         steps=STEPS,
         phase_steps=STEPS,
         log_every=2,
         eval_points=16,
-        gradients=geometry.gradients_of(MODEL, TASK) if aggregator != "none" else None,
-        surgery=geometry.surgery(spec),
-        batch_probes=(geometry.batch_probe(probed, MODEL, TASK),) if probed else (),
+        gradients=gradients.gradients_of(MODEL, TASK) if aggregator != "none" else None,
+        surgery=gradients.surgery(spec),
+        batch_probes=(instrument.batch_probe({"gradient_batches": probed}, PARTS),)
+        if probed
+        else (),
     )
 
 
@@ -52,7 +57,7 @@ def program(**given):
 
         own = recipe._replace(task=TASK._replace(loss=loss))
         if recipe.gradients is not None:
-            own = own._replace(gradients=geometry.gradients_of(MODEL, own.task))
+            own = own._replace(gradients=gradients.gradients_of(MODEL, own.task))
         state, first = train.init(own, seed, knobs, laws)
         return first if recipe.batch_probes else None, *train.phase(
             own, state, seed, knobs, laws, jnp.int32(0)
@@ -69,8 +74,8 @@ def laws_of(seed, knobs):
 @functools.cache
 def trained(seed=0, strength=1.0, spoiled=False, **given):
     """(first evaluation where it is probed, final state, what the phase has measured)."""
-    optim = optimiser.Knobs(learning_rate=RATE, aggregator_strength=strength)
-    knobs = Knobs(sparse_parity.Knobs(), design.Knobs(), optim)
+    optim = optimisers.Knobs(learning_rate=RATE, aggregator_strength=strength)
+    knobs = Knobs(sparse_parity.Knobs(), designs.Knobs(), optim)
     seed, knobs = np.uint32(seed), jax.tree.map(np.float32, knobs)
     found = program(**given)(seed, knobs, laws_of(seed, knobs), spoiled)
     return jax.tree.map(np.asarray, found)
@@ -96,7 +101,7 @@ def single_gradients(seed, flat, t, batch):
     """The gradients [B, P] of a step's examples, each by itself."""
     recipe, keys = recipe_of(batch=batch), streams(seed)
     _, back = jax.flatten_util.ravel_pytree(MODEL.init(keys.params))
-    plan = recipe.source.prepare(design.Knobs(), TASK.size)
+    plan = recipe.source.prepare(designs.Knobs(), TASK.size)
     draw = recipe.source.draw(keys.data, (), plan, t)
     noise = jax.random.split(jax.random.fold_in(keys.noise, t), batch)
     emit = jax.vmap(TASK.emit, (0, None, 0, None))

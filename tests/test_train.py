@@ -12,10 +12,10 @@ import optax
 import pytest
 
 from plateaus import evaluation, train
-from plateaus.data import design
-from plateaus.models import mlp
-from plateaus.optim import optimiser
-from plateaus.tasks import sparse_parity
+from plateaus.data import designs
+from plateaus.models.networks import mlp
+from plateaus.optim import optimisers
+from plateaus.tasks.laws import sparse_parity
 from plateaus.train import NEVER, Recipe
 from plateaus.types import Knobs, streams
 
@@ -36,9 +36,9 @@ def recipe_of(k=1, depth=0, width=8, batch=8, phase_steps=50, log_every=50, name
     task = sparse_parity.sparse_parity(
         sparse_parity.Spec(dimension=4, relevant_bits=k, dataset_size=10_000)
     )
-    source = design.design(design.Spec(), batch, task.size, frozenset())
+    source = designs.design(designs.Spec(), batch, task.size, frozenset())
     model = mlp.mlp(mlp.Spec(width=width, depth=depth), 4)
-    family = optimiser.optimiser(optimiser.Spec(name=name), frozenset())
+    family = optimisers.optimiser(optimisers.Spec(name=name), frozenset())
     return Recipe(task, source, model, family, 1000, phase_steps, log_every, eval_points=256)
 
 
@@ -72,7 +72,7 @@ def tiny(**given):
 def knobs_of(learning_rates):
     """Knobs of lanes that differ in their learning rate."""
     lanes = [
-        Knobs(sparse_parity.Knobs(), design.Knobs(), optimiser.Knobs(learning_rate=rate))
+        Knobs(sparse_parity.Knobs(), designs.Knobs(), optimisers.Knobs(learning_rate=rate))
         for rate in learning_rates
     ]
     return jax.tree.map(lambda *x: np.stack(x), *lanes)
@@ -131,7 +131,7 @@ def drawn(recipe, steps):
     @jax.jit
     def made(seed):
         keys, task = streams(seed), recipe.task
-        world, plan = task.init(keys.world), recipe.source.prepare(design.Knobs(), task.size)
+        world, plan = task.init(keys.world), recipe.source.prepare(designs.Knobs(), task.size)
 
         def batch_of(t):
             draw = recipe.source.draw(keys.data, (), plan, t)

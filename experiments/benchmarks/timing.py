@@ -8,10 +8,14 @@ import os
 import resource
 import statistics
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from plateaus.experiment import devices, provenance
+import numpy as np
+
+from plateaus.jobs import devices, provenance
 
 PACKAGES = ("plateaus", "jax", "jaxlib", "flax", "optax", "numpy", "torch")
 
@@ -21,6 +25,13 @@ class Sample(NamedTuple):
 
     wall: float
     cpu: float
+
+
+class Trained(NamedTuple):
+    """What a slice took, and its losses [runs, steps]."""
+
+    sample: Sample
+    losses: np.ndarray
 
 
 class Contender(NamedTuple):
@@ -41,6 +52,22 @@ def in_turn(contenders: Sequence[Contender], rounds: int) -> dict[str, list[Samp
         for contender in contenders:
             samples[contender.name].append(contender.work())
     return samples
+
+
+def side_by_side(work: Callable[[int], Any], count: int) -> tuple[Sample, list[Any]]:
+    """Do work(0), work(1), ... in a thread each; return what they took together, and returned."""
+    results: list[Any] = [None] * count
+
+    def one(place: int) -> None:
+        results[place] = work(place)
+
+    threads = [threading.Thread(target=one, args=(place,)) for place in range(count)]
+    wall, cpu = time.perf_counter(), time.process_time()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return Sample(time.perf_counter() - wall, time.process_time() - cpu), results
 
 
 def microseconds(samples: Sequence[Sample], run_steps: int) -> dict[str, Any]:
@@ -94,6 +121,18 @@ def machine() -> dict[str, Any]:
     }
 
 
+def circumstances(result: Mapping[str, Any]) -> Iterator[str]:
+    """Return what every table begins with: the machine, the versions, the commit, the load."""
+    machine = result["machine"]
+    versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items() if v)
+    yield f"{machine['processor']}, {machine['cores']} cores; {versions}"
+    yield (
+        f"commit {machine['commit']}{' (modified)' if machine['dirty'] else ''}; load "
+        f"{machine['load_before'][0]} before, {result['load_after'][0]} after; "
+        f"medians of {result['rounds']} rounds"
+    )
+
+
 def say(line: str) -> None:
     """Tell who watches what is being done."""
     print(line, file=sys.stderr, flush=True)
@@ -101,7 +140,7 @@ def say(line: str) -> None:
 
 def write(
     options: argparse.Namespace,
-    lines: Callable[[Mapping[str, Any]], Sequence[str]],
+    lines: Callable[[Mapping[str, Any]], Iterable[str]],
     before: list[float],
     **measured: Any,
 ) -> None:

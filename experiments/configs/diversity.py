@@ -8,6 +8,7 @@ number of functions of each family and the number of families are two axes of on
 
 from ml_collections import ConfigDict
 
+from plateaus.config.pages import page
 from plateaus.data.curricula import only
 from plateaus.fields import INFINITE
 
@@ -15,37 +16,30 @@ SIX = ("linear", "relu", "quadratic", "sparse_linear", "sparse_parity_2", "conju
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(
-        {
-            "steps": 1_500,
-            "batch": 24,
-            "seeds": 5,
-            "eval_every": 100,
-            "log_every": 20,
-            "eval_points": 180,
-            "task": ConfigDict(
-                {
-                    "name": "in_context",
-                    "families": ",".join(SIX),
-                    "dimension": 3,
-                    "points": 8,
-                    "sparse": 2,
-                }
-            ),
-            "data": ConfigDict({"mixing": "split"}),
-            "model": ConfigDict(
-                {
-                    "name": "transformer",
-                    "width": 32,
-                    "depth": 2,
-                    "heads": 4,
-                    "max_positions": 16,
-                    "initialisation": "lecun_normal",
-                }
-            ),
-            "optim": ConfigDict({"name": "adam", "learning_rate": 3e-3}),
+    return page(
+        steps=1_500,
+        batch=24,
+        seeds=5,
+        eval_every=100,
+        log_every=20,
+        eval_points=180,
+        task={
+            "name": "in_context",
+            "families": ",".join(SIX),
+            "dimension": 3,
+            "points": 8,
+            "sparse": 2,
         },
-        convert_dict=False,  # a sweep stays a plain dict: dotted names, in their order
+        data={"mixing": "split"},
+        model={
+            "name": "transformer",
+            "width": 32,
+            "depth": 2,
+            "heads": 4,
+            "max_positions": 16,
+            "initialisation": "lecun_normal",
+        },
+        optim={"name": "adam", "learning_rate": 3e-3},
     )
 
 

@@ -9,6 +9,7 @@ a class. `--scale small` (default): d = 2, 12 points, 2 layers of width 32. `--s
 
 from ml_collections import ConfigDict
 
+from plateaus.config.pages import page
 from plateaus.data.curricula import curriculum, only
 
 CLASSES = ("hermite_linear", "hermite_quadratic", "hermite_cubic")
@@ -16,37 +17,30 @@ LAWS = ("linear", "skewed_linear", "student_linear")
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(
-        {
-            "steps": 2_100,
-            "batch": 32,
-            "seeds": 5,
-            "eval_every": 150,
-            "log_every": 50,
-            "eval_points": 192,
-            "task": ConfigDict(
-                {
-                    "name": "in_context",
-                    "families": ",".join(CLASSES),
-                    "dimension": 2,
-                    "points": 12,
-                    "normalise": False,
-                }
-            ),
-            "data": ConfigDict({"mixing": "batch"}),
-            "model": ConfigDict(
-                {
-                    "name": "transformer",
-                    "width": 32,
-                    "depth": 2,
-                    "heads": 4,
-                    "max_positions": 25,
-                    "initialisation": "lecun_normal",
-                }
-            ),
-            "optim": ConfigDict({"name": "adam", "learning_rate": 3e-3}),
+    return page(
+        steps=2_100,
+        batch=32,
+        seeds=5,
+        eval_every=150,
+        log_every=50,
+        eval_points=192,
+        task={
+            "name": "in_context",
+            "families": ",".join(CLASSES),
+            "dimension": 2,
+            "points": 12,
+            "normalise": False,
         },
-        convert_dict=False,  # a sweep stays a plain dict: dotted names, in their order
+        data={"mixing": "batch"},
+        model={
+            "name": "transformer",
+            "width": 32,
+            "depth": 2,
+            "heads": 4,
+            "max_positions": 25,
+            "initialisation": "lecun_normal",
+        },
+        optim={"name": "adam", "learning_rate": 3e-3},
     )
 
 
@@ -58,10 +52,6 @@ def paper(config: ConfigDict) -> None:
     config.model.update({"width": 256, "depth": 12, "heads": 8, "max_positions": 201})
     config.model.initialisation = "icl"
     config.optim.learning_rate = 1e-4
-
-
-def _at_paper_scale(config: ConfigDict) -> bool:
-    return config.task.dimension == 20
 
 
 def _curricula(config: ConfigDict, classes) -> dict:
@@ -86,7 +76,7 @@ def curricula(config: ConfigDict) -> None:
     config.variants = {**_curricula(config, CLASSES), **alone}
 
 
-def convergence(config: ConfigDict) -> None:
+def convergence(config: ConfigDict, scale: str) -> None:
     """More mixed runs learn the quadratic class than runs of it alone?
 
     10 seeds, 6,000 steps, Adam 1e-3; learned: test loss below .8 and .5 of the no-context loss.
@@ -99,7 +89,7 @@ def convergence(config: ConfigDict) -> None:
       less alone 0.24 +- .09. But it passes .8 400 steps (median) after its first batch, alone at
       1,650.
     """
-    if not _at_paper_scale(config):
+    if scale == "small":
         config.update({"seeds": 10, "steps": 6_000})
         config.optim.learning_rate = 1e-3
     quadratic = CLASSES[1]
@@ -124,7 +114,7 @@ def data_efficiency(config: ConfigDict) -> None:
     config.variants = {**alone, "mixed": both["mixed"], "random": both["random"]}
 
 
-def input_laws(config: ConfigDict) -> None:
+def input_laws(config: ConfigDict, scale: str) -> None:
     """The same curricula over the law of the inputs: Gaussian, skewed, Student's t.
 
     Linear functions; skewed: rotated, eigenvalues as 1 / (i + 1); t: 4 degrees of freedom.
@@ -136,14 +126,14 @@ def input_laws(config: ConfigDict) -> None:
       450 to 570 steps; a later law escapes at once (0.34, 0.24 of its steps alone).
     """
     config.task.families = ",".join(LAWS)
-    if not _at_paper_scale(config):
+    if scale == "small":
         config.update({"steps": 2_100})
         config.task.update({"dimension": 3, "points": 10})
     alone = {f"{name} alone": only([name], LAWS) for name in LAWS}
     config.variants = {**_curricula(config, LAWS), **alone}
 
 
-def heads(config: ConfigDict) -> None:
+def heads(config: ConfigDict, scale: str) -> None:
     """Retrospective heads carry the learning in context, and are the same heads across curricula?
 
     Attention from y_i to its own x_i by head, and the test loss without the 2 most retrospective
@@ -160,11 +150,11 @@ def heads(config: ConfigDict) -> None:
     alone = {f"{name} alone": only([name], CLASSES) for name in CLASSES[:2]}
     config.variants = {"mixed": curriculum("mixed", CLASSES, config.steps), **alone}
     config.update({"attention_scores": True, "ablated_heads": 2, "eval_every": 350})
-    if _at_paper_scale(config):
+    if scale == "paper":
         config.update({"ablated_heads": 7, "eval_every": 50_000})
 
 
-def instructions(config: ConfigDict) -> None:
+def instructions(config: ConfigDict, scale: str) -> None:
     """Being told the class helps little?
 
     Nothing; a one-hot token before the prompt; a fixed N(0, I) vector in its place after the
@@ -178,7 +168,7 @@ def instructions(config: ConfigDict) -> None:
       quadratic 0.64 +- .04, 0.64 +- .14, 0.62 +- .09. Told less not told: 0.01 +- .34, -0.04 +-
       .25; 0.00 +- .14, -0.01 +- .12.
     """
-    if not _at_paper_scale(config):  # all three classes stay on their plateaus at this size
+    if scale == "small":  # all three classes stay on their plateaus at this size
         config.task.families = ",".join(CLASSES[:2])
         config.steps = 4_500
         config.optim.learning_rate = 2e-3

@@ -13,42 +13,36 @@ as many: 50 minutes a run at 60 TFLOP/s.
 
 from ml_collections import ConfigDict
 
+from plateaus.config.pages import page
 from plateaus.fields import INFINITE
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(
-        {
-            "steps": 10_000,
-            "batch": 16,
-            "seeds": 5,
-            "eval_every": 500,
-            "log_every": 50,
-            "eval_points": 512,
-            "task": ConfigDict(
-                {
-                    "name": "linear_regression",
-                    "dimension": 3,
-                    "points": 8,
-                    "noise": 0.0,
-                    "dmmse_tasks": 64,
-                    "baselines": True,
-                }
-            ),
-            "model": ConfigDict(
-                {
-                    "name": "transformer",
-                    "width": 32,
-                    "depth": 2,
-                    "heads": 4,
-                    "max_positions": 16,
-                    "initialisation": "lecun_normal",
-                }
-            ),
-            "data": ConfigDict({"items": INFINITE}),
-            "optim": ConfigDict({"name": "adam", "learning_rate": 3e-3}),
+    return page(
+        steps=10_000,
+        batch=16,
+        seeds=5,
+        eval_every=500,
+        log_every=50,
+        eval_points=512,
+        task={
+            "name": "linear_regression",
+            "dimension": 3,
+            "points": 8,
+            "noise": 0.0,
+            "dmmse_tasks": 64,
+            "baselines": True,
         },
-        convert_dict=False,  # a sweep stays a plain dict: dotted names, in their order
+        model={
+            "name": "transformer",
+            "width": 32,
+            "depth": 2,
+            "heads": 4,
+            "max_positions": 16,
+            "initialisation": "lecun_normal",
+        },
+        data={"items": INFINITE},
+        optim={"name": "adam", "learning_rate": 3e-3},
     )
 
 
@@ -65,9 +59,9 @@ def paper(config: ConfigDict) -> None:
 def robustness(config: ConfigDict) -> None:
     """Does a model that has learned in context hold on prompts of other laws, like least squares?
 
-    Fifteen laws (plateaus.tasks.prompts): points in half a subspace, skewed, scaled; y scaled,
-    noisy; queries in another orthant, orthogonal to the points, equal to one of them. With all
-    tasks in training, and with few. figures/robustness.png has a panel for each law.
+    Fifteen laws (plateaus.tasks.shared.out_of_distribution): points in half a subspace, skewed,
+    scaled; y scaled, noisy; queries in another orthant, orthogonal to the points, equal to one of
+    them. With all tasks in training, and with few. figures/robustness.png has a panel for each law.
 
     Source: Garg et al. 2022 (arXiv 2208.01066), section 3.2 and figure 4.
     Command: python experiments/run.py --config=configs/garg.py:robustness

@@ -15,6 +15,7 @@ minutes at 60 TFLOP/s; 27 runs in 9 hours. About 4 GiB a run at once, and twice 
 
 from ml_collections import ConfigDict
 
+from plateaus.config.pages import page
 from plateaus.fields import INFINITE
 
 # The baseline's median escape step at the small scale, [4700, more than the horizon] at 95%, 5
@@ -23,33 +24,26 @@ PLATEAU_STEPS = {"small": 8_700, "paper": 45_000}
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(
-        {
-            "steps": 10_000,
-            "batch": 16,
-            "seeds": 5,
-            "eval_every": 100,
-            "log_every": 50,
-            "eval_points": 128,
-            "pool_points": 64,
-            "task": ConfigDict(
-                {"name": "linear_regression", "dimension": 5, "points": 10, "noise": 0.1}
-            ),
-            "data": ConfigDict({"plateau_steps": PLATEAU_STEPS["small"]}),
-            "model": ConfigDict(
-                {
-                    "name": "transformer",
-                    "width": 32,
-                    "depth": 2,
-                    "heads": 4,
-                    "max_positions": 20,
-                    "initialisation": "lecun_normal",
-                    "initialisation_scale": 0.3,
-                }
-            ),
-            "optim": ConfigDict({"name": "adam", "learning_rate": 2e-3}),
+    return page(
+        steps=10_000,
+        batch=16,
+        seeds=5,
+        eval_every=100,
+        log_every=50,
+        eval_points=128,
+        pool_points=64,
+        task={"name": "linear_regression", "dimension": 5, "points": 10, "noise": 0.1},
+        data={"plateau_steps": PLATEAU_STEPS["small"]},
+        model={
+            "name": "transformer",
+            "width": 32,
+            "depth": 2,
+            "heads": 4,
+            "max_positions": 20,
+            "initialisation": "lecun_normal",
+            "initialisation_scale": 0.3,
         },
-        convert_dict=False,  # a sweep stays a plain dict: dotted names, in their order
+        optim={"name": "adam", "learning_rate": 2e-3},
     )
 
 
@@ -64,11 +58,7 @@ def paper(config: ConfigDict) -> None:
     config.data.plateau_steps = PLATEAU_STEPS["paper"]
 
 
-def _at_paper_scale(config: ConfigDict) -> bool:
-    return config.task.dimension == 20
-
-
-def tasks(config: ConfigDict) -> None:
+def tasks(config: ConfigDict, scale: str) -> None:
     """Training on an intermediate number of tasks leaves the plateau sooner, then may memorise.
 
     w is uniform over k tasks, fixed for a run; inf draws a new one for every prompt. One program.
@@ -80,12 +70,10 @@ def tasks(config: ConfigDict) -> None:
       end at the highest loss of the four. At rates up to 1.2e-3 nothing is told apart (log-rank).
     """
     few = tuple(2**i for i in range(5, 13))
-    config.sweep = {
-        "data.items": (*(few if _at_paper_scale(config) else (16, 32, 64, 256)), INFINITE)
-    }
+    config.sweep = {"data.items": (*(few if scale == "paper" else (16, 32, 64, 256)), INFINITE)}
 
 
-def zipf(config: ConfigDict) -> None:
+def zipf(config: ConfigDict, scale: str) -> None:
     """Among many tasks, drawing them by a Zipf law of exponent near 1 leaves the plateau sooner.
 
     Source: paper 1, section 4.2 and figure 5.
@@ -94,7 +82,7 @@ def zipf(config: ConfigDict) -> None:
     Reached (5 seeds): 0.42 [0.24, 0.64] of the baseline at 1, 0.25 [0.18, 0.75] at 1.5; 1 ends at
       the lowest loss; 0.5 and 2 are not told from the baseline.
     """
-    config.task.dmmse_tasks = 2**15 if _at_paper_scale(config) else 4096
+    config.task.dmmse_tasks = 2**15 if scale == "paper" else 4096
     config.data["items"] = config.task.dmmse_tasks
     config.sweep = {"data.zipf_exponent": (0.0, 0.5, 1.0, 1.5, 2.0)}
 
@@ -131,7 +119,7 @@ def curriculum(config: ConfigDict) -> None:
     config.sweep = {"data.curriculum_multiple": (0.0, 1 / 15, 1 / 8, 1 / 4, 1 / 2)}
 
 
-def batch_scaling(config: ConfigDict) -> None:
+def batch_scaling(config: ConfigDict, scale: str) -> None:
     """With the batch scaled with the number of tasks, k/B fixed, does a smaller k see less data?
 
     One program to each batch size; figures/examples.png is the loss against the prompts seen.
@@ -142,8 +130,8 @@ def batch_scaling(config: ConfigDict) -> None:
     Reached (5 seeds): no: the median escape is after 34,000 prompts at 32 tasks, 30,000 at 64,
       26,000 at 128, 51,000 at 256: about the same data, whatever k.
     """
-    sizes = (4096, 2048, 1024, 512) if _at_paper_scale(config) else (256, 128, 64, 32)
-    config.batch_per_item = 128 / 2048 if _at_paper_scale(config) else 1 / 4
+    sizes = (4096, 2048, 1024, 512) if scale == "paper" else (256, 128, 64, 32)
+    config.batch_per_item = 128 / 2048 if scale == "paper" else 1 / 4
     config.sweep = {"data.items": sizes}
 
 
@@ -183,7 +171,7 @@ def gradient_bias(config: ConfigDict) -> None:
     config.sweep = {"optim.gradient_bias": (0.0, 0.03, 0.1, 0.3, 1.0)}
 
 
-def learning_rate(config: ConfigDict) -> None:
+def learning_rate(config: ConfigDict, scale: str) -> None:
     """Is the effect of few tasks that of a badly tuned learning rate? 32 tasks against all.
 
     Not in the paper, whose figure 11 asks the same of parity.
@@ -196,12 +184,12 @@ def learning_rate(config: ConfigDict) -> None:
       take 1,620 steps and all tasks 2,020.
     """
     rates, few = (6e-4, 1.2e-3, 2e-3, 3e-3), 32
-    if _at_paper_scale(config):
+    if scale == "paper":
         rates, few = (2.5e-5, 5e-5, 1e-4, 2e-4), 512
     config.sweep = {"optim.learning_rate": rates, "data.items": (few, INFINITE)}
 
 
-def pcgrad(config: ConfigDict) -> None:
+def pcgrad(config: ConfigDict, scale: str) -> None:
     """PCGrad over the prompts of a batch hardly helps; a batch four times as large does.
 
     The paper: PCGrad at 32 prompts leaves the plateau before the mean of 128. Here 16, on conflicts
@@ -215,7 +203,7 @@ def pcgrad(config: ConfigDict) -> None:
       at 2e-3, neither told apart (p >= .77); the mean of 64 has 0.41 [0.31, 0.50] and 0.09 [0.05,
       0.13]. In prompts seen PCGrad and both means are level at 6e-4.
     """
-    few, many = (32, 128) if _at_paper_scale(config) else (16, 64)
+    few, many = (32, 128) if scale == "paper" else (16, 64)
     config.batch = few
     config.variants = {
         f"mean of {few}": {},
@@ -223,7 +211,7 @@ def pcgrad(config: ConfigDict) -> None:
         f"pcgrad of {few}": {"optim.aggregator": "pcgrad"},
         f"pcgrad of {few} always": {"optim.aggregator": "pcgrad", "optim.project": "always"},
     }
-    rates = (5e-5, 1e-4) if _at_paper_scale(config) else (6e-4, 2e-3)
+    rates = (5e-5, 1e-4) if scale == "paper" else (6e-4, 2e-3)
     config.sweep = {"optim.learning_rate": rates, "variant": tuple(config.variants)}
 
 
@@ -246,7 +234,7 @@ def gradient_cosine(config: ConfigDict) -> None:
     config.sweep = {"data.items": (*few, INFINITE)}
 
 
-def optimisers(config: ConfigDict) -> None:
+def optimisers(config: ConfigDict, scale: str) -> None:
     """Gradient bias, momentum, Nesterov's, SAM, warm-up, all tuned: none beats plain Adam.
 
     Every method has four trials: two values of its own at two learning rates, 6e-4 and half of it,
@@ -260,7 +248,7 @@ def optimisers(config: ConfigDict) -> None:
       [0.95, 1.00], warm-up 1.02, momentum 1.03, bias 1.04 [1.00, 1.08], SAM 1.33 [1.13, 2.31]; none
       is significantly faster. A bias of 0.1 (1.43) does not do what more momentum (1.03) does.
     """
-    unit = 1e-4 if _at_paper_scale(config) else 6e-4
+    unit = 1e-4 if scale == "paper" else 6e-4
     rates = {"": unit, " at half rate": unit / 2}
     methods = {
         "bias": ("optim.gradient_bias", (0.01, 0.1), {}),
@@ -282,11 +270,11 @@ def optimisers(config: ConfigDict) -> None:
         for value in values
         for name, rate in rates.items()
     }
-    if not _at_paper_scale(config):
+    if scale == "small":
         config.steps = 3_000
 
 
-def data_x_optimiser(config: ConfigDict) -> None:
+def data_x_optimiser(config: ConfigDict, scale: str) -> None:
     """Few tasks and a changed optimiser: the optimiser adds nothing to what few tasks do.
 
     If the two kinds added up, the ratio of both would be the product of the ratios of each.
@@ -304,7 +292,7 @@ def data_x_optimiser(config: ConfigDict) -> None:
         "pcgrad": {"optim.aggregator": "pcgrad"},
         "readout x0.3": {"optim.rate_readout": 0.3},
     }
-    few = 512 if _at_paper_scale(config) else 32
+    few = 512 if scale == "paper" else 32
     config.sweep = {"data.items": (INFINITE, few), "variant": tuple(config.variants)}
 
 

@@ -8,41 +8,36 @@ with
 
 from ml_collections import ConfigDict
 
+from plateaus.config.pages import page
+
 FAMILIES = ("linear", "relu", "quadratic", "sparse_linear")
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(
-        {
-            "steps": 2_000,
-            "batch": 24,
-            "seeds": 5,
-            "eval_every": 100,
-            "log_every": 20,
-            "eval_points": 256,
-            "task": ConfigDict(
-                {
-                    "name": "in_context",
-                    "families": ",".join(FAMILIES),
-                    "dimension": 3,
-                    "points": 8,
-                    "sparse": 2,
-                }
-            ),
-            "data": ConfigDict({"mixer": "r_and_b", "round_steps": 100}),
-            "model": ConfigDict(
-                {
-                    "name": "transformer",
-                    "width": 32,
-                    "depth": 2,
-                    "heads": 4,
-                    "max_positions": 16,
-                    "initialisation": "lecun_normal",
-                }
-            ),
-            "optim": ConfigDict({"name": "adam", "learning_rate": 3e-3}),
+    return page(
+        steps=2_000,
+        batch=24,
+        seeds=5,
+        eval_every=100,
+        log_every=20,
+        eval_points=256,
+        task={
+            "name": "in_context",
+            "families": ",".join(FAMILIES),
+            "dimension": 3,
+            "points": 8,
+            "sparse": 2,
         },
-        convert_dict=False,  # a sweep stays a plain dict: dotted names, in their order
+        data={"mixer": "r_and_b", "round_steps": 100},
+        model={
+            "name": "transformer",
+            "width": 32,
+            "depth": 2,
+            "heads": 4,
+            "max_positions": 16,
+            "initialisation": "lecun_normal",
+        },
+        optim={"name": "adam", "learning_rate": 3e-3},
     )
 
 
@@ -54,10 +49,6 @@ def paper(config: ConfigDict) -> None:
     config.model.update({"width": 256, "depth": 12, "heads": 8, "max_positions": 240})
     config.model.initialisation = "icl"
     config.optim.learning_rate = 1e-4
-
-
-def _at_paper_scale(config: ConfigDict) -> bool:
-    return config.model.width == 256
 
 
 def _methods(steps: int, round_steps: int) -> dict:
@@ -196,7 +187,7 @@ def image_text(config: ConfigDict) -> None:
     There is no plateau here: a few hundred steps at a small rate, compared at their end and by the
     worst language. Tested on images that no step draws.
 
-    Source: paper 4, its mixing of image and text; the test-bed is ours (tasks/image_text.py).
+    Source: paper 4, its mixing of image and text; the test-bed is ours (tasks/laws/image_text.py).
     Command: python experiments/run.py --config=configs/mixing.py:image_text
     Expected: 128 runs in 3 minutes on 2 idle cores.
     Reached (16 seeds): no. Equal shares 0.226; over it R&B 1.005 [1.001, 1.009], Skill-It, Exp3 and
@@ -212,7 +203,7 @@ def image_text(config: ConfigDict) -> None:
     config.variants = _methods(config.steps, config.data.round_steps)
 
 
-def regroup(config: ConfigDict) -> None:
+def regroup(config: ConfigDict, scale: str) -> None:
     """Which half of R&B does it: regrouping, balancing, or both?
 
     A finite pool of functions of four families in three groupings, each with uniform shares and
@@ -226,7 +217,7 @@ def regroup(config: ConfigDict) -> None:
     Reached (5 seeds): neither helps. Equal shares, R&B over the families in equal shares: families
       1, 1.06 [0.98, 1.11]; similar 1.07 [1.01, 1.10], 1.31 [1.10, 1.58]; random 1.00, 0.99.
     """
-    if not _at_paper_scale(config):
+    if scale == "small":
         config.steps = 3_000
     config.task.update({"clusters": str(len(FAMILIES)), "pool": 512, "held_out": 64})
     config.eval_points = len(FAMILIES) * config.task.held_out
@@ -240,9 +231,9 @@ def regroup(config: ConfigDict) -> None:
 # Real text
 
 
-def _of_text(config: ConfigDict) -> None:
+def _of_text(config: ConfigDict, scale: str) -> None:
     """Byte by byte: a folder of sub-folders (`data.folder`), or the sample corpus."""
-    if _at_paper_scale(config):
+    if scale == "paper":
         config.task = ConfigDict({"name": "text", "context": 256})
         config.model.max_positions = 256
     else:
@@ -254,7 +245,7 @@ def _of_text(config: ConfigDict) -> None:
     config.model.initialisation = "gpt2"
 
 
-def text(config: ConfigDict) -> None:
+def text(config: ConfigDict, scale: str) -> None:
     """On real text, does any way of mixing domains beat equal shares?
 
     Bytes of the sample corpus, or of --config.data.folder=DIR: the loss of each domain on windows
@@ -268,11 +259,11 @@ def text(config: ConfigDict) -> None:
       1.05] (at equal compute 1.07 [1.05, 1.09]), in a cycle of two rounds; DoGE 1.04, DoReMi 1.09,
       DGA, Skill-It, Aioli, Exp3 1.00, but at equal compute 1.06, 1.02, 1.14, 1.00.
     """
-    _of_text(config)
+    _of_text(config, scale)
     config.variants = _methods(config.steps, config.data.round_steps)
 
 
-def text_diversity(config: ConfigDict) -> None:
+def text_diversity(config: ConfigDict, scale: str) -> None:
     """Does lower diversity of the data shorten the plateau of real text?
 
     In equal shares of the domains: a tenth and a fiftieth of the training windows, a Zipf law over
@@ -286,7 +277,7 @@ def text_diversity(config: ConfigDict) -> None:
       byte) a tenth +0.07 +- .01, a fiftieth +1.30 (learned by heart), Zipf +0.27 +- .02, few then
       all -0.01 +- .02, doubled -0.02 +- .02.
     """
-    _of_text(config)
+    _of_text(config, scale)
     config.data.mixer = "fixed"
     few = {"data.curriculum_start": 58, "data.curriculum_step": config.steps // 5}
     config.variants = {

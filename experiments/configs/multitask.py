@@ -15,6 +15,7 @@ import itertools
 
 from ml_collections import ConfigDict
 
+from plateaus.config.pages import page
 from plateaus.data.curricula import only
 
 NINE = (
@@ -32,38 +33,31 @@ SIX = ("linear", "relu", "quadratic", "sparse_linear", "sparse_parity_2", "conju
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(
-        {
-            "steps": 1_400,
-            "batch": 36,
-            "seeds": 5,
-            "eval_every": 100,
-            "log_every": 20,
-            "eval_points": 180,
-            "task": ConfigDict(
-                {
-                    "name": "in_context",
-                    "families": ",".join(NINE),
-                    "dimension": 4,
-                    "points": 10,
-                    "sparse": 2,
-                    "tree_depth": 2,
-                }
-            ),
-            "data": ConfigDict({"mixing": "split", "batch_split": "total"}),
-            "model": ConfigDict(
-                {
-                    "name": "transformer",
-                    "width": 32,
-                    "depth": 2,
-                    "heads": 4,
-                    "max_positions": 21,
-                    "initialisation": "lecun_normal",
-                }
-            ),
-            "optim": ConfigDict({"name": "adam", "learning_rate": 3e-3}),
+    return page(
+        steps=1_400,
+        batch=36,
+        seeds=5,
+        eval_every=100,
+        log_every=20,
+        eval_points=180,
+        task={
+            "name": "in_context",
+            "families": ",".join(NINE),
+            "dimension": 4,
+            "points": 10,
+            "sparse": 2,
+            "tree_depth": 2,
         },
-        convert_dict=False,  # a sweep stays a plain dict: dotted names, in their order
+        data={"mixing": "split", "batch_split": "total"},
+        model={
+            "name": "transformer",
+            "width": 32,
+            "depth": 2,
+            "heads": 4,
+            "max_positions": 21,
+            "initialisation": "lecun_normal",
+        },
+        optim={"name": "adam", "learning_rate": 3e-3},
     )
 
 
@@ -77,24 +71,20 @@ def paper(config: ConfigDict) -> None:
     config.optim.learning_rate = 1e-4
 
 
-def _at_paper_scale(config: ConfigDict) -> bool:
-    return config.task.dimension == 10
-
-
 def _families(config: ConfigDict, families, sets) -> None:
     """Train on each set of the families: a row of one program."""
     config.task.families = ",".join(families)
     config.variants = {" + ".join(chosen): only(chosen, families) for chosen in sets}
 
 
-def _tiny(config: ConfigDict) -> None:
+def _tiny(config: ConfigDict, scale: str) -> None:
     """3 dimensions and 8 points, where six families escape in a thousand steps."""
-    if not _at_paper_scale(config):
+    if scale == "small":
         config.task.update({"dimension": 3, "points": 8})
         config.batch = 24
 
 
-def table(config: ConfigDict) -> None:
+def table(config: ConfigDict, scale: str) -> None:
     """Trained together, tasks leave their plateaus sooner than alone, the more the more there are?
 
     Paper 2's nine tasks, a batch shared by k of them: each alone, 9 pairs, 5 sets of four, 3 of
@@ -108,7 +98,7 @@ def table(config: ConfigDict) -> None:
       in time.
     """
     starts = {1: 9, 2: 9, 4: 5, 8: 3, 9: 1}
-    if _at_paper_scale(config):
+    if scale == "paper":
         starts |= {4: 9, 8: 9}
     sets = [
         tuple(NINE[(i * 9 // count + j) % 9] for j in range(k))
@@ -119,7 +109,7 @@ def table(config: ConfigDict) -> None:
     config.variants["all nine"] = config.variants.pop(" + ".join(sets[-1]))
 
 
-def pairs(config: ConfigDict) -> None:
+def pairs(config: ConfigDict, scale: str) -> None:
     """A second task shortens a plateau where each task keeps its own batch?
 
     Six families alone, in pairs (six round a circle; at the paper's scale all) and all together, 16
@@ -134,16 +124,16 @@ def pairs(config: ConfigDict) -> None:
       escape.
     """
     ring = [(SIX[i], SIX[(i + 1) % 6]) for i in range(6)]
-    twos = itertools.combinations(SIX, 2) if _at_paper_scale(config) else ring
+    twos = itertools.combinations(SIX, 2) if scale == "paper" else ring
     sets = [*itertools.combinations(SIX, 1), *twos, SIX]
     _families(config, SIX, sets)
     config.variants["all six"] = config.variants.pop(" + ".join(SIX))
     config.data.batch_split = "per_task"
-    if not _at_paper_scale(config):
+    if scale == "small":
         config.update({"batch": 16, "steps": 1_200})
 
 
-def completion(config: ConfigDict) -> None:
+def completion(config: ConfigDict, scale: str) -> None:
     """Trained together, tasks are also *learned* sooner, where each keeps its own batch?
 
     Three families alone and all together, 16 prompts of each to a step, where their last point's
@@ -161,13 +151,13 @@ def completion(config: ConfigDict) -> None:
     _families(config, families, [*itertools.combinations(families, 1), families])
     config.variants["all three"] = config.variants.pop(" + ".join(families))
     config.data.batch_split = "per_task"
-    if not _at_paper_scale(config):
+    if scale == "small":
         config.task.update({"dimension": 2, "points": 12, "sparse": 1})
         config.model.max_positions = 24
         config.update({"batch": 16, "steps": 3_300})
 
 
-def subsets(config: ConfigDict) -> None:
+def subsets(config: ConfigDict, scale: str) -> None:
     """All 63 mixtures of six families, a batch shared by its tasks, as rows of one program.
 
     Source: paper 2, its table: a cell averages all combinations that hold the task.
@@ -176,10 +166,10 @@ def subsets(config: ConfigDict) -> None:
     Reached (5 seeds): not in steps: mean ratios to the task alone at k = 2 .. 6: 1.57, 1.97, 2.14,
       2.22, 2.31; in prompts of the task itself 0.79, 0.66, 0.53, 0.44, 0.39.
     """
-    _tiny(config)
+    _tiny(config, scale)
     sets = [c for k in range(1, 7) for c in itertools.combinations(SIX, k)]
     _families(config, SIX, sets)
-    if not _at_paper_scale(config):
+    if scale == "small":
         config.steps = 1_000
 
 
@@ -209,7 +199,7 @@ def no_context(config: ConfigDict) -> None:
     _families(config, families, sets)
 
 
-def transfer(config: ConfigDict) -> None:
+def transfer(config: ConfigDict, scale: str) -> None:
     """Having just escaped another task's plateau shortens a task's own?
 
     Train on A until the mean loss of 100 steps is below .8, go on with B (`data.switch = escape`;
@@ -222,10 +212,10 @@ def transfer(config: ConfigDict) -> None:
     Reached (5 seeds): ratios of 0.20 to 0.88 in 16 of 20 pairs (14 intervals below 1); after the
       parity all others take 1.67 to 2.21 times as long.
     """
-    _tiny(config)
+    _tiny(config, scale)
     families = ("linear", "relu", "sparse_linear", "sparse_parity_2", "conjunction")
     _in_turn(config, families, [*((f, f) for f in families), *itertools.permutations(families, 2)])
-    if not _at_paper_scale(config):
+    if scale == "small":
         config.steps = 2_000
 
 
@@ -242,7 +232,7 @@ def _in_turn(config: ConfigDict, families, turns) -> None:
     }
 
 
-def retrieval_control(config: ConfigDict) -> None:
+def retrieval_control(config: ConfigDict, scale: str) -> None:
     """Having learned to retrieve a repeated key shortens no plateau: more than induction is shared?
 
     As `transfer`, from key-value retrieval, with another in-context task as the positive control.
@@ -253,18 +243,18 @@ def retrieval_control(config: ConfigDict) -> None:
     Reached (5 seeds): it does shorten them: linear after it 0.35 [0.21, 0.44] (after sparse_linear
       0.22), the parity 0.30 [0.21, 0.36] (after conjunction 0.81 [0.44, 1.42]).
     """
-    _tiny(config)
+    _tiny(config, scale)
     families = ("linear", "sparse_linear", "sparse_parity_2", "conjunction")
     gaussian, boolean = "retrieval_gaussian", "retrieval_boolean"
     linear, sparse, parity, conjunction = families
     turns = [(linear, linear), (parity, parity), (gaussian, gaussian), (boolean, boolean)]
     turns += [(gaussian, linear), (sparse, linear), (boolean, parity), (conjunction, parity)]
     _in_turn(config, (*families, gaussian, boolean), turns)
-    if not _at_paper_scale(config):
+    if scale == "small":
         config.steps = 2_000
 
 
-def architectures(config: ConfigDict) -> None:
+def architectures(config: ConfigDict, scale: str) -> None:
     """Other architectures show the same: the transformer; `mamba` and `hyena` are presets beside.
 
     Three families alone and six together.
@@ -275,14 +265,14 @@ def architectures(config: ConfigDict) -> None:
     Reached (5 seeds): 448, 600, 476 steps alone; among six 2.05, 1.93, 1.82 times as many (shared
       batch).
     """
-    _tiny(config)
+    _tiny(config, scale)
     _families(config, SIX, [("linear",), ("relu",), ("sparse_linear",), SIX])
     config.variants["all six"] = config.variants.pop(" + ".join(SIX))
-    if not _at_paper_scale(config):
+    if scale == "small":
         config.steps = 1_200
 
 
-def mamba(config: ConfigDict) -> None:
+def mamba(config: ConfigDict, scale: str) -> None:
     """`architectures` with Mamba: selective state spaces of size 4.
 
     Source: paper 2, mechanism and ablations, 5; its sizes are not known.
@@ -291,13 +281,13 @@ def mamba(config: ConfigDict) -> None:
     Reached (5 seeds): 176, 304, 188 steps alone; among six 1.75 [1.40, 2.16], 2.17 [1.71, 4.08],
       2.13 [1.24, 3.09] times as many.
     """
-    architectures(config)
+    architectures(config, scale)
     small = {"width": 32, "depth": 2, "state_size": 4}
     large = {"width": 256, "depth": 24, "state_size": 16, "rematerialise": True}  # 35 GiB a run
-    config.model = ConfigDict({"name": "mamba", **(large if _at_paper_scale(config) else small)})
+    config.model = ConfigDict({"name": "mamba", **(large if scale == "paper" else small)})
 
 
-def hyena(config: ConfigDict) -> None:
+def hyena(config: ConfigDict, scale: str) -> None:
     """`architectures` with Hyena: gated long convolutions.
 
     Source: paper 2, mechanism and ablations, 5; its sizes are not known.
@@ -306,13 +296,13 @@ def hyena(config: ConfigDict) -> None:
     Reached (5 seeds): linear 484, sparse_linear 384 steps alone, relu never; among six 2.48 [2.08,
       3.33] and 3.03 times as many.
     """
-    architectures(config)
+    architectures(config, scale)
     small = {"width": 32, "depth": 2, "max_positions": 16}
     large = {"width": 256, "depth": 12, "max_positions": 240}
-    config.model = ConfigDict({"name": "hyena", **(large if _at_paper_scale(config) else small)})
+    config.model = ConfigDict({"name": "hyena", **(large if scale == "paper" else small)})
 
 
-def language(config: ConfigDict) -> None:
+def language(config: ConfigDict, scale: str) -> None:
     """Selecting one of four words is found sooner beside selecting one of two, or word lengths?
 
     Words are tokens; 5 examples and a query; which place of the list is meant must be inferred.
@@ -326,7 +316,7 @@ def language(config: ConfigDict) -> None:
     """
     families = ("word_selection_4", "word_selection_2", "word_length")
     four, two, length = families
-    large = _at_paper_scale(config)
+    large = scale == "paper"
     config.task = ConfigDict({"name": "words", "words": 200 if large else 8})
     _families(config, families, [(four,), (two,), (length,), (four, two), (four, length), families])
     config.model.max_positions = 30
@@ -335,7 +325,7 @@ def language(config: ConfigDict) -> None:
         config.optim.learning_rate = 1e-2
 
 
-def sharpness(config: ConfigDict) -> None:
+def sharpness(config: ConfigDict, scale: str) -> None:
     """How sharp is the loss before, on and after the plateau, with one task and with six?
 
     The largest eigenvalue of the Hessian of the training loss (12 Lanczos steps on one batch) and
@@ -347,9 +337,9 @@ def sharpness(config: ConfigDict) -> None:
     Reached (5 seeds): the eigenvalue falls in the first 60 steps (30 to 17, linear) and stays,
       through the escape and after; six tasks are within the range of one.
     """
-    architectures(config)
+    architectures(config, scale)
     config.sharpness_steps = 12
-    config.eval_every = 1_000 if _at_paper_scale(config) else 60
+    config.eval_every = 1_000 if scale == "paper" else 60
 
 
 def smoke(config: ConfigDict) -> None:

@@ -9,6 +9,8 @@ Testing is always on fresh uniform points. One preset is a page of the lab book;
 
 from ml_collections import ConfigDict
 
+from plateaus.config.pages import page
+
 # The baseline's median escape step: 16 seeds, 95% interval [3800, 7600], measured with
 # `python experiments/run.py --config=configs/sparse_parity.py --sweep data.zipf_exponent=0`
 PLATEAU_STEPS = 6_200
@@ -17,27 +19,22 @@ EXPONENTS = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5)
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(
-        {
-            "steps": 50_000,
-            "batch": 20,
-            "seeds": 16,
-            "eval_every": 200,
-            "log_every": 100,
-            "eval_points": 2048,
-            "task": ConfigDict(
-                {
-                    "name": "sparse_parity",
-                    "dimension": 20,
-                    "relevant_bits": 6,
-                    "dataset_size": 1_000_000,
-                }
-            ),
-            "data": ConfigDict(),
-            "model": ConfigDict({"name": "mlp", "width": 40, "depth": 2}),
-            "optim": ConfigDict({"name": "sgd", "learning_rate": 0.1}),
+    return page(
+        steps=50_000,
+        batch=20,
+        seeds=16,
+        eval_every=200,
+        log_every=100,
+        eval_points=2048,
+        task={
+            "name": "sparse_parity",
+            "dimension": 20,
+            "relevant_bits": 6,
+            "dataset_size": 1_000_000,
         },
-        convert_dict=False,  # a sweep stays a plain dict: dotted names, in their order
+        data={},
+        model={"name": "mlp", "width": 40, "depth": 2},
+        optim={"name": "sgd", "learning_rate": 0.1},
     )
 
 

@@ -13,6 +13,7 @@ accelerator was at hand. Estimated 104 GiB a run (--dry-run, which says twice wh
 
 from ml_collections import ConfigDict
 
+from plateaus.config.pages import page
 from plateaus.data.curricula import curriculum, only, zipf
 
 RET = ("ret1", "ret2", "ret3")
@@ -22,57 +23,48 @@ PAPER_PLUS = tuple(f"plus{c}" for c in range(10))
 
 
 def get_config() -> ConfigDict:
-    return ConfigDict(
-        {
-            "steps": 3_000,
-            "batch": 32,
-            "seeds": 4,
-            "eval_every": 100,
-            "log_every": 20,
-            "eval_points": 240,
-            "mixed_prompts": 64,
-            "mixed_tasks": "ret1,ret3",
-            "mixed_shares": "",
-            "mixed_order": "iid",
-            "mixed_examples": 0,
-            "vector_prompts": 0,
-            "task": ConfigDict(
-                {
-                    "name": "characters",
-                    "families": ",".join(RET),
-                    "alphabet": "abcde",
-                    "length": 3,
-                    "examples": 11,
-                }
-            ),
-            "model": ConfigDict(
-                {
-                    "name": "transformer",
-                    "width": 64,
-                    "depth": 3,
-                    "heads": 4,
-                    "mlp_multiple": 2,
-                    "norm": "rmsnorm",
-                    "bias": False,
-                    "max_positions": 128,
-                    "initialisation": "lecun_normal",
-                }
-            ),
-            "data": ConfigDict({}),
-            "optim": ConfigDict(
-                {
-                    "name": "adam",
-                    "learning_rate": 2e-3,
-                    "beta2": 0.98,
-                    "weight_decay": 0.01,
-                    "clip_norm": 1.0,
-                    "warmup_steps": 100,
-                    "decay_start": 2_400,
-                    "decay_steps": 600,
-                }
-            ),
+    return page(
+        steps=3_000,
+        batch=32,
+        seeds=4,
+        eval_every=100,
+        log_every=20,
+        eval_points=240,
+        mixed_prompts=64,
+        mixed_tasks="ret1,ret3",
+        mixed_shares="",
+        mixed_order="iid",
+        mixed_examples=0,
+        vector_prompts=0,
+        task={
+            "name": "characters",
+            "families": ",".join(RET),
+            "alphabet": "abcde",
+            "length": 3,
+            "examples": 11,
         },
-        convert_dict=False,  # a sweep stays a plain dict: dotted names, in their order
+        model={
+            "name": "transformer",
+            "width": 64,
+            "depth": 3,
+            "heads": 4,
+            "mlp_multiple": 2,
+            "norm": "rmsnorm",
+            "bias": False,
+            "max_positions": 128,
+            "initialisation": "lecun_normal",
+        },
+        data={},
+        optim={
+            "name": "adam",
+            "learning_rate": 2e-3,
+            "beta2": 0.98,
+            "weight_decay": 0.01,
+            "clip_norm": 1.0,
+            "warmup_steps": 100,
+            "decay_start": 2_400,
+            "decay_steps": 600,
+        },
     )
 
 
@@ -101,13 +93,9 @@ GPT2 = {
 }
 
 
-def _at_paper_scale(config: ConfigDict) -> bool:
-    return config.model.width == 384
-
-
-def _plus(config: ConfigDict) -> None:
+def _plus(config: ConfigDict, scale: str) -> None:
     """Digits instead of letters: x>(x + c) mod 10."""
-    if _at_paper_scale(config):
+    if scale == "paper":
         config.batch = 800
         config.task.families = ",".join(PAPER_PLUS)
     else:
@@ -117,7 +105,7 @@ def _plus(config: ConfigDict) -> None:
     config.mixed_tasks = "plus3,plus7"
 
 
-def ret(config: ConfigDict) -> None:
+def ret(config: ConfigDict, scale: str) -> None:
     """Trained on one task a sequence, does a model superpose two in one prompt, or switch?
 
     The i-th letter of an input: ret1 against ret3, 10 examples, each of ret1 with chance 0 to 1.
@@ -130,11 +118,11 @@ def ret(config: ConfigDict) -> None:
       at d = .1, .3, .5, .7, .9, but saturation .97 to .99: one example, the first or second of the
       prompt, decides. On the plateau (steps 200 to 600 .. 1,400) P is 1/3 each and saturation .02.
     """
-    if _at_paper_scale(config):
+    if scale == "paper":
         config.variants = {"rotary": {}, "gpt2": GPT2}
 
 
-def plus(config: ConfigDict) -> None:
+def plus(config: ConfigDict, scale: str) -> None:
     """The same with additions: plus3 against plus7.
 
     Source: paper 5, training from scratch and its released table (plus).
@@ -143,10 +131,10 @@ def plus(config: ConfigDict) -> None:
     Reached (4 seeds, 2,000 steps): switches: mean P(plus3) .06, .26, .46, .65, .91 at d = .1 .. .9,
       saturation .8 to .91 (.48 at .1); no example has more than .28, seeds lean to one task.
     """
-    _plus(config)
+    _plus(config, scale)
 
 
-def imbalanced(config: ConfigDict) -> None:
+def imbalanced(config: ConfigDict, scale: str) -> None:
     """Does a model trained nine times as often on one task answer mixed prompts by that task?
 
     ret1 and ret3 alone, drawn 1:1, 9:1 and 1:9; every mixture of examples, 9:1 among them. The
@@ -160,7 +148,7 @@ def imbalanced(config: ConfigDict) -> None:
       more. Saturation .94 to 1. Plateaus 1.07 and 0.93 of that of 1:1.
     """
     config.seeds = 3
-    if not _at_paper_scale(config):  # two tasks are told apart sooner than three
+    if scale == "small":  # two tasks are told apart sooner than three
         config.steps = 1_000
         config.optim.update({"decay_start": 800, "decay_steps": 200})
     first, last = config.mixed_tasks.split(",")
@@ -171,7 +159,7 @@ def imbalanced(config: ConfigDict) -> None:
     }
 
 
-def sizes(config: ConfigDict) -> None:
+def sizes(config: ConfigDict, scale: str) -> None:
     """Do larger models hold more tasks at once, and closer to their shares?
 
     Four additions in equal, exact shares: how many of the four answers are among the four most
@@ -183,13 +171,13 @@ def sizes(config: ConfigDict) -> None:
     Reached (3 seeds): no. Of 4 answers 3.27, 2.96, 3.25, 3.38 (9,520 to 253,920 parameters) are
       among the four most probable, KL 1.9, 4.6, 5.2, 4.6; the smallest has just left its plateau.
     """
-    _plus(config)
+    _plus(config, scale)
     config.update({"mixed_tasks": "", "mixed_order": "exact", "seeds": 3})
-    if not _at_paper_scale(config):
+    if scale == "small":
         config.steps = 1_000
         config.optim.update({"decay_start": 800, "decay_steps": 200})
     shapes = ((16, 2, 2), (32, 2, 4), (64, 3, 4), (96, 3, 4))
-    if _at_paper_scale(config):
+    if scale == "paper":
         shapes = ((128, 2, 2), (256, 4, 4), (384, 6, 6), (768, 12, 12))
     config.variants = {
         f"{width} x {depth}": {"model.width": width, "model.depth": depth, "model.heads": heads}
@@ -197,7 +185,7 @@ def sizes(config: ConfigDict) -> None:
     }
 
 
-def task_vectors(config: ConfigDict) -> None:
+def task_vectors(config: ConfigDict, scale: str) -> None:
     """Is a task a vector of the residual stream, and a mixture a vector between two?
 
     The stream at the last separator, by layer, patched into queries without examples, in place of
@@ -218,13 +206,13 @@ def task_vectors(config: ConfigDict) -> None:
     config.mixed_shares = "1:0:0 0:1:0 0:0:1 8:2:0 5:5:0 2:8:0 0:5:5 5:0:5 1:1:1"
     config.seeds = 3
     config.model.positions = "rotary"
-    if not _at_paper_scale(config):
+    if scale == "small":
         config.update({"steps": 2_500, "eval_every": 500})
         config.optim.update({"decay_start": 2_000, "decay_steps": 500})
     config.variants = {f"{depth} blocks": {"model.depth": depth} for depth in (3, 6)}
 
 
-def dynamics(config: ConfigDict) -> None:
+def dynamics(config: ConfigDict, scale: str) -> None:
     """When do mixed prompts come to be answered, and what do lower diversity and mixers change?
 
     Additions: each task's plateau; P on the answers of mixed prompts, tasks completed, entropy and
@@ -240,10 +228,10 @@ def dynamics(config: ConfigDict) -> None:
       of 2.7: a superposition. Two tasks are learned in .68 of the steps of four; R&B stays on the
       plateau; one after another forgets.
     """
-    _plus(config)
+    _plus(config, scale)
     names = config.task.families.split(",")
     config.update({"mixed_shares": "5:5 10:0 0:10", "seeds": 3})
-    if not _at_paper_scale(config):
+    if scale == "small":
         config.update({"steps": 1_000, "eval_every": 50, "log_every": 10})
         config.optim.update({"decay_start": 0, "decay_steps": 0})
     config.data.round_steps = config.steps // 20

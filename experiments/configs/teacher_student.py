@@ -7,32 +7,29 @@ ours.
 
 from ml_collections import ConfigDict
 
+from plateaus.config.pages import page
+
 
 def get_config() -> ConfigDict:
-    return ConfigDict(
-        {
-            "steps": 6_000,
-            "batch": 16,
-            "seeds": 32,
-            "eval_every": 50,
-            "log_every": 50,
-            "eval_points": 256,
-            "task": ConfigDict(
-                {
-                    "name": "teacher_student",
-                    "dimension": 10,
-                    "teacher_width": 4,
-                    "heads": 8,
-                    "activation": "hermite3",
-                    "head_law": "gaussian",
-                    "reduction": "sum",
-                }
-            ),
-            "data": ConfigDict(),
-            "model": ConfigDict({"name": "mlp", "width": 32, "depth": 1}),
-            "optim": ConfigDict({"name": "sgd", "learning_rate": 0.02}),
+    return page(
+        steps=6_000,
+        batch=16,
+        seeds=32,
+        eval_every=50,
+        log_every=50,
+        eval_points=256,
+        task={
+            "name": "teacher_student",
+            "dimension": 10,
+            "teacher_width": 4,
+            "heads": 8,
+            "activation": "hermite3",
+            "head_law": "gaussian",
+            "reduction": "sum",
         },
-        convert_dict=False,  # a sweep stays a plain dict: dotted names, in their order
+        data={},
+        model={"name": "mlp", "width": 32, "depth": 1},
+        optim={"name": "sgd", "learning_rate": 0.02},
     )
 
 

@@ -11,12 +11,11 @@ import jax.numpy as jnp
 
 from plateaus.data import rounds
 from plateaus.data.mixers.mixer import Mixer, normalised, uniform_weights
-from plateaus.data.mixers.registry import MIXERS, made, own_knobs
+from plateaus.data.mixers.registry import MIXERS, made
 from plateaus.fields import Field
-from plateaus.types import Array, Float, PyTree, Signals
+from plateaus.types import EXACT, Array, Float, PyTree, Signals
 
 FIXED, TARGET = "fixed", "target_"
-EXACT = jax.lax.Precision.HIGHEST
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -180,7 +179,8 @@ def observe(
 ) -> State:
     """Add a step to the ledger; at the end of a round let the mixer set the shares.
 
-    `target` [G] are the evaluation weights, in any unit, `shares` those of this step.
+    `target` [G] are the evaluation weights, in any unit, `shares` those of this step, `knobs` the
+    mixer's own.
     """
     ledger = rounds.add(state.ledger, signals, t)
     fresh = rounds.empty(len(use.target), use.tracked)
@@ -193,7 +193,7 @@ def observe(
             gram = grams[use.spec.mixer_gram]
             gain = jnp.stack([jnp.matmul(g, aim, precision=EXACT) for g in grams.values()])
         told = rounds.told(ledger, signals, means, gram, aim, shares)
-        weights, mixer = use.mixer.update(told, state.mixer, own_knobs(use.name, knobs), t)
+        weights, mixer = use.mixer.update(told, state.mixer, knobs, t)
         weights = weights.astype(jnp.float32)
         total, number = state.total + weights, state.rounds + 1
         if use.spec.proxy_steps:
@@ -240,7 +240,7 @@ def check(values: Mapping[str, Any], groups: Sequence[str]) -> Iterator[tuple[st
     if values["reference_steps"] + values["proxy_steps"] >= values["steps"]:
         yield "proxy_steps", f"leaves no step of {values['steps']} to the model that is kept"
     needs = MIXERS[values["mixer"]].needs
-    if "excess" in needs and not values["reference_steps"]:
+    if needs.excess and not values["reference_steps"]:
         yield "reference_steps", f"must be positive: {values['mixer']} compares with a reference"
-    if "excess" not in needs and values["reference_steps"]:
+    if not needs.excess and values["reference_steps"]:
         yield "reference_steps", f"is not used: {values['mixer']} compares with no reference"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 WEIGHT, FROM, UNTIL, THEN = "weight_", "from_", "until_", "then_"  # begin the knobs of a group
+ESCAPED, AVERAGED = 0.8, 100  # a plateau is left when losses of so many steps have a mean below
 
 
 def curriculum(kind: str, groups: Sequence[str], steps: int) -> dict[str, int]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from plateaus.types import Array, Int, Scalar, Source
+from plateaus.types import Array, Draw, Int, Key, Number, PyTree, Scalar, Signals, Source
 
 
 def fraction(part: Scalar, size: Array | int) -> Int[Array, ""]:
@@ -27,7 +27,7 @@ def subset(source: Source) -> Source:
     Neutral at rho = 1. Source: paper 1, section 4.1.
     """
 
-    def prepare(knobs, size):
+    def prepare(knobs: Any, size: Number) -> Any:
         return source.prepare(knobs, fraction(knobs.subset, size))
 
     return source._replace(prepare=prepare)
@@ -39,7 +39,7 @@ def first_items(source: Source) -> Source:
     Neutral at any number that is not below the size of the pool. Source: paper 1, section 4.1.
     """
 
-    def prepare(knobs, size):
+    def prepare(knobs: Any, size: Number) -> Any:
         return source.prepare(knobs, jnp.minimum(jnp.int32(knobs.items), size))
 
     return source._replace(prepare=prepare)
@@ -69,20 +69,25 @@ def curriculum(source: Source) -> Source:
     Source: paper 1, appendix A.
     """
 
-    def prepare(knobs, size):
+    def prepare(knobs: Any, size: Number) -> _Stages:
         few = jnp.minimum(jnp.int32(knobs.curriculum_start), size)
         return _Stages(source.prepare(knobs, few), source.prepare(knobs, size), opening(knobs))
 
-    def draw(key, state, plan, t):
-        before = source.draw(key, state, plan.before, t)
-        after = source.draw(key, state, plan.after, t)
+    def chosen(plan: _Stages, t: Number, before: PyTree, after: PyTree) -> Any:
         return jax.tree.map(lambda a, b: jnp.where(t < plan.switch, a, b), before, after)
 
-    def log_prob(plan, index, t):
-        before, after = (source.log_prob(p, index, t) for p in (plan.before, plan.after))
-        return jnp.where(t < plan.switch, before, after)
+    def draw(key: Key, state: Any, plan: _Stages, t: Number) -> Draw:
+        before = source.draw(key, state, plan.before, t)
+        return chosen(plan, t, before, source.draw(key, state, plan.after, t))
 
-    return source._replace(prepare=prepare, draw=draw, log_prob=log_prob)
+    def log_prob(plan: _Stages, index: Array, t: Number) -> Array:
+        before, after = (source.log_prob(p, index, t) for p in (plan.before, plan.after))
+        return chosen(plan, t, before, after)
+
+    def observe(state: Any, signals: Signals, plan: _Stages, t: Number) -> Any:
+        return source.observe(state, signals, chosen(plan, t, plan.before, plan.after), t)
+
+    return source._replace(prepare=prepare, draw=draw, log_prob=log_prob, observe=observe)
 
 
 class _Growth(NamedTuple):
@@ -115,7 +120,7 @@ def doubling(source: Source) -> Source:
     Source: paper 1, appendix A (32 tasks for 30 "steps", then doubled every 20).
     """
 
-    def prepare(knobs, size):
+    def prepare(knobs: Any, size: Number) -> _Growth:
         switch = opening(knobs)
         every = jnp.round(jnp.float32(knobs.curriculum_doubling) * switch.astype(jnp.float32))
         longest = jnp.float32(2**30)  # a longer stage than any run: what is cast must fit int32
@@ -126,10 +131,16 @@ def doubling(source: Source) -> Source:
             every=jnp.clip(every, 1, longest).astype(jnp.int32),
         )
 
-    def draw(key, state, plan, t):
-        return source.draw(key, state, source.prepare(plan.knobs, _in_play(plan, t)), t)
+    def now(plan: _Growth, t: Number) -> PyTree:
+        return source.prepare(plan.knobs, _in_play(plan, t))
 
-    def log_prob(plan, index, t):
-        return source.log_prob(source.prepare(plan.knobs, _in_play(plan, t)), index, t)
+    def draw(key: Key, state: Any, plan: _Growth, t: Number) -> Draw:
+        return source.draw(key, state, now(plan, t), t)
 
-    return source._replace(prepare=prepare, draw=draw, log_prob=log_prob)
+    def log_prob(plan: _Growth, index: Array, t: Number) -> Array:
+        return source.log_prob(now(plan, t), index, t)
+
+    def observe(state: Any, signals: Signals, plan: _Growth, t: Number) -> Any:
+        return source.observe(state, signals, now(plan, t), t)
+
+    return source._replace(prepare=prepare, draw=draw, log_prob=log_prob, observe=observe)

@@ -8,9 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.data.mixers.mixer import Round
-from plateaus.types import Array, Float, PyTree, Signals
-
-EXACT = jax.lax.Precision.HIGHEST
+from plateaus.types import EXACT, Array, Float, PyTree, Signals
 
 
 class Ledger(NamedTuple):

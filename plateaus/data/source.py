@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from plateaus.data.permutation import permute
-from plateaus.types import Array, Draw, Source
+from plateaus.types import Array, Draw, Key, Number, Source
 
 
-def _nothing(key):
+def _nothing(key: object) -> tuple[()]:
     return ()
 
 
-def _ignore(state, signals, knobs, t):
+def _ignore(state: Any, signals: object, plan: object, t: object) -> Any:
     return state
 
 
-def _size(knobs, size):
+def _size(knobs: object, size: Number) -> Array:
     return jnp.int32(size)
 
 
-def _uniform_log_prob(size: Array, index: Array, t) -> Array:
-    return jnp.where((index >= 0) & (index < size), -jnp.log(size.astype(jnp.float32)), -jnp.inf)
+def _uniform_log_prob(plan: Array, index: Array, t: object) -> Array:
+    return jnp.where((index >= 0) & (index < plan), -jnp.log(plan.astype(jnp.float32)), -jnp.inf)
 
 
 def uniform(batch: int) -> Source:
@@ -36,8 +38,8 @@ def uniform(batch: int) -> Source:
     (4,)
     """
 
-    def draw(key, state, size, t):
-        index = jax.random.randint(jax.random.fold_in(key, t), (batch,), 0, size)
+    def draw(key: Key, state: object, plan: Number, t: Number) -> Draw:
+        index = jax.random.randint(jax.random.fold_in(key, t), (batch,), 0, plan)
         return Draw(index, jnp.zeros_like(index))
 
     return Source(_nothing, _size, draw, _uniform_log_prob, _ignore)
@@ -52,10 +54,10 @@ def epochs(batch: int) -> Source:
     Units: t * batch must stay below 2^31.
     """
 
-    def draw(key, state, size, t):
+    def draw(key: Key, state: object, plan: Number, t: Number) -> Draw:
         position = t * batch + jnp.arange(batch, dtype=jnp.int32)
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, position // size)
-        index = jax.vmap(permute, (0, 0, None))(keys, position % size, size)
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, position // plan)
+        index = jax.vmap(permute, (0, 0, None))(keys, position % plan, plan)
         return Draw(index, jnp.zeros_like(index))
 
     return Source(_nothing, _size, draw, _uniform_log_prob, _ignore)
@@ -68,15 +70,15 @@ def whole_batches(source: Source, batch: int) -> Source:
     then acts on batches, not on items.
     """
 
-    def prepare(knobs, size):
+    def prepare(knobs: Any, size: Number) -> Any:
         return source.prepare(knobs, jnp.maximum(size // batch, 1))
 
-    def draw(key, state, plan, t):
+    def draw(key: Key, state: Any, plan: Any, t: Number) -> Draw:
         number = source.draw(key, state, plan, t).index
         index = (number[:, None] * batch + jnp.arange(batch, dtype=jnp.int32)[None, :]).reshape(-1)
         return Draw(index, jnp.zeros_like(index))
 
-    def log_prob(plan, index, t):
+    def log_prob(plan: Any, index: Array, t: Number) -> Array:
         return source.log_prob(plan, index // batch, t) - jnp.log(jnp.float32(batch))
 
     return source._replace(prepare=prepare, draw=draw, log_prob=log_prob)

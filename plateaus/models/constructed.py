@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from plateaus.models.transformer import Spec
+from plateaus.models.networks.transformer import Spec
 
 CONSTANT = 2.0**16  # C
 SHARP = 30.0  # what a head does not mean has weights of e^-30
@@ -71,7 +71,7 @@ def superposing(
     which only the MLP is used, and K heads a layer, each of size O(d + log(mn)); the width is K
     times that. The MLPs have max(K, m) d hidden units, rounded up to a multiple of the width.
 
-    >>> from plateaus.models.transformer import transformer
+    >>> from plateaus.models.networks.transformer import transformer
     >>> spec, params = superposing(
     ...     (1, 2), letters=range(4), separator=4, newline=5, length=2, examples=3, vocabulary=6
     ... )
@@ -91,10 +91,10 @@ def superposing(
         answer=1,  # 1 at an answer
         first=1,  # 1 at position 0
         missing=1,  # log of how many of the m examples are still to come
-        own=code,  # e(position)
-        start=code,  # e(position where the own example starts)
-        token=d,  # the own token, if it is a letter
-        slot=k * d,  # for each task, the letter at place i_k of the own example
+        position=code,  # e(position)
+        start=code,  # e(position where the example starts)
+        token=d,  # the token, if it is a letter
+        slot=k * d,  # for each task, the letter at place i_k of the example
         match=k,  # 1 at an answer that is task k's
         share=k,  # n_k / m
         chance=d,  # sum_k n_k [x_{i_k} = v] / m
@@ -116,14 +116,14 @@ def superposing(
     blocks = [_Weights(width, spec.mlp_multiple) for _ in range(spec.depth)]
     gain = 16.0 * m  # g
 
-    # Block 0, attention: head k copies the letter at place i_k of the own example to slot k.
+    # Block 0, attention: head k copies the letter at place i_k of its example to slot k.
     # Its MLP, with a unit for a task and a letter: match_k = sum_v relu(slot_k[v] + token[v] +
     # answer - 2), 1 at an answer that is the letter in slot k.
     block, unit = blocks[0], np.arange(k * d).reshape(k, d)
     for task, place in enumerate(places):
         turn = SHARP / 2 * np.sqrt(size) * _turn(place - 1, code)
         block.query[np.ix_(at["start"], head[task, :code])] = turn
-        block.key[at["own"], head[task, :code]] = 1
+        block.key[at["position"], head[task, :code]] = 1
         block.value[at["token"], head[task, :d]] = 1
         block.out[head[task, :d], slot[task]] = 1
         for read in (slot[task], at["token"], at["answer"]):
@@ -164,7 +164,7 @@ def superposing(
     table[place_of == n - 1, at["last"]] = table[place_of == n + 1, at["answer"]] = 1
     table[0, at["first"]] = 1
     table[:, at["missing"]] = np.log(np.maximum(m - example, np.exp(-SHARP)))[:, None]
-    table[:, at["own"]], table[:, at["start"]] = _code(t, code), _code(example * (n + 3), code)
+    table[:, at["position"]], table[:, at["start"]] = _code(t, code), _code(example * (n + 3), code)
     readout = np.zeros((width, vocabulary))
     readout[at["one"], :] = -FLOOR  # but a letter has its score, between that and 0
     readout[at["one"], letters], readout[at["score"], letters] = 0, 1

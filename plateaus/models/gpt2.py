@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from plateaus.models.transformer import Spec, transformer
+from plateaus.models.networks.transformer import Spec, transformer
 
 # Ours -> theirs. Their linear layers ("Conv1D") hold [inputs, outputs] as ours do.
 LAYERS = {

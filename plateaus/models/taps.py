@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeAlias
 
-from plateaus.types import Array
+import jax.numpy as jnp
 
-Edits = Mapping[str, Callable[[Array], Array]]
+from plateaus.names import missing
+from plateaus.types import Array, Edits, Key, Model, PyTree, ReadAt
+
+Named: TypeAlias = Callable[[str, Array], Array]
+"""Taps an activation of a block by its name within the block."""
 
 
 class Tap:
-    """Called by a model at each named activation: applies its edit, keeps it if asked to.
+    """A tap, called by a model at each named activation, applies its edit and keeps its value.
 
     Lives for one trace of one forward pass. With no edit and nothing to capture it adds nothing to
     the program.
 
-    >>> import jax.numpy as jnp
     >>> tap = Tap(("hidden",), edits={"hidden": lambda h: 2 * h}, capture=("hidden",))
     >>> float(tap("hidden", jnp.float32(3)))
     6.0
@@ -33,8 +36,7 @@ class Tap:
         self.captured: dict[str, Array] = {}
         for name in sorted(self.capture | set(self.edits)):
             if name not in names:
-                near = difflib.get_close_matches(name, names, 1, 0.0)
-                raise ValueError(f"no activation {name!r}; the nearest is {near[0]!r}")
+                raise ValueError(missing("activation", name, names))
 
     def __call__(self, name: str, value: Array) -> Array:
         """Return the activation, edited; remember it under its name if it is captured."""
@@ -43,3 +45,68 @@ class Tap:
         if name in self.capture:
             self.captured[name] = value
         return value
+
+
+Taps: TypeAlias = Callable[[], Tap]
+"""Makes a fresh tap with the edits and captures of this pass: a rematerialised block needs its own,
+because what it captures must leave it as a result."""
+
+
+def hashable(read_at: ReadAt) -> tuple[bool, tuple[Any, ...]]:
+    """Return whether it is a slice, and its numbers: a slice has no hash before Python 3.12."""
+    if isinstance(read_at, tuple):
+        return False, read_at
+    return True, (read_at.start, read_at.stop, read_at.step)
+
+
+def length(past: Mapping[str, Array] | None) -> int:
+    """Return how many tokens a cache holds."""
+    return next(iter(past.values())).shape[1] if past else 0
+
+
+def build(
+    network: Any,
+    names: tuple[str, ...],
+    inputs: int | None,
+    *,
+    longest: int | None = None,
+    cache: Collection[str] = (),
+) -> Model:
+    """Return a `transformer.Network` as a pair of functions; `names` are its activations.
+
+    `inputs` is the size of continuous tokens, None of discrete ones; `longest` the most tokens of a
+    prompt; `cache` names what of every block lets tokens follow others.
+    """
+    spec, vocabulary = network.spec, network.vocabulary
+    if (inputs is None) == (vocabulary is None):
+        raise ValueError("give inputs (continuous tokens) or vocabulary (discrete tokens)")
+    if spec.tied and vocabulary is None:
+        raise ValueError("tied: continuous tokens have no embedding to read out with")
+    if spec.fixed_instruction and vocabulary is not None:
+        raise ValueError("fixed_instruction: discrete tokens have no one-hot token to replace")
+    held = tuple(f"block_{layer}.{part}" for layer in range(spec.depth) for part in cache)
+
+    def init(key: Key) -> PyTree:
+        shortest = jnp.zeros((1, 1), jnp.int32) if inputs is None else jnp.zeros((1, 1, inputs))
+        return network.init(key, shortest, lambda: Tap(names))["params"]
+
+    def apply(
+        params: PyTree,
+        inputs: PyTree,
+        *,
+        edits: Edits | None = None,
+        capture: Collection[str] = (),
+        past: Mapping[str, Array] | None = None,
+    ) -> tuple[Array, dict[str, Array]]:
+        inputs = jnp.asarray(inputs)
+        if past is not None and (not held or set(past) != set(held)):
+            raise ValueError(f"past must hold {', '.join(held) or 'nothing: there is no cache'}")
+        tokens = length(past) + inputs.shape[1]
+        if longest is not None and tokens > longest:
+            raise ValueError(f"{tokens} tokens, but max_positions is {longest}")
+        before = () if past is None else (past,)
+        taps = lambda: Tap(names, edits, capture)  # noqa: E731
+        found: Any = network.apply({"params": params}, inputs, taps, *before)
+        return found
+
+    return Model(init, apply, names, held)

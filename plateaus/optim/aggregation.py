@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
+from plateaus.names import missing
 from plateaus.optim.aggregators import linear
 from plateaus.optim.aggregators.bargaining import fairgrad, nash_mtl
 from plateaus.optim.aggregators.cagrad import cagrad
@@ -16,7 +16,7 @@ from plateaus.optim.aggregators.mgda import mgda
 from plateaus.optim.aggregators.pcgrad import pcgrad
 from plateaus.optim.aggregators.spectral import aligned_mtl, imtl_g
 from plateaus.optim.aggregators.upgrad import upgrad
-from plateaus.types import Aggregator, Scalar
+from plateaus.types import Aggregator, Array, Key, PyTree, Scalar
 
 
 class Registered(NamedTuple):
@@ -56,8 +56,7 @@ def aggregator(name: str, **options: Any) -> Aggregator:
     [1.0, 1.0]
     """
     if name not in AGGREGATORS:
-        near = difflib.get_close_matches(name, AGGREGATORS, 1, 0.0)
-        raise ValueError(f"no aggregator {name!r}; the nearest is {near[0]!r}")
+        raise ValueError(missing("aggregator", name, AGGREGATORS))
     return AGGREGATORS[name].make(**options)
 
 
@@ -78,7 +77,7 @@ def blend(aggregator: Aggregator, strength: Scalar, returns: str) -> Aggregator:
         raise ValueError(f"returns must be 'sum' or 'mean', not {returns!r}")
     plain = linear.sum() if returns == "sum" else linear.mean()
 
-    def update(gram, state, *, key=None):
+    def update(gram: Array, state: Any, *, key: Key | None = None) -> tuple[Array, PyTree]:
         base, _ = plain.update(gram, ())
         weights, state = aggregator.update(gram, state, key=key)
         return jnp.where(strength == 0, base, base + strength * (weights - base)), state
@@ -94,7 +93,7 @@ def averaged(aggregator: Aggregator) -> Aggregator:
     [0.25, 0.25, 0.25, 0.25]
     """
 
-    def update(gram, state, *, key=None):
+    def update(gram: Array, state: Any, *, key: Key | None = None) -> tuple[Array, PyTree]:
         weights, state = aggregator.update(gram, state, key=key)
         return weights / len(weights), state
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import optax
 
+from plateaus.names import missing
 from plateaus.types import Scalar
 
 
@@ -50,5 +50,4 @@ def layer_rates(rates: Mapping[str, Scalar]) -> optax.GradientTransformation:
 def _refuse_unknown(rates: Mapping[str, Scalar], layers: Mapping[str, Any]) -> None:
     for layer in rates:
         if layer not in layers:
-            near = difflib.get_close_matches(layer, layers, 1, 0.0)
-            raise ValueError(f"no layer {layer!r}; the nearest is {near[0]!r}")
+            raise ValueError(missing("layer", layer, layers))

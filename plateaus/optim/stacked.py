@@ -9,20 +9,19 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
+from optax.experimental import aggregating
 
 from plateaus.optim.aggregation import AGGREGATORS
 from plateaus.trees import combine, gram
 from plateaus.types import Aggregator, PyTree
 
 
-def stacked(
-    aggregator: Aggregator, size: int | None = None
-) -> optax.GradientTransformationExtraArgs:
+def stacked(aggregator: Aggregator, size: int | None = None) -> aggregating.Aggregator:
     r"""Combine gradients that are stacked along a leading axis, $\sum_b w_b g_b$.
 
     Incoming updates have a leading axis B (examples, tasks or groups) on every leaf, outgoing ones
-    have not: so it stands first in a chain. `update(..., key=key)` passes the key on.
+    have not: so it stands first in a chain, or in `optax.experimental.aggregating.process`, whose
+    Aggregator it is. `update(..., key=key)` passes the key on.
 
     `optax.MultiSteps` and `optax.apply_if_finite` cannot go around a chain that it is in: the first
     averages, the second holds back, what comes *in*, in arrays of what goes *out*, and both raise
@@ -39,6 +38,7 @@ def stacked(
     are scalars, or whose leading axes differ from each other or from `size`; and, where `params`
     are given, for leaves that are not [B, *the parameter's shape].
 
+    >>> import optax
     >>> optimiser = optax.chain(pcgrad(), optax.sgd(1.0))
     >>> params = {"w": jnp.zeros(2)}
     >>> state = optimiser.init(params)
@@ -60,7 +60,7 @@ def stacked(
         weights, state = aggregator.update(gram(updates), state, key=key)
         return combine(updates, weights), state
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return aggregating.Aggregator(init, update)
 
 
 def _refuse_misshapen(updates: PyTree, params: PyTree, size: int | None) -> None:
@@ -98,7 +98,7 @@ def _name(path: Any) -> str:
     return jax.tree_util.keystr(path)
 
 
-def _transformation(name: str) -> Callable[..., optax.GradientTransformationExtraArgs]:
+def _transformation(name: str) -> Callable[..., aggregating.Aggregator]:
     """Return the factory of an aggregator as a transformation, with its signature and docstring."""
     make = AGGREGATORS[name].make
 
@@ -110,7 +110,7 @@ def _transformation(name: str) -> Callable[..., optax.GradientTransformationExtr
     extra = inspect.Parameter("size", inspect.Parameter.KEYWORD_ONLY, default=None)
     factory.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=[*signature.parameters.values(), extra],
-        return_annotation=optax.GradientTransformationExtraArgs,
+        return_annotation=aggregating.Aggregator,
     )
     law, _, _ = (make.__doc__ or "").partition("\n\n    >>> ")  # its example is of the aggregator
     factory.__doc__ = (

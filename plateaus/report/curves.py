@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from plateaus.report import panels, survival, table
-from plateaus.report.facets import facets, heading, legend, styles_of
+from plateaus.report.facets import by_facet, facets, heading, legend, styles_of
 from plateaus.report.statistics import FINISHED, Row, cell
 from plateaus.report.style import GREY, styled
 
@@ -132,10 +132,7 @@ def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     with styled():
         groups = facets(rows)
         figure = Figure(figsize=(10, 0.8 + 2.9 * len(groups)), layout="constrained")
-        parts = figure.subfigures(len(groups), 1, squeeze=False)[:, 0]
-        for part, facet in zip(parts, groups, strict=True):
-            if name := heading(facet):
-                part.suptitle(name, x=0.008, ha="left", fontsize=9, weight="bold")
+        for part, facet in by_facet(figure, groups):
             for axes, law in zip(part.subplots(1, 2, squeeze=False)[0], laws, strict=False):
                 _prefix_panel(axes, dataset, facet, law)
         legend(figure, groups)
@@ -174,10 +171,7 @@ def over_training(
         groups = facets(rows)
         size = (max(5.0, 3.4 * len(names)), 0.8 + 2.7 * len(groups))
         figure = Figure(figsize=size, layout="constrained")
-        parts = figure.subfigures(len(groups), 1, squeeze=False)[:, 0]
-        for part, facet in zip(parts, groups, strict=True):
-            if text := heading(facet):
-                part.suptitle(text, x=0.008, ha="left", fontsize=9, weight="bold")
+        for part, facet in by_facet(figure, groups):
             grid = part.subplots(1, len(names), squeeze=False)[0]
             for axes, name, label in zip(grid, names, labels, strict=True):
                 for row, look in zip(facet, styles_of(facet), strict=True):

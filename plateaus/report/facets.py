@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from plateaus.report import panels, table
@@ -26,6 +26,24 @@ def heading(facet: Sequence[Row]) -> str:
     """Return what the rows of a facet share, as one would type it; empty with one swept field."""
     fixed = dict(list(facet[0].setting.items())[:-1])
     return table.label(fixed)
+
+
+def headed_lines(
+    figure: Figure, titles: Sequence[str], weight: str = "bold"
+) -> Iterator[SubFigure]:
+    """Yield the lines of a figure, one under another, each under its title if that is not empty."""
+    parts = figure.subfigures(len(titles), 1, squeeze=False)[:, 0]
+    for part, title in zip(parts, titles, strict=True):
+        if title:
+            part.suptitle(title, x=0.008, ha="left", fontsize=9, weight=weight)
+        yield part
+
+
+def by_facet(
+    figure: Figure, groups: Sequence[Sequence[Row]]
+) -> Iterator[tuple[SubFigure, Sequence[Row]]]:
+    """Yield a line of a figure for each facet, under what its rows share."""
+    return zip(headed_lines(figure, [heading(facet) for facet in groups]), groups, strict=True)
 
 
 def some(rows: Sequence[Row]) -> list[Row]:

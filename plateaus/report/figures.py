@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from plateaus.report import panels, table
-from plateaus.report.facets import diverged, heading, legend, styles_of
+from plateaus.report.facets import diverged, headed_lines, heading, legend, styles_of
 from plateaus.report.facets import facets as groups
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, PALE, looks, save, styled
@@ -39,12 +39,10 @@ def plateau(dataset: xr.Dataset, rows: Sequence[Row], xmax: float | int | None =
     facets = groups(rows)
     with styled():
         figure = Figure(figsize=(10, 0.8 + 2.9 * len(facets)), layout="constrained")
-        parts = figure.subfigures(len(facets), 1, squeeze=False)[:, 0]
+        shared = map(heading, facets)
+        titles = [title and title + diverged(f) for title, f in zip(shared, facets, strict=True)]
+        parts = headed_lines(figure, titles)
         for number, (part, facet) in enumerate(zip(parts, facets, strict=True)):
-            if shared := heading(facet):
-                part.suptitle(
-                    shared + diverged(facet), x=0.008, ha="left", fontsize=9, weight="bold"
-                )
             loss, survival, length = part.subplots(1, 3, width_ratios=(1.3, 1, 1))
             panels.loss_panel(loss, dataset, facet, styles_of(facet))
             panels.survival_panel(survival, dataset, facet, styles_of(facet))

@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from plateaus.report import panels, survival
 from plateaus.report.curves import LAWS, ORDER, PREFIX, finished
-from plateaus.report.facets import facets, heading, legend, styles_of
+from plateaus.report.facets import by_facet, facets, heading, legend, styles_of
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, styled
 
@@ -43,10 +43,7 @@ def robustness(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         lines = -(-len(laws) // columns)
         size = (max(6.5, 2.7 * columns), 0.9 + 2.2 * lines * len(groups))
         figure = Figure(figsize=size, layout="constrained")
-        parts = figure.subfigures(len(groups), 1, squeeze=False)[:, 0]
-        for part, facet in zip(parts, groups, strict=True):
-            if name := heading(facet):
-                part.suptitle(name, x=0.008, ha="left", fontsize=9, weight="bold")
+        for part, facet in by_facet(figure, groups):
             grid = part.subplots(lines, columns, squeeze=False).ravel()
             for axes, law in zip(grid, laws, strict=False):
                 _law_panel(axes, dataset, facet, law)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from plateaus import files
 from plateaus.report import survival
 from plateaus.report.statistics import FINISHED, Row, cell
 from plateaus.report.table import label
@@ -52,12 +52,12 @@ def write_tensorboard(
     the reason.
     """
     target = Path(directory)
-    aside = target.with_name(f".{target.name}.new-{uuid.uuid4().hex[:8]}")
+    aside = files.beside(target)
     failure: list[BaseException] = []
 
     def work() -> None:
         try:
-            _clear(target)
+            files.remove_leftovers(target.parent, f"{target.name}.")
             _write_all(dataset, rows, aside)
         except BaseException as error:
             failure.append(error)
@@ -70,34 +70,13 @@ def write_tensorboard(
             raise TimeoutError(f"not written within {timeout:g} seconds")
         if failure:
             raise failure[0]
-        _swap(aside, target)
+        files.replace_folder(aside, target)
     except Exception as error:
         if not thread.is_alive():
             shutil.rmtree(aside, ignore_errors=True)
         warnings.warn(f"no TensorBoard files in {target}: {error!r}", stacklevel=2)
         return False
     return True
-
-
-def _clear(target: Path) -> None:
-    """Remove what an interrupted attempt left beside the target."""
-    for stale in target.parent.glob(f".{target.name}.new-*"):
-        shutil.rmtree(stale, ignore_errors=True)
-    shutil.rmtree(target.with_name(f".{target.name}.old"), ignore_errors=True)
-
-
-def _swap(aside: Path, target: Path) -> None:
-    """Put the new folder in the place of the old one; a full folder cannot be renamed over."""
-    old = target.with_name(f".{target.name}.old")
-    if target.exists():
-        os.replace(target, old)
-    try:
-        os.replace(aside, target)
-    except OSError:
-        if old.exists():
-            os.replace(old, target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_all(dataset: xr.Dataset, rows: Sequence[Row], folder: Path) -> None:

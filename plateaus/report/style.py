@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
+
+from plateaus.files import write_atomically
 
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (2.5, 1)))
 MARKERS = "os^Dv<>Pp*hX"
@@ -101,17 +103,9 @@ def save(figure: Figure, directory: str | os.PathLike[str], stem: str) -> list[P
     for suffix in ("png", "svg"):
         path = folder / f"{stem}.{suffix}"
         metadata = {"Date": None} if suffix == "svg" else {}
-        handle, aside = tempfile.mkstemp(dir=folder, prefix=f".{stem}.", suffix=f".{suffix}")
-        try:
-            with os.fdopen(handle, "wb") as file, styled():
-                figure.savefig(file, format=suffix, dpi=200, metadata=metadata)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(aside, 0o644)
-            os.replace(aside, path)
-        except BaseException:
-            Path(aside).unlink(missing_ok=True)
-            raise
+        draw = partial(figure.savefig, format=suffix, dpi=200, metadata=metadata)
+        with styled():
+            write_atomically(path, draw)
         paths.append(path)
     return paths
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -179,6 +179,17 @@ def text(rows: Sequence[Row]) -> str:
 def _print(rows: Sequence[Row], console: Console) -> None:
     console.print(table(rows))
     for line in remarks(rows):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def print_lines(content: Any, lines: Iterable[str]) -> None:
+    """Print a table of another kind, if any, and what is said under it."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(width=WIDTH, color_system=None, highlight=False)
+    if content is not None:
+        console.print(content)
+    for line in lines:
         console.print(line, markup=False, soft_wrap=True)
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from plateaus.names import hint
 from plateaus.tasks import kinds, recorded
 from plateaus.tasks.kinds import shown
 from plateaus.types import Draw, Example, Model, Task
@@ -30,12 +30,12 @@ def sound(task: Any, knobs: Any, inputs: str = "") -> Iterator[str]:
     Only shapes and names are looked at, by `jax.eval_shape`: nothing is computed. Checked are that
     every function of the task can be called as `Task` says; that losses are one number and metrics
     one number, or a vector where `axes` names it; that all laws emit examples of one structure;
-    that names refer to what there is; and that what groups need comes together.
+    that names refer to what there is; and that what is told by group is told of each.
 
-    >>> from plateaus.tasks.sparse_parity import Knobs, Spec, sparse_parity
+    >>> from plateaus.tasks.laws.sparse_parity import Knobs, Spec, sparse_parity
     >>> task = sparse_parity(Spec(dimension=4, relevant_bits=2))
     >>> list(sound(task, Knobs())), list(sound(task._replace(best="parities"), Knobs()))
-    ([], ["best: 'parities' is none of its predictors (parity, zero); did you mean parity?"])
+    ([], ["best: 'parities' is none of its predictors; did you mean parity? (known: parity, zero)"])
     """
     if wrong := list(kinds.problems(task)):
         yield from wrong
@@ -50,7 +50,7 @@ def sound(task: Any, knobs: Any, inputs: str = "") -> Iterator[str]:
 def fits(model: Model, task: Task, knobs: Any) -> Iterator[str]:
     """Yield a line where a model's predictions have not the shape of a sound task's predictors'."""
     try:
-        batch, said = _predicted(task, knobs)
+        batch, said = predicted(task, knobs)
         key = jax.eval_shape(jax.random.key, 0)
         params = _call("the model's init", model.init, key)
         predictions, _ = _call(
@@ -69,21 +69,16 @@ def fits(model: Model, task: Task, knobs: Any) -> Iterator[str]:
 
 
 def _groups(task: Task) -> Iterator[str]:
-    """Yield what is missing of what groups need, or is there without any."""
-    count = len(task.groups)
-    if not count:
-        needing = ("group", "last_error", "learned_below", "target", "emit_target", "emit_mixed")
-        for name in needing:
-            if getattr(task, name) not in (None, ()):
-                yield f"{name}: is given, but the task has no groups"
+    """Yield where what is told of each group has not one value for each."""
+    if (groups := task.groups) is None:
         return
-    if task.group is None:
-        yield "group: must be given where there are groups: example -> its number"
-    if (task.last_error is None) != (not task.learned_below):
-        yield "last_error and learned_below: both or neither"
-    for name in ("learned_below", "target"):
-        if (values := getattr(task, name)) and len(values) != count:
-            yield f"{name}: has {len(values)} values for {count} groups"
+    if not groups.names:
+        yield "groups.names: must name at least one; a task of one kind has groups = None"
+    told = {"target": groups.target} if groups.target else {}
+    told |= {"learned.below": groups.learned.below} if groups.learned else {}
+    for name, values in told.items():
+        if len(values) != len(groups.names):
+            yield f"groups.{name}: has {len(values)} values for {len(groups.names)} groups"
 
 
 def _laws(task: Task, knobs: Any, inputs: str) -> Iterator[str]:
@@ -96,22 +91,21 @@ def _laws(task: Task, knobs: Any, inputs: str) -> Iterator[str]:
     example = _call("emit", _emitted(task), key, key, number, knobs)
     if not isinstance(example, Example):
         raise Unsound(f"emit: must return an Example, not a {type(example).__name__}")
-    others = {"emit_test": task.emit_test, "emit_target": task.emit_target}
+    others = {"emit_test": task.emit_test}
+    if task.groups and task.groups.emit_target:
+        others["groups.emit_target"] = task.groups.emit_target
     others |= {f"laws[{name!r}].emit": other.emit for name, other in task.laws.items()}
     for name, emit in others.items():
-        if emit is not None:
-            in_world = _in_world(task, emit)
-            yield from _alike(
-                f"{name}: its example", _call(name, in_world, key, key, number), example
-            )
+        emitted = _call(name, _in_world(task, emit), key, key, number)
+        yield from _alike(f"{name}: its example", emitted, example)
     if wrong := list(kinds.inputs_problems(task, example, inputs)):
         yield from wrong
         return
 
-    _, said = _predicted(task, knobs)
+    _, said = predicted(task, knobs)
     for name in ("uninformed", "best"):
         if (value := getattr(task, name)) not in said:
-            yield f"{name}: {value!r} is none of its predictors {_near(value, said)}"
+            yield f"{name}: {value!r} is none of its predictors{hint(value, said)}"
     one = {name: _without_first_axis(predictions) for name, predictions in said.items()}
     first = next(iter(one.values()))
     for name, predictions in one.items():
@@ -134,7 +128,7 @@ def _emitted(task: Task) -> Callable:
     return lambda of_world, key, t, knobs: emit(of_world, key, Draw(t, t), task.at(knobs, t))
 
 
-def _predicted(task: Task, knobs: Any) -> tuple[Any, dict[str, Any]]:
+def predicted(task: Task, knobs: Any) -> tuple[Any, dict[str, Any]]:
     """Return the shapes of a batch of the training law and of what each predictor says of it."""
     key, number = jax.eval_shape(jax.random.key, 0), jax.ShapeDtypeStruct((), jnp.int32)
     example = _call("emit", _emitted(task), key, key, number, knobs)
@@ -166,16 +160,17 @@ def _measures(task: Task, prediction: Any, example: Any) -> Iterator[str]:
     names = {name for name, _ in metrics.values()}
     for name in task.axes:
         if name not in names:
-            yield f"axes: {name!r} is none of its metrics {_near(name, sorted(names))}"
+            yield f"axes: {name!r} is none of its metrics{hint(name, sorted(names))}"
     for where, (name, measure) in metrics.items():
         yield from _rank(where, measure, int(name in task.axes), prediction, example)
     yield from _rank("loss", task.loss, 0, prediction, example)
     yield from _rank("test_loss", task.test_loss, 0, prediction, example)
-    if task.last_error is not None:
-        yield from _rank("last_error", task.last_error, 0, prediction, example)
+    if task.groups and task.groups.learned:
+        yield from _rank("groups.learned.error", task.groups.learned.error, 0, prediction, example)
     if task.distance is not None:
         yield from _rank("distance", task.distance, 0, prediction, prediction, example)
-    for name, function in (("item", task.item), ("group", task.group)):
+    of_group = task.groups.of if task.groups else None
+    for name, function in (("item", task.item), ("groups.of", of_group)):
         if function is not None:
             found = _call(name, function, example)
             whole = hasattr(found, "dtype") and jnp.issubdtype(found.dtype, jnp.integer)
@@ -217,9 +212,3 @@ def _call(name: str, function: Callable, *arguments: Any) -> Any:
         ours = [f for f in frames if "site-packages" not in f.filename and f.filename != __file__]
         place = f" ({os.path.relpath(ours[-1].filename)}:{ours[-1].lineno})" if ours else ""
         raise Unsound(f"{name}: {type(error).__name__}: {text}{place}") from error
-
-
-def _near(name: str, names: Iterable[str]) -> str:
-    """Return the names that there are, and the one that was meant."""
-    close = difflib.get_close_matches(name, list(names), 1)
-    return f"({', '.join(names)})" + (f"; did you mean {close[0]}?" if close else "")

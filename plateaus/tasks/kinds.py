@@ -9,11 +9,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from plateaus.types import OtherLaw, Task
+from plateaus.types import Groups, Learned, OtherLaw, Reads, Task
 
 _FUNCTIONS = ("init", "emit", "emit_test", "loss", "test_loss", "predictors", "at")
-_OPTIONAL = ("distance", "item", "group", "last_error", "emit_target", "emit_mixed")
-_TUPLES = ("groups", "learned_below", "target")
+_OPTIONAL = ("distance", "item")
 
 
 def problems(task: Any) -> Iterator[str]:
@@ -33,9 +32,12 @@ def problems(task: Any) -> Iterator[str]:
     for name in ("metrics", "axes", "laws"):
         if not isinstance(value := getattr(task, name), Mapping):
             yield f"{name}: must be a dict by names, not {_kind(value)}"
-    for name in _TUPLES:
-        if not isinstance(value := getattr(task, name), tuple):
-            yield f"{name}: must be a tuple, not {_kind(value)}"
+    if not isinstance(task.reads, Reads):
+        yield f"reads: must be a Reads, not {_kind(task.reads)}"
+    if isinstance(task.groups, Groups):
+        yield from _of_groups(task.groups)
+    elif task.groups is not None:
+        yield f"groups: must be Groups or None, not {_kind(task.groups)}"
     for name in ("uninformed", "best"):
         if not isinstance(value := getattr(task, name), str):
             yield f"{name}: must be the name of a predictor, not {_kind(value)}"
@@ -53,6 +55,19 @@ def problems(task: Any) -> Iterator[str]:
             yield f"laws[{name!r}].measures: must be a dict by names, not {_kind(law.measures)}"
         else:
             yield from _entries(f"laws[{name!r}].measures", law.measures or {})
+
+
+def _of_groups(groups: Groups) -> Iterator[str]:
+    for name in ("names", "target"):
+        if not isinstance(value := getattr(groups, name), tuple):
+            yield f"groups.{name}: must be a tuple, not {_kind(value)}"
+    if not callable(groups.of):
+        yield f"groups.of: must be a function, not {_kind(groups.of)}"
+    if not isinstance(groups.learned, Learned | None):
+        yield f"groups.learned: must be a Learned or None, not {_kind(groups.learned)}"
+    for name in ("emit_target", "emit_mixed"):
+        if not (callable(value := getattr(groups, name)) or value is None):
+            yield f"groups.{name}: must be a function, not {_kind(value)}"
 
 
 def _entries(field: str, functions: Any) -> Iterator[str]:
@@ -74,16 +89,16 @@ def inputs_problems(task: Task, example: Any, inputs: str) -> Iterator[str]:
     if inputs == "image_text" and not images:
         yield f"inputs: must be an image and its captions, are {are}"
     discrete = len(leaves) == 1 and jnp.issubdtype(leaves[0].dtype, jnp.integer)
-    if inputs in ("", "tokens") and discrete and task.vocabulary is None:
-        yield "vocabulary: must be given where inputs are integers: the number of tokens there are"
+    if inputs in ("", "tokens") and discrete and task.reads.vocabulary is None:
+        yield "reads.vocabulary: must be given where inputs are integers: how many tokens there are"
     if inputs == "tokens" and array:
         rank = len(example.inputs.shape)
-        if discrete and task.vocabulary is not None and rank != 1:
+        if discrete and task.reads.vocabulary is not None and rank != 1:
             yield f"inputs: tokens must be integers of one axis, are {are}"
         if not discrete and rank == 1:
             yield f"inputs: numbers must be vectors, one a token, are {are}"
-    if task.vocabulary is not None and len(leaves) == 1 and not discrete:
-        yield f"vocabulary: is given, but inputs are {shown(leaves[0])}, not tokens"
+    if task.reads.vocabulary is not None and len(leaves) == 1 and not discrete:
+        yield f"reads.vocabulary: is given, but inputs are {shown(leaves[0])}, not tokens"
 
 
 def shown(tree: Any) -> str:

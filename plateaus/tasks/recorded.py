@@ -8,11 +8,6 @@ from typing import Any
 from plateaus.types import Task
 
 RESERVED = ("test", "pool", "train")  # names of laws that every task has
-# What other records begin with: those of instruments, of passages, of the plateau.
-TAKEN = frozenset(
-    {*RESERVED, "attention", "ablation", "mixed", "vector", "gradient", "weight", "sharpness"}
-    | {"uninformed", "best", "escape", "half", "completion", "trained", "start", "last", "batch"}
-)
 DIMENSIONS = ("step", "eval_step", "seed", "task")  # that every data set may have
 LOSS, BY_GROUP = "loss", "_by_task"
 
@@ -31,7 +26,7 @@ def records(task: Task) -> Iterator[tuple[str, str, str]]:
 def problems(task: Task, predictors: Iterable[str]) -> Iterator[str]:
     """Yield a line for each name that cannot be recorded, or is not told from another.
 
-    >>> from plateaus.tasks.sparse_parity import Spec, sparse_parity
+    >>> from plateaus.tasks.laws.sparse_parity import Spec, sparse_parity
     >>> task = sparse_parity(Spec(dimension=4, relevant_bits=2))
     >>> list(problems(task._replace(metrics={"loss": task.loss}), ["zero"]))
     ["metrics: 'loss' is the name of the test loss, which is measured without being named"]
@@ -53,8 +48,6 @@ def problems(task: Task, predictors: Iterable[str]) -> Iterator[str]:
     for law in task.laws:
         if law in RESERVED:
             yield f"laws: {law!r} is the name of a law that every task has"
-        elif (first := str(law).split("_")[0]) in TAKEN:
-            yield f"laws: {law!r} begins like other records, with {first!r}; use another name"
     for metric, axis in task.axes.items():
         if axis in DIMENSIONS:
             told = ", ".join(DIMENSIONS)

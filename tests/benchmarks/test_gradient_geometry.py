@@ -11,7 +11,7 @@ JAX = ["JAX, plain", "ours", "JAX, stacked"]
 
 @pytest.mark.thorough
 def test_the_quick_benchmark_without_torch(tmp_path, quick):
-    done, path = quick("gradient_geometry.py", tmp_path, ["torch", "torchjd"])
+    done, path = quick("gradient_geometry", tmp_path, ["torch", "torchjd"])
     result = json.loads(path.read_text())
     for one, runs in zip(result["jobs"], (1, 3), strict=True):
         assert list(one["rows"]) == JAX
@@ -27,16 +27,16 @@ def test_the_quick_benchmark_without_torch(tmp_path, quick):
 
 
 def test_a_gradient_that_is_off_is_refused(module):
-    peers, geometry = module("peers"), module("gradient_geometry_peers")
+    processes, geometry = module("processes"), module("gradient_geometry.peers")
     ours = {"w": np.ones((2, 3)), "b": np.ones(3)}
     assert geometry.agreement("a peer", ours, {**ours, "b": ours["b"] * (1 + 1e-5)}) <= 1e-4
     for wrong in (1.001, np.nan):
-        with pytest.raises(peers.Disagreement, match="is not timed"):
+        with pytest.raises(processes.Disagreement, match="is not timed"):
             geometry.agreement("a peer", ours, {**ours, "b": ours["b"] * wrong})
 
 
 def test_losses_that_are_off_are_refused(module, tmp_path):
-    peers, geometry = module("peers"), module("gradient_geometry_peers")
+    processes, geometry = module("processes"), module("gradient_geometry.peers")
 
     class Worker:
         def __init__(self, name):
@@ -49,7 +49,7 @@ def test_losses_that_are_off_are_refused(module, tmp_path):
     assert check(Worker("JAX, plain"), [[1.0, 2.0]], tmp_path) == {}
     assert check(Worker("ours"), [[3.0, 4.0]], tmp_path) == {}  # the first with PCGrad
     assert check(Worker("torch, plain"), [[1.0, 2.0]], tmp_path)["off"] == 0
-    with pytest.raises(peers.Disagreement):
+    with pytest.raises(processes.Disagreement):
         check(Worker("torch, TorchJD"), [[1.0, 2.0]], tmp_path)
 
 
@@ -58,7 +58,7 @@ def test_torch_trains_the_same(module, tmp_path, job):
     # Where it is installed; in processes of their own, as they are timed.
     if importlib.util.find_spec("torch") is None:
         pytest.skip("torch is not installed")
-    jobs, geometry = module("gradient_geometry_jobs"), module("gradient_geometry_peers")
+    jobs, geometry = module("gradient_geometry.jobs"), module("gradient_geometry.peers")
     skipped = {}
     with geometry.started(jobs.TINY[job], True, skipped.__setitem__) as agreed:
         assert set(agreed) | set(skipped) == set(jobs.KINDS)

@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def mixing(module):
-    return module("mixing")
+    return module("mixing.__main__")
 
 
 @pytest.fixture(scope="module")

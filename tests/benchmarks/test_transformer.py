@@ -11,7 +11,7 @@ import pytest
 
 @pytest.mark.thorough
 def test_the_quick_benchmark_without_torch(tmp_path, quick):
-    done, path = quick("transformer.py", tmp_path, ["torch"])
+    done, path = quick("transformer", tmp_path, ["torch"])
     result = json.loads(path.read_text())
     (one,) = result["jobs"]
     assert list(one["rows"]) == ["one program", "a program a core"]
@@ -29,7 +29,7 @@ def test_the_quick_benchmark_without_torch(tmp_path, quick):
 
 
 def test_the_operations_counted_are_those_of_the_compiled_step(module):
-    shapes, ours = module("transformer_shapes"), module("transformer_ours")
+    shapes, ours = module("transformer.shapes"), module("transformer.ours")
     job = shapes.Job(batch=4, tokens=16, width=64, depth=2, heads=2, steps=1, max_positions=16)
     model = ours.recipe(job).model
 
@@ -44,7 +44,7 @@ def test_the_operations_counted_are_those_of_the_compiled_step(module):
 
 
 def test_the_products_of_the_ceiling_are_the_operations_counted(module):
-    shapes = module("transformer_shapes")
+    shapes = module("transformer.shapes")
     job = shapes.Job(batch=3, tokens=5, width=8, depth=2, heads=2, steps=1)
 
     def operations(spec, first, second):
@@ -62,8 +62,8 @@ def test_the_torch_peer_trains_the_same(module, tmp_path):
     # Where it is installed; in a process of its own, as it is timed.
     if importlib.util.find_spec("torch") is None:
         pytest.skip("torch is not installed")
-    shapes, ours = module("transformer_shapes"), module("transformer_ours")
-    transformer, peers = module("transformer"), module("peers")
+    shapes, ours = module("transformer.shapes"), module("transformer.ours")
+    transformer, processes = module("transformer.__main__"), module("processes")
     job = shapes.Job(
         batch=3, tokens=6, width=16, depth=2, heads=2, steps=5, dimension=4, max_positions=8
     )
@@ -76,6 +76,6 @@ def test_the_torch_peer_trains_the_same(module, tmp_path):
         theirs = np.asarray(worker.ask("train")["losses"])
     finally:
         worker.close()
-    assert peers.check_agreement("torch", found.losses, theirs) <= 1e-4
-    with pytest.raises(peers.Disagreement):
-        peers.check_agreement("torch", found.losses, theirs * np.linspace(1, 1.001, job.steps))
+    assert processes.check_agreement("torch", found.losses, theirs) <= 1e-4
+    with pytest.raises(processes.Disagreement):
+        processes.check_agreement("torch", found.losses, theirs * np.linspace(1, 1.001, job.steps))

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from plateaus.experiment.schema import entries
+from plateaus.config.schema import entries
 
 
 class KnobValues(NamedTuple):

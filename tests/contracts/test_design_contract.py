@@ -12,27 +12,27 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.data import design
-from plateaus.experiment.registry import DATA
-from plateaus.experiment.schema import entries
+from plateaus.build.registry import DATA
+from plateaus.config.schema import entries
+from plateaus.data import designs
 from plateaus.types import Draw, Signals
 
 SIZE, BATCH, STEPS = 1000, 8, 12
-LANES = 1 + len(design.Knobs._fields)  # of the programs that draw
+LANES = 1 + len(designs.Knobs._fields)  # of the programs that draw
 SEEDS = 4000  # of the draws whose frequencies are told
 STEPS_AHEAD = np.arange(STEPS, dtype=np.int32)
 
 
 def variants():
     """Every combination of the static choices that the design's own check allows."""
-    fields = {f.name for f in dataclasses.fields(design.Spec)}
+    fields = {f.name for f in dataclasses.fields(designs.Spec)}
     declared = {name: e for name, e in entries({"": DATA}).items() if name in fields}
     choices = {name: e.field.choices or (e.default,) for name, e in declared.items()}
-    others = {**design.Knobs()._asdict(), "task.name": "x"}
+    others = {**designs.Knobs()._asdict(), "task.name": "x"}
     for values in itertools.product(*choices.values()):
         given = dict(zip(choices, values, strict=True))
-        if next(design.check({**given, **others}), None) is None:
-            yield design.Spec(**given)
+        if next(designs.check({**given, **others}), None) is None:
+            yield designs.Spec(**given)
 
 
 VARIANTS = list(variants())
@@ -55,11 +55,11 @@ def compiled(jit, function, *arguments):
 _programs = {}
 
 
-def draws_of(spec, lanes, steps=STEPS_AHEAD, used=design.ALL):
+def draws_of(spec, lanes, steps=STEPS_AHEAD, used=designs.ALL):
     """Draws [lanes, steps, batch] of lanes (seed, knobs, size), `LANES` at a time."""
 
     def lane(steps, seed, knobs, size):
-        source, key = design.design(spec, BATCH, SIZE, used), jax.random.key(seed)
+        source, key = designs.design(spec, BATCH, SIZE, used), jax.random.key(seed)
         state, plan = source.init(key), source.prepare(knobs, size)
         return jax.vmap(lambda t: source.draw(key, state, plan, t))(steps)
 
@@ -86,7 +86,7 @@ def values(values_of):
 @pytest.fixture(scope="session")
 def acting(values):
     """Knobs with every intervention at work."""
-    return design.Knobs(**{name: value.first for name, value in values.items()})
+    return designs.Knobs(**{name: value.first for name, value in values.items()})
 
 
 @each_variant
@@ -97,7 +97,7 @@ def test_a_batch_is_a_function_of_key_and_step(spec, acting):
     mixed = draws_of(spec, [(0, acting, SIZE)], order)
     chex.assert_trees_all_equal(jax.tree.map(lambda x: x[:, order], ahead), mixed)
 
-    source = design.design(spec, BATCH, SIZE)
+    source = designs.design(spec, BATCH, SIZE)
 
     @jax.jit
     def scanned(seed, knobs):
@@ -106,7 +106,7 @@ def test_a_batch_is_a_function_of_key_and_step(spec, acting):
 
         def step(state, t):  # scan raises if the state changes its shapes or types
             draw = source.draw(key, state, plan, t)
-            return source.observe(state, signals, knobs, t), draw
+            return source.observe(state, signals, plan, t), draw
 
         return jax.lax.scan(step, source.init(key), jnp.arange(STEPS))[1]
 
@@ -118,10 +118,10 @@ def test_a_batch_is_a_function_of_key_and_step(spec, acting):
 def test_indices_are_in_the_pool_at_every_corner_of_the_knobs(spec, acting):
     table = entries({"": DATA})
     corners = []
-    for name, bare in itertools.product(design.Knobs._fields, (True, False)):
+    for name, bare in itertools.product(designs.Knobs._fields, (True, False)):
         field, dtype = table[name].field, acting._asdict()[name].dtype
         low = field.low + 1e-6 * field.low_open
-        others = design.Knobs() if bare else acting
+        others = designs.Knobs() if bare else acting
         others = jax.tree.map(lambda x, like: np.asarray(x, like.dtype), others, acting)
         corners += [others._replace(**{name: np.asarray(b, dtype)}) for b in (low, field.high)]
     for size in (1, BATCH - 1, SIZE):
@@ -158,7 +158,7 @@ def test_every_knob_acts_somewhere(values, acting):
 @each_variant
 def test_all_values_share_one_trace(spec, values, acting):
     chex.clear_trace_counter()
-    source = design.design(spec, BATCH, SIZE)
+    source = designs.design(spec, BATCH, SIZE)
 
     @jax.jit
     @chex.assert_max_traces(n=1)
@@ -178,7 +178,7 @@ def test_a_neutral_knob_is_no_intervention(spec, values, acting):
     lanes = [(0, acting._replace(**{name: value}), SIZE) for name, value in neutral.items()]
     together = draws_of(spec, lanes)
     for i, (name, lane) in enumerate(zip(neutral, lanes, strict=True)):
-        lacking = draws_of(spec, [lane], used=design.ALL - {name})
+        lacking = draws_of(spec, [lane], used=designs.ALL - {name})
         chex.assert_trees_all_equal(jax.tree.map(lambda x, i=i: x[i : i + 1], together), lacking)
 
 
@@ -203,9 +203,9 @@ _told = {}
 def log_probabilities(exact_jit):
     """(spec, knobs, size, used) -> [steps told, LAST - FIRST] of all indices and more."""
 
-    def told(spec, knobs, size=SIZE, used=design.ALL):
+    def told(spec, knobs, size=SIZE, used=designs.ALL):
         def log_prob(knobs, size):
-            source = design.design(spec, BATCH, SIZE, used)
+            source = designs.design(spec, BATCH, SIZE, used)
             plan, index = source.prepare(knobs, size), jnp.arange(FIRST, LAST, dtype=jnp.int32)
             return jax.vmap(lambda t: source.log_prob(plan, index, t))(TOLD)
 
@@ -220,7 +220,7 @@ def log_probabilities(exact_jit):
 @each_variant
 def test_probabilities_are_those_of_the_draws(spec, acting, log_probabilities):
     """Sums, support and frequencies."""
-    source = design.design(spec, BATCH, SIZE)
+    source = designs.design(spec, BATCH, SIZE)
 
     @jax.jit
     def drawn(knobs):
@@ -245,7 +245,7 @@ def test_probabilities_are_those_of_the_draws(spec, acting, log_probabilities):
 def test_no_probability_is_nan_or_above_one(spec, acting, log_probabilities):
     """At the corners of the knobs, and for pools smaller than a batch."""
     table = entries({"": DATA})
-    for name, size in itertools.product(design.Knobs._fields, (1, BATCH - 1, SIZE)):
+    for name, size in itertools.product(designs.Knobs._fields, (1, BATCH - 1, SIZE)):
         field, like = table[name].field, acting._asdict()[name]
         for bound in (field.low + 1e-6 * field.low_open, field.high):
             knobs = acting._replace(**{name: np.asarray(bound, like.dtype)})
@@ -260,7 +260,7 @@ def test_a_neutral_knob_changes_no_probability(spec, values, acting, log_probabi
     for name, value in neutral.items():
         knobs = acting._replace(**{name: value})
         whole = log_probabilities(spec, knobs)
-        lacking = log_probabilities(spec, knobs, used=design.ALL - {name})
+        lacking = log_probabilities(spec, knobs, used=designs.ALL - {name})
         np.testing.assert_array_equal(whole, lacking)
     knobs = acting._replace(**neutral)
     bare = log_probabilities(spec, knobs, used=frozenset())

@@ -12,13 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.data import adaptive, design
-from plateaus.data.mixers.mixer import Round
+from plateaus.data import adaptive, designs
+from plateaus.data.mixers.mixer import Needs, Round
 from plateaus.data.mixers.registry import MIXERS, mixer_knobs, mixer_options, named
 from plateaus.types import Signals
 
 GROUPS = 4
-TELLS = ("gram", "target_loss", "target_gram", "excess", "affinity")  # what is asked for by `needs`
+TELLS = Needs._fields
 ROWS = {"loss", "excess", "gram", "target_gram"}  # of them, of the examples of a round
 ORDER = np.array([2, 0, 3, 1])
 
@@ -80,7 +80,7 @@ def _like(mask, values):
 def asked(name, signals):
     """The round as this mixer is told it: what it does not ask for is NaN."""
     unknown = {x: np.full(_shape(x), np.nan, np.float32) for x in TELLS}
-    return signals._replace(**{x: unknown[x] for x in TELLS if x not in MIXERS[name].needs})
+    return signals._replace(**{x: unknown[x] for x in TELLS if not getattr(MIXERS[name].needs, x)})
 
 
 def knobs_of(name, **values):
@@ -214,7 +214,7 @@ def test_only_what_it_asks_for_matters(name, options):
     weights = weigh(name, options, rounds)
     run = program(name, tuple(options.items()))
     np.testing.assert_array_equal(run(knobs_of(name), stacked(*rounds)), weights)
-    for need in MIXERS[name].needs:
+    for need in (x for x in TELLS if getattr(MIXERS[name].needs, x)):
         others = [r._replace(**{need: getattr(told(99 + i), need)}) for i, r in enumerate(rounds)]
         assert np.abs(weigh(name, options, others) - weights).max() > 1e-4
 
@@ -333,16 +333,15 @@ NAMES, BATCH, STEPS = ("a", "b", "c"), 8, 40
 @functools.cache
 def trajectory(name, use="draws"):
     """(strength) -> groups, indices [T, B], shares, factors of losses [T, 3]; of no mixer: None."""
-    spec = design.Spec(mixer=name or "fixed", round_steps=5, mixer_use=use)
+    spec = designs.Spec(mixer=name or "fixed", round_steps=5, mixer_use=use)
     needs = MIXERS[spec.mixer].needs
-    asks = needs & {"gram", "target_gram"}
-    tracked = {"w": jax.ShapeDtypeStruct((3, 2), jnp.float32)} if asks else None
+    tracked = {"w": jax.ShapeDtypeStruct((3, 2), jnp.float32)} if needs.gradients else None
     mixer = adaptive.adaptive(spec, (1.0, 2.0, 1.0), tracked) if name else None
-    source = design.design(spec, BATCH, 100, frozenset(), NAMES, mixer)
+    source = designs.design(spec, BATCH, 100, frozenset(), NAMES, mixer)
 
     @jax.jit
     def run(strength):
-        knobs = design.knobs_of(NAMES)(mixer_strength=strength, weight_b=2.0, from_c=10)
+        knobs = designs.knobs_of(NAMES)(mixer_strength=strength, weight_b=2.0, from_c=10)
         knobs = jax.tree.map(jnp.asarray, knobs)
         key = jax.random.key(0)
         plan = source.prepare(knobs, 100)
@@ -355,7 +354,7 @@ def trajectory(name, use="draws"):
                 jnp.where(count > 0, loss, jnp.nan),
                 count.astype(jnp.float32),
                 tracked and {"w": loss[:, None] * count[:, None] * jnp.array([[1.0, 0.5]])},
-                jnp.where(count > 0, loss, jnp.nan) if "excess" in needs else None,
+                jnp.where(count > 0, loss, jnp.nan) if needs.excess else None,
                 loss,
                 tracked and {"w": loss[:, None] * jnp.array([[0.5, 1.0]])},
                 loss[:, None] * jnp.ones((1, 3)),
@@ -364,7 +363,7 @@ def trajectory(name, use="draws"):
             if source.emphasis is not None:
                 factors = source.emphasis(state, plan, t)
             seen = draw.group, draw.index, shares, factors
-            return source.observe(state, told, knobs, t), seen
+            return source.observe(state, told, plan, t), seen
 
         return jax.lax.scan(step, source.init(key), jnp.arange(STEPS))[1]
 
@@ -407,8 +406,8 @@ def test_what_the_registry_says_of_it(name):
     assert set(registered.options.__dataclass_fields__).isdisjoint(fields)
     assert {named(name, f) for f in fields} <= set(mixer_knobs())
     assert {named(name, f) for f in registered.options.__dataclass_fields__} <= set(mixer_options())
-    assert registered.needs <= set(TELLS)
-    assert bool(registered.short or registered.short_every) <= ("affinity" in registered.needs)
+    assert set(Needs._fields) < set(Round._fields)
+    assert bool(registered.short or registered.short_every) <= registered.needs.affinity
     text = registered.make.__doc__
     assert ">>>" in text
     if name not in ("fixed", "uniform"):

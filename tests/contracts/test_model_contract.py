@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.experiment.registry import MODELS, PAIRS, TASKS
-from plateaus.models.gram import combine, per_example_gram
+from plateaus.build.registry import MODELS, PAIRS, TASKS
+from plateaus.gram.engine import combine, per_example_gram
 
 POINTS, MEMBERS = 6, 3
 SMALL = {  # of other sizes: their own tests
@@ -56,7 +56,7 @@ def task_of(name):
     task = TASKS[name].make(TASKS[name].spec())
     kind = TASKS[name].inputs
     if kind in KINDS:
-        kind = KINDS[kind][task.vocabulary is None]
+        kind = KINDS[kind][task.reads.vocabulary is None]
     return task, jax.eval_shape(lambda: emitted(task)), kind
 
 
@@ -286,7 +286,7 @@ def test_the_name_of_no_activation_is_refused(pair):
     model, _, inputs, params = made(pair)
     first = model.activations[0]
     for asked in ({"edits": {first + "x": jnp.negative}}, {"capture": (first + "x",)}):
-        with pytest.raises(ValueError, match=f"{first}x.*nearest is '{first}'"):
+        with pytest.raises(ValueError, match=f"{first}x.*did you mean {first}"):
             jax.eval_shape(lambda p, x, a=asked: model.apply(p, x, **a), params, inputs)
 
 

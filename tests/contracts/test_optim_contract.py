@@ -9,9 +9,9 @@ import numpy as np
 import optax
 import pytest
 
-from plateaus.experiment.registry import OPTIM as BARE
+from plateaus.build.registry import OPTIM as BARE
 from plateaus.optim.aggregation import AGGREGATORS
-from plateaus.optim.optimiser import FAMILIES, Spec, aggregator, knobs_with_rates, optimiser
+from plateaus.optim.optimisers import FAMILIES, Spec, aggregator, knobs_with_rates, optimiser
 
 STEPS = 12
 Knobs = knobs_with_rates(("first", "last"))  # as the registry's component becomes with a model

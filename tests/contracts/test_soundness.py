@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import pytest
 
-from plateaus.experiment.registry import MODELS, PAIRS, TASKS
+from plateaus.build.registry import MODELS, PAIRS, TASKS
 from plateaus.tasks.contract import fits, sound
 from plateaus.types import Draw
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from plateaus.build.registry import TASKS
 from plateaus.data.source import uniform
-from plateaus.experiment.registry import TASKS
 from plateaus.types import Draw, Example
 
 POINTS = 100  # of every program, so that one is compiled for all tests of a task
@@ -77,7 +77,7 @@ def training(task, seed, world, indices, knobs):
     """Example of every index at `STEP`, as the trainer maps it."""
     noise = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), indices)
     law = task.at(knobs, STEP)
-    draw = Draw(indices, indices % max(len(task.groups), 1))
+    draw = Draw(indices, indices % max(len(task.group_names), 1))
     return jax.vmap(task.emit, (0, None, 0, None))(noise, world, draw, law)
 
 
@@ -287,12 +287,12 @@ def test_what_a_task_says_of_itself_is_true(name, default):
     if task.item is not None:
         np.testing.assert_array_equal(judge(name)(world, seen, knobs)[-1], indices(name))
         assert items.min() >= 0 and items.max() < task.size
-    if task.vocabulary is not None:
+    if task.reads.vocabulary is not None:
         for tokens in (batch.inputs, jax.tree.leaves(batch.targets)[0]):
             assert tokens.dtype == np.int32 and tokens.min() >= 0
-            assert tokens.max() < task.vocabulary == best.shape[-1]
+            assert tokens.max() < task.reads.vocabulary == best.shape[-1]
     if TASKS[name].inputs == "tokens":
-        where = list(task.read_at) if isinstance(task.read_at, tuple) else task.read_at
+        where = list(task.reads.at) if isinstance(task.reads.at, tuple) else task.reads.at
         read = np.arange(batch.inputs.shape[1])[where]
         assert read.shape == jax.tree.leaves(batch.targets)[0].shape[1:] == best.shape[1:2]
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.data import adaptive, design
+from plateaus.data import adaptive, designs
 from plateaus.data.mixers.mixer import Mixer, Round
 from plateaus.types import Signals
 
@@ -38,7 +38,7 @@ def spy():
 
 
 def use_of(mixer=None, tracked=None, target=(1.0, 1.0, 2.0), **spec):
-    spec = design.Spec(mixer="uniform", round_steps=K, **spec)
+    spec = designs.Spec(mixer="uniform", round_steps=K, **spec)
     return adaptive.Adaptive(spec, mixer or spy(), target, tracked)
 
 
@@ -197,7 +197,7 @@ def test_weights_are_of_draws_or_of_losses(what):
 
 def test_by_their_papers_doge_and_doremi_weigh_losses():
     of_losses = {
-        name: adaptive.adaptive(design.Spec(mixer=name), (1.0, 1.0)).weighs_losses
+        name: adaptive.adaptive(designs.Spec(mixer=name), (1.0, 1.0)).weighs_losses
         for name in adaptive.MIXERS
     }
     assert {name for name, own in of_losses.items() if own} == {"doge", "doremi"}
@@ -206,11 +206,11 @@ def test_by_their_papers_doge_and_doremi_weigh_losses():
 @functools.cache
 def source_of(**spec):
     use = use_of(**spec)
-    return design.design(use.spec, 8, 100, frozenset(), NAMES, use)
+    return designs.design(use.spec, 8, 100, frozenset(), NAMES, use)
 
 
 def knobs_of(**values):
-    return jax.tree.map(jnp.asarray, design.knobs_of(NAMES)(**values))
+    return jax.tree.map(jnp.asarray, designs.knobs_of(NAMES)(**values))
 
 
 VALUES, WEIGHTS = np.array([1.0, -2.0, 4.0]), np.array([0.6, 0.1, 0.3])
@@ -277,7 +277,7 @@ def test_a_steered_state_draws_as_it_is_told(what, strength):
 
 
 def values_of(**given):
-    spec = {f: getattr(design.Spec(), f) for f in adaptive.Spec.__dataclass_fields__}
+    spec = {f: getattr(designs.Spec(), f) for f in adaptive.Spec.__dataclass_fields__}
     aims = {f"target_{name}": 1.0 for name in NAMES}
     return {**spec, **aims, "switch": "none", "mixer": "r_and_b", "steps": 400, **given}
 

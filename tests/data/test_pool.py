@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.data.design import Knobs, Spec, check, design
+from plateaus.data.designs import Knobs, Spec, check, design
 from plateaus.data.pool import curriculum, fraction, subset
 from plateaus.data.source import uniform
 

@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.data.design import Knobs
+from plateaus.data.designs import Knobs
 from plateaus.data.pool import curriculum, doubling, first_items, subset
 from plateaus.data.source import epochs, uniform
-from plateaus.data.zipf import zipf
+from plateaus.data.zipf_law import zipf
 from plateaus.fields import INFINITE
+from plateaus.types import Signals
 
 uniform = functools.cache(uniform)  # so that its programs are found again
 
@@ -142,3 +143,19 @@ def test_a_subset_is_a_fraction_of_the_items():
     source, steps = first_items(subset(uniform(32))), np.arange(100, dtype=np.int32)
     found = indices(source, Knobs(items=50, subset=0.5), 1000, steps)
     np.testing.assert_array_equal(np.unique(found), np.arange(25))
+
+
+@pytest.mark.parametrize("wrap", [lambda s: zipf(s, 100), curriculum, doubling, subset])
+def test_a_source_inside_observes_its_own_plan(wrap):
+    """As many items as it draws from at that step, before and after the stage."""
+    bare = uniform(2)._replace(observe=lambda state, signals, plan, t: plan)
+    source = wrap(bare)
+    knobs = Knobs(curriculum_start=10, curriculum_step=5)
+
+    @jax.jit
+    def run(t):
+        plan = source.prepare(knobs, 100)
+        return source.observe(jnp.int32(0), Signals(jnp.zeros(1)), plan, t)
+
+    first = 10 if wrap in (curriculum, doubling) else 100
+    assert [int(run(t)) for t in (np.int32(0), np.int32(9))] == [first, 100]

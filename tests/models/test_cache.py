@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.models import mamba
-from plateaus.models.transformer import Spec, transformer
+from plateaus.models.networks import mamba
+from plateaus.models.networks.transformer import Spec, transformer
 
 PREFIX, MORE, WAYS = 9, 4, 3
 OTHER = {"norm": "rmsnorm", "bias": False, "activation": "swiglu"}

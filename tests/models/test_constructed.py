@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from plateaus.models.constructed import superposing
-from plateaus.models.transformer import transformer
+from plateaus.models.networks.transformer import transformer
 
 ROUNDING = 2e-5  # of probabilities; the norms' and the MLPs' rounding times the slope of the log
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from plateaus.models.gpt2 import from_gpt2
-from plateaus.models.transformer import activations, transformer
+from plateaus.models.networks.transformer import activations, transformer
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.models.transformer import Spec, transformer
+from plateaus.models.networks.transformer import Spec, transformer
 
 SPEC = Spec(width=8, depth=1, heads=2, max_positions=8, fixed_instruction=True)
 

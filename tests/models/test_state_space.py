@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.models import hyena, mamba, state_space
-from plateaus.models.gram import capture, gram
+from plateaus.gram.engine import capture, gram
+from plateaus.models import state_space
+from plateaus.models.networks import hyena, mamba
 
 B, T, W = 2, 7, 8
 MODELS = {

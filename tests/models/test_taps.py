@@ -12,8 +12,8 @@ NAMES = ("hidden_0", "hidden_1", "readout")
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"capture": ("hiden_1",)}, "no activation 'hiden_1'; the nearest is 'hidden_1'"),
-        ({"edits": {"red out": jnp.abs}}, "no activation 'red out'; the nearest is 'readout'"),
+        ({"capture": ("hiden_1",)}, "no activation 'hiden_1'; did you mean hidden_1"),
+        ({"edits": {"red out": jnp.abs}}, "no activation 'red out'; did you mean readout"),
         ({"edits": {"x": jnp.abs}, "capture": ("b",)}, "no activation 'b'"),
     ],
 )

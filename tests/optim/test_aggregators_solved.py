@@ -164,7 +164,7 @@ def test_impossible_bargains_stay_finite(power, size):
 
 
 def test_the_nearest_name_is_named():
-    with pytest.raises(ValueError, match="no aggregator 'pc_grad'; the nearest is 'pcgrad'"):
+    with pytest.raises(ValueError, match="no aggregator 'pc_grad'; did you mean pcgrad"):
         aggregator("pc_grad")
 
 

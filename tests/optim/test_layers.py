@@ -8,10 +8,10 @@ import numpy as np
 import optax
 import pytest
 
-from plateaus.experiment.registry import OPTIM
-from plateaus.experiment.schema import entries
+from plateaus.build.registry import OPTIM
+from plateaus.config.schema import entries
 from plateaus.optim.layers import layer_rates
-from plateaus.optim.optimiser import FAMILIES, Knobs, Spec, knobs_with_rates, optimiser
+from plateaus.optim.optimisers import FAMILIES, Knobs, Spec, knobs_with_rates, optimiser
 
 LAYERS = ("hidden_0", "hidden_1", "readout")
 RATES = frozenset(f"rate_{layer}" for layer in LAYERS)
@@ -76,7 +76,7 @@ def test_half_the_rate_is_half_the_update(params):
 
 @pytest.mark.parametrize(("layer", "near"), [("readuot", "readout"), ("hidden_7", "hidden_")])
 def test_a_layer_that_is_not_there_is_refused_with_the_nearest(layer, near, params):
-    with pytest.raises(ValueError, match=f"no layer '{layer}'; the nearest is '{near}"):
+    with pytest.raises(ValueError, match=f"no layer '{layer}'; did you mean {near}"):
         layer_rates({layer: 1.0}).init(params)
 
 

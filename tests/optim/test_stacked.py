@@ -9,11 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from optax.experimental import aggregating
 
 from plateaus.optim import stacked as transformations
 from plateaus.optim.aggregation import AGGREGATORS
 from plateaus.optim.stacked import cagrad, gradvac, pcgrad, stacked
 from plateaus.trees import combine, gram
+from plateaus.types import Aggregator
 
 SIZE = 4
 each = pytest.mark.parametrize("name", AGGREGATORS)
@@ -40,13 +42,13 @@ def made(name, **options):
     return getattr(transformations, name)(**options, **size)
 
 
-def update(transformation):
+def update(transformation, **extra):
     """(gradients, params) -> (the state before, the combined gradient, the state after)."""
 
     @jax.jit
     def once(gradients, params):
         state = transformation.init(params)
-        return state, *transformation.update(gradients, state, params)
+        return state, *transformation.update(gradients, state, params, **extra)
 
     return once
 
@@ -131,6 +133,26 @@ def test_the_factories_are_the_aggregators_own(name):
     assert [*inspect.signature(theirs).parameters, "size"] == list(ours)
     assert factory.__doc__.startswith(theirs.__doc__.partition("\n\n    >>>")[0])
     assert factory.__name__ == name and "`stacked`" in factory.__doc__
+
+
+def test_what_optax_does_with_its_own_aggregators_it_does_with_ours(params, gradients):
+    """Our mean in place of its mean, before the same optimiser; the key reaches an aggregator."""
+    theirs, keys = aggregating.average_per_element_updates(), []
+
+    def weigh(gram, state, *, key=None):
+        keys.append(key)
+        return jnp.full(len(gram), 1 / len(gram)), state
+
+    kept = stacked(Aggregator(lambda size: (), weigh))
+    before = optax.with_extra_args_support(optax.scale(2.0))
+    found = []
+    for own, extra in ((theirs, {}), (transformations.mean(), {}), (kept, {"key": 5})):
+        whole = aggregating.process(before, own, optax.sgd(1.0))
+        assert isinstance(own, type(whole)) and isinstance(whole, aggregating.Aggregator)
+        found.append(update(whole, **extra)(gradients, params)[1])
+    for ours in found[1:]:
+        chex.assert_trees_all_close(found[0], ours, rtol=1e-5, atol=1e-6)
+    assert keys == [5]
 
 
 @pytest.mark.parametrize("around", ("MultiSteps", "apply_if_finite"))

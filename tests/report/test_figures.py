@@ -209,7 +209,7 @@ def test_a_file_that_cannot_be_drawn_leaves_the_earlier_one(zipf_results, tmp_pa
 def test_reports_import_neither_jax_nor_pyplot():
     script = (
         "import sys; import plateaus.report.figures, plateaus.report.sinks, plateaus.report.table;"
-        "import plateaus.probes.plateau;"
+        "import plateaus.measures.plateau;"
         "sys.exit(bool({'jax', 'matplotlib.pyplot', 'tensorboardX'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", script], timeout=60, check=True)

@@ -94,7 +94,7 @@ def test_long_curves_are_thinned_and_one_run_has_no_band(make_results, tmp_path)
 
 def test_writing_again_replaces_the_folder_and_clears_what_a_crash_left(results, tmp_path):
     rows, target = summarise(results), tmp_path / "board"
-    (tmp_path / ".board.new-0123").mkdir()
+    (tmp_path / ".board.0123.partial").mkdir()
     (target / "an old setting").mkdir(parents=True)
     for _ in range(2):
         assert write_tensorboard(results, rows, target)

@@ -5,12 +5,19 @@ import pytest
 
 from plateaus.fields import INFINITE
 from plateaus.report import store, table
+from plateaus.variables import ONCE, WINDOWS, Variable
 
-
-def axes(name):
-    return ("prefix",) if "loss_by_prefix" in name else ()
-
-
+BY_PREFIX = Variable("loss by prefix", axes=("prefix",))
+VARIABLES = {
+    "train_loss": Variable("training loss", "loss", time=WINDOWS),
+    "test_loss": Variable("test loss", "loss"),
+    "test_loss_by_prefix": BY_PREFIX,
+    "pool_loss_by_prefix": BY_PREFIX,
+    "test_loss_by_prefix_of_ridge": BY_PREFIX._replace(time=ONCE),
+    "test_loss_of_ridge": Variable("test loss of ridge", time=ONCE),
+    "weight_norm_hidden_1": Variable("norm"),
+    "status": Variable("what became of the run", time=ONCE, notes={"flag_values": [0, 1, 2]}),
+}
 SWEEP = {"data.items": (4, INFINITE)}
 
 
@@ -32,7 +39,7 @@ def record(number, prefixes=3, evaluations=5):
 @pytest.fixture
 def dataset():
     records = {((4,), 0): record(1), ((INFINITE,), 0): record(2), ((INFINITE,), 1): record(3)}
-    return store.assemble(records, SWEEP, 10, 20, {"horizon": 80}, axes)
+    return store.assemble(records, SWEEP, 10, 20, {"horizon": 80}, VARIABLES)
 
 
 def test_vectors_have_a_dimension_of_their_own(dataset):
@@ -65,9 +72,30 @@ def test_vectors_come_back_from_disk(dataset, tmp_path):
     assert loaded["data.items"].values.tolist() == [4, INFINITE]
 
 
-def test_without_axes_a_matrix_is_refused():
-    with pytest.raises((ValueError, AssertionError)):
-        store.assemble({((4,), 0): record(1)}, {"data.items": (4,)}, 10, 20, {})
+def test_units_and_meanings_are_those_declared(dataset):
+    assert dataset["test_loss"].attrs == {"units": "loss", "long_name": "test loss"}
+    assert dataset["status"].attrs["flag_values"] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "declared", [{}, VARIABLES | {"test_loss_by_prefix": Variable("without its axis")}]
+)
+def test_what_is_not_as_declared_is_refused(declared):
+    with pytest.raises(ValueError, match="its declaration of"):
+        store.assemble({((4,), 0): record(1)}, {"data.items": (4,)}, 10, 20, {}, declared)
+
+
+def test_settings_whose_axes_differ_in_length_are_padded():
+    """Also where what has the longer axis is recorded in one of them only."""
+    short = {name: x for name, x in record(1, prefixes=2).items() if "pool" not in name}
+    records = {((4,), 0): short, ((INFINITE,), 0): record(2, prefixes=3)}
+    found = store.assemble(records, SWEEP, 10, 20, {}, VARIABLES, {"prefix": ["a", "b", "c"]})
+    assert found.prefix.values.tolist() == ["a", "b", "c"]
+    assert np.isnan(found["test_loss_by_prefix"][0, 0, :, 2]).all()
+    shorter = store.assemble(
+        {((4,), 0): short}, {"data.items": (4,)}, 10, 20, {}, VARIABLES, {"prefix": ["a"]}
+    )
+    assert shorter.prefix.values.tolist() == [0, 1]  # names of another number say nothing
 
 
 def test_a_dimension_is_as_long_as_the_longest_of_any_run():
@@ -76,8 +104,9 @@ def test_a_dimension_is_as_long_as_the_longest_of_any_run():
     two |= {"test_a": np.ones((5, 3)), "test_b": np.ones((5, 3))}
     three = {"status": np.int8(1), "test_b": np.ones((5, 4))}
     records = {((4,), 0): one, ((4,), 1): two, ((INFINITE,), 0): three}
-    own = {"test_a": ("place",), "test_b": ("place",)}
-    found = store.assemble(records, SWEEP, 10, 20, {}, lambda name: own.get(name, ()))
+    own = {name: Variable(name, axes=("place",)) for name in ("test_a", "test_b")}
+    own["status"] = VARIABLES["status"]
+    found = store.assemble(records, SWEEP, 10, 20, {}, own)
     assert found.sizes["place"] == 4
     there = found["test_a"].notnull().any("eval_step").sel({"data.items": 4})
     assert there.values.tolist() == [[True, True, False, False], [True, True, True, False]]
@@ -99,7 +128,7 @@ def test_what_only_some_runs_have_is_nan_in_the_others():
         {((4,), 0): record(1), ((INFINITE,), 0): deep},
         {((4,), 0): deep, ((INFINITE,), 0): record(1)},
     ):
-        found = store.assemble(records, SWEEP, 10, 20, {"horizon": 80}, axes)
+        found = store.assemble(records, SWEEP, 10, 20, {"horizon": 80}, VARIABLES)
         has = [deep is one for one in records.values()]
         norms = found["weight_norm_hidden_1"][:, 0]
         assert norms.dims == ("data.items", "eval_step")

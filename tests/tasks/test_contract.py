@@ -5,20 +5,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.models import mlp
-from plateaus.tasks import facts, in_context_pool, sparse_parity
+from plateaus.models.networks import mlp
 from plateaus.tasks.contract import fits, sound
-from plateaus.types import Example, OtherLaw
+from plateaus.tasks.laws import facts, in_context_domains, sparse_parity
+from plateaus.types import Example, OtherLaw, Reads
 
 PARITY = sparse_parity.sparse_parity(sparse_parity.Spec(dimension=4, relevant_bits=2))
 FACTS = facts.facts(facts.Spec(subjects=6))
-FAMILIES = in_context_pool.in_context_pool(
-    in_context_pool.Spec(dimension=3, points=4, families="linear,relu")
+FAMILIES = in_context_domains.in_context_domains(
+    in_context_domains.Spec(dimension=3, points=4, families="linear,relu")
 )
+GROUPS = FAMILIES.groups
 KNOBS = {
     id(PARITY): sparse_parity.Knobs(),
     id(FACTS): facts.Knobs(),
-    id(FAMILIES): in_context_pool.Knobs(),
+    id(FAMILIES): in_context_domains.Knobs(),
 }
 
 
@@ -32,11 +33,12 @@ def other(key, world, number):
 
 MISTAKES = {
     "no vocabulary": (
-        FACTS, {"vocabulary": None},
-        "vocabulary: must be given where inputs are integers: the number of tokens there are",
+        FACTS, {"reads": Reads()},
+        "reads.vocabulary: must be given where inputs are integers: how many tokens there are",
     ),
     "a vocabulary of numbers": (
-        PARITY, {"vocabulary": 3}, "vocabulary: is given, but inputs are float32[4], not tokens",
+        PARITY, {"reads": Reads(3)},
+        "reads.vocabulary: is given, but inputs are float32[4], not tokens",
     ),
     "a loss that is a vector": (
         PARITY, {"loss": pair}, "loss: must be one number of an example, is float32[2]",
@@ -51,7 +53,7 @@ MISTAKES = {
     ),
     "an axis of no metric": (
         PARITY, {"axes": {"acuracy": "place"}},
-        "axes: 'acuracy' is none of its metrics (accuracy); did you mean accuracy?",
+        "axes: 'acuracy' is none of its metrics; did you mean accuracy? (known: accuracy)",
     ),
     "an axis of one number": (
         PARITY, {"axes": {"accuracy": "place"}},
@@ -59,7 +61,7 @@ MISTAKES = {
     ),
     "a misspelt best predictor": (
         PARITY, {"best": "pairty"},
-        "best: 'pairty' is none of its predictors (parity, zero); did you mean parity?",
+        "best: 'pairty' is none of its predictors; did you mean parity? (known: parity, zero)",
     ),
     "a misspelt uninformed predictor": (
         PARITY, {"uninformed": "nothing"}, "uninformed: 'nothing' is none of its predictors",
@@ -123,10 +125,6 @@ MISTAKES = {
         PARITY, {"metrics": {"loss_of_zero": PARITY.loss}},
         "'loss_of_zero' of law 'test': would be recorded as test_loss_of_zero, as ",
     ),
-    "a law named like an instrument": (
-        PARITY, {"laws": {"mixed_2": OtherLaw(PARITY.emit_test)}},
-        "laws: 'mixed_2' begins like other records, with 'mixed'; use another name",
-    ),
     "nothing that is returned": (
         PARITY, None, "must be made: a Task, not None (is a `return` missing?)",
     ),
@@ -148,7 +146,9 @@ MISTAKES = {
         PARITY, {"metrics": {"pair": pair}, "axes": {"pair": ["place"]}},
         "axes['pair']: must be the name of one axis, not a list",
     ),
-    "groups in a list": (PARITY, {"groups": ["a", "b"]}, "groups: must be a tuple, not a list"),
+    "groups in a list": (
+        PARITY, {"groups": ["a", "b"]}, "groups: must be Groups or None, not a list",
+    ),
     "an item that is a tuple": (
         PARITY, {"item": lambda example: (jnp.int32(0), jnp.int32(1))},
         "item: must be one integer of an example, is int32[], int32[]",
@@ -157,18 +157,33 @@ MISTAKES = {
         PARITY, {"item": lambda example: None}, "item: must be one integer of an example, is None",
     ),
     "no size": (PARITY, {"size": 0}, "size: must be an integer of at least 1, not 0"),
-    "a target without groups": (
-        PARITY, {"target": (0.5, 0.5)}, "target: is given, but the task has no groups",
+    "groups without a name": (
+        FAMILIES, {"groups": GROUPS._replace(names=())}, "groups.names: must name at least one",
     ),
-    "groups without a group": (FAMILIES, {"group": None}, "group: must be given where there are"),
-    "thresholds without errors": (
-        FAMILIES, {"last_error": None}, "last_error and learned_below: both or neither",
+    "a share too few": (
+        FAMILIES,
+        {"groups": GROUPS._replace(target=(1.0,))},
+        "groups.target: has 1 values for 2 groups",
     ),
     "a threshold too many": (
-        FAMILIES, {"learned_below": (0.1, 0.1, 0.1)}, "learned_below: has 3 values for 2 groups",
+        FAMILIES,
+        {"groups": GROUPS._replace(learned=GROUPS.learned._replace(below=(0.1, 0.1, 0.1)))},
+        "groups.learned.below: has 3 values for 2 groups",
+    ),
+    "an error that is a vector": (
+        FAMILIES,
+        {"groups": GROUPS._replace(learned=GROUPS.learned._replace(error=pair))},
+        "groups.learned.error: must be one number of an example, is float32[2, 4]",
+    ),
+    "a target of another shape": (
+        FAMILIES,
+        {"groups": GROUPS._replace(emit_target=other)},
+        "groups.emit_target: its example is float32[4], float32[3], elsewhere it is ",
     ),
     "a group that is no integer": (
-        FAMILIES, {"group": lambda example: 0.5}, "group: must be one integer of an example, is ",
+        FAMILIES,
+        {"groups": GROUPS._replace(of=lambda example: 0.5)},
+        "groups.of: must be one integer of an example, is ",
     ),
 }  # fmt: skip
 
@@ -206,9 +221,9 @@ def emitting(inputs):
         (emitting(jnp.float32(0)), "tokens", "inputs: must be a sequence of tokens, are float32[]"),
         (emitting(jnp.zeros(4)), "tokens", "inputs: numbers must be vectors, one a token, are "),
         (emitting(jnp.zeros(4)), "image_text", "inputs: must be an image and its captions, are "),
-        (emitting(jnp.zeros(4, int)), "tokens", "vocabulary: must be given where inputs are"),
+        (emitting(jnp.zeros(4, int)), "tokens", "reads.vocabulary: must be given where inputs are"),
         (
-            emitting(jnp.zeros((4, 2), int))._replace(vocabulary=3),
+            emitting(jnp.zeros((4, 2), int))._replace(reads=Reads(vocabulary=3)),
             "tokens",
             "inputs: tokens must be integers of one axis, are int32[4, 2]",
         ),

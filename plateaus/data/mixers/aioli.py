@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 
-from plateaus.data.mixers.mixer import Mixer, finite, multiplied, parts, uniform_weights
+from plateaus.data.mixers.mixer import Mixer, Round, finite, multiplied, parts, uniform_weights
 from plateaus.fields import Field
-from plateaus.types import Array, Float, Scalar
+from plateaus.types import Array, Float, PyTree, Scalar
 
 SMOOTHING = 0.25
 """Part of a short run's mixture that is shared alike; the rest is one group."""
@@ -76,7 +76,6 @@ def aioli(*, normalise: bool = True, average: bool = False) -> Mixer:
     compared.
 
     >>> import jax
-    >>> from plateaus.data.mixers.mixer import Round
     >>> half, falls = jnp.full(2, 0.5), jnp.array([[0.875, 0.0], [0.125, 0.0]])
     >>> told = Round(half, half, half, half, *[None] * 4, falls)
     >>> weights, _ = jax.jit(aioli().update)(told, aioli().init(2), Knobs(eta=jnp.log(3.0)), 0)
@@ -84,11 +83,11 @@ def aioli(*, normalise: bool = True, average: bool = False) -> Mixer:
     [0.75, 0.25]
     """
 
-    def init(groups):
+    def init(groups: int) -> PyTree:
         zeros = jnp.zeros((groups, groups))
         return State(jnp.log(uniform_weights(groups)), zeros, jnp.asarray(0, jnp.int32))
 
-    def update(signals, state, knobs, t):
+    def update(signals: Round, state: Any, knobs: Knobs, t: object) -> tuple[Array, PyTree]:
         helps = demixed(finite(signals.affinity)) * parts(signals.target)[None, :]
         if normalise:
             helps = helps / _over(jnp.max(jnp.abs(helps)))  # so that no sum overflows

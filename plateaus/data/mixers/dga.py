@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
-from plateaus.data.mixers.mixer import Mixer, finite, multiplied, uniform_weights
+from plateaus.data.mixers.mixer import Mixer, Round, finite, multiplied, uniform_weights
 from plateaus.fields import Field
-from plateaus.types import Scalar
+from plateaus.types import EXACT, Array, PyTree, Scalar
 
 
 class Knobs(NamedTuple):
@@ -36,7 +35,7 @@ def dga() -> Mixer:
 
     Source: Fan et al. 2024 (arXiv 2410.02498), algorithm 1; paper 4, methods compared.
 
-    >>> from plateaus.data.mixers.mixer import Round
+    >>> import jax
     >>> half, products = jnp.full(2, 0.5), jnp.diag(jnp.log(jnp.array([9.0, 1.0])))
     >>> told = Round(half, half, half, half, None, None, products, None, None)
     >>> weights, _ = jax.jit(dga().update)(told, dga().init(2), Knobs(ema=1.0), 0)
@@ -44,12 +43,12 @@ def dga() -> Mixer:
     [0.75, 0.25]
     """
 
-    def init(groups):
+    def init(groups: int) -> PyTree:
         return jnp.log(uniform_weights(groups))
 
-    def update(signals, state, knobs, t):
+    def update(signals: Round, state: Any, knobs: Knobs, t: object) -> tuple[Array, PyTree]:
         products = finite(signals.target_gram)
-        alignment = jnp.matmul(products, signals.target, precision=jax.lax.Precision.HIGHEST)
+        alignment = jnp.matmul(products, signals.target, precision=EXACT)
         moved = multiplied(state, knobs.eta * alignment)
         old, new = jnp.log1p(-knobs.ema), jnp.log(jnp.asarray(knobs.ema, jnp.float32))
         state = finite(jnp.logaddexp(old + state, new + moved))

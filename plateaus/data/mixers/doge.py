@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 
 from plateaus.data.mixers.mixer import (
     Mixer,
+    Round,
     finite,
     multiplied,
     parts,
@@ -16,7 +17,7 @@ from plateaus.data.mixers.mixer import (
     uniform_weights,
 )
 from plateaus.fields import Field
-from plateaus.types import Scalar
+from plateaus.types import Array, PyTree, Scalar
 
 
 class Knobs(NamedTuple):
@@ -65,7 +66,6 @@ def doge(*, leave_one_out: bool = True) -> Mixer:
     compared.
 
     >>> import jax
-    >>> from plateaus.data.mixers.mixer import Round
     >>> half = jnp.full(2, 0.5)
     >>> told = Round(half, half, half, half, jnp.array([[4.0, 2.0], [2.0, 4.0]]), *[None] * 4)
     >>> rule = doge()
@@ -74,10 +74,10 @@ def doge(*, leave_one_out: bool = True) -> Mixer:
     [0.5, 0.5]
     """
 
-    def init(groups):
+    def init(groups: int) -> PyTree:
         return jnp.log(uniform_weights(groups))
 
-    def update(signals, state, knobs, t):
+    def update(signals: Round, state: Any, knobs: Knobs, t: object) -> tuple[Array, PyTree]:
         gram = finite(signals.gram)
         scale = jnp.max(jnp.abs(gram))
         gram = gram / jnp.where(scale > 0, scale, 1.0)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 
-from plateaus.data.mixers.mixer import Mixer, finite, multiplied, uniform_weights
+from plateaus.data.mixers.mixer import Mixer, Round, finite, multiplied, uniform_weights
 from plateaus.fields import Field
-from plateaus.types import Array, Scalar
+from plateaus.types import Array, PyTree, Scalar
 
 
 class Knobs(NamedTuple):
@@ -42,7 +42,6 @@ def doremi() -> Mixer:
     compared.
 
     >>> import jax
-    >>> from plateaus.data.mixers.mixer import Round
     >>> half, excess = jnp.full(2, 0.5), jnp.log(jnp.array([3.0, 1.0]))
     >>> told = Round(half, half, half, half, None, None, None, excess, None)
     >>> weights, _ = jax.jit(doremi().update)(told, doremi().init(2), Knobs(smoothing=0.0), 0)
@@ -50,10 +49,10 @@ def doremi() -> Mixer:
     [0.75, 0.25]
     """
 
-    def init(groups):
+    def init(groups: int) -> PyTree:
         return State(jnp.log(uniform_weights(groups)), jnp.zeros(groups))
 
-    def update(signals, state, knobs, t):
+    def update(signals: Round, state: Any, knobs: Knobs, t: object) -> tuple[Array, PyTree]:
         excess = jnp.where(signals.count > 0, finite(signals.excess), state.excess)
         moved = multiplied(state.log_weights, knobs.eta * excess)
         kept, shared = jnp.log1p(-knobs.smoothing), jnp.log(knobs.smoothing / len(excess))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 
-from plateaus.data.mixers.mixer import Mixer, finite, simplex
+from plateaus.data.mixers.mixer import Mixer, Round, finite, simplex
 from plateaus.fields import Field
-from plateaus.types import Array, Float, Scalar
+from plateaus.types import Array, Float, PyTree, Scalar
 
 
 class Knobs(NamedTuple):
@@ -69,7 +69,6 @@ def exp3(*, importance: bool = True, exponential: bool = False) -> Mixer:
     compared.
 
     >>> import jax
-    >>> from plateaus.data.mixers.mixer import Round
     >>> half, state = jnp.full(2, 0.5), State(jnp.zeros(2), jnp.asarray(99, jnp.int32))
     >>> told = Round(half, jnp.array([90.0, 0.0]), half, half, *[None] * 5)
     >>> weights, state = jax.jit(exp3().update)(told, state, Knobs(), 0)
@@ -77,10 +76,10 @@ def exp3(*, importance: bool = True, exponential: bool = False) -> Mixer:
     ([9.0, 0.0], [0.614, 0.386])
     """
 
-    def init(groups):
+    def init(groups: int) -> PyTree:
         return State(jnp.zeros(groups), jnp.asarray(0, jnp.int32))
 
-    def update(signals, state, knobs, t):
+    def update(signals: Round, state: Any, knobs: Knobs, t: object) -> tuple[Array, PyTree]:
         groups = len(state.reward)
         there = signals.count > 0
         reward = finite(signals.loss)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 
-from plateaus.types import Array, Float, PyTree
+from plateaus.types import EXACT, Array, Float, Number, PyTree
 
 LARGEST = 1e30  # of what rules add up: times 1e6, a knob's bound, it is still a float32
 
@@ -31,17 +31,51 @@ class Round(NamedTuple):
     affinity: Float[Array, "G G"]  # fall of the target loss of j by a short run on i
 
 
+class InitMixer(Protocol):
+    """The state of a mixer of so many groups."""
+
+    def __call__(self, groups: int) -> PyTree: ...
+
+
+class Update(Protocol):
+    """The weights [G] after the round that ends with step t, and the state."""
+
+    def __call__(
+        self, signals: Round, state: PyTree, knobs: Any, t: Number
+    ) -> tuple[Array, PyTree]: ...
+
+
 class Mixer(NamedTuple):
     """A rule that sets the shares of groups from what training tells: a pair of pure functions.
 
     Fields:
       init: G -> state, any pytree.
-      update: (round, state, knobs, t) -> (weights [G], state) after the round that ends with step
+      update: (signals, state, knobs, t) -> (weights [G], state) after the round that ends with step
         t. Weights are a simplex: at least 0, sum 1.
     """
 
-    init: Callable[[int], PyTree]
-    update: Callable[..., tuple[Array, PyTree]]
+    init: InitMixer
+    update: Update
+
+
+class Needs(NamedTuple):
+    """Which fields of `Round` a mixer reads, beside shares, loss, count and target."""
+
+    gram: bool = False
+    target_loss: bool = False
+    target_gram: bool = False
+    excess: bool = False
+    affinity: bool = False
+
+    @property
+    def gradients(self) -> bool:
+        """Whether the gradients of each group are asked for."""
+        return self.gram or self.target_gram
+
+    @property
+    def targets(self) -> bool:
+        """Whether the losses of a sample of what is tested for are asked for."""
+        return self.target_loss or self.target_gram or self.affinity
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,8 +90,7 @@ class Registered(NamedTuple):
       make: options by name -> Mixer.
       knobs: NamedTuple class of its numbers; in a config their names begin with the mixer's.
       options: frozen dataclass of what `make` takes, likewise.
-      needs: which fields of `Round` it reads, beside shares, loss, count and target.
-      proxy: whether its paper adapts on a first model, and trains on the time average.
+      needs: what it has to be told of a round.
       emphasis: whether its paper weighs losses, and not the draws, while it adapts.
       short: smoothing eps of its short runs, whose shares are (1 - eps) one-hot + eps/G.
       short_every: rounds between two sets of short runs; 0: only after the first round.
@@ -66,8 +99,7 @@ class Registered(NamedTuple):
     make: Callable[..., Mixer]
     knobs: type
     options: type = NoOptions
-    needs: frozenset[str] = frozenset()
-    proxy: bool = False
+    needs: Needs = Needs()
     emphasis: bool = False
     short: float = 0.0
     short_every: int = 0
@@ -128,7 +160,7 @@ def summed(matrix: Float[Array, "G G"], target: Float[Array, " G"]) -> Float[Arr
     >>> jax.jit(summed)(jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([0.5, 0.5])).tolist()
     [3.0, 7.0]
     """
-    return jnp.matmul(finite(matrix), parts(target), precision=jax.lax.Precision.HIGHEST)
+    return jnp.matmul(finite(matrix), parts(target), precision=EXACT)
 
 
 def parts(target: Float[Array, " G"]) -> Float[Array, " G"]:

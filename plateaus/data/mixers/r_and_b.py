@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
-from plateaus.data.mixers.mixer import Mixer, finite, simplex
+from plateaus.data.mixers.mixer import Mixer, Round, finite, simplex
 from plateaus.fields import Field
-from plateaus.types import Scalar
+from plateaus.types import EXACT, Array, PyTree, Scalar
 
 
 class Knobs(NamedTuple):
@@ -38,7 +37,7 @@ def r_and_b(*, norm: bool = True) -> Mixer:
 
     Source: paper 4, Balance and its derivation.
 
-    >>> from plateaus.data.mixers.mixer import Round
+    >>> import jax
     >>> half = jnp.full(2, 0.5)
     >>> told = Round(half, half, half, half, jnp.diag(jnp.array([2.0, 0.0])), *[None] * 4)
     >>> weights, _ = jax.jit(r_and_b().update)(told, (), Knobs(lambda_=jnp.log(3.0)), 0)
@@ -46,16 +45,16 @@ def r_and_b(*, norm: bool = True) -> Mixer:
     [0.75, 0.25]
     """
 
-    def init(groups):
+    def init(groups: int) -> PyTree:
         del groups
         return ()
 
-    def update(signals, state, knobs, t):
+    def update(signals: Round, state: Any, knobs: Knobs, t: object) -> tuple[Array, PyTree]:
         gram = finite(signals.gram)
         if norm:  # of any scale: squares of long gradients' products overflow
             scale = jnp.max(jnp.abs(gram))
             gram = gram / jnp.where(scale > 0, scale, 1.0)
-        gain = jnp.matmul(gram, signals.target, precision=jax.lax.Precision.HIGHEST)
+        gain = jnp.matmul(gram, signals.target, precision=EXACT)
         if norm:
             length = jnp.linalg.norm(gain)
             gain = jnp.where(length > 0, gain / jnp.where(length > 0, length, 1.0), 0.0)

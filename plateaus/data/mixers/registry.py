@@ -17,29 +17,28 @@ from plateaus.data.mixers import (
     skill_it,
     uniform,
 )
-from plateaus.data.mixers.mixer import Mixer, Registered
+from plateaus.data.mixers.mixer import Mixer, Needs, Registered
 
-GRAM, RUNS = frozenset({"gram"}), frozenset({"affinity"})
+GRAM = Needs(gram=True)
 
 MIXERS: dict[str, Registered] = {
     "fixed": Registered(fixed.fixed, fixed.Knobs),
     "uniform": Registered(uniform.uniform, uniform.Knobs),
     "r_and_b": Registered(r_and_b.r_and_b, r_and_b.Knobs, needs=GRAM, options=r_and_b.Options),
-    "doge": Registered(
-        doge.doge, doge.Knobs, options=doge.Options, needs=GRAM, proxy=True, emphasis=True
-    ),
-    "doremi": Registered(
-        doremi.doremi, doremi.Knobs, needs=frozenset({"excess"}), proxy=True, emphasis=True
-    ),
-    "dga": Registered(dga.dga, dga.Knobs, needs=frozenset({"target_gram"})),
+    "doge": Registered(doge.doge, doge.Knobs, options=doge.Options, needs=GRAM, emphasis=True),
+    "doremi": Registered(doremi.doremi, doremi.Knobs, needs=Needs(excess=True), emphasis=True),
+    "dga": Registered(dga.dga, dga.Knobs, needs=Needs(target_gram=True)),
     "skill_it": Registered(
-        skill_it.skill_it, skill_it.Knobs, options=skill_it.Options, needs=RUNS | {"target_loss"}
+        skill_it.skill_it,
+        skill_it.Knobs,
+        options=skill_it.Options,
+        needs=Needs(affinity=True, target_loss=True),
     ),
     "aioli": Registered(
         aioli.aioli,
         aioli.Knobs,
         options=aioli.Options,
-        needs=RUNS,
+        needs=Needs(affinity=True),
         short=aioli.SMOOTHING,
         short_every=1,
     ),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 
-from plateaus.data.mixers.mixer import Mixer, finite, simplex, summed
+from plateaus.data.mixers.mixer import Mixer, Round, finite, simplex, summed
 from plateaus.fields import Field
-from plateaus.types import Array, Scalar
+from plateaus.types import Array, PyTree, Scalar
 
 
 class Knobs(NamedTuple):
@@ -57,7 +57,6 @@ def skill_it(*, window: int = 3, relative: bool = True) -> Mixer:
     2411.05735) and its code; paper 4, methods compared.
 
     >>> import jax
-    >>> from plateaus.data.mixers.mixer import Round
     >>> half, fall = jnp.full(2, 0.5), jnp.array([[0.5, 0.0], [0.0, 0.0]])
     >>> told = Round(half, half, half, half, None, jnp.full(2, jnp.log(9.0)), None, None, fall)
     >>> rule = skill_it(relative=False)
@@ -66,12 +65,12 @@ def skill_it(*, window: int = 3, relative: bool = True) -> Mixer:
     [0.75, 0.25]
     """
 
-    def init(groups):
+    def init(groups: int) -> PyTree:
         return State(
             jnp.zeros((groups, groups)), jnp.zeros((window, groups)), jnp.asarray(0, jnp.int32)
         )
 
-    def update(signals, state, knobs, t):
+    def update(signals: Round, state: Any, knobs: Knobs, t: object) -> tuple[Array, PyTree]:
         now = finite(signals.target_loss)
         fall = jnp.maximum(finite(signals.affinity), 0.0)
         if relative:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from plateaus.data.mixers.mixer import Mixer, uniform_weights
+from plateaus.types import Array, PyTree
 
 
 class Knobs(NamedTuple):
@@ -21,10 +22,10 @@ def uniform() -> Mixer:
     [0.5, 0.5]
     """
 
-    def init(groups):
+    def init(groups: int) -> PyTree:
         return uniform_weights(groups)
 
-    def update(signals, state, knobs, t):
+    def update(signals: object, state: Any, knobs: object, t: object) -> tuple[Array, PyTree]:
         return state, state
 
     return Mixer(init, update)

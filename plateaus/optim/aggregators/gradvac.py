@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from plateaus.optim.aggregators.guard import loud
 from plateaus.optim.aggregators.orders import orders
-from plateaus.types import Aggregator, Scalar
+from plateaus.types import Aggregator, Array, Key, PyTree, Scalar
 
 MOST = 1 - 1e-6  # a target cosine of 1 would ask for an infinite share
 
@@ -40,14 +42,14 @@ def gradvac(beta: Scalar = 0.5) -> Aggregator:
     ([1.0, 1.0], 0.3)
     """
 
-    def update(gram, state, *, key=None):
+    def update(gram: Array, state: Any, *, key: Key | None = None) -> tuple[Array, PyTree]:
         gram = jnp.asarray(gram, jnp.float32)
         size = len(gram)
         order, axis = orders(key, size)
         lengths = jnp.sqrt(jnp.diagonal(gram))
 
-        def row(i, order, average):
-            def step(carry, j):
+        def row(i: Array, order: Array, average: Array) -> tuple[Array, Array]:
+            def step(carry: tuple[Array, Array, Array], j: Array) -> tuple[tuple, None]:
                 # of what is left of g_i: products with the originals [B], shares [B], averages [B]
                 products, shares, average = carry
                 length = jnp.sqrt(jnp.maximum(jnp.vdot(shares, products), 0))

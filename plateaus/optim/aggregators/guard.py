@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 
-from plateaus.types import Aggregator, Array, Float
+from plateaus.types import Aggregator, Array, Float, Key, PyTree
 
 
 def loud(gram: Float[Array, "B B"], weights: Float[Array, " B"]) -> Float[Array, " B"]:
@@ -31,7 +32,7 @@ def stateless(weigh: Callable[[Array], Array]) -> Aggregator:
     [2.0, 2.0, 2.0]
     """
 
-    def update(gram, state, *, key=None):
+    def update(gram: Array, state: Any, *, key: Key | None = None) -> tuple[Array, PyTree]:
         del key
         gram = jnp.asarray(gram, jnp.float32)
         return loud(gram, weigh(gram)), state

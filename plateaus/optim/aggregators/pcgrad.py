@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from plateaus.optim.aggregators.guard import loud
 from plateaus.optim.aggregators.orders import orders
-from plateaus.types import Aggregator
+from plateaus.types import Aggregator, Array, Key, PyTree
 
 PROJECT = ("conflict", "always")
 
@@ -39,13 +41,14 @@ def pcgrad(project: str = "conflict") -> Aggregator:
     if project not in PROJECT:
         raise ValueError(f"project must be one of {PROJECT}, not {project!r}")
 
-    def update(gram, state, *, key=None):
+    def update(gram: Array, state: Any, *, key: Key | None = None) -> tuple[Array, PyTree]:
         gram = jnp.asarray(gram, jnp.float32)
         size = len(gram)
         order, axis = orders(key, size)
 
-        def taken(i, order):  # how much of each gradient is added to g_i
-            def step(products, j):  # [B] inner products of what is left of g_i with the originals
+        def taken(i: Array, order: Array) -> Array:  # how much of each gradient is added to g_i
+            # `products` [B] of what is left of g_i with the originals
+            def step(products: Array, j: Array) -> tuple[Array, Array]:
                 product, square = products[j], gram[j, j]
                 hit = (j != i) & (square > 0) & ((product < 0) | (project == "always"))
                 share = jnp.where(hit, -product / jnp.where(hit, square, 1), 0)

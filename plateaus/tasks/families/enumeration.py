@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.tasks.families.family import LOGIT
-from plateaus.tasks.predictors import FULL
-from plateaus.types import Array, Float
+from plateaus.types import EXACT, Array, Float
 
 
 def bayes_logits(
@@ -44,7 +43,7 @@ def bayes_logits(
     def step(odds: tuple[Array, Array], some: tuple[Array, Array]):
         theta, log_weight = some
         said = rule(
-            jnp.einsum("nd,kd->nk", x, theta, precision=FULL),
+            jnp.einsum("nd,kd->nk", x, theta, precision=EXACT),
             jnp.sum(jnp.abs(theta), axis=1)[None, :],
         )
         wrong = jnp.cumsum((said != y[:, None]).astype(jnp.int32), axis=0)

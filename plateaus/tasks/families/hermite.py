@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from plateaus.tasks.families.family import Family, Sizes, noiseless
-from plateaus.tasks.families.inputs import InputLaw, gaussian
+from plateaus.tasks.families.inputs import InputLaw
 from plateaus.tasks.families.linear import dots, linear
 
 DEGREES = {"linear": 1, "quadratic": 2, "cubic": 3}
@@ -34,21 +34,10 @@ def _expected(powers: np.ndarray, moments: tuple[float, ...]) -> float:
     return float(powers[0] + sum(p * m for p, m in zip(powers[1:], moments, strict=False) if p))
 
 
-def second_moment(degree: int, dimension: int) -> float:
-    """Return E[y^2] for x and w ~ N(0, I_d); the paper reports it divided by d.
-
-    Source: paper 3: "cubic starts at 450".
-
-    >>> [round(second_moment(degree, 20) / 20, 3) for degree in (1, 2, 3)]
-    [1.0, 16.512, 446.655]
-    """
-    c = coefficients(degree)
-    return _expected(_mean_given_square(np.convolve(c, c)), gaussian(dimension).moments)
-
-
 def no_context_loss(degree: int, law: InputLaw) -> float:
     """Return E[Var(y | x)].
 
+    >>> from plateaus.tasks.families.inputs import gaussian
     >>> round(no_context_loss(1, gaussian(20)), 4)
     20.0
     """
@@ -66,6 +55,7 @@ def hermite(degree: int, sizes: Sizes, law: InputLaw) -> Family:
 
     Source: paper 3, its function classes.
 
+    >>> from plateaus.tasks.families.inputs import gaussian
     >>> hermite(2, Sizes(dimension=2), gaussian(2)).no_context(jnp.ones((1, 2))).tolist()
     [0.5]
     """

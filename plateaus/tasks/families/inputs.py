@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from plateaus.tasks.families.family import no_world
-from plateaus.tasks.predictors import FULL
-from plateaus.types import Array, Float, PyTree
+from plateaus.types import EXACT, Array, Float, PyTree
 
 
 class InputLaw(NamedTuple):
@@ -101,7 +100,7 @@ def skewed(dimension: int) -> InputLaw:
         return q * jnp.asarray(np.sqrt(variances), jnp.float32)[None, :]
 
     def inputs(key, world, z):
-        return jnp.dot(z, world.T, precision=FULL)
+        return jnp.dot(z, world.T, precision=EXACT)
 
     return _normal("skewed Gaussian", variances)._replace(inputs=inputs, init=init)
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from plateaus.tasks.families.family import Family, Sizes, noiseless, require
 from plateaus.tasks.families.inputs import InputLaw
-from plateaus.tasks.predictors import FULL, ridge, ridge_evidence
-from plateaus.types import Array, Float, Key
+from plateaus.tasks.shared.predictors import ridge, ridge_evidence
+from plateaus.types import EXACT, Array, Float, Key
 
 MOST_SUPPORTS = 500  # that the predictor of sparse functions tells apart
 _STIFFNESS = 1e-4  # sigma that stands for 0: far above float32's residuals, far below any weight
@@ -33,7 +33,7 @@ def dots(w: Float[Array, " d"], x: Float[Array, "n d"]) -> Float[Array, " n"]:
     >>> jax.jit(dots)(jnp.array([1.0, 2.0]), jnp.array([[1.0, 0.0], [0.0, 1.0]])).tolist()
     [1.0, 2.0]
     """
-    return jnp.dot(x, w, precision=FULL)
+    return jnp.dot(x, w, precision=EXACT)
 
 
 def subset(key: Key, dimension: int, size: int) -> Float[Array, " d"]:
@@ -173,7 +173,7 @@ def quadratic(sizes: Sizes, law: InputLaw) -> Family:
         return jax.random.normal(key, (d, d))
 
     def signal(theta, x):
-        return jnp.sum(jnp.dot(x, theta, precision=FULL) * x, axis=1) / math.sqrt(d)
+        return jnp.sum(jnp.dot(x, theta, precision=EXACT) * x, axis=1) / math.sqrt(d)
 
     def in_context(x, y):
         return ridge(squares(x), y, 0.0, jnp.eye(d * (d + 1) // 2))

@@ -13,8 +13,7 @@ import numpy as np
 from plateaus.tasks.families.family import Family, Sizes, noiseless
 from plateaus.tasks.families.inputs import InputLaw
 from plateaus.tasks.families.linear import dots, linear, zeros
-from plateaus.tasks.predictors import FULL
-from plateaus.types import Array
+from plateaus.types import EXACT, Array
 
 
 def _of_dot(
@@ -93,8 +92,8 @@ def relu_net(sizes: Sizes, law: InputLaw) -> Family:
 
     def signal(theta, x):
         w, a = theta
-        hidden = jax.nn.relu(jnp.dot(x, w, precision=FULL))
-        return math.sqrt(2 / sizes.hidden) * jnp.dot(hidden, a, precision=FULL)
+        hidden = jax.nn.relu(jnp.dot(x, w, precision=EXACT))
+        return math.sqrt(2 / sizes.hidden) * jnp.dot(hidden, a, precision=EXACT)
 
     return linear(sizes, law)._replace(
         parameters=parameters, values=noiseless(signal), signal=signal, in_context=None

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 
+from plateaus.names import missing
 from plateaus.tasks.families.boolean import (
     conjunction,
     disjunction,
@@ -26,7 +27,6 @@ from plateaus.tasks.families.teachers import (
     sparse_parity_teacher,
 )
 from plateaus.tasks.families.tree import decision_tree
-from plateaus.tasks.names import unknown
 
 __all__ = ["FAMILIES", "Family", "Sizes", "family"]
 
@@ -103,7 +103,7 @@ def family(name: str, sizes: Sizes) -> Family:
     if name in REFUSED:
         raise ValueError(f"family {name!r}: not defined: {REFUSED[name]}")
     if name not in FAMILIES:
-        raise ValueError(f"{unknown(name, FAMILIES)}, of: {', '.join(FAMILIES)}")
+        raise ValueError(missing("family", name, FAMILIES))
     found = FAMILIES[name](sizes)
     assert math.isfinite(found.no_context_loss), name
     return found

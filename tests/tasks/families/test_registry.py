@@ -77,8 +77,8 @@ def test_figures_are_finite_at_small_and_large_sizes(name):
         ("student_quadratic", {}, "family 'student_quadratic': not defined: Student's t with 4"),
         ("student_hermite_cubic", {}, "an infinite fourth moment"),
         ("skewed_sigmoid", {}, "not defined: its loss without context is known"),
-        ("linaer", {}, "no family 'linaer'; the nearest is 'linear', of: linear, quadratic, "),
-        ("skewed_conjunction", {}, "no family 'skewed_conjunction'; the nearest is "),
+        ("linaer", {}, "no family 'linaer'; did you mean linear? (known: linear, quadratic, "),
+        ("skewed_conjunction", {}, "no family 'skewed_conjunction'; did you mean "),
     ],
 )
 def test_a_refusal_is_one_line(name, sizes, message):

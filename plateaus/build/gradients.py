@@ -1,0 +1,49 @@
+"""How the gradients of a batch's examples are captured, and trained on by an aggregator."""
+
+from __future__ import annotations
+
+import jax
+
+from plateaus.gram import engine as gram
+from plateaus.measures.gradients import probe as gradients
+from plateaus.optim.optimisers import Spec, aggregator
+from plateaus.recipe import Gradients, Surgery
+from plateaus.types import Array, Example, Model, PyTree, Task
+from plateaus.variables import WINDOWS, Variable
+
+TRAINING = "train_"  # begins the names of what is recorded
+VARIABLES = {
+    TRAINING + name: Variable(meaning, time=WINDOWS) for name, meaning in gradients.MEANINGS.items()
+}
+
+
+def gradients_of(model: Model, task: Task) -> Gradients:
+    """Return how the gradients of a batch's examples are captured."""
+
+    def one(params: PyTree, example: Example) -> tuple[Array, Array]:
+        alone = jax.tree.map(lambda x: x[None], example)
+        prediction = model.apply(params, alone.inputs)[0][0]
+        return task.loss(prediction, example), prediction
+
+    def capture(params: PyTree, batch: Example) -> tuple[Array, Array, gram.Captured]:
+        (losses, predictions), captured = gram.capture(one, params, batch, has_aux=True)
+        return losses, predictions, captured
+
+    return Gradients(capture, gram.combine)
+
+
+def surgery(spec: Spec) -> Surgery | None:
+    """Return training on what an aggregator makes of the examples' gradients; None without one."""
+    made = aggregator(spec)
+    if made is None:
+        return None
+
+    def summarise(means: dict[str, Array]) -> dict[str, Array]:
+        return {TRAINING + name: x for name, x in gradients.over_steps(means).items()}
+
+    return Surgery(
+        gram=gram.gram,
+        aggregator=made,
+        measure=gradients.of_examples,
+        summarise=summarise,
+    )

@@ -1,0 +1,84 @@
+"""The registries: every task, model and optimiser that a config can name, one line each."""
+
+from __future__ import annotations
+
+from plateaus.build.regrouping import regroupable
+from plateaus.config.schema import Component
+from plateaus.data import designs
+from plateaus.models.networks import dual_encoder, hyena, mamba, mlp, transformer
+from plateaus.optim import optimisers
+from plateaus.tasks.laws import (
+    addition,
+    characters,
+    facts,
+    image_text_domains,
+    in_context_domains,
+    lego,
+    linear_regression,
+    sparse_parity,
+    teacher_student,
+    text,
+    words,
+)
+from plateaus.types import Model, Task
+
+DATA = Component(designs.Spec, designs.Knobs, designs.design, designs.check)
+OPTIM = Component(optimisers.Spec, optimisers.Knobs, optimisers.optimiser, optimisers.check)
+
+
+def _task(module, make, inputs: str) -> Component:
+    own = ("groups", "derive", "says")
+    more = {name: getattr(module, name) for name in own if hasattr(module, name)}
+    component = Component(module.Spec, module.Knobs, make, module.check, inputs, **more)
+    embeddings = getattr(module, "embeddings", None)
+    return component if embeddings is None else regroupable(component, embeddings)
+
+
+TASKS = {
+    "sparse_parity": _task(sparse_parity, sparse_parity.sparse_parity, "vector"),
+    "teacher_student": _task(teacher_student, teacher_student.teacher_student, "vector"),
+    "linear_regression": _task(linear_regression, linear_regression.linear_regression, "tokens"),
+    "in_context": _task(in_context_domains, in_context_domains.in_context_domains, "tokens"),
+    "facts": _task(facts, facts.facts, "tokens"),
+    "words": _task(words, words.words, "tokens"),
+    "lego": _task(lego, lego.lego, "tokens"),
+    "addition": _task(addition, addition.addition, "tokens"),
+    "characters": _task(characters, characters.characters, "tokens"),
+    "image_text": _task(image_text_domains, image_text_domains.image_text_domains, "image_text"),
+    "text": _task(text, text.text, "tokens")._replace(
+        borrows=text.BORROWS, groups_from=text.GROUPS_FROM
+    ),
+}
+
+
+def _mlp(spec: mlp.Spec, task: Task, example) -> Model:
+    return mlp.mlp(spec, example.inputs.shape[-1], task.reads.outputs)
+
+
+def _towers(spec: dual_encoder.Spec, task: Task, example) -> Model:
+    image, captions = example.inputs
+    return dual_encoder.dual_encoder(spec, image.shape[-1], captions.shape[-3:])
+
+
+def _sequences(module, make, check=None) -> Component:
+    """A model of sequences: of discrete tokens where the task has a vocabulary, else of numbers."""
+
+    def made(spec, task: Task, example) -> Model:
+        reads = task.reads
+        if reads.vocabulary is not None:
+            return make(spec, vocabulary=reads.vocabulary, read_at=reads.at)
+        return make(spec, inputs=example.inputs.shape[-1], read_at=reads.at)
+
+    return Component(module.Spec, module.Knobs, made, check, "tokens", module.layers)
+
+
+MODELS = {
+    "mlp": Component(mlp.Spec, mlp.Knobs, _mlp, None, "vector", mlp.layers),
+    "dual_encoder": Component(
+        dual_encoder.Spec, dual_encoder.Knobs, _towers, None, "image_text", dual_encoder.layers
+    ),
+    "transformer": _sequences(transformer, transformer.transformer, transformer.check),
+    "mamba": _sequences(mamba, mamba.mamba),
+    "hyena": _sequences(hyena, hyena.hyena),
+}
+PAIRS = tuple((m, t) for m in MODELS for t in TASKS if MODELS[m].inputs == TASKS[t].inputs)

@@ -1,0 +1,149 @@
+"""Tasks whose items can be grouped anew: from a spec to its domains, clustered once and kept.
+
+Such a task's module has, beside the others, `embeddings(spec) -> (train [N, D], test [M, D])`, the
+fields of `plateaus.tasks.shared.regrouped.Spec` (`pool_seed` may be left out) and makes its task
+from (spec, grouping or None).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from plateaus.config.schema import Component
+from plateaus.config.values import shown
+from plateaus.data.designs import groups_of
+from plateaus.data.domains import domain_names, random_groups, regroup
+from plateaus.option_strings import whole_numbers
+from plateaus.types import Grouping, Task
+
+ORIGINAL, SIMILAR, RANDOM = "original", "similar", "random"
+Embeddings = Callable[[Any], tuple[Any, Any]]
+
+
+def regroupable(component: Component, embeddings: Embeddings) -> Component:
+    """Return a task's component with `clusters` and `grouping` obeyed.
+
+    Without `clusters` it is the task as it is. With them its groups are domain_0, .., as many as
+    `clusters` says, or the number of its grid that suits similar domains best: the same for
+    `original`, `similar` and `random`, so that these can be variants of one sweep.
+    """
+    original, sound, build = component.groups, component.check, component.make
+    assert original is not None and sound is not None
+
+    def groups(spec: Any) -> tuple[str, ...]:
+        if not spec.clusters.strip() or any(True for _ in check(vars(spec))):
+            return original(spec)  # what is wrong is told by the check
+        return domain_names(_number(embeddings, spec))
+
+    def make(spec: Any) -> Task:
+        if not spec.clusters.strip():
+            return build(spec)
+        if spec.grouping != ORIGINAL:
+            return build(spec, grouping(embeddings, spec))
+        task = build(spec)
+        assert task.groups is not None
+        names = domain_names(len(task.groups.names))
+        return task._replace(groups=task.groups._replace(names=names))
+
+    def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if found := list(sound(values)):
+            yield from found
+            return
+        fields = (field.name for field in dataclasses.fields(component.spec))
+        spec = component.spec(**{name: values[name] for name in fields})
+        if spec.clusters.strip():
+            yield from (("clusters", fault) for fault in _faults(embeddings, spec, original(spec)))
+        elif spec.grouping != ORIGINAL:
+            yield "grouping", "needs task.clusters, the number of domains"
+
+    return component._replace(groups=groups, make=make, check=check)
+
+
+def _faults(embeddings: Embeddings, spec: Any, own: Sequence[str]) -> Iterator[str]:
+    """Yield why the items of a spec cannot be grouped as it says."""
+    try:
+        k = _number(embeddings, spec)
+        if spec.grouping != ORIGINAL:
+            grouping(embeddings, spec)
+    except (ValueError, ImportError) as error:
+        yield str(error).removeprefix("clusters = ").removeprefix(f"{spec.clusters.strip()}: ")
+        return
+    if spec.grouping == ORIGINAL and k != len(own):
+        yield f"gives {k} domains, but there are {len(own)} original ones: {', '.join(own)}"
+
+
+def unnamed(component: Component, spec: Any, config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each reason why a flat config's domains cannot be named.
+
+    Nothing where one of its fields is bad by itself, and so not in `spec`: that is told later.
+    """
+    given = {n.removeprefix("task."): v for n, v in config.items() if n.startswith("task.")}
+    if any(str(getattr(spec, own, value)) != str(value) for own, value in given.items()):
+        return
+    if getattr(spec, "clusters", "").strip() and component.check is not None:
+        for field, message in component.check(vars(spec)):
+            yield f"task.{field} = {shown(getattr(spec, field))}: {message}"
+
+
+def differ(groups: Sequence[str], values: Mapping[str, Any]) -> str:
+    """Return a line where a setting's groups are not those that a flat config has knobs for."""
+    known = groups_of(name.removeprefix("data.") for name in values if name.startswith("data."))
+    if groups == known:
+        return ""
+    told = f"gives {len(groups)} domains here and {len(known)} in the base"
+    return f"{told}: settings of one sweep share the knobs of their groups"
+
+
+def grouping(embeddings: Embeddings, spec: Any) -> Grouping:
+    """Return the domains of a spec's items that are not original; clustered once for each spec.
+
+    Raises ValueError, in one line, where they cannot be made.
+    """
+    return _grouping(embeddings, dataclasses.replace(spec, grouping=ORIGINAL), spec.grouping)
+
+
+def silhouettes(embeddings: Embeddings, spec: Any) -> dict[int, float]:
+    """Return the mean silhouette of every number of similar domains in the grid of a spec."""
+    return _similar(embeddings, dataclasses.replace(spec, grouping=ORIGINAL))[1]
+
+
+@functools.cache
+def _grouping(embeddings: Embeddings, spec: Any, kind: str) -> Grouping:
+    if kind == SIMILAR:
+        found = _similar(embeddings, spec)[0]
+    else:
+        train, test = _embedded(embeddings, spec)
+        k = _number(embeddings, spec)
+        found = random_groups(len(train), len(test), k, _seed(spec))
+    for name, share in zip(found.names, found.target, strict=True):
+        if not share:
+            k = len(found.names)
+            raise ValueError(f"clusters = {k}: {name} has no test example: fewer, or more items")
+    return found
+
+
+def _number(embeddings: Embeddings, spec: Any) -> int:
+    """Return how many domains there are, without clustering where one number is given."""
+    given = whole_numbers(spec.clusters)
+    if len(given) > 1:
+        return len(_similar(embeddings, dataclasses.replace(spec, grouping=ORIGINAL))[0].names)
+    train, test = _embedded(embeddings, dataclasses.replace(spec, grouping=ORIGINAL))
+    random_groups(len(train), len(test), given[0], 0)  # raises where they are too many, or none
+    return given[0]
+
+
+@functools.cache
+def _similar(embeddings: Embeddings, spec: Any) -> tuple[Grouping, dict[int, float]]:
+    return regroup(*_embedded(embeddings, spec), whole_numbers(spec.clusters), _seed(spec))
+
+
+@functools.cache
+def _embedded(embeddings: Embeddings, spec: Any) -> tuple[Any, Any]:
+    return embeddings(spec)
+
+
+def _seed(spec: Any) -> int:
+    return getattr(spec, "pool_seed", 0)

@@ -1,0 +1,101 @@
+"""What a config says outside its sections: lengths and counts, and the batch that follows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, NamedTuple
+
+from plateaus.data.designs import groups_of
+from plateaus.data.mixtures import positive
+from plateaus.fields import INFINITE, Field, joined
+from plateaus.measures.registry import FIELDS
+from plateaus.optim.optimisers import NO_AGGREGATOR
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _RunSpec:
+    """The lengths and counts of a run, the same for every task, and what is looked at in it."""
+
+    steps: Annotated[
+        int, Field(help="optimiser steps", low=1, high=2**30, units="steps", sweepable=False)
+    ] = 50_000
+    batch: Annotated[int, Field(help="examples to a step", low=1, high=2**20)] = 20
+    eval_every: Annotated[
+        int, Field(help="steps between evaluations", low=1, high=2**30, sweepable=False)
+    ] = 200
+    log_every: Annotated[
+        int, Field(help="steps averaged into a training loss", low=1, sweepable=False)
+    ] = 100
+    eval_points: Annotated[
+        int, Field(help="examples of the test law", low=1, high=2**24, sweepable=False)
+    ] = 2048
+    pool_points: Annotated[
+        int,
+        Field(
+            help="fresh examples of the training law evaluated on",
+            low=0,
+            high=2**24,
+            sweepable=False,
+        ),
+    ] = 0
+    batch_per_item: Annotated[
+        float,
+        Field(help="batch as a multiple of data.items; 0: `batch`", low=0, neutral=0.0),
+    ] = 0.0
+    seeds: Annotated[int, Field(help="number of seeds", low=1, high=2**20, sweepable=False)] = 16
+
+
+RunSpec: Any = joined(_RunSpec, FIELDS)
+
+
+class NoKnobs(NamedTuple):
+    """The run itself has no traced number."""
+
+
+def batch_of(values: Mapping[str, Any]) -> int:
+    """Return the examples to a step: `batch`, or that of each group, or a multiple of the items.
+
+    >>> batch_of({"batch": 20, "batch_per_item": 0.25, "data.items": 64})
+    16
+    """
+    if values.get("data.batch_split") == "per_task":
+        return values["batch"] * max(1, len(_in_mixture(values)))
+    if not values["batch_per_item"]:
+        return values["batch"]
+    return max(1, round(values["batch_per_item"] * values["data.items"]))
+
+
+def design_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the section `data` of a flat config, under its own names."""
+    return {n.removeprefix("data."): v for n, v in values.items() if n.startswith("data.")}
+
+
+def _in_mixture(values: Mapping[str, Any]) -> list[str]:
+    """Return the groups that a flat config draws."""
+    own = design_of(values)
+    return positive(own, groups_of(own))
+
+
+def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (field, message) for lengths that do not fit one another, whatever the task."""
+    if values["steps"] % values["eval_every"]:
+        yield "eval_every", f"must divide steps ({values['steps']})"
+    if values["eval_every"] % values["log_every"]:
+        yield "log_every", f"must divide eval_every ({values['eval_every']})"
+    batch = batch_of(values)
+    if values["batch_per_item"] and values["data.batch_split"] == "per_task":
+        yield "batch_per_item", "cannot be combined with data.batch_split = per_task"
+    if values["eval_points"] < len(every := groups_of(design_of(values))):
+        yield "eval_points", f"must be at least {len(every)}, the number of families"
+    tasks = len(_in_mixture(values))
+    if values["data.mixing"] == "split" and batch < tasks:
+        yield "batch", f"must be at least {tasks}, the number of tasks in the mixture"
+    if values["batch_per_item"] and values["data.items"] == INFINITE:
+        yield "batch_per_item", "needs a finite data.items"
+    elif batch > 2**20:
+        yield "batch_per_item", f"gives {batch} examples to a step: at most {2**20}"
+    if values["optim.aggregator"] != NO_AGGREGATOR and batch < 2:
+        yield "optim.aggregator", f"needs two examples to a step to combine; there is {batch}"
+    if values["data.order"] == "epochs" and values["steps"] * batch >= 2**31:
+        yield "steps", "steps x batch must be below 2^31 to go through the pool by epochs"

@@ -1,0 +1,193 @@
+"""The command line taken apart: options, field overrides and sweeps, not yet checked as fields."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from plateaus.config.schema import ConfigError
+from plateaus.config.values import convert, shown
+from plateaus.fields import Field
+from plateaus.names import nearest
+
+OVERRIDE = "--config."
+EXAMPLE = "--config=configs/sparse_parity.py"
+EPILOG = f"""examples:
+  python experiments/run.py {EXAMPLE}
+  python experiments/run.py {EXAMPLE}:subset --config.optim.learning_rate=0.05
+  python experiments/run.py {EXAMPLE} --sweep data.zipf_exponent=0,0.75,1 --seeds 8
+"""
+
+
+class Arguments(NamedTuple):
+    """A command line; `unknown` are flags that do not exist, `problems` lines on what is wrong."""
+
+    options: argparse.Namespace
+    overrides: dict[str, str]
+    sweep: dict[str, tuple[str, ...]]
+    unknown: list[str]
+    problems: list[str]
+
+
+class Once(argparse.Action):
+    """Store a value; refuse a second one, which would silently win."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        if getattr(namespace, self.dest) is not None:
+            parser.error(f"{option_string}: given twice")
+        setattr(namespace, self.dest, values)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, refusing in our way."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message.removeprefix("argument "))
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of every option; `--config.FIELD` is there for its line of help."""
+    made = Parser(
+        prog="run.py",
+        description="Train every setting of a sweep, with every seed, in one compiled program.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+    def value(flag: str, metavar: str, text: str) -> None:
+        made.add_argument(flag, metavar=metavar, action=Once, help=text)
+
+    def switch(flag: str, text: str) -> None:
+        made.add_argument(flag, action="store_true", help=text)
+
+    value("--config", "FILE[:PRESET]", "a config and one of its presets (default: its first)")
+    value(f"{OVERRIDE}FIELD", "VALUE", "override any field, as in --config.optim.learning_rate=.05")
+    made.add_argument(
+        "--sweep",
+        metavar="FIELD=v1,v2,...",
+        action="append",
+        default=[],
+        help="sweep a field; repeatable, a product; replaces the preset's own sweep "
+        "(but not its variants: choose among them by variant=NAME,...)",
+    )
+    value("--seeds", "N", "number of seeds")
+    value("--scale", "small|paper", "a laptop's sizes (default) or the paper's")
+    switch("--smoke", "shrink the preset to about 30 seconds on 2 cores")
+    value("--workdir", "DIR", "folder of the results (default: runs/<config>-<preset>-<hash>)")
+    switch("--list", "print the presets, with a line each")
+    switch("--dry-run", "print the plan only")
+    switch("--fail-fast", "stop at the first run that diverges")
+    value("--runs-per-batch", "W", "runs in one chunk (default: from the kind of device)")
+    switch("--allow-inexact-resume", "resume under another chunk width, version or device")
+    return made
+
+
+def parse(argv: Sequence[str]) -> Arguments:
+    """Return the command line taken apart.
+
+    Raises ConfigError where an option lacks its value or is given twice.
+    """
+    overrides, rest, problems = _overrides(argv)
+    options, extras = parser().parse_known_args(rest)
+    unknown, strays = _sorted_out(extras)
+    problems += [f"{shown(word)}: not an option; every option starts with --" for word in strays]
+    sweep, refused = _sweep(options.sweep)
+    problems += refused
+    problems += [
+        f"{name}: both --sweep and {OVERRIDE}{name} given; keep one"
+        for name in sweep
+        if name in overrides
+    ]
+    if options.seeds is not None and "seeds" in overrides:
+        problems.append(f"seeds: both --seeds and {OVERRIDE}seeds given; keep one")
+    if options.runs_per_batch is not None:
+        try:
+            options.runs_per_batch = convert(
+                int, Field(help="runs in one chunk", low=1), options.runs_per_batch
+            )
+        except ValueError as error:
+            problems.append(f"--runs-per-batch = {shown(options.runs_per_batch, int)}: {error}")
+    if options.workdir is not None:
+        folder = Path(options.workdir).expanduser()
+        if not options.workdir or (folder.exists() and not folder.is_dir()):
+            problems.append(f"--workdir = {shown(options.workdir)}: must be a folder or a new name")
+        options.workdir = folder
+    return Arguments(options, overrides, sweep, unknown, problems)
+
+
+def _overrides(argv: Sequence[str]) -> tuple[dict[str, str], list[str], list[str]]:
+    """Return `--config.FIELD=VALUE` by field, the other words, and a line for each bad one."""
+    overrides: dict[str, str] = {}
+    rest: list[str] = []
+    problems: list[str] = []
+    words = iter(argv)
+    for word in words:
+        if not word.startswith(OVERRIDE):
+            rest.append(word)
+            continue
+        flag, equals, value = word.partition("=")
+        name = flag.removeprefix(OVERRIDE)
+        following = value if equals else next(words, None)
+        if following is None or (not equals and following.startswith("--")):
+            problems.append(f"{flag}: needs a value, as in {flag}=VALUE")
+            rest += [] if following is None else [following]
+        elif name in overrides:
+            problems.append(f"{flag}: given twice")
+        else:
+            overrides[name] = following
+    return overrides, rest, problems
+
+
+def _sorted_out(extras: list[str]) -> tuple[list[str], list[str]]:
+    """Return what argparse did not know: flags, and stray words that are not a flag's value."""
+    flags, strays, takes_value = [], [], False
+    for word in extras:
+        if word == "--":  # ends the options; whether argparse leaves it in depends on its version
+            takes_value = False
+        elif word.startswith("-") and word != "-":
+            flags.append(word.partition("=")[0])
+            takes_value = "=" not in word
+        else:
+            strays += [] if takes_value else [word]
+            takes_value = False
+    return flags, strays
+
+
+def _sweep(texts: list[str]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Return the --sweep options as values by field, in order, and a line for each bad one."""
+    sweep: dict[str, tuple[str, ...]] = {}
+    problems = []
+    for text in texts:
+        name, equals, values = (part.strip() for part in text.partition("="))
+        if not (name and equals):
+            problems.append(f"--sweep {shown(text)}: must be FIELD=v1,v2,...")
+        elif name in sweep:
+            problems.append(f"--sweep {name}: given twice; give all its values at once")
+        else:
+            sweep[name] = tuple(v.strip() for v in values.split(",")) if values else ()
+    return sweep, problems
+
+
+def no_such(flags: Sequence[str], fields: Sequence[Any] = ()) -> list[str]:
+    """Return a line for each unknown flag; the name of a field wants `--config.` before it.
+
+    >>> no_such(["--seed"])
+    ['--seed: no such option; did you mean --seeds?']
+    >>> no_such(["--steps"], ["steps"])
+    ['--steps: no such option; did you mean --config.steps?']
+    """
+    known = [text for action in parser()._actions for text in action.option_strings]
+    lines = []
+    for flag in flags:
+        name = flag.lstrip("-").replace("-", "_")
+        if name in fields:
+            close: str | None = f"{OVERRIDE}{name}"
+        else:
+            field = nearest(name, fields)
+            close = nearest(flag, known) or (f"{OVERRIDE}{field}" if field else None)
+        hint = f"did you mean {close}?" if close else "see --help"
+        lines.append(f"{shown(flag)[1:-1]}: no such option; {hint}")
+    return lines

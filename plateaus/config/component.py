@@ -1,0 +1,109 @@
+"""One buildable thing, the fields that it declares, and what may be said about it; no jax."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from plateaus.config.values import shown
+from plateaus.fields import Field
+
+Check = Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]]
+
+
+class Component(NamedTuple):
+    """One buildable thing and what may be said about it.
+
+    `spec` is a frozen dataclass (static fields), `knobs` a NamedTuple class (traced numbers), both
+    with `Annotated[T, Field(...)]` fields that have defaults. `make` builds the thing. `check`
+    receives one complete setting, under the section's own field names and under all dotted names,
+    and yields (field name, message) for fields that do not fit one another. `inputs` is what a
+    task emits and what a model takes, "vector", "tokens" or "image_text"; `layers`: spec -> a
+    model's layers; `groups`: spec -> the names of a task's groups, which follow from the field
+    `groups_from`.
+
+    `borrows`: own field -> its name in a config, where that is of another section; `derive`: spec
+    -> the values of its derived fields; `says`: spec -> lines to print before a run. What `groups`
+    and `derive` cannot do they tell by ValueError.
+    """
+
+    spec: type
+    knobs: type
+    make: Callable
+    check: Check | None = None
+    inputs: str = ""
+    layers: Callable[[Any], tuple[str, ...]] | None = None
+    groups: Callable[[Any], tuple[str, ...]] | None = None
+    groups_from: str = "task.families"
+    borrows: Mapping[str, str] = MappingProxyType({})
+    derive: Callable[[Any], Mapping[str, Any]] | None = None
+    says: Callable[[Any], Iterable[str]] | None = None
+
+    def dotted(self, section: str, key: str) -> str:
+        """Return the name in a config of one of the component's own fields."""
+        return self.borrows.get(key, f"{section}.{key}" if section else key)
+
+    def own(self, section: str, names: Iterable[str]) -> dict[str, str]:
+        """Map the component's own field names to those of a config, of those that are there.
+
+        >>> component = Component(object, tuple, dict, borrows={"b": "data.b"})
+        >>> component.own("task", ["task.a", "data.b"])
+        {'a': 'task.a', 'b': 'data.b'}
+        """
+        names, prefix = tuple(names), f"{section}." if section else ""
+        own = {name.removeprefix(prefix): name for name in names if name.startswith(prefix)}
+        return own | {key: name for key, name in self.borrows.items() if name in names}
+
+    def spec_of(self, section: str, config: Mapping[str, Any]) -> Any:
+        """Return the spec with the values of a complete config."""
+        known = {field.name for field in dataclasses.fields(self.spec)}
+        names = self.own(section, config)
+        return self.spec(**{key: config[names[key]] for key in names if key in known})
+
+
+class Entry(NamedTuple):
+    """One row of the schema; `kind` is bool, int, float or str, `knob` whether it is traced."""
+
+    name: str
+    kind: type
+    field: Field
+    knob: bool
+    default: Any
+
+    @property
+    def idle(self) -> Any:
+        """The value at which the field does nothing; None where every value does something."""
+        return self.default if self.field.observes else self.field.neutral
+
+
+class Resolved(NamedTuple):
+    """A complete config, typed and checked, with the sections that it names.
+
+    `config` is flat; `schema` has the fields that the sections declare, by dotted name.
+    """
+
+    config: dict[str, Any]
+    sections: Mapping[str, Component]
+    schema: Mapping[str, Entry]
+
+    def spec(self, section: str) -> Any:
+        """Return the static fields of a section."""
+        return self.sections[section].spec_of(section, self.config)
+
+
+def derive(sections: Mapping[str, Component], config: dict[str, Any]) -> list[str]:
+    """Fill the derived fields of a config; return a line for each section that cannot."""
+    problems = []
+    for section, component in sections.items():
+        if component.derive is None:
+            continue
+        try:
+            found = component.derive(component.spec_of(section, config))
+        except ValueError as error:
+            name = component.groups_from
+            problems.append(f"{name} = {shown(config[name])}: {error}")
+        else:
+            config.update({component.dotted(section, key): v for key, v in found.items()})
+    return problems

@@ -1,0 +1,215 @@
+"""One config file: run as a module, its shape checked, its functions called.
+
+Whatever fails in it, or is not what it must be, becomes a ConfigError of one line that names the
+file and the line.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import importlib.util
+import io
+import json
+import linecache
+import sys
+import tokenize
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from plateaus.config import shapes
+from plateaus.config.schema import ConfigError
+from plateaus.config.source import Source
+
+_LONGEST = 300  # characters of an exception's text; some of jax's are a page
+_RECORDS = ("config.json", "provenance.json")  # of a run folder
+
+
+class ConfigFile:
+    """A config file that was run and whose shape is sound.
+
+    Args:
+      path: of the file.
+      name: how messages name it.
+
+    Raises ConfigError for a file that fails or is not a config file.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self.source = Source(name, str(path), ast.Module([], []))
+        _refuse_data(path, name)
+        content = self._run(path.read_bytes)
+        tree = self._parsed(content)
+        self.source = Source(name, str(path), tree)
+        names = self._module(tree)
+        problems = list(shapes.problems(self.source, names))
+        if problems:
+            raise ConfigError(*problems)
+        self._make: Callable[[], Any] = names["get_config"]
+        self.presets: dict[str, Callable[..., Any]] = {
+            preset.__name__: preset for preset in names["PRESETS"]
+        }
+        self.scales: dict[str, Callable[..., Any] | None] = dict(names["SCALES"])
+        self._smoke: Callable[..., Any] = names["smoke"]
+
+    def tree(self, preset: str, scale: str, smoke: bool) -> dict[str, Any]:
+        """Return the config of a preset at a scale, as nested dicts; sweep and variants checked."""
+        from ml_collections import ConfigDict  # the file has imported it; others need not
+
+        line = self.source.function(self._make) or self.source.binding("get_config")
+        config = self._run(self._make, line=line)
+        if not isinstance(config, ConfigDict):
+            what = f"get_config() must return a ConfigDict; it returned {shapes.kind(config)}"
+            raise ConfigError(f"{self.source.at(line)}: {what}")
+        changes = [
+            (f"SCALES[{scale!r}]", self.scales[scale], self.source.entry("SCALES", scale)),
+            (preset, self.presets[preset], self.source.binding("PRESETS")),
+            ("smoke", self._smoke if smoke else None, self.source.binding("smoke")),
+        ]
+        for label, change, place in changes:
+            if change is not None:
+                place = self.source.function(change) or place
+                told = shapes.scale_for(change, scale)
+                value = self._run(functools.partial(change, config, **told), line=place)
+                if value is not None:
+                    what = shapes.returned(label, value, config)
+                    raise ConfigError(f"{self.source.at(place)}: {what}")
+        tree = self._run(config.to_dict, line=line)
+        setters = [change for _, change, _ in reversed(changes) if change] + [self._make]
+        self._check_shape(tree, preset, setters)
+        return tree
+
+    def _check_shape(self, tree: dict[str, Any], preset: str, setters: Iterable[Any]) -> None:
+        """Refuse a sweep or variants of a wrong shape, at the line that sets them last."""
+        default = self.source.function(self.presets[preset]) or self.source.binding("PRESETS")
+        checks = {"sweep": shapes.sweep_problems, "variants": shapes.variant_problems}
+        problems = []
+        for field, check in checks.items():
+            for key, problem in check(tree.get(field, {})):
+                lines = [self.source.setting(setter, field, key) for setter in setters]
+                line = next((line for line in lines if line is not None), default)
+                problems.append(f"{self.source.at(line)}: {preset}: {problem}")
+        if problems:
+            raise ConfigError(*problems)
+
+    def _module(self, tree: ast.Module) -> dict[str, Any]:
+        """Return the names of the module, run afresh and without leaving bytecode beside it."""
+        path = self._path
+        name = f"plateaus_config_{path.stem}_{abs(hash(path.resolve()))}"
+        spec = importlib.util.spec_from_loader(name, loader=None, origin=str(path))
+        assert spec is not None
+        module = importlib.util.module_from_spec(spec)
+        module.__file__ = str(path)
+        sys.modules[name] = module  # dataclasses look their module up
+        self._run(lambda: exec(_compiled(tree, path), vars(module)))
+        return dict(vars(module))
+
+    def _parsed(self, content: bytes) -> ast.Module:
+        """Return the syntax tree of the file; refuse what is no text in plain words."""
+        if (null := content.find(b"\0")) >= 0:
+            line = content.count(b"\n", 0, null) + 1
+            text = "holds null bytes; a config file is Python text in UTF-8"
+            raise ConfigError(f"{self.source.at(line)}: {text}")
+        try:
+            return self._run(_compiled, content, self._path, ast.PyCF_ONLY_AST)
+        except ConfigError:
+            _refuse_encoding(content, self.source)
+            raise
+
+    def _run(self, function: Callable[..., Any], *arguments: Any, line: int | None = None) -> Any:
+        """Return what a function of the file returns; its failure becomes one line.
+
+        `line` is named where the failure says none in this file.
+        """
+        try:
+            return function(*arguments)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit, too: a config file does not end the program
+            raise ConfigError(self._failure(error, line)) from error
+
+    def _failure(self, error: BaseException, line: int | None) -> str:
+        path = str(self._path)
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == path and frame.lineno]
+        if isinstance(error, SyntaxError) and error.filename == path:
+            lines.append(error.lineno or 1)
+        quoted = ""
+        if lines:
+            line = lines[-1]
+            linecache.checkcache(path)
+            source = linecache.getline(path, line).strip()
+            quoted = f", in `{source}`" if source else ""
+        reason = _reason(error)
+        what = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+        return f"{self.source.at(line)}: {what}{quoted}"
+
+
+def _compiled(content: Any, path: Path, flags: int = 0) -> Any:
+    """Compile a file by itself: the `from __future__` of this one is no matter of its own."""
+    return compile(content, str(path), "exec", flags, dont_inherit=True)
+
+
+def _refuse_encoding(content: bytes, source: Source) -> None:
+    """Refuse bytes that are not in the encoding of the file, if it does not declare another."""
+    try:
+        declared, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+    except SyntaxError:
+        declared = "utf-8"
+    if not declared.startswith("utf-8"):
+        return
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        byte = f"byte 0x{content[error.start]:02x}"
+        raise ConfigError(f"{source.at(line)}: is not UTF-8 ({byte}); save it as UTF-8") from None
+
+
+def _reason(error: BaseException) -> str:
+    """Return an exception's text on one line, without the quotes of a KeyError's."""
+    try:
+        text = str(error.msg if isinstance(error, SyntaxError) else error)
+    except Exception:  # an exception of the file's own may fail at that, too
+        return ""
+    with contextlib.suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        text = str(ast.literal_eval(text))  # ConfigDict's AttributeErrors are quoted so as well
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def _refuse_data(path: Path, name: str) -> None:
+    """Refuse what is no Python by its name: the record of a run folder, and other data."""
+    if path.suffix == ".py":
+        return
+    record = record_of(path.parent)
+    if record is not None:
+        raise ConfigError(f"{name}: is a run folder's record, not a config file; {record}")
+    if path.suffix.lower() in (".json", ".yaml", ".yml", ".toml", ".ipynb"):
+        text = "a config file is a Python module that defines"
+        raise ConfigError(f"{name}: {text} {', '.join(shapes.NEEDED)}; see --list")
+
+
+def record_of(folder: Path) -> str | None:
+    """Return how to run again what a run folder records; None if it is not a run folder."""
+    config, provenance = (_json(folder / name) for name in _RECORDS)
+    if not isinstance(config, dict) or "identity" not in config:
+        return None
+    try:
+        command = provenance["sessions"][-1]["command"]
+    except (TypeError, KeyError, IndexError):
+        command = ""
+    if not isinstance(command, str) or not command:
+        return "the command that made it is in the folder's provenance.json"
+    return f"to run it again: python experiments/run.py {command}"
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None

@@ -1,0 +1,82 @@
+"""What a command asks for: the plan of what to run, and the options of how."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from plateaus.config.component import Component, Resolved
+from plateaus.config.schema import Entry, entries, resolve
+from plateaus.config.variants import Variants
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What to run: the resolved base config and, in order, the values of `sweep`.
+
+    `variants` are all that the preset has, by name; "variant" in `sweep` says which of them run.
+    """
+
+    name: str
+    resolved: Resolved
+    sweep: dict[str, tuple[Any, ...]]
+    title: str
+    variants: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The flat base config."""
+        return self.resolved.config
+
+    @property
+    def schema(self) -> Mapping[str, Entry]:
+        """The fields of the config, by name."""
+        return self.resolved.schema
+
+    def idle(self, config: Mapping[str, Any]) -> frozenset[str]:
+        """Return the fields that do nothing in a config: neutral, or of an instrument that is off.
+
+        A config with such a field and one that never heard of it describe the same program.
+        """
+        return frozenset(
+            name
+            for name, entry in self.schema.items()
+            if name in config and config[name] == entry.idle
+        )
+
+    @property
+    def observing(self) -> frozenset[str]:
+        """The fields that only say what is looked at while a run trains."""
+        return frozenset(name for name, entry in self.schema.items() if entry.field.observes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How to run it; none of these changes what a run is."""
+
+    workdir: Path | None = None
+    dry_run: bool = False
+    fail_fast: bool = False
+    runs_per_batch: int | None = None
+    allow_inexact_resume: bool = False
+    command: str = ""
+
+
+def checked_plan(
+    name: str,
+    sections: Mapping[str, Component],
+    given: Mapping[str, Any],
+    sweep: Mapping[str, Sequence[Any]],
+    title: str = "",
+    variants: Variants | None = None,
+    schema: Mapping[str, Entry] | None = None,
+) -> Plan:
+    """Return the checked plan of fields, a sweep and variants, as `resolve` takes them.
+
+    `schema`: `entries(sections)`, where it is known already.
+    """
+    schema = entries(sections) if schema is None else schema
+    resolved, values, typed = resolve(schema, sections, given, sweep, variants)
+    return Plan(name, resolved, values, title, typed)

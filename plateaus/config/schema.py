@@ -1,0 +1,162 @@
+"""What a config may say: the fields every component declares, and the check of all of them at once.
+
+A component declares its fields beside its own code (`plateaus.fields.Field`); here they become one
+flat table of dotted names, against which a config file, a preset and the command line are read.
+Nothing here imports jax, so that a bad field is answered at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from plateaus.config import variants as axis
+from plateaus.config.component import Component, Entry, Resolved, derive
+from plateaus.config.cross_checks import NAMED, cross_checked
+from plateaus.config.values import convert, shown, unknown
+from plateaus.config.variants import Variants
+from plateaus.fields import Field, declared
+
+
+class ConfigError(Exception):
+    """A configuration is refused; `problems` holds one line for each reason."""
+
+    def __init__(self, *problems: str):
+        super().__init__("\n".join(problems))
+        self.problems = list(problems)
+
+
+class Undeclared(ConfigError, TypeError):
+    """A component's own field is not declared as it should be."""
+
+
+def entries(sections: Mapping[str, Component]) -> dict[str, Entry]:
+    """Return every field of the sections under its dotted name; section "" gives undotted names.
+
+    Sections "task" and "model" also get a `name`, which has no default.
+
+    Raises Undeclared for a field without a default or without a `Field`, or declared twice.
+    """
+    table: dict[str, Entry] = {}
+    for section, component in sections.items():
+        prefix = f"{section}." if section else ""
+        if section in NAMED:
+            name = f"{prefix}name"
+            field = Field(help=f"which {section}", sweepable=False)
+            table[name] = Entry(name, str, field, False, None)
+        for owner, knob in ((component.spec, False), (component.knobs, True)):
+            for key, (hint, default) in declared(owner).items():
+                said = [m for m in getattr(hint, "__metadata__", ()) if type(m) is Field]
+                name, kind = component.dotted(section, key), type(default)
+                if not said or kind not in (bool, int, float, str):
+                    raise Undeclared(f"{_place(owner)}.{key} needs a Field and a plain default")
+                if name in table:
+                    raise Undeclared(f"{_place(owner)}.{key}: {name} is declared twice")
+                table[name] = Entry(name, kind, said[0], knob, default)
+    return table
+
+
+def _place(owner: type) -> str:
+    return f"{owner.__module__}.{owner.__qualname__}"
+
+
+def lenient_spec(component: Component, section: str, config: Mapping[str, Any]) -> Any:
+    """Return a component's spec with the sound values of its section; the default for others."""
+    given = {}
+    table = entries({section: component})
+    for own, name in component.own(section, table).items():
+        entry = table[name]
+        if name in config and name != f"{section}.name" and not entry.knob:
+            try:
+                given[own] = convert(entry.kind, entry.field, config[name])
+            except ValueError:
+                continue  # told of when the fields are checked
+    return component.spec(**given)
+
+
+def resolve(
+    schema: Mapping[str, Entry],
+    sections: Mapping[str, Component],
+    given: Mapping[str, Any],
+    sweep: Mapping[str, Sequence[Any]],
+    variants: Variants | None = None,
+) -> tuple[Resolved, dict[str, tuple[Any, ...]], dict[str, dict[str, Any]]]:
+    """Return the config, `given` over the defaults, the sweep and the variants: typed and checked.
+
+    In the config the swept fields keep their base value. The cross-field checks see the settings of
+    the sweep, and run only when each field is sound by itself.
+
+    Raises ConfigError with every problem found.
+    """
+    config = {name: entry.default for name, entry in schema.items()}
+    problems = []
+    for name, value in given.items():
+        if name not in schema:
+            problems.append(f"{name} = {shown(value)}: {unknown(name, schema)}")
+            continue
+        if schema[name].field.derived:
+            problems.append(f"{name} = {shown(value)}: follows from other fields; leave it out")
+            continue
+        try:
+            config[name] = convert(schema[name].kind, schema[name].field, value)
+        except ValueError as error:
+            problems.append(f"{name} = {shown(value, schema[name].kind)}: {error}")
+    problems += [
+        f"{name}: must be given"
+        for name, value in config.items()
+        if value is None and name not in given
+    ]
+    typed, refused = axis.typed(schema, variants or {}, convert)
+    values, bad = _swept_values(schema, sweep, variants or {})
+    problems += [*refused, *bad]
+    resolved = Resolved(config, sections, schema)
+    if not problems:
+        problems = derive(sections, config)
+    if not problems:
+        problems = cross_checked(resolved, values, typed)
+    if problems:
+        raise ConfigError(*dict.fromkeys(problems))
+    return resolved, values, typed
+
+
+def _swept_values(
+    schema: Mapping[str, Entry], sweep: Mapping[str, Sequence[Any]], variants: Variants
+) -> tuple[dict[str, tuple[Any, ...]], list[str]]:
+    """Return the typed values of every swept field, in order, and a line for each refusal.
+
+    Refused are a field that cannot be swept, an empty sweep, a bad or repeated value, a variant
+    that is not there, and a field that a variant of the sweep sets too.
+    """
+    typed: dict[str, tuple[Any, ...]] = {}
+    problems = []
+    for name, values in sweep.items():
+        if name == axis.AXIS:
+            typed[name], refused = axis.chosen(variants, values)
+            problems += refused
+        elif name not in schema:
+            problems.append(f"{name}: {unknown(name, schema)}")
+        elif not schema[name].field.sweepable:
+            hint = "--seeds N" if name == "seeds" else f"--config.{name}=VALUE"
+            problems.append(f"{name}: cannot be swept; use {hint}")
+        elif isinstance(values, str) or not isinstance(values, Iterable):
+            problems.append(f"{name} = {shown(values)}: a sweep must be a list of values")
+        else:
+            typed[name], refused = _typed_values(schema[name], tuple(values))
+            problems += refused
+    return typed, [*problems, *axis.clashes(variants, typed)]
+
+
+def _typed_values(entry: Entry, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[str]]:
+    """Return the sound values of one swept field and a line for each of the others."""
+    kept: list[Any] = []
+    problems = [] if values else [f"{entry.name}: the sweep is empty; give at least one value"]
+    for value in values:
+        try:
+            typed = convert(entry.kind, entry.field, value)
+        except ValueError as error:
+            problems.append(f"{entry.name} = {shown(value, entry.kind)}: {error}")
+        else:
+            if typed in kept:
+                problems.append(f"{entry.name} = {shown(typed)}: given twice in the sweep")
+            kept.append(typed)
+    return tuple(kept), problems

@@ -1,0 +1,132 @@
+"""Variants: named sets of overrides, compared along one axis of a sweep.
+
+A preset's `config.variants = {"plain": {}, "nesterov": {"optim.name": "nesterov"}, ...}` compares
+interventions that live in different fields, each at values of its own. The axis is called
+"variant" and its values are the names, in order; the first is the baseline. What a variant
+overrides is part of what its runs are, and of theirs alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from plateaus.config.values import shown, unknown
+from plateaus.names import hint
+
+AXIS = "variant"  # a swept "field" that no component declares
+FAMILIES = "task.families"  # names the groups, whose knobs of `data` begin like this
+GROUP = re.compile(r"data\.(?:weight|from|until|then)_(\w+)")
+
+Variants = Mapping[str, Mapping[str, Any]]
+
+
+def place(variant: str, name: str) -> str:
+    """Return how a message names a variant's field.
+
+    >>> place("bias 0.03", "optim.gradient_bias")
+    'variants["bias 0.03"].optim.gradient_bias'
+    """
+    return f'variants["{variant}"].{name}'
+
+
+def typed(
+    schema: Mapping[str, Any], variants: Variants, convert: Callable
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Return every variant with its values typed, and a line for each name or value refused.
+
+    `convert`: (kind, Field, value) -> typed value.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    problems = []
+    absent: dict[str, None] = {}  # groups of a mixture
+    for variant, overrides in variants.items():
+        found[variant] = {}
+        if not _nameable(variant):
+            problems.append(
+                f"variants: {shown(variant)}: a name must be text on one line without commas"
+            )
+        for name, value in overrides.items():
+            where = f"{place(variant, name)} = {shown(value)}"
+            if name not in schema and FAMILIES in schema and (group := GROUP.fullmatch(name)):
+                absent[group[1]] = None
+            elif name not in schema:
+                problems.append(f"{where}: {unknown(name, schema)}")
+            elif not schema[name].field.sweepable:
+                problems.append(f"{where}: is the same for a whole sweep; no variant can set it")
+            else:
+                entry = schema[name]
+                try:
+                    found[variant][name] = convert(entry.kind, entry.field, value)
+                except ValueError as error:
+                    problems.append(f"{place(variant, name)} = {shown(value, entry.kind)}: {error}")
+    if absent:
+        problems.append(f"{FAMILIES}: the preset's variants need {', '.join(absent)}, too")
+    return found, problems
+
+
+def _nameable(name: Any) -> bool:
+    """Whether `--sweep variant=NAME,NAME` can say the name, and a legend show it."""
+    if not isinstance(name, str) or name != name.strip():
+        return False
+    return bool(name) and name.isprintable() and "," not in name
+
+
+def chosen(variants: Variants, names: Any) -> tuple[tuple[str, ...], list[str]]:
+    """Return which variants a sweep asks for, in its order, and a line for each that is refused."""
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        return (), [f"{AXIS} = {shown(names)}: a sweep must be a list of values"]
+    names = tuple(names)
+    if not variants:
+        return (), [f"{AXIS}: this preset has no variants"]
+    problems = [] if names else [f"{AXIS}: the sweep is empty; give at least one value"]
+    kept: list[str] = []
+    for name in names:
+        if not _is_key(name, variants):
+            known = hint(name if isinstance(name, str) else shown(name), variants)
+            problems.append(f"{AXIS} = {shown(name)}: no such variant{known}")
+        elif name in kept:
+            problems.append(f"{AXIS} = {shown(name)}: given twice in the sweep")
+        else:
+            kept.append(name)
+    return tuple(kept), problems
+
+
+def _is_key(name: Any, variants: Variants) -> bool:
+    try:
+        return name in variants
+    except TypeError:  # a list, say
+        return False
+
+
+def clashes(variants: Variants, sweep: Mapping[str, Sequence[Any]]) -> Iterator[str]:
+    """Yield a line for each field that is swept and that a variant of the sweep sets as well."""
+    for variant in sweep.get(AXIS, ()):
+        for name, value in variants.get(variant, {}).items():
+            if name in sweep:
+                yield (
+                    f"{place(variant, name)} = {shown(value)}: is swept as well; keep one, or leave"
+                    f" the variant out (--sweep {AXIS}=...)"
+                )
+
+
+def settled(
+    config: Mapping[str, Any], values: Mapping[str, Any], variants: Variants
+) -> dict[str, Any]:
+    """Return a flat config with the values of swept fields, and what its variant overrides.
+
+    >>> settled({"a": 1, "b": 2}, {"variant": "more", "b": 3}, {"more": {"a": 9}})
+    {'a': 9, 'b': 3}
+    """
+    own = {name: value for name, value in values.items() if name != AXIS}
+    return {**config, **own, **(variants[values[AXIS]] if AXIS in values else {})}
+
+
+def with_axis(sweep: Mapping[str, Any], variants: Variants) -> dict[str, Any]:
+    """Return the sweep with the axis of the variants, first unless it is there already.
+
+    >>> with_axis({"data.subset": (1.0,)}, {"plain": {}, "other": {"b": 1}})
+    {'variant': ('plain', 'other'), 'data.subset': (1.0,)}
+    """
+    return {**({AXIS: tuple(variants)} if variants and AXIS not in sweep else {}), **sweep}

@@ -1,1 +1,0 @@
-"""The top floor: from a config to results on disk."""

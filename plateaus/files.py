@@ -1,0 +1,203 @@
+"""Files and folders that appear whole or not at all, or belong to one process; the user's cache."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import platformdirs
+from filelock import FileLock, Timeout
+
+_PARTIAL = ".partial"  # suffix of what is still being written
+LOCK = ".lock"
+_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EISDIR}
+
+
+class FolderBusy(RuntimeError):
+    """Another process is working in the folder; the message is one line that says which."""
+
+
+def cache() -> Path:
+    """Return the user's cache folder of this project; it need not be there yet."""
+    return platformdirs.user_cache_path("plateaus", appauthor=False)
+
+
+def beside(path: Path) -> Path:
+    """Return a new path for what is to take the place of `path`, on the same disk."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PARTIAL}")
+
+
+def write_atomically(
+    path: str | os.PathLike[str], data: bytes | Callable[[BinaryIO], None]
+) -> None:
+    """Write a file so that a reader, a crash or a full disk sees all of the new one or the old one.
+
+    Args:
+      path: the file; its folder must exist.
+      data: the content, or a function that writes it to a binary file open for reading, writing and
+        seeking, whose `name` is a path that may also be written by name.
+
+    Raises:
+      OSError: the disk is full, the folder is gone, ...; the old file is untouched and nothing is
+        left beside it. Whatever `data` raises is passed on likewise.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "a.txt"
+    >>> write_atomically(path, b"whole")
+    >>> path.read_bytes(), [p.name for p in path.parent.iterdir()]
+    (b'whole', ['a.txt'])
+    """
+    path = Path(path)
+    partial = beside(path)
+    try:
+        with open(partial, "x+b") as file:
+            if callable(data):
+                data(file)
+            else:
+                file.write(data)
+        _sync(partial)  # by name: `data` may have written it by name
+        os.replace(partial, path)
+    except BaseException:  # an interrupt too must leave nothing behind
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield a folder to fill, which then becomes `folder`: whole, or on an error not at all.
+
+    Folders above it are made. If another process was first, its folder stays and ours is dropped.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp()) / "a"
+    >>> with new_folder(folder) as draft:
+    ...     (draft / "b").write_text("whole")
+    5
+    >>> [path.name for path in folder.parent.glob("**/*")]
+    ['a', 'b']
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = beside(folder)
+    draft.mkdir()  # unlike a temporary folder, as readable as the user's others
+    try:
+        yield draft
+        try:
+            draft.rename(folder)
+        except OSError:
+            if not (folder.is_dir() and any(folder.iterdir())):
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Put one folder in the place of another, if there is one, which is removed.
+
+    Raises:
+      OSError: what was there before is left as it was.
+    """
+    old = beside(folder)
+    if folder.exists():  # a full folder cannot be renamed over
+        os.replace(folder, old)
+    try:
+        os.replace(new, folder)
+    except OSError:
+        if old.exists():
+            os.replace(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def sync_folder(folder: str | os.PathLike[str]) -> None:
+    """Make the names in a folder durable, where the file system knows how (some networks do not).
+
+    Raises:
+      OSError: the disk failed.
+    """
+    try:
+        _sync(folder)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+
+
+def _sync(path: str | os.PathLike[str]) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(folder: str | os.PathLike[str], start: str = "") -> int:
+    """Remove what killed writers left half-written directly in the folder; return how many.
+
+    Only for the one process that may write there (see `lock`). `start`: of the names that were to
+    be written, where others may be written at the same time.
+    """
+    left = [p for p in Path(folder).glob(f".*{_PARTIAL}") if p.name.startswith(f".{start}")]
+    for partial in left:
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
+    return len(left)
+
+
+@contextlib.contextmanager
+def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold the folder, made if need be, for this process alone; the kernel lets go if it dies.
+
+    The file `.lock` stays behind: what counts is the lock on it, not that it exists.
+
+    Raises:
+      FolderBusy: another process, or another `lock` of this one, holds it.
+      OSError: the folder cannot be made or written.
+
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> with lock(folder), contextlib.suppress(FolderBusy), lock(folder):
+    ...     print("never printed")
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    held, label = FileLock(folder / LOCK, timeout=0), folder / LOCK
+    try:
+        held.acquire()
+    except Timeout:
+        holder = ""
+        with contextlib.suppress(OSError):  # Windows lets nobody else read it
+            holder = label.read_text(errors="replace").strip()
+        raise FolderBusy(f"{folder} is in use by {holder or 'another process'}") from None
+    try:
+        with contextlib.suppress(OSError):  # a full disk, say: the lock holds without its label
+            label.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+        yield
+    finally:
+        held.release()  # also for children that inherited it by fork
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 digest of a file, in lower-case hexadecimal.
+
+    Raises:
+      OSError: it cannot be read.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "empty"
+    >>> write_atomically(path, b"")
+    >>> sha256(path)[:16]
+    'e3b0c44298fc1c14'
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""A command's runs on devices and disk: chunks, checkpoints, results."""

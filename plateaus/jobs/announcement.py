@@ -1,0 +1,103 @@
+"""The plan in words, said before anything is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import jax
+
+from plateaus.config.component import Resolved
+from plateaus.config.plan import Plan
+from plateaus.config.values import shown
+from plateaus.config.variants import AXIS
+from plateaus.information import Unknown, known
+from plateaus.jobs import devices, memory
+from plateaus.jobs.job import Job, at_once, sharing
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def announce(job: Job) -> Iterator[str]:
+    """Say the plan: programs, runs, device, memory, folder."""
+    plan, chunks = job.plan, job.chunks
+    if plan.title:
+        yield plan.title
+    yield from _said(job.programs[0].resolved)
+    sizes = [len(program.members) for program in job.programs]
+    runs = sum(sizes)
+    product = [
+        _counted(len(v), name) if name == AXIS else f"{len(v)} {name}"
+        for name, v in plan.sweep.items()
+    ]
+    product.append(_counted(plan.config["seeds"], "seed"))
+    each = f"x {_counted(sizes[0], 'run')}" if len(set(sizes)) == 1 else f"for {runs} runs"
+    yield f"{_counted(len(sizes), 'program')} {each}: {' x '.join(product)}"
+    if job.options.dry_run:
+        yield from _variants(plan)
+    missing = sum(len(chunk.members) for chunk in chunks)
+    if missing < runs:
+        yield f"{runs - missing} of {runs} runs are finished already; {missing} to run"
+    yield from _unobserved(job)
+    if not chunks:
+        return
+    device = jax.devices()[0]
+    widths = "/".join(str(width) for width in dict.fromkeys(job.widths.values()))
+    yield (
+        f"device: {at_once(job)} x {device.platform} ({devices.kind(device)}); "
+        f"chunks of {widths} runs; memory: {_memory(job)}"
+    )
+
+
+def _said(ran: Resolved) -> Iterator[str]:
+    """Say what a task has to say of itself, in a setting that runs."""
+    if (says := ran.sections["task"].says) is not None:
+        said = known(lambda: list(says(ran.spec("task"))))
+        yield from [f"task: not known ({said.reason})"] if isinstance(said, Unknown) else said
+
+
+def _memory(job: Job) -> str:
+    """Return what is known of the memory that a chunk needs before it is compiled."""
+    least, available = 0, job.available
+    for address, width in job.widths.items():
+        if isinstance(one := job.least[address], Unknown):
+            return f"not known ({one.reason})"
+        least = max(least, width * one)
+    if isinstance(available, Unknown):
+        return f"not known ({available.reason})"
+    return f"at least {memory.readable(least * sharing(job))} of {memory.readable(available)}"
+
+
+def _variants(plan: Plan) -> Iterator[str]:
+    """Say what each variant sets: the first in full, of the others what differs from it."""
+    names = plan.sweep.get(AXIS, ())
+    settled = {name: {**plan.config, **plan.variants[name]} for name in names}
+    for name in names:
+        fields = plan.variants[name]
+        if name != names[0]:
+            both = {**plan.variants[names[0]], **fields}
+            first = settled[names[0]]
+            fields = {f: settled[name][f] for f in both if settled[name][f] != first[f]}
+        text = ", ".join(f"{field} = {shown(value)}" for field, value in fields.items())
+        yield f"  {name}: {text or ('as configured' if name == names[0] else f'as {names[0]}')}"
+
+
+def _unobserved(job: Job) -> Iterator[str]:
+    """Say which finished runs lack an observation that is asked for, and how to get it."""
+    config = job.plan.config
+    for name in sorted(job.plan.observing - job.plan.idle(config)):
+        lacking = [
+            member
+            for program in job.programs
+            for member in program.members
+            if (seen := job.finished.observed.get(member)) is not None
+            and seen.get(name, job.plan.schema[name].idle) != config[name]
+        ]
+        if lacking:
+            yield (
+                f"note: {_counted(len(lacking), 'finished run')} here "
+                f"{'was' if len(lacking) == 1 else 'were'} not observed with {name} = "
+                f"{shown(config[name])}; that happens while a run trains: "
+                "another --workdir trains them with it"
+            )

@@ -1,0 +1,167 @@
+"""The command line: options to a checked plan, or one clear refusal (exit code 2, nothing written).
+
+Everything heavy is imported late, so that --help and a mistyped option are answered at once.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from plateaus.config import presets
+from plateaus.config.arguments import EXAMPLE, Arguments, no_such, parse, parser
+from plateaus.config.exit_codes import exit_code
+from plateaus.config.plan import Options, Plan, checked_plan
+from plateaus.config.schema import NAMED, Component, ConfigError, Entry, entries
+from plateaus.config.values import shown
+from plateaus.config.variants import AXIS
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a command line; return its exit code: 0, 2 (refused), 130 (interrupted) or the run's."""
+    return exit_code(lambda: _main(list(argv)))
+
+
+def _main(argv: list[str]) -> int:
+    if "--help" in argv or "-h" in argv:
+        print(parser().format_help(), end="")
+        return 0
+    arguments = parse(argv)
+    options = arguments.options
+    if options.list:
+        _refuse(arguments.problems + no_such(arguments.unknown))
+        chosen = options.config
+        files = presets.config_files() if chosen is None else [presets.find(chosen)[0]]
+        print(*presets.listing(files), sep="\n")
+        return 0
+    plan, notes = planned(arguments)
+    print(*notes, sep="\n", end="\n" if notes else "")
+    from plateaus.jobs.run import execute
+
+    return execute(
+        plan,
+        Options(
+            workdir=options.workdir,
+            dry_run=options.dry_run,
+            fail_fast=options.fail_fast,
+            runs_per_batch=options.runs_per_batch,
+            allow_inexact_resume=options.allow_inexact_resume,
+            command=shlex.join(argv),
+        ),
+    )
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise ConfigError(*problems)
+
+
+def planned(arguments: Arguments) -> tuple[Plan, list[str]]:
+    """Return the checked plan, and what to tell the user about how it was read.
+
+    Raises ConfigError with every problem found.
+    """
+    options, overrides = arguments.options, arguments.overrides
+    problems = list(arguments.problems)
+    try:
+        if options.config is None:
+            raise ConfigError(f"no --config given: name a config file, as in {EXAMPLE}; see --list")
+        path, preset = presets.find(options.config)
+        scale = "small" if options.scale is None else options.scale
+        page = presets.load(path, preset, scale, options.smoke)
+        sections, refused = _sections(page.given, overrides)
+    except ConfigError as error:
+        raise ConfigError(*problems, *no_such(arguments.unknown), *error.problems) from None
+    schema = entries(sections)
+    if AXIS in overrides:
+        value = overrides.pop(AXIS)
+        problems.append(f"{AXIS} = {shown(value)}: is no field; use --sweep {AXIS}={value}")
+    problems += no_such(arguments.unknown, list(schema)) + refused
+    given, notes = _merged(page.given, overrides, schema)
+    if options.seeds is not None:
+        given["seeds"] = options.seeds
+    sweep, variants = _swept(page, arguments.sweep), page.variants
+    fixed = [name for name in sweep if name in overrides]
+    sweep = {name: values for name, values in sweep.items() if name not in overrides}
+    if refused:  # with a component unknown, nothing can be said about its fields
+        bad = tuple(f"{s}." for s in NAMED if any(r.startswith(f"{s}.name") for r in refused))
+        given, sweep = _without(given, bad), _without(sweep, bad)
+        given |= {n: page.given[n] for n in (f"{s}name" for s in bad)}
+        variants = {name: _without(own, bad) for name, own in variants.items()}
+    try:
+        name, title = f"{path.stem}-{page.preset}", presets.title(page.doc)
+        import jax
+
+        with jax.transfer_guard("allow"):  # a user's guard is for a user's own code
+            plan = checked_plan(name, sections, given, sweep, title, variants, schema)
+    except ConfigError as error:
+        raise ConfigError(*problems, *error.problems) from None
+    _refuse(problems)
+    notes += [
+        f"{n} is fixed at {plan.config[n]}; the preset's sweep over it is dropped" for n in fixed
+    ]
+    for name in overrides:
+        setting = [shown(v) for v in sweep.get(AXIS, ()) if name in variants[v]]
+        if setting:
+            notes.append(f"{name} is {plan.config[name]} but in variant {', '.join(setting)}")
+    return plan, notes
+
+
+def _swept(page: presets.Page, given: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Return the sweep: what --sweep gives, or the preset's; its variants stay unless chosen."""
+    if not given:
+        return page.sweep
+    axis = {AXIS: page.sweep[AXIS]} if AXIS in page.sweep and AXIS not in given else {}
+    return {**axis, **given}
+
+
+def _without(fields: Mapping[str, Any], sections: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if not name.startswith(sections)}
+
+
+def _sections(
+    base: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> tuple[dict[str, Component], list[str]]:
+    """Return the components that the config names; where an override names none, why not."""
+    import jax
+
+    from plateaus.build.recipes import sections
+    from plateaus.jobs.devices import configure
+    from plateaus.jobs.switches import refused
+
+    configure()  # the checks may be the first to compute: a task's constants, its domains
+    _refuse(refused())
+    names = [f"{section}.name" for section in NAMED]
+    given = {**base, **overrides}
+    _refuse(
+        [f"{name}: must be given" for name in names if name not in given]
+        + [
+            f"{name} = {shown(given[name])}: must be text"
+            for name in names
+            if name in given and not isinstance(given[name], str)
+        ]
+    )
+    try:
+        with jax.transfer_guard("allow"):
+            return sections(given), []
+    except ConfigError as error:
+        if all(name in base for name in names) and any(name in overrides for name in names):
+            return sections(base), error.problems
+        raise
+
+
+def _merged(
+    base: Mapping[str, Any], overrides: Mapping[str, Any], schema: Mapping[str, Entry]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the overrides over the base, without the base's fields of a component exchanged."""
+    exchanged = tuple(
+        f"{section}."
+        for section in NAMED
+        if (n := f"{section}.name") in overrides and n in base and overrides[n] != base[n]
+    )
+    dropped = [n for n in base if n not in schema and n.startswith(exchanged)] if exchanged else []
+    given = {n: v for n, v in base.items() if n not in dropped} | dict(overrides)
+    return given, [
+        f"{n} is dropped: the {n.split('.')[0]} chosen has no such field" for n in dropped
+    ]

@@ -1,0 +1,111 @@
+"""From the curves of a chunk to the records of its runs: the variables of results.nc."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from plateaus import evaluation, groups, train
+from plateaus.build import gradients, mixing_cost
+from plateaus.build.run_fields import batch_of
+from plateaus.build.soundness import predictors_of, shapes_of
+from plateaus.config.component import Resolved
+from plateaus.config.schema import ConfigError
+from plateaus.data import mixtures
+from plateaus.measures import plateau
+from plateaus.measures import registry as instruments
+from plateaus.measures.by_task import passages
+from plateaus.report.store import DIVERGED, FINISHED
+from plateaus.variables import ONCE, WINDOWS, Variable
+
+BOUNDS = ("uninformed_loss", "best_loss")  # of the plateau, constant over a run
+AVERAGED = 3  # evaluations, to tell a passage
+STEPS = "optimiser steps"
+_PASSAGE = "first evaluation at which the mean over three evaluations of the normalised test loss"
+VARIABLES = {
+    "train_loss": Variable(
+        "training loss, mean over the log window that ends at `step`", "loss", time=WINDOWS
+    ),
+    **{
+        name: Variable(f"{_PASSAGE} is under {threshold}; NaN if never", STEPS, time=ONCE)
+        for name, threshold in plateau.THRESHOLDS.items()
+    },
+    **{
+        f"trained_{name}": Variable(f"{name}, of the loss on trained items only", STEPS, time=ONCE)
+        for name in plateau.THRESHOLDS
+    },
+    "parameters": Variable("numbers in the model's weights", time=ONCE),
+    "batch_size": Variable("examples to an optimiser step", "examples", time=ONCE),
+    "status": Variable(
+        "what became of the run",
+        time=ONCE,
+        notes={"flag_values": [0, 1, 2], "flag_meanings": "not_run finished diverged"},
+    ),
+    "last_step": Variable("last step with a finite loss, or the horizon", STEPS, time=ONCE),
+}
+
+
+class Facts(NamedTuple):
+    """What the records of a program's runs follow from, beside their curves."""
+
+    variables: Mapping[str, Variable]
+    learned_below: tuple[float, ...]  # of the task's groups
+    gradients: float  # what the groups' gradients add to a step: see `mixing_cost`
+
+
+def variables(resolved: Resolved) -> dict[str, Variable]:
+    """Return all that runs of a config may record, by name, whatever instruments are on."""
+    section, spec = resolved.sections["task"], resolved.spec("task")
+    task, model = shapes_of(section, spec)[0], resolved.sections["model"]
+    assert model.layers is not None
+    layers = model.layers(resolved.spec("model"))
+    by_task = groups.VARIABLES | mixtures.VARIABLES | passages.VARIABLES | mixing_cost.VARIABLES
+    others = {
+        **(by_task if task.groups else {}),
+        **gradients.VARIABLES,
+        **instruments.variables(task, layers),
+        **VARIABLES,
+    }
+    measured = evaluation.variables(task, predictors_of(section, spec))
+    if both := sorted({*measured} & {*others}):
+        raise ConfigError(f"{', '.join(both)}: of every run; give the task's law another name")
+    return measured | others
+
+
+def records_of(
+    curves: Mapping[str, np.ndarray],
+    diverged_at: np.ndarray,
+    facts: Facts,
+    config: Mapping[str, Any],
+    members: int,
+    parameters: int,
+) -> dict[str, np.ndarray]:
+    """Return the variables of results.nc for the members of a chunk, stacked on the first axis.
+
+    `parameters`: how many numbers the model's weights hold.
+    """
+    kept = mixing_cost.kept_model(config, curves, facts.variables)
+    stacked = {
+        name: array[:members, 0] if facts.variables[name].time == ONCE else array[:members]
+        for name, array in kept.items()
+    }
+    steps = config["eval_every"] * np.arange(stacked["test_loss"].shape[1])
+    for loss, prefix in (("test_loss", ""), ("test_loss_trained", "trained_")):
+        if loss in stacked:
+            level = plateau.normalised(stacked[loss], *(stacked[name] for name in BOUNDS))
+            for name, threshold in plateau.THRESHOLDS.items():
+                passed = plateau.passage_step(level, steps, threshold, AVERAGED)
+                stacked[f"{prefix}{name}"] = passed
+    if facts.learned_below:
+        stacked |= passages.by_task(stacked, config["log_every"], facts.learned_below)
+    stacked |= passages.mixed(stacked, steps)
+    stacked |= mixing_cost.records(config, stacked, steps, facts.gradients)
+    stacked["parameters"] = np.full(members, parameters, np.int64)
+    stacked["batch_size"] = np.full(members, batch_of(config), np.int32)
+    diverged = diverged_at[:members] != train.NEVER
+    last = np.where(diverged, diverged_at[:members], config["steps"])
+    stacked["status"] = np.where(diverged, DIVERGED, FINISHED).astype(np.int8)
+    stacked["last_step"] = last.astype(np.int32)
+    return stacked

@@ -1,0 +1,105 @@
+"""Everything a finished job leaves for a reader: arrays, tables, figures, event files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from plateaus import files
+from plateaus.build.soundness import shapes_of
+from plateaus.config.plan import Plan
+from plateaus.config.variants import AXIS
+from plateaus.jobs import folder, sweep
+from plateaus.jobs.records import variables
+from plateaus.measures import registry as instruments
+from plateaus.measures.figures import FIGURES, TABLES, drawn, summaries
+from plateaus.report import sinks, statistics, store
+from plateaus.report.style import save as save_figure
+from plateaus.variables import TASK, Variable
+
+
+def write(
+    plan: Plan,
+    place: Path,
+    finished: folder.Finished,
+    warn: Callable[[str], None],
+) -> None:
+    """Write results.nc, the tables, figures/ and tensorboard/ from all runs in the folder.
+
+    Each appears whole or not at all; results.nc comes last, and names the runs it shows, so that a
+    killed report is written again. TensorBoard files may be given up, with a warning.
+    """
+    swept = finished.sweep(plan)
+    ran = plan.resolved._replace(config=sweep.setting(plan, next(iter(finished.records))))
+    task, _ = shapes_of(ran.sections["task"], ran.spec("task"))
+    attributes = {
+        "title": plan.title,
+        "config": {n: v for n, v in plan.config.items() if n not in ("seeds", *plan.sweep)},
+        "swept": list(plan.sweep),
+        "baseline": {name: _neutral(plan, swept, name, task.size) for name in plan.sweep},
+        "variants": plan.variants,
+        "horizon": plan.config["steps"],
+        "contents": finished.contents(plan),
+    }
+    declared = _variables(plan, finished)
+    undeclared = {name for one in finished.records.values() for name in one} - {*declared}
+    if undeclared:
+        names = ", ".join(sorted(undeclared))
+        warn(f"results.nc leaves out what no instrument or task declares any more: {names}")
+    records = {
+        member: {name: value for name, value in record.items() if name in declared}
+        for member, record in finished.records.items()
+    }
+    groups = task.group_names
+    labels = ({TASK: groups} if groups else {}) | instruments.labels(
+        finished.as_observed(plan), groups
+    )
+    every = plan.config["log_every"], plan.config["eval_every"]
+    dataset = store.assemble(records, swept, *every, attributes, declared, labels)
+    rows = statistics.summarise(dataset)
+    tables = summaries(dataset, rows)
+    for file, found in tables.items():
+        if found:
+            files.write_atomically(place / file, TABLES[file].csv(found).encode())
+    for stem, figure in drawn(dataset, rows, tables).items():
+        save_figure(figure, place / "figures", stem)
+    if not sinks.write_tensorboard(dataset, rows, place / "tensorboard"):
+        warn("the TensorBoard files could not be written; everything else is complete")
+    files.write_atomically(place / "results.nc", lambda file: store.save(dataset, Path(file.name)))
+
+
+def _variables(plan: Plan, finished: folder.Finished) -> dict[str, Variable]:
+    """Return what the runs in a folder may have recorded, over all of their settings."""
+    one_each = {member.values: member for member in finished.records}
+    found: dict[str, Variable] = {}
+    for member in one_each.values():
+        found |= variables(plan.resolved._replace(config=sweep.setting(plan, member)))
+    return found
+
+
+def _neutral(plan: Plan, swept: Mapping[str, tuple[Any, ...]], name: str, size: int) -> Any:
+    """Return the value at which a swept field does nothing; all items, `size`, are infinity too.
+
+    Of the variants it is the first of the preset's that is there.
+    """
+    if name == AXIS:
+        return next(variant for variant in plan.variants if variant in swept[AXIS])
+    neutral = plan.schema[name].field.neutral
+    if name == "data.items" and neutral not in plan.sweep[name]:
+        return size
+    return neutral
+
+
+def show(place: Path) -> None:
+    """Print the tables of a finished folder and where its files are."""
+    dataset = store.load(place / "results.nc")
+    rows = statistics.summarise(dataset)
+    for table in TABLES.values():
+        if table.show is not None and (found := table.summarise(dataset, rows)):
+            table.show(found)
+    names = (*(f"figures/{stem}.png" for stem in FIGURES), *TABLES, "results.nc")
+    for name in names:
+        if (place / name).exists():
+            print(f"  {place / name}")
+    print(f"  {place / 'tensorboard'}  (tensorboard --logdir)")

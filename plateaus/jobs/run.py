@@ -1,0 +1,255 @@
+"""A plan to its results: what is missing runs, chunk by chunk, on every device; then the report."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+
+import jax
+
+from plateaus.config.plan import Options, Plan
+from plateaus.config.schema import ConfigError
+from plateaus.information import Unknown, known
+from plateaus.jobs import (
+    devices,
+    folder,
+    identities,
+    results,
+    signals,
+    switches,
+    tracing,
+    worker,
+)
+from plateaus.jobs.announcement import announce
+from plateaus.jobs.job import Job, at_once, prepare, refuse_above, try_out
+from plateaus.jobs.pace import Piece
+from plateaus.jobs.progress import Progress
+from plateaus.jobs.sweep import Chunk
+
+
+def execute(plan: Plan, options: Options) -> int:
+    """Run a plan in its folder and report; return the exit code.
+
+    0 finished (also when some runs diverged), 1 stopped by --fail-fast or by an error, 2 refused
+    (by ConfigError, before anything is written), 130 and 143 interrupted, with everything kept.
+    """
+    devices.configure()
+    if refused := switches.refused():
+        raise ConfigError(*refused)
+    place = identities.locate(plan, options.workdir, print)
+    identities.check(place, plan)
+    with contextlib.ExitStack() as held:
+        held.enter_context(jax.transfer_guard("allow"))
+        if place.is_dir() and not options.dry_run:
+            folder.take(held, place)
+            identities.check(place, plan)  # again: before the lock, others may have been at work
+        job = prepare(plan, options, place, _warn)
+        for line in announce(job):
+            print(line)
+        try_out(job)
+        if options.dry_run:
+            print(f"dry run: nothing was run or written; the folder would be {place}")
+            return 0
+        made = not place.is_dir()
+        if made:  # only now that nothing is left to refuse before compiling
+            folder.take(held, place)
+            if (place / "config.json").exists():
+                raise ConfigError(f"{place} was made by another command just now; try again")
+        try:
+            return _run(job)
+        except ConfigError:
+            if made:
+                folder.remove_empty(place)
+            raise
+        except OSError as error:
+            print(
+                f"error: {error}; what is finished is kept, and the same command goes on from it",
+                file=sys.stderr,
+            )
+            return 1
+
+
+def _warn(line: str) -> None:
+    print(f"warning: {line}", file=sys.stderr)
+
+
+def _run(job: Job) -> int:
+    """Run the missing chunks in a locked folder, then write what is not yet written."""
+    folder.clear_away(job.place, job.plan, job.finished)
+    if not job.chunks and folder.reported(job.place) == job.finished.contents(job.plan):
+        print(f"nothing to do: all {sum(len(p.members) for p in job.programs)} runs are finished")
+        results.show(job.place)
+        return 0
+    began = time.monotonic()
+    stop = threading.Event()
+    opened = threading.Event()
+
+    def opening() -> None:  # twice, by two threads, does no harm
+        if not opened.is_set():
+            folder.write_config(job.place, job.plan)
+            print(f"folder: {job.place}", flush=True)
+            opened.set()
+
+    if not job.chunks:
+        opening()
+    runs = sum(len(chunk.members) for chunk in job.chunks)
+    finished = False
+    try:
+        with signals.requests(stop) as caught:
+            ended = _compute(job, stop, opening, opened) if job.chunks else None
+        if not caught and not ended:
+            folder.clear_away(job.place, job.plan, job.finished)
+            results.write(job.plan, job.place, job.finished, _warn)
+            finished = True
+    finally:  # a session whose report fails has trained all the same
+        wall = time.monotonic() - began
+        if opened.is_set():
+            _record(job, finished, wall)
+    if caught:
+        name = signal.Signals(caught[0]).name
+        print(
+            f"stopped by {name}; saved. The same command goes on from here: {job.place}",
+            file=sys.stderr,
+        )
+        return 128 + caught[0]
+    if ended:
+        print(f"stopped: {ended}; finished runs are kept in {job.place}", file=sys.stderr)
+        return 1
+    results.show(job.place)
+    print(f"{runs} runs in {wall:.1f} s")
+    return 0
+
+
+def _record(job: Job, finished: bool, wall: float) -> None:
+    """Add the session to provenance.json; that it cannot be written stops nothing."""
+    session = {
+        "command": job.options.command,
+        "runs": sum(len(chunk.members) for chunk in job.chunks),
+        "finished": finished,
+        "wall_seconds": round(wall, 2),
+        "exactness": list(job.exactness.values()),
+        "memory_bytes": {name: str(needed) for name, needed in job.needed.items()},
+        "devices": at_once(job),
+    }
+    written = known(lambda: folder.record_session(job.place, session))
+    if isinstance(written, Unknown):
+        _warn(f"provenance.json was not written: {written.reason}")
+
+
+def _compute(
+    job: Job, stop: threading.Event, opening: Callable[[], None], opened: threading.Event
+) -> str | None:
+    """Let every device take chunks until none is left; return why it ended early, if it did.
+
+    `opening` is called when a chunk is about to run, and sets `opened`. Raises ConfigError for what
+    is refused before.
+    """
+    todo: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
+    for chunk in job.chunks:
+        todo.put(chunk)
+    failures: list[BaseException] = []
+    diverged: Counter[str] = Counter()
+    with Progress([_piece(job, chunk) for chunk in job.chunks], at_once(job)) as progress:
+
+        def tell(lane: int, report: worker.Report) -> None:
+            counts = report.run_steps, report.escaped, report.diverged
+            progress.update(lane, *counts, resumed=report.resumed)
+            if report.diverged:
+                diverged["runs"] += report.diverged
+                if job.options.fail_fast:
+                    stop.set()
+
+        def work(lane: int, device: jax.Device) -> None:
+            # A run that diverges is marked, and disturbs nobody: no switch may stop all for it.
+            with jax.debug_nans(False), jax.debug_infs(False), jax.transfer_guard("allow"):
+                take_chunks(lane, device)
+
+        def take_chunks(lane: int, device: jax.Device) -> None:
+            while not stop.is_set():
+                try:
+                    chunk = todo.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    progress.begin(lane, _piece(job, chunk))
+                    told = partial(tell, lane)
+                    _run_chunk(job, chunk, device, opening, told, progress.message, stop)
+                except BaseException as error:
+                    failures.append(error)
+                    stop.set()
+
+        threads = [
+            threading.Thread(target=work, args=(lane, device), daemon=True)
+            for lane, device in enumerate(devices.alike()[: at_once(job)])
+        ]
+        for thread in threads:
+            thread.start()
+        while alive := [thread for thread in threads if thread.is_alive()]:
+            alive[0].join(0.1)  # short, so that signals are heard; of one that ended, no wait
+            progress.show()
+    if failures:
+        return _explained(failures[0], opened.is_set() or bool(job.finished.records))
+    if job.options.fail_fast and diverged["runs"]:
+        return f"--fail-fast, {diverged['runs']} run(s) diverged"
+    return None
+
+
+def _piece(job: Job, chunk: Chunk) -> Piece:
+    """Return a chunk as the progress display sees it."""
+    config = job.plan.config
+    return Piece(chunk.program.address, len(chunk.members), config["steps"], config["eval_every"])
+
+
+def _run_chunk(
+    job: Job,
+    chunk: Chunk,
+    device: jax.Device,
+    opening: Callable[[], None],
+    tell: Callable[[worker.Report], None],
+    warn: Callable[[str], None],
+    stop: threading.Event,
+) -> None:
+    """Run one chunk and make its records safe."""
+    address = chunk.program.address
+    programs, width, exactly = job.compiled[address], job.widths[address], job.exactness[address]
+    _refuse_too_large(job, chunk, device)
+    opening()
+    place = folder.open_chunk(job.place, job.plan, chunk)
+    inexactly = job.options.allow_inexact_resume
+    ended = worker.run_chunk(
+        job.plan, chunk, programs, width, device, place, tell, warn, stop, exactly, inexactly
+    )
+    if ended is not None:
+        job.finished.add(job.plan, chunk, *ended)
+        folder.close_chunk(place)
+
+
+def _refuse_too_large(job: Job, chunk: Chunk, device: jax.Device) -> None:
+    """Compile a chunk's programs, and refuse them if they need more memory than there is."""
+    address = chunk.program.address
+
+    def needed(width: int) -> int:
+        return tracing.compile_on(device, job.plan, chunk, job.compiled[address], width)
+
+    found = job.needed[address] = known(lambda: needed(job.widths[address]))
+    if isinstance(found, int):
+        refuse_above(job, address, found, needed)
+
+
+def _explained(error: BaseException, kept: bool) -> str:
+    """Return one line about an error that a user can do something about; raise any other.
+
+    What is refused before anything is written or `kept` stays a refusal.
+    """
+    if "RESOURCE_EXHAUSTED" in str(error):
+        return "the device ran out of memory; try a smaller --runs-per-batch"
+    if isinstance(error, ConfigError) and kept:
+        return str(error)
+    raise error

@@ -1,0 +1,179 @@
+"""From a plan to its unit of work: settings, members, programs, chunks, and their addresses."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from plateaus.build.recipes import batch_of, used_knobs
+from plateaus.config.component import Resolved
+from plateaus.config.plan import Plan
+from plateaus.config.schema import ConfigError
+from plateaus.config.variants import AXIS, settled
+
+# Of a run folder. Whatever changes a random stream or a bit of a result raises it, and empties
+# POOLABLE, the earlier formats whose runs have the same streams and bits.
+FORMAT = 3
+POOLABLE = (2,)  # differs in what is written down only
+
+
+class Member(NamedTuple):
+    """One run: the value of each swept field, in the order of the sweep, and a seed."""
+
+    values: tuple[Any, ...]
+    seed: int
+
+
+class Program(NamedTuple):
+    """Runs that share one compiled program: the same static fields, the same knobs in use."""
+
+    resolved: Resolved  # of any of its members; only the static fields matter
+    used: frozenset[str]
+    address: str  # a digest of what is static
+    members: tuple[Member, ...]
+    trained: str  # a digest of the same, but for what is only observed
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The flat config of any of its members."""
+        return self.resolved.config
+
+
+class Chunk(NamedTuple):
+    """The unit of work: at most `width` members, padded to `width`, run on one device."""
+
+    program: Program
+    members: tuple[Member, ...]
+    address: str  # a digest of the program and the members
+
+
+def digest(thing: Any, length: int = 10) -> str:
+    """Return a short hexadecimal name of a JSON-like thing, whatever the order of its keys.
+
+    >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    True
+    """
+    text = json.dumps(thing, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def identity(plan: Plan) -> dict[str, Any]:
+    """Return what a run of this plan *is*, of everything that has an effect on it.
+
+    Neither its seeds nor the values of swept fields, nor what variants override: that is in the
+    names of the runs (see `named`). Fields at their neutral value, and those that only observe, are
+    left out, so that a field that is added later changes nothing.
+    """
+    return {
+        "format": FORMAT,
+        "config": effective(plan, plan.config),
+        "swept": sorted(plan.sweep),
+    }
+
+
+def effective(plan: Plan, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a config that make a run of the plan what it is."""
+    left_out = {"seeds", *plan.sweep, *plan.idle(config), *plan.observing}
+    return {name: value for name, value in config.items() if name not in left_out}
+
+
+def members(plan: Plan) -> tuple[Member, ...]:
+    """Return every run of the plan: the product of the sweep, seeds fastest."""
+    settings = itertools.product(*plan.sweep.values())
+    return tuple(
+        Member(values, seed) for values in settings for seed in range(plan.config["seeds"])
+    )
+
+
+def setting(plan: Plan, member: Member) -> dict[str, Any]:
+    """Return the flat config of one run."""
+    return settled(plan.config, dict(zip(plan.sweep, member.values, strict=True)), plan.variants)
+
+
+def programs(plan: Plan, wanted: Iterable[Member]) -> tuple[Program, ...]:
+    """Group members by program: one for each combination of *static* fields and knobs in use.
+
+    A variant's own knobs are in use in its runs alone: the others compile to what they would
+    without it.
+    """
+    by_values: dict[tuple[Any, ...], list[Member]] = {}
+    for member in wanted:
+        by_values.setdefault(member.values, []).append(member)
+    found: dict[str, Program] = {}
+    for runs in by_values.values():
+        own = _overridden(plan, runs[0])
+        if "batch" in {*plan.sweep, *own} and {**plan.config, **own}["batch_per_item"]:
+            raise ConfigError("batch: cannot be swept where batch_per_item sets it")
+        used = used_knobs(plan.schema, {**plan.config, **own}, plan.sweep)
+        config = setting(plan, runs[0])
+        idle = plan.idle(config)
+        static = {
+            name: value
+            for name, value in config.items()
+            if name != "seeds" and not plan.schema[name].knob and name not in idle
+        } | {"batch": batch_of(config)}
+        address = digest({"static": static, "used": sorted(used)})
+        blind = {name: value for name, value in static.items() if name not in plan.observing}
+        trained = digest({"static": blind, "used": sorted(used)})
+        first = Program(plan.resolved._replace(config=config), used, address, (), trained)
+        before = found.get(address, first)
+        found[address] = before._replace(members=(*before.members, *runs))
+    return tuple(found.values())
+
+
+def _overridden(plan: Plan, member: Member) -> dict[str, Any]:
+    """Return what a member's variant overrides; nothing where there are no variants."""
+    values = dict(zip(plan.sweep, member.values, strict=True))
+    return plan.variants[values[AXIS]] if AXIS in values else {}
+
+
+def named(plan: Plan, member: Member) -> list[Any]:
+    """Return a member as JSON can keep it, under any order of the swept fields.
+
+    What its variant overrides stands beside the variant's name: a name alone may change its
+    meaning, and would then find the runs of another one.
+
+    >>> plan = Plan("x", Resolved({}, {}, {}), {"b": (1,), "a": (2,)}, "")
+    >>> named(plan, Member((1, 2), 7))
+    [{'a': 2, 'b': 1}, 7]
+    """
+    values = dict(zip(plan.sweep, member.values, strict=True)) | _overridden(plan, member)
+    return [{name: values[name] for name in sorted(values)}, member.seed]
+
+
+def unnamed(plan: Plan, name: Sequence[Any]) -> Member | None:
+    """Return the member that `named` wrote; None if its variant is another, or no more, here."""
+    values, seed = name
+    if AXIS in plan.sweep and values[AXIS] not in plan.variants:
+        return None
+    member = Member(tuple(values[field] for field in plan.sweep), seed)
+    return member if named(plan, member)[0] == values else None
+
+
+def chunk(plan: Plan, program: Program, some: Sequence[Member]) -> Chunk:
+    """Make a chunk of some members of a program."""
+    names = [named(plan, member) for member in some]
+    return Chunk(program, tuple(some), digest([program.address, names]))
+
+
+def chunks(
+    plan: Plan, program: Program, width: int, begun: Iterable[Sequence[Member]] = ()
+) -> tuple[Chunk, ...]:
+    """Cut a program's members into chunks of `width`, first those already `begun` as a group.
+
+    Neither neighbours nor places in a chunk change a run's bits, so members that are missing may be
+    grouped anew; a group with a checkpoint is kept together to use it, unless it is too large.
+    """
+    left = dict.fromkeys(program.members)
+    kept = []
+    for group in begun:
+        if 0 < len(group) <= width and all(member in left for member in group):
+            kept.append(chunk(plan, program, group))
+            for member in group:
+                del left[member]
+    rest = list(left)
+    fresh = [chunk(plan, program, rest[i : i + width]) for i in range(0, len(rest), width)]
+    return (*kept, *fresh)

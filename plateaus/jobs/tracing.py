@@ -1,0 +1,148 @@
+"""The functions of a program: mapped over runs, traced for their shapes, compiled for a device."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from plateaus import evaluation, train
+from plateaus.build import mixing_cost
+from plateaus.build.recipes import make_recipe, stack_knobs
+from plateaus.build.soundness import shapes_of
+from plateaus.config.plan import Plan
+from plateaus.jobs import memory
+from plateaus.jobs.records import Facts, variables
+from plateaus.jobs.sweep import Chunk, Program, setting
+from plateaus.recipe import Recipe
+
+
+class Compiled(NamedTuple):
+    """The programs of a recipe, mapped over the runs of a chunk. The only jit there is."""
+
+    recipe: Recipe
+    laws: Any  # (seeds, knobs) -> (laws, constants)
+    start: Any  # (seeds, knobs, laws) -> (state, evaluation)
+    phase: Any  # (state, seeds, knobs, laws, first step) -> (state, Phase)
+    facts: Facts
+
+
+class Held(NamedTuple):
+    """The shapes of what one run holds from phase to phase."""
+
+    seed: Any
+    knobs: Any
+    laws: Any
+    constants: Any
+    state: train.RunState
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the model's weights hold."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.state.params))
+
+
+def compiled(program: Program) -> Compiled:
+    """Return the program's functions, jitted and mapped; the first call compiles."""
+    resolved = program.resolved
+    recipe = make_recipe(resolved, program.used)
+    _, example = shapes_of(resolved.sections["task"], resolved.spec("task"))
+    groups = recipe.task.groups
+    facts = Facts(
+        variables(resolved),
+        groups.learned.below if groups and groups.learned else (),
+        mixing_cost.of_gradients(recipe, example.inputs),
+    )
+    return mapped(recipe, facts)
+
+
+def mapped(recipe: Recipe, facts: Facts) -> Compiled:
+    """Return the pieces of `train.run` as programs of their own, since checkpoints come between."""
+    phase = jax.vmap(functools.partial(train.phase, recipe), in_axes=(0, 0, 0, 0, None))
+    return Compiled(
+        recipe,
+        laws=jax.jit(jax.vmap(functools.partial(evaluation.laws, recipe))),
+        start=jax.jit(jax.vmap(functools.partial(train.init, recipe))),
+        phase=jax.jit(phase, donate_argnums=0),
+        facts=facts,
+    )
+
+
+def held(program: Program, recipe: Recipe, samples: dict[Any, Any] | None = None) -> Held:
+    """Return the shapes of what a run of a program holds; nothing is computed.
+
+    `samples` keeps those of the laws from program to program: no design or optimiser changes them.
+    """
+    resolved, config = program.resolved, program.config
+    seed, knobs = np.uint32(0), stack_knobs(resolved, [config])
+    knobs = jax.tree.map(lambda x: x[0], knobs)
+    samples = {} if samples is None else samples
+    of = resolved.spec("task"), config["eval_points"], config["pool_points"]
+    if of not in samples:
+        samples[of] = jax.eval_shape(functools.partial(evaluation.laws, recipe), seed, knobs)
+    laws, constants = samples[of]
+    state = jax.eval_shape(functools.partial(train.begin, recipe), seed, knobs)
+    return Held(seed, knobs, laws, constants, state)
+
+
+def traced(compiled: Compiled, held: Held, width: int | None = None) -> train.Phase:
+    """Return the shapes of what a phase of a run measures; nothing is computed.
+
+    With `width` it is traced for so many runs at once, as it is compiled later, which then takes
+    no second trace; without, for one, in less time.
+    """
+    run = (held.state, held.seed, held.knobs, held.laws)
+    if width is None:
+        phase = functools.partial(train.phase, compiled.recipe)
+        return jax.eval_shape(phase, *run, np.int32(0))[1]
+    runs = jax.tree.map(lambda x: jax.ShapeDtypeStruct((width, *x.shape), x.dtype), run)
+    _, measured = jax.eval_shape(compiled.phase, *runs, np.int32(0))
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), measured)
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Collect no garbage meanwhile: among a trace's many objects, looking takes a quarter of it."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+def arguments(plan: Plan, chunk: Chunk, width: int) -> tuple:
+    """Return (seeds, knobs) of a chunk, its last member repeated up to the width."""
+    assert 0 < len(chunk.members) <= width, f"{len(chunk.members)} runs in a chunk of {width}"
+    members = [*chunk.members, *[chunk.members[-1]] * (width - len(chunk.members))]
+    knobs = stack_knobs(plan.resolved, [setting(plan, member) for member in members])
+    return np.asarray([member.seed for member in members], np.uint32), knobs
+
+
+def compile_on(device: jax.Device, plan: Plan, chunk: Chunk, programs: Compiled, width: int) -> int:
+    """Compile a chunk's programs for a device; return the bytes that the largest needs there.
+
+    Calling them later compiles nothing more. Raises ValueError where the platform does not tell.
+    """
+
+    def placed(shapes: Any) -> Any:
+        where = jax.sharding.SingleDeviceSharding(device)
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), shapes
+        )
+
+    some = chunk._replace(members=chunk.members[:1])  # any will do for `width` of them
+    seeds, knobs = jax.device_put(arguments(plan, some, width), device)
+    laws = placed(jax.eval_shape(programs.laws, seeds, knobs)[0])
+    state = placed(jax.eval_shape(programs.start, seeds, knobs, laws)[0])
+    lowered = (
+        programs.laws.lower(seeds, knobs),
+        programs.phase.lower(state, seeds, knobs, laws, np.int32(0)),
+    )  # `start` evaluates as `phase` does, and needs less
+    return max([memory.program_bytes(one.compile()) for one in lowered])

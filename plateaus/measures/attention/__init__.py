@@ -1,0 +1,1 @@
+"""Where attention heads look, and the loss without them."""

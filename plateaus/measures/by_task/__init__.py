@@ -1,0 +1,1 @@
+"""Each task of a mixture: when it is learned."""

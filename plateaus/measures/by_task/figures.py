@@ -1,0 +1,224 @@
+"""Figures of mixtures of tasks: a panel for each task, its curves under every setting.
+
+Every function takes the labelled results and their table, and returns a figure, or None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from plateaus.measures.by_task.rows import trained
+from plateaus.report import panels, survival, table
+from plateaus.report.curves import finished
+from plateaus.report.statistics import FINISHED, Row, cell
+from plateaus.report.style import GREY, Look, looks, styled
+
+MOST = 8  # settings that a panel can hold
+COLUMNS = 4
+
+
+def losses(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
+    """Return each task's training loss, a running mean over 100 steps: mean of seeds, 95% band.
+
+    In units of the no-context loss: every plateau is at 1, and .8 (dotted) is the escape.
+    """
+    name = "train_loss_by_task"
+    if name not in dataset:
+        return None
+    every = int(dataset["step"].values[0])
+    window = max(1, round(100 / every))
+
+    def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
+        steps = dataset["step"].values
+        curves = running(cell(dataset.sel(task=task), name, row.index), window)
+        mean, half = survival.mean_band(curves[_ended(dataset, row)])
+        axes.fill_between(steps, mean - half, mean + half, color=look.color, alpha=0.16, lw=0)
+        axes.plot(steps, mean, **look.line)
+        for level in (0.8, 1.0):
+            axes.axhline(level, ls=":", lw=0.8, color=GREY)
+
+    return each_task(dataset, rows, draw, "training loss / no-context loss", "optimiser steps")
+
+
+def mechanism(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
+    """Return how far the model is from each task's no-context optimum, over training (log).
+
+    Solid: squared distance to it (of probabilities, where y is boolean); thin and dotted: the
+    task's test loss. On the plateau the loss is 1 and the distance small. Source: paper 2,
+    mechanism.
+    """
+    apart = "test_distance_by_task_to_no_context"
+    if apart not in dataset:
+        return None
+
+    def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
+        one, steps = dataset.sel(task=task), dataset["eval_step"].values
+        ended = _ended(dataset, row)
+        for name, width, dash in ((apart, 1.4, "-"), ("test_loss_by_task", 0.9, ":")):
+            mean, _ = survival.mean_band(cell(one, name, row.index)[ended])
+            axes.plot(steps, np.maximum(mean, 1e-5), color=look.color, lw=width, ls=dash)
+        panels.log_axis(axes)
+
+    label = "distance to no-context (dotted: loss)"
+    return each_task(dataset, rows, draw, label, "optimiser steps")
+
+
+def sequences(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
+    """Return each task's test loss against the prompts of that task seen in training (log).
+
+    So that a mixture that gives a task few of its prompts is compared at equal data of it.
+    """
+    name = "train_count_by_task"
+    if name not in dataset:
+        return None
+    every = int(dataset["step"].values[0])
+
+    def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
+        one, ended = dataset.sel(task=task), _ended(dataset, row)
+        seen = every * np.nancumsum(cell(one, name, row.index)[ended], axis=1).mean(axis=0)
+        at = dataset["eval_step"].values // every - 1  # the last window before each evaluation
+        mean, _ = survival.mean_band(cell(one, "test_loss_by_task", row.index)[ended])
+        later = (at >= 0) & (seen[np.maximum(at, 0)] > 0)
+        axes.plot(seen[at[later]], mean[later], **look.line)
+        axes.axhline(1.0, ls=":", lw=0.8, color=GREY)
+        panels.log_axis(axes, "x")
+
+    return each_task(dataset, rows, draw, "test loss / no-context loss", "prompts of the task")
+
+
+def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
+    """Return each task's loss by the number of points before the query, at the end of training.
+
+    Dashed: the Bayes-optimal or best known predictor, where there is one.
+    """
+    name = "test_loss_by_prefix_by_task"
+    if name not in dataset:
+        return None
+
+    def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
+        one, where = dataset.sel(task=task), dataset["prefix"].values
+        last = finished(one, name, row)[:, -1]
+        axes.plot(where, survival.mean_band(last)[0], color=look.color, lw=look.width)
+        known, best = (f"{name}_of_{predictor}" for predictor in ("known", "in_context"))
+        if best in one and not one[best].equals(one[known].rename(best)):
+            level = survival.mean_band(finished(one, best, row))[0]
+            axes.plot(where, level, color=GREY, ls=(0, (4, 2)), lw=1.0)
+        axes.axhline(1.0, ls=":", lw=0.8, color=GREY)
+        axes.set_ylim(0, 1.6)
+
+    return each_task(dataset, rows, draw, "loss / no-context loss", "points before the query")
+
+
+def running(curves: NDArray, window: int) -> NDArray[np.float64]:
+    """Return the trailing mean over `window` entries of the last axis that are there.
+
+    >>> running(np.array([[2.0, 4.0, np.nan, 6.0]]), 2).tolist()
+    [[2.0, 3.0, 4.0, 6.0]]
+    """
+    values = np.asarray(curves, np.float64)
+    there = np.isfinite(values)
+    padded = [
+        np.pad(x, [(0, 0)] * (values.ndim - 1) + [(window - 1, 0)])
+        for x in (np.where(there, values, 0.0), there.astype(float))
+    ]
+    total, count = (
+        np.lib.stride_tricks.sliding_window_view(x, window, axis=-1).sum(axis=-1) for x in padded
+    )
+    with np.errstate(invalid="ignore"):
+        return np.where(count > 0, total / np.where(count > 0, count, 1), np.nan)
+
+
+def _ended(dataset: xr.Dataset, row: Row) -> NDArray:
+    return cell(dataset, "status", row.index) == FINISHED
+
+
+def each_task(
+    dataset: xr.Dataset,
+    rows: Sequence[Row],
+    draw: Callable[[Axes, Row, str, Look], None],
+    ylabel: str,
+    xlabel: str,
+) -> Figure | None:
+    """Return a panel for each task with what `draw` draws of every setting that trains on it.
+
+    Of more settings than a panel holds: the first with each number of tasks.
+    """
+    tasks = [str(name) for name in dataset["task"].values]
+    sets = {row.index: trained(dataset, row.index) for row in rows}
+    tasks = [task for task in tasks if any(task in chosen for chosen in sets.values())]
+    if not tasks:
+        return None
+    with styled():
+        columns = min(COLUMNS, len(tasks))
+        lines = -(-len(tasks) // columns)
+        figure = Figure(figsize=(0.6 + 2.7 * columns, 0.9 + 2.2 * lines), layout="constrained")
+        grid = figure.subplots(lines, columns, squeeze=False, sharex=True).ravel()
+        shown = {task: _shown(rows, sets, task) for task in tasks}
+        every = rows if len(rows) <= MOST else None
+        palette = looks(len(rows) if every else max(map(len, shown.values())))
+        place = {row.index: i for i, row in enumerate(rows)}
+        for number, (axes, task) in enumerate(zip(grid, tasks, strict=False)):
+            for i, row in enumerate(shown[task]):
+                draw(axes, row, task, palette[place[row.index] if every else i])
+            _fit(axes)
+            axes.set_title(task.replace("_", " "))
+            if xlabel == "optimiser steps":
+                panels.step_axis(axes, rows[0].horizon)
+            axes.set_xlabel(xlabel if number + columns >= len(tasks) else "")
+            axes.set_ylabel("" if number % columns else ylabel, fontsize=8)
+            if not every:
+                names = [_short(row, sets[row.index]) for row in shown[task]]
+                handles = [
+                    Line2D([], [], label=name, **palette[i].line) for i, name in enumerate(names)
+                ]
+                axes.legend(handles=handles, fontsize=6, loc="best")
+        for axes in grid[len(tasks) :]:
+            axes.remove()
+        if every and rows[0].setting:
+            handles = [
+                Line2D([], [], label=_name(row), **palette[i].line) for i, row in enumerate(rows)
+            ]
+            most = 2 if max(len(str(h.get_label())) for h in handles) > 40 else 6
+            ncols = -(-len(handles) // -(-len(handles) // most))  # even lines
+            figure.legend(handles=handles, loc="outside upper center", ncols=ncols)
+    return figure
+
+
+def _fit(axes: Axes) -> None:
+    """Let the lines set the limits, not their bands: of two runs left, one may be far off."""
+    if axes.get_yscale() == "log" or not axes.get_autoscaley_on():
+        return
+    values = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
+    values = values[np.isfinite(values)]
+    if values.size:
+        low, high = values.min(), values.max()
+        axes.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
+
+
+def _shown(
+    rows: Sequence[Row], sets: dict[tuple[int, ...], tuple[str, ...]], task: str
+) -> list[Row]:
+    """Return the settings of a panel: all that train on the task, or one of each size."""
+    here = [row for row in rows if task in sets[row.index]]
+    if len(rows) <= MOST:
+        return here
+    counts = sorted({len(sets[row.index]) for row in here})
+    firsts = [next(r for r in here if len(sets[r.index]) == count) for count in counts]
+    return firsts[: MOST - 1] + ([firsts[-1]] if len(firsts) >= MOST else [])
+
+
+def _name(row: Row) -> str:
+    """Return a setting's name; of variants alone, the variant's."""
+    return table.label(row.setting) if len(row.setting) > 1 else str(panels.last_value(row))
+
+
+def _short(row: Row, tasks: Sequence[str]) -> str:
+    """Return a name for a crowded panel: how many tasks."""
+    return f"{len(tasks)} tasks" if len(tasks) != 1 else "alone"

@@ -1,0 +1,120 @@
+"""Every figure and every table of finished runs, one line each, in the order they are named in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import matplotlib.figure
+import xarray as xr
+
+from plateaus.measures.attention import figure as attention
+from plateaus.measures.by_task import figures as by_task_figures
+from plateaus.measures.by_task import maps as by_task_maps
+from plateaus.measures.by_task import rows as by_task
+from plateaus.measures.curvature import figure as curvature
+from plateaus.measures.gradients import figure as gradients
+from plateaus.measures.mixing import figure_gram as mixing_gram
+from plateaus.measures.mixing import figures as mixing_figures
+from plateaus.measures.mixing import rows as mixing
+from plateaus.measures.mixing import table as mixing_table
+from plateaus.measures.superposition import figure as superposition_figure
+from plateaus.measures.superposition import figure_dynamics, figure_sizes, steps
+from plateaus.measures.superposition import rows as superposition
+from plateaus.measures.superposition import table as superposition_table
+from plateaus.measures.task_vectors import figure as task_vectors
+from plateaus.report import curves, figures, forest, robustness, table
+from plateaus.report.statistics import Row
+
+SUMMARY, TASKS = "summary.csv", "tasks.csv"
+
+
+class Table(NamedTuple):
+    """One table of the results.
+
+    Fields:
+      summarise: (results, rows of the main table) -> its own rows; none where there is nothing.
+      csv: rows -> the text of its file.
+      show: rows -> None, printed in the terminal; None: it is only written.
+    """
+
+    summarise: Callable[[xr.Dataset, Sequence[Row]], Sequence[Any]]
+    csv: Callable[[Sequence[Any]], str]
+    show: Callable[[Sequence[Any]], None] | None = None
+
+
+class Figure(NamedTuple):
+    """One figure of the results.
+
+    Fields:
+      draw: (results, rows of the main table, rows of each table it needs) -> a figure, or None
+        where the results have nothing to show in it.
+      needs: files of these tables; it is not drawn where one of them has no rows.
+    """
+
+    draw: Callable[..., matplotlib.figure.Figure | None]
+    needs: tuple[str, ...] = ()
+
+
+TABLES: dict[str, Table] = {  # by file
+    SUMMARY: Table(lambda dataset, rows: rows, table.csv_text, table.show),
+    TASKS: Table(by_task.summarise, by_task.csv_text),
+    "mixing.csv": Table(mixing.summarise, mixing_table.csv_text, mixing_table.show),
+    "superposition.csv": Table(
+        superposition.summarise, superposition_table.csv_text, superposition_table.show
+    ),
+    "superposition_steps.csv": Table(steps.summarise, steps.csv_text, steps.show),
+}
+FIGURES: dict[str, Figure] = {  # by file, without its ending
+    "plateau": Figure(figures.plateau),
+    "forest": Figure(forest.forest),
+    "learning_curves": Figure(figures.learning_curves),
+    "metrics": Figure(curves.metrics),
+    "predictors": Figure(curves.predictors),
+    "prefixes": Figure(curves.prefixes),
+    "robustness": Figure(robustness.robustness),
+    "baselines": Figure(robustness.baselines),
+    "examples": Figure(curves.examples),
+    "gradient_cosine": Figure(gradients.cosine),
+    "gradient_layers": Figure(gradients.layers),
+    "example_gradients": Figure(gradients.examples),
+    "weight_norms": Figure(curves.weight_norms),
+    "attention_heads": Figure(attention.scores),
+    "head_ablation": Figure(attention.ablation),
+    "heads_by_outcome": Figure(attention.by_outcome),
+    "head_persistence": Figure(attention.persistence),
+    "landscape": Figure(curvature.landscape),
+    "superposition": Figure(superposition_figure.mixed_prompts),
+    "superposition_dynamics": Figure(figure_dynamics.dynamics),
+    "superposition_sizes": Figure(figure_sizes.sizes),
+    "task_losses": Figure(by_task_figures.losses),
+    "task_mechanism": Figure(by_task_figures.mechanism),
+    "task_prefixes": Figure(by_task_figures.prefixes),
+    "task_sequences": Figure(by_task_figures.sequences),
+    "mixture": Figure(mixing_figures.mixture),
+    "loss_against_compute": Figure(mixing_figures.loss_against_compute),
+    "domains": Figure(mixing_figures.domains),
+    "gram_noise": Figure(mixing_gram.gram_noise),
+    "task_vectors": Figure(task_vectors.task_vectors),
+    "task_escapes": Figure(by_task_maps.escapes, needs=(TASKS,)),
+    "task_counts": Figure(by_task_maps.counts, needs=(TASKS,)),
+    "transfer": Figure(by_task_maps.transfer, needs=(TASKS,)),
+}
+
+
+def summaries(dataset: xr.Dataset, rows: Sequence[Row]) -> dict[str, Sequence[Any]]:
+    """Return the rows of every table, by file."""
+    return {file: one.summarise(dataset, rows) for file, one in TABLES.items()}
+
+
+def drawn(
+    dataset: xr.Dataset, rows: Sequence[Row], tables: Mapping[str, Sequence[Any]]
+) -> dict[str, matplotlib.figure.Figure]:
+    """Return every figure that the results have something for, by file."""
+    found = {}
+    for file, one in FIGURES.items():
+        needed = [tables[name] for name in one.needs]
+        figure = one.draw(dataset, rows, *needed) if all(needed) else None
+        if figure is not None:
+            found[file] = figure
+    return found

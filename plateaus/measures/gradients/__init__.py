@@ -1,0 +1,1 @@
+"""Cosines, norms and noise of gradients."""

@@ -1,0 +1,1 @@
+"""Adaptive mixing: weights, costs, domains."""

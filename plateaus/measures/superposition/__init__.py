@@ -1,0 +1,1 @@
+"""Prompts that mix tasks: what is answered."""

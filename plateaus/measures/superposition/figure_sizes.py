@@ -1,0 +1,110 @@
+"""What the evenest mixture is answered by models of several sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from plateaus.measures.superposition import rows as superposition
+from plateaus.measures.superposition.figure_dynamics import even_mixture
+from plateaus.report import table
+from plateaus.report.facets import columns
+from plateaus.report.statistics import Row, cell, swept_values
+from plateaus.report.style import looks, styled
+
+PARAMETERS = "parameters"
+
+
+def sizes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
+    """Return tasks completed and KL of the evenest mixture against the number of parameters.
+
+    At the end; dots are seeds, with their mean and 95% t interval; a line for each combination of
+    the other swept fields. None where settings do not differ in parameters.
+    """
+    lines = by_size(dataset, rows)
+    if not lines:
+        return None
+    number = len(superposition.answers(dataset))
+    even = superposition.called(dataset, superposition.evenest(dataset))
+    shown = {
+        superposition.COMPLETED: f"tasks completed of {number}, mixture {even}",
+        superposition.KL: f"KL (nats), mixture {even}",
+    }
+    seed: dict[str, Any] = {"marker": "o", "ms": 3.5, "mfc": "white", "mew": 0.8, "zorder": 3}
+    with styled():
+        figure = Figure(figsize=(8, 3.3), layout="constrained")
+        grid = figure.subplots(1, 2)
+        for axes, (name, label) in zip(grid, shown.items(), strict=True):
+            for series, look in zip(lines.values(), looks(len(lines)), strict=True):
+                middle: list[float] = []
+                for x, row in series:
+                    values = even_mixture(dataset, name, row)[:, -1]
+                    ends = superposition.interval(values)
+                    axes.plot([x, x], ends[1:], color=look.color, lw=1.2, alpha=0.6)
+                    axes.plot(np.full(values.size, x), values, ls="", **seed, mec=look.color)
+                    middle.append(ends.value)
+                axes.plot([x for x, _ in series], middle, **look.line, **look.mark, ms=6)
+            _count_axis(axes, sorted({x for series in lines.values() for x, _ in series}))
+            axes.set_ylabel(label)
+        grid[0].yaxis.set_major_locator(MaxNLocator(integer=True))
+        grid[0].set_ylim(-0.05 * number, 1.05 * number)
+        grid[1].set_ylim(bottom=0)
+        if len(lines) > 1:
+            handles = [
+                Line2D([], [], label=name, **look.line, **look.mark)
+                for name, look in zip(lines, looks(len(lines)), strict=True)
+            ]
+            figure.legend(
+                handles=handles,
+                loc="outside upper center",
+                ncols=columns(figure, [str(handle.get_label()) for handle in handles]),
+            )
+    return figure
+
+
+def _count_axis(axes: Axes, counts: Sequence[int]) -> None:
+    """Make the horizontal axis one of numbers of parameters, told where there are models."""
+    axes.set_xscale("log")
+    crowded = len(counts) > 5
+    axes.set_xticks(counts, [short(x) for x in counts], rotation=40 if crowded else 0)
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("parameters")
+
+
+def short(count: int) -> str:
+    """Return a count in three digits.
+
+    >>> short(812), short(14_239_872)
+    ('812', '14.2M')
+    """
+    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= size:
+            return f"{count / size:.3g}{letter}"
+    return str(count)
+
+
+def by_size(dataset: xr.Dataset, rows: Sequence[Row]) -> dict[str, list[tuple[int, Row]]]:
+    """Return (parameters, setting) by size, for each setting of the fields that do not set it.
+
+    {} where settings do not differ in parameters.
+    """
+    if PARAMETERS not in dataset:
+        return {}
+    counts = dataset[PARAMETERS].max("seed")
+    known = counts.where(counts > 0)  # 0 where nothing was run, or not recorded
+    fields = [n for n in swept_values(dataset) if bool((known.max(n) > known.min(n)).any())]
+    if not fields:
+        return {}
+    found: dict[str, list[tuple[int, Row]]] = {}
+    for row in superposition.answered(dataset, rows):
+        other = {name: value for name, value in row.setting.items() if name not in fields}
+        count = int(cell(dataset, PARAMETERS, row.index).max())
+        found.setdefault(table.label(other), []).append((count, row))
+    return {name: sorted(series, key=lambda pair: pair[0]) for name, series in found.items()}

@@ -1,0 +1,189 @@
+"""The panels of mixed prompts: each draws one setting into given axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import PowerNorm
+from numpy.typing import NDArray
+
+from plateaus.measures.superposition import rows as superposition
+from plateaus.measures.superposition.majority import majority
+from plateaus.measures.superposition.rows import last
+from plateaus.report import survival
+from plateaus.report.statistics import Row
+from plateaus.report.style import GREY, PALE, Look, looks
+
+MEAN, SWITCHING, PAPER, OWN = "C0", "C1", "C3", "C3"
+DASHED = (0, (4, 3))
+FOLLOWED = (3, 5, 9)  # last examples of whose majority the curve is drawn
+FINE = np.linspace(0, 1, 101)
+NORM = PowerNorm(0.5, vmin=0, vmax=1)  # one prompt in a hundred is still seen
+
+
+def mean(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
+    """Draw the mean P of the first task against its share: seeds, their mean, what to compare."""
+    names, order = superposition.answers(dataset), _order(dataset)
+    share, p = (
+        last(dataset, name, row)[:, order, 0] for name in (superposition.SHARE, superposition.P)
+    )
+    axes.plot([0, 1], [0, 1], ls=DASHED, lw=1, color=GREY)
+    longest = superposition.examples(dataset, row)
+    if superposition.independent(dataset, row):
+        for followed in FOLLOWED:
+            if longest is None or followed <= longest:
+                axes.plot(FINE, majority(FINE, followed), lw=0.9, color=PALE, zorder=0.5)
+    paper = superposition.released(names)
+    axes.plot(list(paper), list(paper.values()), "x", ms=7, mew=1.6, color=PAPER, zorder=4)
+    for d, one in zip(share, p, strict=True):
+        axes.plot(d, one, lw=0.6, color=MEAN, alpha=0.4)
+    _points(axes, survival.mean_band(share)[0], p, MEAN, "o")
+    axes.set_xlim(-0.05, 1.05)
+    axes.set_ylim(-0.05, 1.05)
+
+
+def prompts(axes: Axes, dataset: xr.Dataset, row: Row) -> QuadMesh:
+    """Draw how P of the first task is spread over prompts, a strip a mixture, and its share."""
+    order = _order(dataset)
+    shares = superposition.asked(dataset)[order, 0]
+    shares, first = np.unique(shares, return_index=True)  # a mixture may be asked for twice
+    edges = _edges(shares)
+    image = _strips(axes, edges, last(dataset, superposition.HISTOGRAM, row)[:, order, 0][:, first])
+    _own(axes, shares, shares)
+    axes.set_xlim(edges[0], edges[-1])
+    return image
+
+
+def between(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
+    """Draw saturation and switching against the share, where there is more than one task."""
+    order = [m for m in _order(dataset) if superposition.several(dataset)[m]]
+    share = survival.mean_band(last(dataset, superposition.SHARE, row)[:, order, 0])[0]
+    _band(axes, dataset)
+    one = last(dataset, superposition.SATURATION, row)[:, order, 0]
+    _points(axes, share, one, MEAN, "o")
+    _points(axes, share, superposition.switching(dataset, row)[:, order], SWITCHING, "s")
+    axes.set_xlim(-0.05, 1.05)
+    axes.set_ylim(-0.05, 1.05)
+
+
+def recency(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
+    """Draw what the example j back adds to P of its task, mean over the tasks, evenest mixture."""
+    effect = superposition.recency(dataset, row)[:, superposition.evenest(dataset)]
+    effect = np.ma.masked_invalid(effect).mean(axis=-1).filled(np.nan)  # [run, j]
+    back = np.arange(1, effect.shape[1] + 1)
+    axes.axhline(0, lw=0.7, color=PALE)
+    number = superposition.examples(dataset, row)
+    if number is not None:  # of exact counts the order tells nothing of the shares
+        even = 1 / number if superposition.independent(dataset, row) else 0.0
+        axes.axhline(even, ls=DASHED, lw=1, color=GREY)
+    for one in effect:
+        axes.plot(back, one, lw=0.6, color=MEAN, alpha=0.4)
+    _points(axes, back, effect, MEAN, "o")
+    axes.set_xlim(0.4, back[-1] + 0.6)
+    axes.set_xticks(back[:: 1 if back.size < 6 else 2] if back.size % 2 else [1, *back[1::2]])
+    known = effect[np.isfinite(effect)]
+    axes.set_ylim(min(-0.2, float(known.min(initial=0)) - 0.05), 1.05)
+
+
+def means(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
+    """Draw the mean P of each of the K answers, a group of bars a mixture, and their shares."""
+    palette = answer_looks(dataset)
+    p, share = (last(dataset, name, row) for name in (superposition.P, superposition.SHARE))
+    width = 0.8 / len(palette)
+    for k, look in enumerate(palette.values()):
+        at = np.arange(p.shape[1]) + width * (k - (len(palette) - 1) / 2)
+        middle, half = survival.mean_band(p[..., k])
+        axes.bar(at, middle, 0.9 * width, color=look.color, alpha=0.55)
+        axes.errorbar(at, middle, half, ls="", color=look.color, lw=1.2)
+        for one in p[..., k]:
+            axes.plot(at, one, ".", ms=2.5, color="black", alpha=0.5)
+        own = survival.mean_band(share[..., k])[0]
+        axes.hlines(own, at - 0.55 * width, at + 0.55 * width, color=OWN, lw=1.4, zorder=4)
+    labels = [superposition.called(dataset, m) for m in range(dataset.sizes["mixture"])]
+    crowded = sum(map(len, labels)) > 40
+    axes.set_xticks(range(len(labels)), labels, rotation=40 if crowded else 0)
+    axes.set_xlim(-0.6, len(labels) - 0.4)
+    axes.set_ylim(0, 1.05)
+
+
+def prompts_of_each(axes: Axes, dataset: xr.Dataset, row: Row) -> QuadMesh:
+    """Draw how P of each answer is spread over prompts of the evenest mixture, and its share."""
+    even = superposition.evenest(dataset)
+    spread = last(dataset, superposition.HISTOGRAM, row)[:, even]
+    places = np.arange(spread.shape[1])
+    image = _strips(axes, np.arange(spread.shape[1] + 1) - 0.5, spread)
+    _own(axes, places, survival.mean_band(last(dataset, superposition.SHARE, row)[:, even])[0])
+    name_answers(axes, superposition.answers(dataset))
+    return image
+
+
+def between_of_each(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
+    """Draw the saturation of each answer, and the switching between them, evenest mixture."""
+    even = superposition.evenest(dataset)
+    _band(axes, dataset)
+    one = last(dataset, superposition.SATURATION, row)[:, even]
+    _points(axes, np.arange(one.shape[1]), one, MEAN, "o", joined=False)
+    middle, low, high = superposition.interval(superposition.switching(dataset, row)[:, even])
+    axes.axhline(middle, color=SWITCHING, lw=1.3)
+    if np.isfinite(low):
+        axes.axhspan(low, high, color=SWITCHING, alpha=0.15, lw=0)
+    name_answers(axes, superposition.answers(dataset))
+    axes.set_ylim(-0.05, 1.05)
+
+
+def answer_looks(dataset: xr.Dataset) -> dict[str, Look]:
+    """Return the names of the K tasks and their looks."""
+    names = superposition.answers(dataset)
+    return dict(zip(names, looks(len(names)), strict=True))
+
+
+def name_answers(axes: Axes, names: Sequence[str]) -> None:
+    """Make the horizontal axis one of the K answers."""
+    crowded = sum(map(len, names)) > 22
+    axes.set_xticks(range(len(names)), names, rotation=40 if crowded else 0)
+    axes.set_xlim(-0.5, len(names) - 0.5)
+
+
+def _order(dataset: xr.Dataset) -> NDArray[np.int_]:
+    """Return the mixtures in the order of the first task's share."""
+    return np.argsort(superposition.asked(dataset)[:, 0], kind="stable")
+
+
+def _edges(places: NDArray) -> NDArray[np.float64]:
+    """Return where strips around ordered places end: between them, and as far on the outside."""
+    if places.size == 1:
+        return np.array([places[0] - 0.05, places[0] + 0.05])
+    inner = (places[1:] + places[:-1]) / 2
+    return np.r_[2 * places[0] - inner[0], inner, 2 * places[-1] - inner[-1]]
+
+
+def _strips(axes: Axes, edges: NDArray, spread: NDArray) -> QuadMesh:
+    """Draw shares of prompts [run, strip, bin], mean over runs, as columns of a map."""
+    runs, strips, bins = spread.shape
+    shown = survival.mean_band(spread.reshape(runs, -1))[0].reshape(strips, bins)
+    image = axes.pcolormesh(edges, np.linspace(0, 1, bins + 1), shown.T, cmap="Blues", norm=NORM)
+    axes.set_ylim(-0.05, 1.05)
+    return image
+
+
+def _own(axes: Axes, x: NDArray, share: NDArray) -> None:
+    axes.plot(x, share, "o", ms=5, mfc="none", mec=OWN, mew=1.2, ls="")
+
+
+def _band(axes: Axes, dataset: xr.Dataset) -> None:
+    """Shade the saturation of the released models, where tasks are like theirs."""
+    if superposition.released(superposition.answers(dataset)):
+        axes.axhspan(*superposition.RELEASED_SATURATION, color=PAPER, alpha=0.25, lw=0)
+
+
+def _points(
+    axes: Axes, x: NDArray, values: NDArray, color: str, marker: str, joined: bool = True
+) -> None:
+    """Draw the means over runs of [run, x] with their 95% t intervals."""
+    middle, half = survival.mean_band(values)
+    mark = {"marker": marker, "ms": 5.5 if marker == "o" else 3.5, "mec": "white", "mew": 0.5}
+    axes.errorbar(x, middle, half, color=color, lw=1.2, ls="-" if joined else "", **mark)  # type: ignore[arg-type] # keywords

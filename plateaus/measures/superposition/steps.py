@@ -1,0 +1,174 @@
+"""When prompts of several tasks are answered, beside when the tasks are learned."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from plateaus.measures.by_task import rows as by_task
+from plateaus.measures.superposition import rows as superposition
+from plateaus.report import table
+from plateaus.report.statistics import FINISHED, Row, cell
+from plateaus.report.survival import NOTHING, Interval
+
+STEP = "mixed_step"
+ANSWERED = 0.5  # P on the answers at that step
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepsRow:
+    """When the finished runs of a setting answer mixed prompts and when they learn the tasks.
+
+    All in optimiser steps; a step is there only for the runs that get so far.
+
+    Args:
+      setting, index: of the sweep, as in the main table.
+      mixture: the evenest one, of which `mixed` tells; `runs`: that finished.
+      no_context: P on the answers of a model that answers by any of the tasks it trains on, where
+        their answers differ: of more than 1/2, `mixed` tells of less than the tasks.
+      mixed: first evaluation with half of the probability on the answers, mean of three; in
+        `mixed_runs` runs. `alone`: the same of prompts of one task, the mean over the tasks.
+      escape, last_escape: from the losses, the mean over the mixed tasks, and the last of them; in
+        `escaped_runs` runs.
+      after_escape, after_last_escape, after_alone: `mixed` less these, seed by seed; in `pairs`
+        runs (`alone_pairs` for the last).
+    """
+
+    setting: dict[str, Any]
+    index: tuple[int, ...]
+    mixture: str
+    runs: int
+    no_context: float = math.nan
+    mixed: Interval = NOTHING
+    mixed_runs: int = 0
+    escape: Interval = NOTHING
+    last_escape: Interval = NOTHING
+    escaped_runs: int = 0
+    alone: Interval = NOTHING
+    after_escape: Interval = NOTHING
+    after_last_escape: Interval = NOTHING
+    pairs: int = 0
+    after_alone: Interval = NOTHING
+    alone_pairs: int = 0
+
+    def text(self) -> str:
+        """Return the row as a remark.
+
+        >>> StepsRow(setting={}, index=(), mixture="5:5", runs=2).text()
+        'mixed step of 5:5: none in 2 runs'
+        """
+        if not self.mixed_runs:
+            return f"mixed step of {self.mixture}: none in {self.runs} runs"
+        said = f"mixed step of {self.mixture}: {self.mixed.value:,.0f}"
+        said += f" ({self.mixed_runs} of {self.runs} runs)"
+        if self.pairs:
+            said += f"; after the mean escape {_signed(self.after_escape)}"
+        if self.alone_pairs:
+            said += f", after that of prompts of one task {_signed(self.after_alone)}"
+        if self.no_context > ANSWERED:
+            said += f" (by any of its tasks, without context, P is {self.no_context:.2f} already)"
+        return said
+
+
+def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[StepsRow]:
+    """Return a row for each setting that was given mixed prompts, where its steps are recorded."""
+    if STEP not in dataset:
+        return []
+    return [_row(dataset, row) for row in superposition.answered(dataset, rows)]
+
+
+def steps_of(dataset: xr.Dataset, row: Row) -> dict[str, NDArray[np.float64]]:
+    """Return the steps [run] of the finished runs, NaN if never: mixed, alone, escape, .."""
+    done = cell(dataset, "status", row.index) == FINISHED
+    passed = cell(dataset, STEP, row.index)[done].astype(np.float64)  # [run, mixture]
+    shares = superposition.asked(dataset)
+    single = [int(np.argmax(column == 1)) for column in shares.T if (column == 1).any()]
+    never = np.full(passed.shape[0], np.nan)
+    found = {"mixed": passed[:, superposition.evenest(dataset)], "alone": never}
+    if len(single) == shares.shape[1]:  # NaN where a task is never answered
+        found["alone"] = passed[:, single].mean(axis=1)
+    found |= {"escape": never, "last_escape": never}
+    if by_task.ESCAPE in dataset:
+        tasks = dataset.sel(task=list(superposition.answers(dataset)))
+        escapes = sum(
+            cell(tasks, name, row.index)[done].astype(np.float64)
+            for name in (by_task.ESCAPE, by_task.START)
+        )
+        found |= {"escape": np.mean(escapes, axis=1), "last_escape": np.max(escapes, axis=1)}
+    return found
+
+
+def no_context(dataset: xr.Dataset, row: Row) -> float:
+    """Return K over the number of tasks that a setting trains on; NaN where that is not told."""
+    if by_task.COUNT not in dataset:
+        return math.nan
+    tasks = by_task.trained(dataset, row.index)
+    mixed = [name for name in superposition.answers(dataset) if name in tasks]
+    return len(mixed) / len(tasks) if tasks else math.nan
+
+
+def _row(dataset: xr.Dataset, row: Row) -> StepsRow:
+    steps, interval = steps_of(dataset, row), superposition.interval
+    apart = {name: steps["mixed"] - steps[name] for name in ("escape", "last_escape", "alone")}
+    count = {name: int(np.isfinite(values).sum()) for name, values in steps.items()}
+    return StepsRow(
+        setting=row.setting,
+        index=row.index,
+        mixture=superposition.called(dataset, superposition.evenest(dataset)),
+        runs=steps["mixed"].size,
+        no_context=no_context(dataset, row),
+        mixed=interval(steps["mixed"]),
+        mixed_runs=count["mixed"],
+        escape=interval(steps["escape"]),
+        last_escape=interval(steps["last_escape"]),
+        escaped_runs=count["escape"],
+        alone=interval(steps["alone"]),
+        after_escape=interval(apart["escape"]),
+        after_last_escape=interval(apart["last_escape"]),
+        pairs=int(np.isfinite(apart["escape"]).sum()),
+        after_alone=interval(apart["alone"]),
+        alone_pairs=int(np.isfinite(apart["alone"]).sum()),
+    )
+
+
+def csv_text(rows: Sequence[StepsRow]) -> str:
+    """Return the table as CSV, in optimiser steps; empty where no run gets so far."""
+    records = []
+    for row in rows:
+        record = table.swept(row.setting)
+        for field in dataclasses.fields(row)[2:]:
+            value = getattr(row, field.name)
+            if isinstance(value, Interval):
+                record |= table.ends(
+                    f"{field.name}_step" if _absolute(field.name) else field.name, value
+                )
+            elif isinstance(value, float):
+                record[field.name] = table.number(value)
+            else:
+                record[field.name] = value
+        records.append(record)
+    return table.as_csv(records)
+
+
+def show(rows: Sequence[StepsRow]) -> None:
+    """Print the steps of every setting, under the table of mixed prompts."""
+    lines = ["mixed step: first evaluation, mean of three, with P on the answers above 1/2"]
+    for row in rows:
+        where = f"{table.label(row.setting)}: " if row.setting else ""
+        lines.append(f"{where}{row.text()}")
+    table.print_lines(None, lines)
+
+
+def _absolute(name: str) -> bool:
+    return not name.startswith("after")
+
+
+def _signed(one: Interval) -> str:
+    ends = "" if math.isnan(one.low) else f" [{one.low:+,.0f}, {one.high:+,.0f}]"
+    return f"{one.value:+,.0f}{ends}"

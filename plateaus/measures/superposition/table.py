@@ -1,0 +1,131 @@
+"""The table of mixed prompts as CSV for machines and as text for the terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from plateaus.measures.superposition.rows import RELEASED_SATURATION, MixedRow
+from plateaus.report import table
+from plateaus.report.survival import Interval
+
+MOST = 12  # lines of a setting
+MEASURES = tuple(field.name for field in dataclasses.fields(MixedRow))[7:]
+
+
+def csv_text(rows: Sequence[MixedRow]) -> str:
+    """Return the table as CSV: a line for each answer to each mixture; entropies are in nats."""
+    records = []
+    for row in rows:
+        record = table.swept(row.setting) | {"mixture": row.mixture, "answer": row.answer}
+        record |= {"runs": row.runs, "share_asked": table.number(row.asked)}
+        for name in MEASURES:
+            value = getattr(row, name)
+            if isinstance(value, Interval):
+                record |= table.ends(name, value)
+            else:
+                record[name] = table.number(value)
+        records.append(record)
+    return table.as_csv(records)
+
+
+def text_table(rows: Sequence[MixedRow]) -> Table:
+    """Return the table for the terminal: a line a mixture, at most `MOST` of a setting.
+
+    Of two tasks, P and what depends on the answer are the first one's; of more, P of each, and
+    means over them.
+    """
+    result = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in rows[0].setting:
+        heading = name.replace(".", ".\n", 1).replace("_", "_\n")
+        result.add_column(heading, overflow="fold", vertical="bottom")
+    names = rows[0].answers
+    two = len(names) == 2
+    paper = any(not math.isnan(row.paper) for row in rows)
+    result.add_column(":\n".join(names) if two else "mixture", vertical="bottom")
+    for heading in (
+        f"P({names[0]})\n[95%]" if two else "mean P\nof each",
+        *(["paper"] if paper else []),
+        "satu-\nration",
+        "switch-\ning",
+        "entropy",
+        "KL",
+        f"completed\nof {len(names)}",
+        "last\nexample",
+    ):
+        result.add_column(heading, justify="right", overflow="fold", vertical="bottom")
+    for _, setting in itertools.groupby(rows, key=lambda row: row.index):
+        mixtures = [list(group) for _, group in itertools.groupby(setting, lambda r: r.mixture)]
+        for place, mixture in enumerate(_some(mixtures)):
+            one = mixture[0]
+            values = [table.value_text(value) for value in one.setting.values()]
+            mine = mixture[:1] if two else mixture
+            result.add_row(
+                *(values if not place else [""] * len(values)),
+                one.mixture,
+                _bracketed(one.probability) if two else " ".join(map(_short, mixture)),
+                *([_number(one.paper)] if paper else []),
+                _number(_mean([row.saturation.value for row in mine])),
+                _number(one.switching.value),
+                _number(one.entropy.value),
+                _number(one.kl.value),
+                _number(one.completed.value, 2),
+                _number(_mean([row.recency.value for row in mine])),
+            )
+    return result
+
+
+def remarks(rows: Sequence[MixedRow]) -> list[str]:
+    """Return what is said under the table."""
+    low, high = RELEASED_SATURATION
+    lines = [
+        "P: mean over prompts, 95% t interval over seeds; entropy and KL in nats",
+        "saturation: var P / (mean (1 - mean)) over prompts; 1: each P is 0 or 1, 0: all are equal",
+        "switching: 1 - E[H] / H(E P), the part of the mean's entropy that is between prompts",
+        "last example: P where it is of that task, less P where it is not",
+    ]
+    if not all(math.isnan(row.paper) for row in rows):
+        told = f"two tasks, 100 examples; their saturation is {low} to {high}"
+        lines.append(f"paper: released models, {told}")
+    return lines
+
+
+def show(rows: Sequence[MixedRow]) -> None:
+    """Print the table and its remarks."""
+    table.print_lines(text_table(rows), remarks(rows))
+
+
+def _some(mixtures: list[list[MixedRow]]) -> list[list[MixedRow]]:
+    """Return the mixtures that are shown: evenly among all, or those of most even shares first."""
+    if len(mixtures) <= MOST:
+        return mixtures
+    chosen = np.unique(np.linspace(0, len(mixtures) - 1, MOST).round().astype(int))
+    even = min(range(len(mixtures)), key=lambda m: max(row.asked for row in mixtures[m]))
+    if even not in chosen:  # in the place of its neighbour
+        chosen[np.argmin(np.abs(chosen[1:-1] - even)) + 1] = even
+    return [mixtures[m] for m in sorted(chosen)]
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return "-" if math.isnan(value) else f"{round(value, digits) + 0.0:.{digits}f}"  # no -0
+
+
+def _short(row: MixedRow) -> str:
+    return _number(row.probability.value, 2).removeprefix("0")
+
+
+def _bracketed(one: Interval) -> str:
+    if math.isnan(one.low):
+        return _number(one.value)
+    return f"{_number(one.value)} [{_number(one.low, 2)}, {_number(one.high, 2)}]"

@@ -1,0 +1,1 @@
+"""Task vectors: what they encode, patched in and drawn."""

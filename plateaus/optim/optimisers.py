@@ -1,0 +1,179 @@
+"""The `optim.*` section of a config: the optimiser family and its numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, NamedTuple
+
+import optax
+
+from plateaus.fields import Field, joined
+from plateaus.optim import aggregation
+from plateaus.optim.aggregators.pcgrad import PROJECT
+from plateaus.optim.bias import bias_gradients
+from plateaus.optim.clipping import clip_norm
+from plateaus.optim.decoupled_decay import weight_decay
+from plateaus.optim.layers import layer_rates
+from plateaus.optim.schedules import decay, warm_up
+from plateaus.optim.sharpness import sharpness_aware
+from plateaus.types import Aggregator, Scalar
+
+FAMILIES: dict[str, Callable[..., optax.GradientTransformation]] = {
+    "sgd": lambda knobs: optax.sgd(knobs.learning_rate),
+    "momentum": lambda knobs: optax.sgd(knobs.learning_rate, momentum=knobs.beta1),
+    "nesterov": lambda knobs: optax.sgd(knobs.learning_rate, momentum=knobs.beta1, nesterov=True),
+    "adam": lambda knobs: optax.adam(knobs.learning_rate, b1=knobs.beta1, b2=knobs.beta2),
+    "nadam": lambda knobs: optax.nadam(knobs.learning_rate, b1=knobs.beta1, b2=knobs.beta2),
+}
+
+
+NO_AGGREGATOR = "none"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spec:
+    """The family of the optimiser, and how the examples' gradients become one."""
+
+    name: Annotated[str, Field(help="optimiser", choices=tuple(FAMILIES))] = "sgd"
+    aggregator: Annotated[
+        str,
+        Field(
+            help="how the gradients of a batch's examples become one; none: their plain mean",
+            choices=(NO_AGGREGATOR, *aggregation.AGGREGATORS),
+            neutral=NO_AGGREGATOR,
+        ),
+    ] = NO_AGGREGATOR
+    project: Annotated[
+        str, Field(help="when pcgrad projects: on a conflict, or always", choices=PROJECT)
+    ] = "conflict"
+
+
+class Knobs(NamedTuple):
+    """The numbers of the optimiser."""
+
+    learning_rate: Annotated[
+        Scalar, Field(help="learning rate", low=0, low_open=True, high=1e12, units="1/step")
+    ] = 0.1
+    beta1: Annotated[
+        Scalar, Field(help="momentum, and Adam's first beta", low=0, high=1, high_open=True)
+    ] = 0.9
+    beta2: Annotated[Scalar, Field(help="Adam's second beta", low=0, high=1, high_open=True)] = (
+        0.999
+    )
+    gradient_bias: Annotated[
+        Scalar, Field(help="weight gamma of the stored gradient", low=0, high=1e6, neutral=0.0)
+    ] = 0.0
+    gradient_bias_every: Annotated[
+        Scalar, Field(help="steps between two storings", low=1, high=2**30, units="steps")
+    ] = 100
+    warmup_steps: Annotated[
+        Scalar,
+        Field(help="steps of linear warm-up", low=0, high=2**30, neutral=0, units="steps"),
+    ] = 0
+    decay_start: Annotated[
+        Scalar, Field(help="updates before the decay", low=0, high=2**30, units="steps")
+    ] = 0
+    decay_steps: Annotated[
+        Scalar,
+        Field(help="steps of linear decay to zero", low=0, high=2**30, neutral=0, units="steps"),
+    ] = 0
+    weight_decay: Annotated[
+        Scalar,
+        Field(help="decoupled weight decay lambda, times the rate", low=0, high=1e6, neutral=0.0),
+    ] = 0.0
+    clip_norm: Annotated[
+        Scalar, Field(help="largest norm of a gradient; 0: any", low=0, high=1e12, neutral=0.0)
+    ] = 0.0
+    sam_radius: Annotated[
+        Scalar, Field(help="radius rho of sharpness-aware steps", low=0, high=1e6, neutral=0.0)
+    ] = 0.0
+    aggregator_strength: Annotated[
+        Scalar, Field(help="how far from the mean to the aggregator", low=0, high=1e6, neutral=0.0)
+    ] = 1.0
+
+
+ALL = frozenset(Knobs._fields)
+RATE = "rate_"  # with the name of a layer: its knob
+
+
+@functools.cache
+def knobs_with_rates(layers: tuple[str, ...]) -> Any:
+    """Return the class `Knobs` with one more knob, `rate_<layer>`, for each layer of a network.
+
+    >>> knobs_with_rates(("readout",))(rate_readout=0.0).rate_readout
+    0.0
+    """
+    rate = Field(help="multiplies the layer's learning rate", low=0, high=1e6, neutral=1.0)
+    declared = Annotated[Scalar, rate]
+    return joined(Knobs, {RATE + layer: (declared, 1.0) for layer in layers})
+
+
+def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (field, message) for a decay that the run never gets to.
+
+    >>> list(check({"decay_start": 100, "decay_steps": 20, "steps": 100}))
+    [('decay_start', 'does not begin within the run: it has 100 steps')]
+    """
+    if values["decay_steps"] and values["decay_start"] >= values["steps"]:
+        yield "decay_start", f"does not begin within the run: it has {values['steps']} steps"
+
+
+def optimiser(
+    spec: Spec, used: frozenset[str] = ALL
+) -> Callable[[Any], optax.GradientTransformation]:
+    """Return knobs -> transformation, to be called *inside* the vmapped function.
+
+    There the knobs are traced scalars, which is bit-identical to Python numbers. An intervention
+    whose knob is not `used` is left out. In order, from the batch's gradient to the update:
+    sharpness-aware steps (`update` then needs `grad_fn`), the clipping of their gradient, the
+    gradient bias (so that it stores and leans on clipped ones), the family, the weight decay (so
+    that what follows multiplies it too), the layers' rates, the warm-up, the decay of the rate.
+
+    >>> optimiser(Spec(name="adam"))(Knobs(learning_rate=1e-3)).init({}) is not None
+    True
+    """
+    layers = sorted(name.removeprefix(RATE) for name in used if name.startswith(RATE))
+
+    def build(knobs: Any) -> optax.GradientTransformation:
+        parts = [FAMILIES[spec.name](knobs)]
+        if "gradient_bias" in used:
+            parts.insert(0, bias_gradients(knobs.gradient_bias, knobs.gradient_bias_every))
+        if "clip_norm" in used:
+            parts.insert(0, clip_norm(knobs.clip_norm))
+        if "weight_decay" in used:
+            parts.append(weight_decay(knobs.learning_rate, knobs.weight_decay))
+        if layers:
+            parts.append(layer_rates({layer: getattr(knobs, RATE + layer) for layer in layers}))
+        if "warmup_steps" in used:
+            parts.append(warm_up(knobs.warmup_steps))
+        if "decay_steps" in used:
+            parts.append(decay(knobs.decay_start, knobs.decay_steps))
+        whole = parts[0] if len(parts) == 1 else optax.chain(*parts)
+        return sharpness_aware(whole, knobs.sam_radius) if "sam_radius" in used else whole
+
+    return build
+
+
+def aggregator(spec: Spec) -> Callable[[Any], Aggregator] | None:
+    """Return knobs -> Aggregator with weights of the scale of a mean, or None where there is none.
+
+    A sum is divided by B, so that a learning rate means the same under every aggregator.
+
+    >>> import jax, jax.numpy as jnp
+    >>> made = aggregator(Spec(aggregator="pcgrad"))
+    >>> jax.jit(made(Knobs()).update)(jnp.array([[1.0, -0.5], [-0.5, 1.0]]), ())[0].tolist()
+    [0.75, 0.75]
+    """
+    if spec.aggregator == NO_AGGREGATOR:
+        return None
+    options = {"project": spec.project} if spec.aggregator == "pcgrad" else {}
+    made = aggregation.aggregator(spec.aggregator, **options)
+    returns = aggregation.AGGREGATORS[spec.aggregator].returns
+
+    def build(knobs: Any) -> Aggregator:
+        blended = aggregation.blend(made, knobs.aggregator_strength, returns)
+        return aggregation.averaged(blended) if returns == "sum" else blended
+
+    return build

@@ -1,1 +1,0 @@
-"""Probes: what is measured on a run, from its curves or its activations."""

@@ -1,0 +1,1 @@
+"""Prompts that mix tasks, asked of pretrained language models."""

@@ -1,0 +1,43 @@
+"""Task superposition in language models on disk: what `experiments/real_models.py` does.
+
+Answers at once: jax, torch and transformers are imported only to run.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from plateaus.config.exit_codes import exit_code
+from plateaus.real_models.arguments import Plan, parser, plan
+from plateaus.real_models.prompts import prompts
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a command line; return its exit code: 0, 1 (failed), 2 (refused) or 130 (interrupted)."""
+    return exit_code(lambda: _main(list(argv)))
+
+
+def _main(argv: list[str]) -> int:
+    if "--help" in argv or "-h" in argv:
+        print(parser().format_help(), end="")
+        return 0
+    options, extras = parser().parse_known_args(argv)
+    made = plan(options, extras)
+    print(*told(made), sep="\n")
+    if options.dry_run:
+        print("\na prompt:", prompts(made, next(iter(made.shares.values())))[0].text, sep="\n")
+        return 0
+    from plateaus.real_models.run import execute
+
+    return execute(made, shlex.join(argv))
+
+
+def told(made: Plan) -> list[str]:
+    """Return the plan in words."""
+    many = f"{len(made.shares)} mixture{'s' * (len(made.shares) > 1)}"
+    return [
+        f"{made.folder}: set {made.set}, tasks {', '.join(made.tasks)}",
+        f"{many} of {made.prompts} prompts, {made.examples} examples each, shares "
+        f"{'exact' if made.exact else 'in the mean'}, seed {made.seed} -> {made.workdir}",
+    ]

@@ -1,0 +1,150 @@
+"""What is told of prompts that mix tasks: the table, its CSV, and a figure.
+
+The figure shows whether a language model superposes tasks or switches between them: in the mean
+over prompts both look alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+from rich import box
+from rich.table import Table
+
+from plateaus.report.facets import columns
+from plateaus.report.style import GREY, Look, looks, styled
+
+RANGE = (0.1, 0.9)  # of prompts, that a bar spans
+COLUMNS = 3
+_BY_TASK = ("probability", "share", "saturation")
+_PLAIN = ("entropy", "entropy_of_mean", "kl", "completed")
+
+
+class Mixture(NamedTuple):
+    """What was measured on the prompts of one mixture of K tasks.
+
+    Fields:
+      name: the shares as they were written.
+      log_p: [N, K], of the answers, in nats.
+      measured: what `plateaus.measures.superposition.summary.summary` returns.
+    """
+
+    name: str
+    log_p: NDArray[np.float64]
+    measured: Mapping[str, NDArray[Any]]
+
+
+def records(tasks: Sequence[str], mixtures: Sequence[Mixture]) -> list[dict[str, Any]]:
+    """Return a row of the CSV for each mixture; entropies and the divergence in nats.
+
+    "recency_same": mean P of a task where the last example is of it; "recency_other": of another.
+    Empty: undefined.
+    """
+    rows = []
+    for mixture in mixtures:
+        found = {name: np.asarray(mixture.measured[f"mixed_{name}"]) for name in _BY_TASK + _PLAIN}
+        row: dict[str, Any] = {"mixture": mixture.name, "prompts": len(mixture.log_p)}
+        for name in _BY_TASK:
+            row |= {f"{name}.{task}": _number(found[name][k]) for k, task in enumerate(tasks)}
+        row |= {name: _number(found[name]) for name in _PLAIN}
+        for name in ("recency_same", "recency_other"):
+            last = np.asarray(mixture.measured[f"mixed_{name}"])[0]
+            row |= {f"{name}.{task}": _number(last[k]) for k, task in enumerate(tasks)}
+        rows.append(row)
+    return rows
+
+
+def _number(value: Any) -> str:
+    return "" if math.isnan(value) else f"{float(value):.6g}"
+
+
+def table(tasks: Sequence[str], mixtures: Sequence[Mixture]) -> Table:
+    """Return the table for the terminal: a line for each task of each mixture.
+
+    "after same", "after other": mean P where the last example is of the task, and of another.
+    """
+    made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in ("mixture", "task"):
+        made.add_column(heading, vertical="bottom", no_wrap=True)
+    numbers = ("share", "mean\nP", "satu-\nration", "after\nsame", "after\nother")
+    for heading in (*numbers, "entropy", "of the\nmean", "KL", "com-\npleted"):
+        made.add_column(heading, justify="right", vertical="bottom", no_wrap=True)
+    for mixture, row in zip(mixtures, records(tasks, mixtures), strict=True):
+        names = ("share", "probability", "saturation", "recency_same", "recency_other")
+        for k, task in enumerate(tasks):
+            own = [_short(row[f"{name}.{task}"]) for name in names]
+            shared = [_short(row[name]) for name in _PLAIN]
+            made.add_row(mixture.name if k == 0 else "", task, *own, *(shared if k == 0 else []))
+    return made
+
+
+def _short(text: str) -> str:
+    """Return a number in at most six letters; "-" where it is undefined."""
+    if not text:
+        return "-"
+    value = float(text)
+    return f"{value:.0e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"
+
+
+def figure(tasks: Sequence[str], mixtures: Sequence[Mixture], title: str) -> Figure:
+    """Return mean P against the share of examples, and how P spreads over the prompts.
+
+    First panel: a point for each task of each mixture, its bar from the 10% to the 90% quantile of
+    prompts; dashed: P = share. Then a histogram of P a mixture: mass at 0 and 1 is switching from
+    prompt to prompt, mass in between is superposition.
+    """
+    styles = looks(len(tasks))
+    panels = 1 + len(mixtures)
+    wide = min(COLUMNS, panels)
+    lines = -(-panels // wide)
+    with styled():
+        made = Figure(figsize=(3.1 * wide, 0.8 + 2.5 * lines), layout="constrained")
+        grid = made.subplots(lines, wide, squeeze=False).ravel()
+        _calibration(grid[0], mixtures, styles)
+        for number, (axes, mixture) in enumerate(zip(grid[1:], mixtures, strict=False)):
+            _histogram(axes, mixture, styles)
+            axes.set_ylabel("share of prompts" if number == 0 or (number + 1) % wide == 0 else "")
+        for axes in grid[panels:]:
+            axes.remove()
+        made.suptitle(title, x=0.008, ha="left", fontsize=9, weight="bold")
+        handles = [
+            Line2D([], [], label=task, **look.line, **look.mark)
+            for task, look in zip(tasks, styles, strict=True)
+        ]
+        labels = list(tasks)
+        made.legend(
+            handles=handles, loc="outside lower center", ncols=columns(made, labels), handlelength=3
+        )
+    return made
+
+
+def _calibration(axes: Axes, mixtures: Sequence[Mixture], styles: Sequence[Look]) -> None:
+    axes.plot([0, 1], [0, 1], ls=(0, (4, 3)), lw=0.8, color=GREY, zorder=0)
+    middle = (len(styles) - 1) / 2
+    for k, look in enumerate(styles):
+        shares = [float(mixture.measured["mixed_share"][k]) for mixture in mixtures]
+        means = [float(mixture.measured["mixed_probability"][k]) for mixture in mixtures]
+        aside = 0.012 * (k - middle)  # bars of one share would hide one another
+        for x, mixture in zip(shares, mixtures, strict=True):
+            ends = np.quantile(np.exp(mixture.log_p[:, k]), RANGE)
+            axes.plot([x + aside] * 2, ends, color=look.color, lw=1.8, alpha=0.4)
+        axes.plot(np.add(shares, aside), means, ls="", ms=6, color=look.color, **look.mark)
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+    axes.set(xlabel="share of the examples", ylabel="P of the task's answer")
+    axes.set_title("mean, and 80% of prompts")
+
+
+def _histogram(axes: Axes, mixture: Mixture, styles: Sequence[Look]) -> None:
+    bars = np.asarray(mixture.measured["mixed_histogram"])
+    edges = np.linspace(0, 1, bars.shape[1] + 1)
+    for heights, look in zip(bars, styles, strict=True):
+        axes.stairs(heights, edges, color=look.color, ls=look.dash, lw=look.width)
+    axes.set(xlim=(-0.01, 1.01), ylim=(0, 1.03), xlabel="P of the task's answer")
+    axes.set_title(f"shares {mixture.name}")

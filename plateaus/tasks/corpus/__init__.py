@@ -1,0 +1,1 @@
+"""Real text: folders, streams, windows, tokenizers."""

@@ -1,0 +1,142 @@
+"""A folder of UTF-8 files as streams of tokens, one sub-folder a domain, mapped from disk."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plateaus import files
+from plateaus.tasks.corpus import tokenizer as tokenizer_files
+from plateaus.tasks.corpus.folders import Refused, checked, domains, texts, told
+
+BYTES = 256  # tokens of a byte-level vocabulary
+SEPARATOR = 0xFF  # between files: no byte of UTF-8 text is this one
+
+
+class Corpus(NamedTuple):
+    """Domains as streams.
+
+    Fields:
+      names: of the domains, fit for fields.
+      streams: one for each domain, [L_g] of uint8, uint16 or int32, mapped from disk.
+      vocabulary: the number of tokens, the separator of files among them (the last one).
+    """
+
+    names: tuple[str, ...]
+    streams: tuple[NDArray, ...]
+    vocabulary: int
+
+
+def contents(folder: Path, tokenizer: str = "") -> str:
+    """Return a digest of what a corpus holds: domains, texts in their order, tokenizer.
+
+    Raises Refused for what `domains` does, for a file that cannot be read, or is not UTF-8 (told
+    with the offset of the first wrong byte), and for a bad tokenizer.
+    """
+    total = hashlib.sha256()
+    for name, path in domains(folder).items():
+        total.update(f"domain {name}\n".encode())
+        for text in texts(path):
+            own = hashlib.sha256()
+            for chunk in checked(text):
+                own.update(chunk)
+            total.update(own.digest())
+    if tokenizer:
+        place = Path(tokenizer).expanduser()
+        _vocabulary(tokenizer)
+        with told(place):
+            total.update(b"tokenizer" + hashlib.sha256(place.read_bytes()).digest())
+    return total.hexdigest()[:16]
+
+
+def _vocabulary(tokenizer: str) -> int:
+    """Return the number of tokens, with the separator."""
+    try:
+        return tokenizer_files.size(tokenizer) + 1 if tokenizer else BYTES
+    except ValueError as error:
+        raise Refused(str(error)) from None
+
+
+def _place(digest: str) -> Path:
+    return files.cache() / "text" / digest
+
+
+def kept(digest: str) -> bool:
+    """Return whether the user's cache has the corpus of this digest."""
+    return bool(digest) and (_place(digest) / "index.json").exists()
+
+
+@functools.lru_cache(8)
+def corpus(folder: Path, tokenizer: str, digest: str) -> Corpus:
+    """Return the corpus that has this digest, from the user's cache or written there first.
+
+    A corpus in the cache stays what it was when its folder changes under a run.
+    Raises Refused, also where the folder holds something else by now.
+    """
+    place = _place(digest)
+    with told(place):
+        if not kept(digest):
+            _write(place, folder, tokenizer, digest)
+        index = json.loads((place / "index.json").read_text())
+        mapped = np.memmap(place / "tokens.bin", np.dtype(index["dtype"]), "r")
+    ends = np.cumsum(index["lengths"])
+    streams = tuple(np.split(mapped, ends[:-1]))
+    return Corpus(tuple(index["names"]), streams, index["vocabulary"])
+
+
+def _write(place: Path, folder: Path, tokenizer: str, digest: str) -> None:
+    """Write a corpus to its place, whole or not at all."""
+    vocabulary = _vocabulary(tokenizer)
+    dtype = next(d for d in ("uint8", "uint16", "int32") if vocabulary - 1 <= np.iinfo(d).max)
+    with files.new_folder(place) as draft:
+        lengths = []
+        with (draft / "tokens.bin").open("wb") as out:
+            for path in domains(folder).values():
+                before = out.tell()
+                for tokens in _tokens(path, tokenizer, vocabulary - 1):
+                    out.write(tokens.astype(dtype).tobytes())
+                lengths.append((out.tell() - before) // np.dtype(dtype).itemsize)
+            if not sum(lengths):
+                raise Refused(f"holds no text: {folder}")
+        names = list(domains(folder))
+        index = {"names": names, "lengths": lengths, "dtype": dtype, "vocabulary": vocabulary}
+        (draft / "index.json").write_text(json.dumps(index))
+        if contents(folder, tokenizer) != digest:
+            raise Refused(f"changed while it was read: {folder}")
+
+
+def _tokens(domain: Path, tokenizer: str, separator: int) -> Iterator[NDArray]:
+    """Yield the tokens of a domain's files, in parts, with a separator between two files."""
+    begun = False
+    for path in texts(domain):
+        with told(path):
+            if not path.stat().st_size:
+                continue  # as are the empty __init__.py of Python packages
+        if begun:
+            yield np.array([separator])
+        begun = True
+        if tokenizer:
+            with told(path):
+                yield tokenizer_files.encode(tokenizer, path.read_bytes().decode())
+        else:
+            yield from (np.frombuffer(chunk, np.uint8) for chunk in checked(path))
+
+
+def decoded(tokens: NDArray, tokenizer: str, vocabulary: int) -> str:
+    """Return tokens as text; a separator of files reads as a line of its own.
+
+    >>> decoded(np.frombuffer("é".encode() + b"\\xffa", np.uint8), "", BYTES)
+    'é\\na'
+    """
+    between = np.flatnonzero(np.asarray(tokens) == vocabulary - 1)
+    parts = [part[i > 0 :] for i, part in enumerate(np.split(np.asarray(tokens), between))]
+    if tokenizer:
+        return "\n".join(tokenizer_files.decode(tokenizer, part) for part in parts)
+    return "\n".join(part.astype(np.uint8).tobytes().decode(errors="replace") for part in parts)

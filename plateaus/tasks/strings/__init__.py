@@ -1,0 +1,1 @@
+"""Tasks on characters: their alphabets, tables and checks."""

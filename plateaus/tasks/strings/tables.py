@@ -1,0 +1,106 @@
+"""A set of character tasks as arrays: how inputs are drawn, and what every task answers to them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from plateaus.tasks.strings import sets
+from plateaus.types import Array, Int, Key
+
+
+class Tables(NamedTuple):
+    """What a set of K tasks is made of, for answers of A tokens at most."""
+
+    draw: Callable[[Key], tuple[Array, Array]]  # -> tokens [n] of an input, answers [K, A + 1]
+    separator: int
+    length: int  # n
+    width: int  # A + 1
+    marginal: Any  # [A + 1, V], how often each place of an answer has each token, over all tasks
+    units: Any  # [K], the mean of -log of the share of the tasks that answer as task k does
+
+
+@functools.cache
+def tables(chosen: tuple[str, ...], alphabet: str, length: int) -> Tables:
+    r"""Return the arrays of a set of K tasks, of one kind of input.
+
+    `units` are $E[-\log (n_k / K)]$, n_k of the tasks having the answer of task k: log K where
+    answers always differ. Over all inputs; of letters, where some agree, over `sets.TRIED` random
+    ones.
+
+    >>> made = tables(("plus1", "plus2"), "", 1)
+    >>> made.width, made.units.round(4).tolist()
+    (2, [0.6931, 0.6931])
+    """
+    kind = sets.TASKS[chosen[0]]
+    one = sets.KINDS[kind]
+    inputs = sets.rotations(kind, alphabet, length)
+    width = 1 + max(len(text) for name in chosen for text in sets.answers(name, inputs))
+    each = np.stack([sets.marginal(name, inputs, width) for name in chosen])
+    marginal = each.mean(axis=0)
+    marginal[:, sets.PAD] = 0.0
+    marginal /= marginal.sum(axis=1, keepdims=True)
+    told = np.array([sets.answers(name, sets.inputs_of(kind, alphabet, length)) for name in chosen])
+    alike = np.mean(told[:, None, :] == told[None, :, :], axis=1)  # n_k / K by input
+    units = -np.log(alike).mean(axis=1)
+    if one.every:
+        draw = _enumerated(one.every, chosen, width)
+    else:
+        draw = _letterwise(chosen, alphabet, length, width)
+    size = len(inputs[0])
+    return Tables(draw, int(sets.encode(one.separator)[0]), size, width, marginal, units)
+
+
+def _enumerated(every: tuple[str, ...], chosen: tuple[str, ...], width: int) -> Callable:
+    """Return the draw of one of all inputs, with the answers looked up."""
+    tokens = np.stack([sets.encode(text) for text in every])
+    told = np.stack([sets.table(sets.answers(name, every), width) for name in chosen], axis=1)
+
+    def draw(key: Key) -> tuple[Array, Array]:
+        number = jax.random.randint(key, (), 0, len(every))
+        return jnp.asarray(tokens)[number], jnp.asarray(told)[number]
+
+    return draw
+
+
+def _letterwise(chosen: tuple[str, ...], alphabet: str, length: int, width: int) -> Callable:
+    """Return the draw of different letters; a token of an answer is a map of one letter.
+
+    Which letter, and by which map, is read off the tasks' answers to random inputs.
+    """
+    inputs = sets.inputs_of("letters", alphabet, length)
+    shown = np.stack([sets.encode(text) for text in inputs])  # [inputs, length]
+    place = np.zeros((len(chosen), width), np.int32)
+    maps = np.full((len(chosen), width, sets.VOCABULARY), sets.PAD, np.int32)
+    for task, name in enumerate(chosen):
+        told = sets.table(sets.answers(name, inputs), width)
+        for at in range(width):
+            found, mapped = _source(told[:, at], shown)
+            place[task, at], maps[task, at] = found, mapped
+    letters = sets.encode(alphabet)
+
+    def draw(key: Key) -> tuple[Array, Int[Array, "K width"]]:
+        tokens = jax.random.permutation(key, jnp.asarray(letters))[:length]
+        row = jnp.arange(len(chosen))[:, None], jnp.arange(width)[None, :]
+        return tokens, jnp.asarray(maps)[(*row, tokens[jnp.asarray(place)])]
+
+    return draw
+
+
+def _source(told: NDArray[np.int32], shown: NDArray[np.int32]) -> tuple[int, NDArray[np.int32]]:
+    """Return the place of the input that a token of the answer follows, and the map of its letter.
+
+    The first place whose letter tells the token, in all inputs: of a newline and padding, any.
+    """
+    for place, column in enumerate(shown.T):
+        mapped = np.full(sets.VOCABULARY, sets.PAD, np.int32)
+        mapped[column] = told
+        if np.array_equal(mapped[column], told):
+            return place, mapped
+    raise ValueError("a token of an answer follows more than one letter of the input")

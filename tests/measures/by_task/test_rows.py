@@ -1,0 +1,270 @@
+"""The table by task and its figures, from made-up results of mixtures."""
+
+import dataclasses
+import itertools
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from plateaus.measures.by_task import figures as task_figures
+from plateaus.measures.by_task import maps as task_maps
+from plateaus.measures.by_task import rows as by_task
+from plateaus.report import statistics
+
+TASKS, SEEDS, EVERY = ("a", "b", "c"), 6, 50
+NAMES = ("a", "b", "c", "a + b", "a + c", "all", "a then b")
+SETS = ({"a"}, {"b"}, {"c"}, {"a", "b"}, {"a", "c"}, {"a", "b", "c"}, {"a", "b"})
+CENTRES = {1: 1000.0, 2: 600.0, 3: 300.0}  # steps to escape, by the number of tasks
+HORIZON, LATE = 2000, 800
+
+
+@pytest.fixture(scope="module")
+def results(make_results):
+    """Mixtures of three tasks; in the last, b comes at step 800 and then takes 400 steps."""
+    centres = [1000.0] * len(NAMES)
+    base = make_results(
+        {"variant": list(NAMES)}, centres, seeds=SEEDS, horizon=HORIZON, every=EVERY
+    )
+    rng = np.random.default_rng(1)
+    shape = (len(NAMES), SEEDS, len(TASKS))
+    steps, evals = base["step"].values, base["eval_step"].values
+    names = ("start", "escape", "completion")
+    passages = {name: np.full(shape, np.nan) for name in names}
+    own = np.full(shape, np.nan)
+    curves = {
+        name: np.full((*shape[:2], steps.size, 3), np.nan) for name in ("loss", "error", "count")
+    }
+    tests = np.full((*shape[:2], evals.size, 3), 1.0)
+    apart = np.full((*shape[:2], evals.size, 3), 0.01)
+    for v, seed, g in itertools.product(*map(range, shape)):
+        curves["count"][v, seed, :, g] = 0.0
+        if TASKS[g] not in SETS[v]:
+            continue
+        start = LATE if (NAMES[v], TASKS[g]) == ("a then b", "b") else 0
+        centre = 400.0 if start else CENTRES[len(SETS[v])]
+        escape = round(centre * (1 + 0.05 * rng.standard_normal()) + 10 * seed)
+        passages["start"][v, seed, g], passages["escape"][v, seed, g] = start, escape
+        if g != 2:  # c is never learned
+            passages["completion"][v, seed, g] = 1.5 * escape
+        own[v, seed, g] = 4 * escape
+        drawn = steps > start
+        curves["count"][v, seed, drawn, g] = 4.0
+        curves["loss"][v, seed, drawn, g] = np.where(steps[drawn] - start < escape, 1.0, 0.5)
+        tests[v, seed, :, g] = np.where(evals - start < escape, 1.0, 0.5)
+        apart[v, seed, :, g] = np.where(evals - start < escape, 0.01, 1.0)
+    dims = ("variant", "seed", "task")
+    new = {f"{name}_step_by_task": (dims, value) for name, value in passages.items()}
+    new |= {f"{name}_sequences_by_task": (dims, own) for name in ("escape", "completion")}
+    new |= {
+        f"train_{name}_by_task": (("variant", "seed", "step", "task"), value)
+        for name, value in curves.items()
+    }
+    evaluated = ("variant", "seed", "eval_step", "task")
+    new |= {
+        "test_loss_by_task": (evaluated, tests),
+        "test_distance_by_task_to_no_context": (evaluated, apart),
+    }
+    base = base.assign(batch_size=(("variant", "seed"), np.full(shape[:2], 12)))
+    dataset = base.assign(new).assign_coords(task=list(TASKS))
+    dataset.attrs["config"] = json.dumps({"data.switch": "escape"})
+    dataset.attrs["baseline"] = json.dumps({"variant": "a"})
+    return dataset
+
+
+@pytest.fixture(scope="module")
+def rows(results):
+    return statistics.summarise(results)
+
+
+@pytest.fixture(scope="module")
+def found(results, rows):
+    return by_task.summarise(results, rows)
+
+
+def of(found, setting, task):
+    return next(r for r in found if r.setting["variant"] == setting and r.task == task)
+
+
+def steps_of(results, setting, task, name="escape"):
+    return results[f"{name}_step_by_task"].sel(variant=setting, task=task).values
+
+
+def test_there_is_a_row_for_each_task_that_a_setting_trains_on(found):
+    pairs = [(row.setting["variant"], row.task) for row in found]
+    wanted = [(n, t) for n, s in zip(NAMES, SETS, strict=True) for t in TASKS if t in s]
+    assert pairs == wanted
+    assert of(found, "all", "b").tasks == TASKS and of(found, "b", "b").tasks == ("b",)
+
+
+def test_means_and_medians_are_those_of_the_runs(results, found):
+    row, steps = of(found, "a + b", "a"), steps_of(results, "a + b", "a")
+    assert row.plateau.value == pytest.approx(steps.mean())
+    assert row.plateau.low < steps.mean() < row.plateau.high
+    assert row.escape.value == pytest.approx(np.median(steps), abs=60)
+    assert (row.escaped, row.completed, row.runs) == (6, 6, 6)
+    never = of(found, "a + c", "c")
+    assert (never.escaped, never.completed) == (6, 0)
+    assert never.convergence.value == HORIZON and np.isinf(never.completion.value)
+    assert row.own_sequences == pytest.approx(4 * np.median(steps))
+    assert row.sequences == pytest.approx(12 * row.escape.value)
+
+
+def test_ratios_are_to_the_same_task_alone(results, found):
+    for setting, task in (("all", "b"), ("a + b", "b"), ("a + c", "c")):
+        row = of(found, setting, task)
+        wanted = steps_of(results, setting, task).mean() / steps_of(results, task, task).mean()
+        assert row.ratio.value == pytest.approx(wanted)
+        assert row.pairs == SEEDS and row.ratio.high < 1 and row.p_value < 0.01
+    assert np.isnan(of(found, "b", "b").ratio.value) and np.isnan(of(found, "b", "b").p_value)
+    several = [row.p_value for row in found if not np.isnan(row.p_value)]
+    assert of(found, "all", "b").p_adjusted >= len(several) * min(several) * 0.99
+
+
+def test_one_mixture_without_a_sweep_is_compared_with_nothing(results):
+    """No axis of settings: there is no setting to look for, and that is no error."""
+    one = results.sel(variant="a + b").drop_vars("variant").assign_attrs(swept="[]")
+    rows = by_task.summarise(one, statistics.summarise(one))
+    assert [row.task for row in rows] == ["a", "b"] and all(row.index == () for row in rows)
+    assert all(np.isnan(row.ratio.value) for row in rows)
+
+
+def test_a_task_that_comes_late_is_counted_from_its_start(results, found):
+    """Followed for 1,200 steps only; what it is compared with is cut there as well."""
+    row = of(found, "a then b", "b")
+    assert row.start == LATE
+    left = HORIZON - LATE
+    steps, alone = steps_of(results, "a then b", "b"), steps_of(results, "b", "b")
+    assert row.plateau.value == pytest.approx(steps.mean())
+    assert row.ratio.value == pytest.approx(steps.mean() / np.minimum(alone, left).mean())
+    completion = np.minimum(steps_of(results, "a then b", "b", "completion"), left)
+    assert row.convergence.value == pytest.approx(completion.mean())
+
+
+def test_censored_runs_of_a_late_task_end_where_they_were_last_seen(results, rows):
+    """Half of its runs never escape: they count 1,200 steps, and the ratio stays below that."""
+    some = results.copy(deep=True)
+    index = {"variant": NAMES.index("a then b"), "task": 1, "seed": slice(0, 3)}
+    some["escape_step_by_task"][index] = np.nan
+    row = of(by_task.summarise(some, rows), "a then b", "b")
+    steps = steps_of(some, "a then b", "b")
+    left = HORIZON - LATE
+    wanted = np.where(np.isfinite(steps), steps, left)
+    assert row.plateau.value == pytest.approx(wanted.mean()) and row.escaped == 3
+    alone = np.minimum(steps_of(some, "b", "b"), left)
+    assert row.ratio.value == pytest.approx(wanted.mean() / alone.mean())
+
+
+def test_one_run_that_is_followed_briefly_does_not_shorten_all(results, rows):
+    """One seed comes to b 40 steps before the end; the others escape, and are compared in full."""
+    some = results.copy(deep=True)
+    where = {"variant": NAMES.index("a then b"), "task": 1, "seed": 0}
+    some["start_step_by_task"][where] = HORIZON - 40
+    some["escape_step_by_task"][where] = np.nan
+    row = of(by_task.summarise(some, rows), "a then b", "b")
+    others = steps_of(some, "a then b", "b")[1:]
+    assert row.plateau.value == pytest.approx(others.mean())  # as Kaplan and Meier: 0.2 each
+    assert row.ratio.value == pytest.approx(others.mean() / steps_of(some, "b", "b").mean())
+
+
+def test_sequences_are_of_the_runs_that_came_to_the_task(results, rows):
+    some = results.copy(deep=True)
+    gone = {"variant": NAMES.index("a then b"), "task": 1, "seed": slice(0, 4)}
+    for name in ("start_step", "escape_step", "escape_sequences"):
+        some[f"{name}_by_task"][gone] = np.nan
+    row = of(by_task.summarise(some, rows), "a then b", "b")
+    assert row.runs == 2
+    assert row.own_sequences == pytest.approx(4 * np.median(steps_of(some, "a then b", "b")[4:]))
+
+
+def test_the_distance_is_that_on_the_plateau(results, rows, found):
+    row = of(found, "a", "a")
+    assert row.distance.value == pytest.approx(0.01, abs=1e-6)
+    some = results.copy(deep=True)  # before a task is first drawn there is no plateau of it
+    apart = some["test_distance_by_task_to_no_context"]
+    where = {"variant": NAMES.index("a then b"), "task": 1}
+    apart[where] = apart[where].where(apart["eval_step"] >= LATE, 9.0)
+    row = of(by_task.summarise(some, rows), "a then b", "b")
+    assert row.distance.value == pytest.approx(0.01, abs=1e-6)
+
+
+def test_a_diverged_run_never_escaped(results, rows):
+    broken = results.copy(deep=True)
+    broken["status"][{"variant": 0, "seed": 2}] = statistics.DIVERGED
+    row = of(by_task.summarise(broken, rows), "a", "a")
+    assert (row.escaped, row.runs) == (5, 6)
+
+
+def test_the_csv_has_a_line_for_each_row(found):
+    lines = by_task.csv_text(found).splitlines()
+    assert len(lines) == 1 + len(found)
+    header = lines[0].split(",")
+    assert header[:3] == ["variant", "task", "tasks"] and len(set(header)) == len(header)
+    assert "inf" in lines[1 + [r.task for r in found].index("c")].split(",")
+    assert by_task.csv_text([]) == "\n"  # a header of nothing
+
+
+def test_the_average_over_mixtures_of_a_size(results, found):
+    averaged = task_maps.by_count(results, found, by_task.ESCAPE)
+    two = (steps_of(results, "a + b", "a") + steps_of(results, "a + c", "a")) / 2
+    with_late = (2 * two + steps_of(results, "a then b", "a")) / 3
+    np.testing.assert_allclose(averaged[2, "a"], with_late)
+    shared = task_maps.headline(averaged, [1, 2, 3], TASKS)
+    ratios = [averaged[3, t].mean() / steps_of(results, t, t).mean() for t in TASKS]
+    assert shared[3].value == pytest.approx(np.mean(ratios))
+    assert shared[1].value == pytest.approx(1.0)
+    assert shared[3].low < shared[3].value < shared[3].high < 0.5
+    pairs = [averaged[2, t].mean() / steps_of(results, t, t).mean() for t in TASKS]
+    assert shared[2].value == pytest.approx(np.mean(pairs))
+
+
+def test_the_running_mean_leaves_out_what_is_missing():
+    values = np.array([[1.0, np.nan, 3.0, np.nan, np.nan, np.nan, 5.0]])
+    wanted = [[1.0, 1.0, 2.0, 3.0, 3.0, np.nan, 5.0]]
+    np.testing.assert_array_equal(task_figures.running(values, 3), wanted)
+
+
+def test_figures_show_every_task_and_setting(results, rows, found):
+    for draw in (task_figures.losses, task_figures.mechanism):
+        figure = draw(results, rows)
+        titles = [axes.get_title(loc="left") for axes in figure.axes]
+        assert titles == list(TASKS)
+        drawn = [
+            len({line.get_color() for line in axes.lines if len(line.get_xdata()) > 2})
+            for axes in figure.axes
+        ]
+        assert drawn == [5, 4, 3]  # settings that train on each
+    seen = task_figures.sequences(results, rows).axes[0]
+    ends = sorted(line.get_xdata()[-1] for line in seen.lines if len(line.get_xdata()) > 2)
+    assert ends == [4 * HORIZON] * 5  # prompts of task a, in the five settings with it
+    left, right = task_maps.escapes(results, rows, found).axes
+    assert len(left.texts) == len(found) and len(right.texts) == len(found) - 3
+    said = {text.get_text() for text in left.texts}
+    assert said == {f"{row.plateau.value:,.0f}" for row in found}
+    counts = task_maps.counts(results, rows, found)
+    assert [axes.get_xlabel() for axes in counts.axes] == ["tasks in the mixture"] * 3
+    moved = task_maps.transfer(results, rows, found)
+    assert [t.get_text().split("\n")[0] for t in moved.axes[0].texts] == [
+        f"{of(found, 'a then b', 'b').ratio.value:.2f}"
+    ]
+
+
+def test_only_a_switch_at_escape_is_drawn_as_transfer(results, rows, found):
+    """A curriculum's later task comes late, too: in a mixture of three, or of two at a set step."""
+    curriculum = results.assign_attrs(config=json.dumps({"data.switch": "none"}))
+    assert task_maps.transfer(curriculum, rows, found) is None
+    three = [row for row in found if len(row.tasks) == 3]
+    late = [dataclasses.replace(row, start=100.0 * i) for i, row in enumerate(three)]
+    assert task_maps.transfer(results, rows, late) is None
+
+
+def test_crowded_panels_show_one_mixture_of_each_size(results, rows):
+    """With more settings than a panel holds."""
+    many = xr.concat(
+        [results.assign_coords(variant=[f"{n}{i}" for n in NAMES]) for i in (1, 2)], "variant"
+    )
+    many.attrs = {**results.attrs, "baseline": json.dumps({"variant": "a1"})}
+    figure = task_figures.losses(many, statistics.summarise(many))
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert labels == ["alone", "2 tasks", "3 tasks"]
