@@ -1,4 +1,4 @@
-"""The comparison of what presets come to sees a changed bit, a table, a type and a missing figure."""
+"""The golden comparison sees a changed bit, a type, a table and a missing figure."""
 
 import importlib.util
 from pathlib import Path
