@@ -83,7 +83,7 @@ def zipf_table(exponent: Array | float, size: Array | int, max_size: int) -> Tab
     return Table(size, alpha, order, masses, within.reshape(-1), jnp.log(running[-1]))
 
 
-def zipf_rank(key: Key, table: Table, shape: tuple[int, ...]) -> Int[Array, ...]:
+def zipf_rank(key: Key, table: Table, shape: tuple[int, ...]) -> Int[Array, " *shape"]:
     """Draw ranks in 1..size, each with its Zipf probability to within 3e-5 of it (alpha <= 3).
 
     An octave by inversion, a bucket by inversion, a rank by a uniform choice of a *pair* of ranks

@@ -88,6 +88,7 @@ def test_r_and_b_has_no_memory(norm):
 
 
 @pytest.mark.parametrize("lambda_", (0.3, 3.0, 30.0))
+@pytest.mark.filterwarnings("ignore:Values in x were outside bounds")  # of SLSQP, before scipy 1.16
 @pytest.mark.parametrize("seed", range(3))
 def test_r_and_b_maximises_its_objective(lambda_, seed):
     """p^T G q - |G p| / lambda sum q log q on the simplex: against a general optimiser, and no
