@@ -191,7 +191,8 @@ def exact_jit():
 
     Compiled as above, last bits depend on what else is fused.
     """
-    options: dict = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
+    options: dict = {"xla_backend_optimization_level": 3}
+    options |= {"xla_llvm_disable_expensive_passes": False}
     options |= {"xla_cpu_use_fusion_emitters": True} if os.environ[KNOWN] else {}
     return functools.partial(jax.jit, compiler_options=options)
 
