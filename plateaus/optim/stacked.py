@@ -112,10 +112,10 @@ def _transformation(name: str) -> Callable[..., aggregating.Aggregator]:
         parameters=[*signature.parameters.values(), extra],
         return_annotation=aggregating.Aggregator,
     )
-    law, _, _ = (make.__doc__ or "").partition("\n\n    >>> ")  # its example is of the aggregator
+    law, _, _ = (inspect.getdoc(make) or "").partition("\n\n>>> ")  # its example has no gradients
     factory.__doc__ = (
-        f"{law}\n\n    An optax transformation of stacked gradients, first in a chain; `size`, its"
-        "\n    errors and what cannot go around it: see `stacked`.\n    "
+        f"{law}\n\nAn optax transformation of stacked gradients, first in a chain; `size`, its\n"
+        "errors and what cannot go around it: see `stacked`.\n"
     )
     factory.__module__ = __name__
     return factory

@@ -131,7 +131,9 @@ def test_the_factories_are_the_aggregators_own(name):
     theirs, factory = AGGREGATORS[name].make, getattr(transformations, name)
     ours = inspect.signature(factory).parameters
     assert [*inspect.signature(theirs).parameters, "size"] == list(ours)
-    assert factory.__doc__.startswith(theirs.__doc__.partition("\n\n    >>>")[0])
+    law, _, example = inspect.getdoc(theirs).partition("\n\n>>>")
+    assert example and ">>>" not in factory.__doc__  # which is of weights, not of gradients
+    assert factory.__doc__.startswith(law)
     assert factory.__name__ == name and "`stacked`" in factory.__doc__
 
 
