@@ -230,7 +230,7 @@ def run(recipe: Recipe, seed: Array | int, knobs: Knobs) -> Run:
     the same parts, in programs of their own with checkpoints between them: mapped over as many runs
     as its chunks have, this gives the same bits of weights, and of training and test losses. Means
     that are only looked at (distances to predictors before the first step, cosines of gradients)
-    may be off by some 1e-6 of themselves: XLA fuses their sums with what stands around them.
+    may be off by up to 1e-5 of themselves: XLA fuses their sums with what stands around them.
     """
     laws, levels = evaluation.laws(recipe, seed, knobs)
     state, first = init(recipe, seed, knobs, laws)
