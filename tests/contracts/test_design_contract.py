@@ -256,12 +256,16 @@ def test_no_probability_is_nan_or_above_one(spec, acting, log_probabilities):
 
 @each_variant
 def test_a_neutral_knob_changes_no_probability(spec, values, acting, log_probabilities):
+    """But for the last place of its logarithm, which XLA rounds by what stands around it.
+
+    Draws are the same to the bit (above): these numbers are only looked at.
+    """
     neutral = {name: v.neutral for name, v in values.items() if v.neutral is not None}
     for name, value in neutral.items():
         knobs = acting._replace(**{name: value})
         whole = log_probabilities(spec, knobs)
         lacking = log_probabilities(spec, knobs, used=designs.ALL - {name})
-        np.testing.assert_array_equal(whole, lacking)
+        np.testing.assert_array_max_ulp(whole, lacking, maxulp=1)
     knobs = acting._replace(**neutral)
     bare = log_probabilities(spec, knobs, used=frozenset())
     np.testing.assert_array_equal(log_probabilities(spec, knobs), bare)
