@@ -31,16 +31,21 @@ def _tasks(seed, k, d):
     return np.random.default_rng(seed).normal(size=(k, d)).astype(np.float32)
 
 
+def _double(values):
+    """The values in float64; `np.float64` makes a scalar of none, in numpy 2.0."""
+    return np.asarray(values, np.float64)
+
+
 def _posterior_mean_brute(x, y, sigma, covariance):
     """w given x, y from the normal equations of the joint Gaussian law of w and y, in float64."""
-    x, y = np.float64(x), np.float64(y)
+    x, y = _double(x), _double(y)
     of_y = x @ covariance @ x.T + sigma**2 * np.eye(len(x))
     return covariance @ x.T @ np.linalg.solve(of_y, y)
 
 
 def _dmmse_brute(x, y, tasks, weights, sigma):
     """Return (predictions, posteriors [n, k]) by the product of densities, in float64."""
-    x, y, tasks = np.float64(x), np.float64(y), np.float64(tasks)
+    x, y, tasks = _double(x), _double(y), _double(tasks)
     said = x @ tasks.T
     density = np.exp(-((y[:, None] - said) ** 2) / (2 * sigma**2))
     posterior = np.stack([weights * np.prod(density[:i], axis=0) for i in range(len(x))])
@@ -66,7 +71,7 @@ def test_ridge_is_equation_3():
     x, y = _prompt(1, n, d, sigma)
     penalty = sigma**2 / tau**2 * np.eye(d)
     wanted = [
-        x[i] @ np.linalg.solve(np.float64(x[:i]).T @ x[:i] + penalty, x[:i].T @ y[:i])
+        x[i] @ np.linalg.solve(_double(x[:i]).T @ x[:i] + penalty, x[:i].T @ y[:i])
         for i in range(n)
     ]
     np.testing.assert_allclose(RIDGE(x, y, sigma, np.float32(tau) * EYE(d)), wanted, atol=2e-5)
@@ -188,7 +193,7 @@ def test_evidence_is_the_gaussian_density_of_the_points_before():
 
 def _log_evidence(x, y, sigma, root):
     """log N(y; 0, x S S^T x^T + sigma^2) + n log(sigma sqrt(2 pi)), in float64."""
-    x, y = np.float64(x), np.float64(y)
+    x, y = _double(x), _double(y)
     of_y = x @ root @ root.T @ x.T + sigma**2 * np.eye(len(x))
     _, log_volume = np.linalg.slogdet(of_y / sigma**2)
     return -0.5 * (y @ np.linalg.solve(of_y, y) + log_volume)
@@ -204,7 +209,7 @@ def test_dmmse_with_a_rest_is_the_mixture(mass, sigma):
     x, y = _prompt(13, n, d, sigma)
     wanted = []
     for i in range(n):
-        error = np.float64(y[:i, None]) - np.float64(x[:i]) @ np.float64(tasks).T
+        error = _double(y[:i, None]) - _double(x[:i]) @ _double(tasks).T
         log_odds = np.r_[
             np.log(weights) - (error**2).sum(0) / (2 * sigma**2),
             np.log(mass) + _log_evidence(x[:i], y[:i], sigma, root),
@@ -212,7 +217,7 @@ def test_dmmse_with_a_rest_is_the_mixture(mass, sigma):
         odds = np.exp(log_odds - log_odds.max())
         mean = root @ root.T
         rest = x[i] @ _posterior_mean_brute(x[:i], y[:i], sigma, mean)
-        wanted.append(np.r_[np.float64(x[i]) @ tasks.T, rest] @ odds / odds.sum())
+        wanted.append(np.r_[_double(x[i]) @ tasks.T, rest] @ odds / odds.sum())
     rest = np.log(np.float32(mass)), np.float32(root)
     said = DMMSE(x, y, tasks, np.log(weights, dtype=np.float32), sigma, rest=rest, block=2)
     np.testing.assert_allclose(said, wanted, atol=1e-4)
