@@ -7,7 +7,7 @@ otherwise cost more than the training between two evaluations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +16,6 @@ import jax.numpy as jnp
 from plateaus import groups
 from plateaus.recipe import Recipe
 from plateaus.types import Array, Draw, Example, Key, Knobs, PyTree, Task, streams
-from plateaus.variables import ONCE, SUFFIX, Variable
 
 _OTHERS = 2**30  # above any number of test examples, whose keys are the folds of 0, 1, ..
 
@@ -185,42 +184,6 @@ def _means(task: Task, batch: Example, values: Array, ever: Array) -> Iterator[t
     by_group = groups.mean_by_group(member, values)
     yield groups.SUFFIX, by_group
     yield "", groups.mean_over(ever * jnp.any(member > 0, axis=1), by_group)
-
-
-def variables(task: Task, predictors: Iterable[str]) -> dict[str, Variable]:
-    """Return what `laws` and `evaluate` may record of a task with these predictors, by name."""
-    found = {
-        "uninformed_loss": Variable(
-            "test loss of the best predictor that has not learned: the plateau", "loss", time=ONCE
-        ),
-        "best_loss": Variable("test loss of the optimal predictor", "loss", time=ONCE),
-    }
-
-    def add(begin: str, end: str, one: Variable) -> None:
-        found[begin + end] = one
-        if task.groups:
-            found[begin + SUFFIX + end] = one.by_task()
-
-    for law in ("test", "pool", *task.laws):
-        where = f"on the {'training' if law == 'pool' else law} law"
-        for name in _measures(task, law):
-            axes = (task.axes[name],) if name in task.axes else ()
-            meaning = f"{name.replace('_', ' ')} {where}"
-            one = Variable(meaning, "loss" if name == "loss" else "1", axes)
-            add(f"{law}_{name}", "", one)
-            if name == "loss" or axes:
-                for predictor in predictors:
-                    of = one._replace(meaning=f"{meaning}, of {predictor}", time=ONCE)
-                    add(f"{law}_{name}", f"_of_{predictor}", of)
-            if law == "test" and task.item is not None and not axes:
-                for which in ("trained", "untrained"):
-                    own = one._replace(meaning=f"{meaning}, {which} items only")
-                    found[f"test_{name}_{which}"] = own
-        if task.distance is not None and law not in task.laws:
-            for predictor in predictors:
-                apart = Variable(f"distance to what {predictor} says {where}")
-                add(f"{law}_distance", f"_to_{predictor}", apart)
-    return found
 
 
 def _mean_where(values: Array, chosen: Array) -> Array:

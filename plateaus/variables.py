@@ -94,7 +94,7 @@ def faults(
     taken = {"seed", EVALUATIONS, WINDOWS, *swept} | (set() if groups else {TASK})
     lengths: dict[str, tuple[int, str]] = {TASK: (groups, "the groups")} if groups else {}
     axes = {axis for name in shapes if name in variables for axis in variables[name].axes}
-    told: set[str] = set()  # axes, once each
+    refused: set[str] = set()  # axes: a line each
     for name in variables:
         if name in taken | axes:
             yield f"{name}: is the name of a dimension of the results; give it another"
@@ -110,15 +110,14 @@ def faults(
             yield f"{name}: has {there}, its declaration {f'the axes {own}' if own else 'no axes'}"
             continue
         for axis, length in zip(own, shape, strict=True):
-            if axis in told:
-                continue
-            told.add(axis)
             known, other = lengths.setdefault(axis, (length, name))
+            line = ""
             if "/" in axis:
-                yield f"{name}: its axis {axis!r} cannot have a '/' in its name"
+                line = f"its axis {axis!r} cannot have a '/' in its name"
             elif axis in taken or own.count(axis) > 1:
-                yield f"{name}: {axis!r} is a dimension of all results; give its axis another name"
+                line = f"{axis!r} is a dimension of all results; give its axis another name"
             elif known != length:
-                yield f"{name}: its axis {axis!r} has {length} places, that of {other} has {known}"
-            else:
-                told.remove(axis)
+                line = f"its axis {axis!r} has {length} places, that of {other} has {known}"
+            if line and axis not in refused:
+                refused.add(axis)
+                yield f"{name}: {line}"

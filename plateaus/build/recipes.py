@@ -139,8 +139,8 @@ def sections(given: Mapping[str, Any]) -> dict[str, Component]:
     for section, registry in (("task", TASKS), ("model", MODELS)):
         name = given[f"{section}.name"]
         if name not in registry:
-            known = hint(str(name), registry)
-            problems.append(f"{section}.name = {name}: no such {section}{known}")
+            nearest = hint(str(name), registry)
+            problems.append(f"{section}.name = {name}: no such {section}{nearest}")
     if problems:
         raise ConfigError(*problems)
     task, model = TASKS[given["task.name"]], MODELS[given["model.name"]]
@@ -181,8 +181,8 @@ def make_recipe(resolved: Resolved, used: frozenset[str]) -> Recipe:
     task, example = shapes_of(parts["task"], spec["task"])
     # a sweep over the depth may leave multipliers of layers not there
     here = _layers(parts["model"], spec["model"])
-    own = {section: frozenset(parts[section].own(section, used)) for section in ("data", "optim")}
-    rates = {name for name in own["optim"] if name.startswith(RATE)}
+    knobs = {name: frozenset(parts[name].own(name, used)) for name in ("data", "optim")}
+    rates = {name for name in knobs["optim"] if name.startswith(RATE)}
     gone = {name for name in rates if name.removeprefix(RATE) not in here}
     model = parts["model"].make(spec["model"], task, example)
     read_all = task._replace(reads=task.reads._replace(at=slice(None)))
@@ -201,10 +201,10 @@ def make_recipe(resolved: Resolved, used: frozenset[str]) -> Recipe:
     return Recipe(
         task=task,
         source=parts["data"].make(
-            spec["data"], batch_of(config), task.size, own["data"], task.group_names, use
+            spec["data"], batch_of(config), task.size, knobs["data"], task.group_names, use
         ),
         model=model,
-        optimiser=parts["optim"].make(spec["optim"], own["optim"] - gone),
+        optimiser=parts["optim"].make(spec["optim"], knobs["optim"] - gone),
         steps=config["steps"],
         phase_steps=config["eval_every"],
         log_every=config["log_every"],

@@ -31,13 +31,13 @@ def cross_checked(
         setting = settled(config, swept, variants)
         variant = swept.get(AXIS, "")
         for section, (component, check, names) in checked.items():
-            own = {key: setting[name] for key, name in names.items()}
+            fields = {key: setting[name] for key, name in names.items()}
             try:
-                told = list(check({**setting, **own}))
+                messages = list(check({**setting, **fields}))
             except Exception as error:  # of whoever wrote it, who is told where
                 found.setdefault(_fails(section, setting, failure(error)), {})[""] = None
                 continue
-            for key, message in told:
+            for key, message in messages:
                 name = component.dotted(section, key)
                 name = name if name in schema else key
                 line = f"{name} = {shown(setting[name])}: {message}"

@@ -73,8 +73,8 @@ class ConfigFile:
         for label, change, place in changes:
             if change is not None:
                 place = self.source.function(change) or place
-                told = shapes.scale_for(change, scale)
-                value = self._run(functools.partial(change, config, **told), line=place)
+                options = shapes.scale_for(change, scale)
+                value = self._run(functools.partial(change, config, **options), line=place)
                 if value is not None:
                     what = shapes.returned(label, value, config)
                     raise ConfigError(f"{self.source.at(place)}: {what}")

@@ -198,7 +198,7 @@ def _manifest_path(path: Path) -> Path:
 def _digest(file: BinaryIO) -> tuple[str, int]:
     """SHA-256 in hexadecimal, and size in bytes."""
     file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()  # type: ignore[arg-type]
+    return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()  # type: ignore[arg-type] # a BinaryIO has all it needs
 
 
 def _manifest(digest: str, size: int, meta: Any) -> bytes:

@@ -93,7 +93,7 @@ def planned(arguments: Arguments) -> tuple[Plan, list[str]]:
         name, title = f"{path.stem}-{page.preset}", presets.title(page.doc)
         import jax
 
-        with jax.transfer_guard("allow"):  # a user's guard is for a user's own code
+        with jax.transfer_guard("allow"):
             plan = checked_plan(name, sections, given, sweep, title, variants, schema)
     except ConfigError as error:
         raise ConfigError(*problems, *error.problems) from None
@@ -142,13 +142,13 @@ def _sections(
             if name in given and not isinstance(given[name], str)
         ]
     )
-    try:
-        with jax.transfer_guard("allow"):
+    with jax.transfer_guard("allow"):  # a user's guard is for a user's own code
+        try:
             return sections(given), []
-    except ConfigError as error:
-        if all(name in base for name in names) and any(name in overrides for name in names):
-            return sections(base), error.problems
-        raise
+        except ConfigError as error:
+            if all(name in base for name in names) and any(name in overrides for name in names):
+                return sections(base), error.problems
+            raise
 
 
 def _merged(

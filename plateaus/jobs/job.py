@@ -47,7 +47,6 @@ class Job(NamedTuple):
     needed: dict[str, int | Unknown]  # bytes that its programs need, once they are compiled
 
 
-@tracing.uncollected()
 def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], None]) -> Job:
     """Find out what is missing, cut it into chunks, and refuse what cannot be run here."""
     finished = folder.Finished(place, plan, warn)
@@ -89,7 +88,6 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
     return job
 
 
-@tracing.uncollected()
 def try_out(job: Job) -> None:
     """Trace the programs, and refuse what cannot be computed, or is measured and has no axes.
 
@@ -111,7 +109,8 @@ def try_out(job: Job) -> None:
 def _computing() -> Iterator[None]:
     """Refuse, in a line with its place, what fails while a program is made and traced."""
     try:
-        yield
+        with tracing.uncollected():  # of one program: a sweep may have hundreds
+            yield
     except ConfigError:
         raise
     except Exception as error:

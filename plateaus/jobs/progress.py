@@ -213,7 +213,7 @@ def _bar(stream: _Forgiving) -> Any:
     return progress.Progress(
         progress.BarColumn(bar_width=10),
         *(progress.TextColumn(f"{{task.fields[{name}]}}", markup=False) for name in texts),
-        console=console.Console(file=stream),  # type: ignore[arg-type]
+        console=console.Console(file=stream),  # type: ignore[arg-type] # it writes and flushes
         # Other people's lines go above the bar, unless they were on their way to a file.
         redirect_stdout=_Forgiving(sys.stdout).isatty(),
     )

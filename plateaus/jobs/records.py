@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from plateaus import evaluation, groups, train
+from plateaus import groups, train
 from plateaus.build import gradients, mixing_cost
 from plateaus.build.run_fields import batch_of
 from plateaus.build.soundness import predictors_of, shapes_of
@@ -18,6 +18,7 @@ from plateaus.measures import plateau
 from plateaus.measures import registry as instruments
 from plateaus.measures.by_task import passages
 from plateaus.report.store import DIVERGED, FINISHED
+from plateaus.tasks import recorded
 from plateaus.variables import ONCE, WINDOWS, Variable
 
 BOUNDS = ("uninformed_loss", "best_loss")  # of the plateau, constant over a run
@@ -68,7 +69,7 @@ def variables(resolved: Resolved) -> dict[str, Variable]:
         **instruments.variables(task, layers),
         **VARIABLES,
     }
-    measured = evaluation.variables(task, predictors_of(section, spec))
+    measured = recorded.variables(task, predictors_of(section, spec))
     if both := sorted({*measured} & {*others}):
         raise ConfigError(f"{', '.join(both)}: of every run; give the task's law another name")
     return measured | others

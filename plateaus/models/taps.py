@@ -105,7 +105,10 @@ def build(
         if longest is not None and tokens > longest:
             raise ValueError(f"{tokens} tokens, but max_positions is {longest}")
         before = () if past is None else (past,)
-        taps = lambda: Tap(names, edits, capture)  # noqa: E731
+
+        def taps() -> Tap:
+            return Tap(names, edits, capture)
+
         found: Any = network.apply({"params": params}, inputs, taps, *before)
         return found
 

@@ -108,7 +108,7 @@ def _transformation(name: str) -> Callable[..., aggregating.Aggregator]:
 
     signature = inspect.signature(make)
     extra = inspect.Parameter("size", inspect.Parameter.KEYWORD_ONLY, default=None)
-    factory.__signature__ = signature.replace(  # type: ignore[attr-defined]
+    factory.__signature__ = signature.replace(  # type: ignore[attr-defined] # `inspect` asks for it
         parameters=[*signature.parameters.values(), extra],
         return_annotation=aggregating.Aggregator,
     )

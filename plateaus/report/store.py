@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from plateaus.variables import EVALUATIONS, WINDOWS, Variable
 
 NOT_RUN, FINISHED, DIVERGED = 0, 1, 2
 Record = Mapping[str, np.ndarray]  # variable -> the values of one run
-Axes = Callable[[str], tuple[str, ...]]  # variable -> the dimensions it has beside time
 
 
 def assemble(

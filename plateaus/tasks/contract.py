@@ -183,8 +183,8 @@ def _rank(name: str, measure: Callable, rank: int, *arguments: Any) -> Iterator[
     value = _call(name, measure, *arguments)
     if not hasattr(value, "shape") or len(value.shape) != rank:
         must = "a vector along its axis" if rank else "one number"
-        hint = "" if rank or not name.startswith("metrics") else "; or name its axis in `axes`"
-        yield f"{name}: must be {must} of an example, is {shown(value)}{hint}"
+        way = "" if rank or not name.startswith("metrics") else "; or name its axis in `axes`"
+        yield f"{name}: must be {must} of an example, is {shown(value)}{way}"
 
 
 def _alike(what: str, found: Any, wanted: Any, types: bool = True) -> Iterator[str]:

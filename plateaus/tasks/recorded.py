@@ -1,4 +1,4 @@
-"""The names under which a task's measurements are recorded, and what is wrong with them."""
+"""What is recorded of a task, under which names, and what is wrong with these names."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from plateaus.types import Task
+from plateaus.variables import EVALUATIONS, ONCE, SUFFIX, TASK, WINDOWS, Variable
 
 RESERVED = ("test", "pool", "train")  # names of laws that every task has
-DIMENSIONS = ("step", "eval_step", "seed", "task")  # that every data set may have
-LOSS, BY_GROUP = "loss", "_by_task"
+DIMENSIONS = (WINDOWS, EVALUATIONS, "seed", TASK)  # that every data set may have
+LOSS = "loss"
 
 
-def records(task: Task) -> Iterator[tuple[str, str, str]]:
-    """Yield (law, metric, the name under which it is recorded), the losses among the metrics.
-
-    The same with `_by_task` is told by group, with `_of_PREDICTOR` of a predictor.
-    """
-    for law in ("test", "pool", *task.laws):
-        own = task.laws[law].measures if law in task.laws else None
-        for metric in dict.fromkeys((LOSS, *task.metrics)) if own is None else own:
-            yield law, metric, f"{law}_{metric}"
+def variables(task: Task, predictors: Iterable[str]) -> dict[str, Variable]:
+    """Return what is recorded of a task with these predictors, by name: see `evaluation`."""
+    bounds = {
+        "uninformed_loss": Variable(
+            "test loss of the best predictor that has not learned: the plateau", "loss", time=ONCE
+        ),
+        "best_loss": Variable("test loss of the optimal predictor", "loss", time=ONCE),
+    }
+    return bounds | {name: variable for name, _, variable in _every(task, tuple(predictors))}
 
 
 def problems(task: Task, predictors: Iterable[str]) -> Iterator[str]:
@@ -53,29 +54,41 @@ def problems(task: Task, predictors: Iterable[str]) -> Iterator[str]:
             told = ", ".join(DIMENSIONS)
             yield f"axes: {axis!r} of {metric!r} is a dimension that is there already ({told})"
     found: dict[str, str] = {}
-    for name, what in every(task, predictors):
+    for name, what, _ in _every(task, predictors):
         if found.setdefault(name, what) != what:
             yield f"{what}: would be recorded as {name}, as {found[name]} is; rename one of them"
 
 
-def every(task: Task, predictors: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Yield every record, and what it is of."""
-    told = ("", BY_GROUP) if task.groups else ("",)
-    for law, metric, record in records(task):
-        what = f"{metric!r} of law {law!r}"
-        for end in told:
-            yield f"{record}{end}", f"{what} by group" if end else what
-        if task.item is not None and law == "test" and metric not in task.axes:
-            for end in ("trained", "untrained"):
-                yield f"{record}_{end}", f"{what} on {end} items"
-        if metric == LOSS or metric in task.axes:
-            for end in told:
-                for name in predictors:
-                    how = " by group" if end else ""
-                    yield f"{record}{end}_of_{name}", f"{what} of predictor {name!r}{how}"
-    if task.distance is not None:
-        for law in ("test", "pool"):
-            for end in told:
-                for name in predictors:
-                    what = f"the distance to {name!r} of law {law!r}"
-                    yield f"{law}_distance{end}_to_{name}", f"{what} by group" if end else what
+def _every(task: Task, predictors: tuple[str, ...]) -> Iterator[tuple[str, str, Variable]]:
+    """Yield the name of every record, what it is of, and its declaration."""
+    for law in ("test", "pool", *task.laws):
+        measures = task.laws[law].measures if law in task.laws else None
+        where = f"on the {'training' if law == 'pool' else law} law"
+        for metric in dict.fromkeys((LOSS, *task.metrics)) if measures is None else measures:
+            begin, what = f"{law}_{metric}", f"{metric!r} of law {law!r}"
+            axes = (task.axes[metric],) if metric in task.axes else ()
+            meaning = f"{metric.replace('_', ' ')} {where}"
+            one = Variable(meaning, "loss" if metric == LOSS else "1", axes)
+            yield from _by_group(task, begin, "", what, one)
+            if metric == LOSS or axes:
+                for predictor in predictors:
+                    of = one._replace(meaning=f"{meaning}, of {predictor}", time=ONCE)
+                    of_whom = f"{what} of predictor {predictor!r}"
+                    yield from _by_group(task, begin, f"_of_{predictor}", of_whom, of)
+            if law == "test" and task.item is not None and not axes:
+                for which in ("trained", "untrained"):
+                    some = one._replace(meaning=f"{meaning}, {which} items only")
+                    yield f"{begin}_{which}", f"{what} on {which} items", some
+        if task.distance is not None and law not in task.laws:
+            for predictor in predictors:
+                apart = Variable(f"distance to what {predictor} says {where}")
+                what = f"the distance to {predictor!r} of law {law!r}"
+                yield from _by_group(task, f"{law}_distance", f"_to_{predictor}", what, apart)
+
+
+def _by_group(
+    task: Task, begin: str, end: str, what: str, one: Variable
+) -> Iterator[tuple[str, str, Variable]]:
+    yield begin + end, what, one
+    if task.groups:
+        yield begin + SUFFIX + end, f"{what} by group", one.by_task()

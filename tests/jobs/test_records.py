@@ -8,8 +8,11 @@ from plateaus import evaluation, train
 from plateaus.build.recipes import make_recipe, sections, stack_knobs
 from plateaus.build.registry import PAIRS, TASKS
 from plateaus.config.plan import checked_plan
+from plateaus.config.schema import ConfigError
 from plateaus.jobs import records
+from plateaus.tasks import recorded
 from plateaus.tasks.laws.sparse_parity import Spec, sparse_parity
+from plateaus.types import OtherLaw
 from plateaus.variables import ONCE, WINDOWS, faults
 
 SMALL = {"steps": 2, "eval_every": 2, "log_every": 1, "seeds": 1, "pool_points": 4}
@@ -45,7 +48,7 @@ def test_what_a_task_records_is_declared(name):
     assert not list(faults(declared, shapes, len(recipe.task.group_names), ()))
     assert {declared[n].time for n in constants} == {ONCE}
     assert {declared[n].time for n in training} <= {WINDOWS}
-    assert set(evaluation.variables(recipe.task, evaluated(constants))) == {*constants, *measured}
+    assert set(recorded.variables(recipe.task, evaluated(constants))) == {*constants, *measured}
 
 
 def evaluated(constants):
@@ -58,8 +61,20 @@ def test_names_that_hold_one_another_are_told_apart():
     task = sparse_parity(Spec(dimension=4, relevant_bits=2))
     names = ("error", "error_total", "mixed_accuracy", "attention_error")
     task = task._replace(metrics=dict.fromkeys(names), axes={"error": "place"})
-    found = evaluation.variables(task, ("zero",))
+    found = recorded.variables(task, ("zero",))
     assert found["test_error"].dims == ("eval_step", "place")
     assert found["test_error_of_zero"].dims == ("place",)
     for name in names[1:]:
         assert found[f"test_{name}"].dims == ("eval_step",)
+
+
+def test_a_name_that_every_run_records_is_no_name_for_a_law(monkeypatch):
+    """A law `attention` with a measure `induction` would hide what its instrument records."""
+    given = {**SMALL, **TINY, "task.name": "sparse_parity", "model.name": "mlp"}
+    resolved = checked_plan("tiny", sections(given), given, {}).resolved
+    task = sparse_parity(Spec())
+    other = OtherLaw(task.emit_test, {"induction": task.loss})
+    clashing = task._replace(laws={"attention": other})
+    monkeypatch.setattr(records, "shapes_of", lambda *_: (clashing, None))
+    with pytest.raises(ConfigError, match="attention_induction: of every run"):
+        records.variables(resolved)
