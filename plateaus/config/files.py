@@ -22,7 +22,7 @@ from typing import Any
 
 from plateaus.config import shapes
 from plateaus.config.schema import ConfigError
-from plateaus.config.source import Source
+from plateaus.config.source import Place, Source
 
 _LONGEST = 300  # characters of an exception's text; some of jax's are a page
 _RECORDS = ("config.json", "provenance.json")  # of a run folder
@@ -40,15 +40,12 @@ class ConfigFile:
 
     def __init__(self, path: Path, name: str) -> None:
         self._path = path
-        self.source = Source(name, str(path), ast.Module([], []))
+        self._source = Source(name, str(path), ast.Module([], []))
         _refuse_data(path, name)
-        content = self._run(path.read_bytes)
-        tree = self._parsed(content)
-        self.source = Source(name, str(path), tree)
+        tree = self._parsed(self._run(path.read_bytes))
+        self._source = Source(name, str(path), tree)
         names = self._module(tree)
-        problems = list(shapes.problems(self.source, names))
-        if problems:
-            raise ConfigError(*problems)
+        self._refuse(shapes.problems(names))
         self._make: Callable[[], Any] = names["get_config"]
         self.presets: dict[str, Callable[..., Any]] = {
             preset.__name__: preset for preset in names["PRESETS"]
@@ -60,41 +57,36 @@ class ConfigFile:
         """Return the config of a preset at a scale, as nested dicts; sweep and variants checked."""
         from ml_collections import ConfigDict  # the file has imported it; others need not
 
-        line = self.source.function(self._make) or self.source.binding("get_config")
-        config = self._run(self._make, line=line)
+        base = Place("get_config", function=self._make)
+        config = self._run(self._make, place=base)
         if not isinstance(config, ConfigDict):
             what = f"get_config() must return a ConfigDict; it returned {shapes.kind(config)}"
-            raise ConfigError(f"{self.source.at(line)}: {what}")
-        changes = [
-            (f"SCALES[{scale!r}]", self.scales[scale], self.source.entry("SCALES", scale)),
-            (preset, self.presets[preset], self.source.binding("PRESETS")),
-            ("smoke", self._smoke if smoke else None, self.source.binding("smoke")),
-        ]
-        for label, change, place in changes:
+            self._refuse([(base, what)])
+        setters = [self._make]
+        for label, change, place in (
+            (f"SCALES[{scale!r}]", self.scales[scale], Place("SCALES", scale)),
+            (preset, self.presets[preset], Place("PRESETS")),
+            ("smoke", self._smoke if smoke else None, Place("smoke")),
+        ):
             if change is not None:
-                place = self.source.function(change) or place
-                options = shapes.scale_for(change, scale)
-                value = self._run(functools.partial(change, config, **options), line=place)
-                if value is not None:
-                    what = shapes.returned(label, value, config)
-                    raise ConfigError(f"{self.source.at(place)}: {what}")
-        tree = self._run(config.to_dict, line=line)
-        setters = [change for _, change, _ in reversed(changes) if change] + [self._make]
-        self._check_shape(tree, preset, setters)
+                place = place._replace(function=change)
+                call = functools.partial(change, config, **shapes.scale_for(change, scale))
+                value = self._run(call, place=place)
+                if problem := shapes.returned(label, value, config):
+                    self._refuse([(place, problem)])
+                setters.append(change)
+        tree = self._run(config.to_dict, place=base)
+        default = Place("PRESETS", function=self.presets[preset])
+        self._refuse(
+            (self._source.setting(reversed(setters), field, key) or default, f"{preset}: {problem}")
+            for field, key, problem in shapes.shape_problems(tree)
+        )
         return tree
 
-    def _check_shape(self, tree: dict[str, Any], preset: str, setters: Iterable[Any]) -> None:
-        """Refuse a sweep or variants of a wrong shape, at the line that sets them last."""
-        default = self.source.function(self.presets[preset]) or self.source.binding("PRESETS")
-        checks = {"sweep": shapes.sweep_problems, "variants": shapes.variant_problems}
-        problems = []
-        for field, check in checks.items():
-            for key, problem in check(tree.get(field, {})):
-                lines = [self.source.setting(setter, field, key) for setter in setters]
-                line = next((line for line in lines if line is not None), default)
-                problems.append(f"{self.source.at(line)}: {preset}: {problem}")
-        if problems:
-            raise ConfigError(*problems)
+    def _refuse(self, problems: Iterable[tuple[Place | int, str]]) -> None:
+        """Refuse the file by all of its problems, if there are any, at their lines."""
+        if lines := [f"{self._source.at(place)}: {problem}" for place, problem in problems]:
+            raise ConfigError(*lines)
 
     def _module(self, tree: ast.Module) -> dict[str, Any]:
         """Return the names of the module, run afresh and without leaving bytecode beside it."""
@@ -113,26 +105,26 @@ class ConfigFile:
         if (null := content.find(b"\0")) >= 0:
             line = content.count(b"\n", 0, null) + 1
             text = "holds null bytes; a config file is Python text in UTF-8"
-            raise ConfigError(f"{self.source.at(line)}: {text}")
+            raise ConfigError(f"{self._source.at(line)}: {text}")
         try:
             return self._run(_compiled, content, self._path, ast.PyCF_ONLY_AST)
         except ConfigError:
-            _refuse_encoding(content, self.source)
+            _refuse_encoding(content, self._source)
             raise
 
-    def _run(self, function: Callable[..., Any], *arguments: Any, line: int | None = None) -> Any:
+    def _run(self, function: Callable[..., Any], *arguments: Any, place: Place = Place()) -> Any:  # noqa: B008
         """Return what a function of the file returns; its failure becomes one line.
 
-        `line` is named where the failure says none in this file.
+        `place` is named where the failure says no line of this file.
         """
         try:
             return function(*arguments)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit, too: a config file does not end the program
-            raise ConfigError(self._failure(error, line)) from error
+            raise ConfigError(self._failure(error, place)) from error
 
-    def _failure(self, error: BaseException, line: int | None) -> str:
+    def _failure(self, error: BaseException, place: Place | int) -> str:
         path = str(self._path)
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == path and frame.lineno]
@@ -140,13 +132,13 @@ class ConfigFile:
             lines.append(error.lineno or 1)
         quoted = ""
         if lines:
-            line = lines[-1]
+            place = lines[-1]
             linecache.checkcache(path)
-            source = linecache.getline(path, line).strip()
+            source = linecache.getline(path, place).strip()
             quoted = f", in `{source}`" if source else ""
         reason = _reason(error)
         what = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
-        return f"{self.source.at(line)}: {what}{quoted}"
+        return f"{self._source.at(place)}: {what}{quoted}"
 
 
 def _compiled(content: Any, path: Path, flags: int = 0) -> Any:

@@ -1,6 +1,6 @@
 """The shape of a config file: a line for each of its names that is not what it must be.
 
-Every line says where, what must stand there, and what does.
+Every line says what must stand there, and what does; with it goes its place in the file.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
-from plateaus.config.source import Source
+from plateaus.config.source import Place
 from plateaus.config.values import shown
 from plateaus.names import nearest
 
@@ -38,37 +38,35 @@ def kind(value: Any) -> str:
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
-def problems(source: Source, names: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for whatever is wrong with the names that a config file defines."""
+def problems(names: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    """Yield whatever is wrong with the names that a config file defines: where, and a line."""
     missing = [name for name in NEEDED if name not in names]
     others = [name for name in names if name not in NEEDED and not name.startswith("_")]
     close = {name: other for name in missing if (other := nearest(name, others))}
     for name, other in close.items():
-        where = source.at(source.binding(other))
-        yield f"{where}: a config file must define {name}; is that {other}?"
+        yield Place(other), f"a config file must define {name}; is that {other}?"
     if rest := [name for name in missing if name not in close]:
-        yield f"{source.name}: a config file must define {', '.join(rest)}"
+        yield Place(), f"a config file must define {', '.join(rest)}"
     if "get_config" not in missing:
-        made = names["get_config"]
-        yield from _callable(source, "get_config", made, source.binding("get_config"), 0)
+        yield from _callable("get_config", names["get_config"], Place("get_config"), 0)
     if "PRESETS" not in missing:
-        yield from _presets(source, names["PRESETS"])
+        yield from _presets(names["PRESETS"])
     if "SCALES" not in missing:
-        yield from _scales(source, names["SCALES"])
+        yield from _scales(names["SCALES"])
     if "smoke" not in missing:
-        yield from _callable(source, "smoke", names["smoke"], source.binding("smoke"), 1)
+        yield from _callable("smoke", names["smoke"], Place("smoke"), 1)
 
 
 def _callable(
-    source: Source, label: str, function: Any, line: int | None, arguments: int
-) -> Iterator[str]:
+    label: str, function: Any, place: Place, arguments: int
+) -> Iterator[tuple[Place, str]]:
     """Yield why something cannot be called with so many arguments, 0 or 1, if it cannot.
 
     What takes the config may ask for the scale, too.
     """
     if not callable(function):
         form = f"{label}(config) -> None" if arguments else f"{label}() -> ConfigDict"
-        yield f"{source.at(line)}: {label} must be a function, {form}; it is {kind(function)}"
+        yield place, f"{label} must be a function, {form}; it is {kind(function)}"
         return
     try:
         signature = inspect.signature(function)
@@ -78,9 +76,9 @@ def _callable(
         signature.bind(*range(arguments), **scale_for(function, "") if arguments else {})
     except TypeError:
         wanted = "the config, and scale if it needs it" if arguments else "no argument"
-        line = source.function(function) or line
-        given = ", ".join(signature.parameters)
-        yield f"{source.at(line)}: {label} must take {wanted}; it is {label}({given})"
+        parameters = ", ".join(signature.parameters)
+        where = place._replace(function=function)
+        yield where, f"{label} must take {wanted}; it is {label}({parameters})"
 
 
 def scale_for(function: Any, scale: str) -> dict[str, str]:
@@ -96,68 +94,67 @@ def scale_for(function: Any, scale: str) -> dict[str, str]:
     return {"scale": scale} if "scale" in parameters else {}
 
 
-def _presets(source: Source, presets: Any) -> Iterator[str]:
-    line = source.binding("PRESETS")
+def _presets(presets: Any) -> Iterator[tuple[Place, str]]:
     if not isinstance(presets, list | tuple) or not presets:
         empty = isinstance(presets, list | tuple)
         hint = "; a preset goes by its function's name" if isinstance(presets, Mapping) else ""
         hint = f"; write [{presets.__name__}]" if inspect.isfunction(presets) else hint
-        what = "empty" if empty else kind(presets)
-        yield f"{source.at(line)}: {_PRESETS}; it is {what}{hint}"
+        yield Place("PRESETS"), f"{_PRESETS}; it is {'empty' if empty else kind(presets)}{hint}"
         return
     names: dict[str, Any] = {}
     for i, preset in enumerate(presets):
-        line = source.entry("PRESETS", i)
-        where, name = source.at(line), getattr(preset, "__name__", None)
+        place, name = Place("PRESETS", i), getattr(preset, "__name__", None)
         if isinstance(preset, str):
             hint = "the function itself, without quotes"
-            yield f"{where}: {_PRESETS}; PRESETS[{i}] is {kind(preset)}: write {hint}"
+            yield place, f"{_PRESETS}; PRESETS[{i}] is {kind(preset)}: write {hint}"
         elif not callable(preset):
-            yield f"{where}: {_PRESETS}; PRESETS[{i}] is {kind(preset)}"
+            yield place, f"{_PRESETS}; PRESETS[{i}] is {kind(preset)}"
         elif not isinstance(name, str) or not _NAMEABLE.fullmatch(name):
             named = isinstance(name, str) and name != "<lambda>"
             what = f"named {shown(name)}" if named else kind(preset)
             hint = "a preset goes by its name: define it by `def NAME(config)`"
-            yield f"{where}: {_PRESETS}; PRESETS[{i}] is {what}, and {hint}"
+            yield place, f"{_PRESETS}; PRESETS[{i}] is {what}, and {hint}"
         elif name in names:
             same = f"lists {name} twice" if preset is names[name] else f"has two presets {name}"
-            yield f"{where}: PRESETS {same}; each needs a name of its own"
+            yield place, f"PRESETS {same}; each needs a name of its own"
         else:
             names[name] = preset
-            yield from _callable(source, name, preset, line, 1)
+            yield from _callable(name, preset, place, 1)
 
 
-def _scales(source: Source, scales: Any) -> Iterator[str]:
+def _scales(scales: Any) -> Iterator[tuple[Place, str]]:
     if not isinstance(scales, Mapping) or not scales:
         what = "empty" if isinstance(scales, Mapping) else kind(scales)
-        yield f"{source.at(source.binding('SCALES'))}: {_SCALES}; it is {what}"
+        yield Place("SCALES"), f"{_SCALES}; it is {what}"
         return
     for name, scale in scales.items():
-        line, label = source.entry("SCALES", name), f"SCALES[{shown(name)}]"
+        place, label = Place("SCALES", name), f"SCALES[{shown(name)}]"
         if not isinstance(name, str):
-            yield f"{source.at(line)}: {_SCALES}; its key {shown(name)} is {kind(name)}"
+            yield place, f"{_SCALES}; its key {shown(name)} is {kind(name)}"
         elif scale is not None and not callable(scale):
-            yield f"{source.at(line)}: {_SCALES}; {label} is {kind(scale)}"
+            yield place, f"{_SCALES}; {label} is {kind(scale)}"
         elif scale is not None:
-            yield from _callable(source, label, scale, line, 1)
+            yield from _callable(label, scale, place, 1)
 
 
-def sweep_problems(sweep: Any) -> Iterator[tuple[Any, str]]:
-    """Yield what is wrong with the shape of a config.sweep: the key to look for, and a line."""
-    yield from _dotted("config.sweep", sweep, '{"dotted.name": [value, ...]}')
+def shape_problems(tree: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+    """Yield what is wrong with the shape of a config's sweep and of its variants.
+
+    Each is the field, the key to look for (None: the field as a whole) and a line.
+    """
+    sweep, variants = tree.get("sweep", {}), tree.get("variants", {})
+    for key, problem in _dotted("config.sweep", sweep, '{"dotted.name": [value, ...]}'):
+        yield "sweep", key, problem
     for name, values in sweep.items() if isinstance(sweep, Mapping) else ():
         if not _is_list(values):
             label = f"config.sweep[{shown(name)}]"
-            yield name, f"{label} must be a list of values; it is {kind(values)}"
-
-
-def variant_problems(variants: Any) -> Iterator[tuple[Any, str]]:
-    """Yield what is wrong with the shape of config.variants, as `sweep_problems` does."""
-    yield from _dotted("config.variants", variants, '{"name": {"dotted.name": value}}')
+            yield "sweep", name, f"{label} must be a list of values; it is {kind(values)}"
+    for key, problem in _dotted("config.variants", variants, '{"name": {"dotted.name": value}}'):
+        yield "variants", key, problem
     for name, overrides in variants.items() if isinstance(variants, Mapping) else ():
         label = f"config.variants[{shown(name)}]"
         for _, problem in _dotted(label, overrides, '{"dotted.name": value}'):
-            yield name, problem
+            yield "variants", name, problem
 
 
 def _dotted(label: str, value: Any, form: str) -> Iterator[tuple[Any, str]]:
@@ -181,7 +178,9 @@ def _is_list(values: Any) -> bool:
     return isinstance(values, Iterable)
 
 
-def returned(label: str, value: Any, config: Any) -> str:
-    """Return why a preset, a scale or smoke may not return what it does."""
+def returned(label: str, value: Any, config: Any) -> str | None:
+    """Return why a preset, a scale or smoke may not return what it does, if it may not."""
+    if value is None:
+        return None
     what = "the config itself" if value is config else f"{kind(value)}, which nothing would use"
     return f"{label}(config) must change config in place and return nothing; it returned {what}"

@@ -8,27 +8,41 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
+
+class Place(NamedTuple):
+    """What a message points at: a function, if the file defines it; else a name, or its entry."""
+
+    name: str = ""
+    key: Any = None  # the index in a list, or the key of a dict
+    function: Any = None
 
 
 class Source:
     """The text of a config file, parsed; `name` is how messages name it.
 
     >>> source = Source("my.py", "/there/my.py", ast.parse("a = 1\\nPRESETS = [\\n  'zipf',\\n]"))
-    >>> source.at(source.binding("PRESETS")), source.at(source.entry("PRESETS", 0)), source.at(None)
+    >>> source.at(Place("PRESETS")), source.at(Place("PRESETS", 0)), source.at(Place())
     ('my.py:2', 'my.py:3', 'my.py')
     """
 
     def __init__(self, name: str, path: str, tree: ast.Module) -> None:
         self.name, self._path, self._tree = name, path, tree
 
-    def at(self, line: int | None) -> str:
-        """Return how a message names a line."""
+    def at(self, place: Place | int | None) -> str:
+        """Return how a message names a line, or the line of a place."""
+        line = self.line(place) if isinstance(place, Place) else place
         return self.name if line is None else f"{self.name}:{line}"
+
+    def line(self, place: Place) -> int | None:
+        """Return the line of a place, as near as it can be seen."""
+        line = None if place.function is None else self.function(place.function)
+        return line or (self.entry(place.name, place.key) if place.name else None)
 
     def binding(self, name: str) -> int | None:
         """Return the last line at the module's level that gives a name its value."""
@@ -38,9 +52,9 @@ class Source:
     def entry(self, name: str, place: Any) -> int | None:
         """Return the line of an entry of a list (`place` its index) or a dict (its key) literal.
 
-        The line of the name's binding where its value is not such a literal.
+        The line of the name's binding where its value is not such a literal, or `place` is None.
         """
-        value = self._value(name)
+        value = None if place is None else self._value(name)
         if isinstance(value, ast.List | ast.Tuple):
             plain = not any(isinstance(item, ast.Starred) for item in value.elts)
             if plain and place < len(value.elts):
@@ -72,22 +86,22 @@ class Source:
         node = self._definition(function)
         return None if node is None else node.lineno
 
-    def setting(self, function: Any, field: str, key: Any = None) -> int | None:
-        """Return the line of a function that sets `config.field` (there, of a key), if one does."""
-        node = self._definition(function)
-        inside: list[Any] = list(ast.walk(node)) if node is not None else []
-        lines = [
-            inner.lineno
-            for inner in inside
-            if isinstance(inner, ast.Attribute)
-            and isinstance(inner.ctx, ast.Store)
-            and inner.attr == field
-        ]
-        if not lines:
-            return None
-        line = max(lines)
-        keys = [inner.lineno for inner in inside if key is not None and _is_constant(inner, key)]
-        return min((at for at in keys if at >= line), default=line)
+    def setting(self, functions: Iterable[Any], field: str, key: Any = None) -> int | None:
+        """Return the line of the first function that sets `config.field` (there, of a key)."""
+        for node in map(self._definition, functions):
+            inside: list[Any] = list(ast.walk(node)) if node is not None else []
+            lines = [
+                inner.lineno
+                for inner in inside
+                if isinstance(inner, ast.Attribute)
+                and isinstance(inner.ctx, ast.Store)
+                and inner.attr == field
+            ]
+            if lines:
+                line = max(lines)
+                keys = [n.lineno for n in inside if key is not None and _is_constant(n, key)]
+                return min((at for at in keys if at >= line), default=line)
+        return None
 
     def _definition(self, function: Any) -> Any:
         """Return the node of a function that this file defines."""
