@@ -1,16 +1,69 @@
-"""Which runs go on from the checkpoints of an interrupted command, and which start again."""
+"""The runs that an interrupted command was at: which go on from its checkpoints, which start again.
+
+`checkpoints/running/CHUNK/` holds the checkpoints of a chunk, and a note of its members.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import shutil
+from collections.abc import Container, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
+from plateaus import files
 from plateaus.config.plan import Plan
-from plateaus.jobs import folder, sweep
+from plateaus.jobs import checkpoint, sweep
+from plateaus.jobs.exactness import Record
+from plateaus.jobs.sweep import Member
 
 
-def of(
-    plan: Plan, program: sweep.Program, interrupted: Sequence[folder.Begun]
-) -> list[folder.Begun]:
+class Begun(NamedTuple):
+    """Runs that an interrupted command was at, as one chunk."""
+
+    members: list[Member]
+    address: str  # of the chunk
+    exactness: Record | None  # under which its checkpoint was made; None: there is none to use
+
+
+def groups(folder: Path, plan: Plan) -> list[Begun]:
+    """Return the groups of members that an interrupted command was at."""
+    interrupted: list[Begun] = []
+    for path in sorted((folder / "checkpoints" / "running").glob("*/chunk.json")):
+        try:
+            group = [sweep.unnamed(plan, name) for name in json.loads(path.read_text())["members"]]
+            hash(tuple(group))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # the note only says how to group: without it, runs start afresh
+        members = [member for member in group if member is not None]
+        meta = checkpoint.newest_meta(path.parent)
+        if len(members) == len(group):
+            exactness = None if meta is None else meta.get("exactness", {})
+            interrupted.append(Begun(members, path.parent.name, exactness))
+    return interrupted
+
+
+def open_chunk(folder: Path, chunk: sweep.Chunk) -> Path:
+    """Make the folder of a chunk that is about to run, with a note of its members."""
+    place = folder / "checkpoints" / "running" / chunk.address
+    place.mkdir(parents=True, exist_ok=True)
+    files.write_json(place / "chunk.json", {"members": list(chunk.names)})
+    return place
+
+
+def close_chunk(place: Path) -> None:
+    """Remove the checkpoints of a chunk whose records are safe."""
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def clear_away(folder: Path, plan: Plan, finished: Container[Member]) -> None:
+    """Remove checkpoints of runs that are all finished: another chunk has come to their end."""
+    for group in groups(folder, plan):
+        if group.members and all(member in finished for member in group.members):
+            close_chunk(folder / "checkpoints" / "running" / group.address)
+
+
+def of(plan: Plan, program: sweep.Program, interrupted: Sequence[Begun]) -> list[Begun]:
     """Return the groups of a program's missing runs that have a checkpoint."""
     return [
         group
@@ -22,8 +75,8 @@ def of(
 
 
 def usable(
-    plan: Plan, program: sweep.Program, width: int, interrupted: Sequence[folder.Begun]
-) -> list[list[sweep.Member]]:
+    plan: Plan, program: sweep.Program, width: int, interrupted: Sequence[Begun]
+) -> list[list[Member]]:
     """Return the groups that can go on from their checkpoints: made at the width that holds now.
 
     At another width a chunk starts again, and may be cut as any other.
@@ -38,7 +91,7 @@ def usable(
 def lost(
     plan: Plan,
     chunks: Sequence[sweep.Chunk],
-    interrupted: Sequence[folder.Begun],
+    interrupted: Sequence[Begun],
 ) -> Iterator[str]:
     """Yield a line for each checkpoint of missing runs that no chunk goes on from."""
     used = {chunk.address for chunk in chunks}

@@ -63,7 +63,8 @@ def planned(arguments: Arguments) -> tuple[Plan, list[str]]:
     Raises ConfigError with every problem found.
     """
     options, overrides = arguments.options, arguments.overrides
-    problems = list(arguments.problems)
+    schema: Mapping[str, Entry] = {}
+    refused: list[str] = []
     try:
         if options.config is None:
             raise ConfigError(f"no --config given: name a config file, as in {EXAMPLE}; see --list")
@@ -71,33 +72,29 @@ def planned(arguments: Arguments) -> tuple[Plan, list[str]]:
         scale = "small" if options.scale is None else options.scale
         page = presets.load(path, preset, scale, options.smoke)
         sections, refused = _sections(page.given, overrides)
-    except ConfigError as error:
-        raise ConfigError(*problems, *no_such(arguments.unknown), *error.problems) from None
-    schema = entries(sections)
-    if AXIS in overrides:
-        value = overrides.pop(AXIS)
-        problems.append(f"{AXIS} = {shown(value)}: is no field; use --sweep {AXIS}={value}")
-    problems += no_such(arguments.unknown, list(schema)) + refused
-    given, notes = _merged(page.given, overrides, schema)
-    if options.seeds is not None:
-        given["seeds"] = options.seeds
-    sweep, variants = _swept(page, arguments.sweep), page.variants
-    fixed = [name for name in sweep if name in overrides]
-    sweep = {name: values for name, values in sweep.items() if name not in overrides}
-    if refused:  # with a component unknown, nothing can be said about its fields
+        schema = entries(sections)
         bad = tuple(f"{s}." for s in NAMED if any(r.startswith(f"{s}.name") for r in refused))
-        given, sweep = _without(given, bad), _without(sweep, bad)
-        given |= {n: page.given[n] for n in (f"{s}name" for s in bad)}
-        variants = {name: _without(own, bad) for name, own in variants.items()}
-    try:
+        if AXIS in overrides:
+            value = overrides.pop(AXIS)
+            refused.append(f"{AXIS} = {shown(value)}: is no field; use --sweep {AXIS}={value}")
+        given, notes = _merged(page.given, overrides, schema)
+        if options.seeds is not None:
+            given["seeds"] = options.seeds
+        sweep, variants = _swept(page, arguments.sweep), page.variants
+        fixed = [name for name in sweep if name in overrides]
+        sweep = {name: values for name, values in sweep.items() if name not in overrides}
+        if bad:  # with a component unknown, nothing can be said about its fields
+            given, sweep = _without(given, bad), _without(sweep, bad)
+            given |= {n: page.given[n] for n in (f"{s}name" for s in bad)}
+            variants = {name: _without(fields, bad) for name, fields in variants.items()}
         name, title = f"{path.stem}-{page.preset}", presets.title(page.doc)
         import jax
 
         with jax.transfer_guard("allow"):
             plan = checked_plan(name, sections, given, sweep, title, variants, schema)
     except ConfigError as error:
-        raise ConfigError(*problems, *error.problems) from None
-    _refuse(problems)
+        refused += error.problems
+    _refuse([*arguments.problems, *no_such(arguments.unknown, list(schema)), *refused])
     notes += [
         f"{n} is fixed at {plan.config[n]}; the preset's sweep over it is dropped" for n in fixed
     ]

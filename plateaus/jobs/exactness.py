@@ -1,7 +1,7 @@
 """The record of exactness: all that bit-identical results rest on, besides the config and the code.
 
 Finished runs, interrupted chunks and what is added to them later are compared by it alike. The code
-answers for itself by the format of run folders (`plateaus.jobs.sweep.FORMAT`).
+answers for itself by the format of run folders (`plateaus.jobs.identities.FORMAT`).
 """
 
 from __future__ import annotations

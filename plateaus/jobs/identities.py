@@ -1,9 +1,10 @@
-"""Which folder is a plan's: found by what its runs are, refused where it holds others."""
+"""What the runs of a plan are, and the folder that is theirs: found by that, or refused."""
 
 from __future__ import annotations
 
 import contextlib
 import glob
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -15,10 +16,43 @@ from plateaus.config.schema import ConfigError
 from plateaus.config.values import shown
 from plateaus.files import LOCK
 from plateaus.jobs import observations
-from plateaus.jobs.sweep import FORMAT, POOLABLE, digest, effective, identity
 
+# Of a run folder. Whatever changes a random stream or a bit of a result raises it, and empties
+# POOLABLE, the earlier formats whose runs have the same streams and bits.
+FORMAT = 3
+POOLABLE = (2,)  # differs in what is written down only
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 _DIGEST = re.compile(r"[0-9a-f]{10}")
+
+
+def digest(thing: Any, length: int = 10) -> str:
+    """Return a short hexadecimal name of a JSON-like thing, whatever the order of its keys.
+
+    >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    True
+    """
+    text = json.dumps(thing, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def identity(plan: Plan) -> dict[str, Any]:
+    """Return what a run of this plan *is*, of everything that has an effect on it.
+
+    Neither its seeds nor the values of swept fields, nor what variants override: that is in the
+    names of the runs (see `named`). Fields at their neutral value, and those that only observe, are
+    left out, so that a field that is added later changes nothing.
+    """
+    return {
+        "format": FORMAT,
+        "config": effective(plan, plan.config),
+        "swept": sorted(plan.sweep),
+    }
+
+
+def effective(plan: Plan, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a config that make a run of the plan what it is."""
+    left_out = {"seeds", *plan.sweep, *plan.idle(config), *plan.observing}
+    return {name: value for name, value in config.items() if name not in left_out}
 
 
 def locate(plan: Plan, workdir: Path | None, tell: Callable[[str], None]) -> Path:

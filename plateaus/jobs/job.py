@@ -13,16 +13,8 @@ import jax
 from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
 from plateaus.information import Unknown, failure, known
-from plateaus.jobs import (
-    begun,
-    devices,
-    exactness,
-    folder,
-    memory,
-    observations,
-    sweep,
-    tracing,
-)
+from plateaus.jobs import begun, devices, exactness, memory, observations, sweep, tracing
+from plateaus.jobs.finished import Finished
 from plateaus.jobs.sweep import Chunk
 from plateaus.recipe import Recipe
 from plateaus.tasks.contract import fits
@@ -35,7 +27,7 @@ class Job(NamedTuple):
     plan: Plan
     options: Options
     place: Path
-    finished: folder.Finished
+    finished: Finished
     programs: tuple[sweep.Program, ...]  # of all runs, finished or not
     chunks: tuple[Chunk, ...]  # of the runs that are missing
     available: int | Unknown  # bytes on a device, or on all that share one memory
@@ -49,10 +41,10 @@ class Job(NamedTuple):
 
 def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], None]) -> Job:
     """Find out what is missing, cut it into chunks, and refuse what cannot be run here."""
-    finished = folder.Finished(place, plan, warn)
+    finished = Finished(place, plan, warn)
     if any(member not in finished.records for member in sweep.members(plan)):
         observations.refuse_other(plan, place, finished.observed.values())
-    interrupted = folder.begun(place, plan)
+    interrupted = begun.groups(place, plan)
     programs = sweep.programs(plan, sweep.members(plan))
     device = jax.devices()[0]
     available = known(lambda: memory.available_bytes(device))
@@ -125,7 +117,7 @@ def _refuse_unfitting(program: sweep.Program, recipe: Recipe) -> None:
         raise ConfigError(*(f"model.name = {model} on {task}: {fault}" for fault in faults))
 
 
-def _refuse_inexact(job: Job, interrupted: Sequence[folder.Begun]) -> None:
+def _refuse_inexact(job: Job, interrupted: Sequence[begun.Begun]) -> None:
     """Refuse to add runs to a folder under circumstances that change the last bits."""
     added: dict[str, None] = {}
     programs = {chunk.program.address: chunk.program for chunk in job.chunks}.values()

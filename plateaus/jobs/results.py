@@ -10,7 +10,8 @@ from plateaus import files
 from plateaus.build.soundness import shapes_of
 from plateaus.config.plan import Plan
 from plateaus.config.variants import AXIS
-from plateaus.jobs import folder, sweep
+from plateaus.jobs import sweep
+from plateaus.jobs.finished import Finished
 from plateaus.jobs.records import variables
 from plateaus.measures import registry as instruments
 from plateaus.measures.figures import FIGURES, TABLES, drawn, summaries
@@ -22,7 +23,7 @@ from plateaus.variables import TASK, Variable
 def write(
     plan: Plan,
     place: Path,
-    finished: folder.Finished,
+    finished: Finished,
     warn: Callable[[str], None],
 ) -> None:
     """Write results.nc, the tables, figures/ and tensorboard/ from all runs in the folder.
@@ -30,7 +31,7 @@ def write(
     Each appears whole or not at all; results.nc comes last, and names the runs it shows, so that a
     killed report is written again. TensorBoard files may be given up, with a warning.
     """
-    swept = finished.sweep(plan)
+    swept = finished.sweep()
     ran = plan.resolved._replace(config=sweep.setting(plan, next(iter(finished.records))))
     task, _ = shapes_of(ran.sections["task"], ran.spec("task"))
     attributes = {
@@ -40,7 +41,7 @@ def write(
         "baseline": {name: _neutral(plan, swept, name, task.size) for name in plan.sweep},
         "variants": plan.variants,
         "horizon": plan.config["steps"],
-        "contents": finished.contents(plan),
+        "contents": finished.contents(),
     }
     declared = _variables(plan, finished)
     undeclared = {name for one in finished.records.values() for name in one} - {*declared}
@@ -52,9 +53,7 @@ def write(
         for member, record in finished.records.items()
     }
     groups = task.group_names
-    labels = ({TASK: groups} if groups else {}) | instruments.labels(
-        finished.as_observed(plan), groups
-    )
+    labels = ({TASK: groups} if groups else {}) | instruments.labels(finished.as_observed(), groups)
     every = plan.config["log_every"], plan.config["eval_every"]
     dataset = store.assemble(records, swept, *every, attributes, declared, labels)
     rows = statistics.summarise(dataset)
@@ -69,7 +68,7 @@ def write(
     files.write_atomically(place / "results.nc", lambda file: store.save(dataset, Path(file.name)))
 
 
-def _variables(plan: Plan, finished: folder.Finished) -> dict[str, Variable]:
+def _variables(plan: Plan, finished: Finished) -> dict[str, Variable]:
     """Return what the runs in a folder may have recorded, over all of their settings."""
     one_each = {member.values: member for member in finished.records}
     found: dict[str, Variable] = {}

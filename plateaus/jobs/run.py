@@ -18,6 +18,7 @@ from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
 from plateaus.information import Unknown, known
 from plateaus.jobs import (
+    begun,
     devices,
     folder,
     identities,
@@ -82,8 +83,8 @@ def _warn(line: str) -> None:
 
 def _run(job: Job) -> int:
     """Run the missing chunks in a locked folder, then write what is not yet written."""
-    folder.clear_away(job.place, job.plan, job.finished)
-    if not job.chunks and folder.reported(job.place) == job.finished.contents(job.plan):
+    begun.clear_away(job.place, job.plan, job.finished.records)
+    if not job.chunks and folder.reported(job.place) == job.finished.contents():
         print(f"nothing to do: all {sum(len(p.members) for p in job.programs)} runs are finished")
         results.show(job.place)
         return 0
@@ -105,7 +106,7 @@ def _run(job: Job) -> int:
         with signals.requests(stop) as caught:
             ended = _compute(job, stop, opening, opened) if job.chunks else None
         if not caught and not ended:
-            folder.clear_away(job.place, job.plan, job.finished)
+            begun.clear_away(job.place, job.plan, job.finished.records)
             results.write(job.plan, job.place, job.finished, _warn)
             finished = True
     finally:  # a session whose report fails has trained all the same
@@ -221,14 +222,14 @@ def _run_chunk(
     programs, width, exactly = job.compiled[address], job.widths[address], job.exactness[address]
     _refuse_too_large(job, chunk, device)
     opening()
-    place = folder.open_chunk(job.place, job.plan, chunk)
+    place = begun.open_chunk(job.place, chunk)
     inexactly = job.options.allow_inexact_resume
     ended = worker.run_chunk(
         job.plan, chunk, programs, width, device, place, tell, warn, stop, exactly, inexactly
     )
     if ended is not None:
-        job.finished.add(job.plan, chunk, *ended)
-        folder.close_chunk(place)
+        job.finished.add(chunk, *ended)
+        begun.close_chunk(place)
 
 
 def _refuse_too_large(job: Job, chunk: Chunk, device: jax.Device) -> None:

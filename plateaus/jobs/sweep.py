@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from plateaus.build.recipes import batch_of, used_knobs
@@ -13,11 +11,7 @@ from plateaus.config.component import Resolved
 from plateaus.config.plan import Plan
 from plateaus.config.schema import ConfigError
 from plateaus.config.variants import AXIS, settled
-
-# Of a run folder. Whatever changes a random stream or a bit of a result raises it, and empties
-# POOLABLE, the earlier formats whose runs have the same streams and bits.
-FORMAT = 3
-POOLABLE = (2,)  # differs in what is written down only
+from plateaus.jobs.identities import digest
 
 
 class Member(NamedTuple):
@@ -47,37 +41,8 @@ class Chunk(NamedTuple):
 
     program: Program
     members: tuple[Member, ...]
-    address: str  # a digest of the program and the members
-
-
-def digest(thing: Any, length: int = 10) -> str:
-    """Return a short hexadecimal name of a JSON-like thing, whatever the order of its keys.
-
-    >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
-    True
-    """
-    text = json.dumps(thing, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:length]
-
-
-def identity(plan: Plan) -> dict[str, Any]:
-    """Return what a run of this plan *is*, of everything that has an effect on it.
-
-    Neither its seeds nor the values of swept fields, nor what variants override: that is in the
-    names of the runs (see `named`). Fields at their neutral value, and those that only observe, are
-    left out, so that a field that is added later changes nothing.
-    """
-    return {
-        "format": FORMAT,
-        "config": effective(plan, plan.config),
-        "swept": sorted(plan.sweep),
-    }
-
-
-def effective(plan: Plan, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a config that make a run of the plan what it is."""
-    left_out = {"seeds", *plan.sweep, *plan.idle(config), *plan.observing}
-    return {name: value for name, value in config.items() if name not in left_out}
+    address: str  # a digest of the program and the names
+    names: tuple[Any, ...]  # how files name the members
 
 
 def members(plan: Plan) -> tuple[Member, ...]:
@@ -156,7 +121,7 @@ def unnamed(plan: Plan, name: Sequence[Any]) -> Member | None:
 def chunk(plan: Plan, program: Program, some: Sequence[Member]) -> Chunk:
     """Make a chunk of some members of a program."""
     names = [named(plan, member) for member in some]
-    return Chunk(program, tuple(some), digest([program.address, names]))
+    return Chunk(program, tuple(some), digest([program.address, names]), tuple(names))
 
 
 def chunks(

@@ -19,7 +19,6 @@ from rich.console import Console
 from plateaus import files
 from plateaus.config.schema import ConfigError
 from plateaus.jobs import provenance
-from plateaus.jobs.folder import write_json
 from plateaus.real_models import hugging_face, report
 from plateaus.real_models import scores as hugging_face_scores
 from plateaus.real_models.arguments import Plan
@@ -140,7 +139,7 @@ def _write(
     files.write_atomically(folder / f"{STEM}.npz", held.getvalue())
     figure = report.figure(made.tasks, mixtures, f"{made.folder.resolve().name}, {made.set}")
     style.save(figure, folder, STEM)
-    write_json(folder / f"{STEM}.json", _provenance(made, command, seconds))
+    files.write_json(folder / f"{STEM}.json", _provenance(made, command, seconds))
 
 
 def _provenance(made: Plan, command: str, seconds: float) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from plateaus.build.recipes import sections
 from plateaus.config import presets
 from plateaus.config.plan import Options, checked_plan
 from plateaus.config.schema import ConfigError, entries
-from plateaus.jobs import cli, run, sweep
+from plateaus.jobs import begun, cli, identities, run, sweep
 from plateaus.report import statistics, store, table
 
 TEXT = '''"""A config."""
@@ -244,7 +244,7 @@ def test_a_name_holds_the_overrides_of_its_own_variant():
     other = plan_of({"plain": {}, "bias": {"optim.gradient_bias": 0.06}})
     found = [sweep.unnamed(other, name) for name in names]
     assert found == [*sweep.members(other)[:2], None, None, None, None]
-    assert sweep.identity(other) == sweep.identity(plan)
+    assert identities.identity(other) == identities.identity(plan)
 
 
 def test_a_batch_that_items_set_cannot_be_a_variant_s():
@@ -328,11 +328,11 @@ def test_an_interrupted_group_of_another_meaning_is_no_hint(tmp_path):
     plan = plan_of(BIAS)
     program = sweep.programs(plan, sweep.members(plan))[1]
     (chunk,) = sweep.chunks(plan, program, 4)
-    run.folder.open_chunk(tmp_path, plan, chunk)
-    (group,) = run.folder.begun(tmp_path, plan)
+    begun.open_chunk(tmp_path, chunk)
+    (group,) = begun.groups(tmp_path, plan)
     assert group == (list(chunk.members), chunk.address, None)
     other = plan_of({"plain": {}, "bias": {"optim.gradient_bias": 0.5}})
-    assert run.folder.begun(tmp_path, other) == []
+    assert begun.groups(tmp_path, other) == []
 
 
 def test_a_dry_run_says_what_each_variant_is(tmp_path, capsys):

@@ -5,7 +5,7 @@ import pytest
 from plateaus.build.recipes import sections
 from plateaus.config.plan import Options, checked_plan
 from plateaus.config.schema import ConfigError
-from plateaus.jobs import checkpoint, folder, run, sweep, tracing, worker
+from plateaus.jobs import begun, checkpoint, folder, run, sweep, tracing, worker
 from plateaus.report import store
 
 pytestmark = pytest.mark.versions
@@ -69,7 +69,7 @@ def stop_after_two(monkeypatch):
 def test_a_note_without_a_checkpoint_holds_no_group_together(tmp_path):
     """Killed before its first checkpoint, a chunk of six is cut anew for a width of two."""
     plan, place = plan_of(), tmp_path / "run"
-    folder.open_chunk(place, plan, all_in_one(plan))
+    begun.open_chunk(place, all_in_one(plan))
     folder.write_config(place, plan)
     assert execute(plan, place, runs_per_batch=2) == 0
     assert len(list((place / "checkpoints" / "finished").glob("*.npz"))) == 3
@@ -95,10 +95,10 @@ def test_a_chunk_is_never_larger_than_the_width():
 
 @pytest.mark.parametrize("note", ["[]", "3", '{"members": [[[], 0]]}', '{"members": [[{}, []]]}'])
 def test_a_note_that_is_none_is_passed_over(note, tmp_path):
-    place = folder.open_chunk(tmp_path, plan_of(), all_in_one(plan_of()))
-    assert len(folder.begun(tmp_path, plan_of())) == 1
+    place = begun.open_chunk(tmp_path, all_in_one(plan_of()))
+    assert len(begun.groups(tmp_path, plan_of())) == 1
     (place / "chunk.json").write_text(note)
-    assert folder.begun(tmp_path, plan_of()) == []
+    assert begun.groups(tmp_path, plan_of()) == []
 
 
 def test_work_that_other_observations_begin_again_is_told_of_and_cleared_away(
@@ -121,7 +121,7 @@ def test_work_that_other_observations_begin_again_is_told_of_and_cleared_away(
 def test_checkpoints_of_finished_runs_are_cleared_away_and_others_are_not(tmp_path):
     plan, more, place = plan_of(seeds=1), plan_of(seeds=2), tmp_path / "run"
     assert execute(plan, place) == 0
-    folder.open_chunk(place, plan, all_in_one(plan))
-    kept = folder.open_chunk(place, more, all_in_one(more))
+    begun.open_chunk(place, all_in_one(plan))
+    kept = begun.open_chunk(place, all_in_one(more))
     assert execute(plan, place) == 0  # nothing is left to run
     assert running(place) == [kept.name]

@@ -2,7 +2,7 @@
 
 What a seed draws, and what a short run of it comes to, is written down in
 `tests/fixtures/streams.json`. If a change makes this test fail, runs of before and after must not
-be pooled: raise `sweep.FORMAT`, empty `sweep.POOLABLE`, and write the file anew by
+be pooled: raise `identities.FORMAT`, empty `identities.POOLABLE`, and write the file anew by
 `python -c "from test_format import renew; renew()"` in this folder.
 """
 
@@ -18,7 +18,7 @@ from plateaus import evaluation, train
 from plateaus.build.recipes import make_recipe, sections, stack_knobs, used_knobs
 from plateaus.build.registry import TASKS
 from plateaus.config.plan import checked_plan
-from plateaus.jobs import sweep
+from plateaus.jobs import identities
 from plateaus.types import Draw, streams
 
 pytestmark = pytest.mark.versions
@@ -124,7 +124,7 @@ def losses(name):
 def renew():
     """Write the file as things are now."""
     content = {
-        "format": sweep.FORMAT,
+        "format": identities.FORMAT,
         "keys": digest(keys()),
         "draws": {name: digest(draws(name)) for name in DESIGNS},
         "examples": {name: digest(examples(name)) for name in TASKS if name != "text"},
@@ -137,8 +137,8 @@ HELD = json.loads(FILE.read_text())
 
 
 def test_the_format_is_the_one_that_was_written_down():
-    assert HELD["format"] == sweep.FORMAT
-    assert all(earlier < sweep.FORMAT for earlier in sweep.POOLABLE)
+    assert HELD["format"] == identities.FORMAT
+    assert all(earlier < identities.FORMAT for earlier in identities.POOLABLE)
     assert digest(keys()) == HELD["keys"]
 
 

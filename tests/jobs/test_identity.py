@@ -39,7 +39,7 @@ def described(plan):
     programs = sweep.programs(plan, sweep.members(plan))
     names = [sweep.named(plan, member) for member in sweep.members(plan)]
     addresses = [(p.address, sweep.chunk(plan, p, p.members).address) for p in programs]
-    return sweep.identity(plan), addresses, names
+    return identities.identity(plan), addresses, names
 
 
 def with_field(component, field, kind=int, default=0):
@@ -297,7 +297,7 @@ def test_a_field_that_has_become_neutral_since_is_no_difference(old, capsys):
 def test_a_name_that_is_a_number_now_and_was_an_integer_is_the_same():
     parts = sections(PARITY)
     plan = plan_of(parts, {"optim.learning_rate": 1})
-    held = json.loads(json.dumps(sweep.identity(plan)))
+    held = json.loads(json.dumps(identities.identity(plan)))
     assert identities._as_of_now(held, plan) == held
     assert held["config"]["optim.learning_rate"] == 1.0
 
@@ -305,14 +305,14 @@ def test_a_name_that_is_a_number_now_and_was_an_integer_is_the_same():
 def test_the_digest_of_a_plan_is_that_of_its_neighbours_in_time():
     """The name of a folder, spelt out: if this changes, every folder's name does."""
     plan = plan_of(sections(PARITY))
-    assert sweep.identity(plan)["format"] == sweep.FORMAT == 3
-    assert set(sweep.identity(plan)["config"]) <= set(plan.config)
-    assert "weight_norms" not in sweep.identity(plan)["config"]
-    assert np.isfinite(int(sweep.digest(sweep.identity(plan)), 16))
+    assert identities.identity(plan)["format"] == identities.FORMAT == 3
+    assert set(identities.identity(plan)["config"]) <= set(plan.config)
+    assert "weight_norms" not in identities.identity(plan)["config"]
+    assert np.isfinite(int(identities.digest(identities.identity(plan)), 16))
 
 
 def test_plans_of_no_schema_have_names_too():
     plan: Any = sweep.Plan("x", Resolved({"a": 1}, {}, {}), {}, "")
-    assert sweep.identity(plan)["config"] == {"a": 1}
+    assert identities.identity(plan)["config"] == {"a": 1}
     with pytest.raises(ConfigError):
         plan_of(sections(PARITY), {"nothing": 1})

@@ -170,7 +170,7 @@ def test_every_device_reports_its_own_chunks(monkeypatch, capsys):
             tell(worker.Report(100 * piece.runs, 0, 0))
 
     plan, programs = make_plan(), [SimpleNamespace(address=name) for name in "ab"]
-    chunks = [Chunk(program, (0,) * runs, "") for program in programs for runs in (2, 2, 1)]
+    chunks = [Chunk(program, (0,) * runs, "", ()) for program in programs for runs in (2, 2, 1)]
     finished = SimpleNamespace(records={})
     job = SimpleNamespace(chunks=chunks, plan=plan, options=Options(), finished=finished)
     monkeypatch.setattr(run, "Progress", Recorded)

@@ -6,12 +6,11 @@ import pytest
 
 from plateaus.build.recipes import sections
 from plateaus.config.plan import checked_plan
+from plateaus.jobs.identities import digest, identity
 from plateaus.jobs.sweep import (
     Member,
     chunk,
     chunks,
-    digest,
-    identity,
     members,
     named,
     programs,

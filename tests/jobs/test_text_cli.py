@@ -6,7 +6,7 @@ import os
 import pytest
 
 from plateaus.config.arguments import parse
-from plateaus.jobs import cli, identities, sweep
+from plateaus.jobs import cli, identities
 
 TEXT = "the quick brown fox jumps over the lazy dog. " * 40
 
@@ -109,7 +109,7 @@ def test_other_contents_are_another_experiment(capsys, place, tmp_path):
     assert plan.config["data.weight_first"] == 1.0 and len(plan.config["data.contents"]) == 16
     held = tmp_path / "held"
     held.mkdir()
-    identity = json.dumps({"identity": sweep.identity(plan)})
+    identity = json.dumps({"identity": identities.identity(plan)})
     (held / "config.json").write_text(identity)
     identities.check(held, plan_of(place))  # the same again is the same
     write(place, "second", TEXT.replace("fox", "cat"))
@@ -119,7 +119,7 @@ def test_other_contents_are_another_experiment(capsys, place, tmp_path):
     both = plan.config["data.contents"], other.config["data.contents"]
     assert f"data.contents is {both[0]!r} there, {both[1]!r} here" in error
     write(place, "second", TEXT)
-    assert sweep.identity(plan_of(place)) == sweep.identity(plan)
+    assert identities.identity(plan_of(place)) == identities.identity(plan)
 
 
 def test_the_sample_corpus_is_named(capsys, place):

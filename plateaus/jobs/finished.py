@@ -1,0 +1,105 @@
+"""The runs that a folder holds: the records of finished chunks, read and added to."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plateaus.config.plan import Plan
+from plateaus.jobs import checkpoint, identities, observations
+from plateaus.jobs.exactness import Record
+from plateaus.jobs.sweep import Chunk, Member, programs, unnamed
+
+
+class Finished:
+    """The records of finished chunks: one verified file each, never rewritten.
+
+    `records`: variable -> array, by member. `names`: how files name a member. `exactness`: records
+    of exactness, by what their programs train. `observed`: the observing fields that a member ran
+    with, None where they are not written down.
+    """
+
+    def __init__(self, folder: Path, plan: Plan, warn: Callable[[str], None]) -> None:
+        """Read every chunk in the folder; a damaged one is told of, and counts as missing."""
+        self._folder, self._plan = folder / "checkpoints" / "finished", plan
+        self.records: dict[Member, dict[str, np.ndarray]] = {}
+        self.names: dict[Member, Any] = {}
+        self.exactness: dict[str, list[Record]] = {}
+        self.observed: dict[Member, Mapping[str, Any] | None] = {}
+        of_folder = _observed_of_old(folder)
+        for path in sorted(self._folder.glob("*.npz")):
+            try:
+                arrays, meta = checkpoint.read_arrays(path)
+            except checkpoint.Damaged as error:
+                warn(f"finished runs passed over, they will run again: {error}")
+                continue
+            members = [unnamed(plan, name) for name in meta["members"]]
+            self._take(members, meta["members"], arrays, meta.get("observed", of_folder))
+            records = self.exactness.setdefault(_trained(plan, members), [])
+            if meta["exactness"] not in records:
+                records.append(meta["exactness"])
+
+    def _take(
+        self,
+        members: Iterable[Member | None],
+        names: Iterable[Any],
+        arrays: Mapping[str, np.ndarray],
+        observed: Mapping[str, Any] | None,
+    ) -> None:
+        for i, (member, name) in enumerate(zip(members, names, strict=True)):
+            if member is None:  # of a variant that is another one by now
+                continue
+            self.records[member] = {name: array[i] for name, array in arrays.items()}
+            self.names[member], self.observed[member] = name, observed
+
+    def add(self, chunk: Chunk, arrays: dict[str, np.ndarray], exactness: Record) -> None:
+        """Keep the records of one more chunk, on disk first."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        observed = observations.of(self._plan)
+        meta = {
+            "program": chunk.program.address,
+            "members": list(chunk.names),
+            "exactness": dict(exactness),
+            "observed": observed,
+        }
+        checkpoint.write_arrays(self._folder / f"{chunk.address}.npz", arrays, meta)
+        self._take(chunk.members, chunk.names, arrays, observed)
+
+    def as_observed(self) -> dict[str, Any]:
+        """Return the plan's config with what the runs were observed with, where they were."""
+        return observations.joined(self._plan, self.observed.values())
+
+    def sweep(self) -> dict[str, tuple[Any, ...]]:
+        """Return the values of each swept field: the plan's in order, then others found here."""
+        values: dict[str, dict[Any, None]] = {
+            name: dict.fromkeys(swept) for name, swept in self._plan.sweep.items()
+        }
+        for member in sorted(self.records, key=repr):
+            for name, value in zip(self._plan.sweep, member.values, strict=True):
+                values[name][value] = None
+        return {name: tuple(several) for name, several in values.items()}
+
+    def contents(self) -> str:
+        """Return a digest of which runs there are, in which order they are laid out."""
+        runs = sorted(json.dumps(name, sort_keys=True) for name in self.names.values())
+        values = {name: list(swept) for name, swept in self.sweep().items()}
+        return identities.digest([runs, values, list(self._plan.sweep)])
+
+
+def _trained(plan: Plan, members: Iterable[Member | None]) -> str:
+    """Return what the program of some runs trains; "" where no variant of now is theirs."""
+    known = [member for member in members if member is not None][:1]
+    return next((program.trained for program in programs(plan, known)), "")
+
+
+def _observed_of_old(folder: Path) -> Mapping[str, Any] | None:
+    """Return what the runs of a folder of format 2 were observed with: it is in their identity."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        held = identities.held(folder)
+        return dict(held["config"]) if held["format"] == 2 else None
+    return None
