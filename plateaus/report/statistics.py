@@ -7,27 +7,16 @@ import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from plateaus.report import survival
-from plateaus.report.survival import NOTHING, Interval
+from plateaus.report.survival import NOTHING, Interval, Passages
 
 FINISHED, DIVERGED = 1, 2  # values of the results' `status`; 0 is a run not yet started
-
-
-class Passages(NamedTuple):
-    """When the runs of one setting passed a threshold, one entry a run that was started.
-
-    seeds: [runs]. times: in steps, of passage or of censoring. escaped: False if censored.
-    """
-
-    seeds: NDArray
-    times: NDArray
-    escaped: NDArray
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -156,36 +145,34 @@ def _row(
     baseline: dict[str, Any],
 ) -> Row:
     horizon = int(dataset.attrs["horizon"])
-    here, there = passages(dataset, index), passages(dataset, baseline_index)
+    sample, reference = passages(dataset, index), passages(dataset, baseline_index)
+    half, completion = (passages(dataset, index, v) for v in ("half_step", "completion_step"))
+    trained = None
+    if "trained_escape_step" in dataset:
+        trained = passages(dataset, index, "trained_escape_step")
     status, notes = cell(dataset, "status", index), []
-    plateau, note = survival.bootstrap_interval(
-        (here.times, here.escaped),
-        lambda t, e, axis: survival.restricted_mean(t, e, horizon, axis),
-    )
+    losses = cell(dataset, "test_loss", index)[status == FINISHED].astype(np.float64)
+    final, lowest = losses[:, -1], np.fmin.reduce(losses, axis=1, initial=np.inf)
+    batch = 0
+    if "batch_size" in dataset:
+        batch = int(cell(dataset, "batch_size", index).max(initial=0))
+    plateau, note = survival.plateau_length(sample, horizon)
     notes += [f"no interval of the plateau: {note}"] * bool(note)
     ratio, p_value, pairs = NOTHING, math.nan, 0
     if index != baseline_index:
-        ratio, pairs, note = _ratio(here, there, horizon)
+        ratio, pairs, note = survival.length_ratio(sample, reference, horizon)
         notes += [f"no interval of the ratio: {note}"] * bool(note)
-        p_value = survival.logrank_p(here[1:], there[1:])
+        p_value = survival.logrank_p(sample[1:], reference[1:])
         notes += ["log-rank test undefined"] * math.isnan(p_value)
-    losses = cell(dataset, "test_loss", index)[status == FINISHED].astype(np.float64)
-    final, lowest = losses[:, -1], np.fmin.reduce(losses, axis=1, initial=np.inf)
-    known = "batch_size" in dataset
-    batch = cell(dataset, "batch_size", index).max(initial=0) if known else 0
-    trained = NOTHING
-    if "trained_escape_step" in dataset:
-        trained = survival.median_time(*passages(dataset, index, "trained_escape_step")[1:])
-    half, completion = (passages(dataset, index, v) for v in ("half_step", "completion_step"))
     return Row(
         setting=setting,
         index=index,
         baseline=baseline,
-        runs=here.times.size,
-        escaped=int(here.escaped.sum()),
+        runs=sample.times.size,
+        escaped=int(sample.escaped.sum()),
         diverged=int((status == DIVERGED).sum()),
         diverged_seeds=tuple(dataset["seed"].values[status == DIVERGED].tolist()),
-        escape=survival.median_time(*here[1:]),
+        escape=survival.median_time(*sample[1:]),
         half=survival.median_time(*half[1:]),
         completion=survival.median_time(*completion[1:]),
         plateau=plateau,
@@ -195,22 +182,8 @@ def _row(
         p_adjusted=math.nan,
         final_loss=survival.mean_interval(final[np.isfinite(final)]),
         lowest_loss=survival.mean_interval(lowest[np.isfinite(lowest)]),
-        trained_escape=trained,
-        batch=int(batch),
+        trained_escape=survival.median_time(*trained[1:]) if trained else NOTHING,
+        batch=batch,
         horizon=horizon,
         notes=tuple(notes),
     )
-
-
-def _ratio(here: Passages, there: Passages, horizon: float | int) -> tuple[Interval, int, str]:
-    """Return the ratio of restricted means over the seeds run in both settings."""
-    _, i, j = np.intersect1d(here.seeds, there.seeds, return_indices=True)
-
-    def statistic(t: NDArray, e: NDArray, u: NDArray, f: NDArray, axis: int) -> NDArray:
-        below = survival.restricted_mean(u, f, horizon, axis)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(survival.restricted_mean(t, e, horizon, axis) / below)
-
-    samples = here.times[i], here.escaped[i], there.times[j], there.escaped[j]
-    interval, note = survival.bootstrap_interval(samples, statistic)
-    return interval, i.size, note

@@ -31,6 +31,17 @@ class Interval(NamedTuple):
 NOTHING = Interval(math.nan, math.nan, math.nan)
 
 
+class Passages(NamedTuple):
+    """When the runs of one setting passed a threshold, one entry a run that was started.
+
+    seeds: [runs]. times: in steps, of passage or of censoring. escaped: False if censored.
+    """
+
+    seeds: NDArray
+    times: NDArray
+    escaped: NDArray
+
+
 def censored(times: ArrayLike, escaped: ArrayLike) -> stats.CensoredData:
     """Return the runs as scipy's censored sample."""
     return stats.CensoredData.right_censored(
@@ -110,6 +121,30 @@ def restricted_mean(
     fraction = np.cumprod(1 - event / at_risk, axis=-1)
     width = np.diff(clipped, axis=-1, append=horizon)
     return np.asarray(clipped[..., 0] + np.sum(fraction * width, axis=-1))
+
+
+def plateau_length(sample: Passages, horizon: float | int) -> tuple[Interval, str]:
+    """Return the restricted mean with its bootstrap interval, and a note where there is none."""
+    return bootstrap_interval(sample[1:], lambda t, e, axis: restricted_mean(t, e, horizon, axis))
+
+
+def length_ratio(
+    first: Passages, second: Passages, horizon: float | int
+) -> tuple[Interval, int, str]:
+    """Return the ratio of restricted means over the seeds run in both settings, and their number.
+
+    With its interval, bootstrapped by pairs, and a note where there is none.
+    """
+    _, i, j = np.intersect1d(first.seeds, second.seeds, return_indices=True)
+
+    def statistic(t: NDArray, e: NDArray, u: NDArray, f: NDArray, axis: int) -> NDArray:
+        below = restricted_mean(u, f, horizon, axis)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(restricted_mean(t, e, horizon, axis) / below)
+
+    samples = first.times[i], first.escaped[i], second.times[j], second.escaped[j]
+    interval, note = bootstrap_interval(samples, statistic)
+    return interval, i.size, note
 
 
 def logrank_p(first: tuple[ArrayLike, ArrayLike], second: tuple[ArrayLike, ArrayLike]) -> float:
