@@ -60,10 +60,10 @@ def _said(ran: Resolved) -> Iterator[str]:
 def _memory(job: Job) -> str:
     """Return what is known of the memory that a chunk needs before it is compiled."""
     least, available = 0, job.available
-    for address, width in job.widths.items():
-        if isinstance(one := job.least[address], Unknown):
-            return f"not known ({one.reason})"
-        least = max(least, width * one)
+    for needed in job.least.values():
+        if isinstance(needed, Unknown):
+            return f"not known ({needed.reason})"
+        least = max(least, needed)
     if isinstance(available, Unknown):
         return f"not known ({available.reason})"
     return f"at least {memory.readable(least * sharing(job))} of {memory.readable(available)}"

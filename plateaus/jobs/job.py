@@ -34,7 +34,7 @@ class Job(NamedTuple):
     widths: dict[str, int]
     compiled: dict[str, tracing.Compiled]
     held: dict[str, tracing.Held]
-    least: dict[str, int | Unknown]  # bytes that one run holds at the very least
+    least: dict[str, int | Unknown]  # bytes that its runs hold at the very least
     exactness: dict[str, exactness.Record]
     needed: dict[str, int | Unknown]  # bytes that its programs need, once they are compiled
 
@@ -64,7 +64,6 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
             held = job.held[address] = tracing.held(program, job.compiled[address].recipe, samples)
         width = options.runs_per_batch or devices.width(held.parameters, device.platform)
         job.widths[address], job.exactness[address] = width, recorded(width)
-        job.least[address] = known(functools.partial(memory.least_bytes, held))
         wanted = program._replace(members=missing)
         chunks += sweep.chunks(plan, wanted, width, begun.usable(plan, wanted, width, interrupted))
     job = job._replace(chunks=tuple(chunks))
@@ -72,9 +71,8 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
         raise ConfigError(*differing)
     if not options.allow_inexact_resume:
         _refuse_inexact(job, interrupted)
-    for address, width in job.widths.items():
-        if not isinstance(least := job.least[address], Unknown):
-            refuse_above(job, address, width * least, least.__mul__)
+    for address, held in job.held.items():
+        job.least[address] = refuse_above(job, address, functools.partial(_least_bytes, held))
     for line in begun.lost(plan, chunks, interrupted):
         warn(line)
     return job
@@ -172,11 +170,21 @@ def sharing(job: Job, width: int | None = None) -> int:
     return max(1, min(len(lanes), chunks))
 
 
-def refuse_above(job: Job, address: str, needed: int, bytes_at: Callable[[int], int]) -> None:
-    """Refuse a program that needs more bytes than there are, saying how many runs would fit."""
+def _least_bytes(held: tracing.Held, width: int) -> int:
+    return width * memory.least_bytes(held)
+
+
+def refuse_above(job: Job, address: str, bytes_at: Callable[[int], int]) -> int | Unknown:
+    """Return the bytes that a program needs, `bytes_at` its width, where they can be known.
+
+    Raises ConfigError, saying how many runs would fit, if that is more than there are.
+    """
     width, available = job.widths[address], job.available
-    if isinstance(available, Unknown) or needed * sharing(job) <= available:
-        return
+    needed = known(lambda: bytes_at(width))
+    if isinstance(needed, Unknown) or isinstance(available, Unknown):
+        return needed
+    if needed * sharing(job) <= available:
+        return needed
     fits = known(
         lambda: memory.fitting_width(
             lambda w: needed if w == width else bytes_at(w),

@@ -31,7 +31,7 @@ def write(
     Each appears whole or not at all; results.nc comes last, and names the runs it shows, so that a
     killed report is written again. TensorBoard files may be given up, with a warning.
     """
-    swept = finished.sweep()
+    swept, contents, observed = finished.sweep(), finished.contents(), finished.as_observed()
     ran = plan.resolved._replace(config=sweep.setting(plan, next(iter(finished.records))))
     task, _ = shapes_of(ran.sections["task"], ran.spec("task"))
     attributes = {
@@ -41,7 +41,7 @@ def write(
         "baseline": {name: _neutral(plan, swept, name, task.size) for name in plan.sweep},
         "variants": plan.variants,
         "horizon": plan.config["steps"],
-        "contents": finished.contents(),
+        "contents": contents,
     }
     declared = _variables(plan, finished)
     undeclared = {name for one in finished.records.values() for name in one} - {*declared}
@@ -53,7 +53,7 @@ def write(
         for member, record in finished.records.items()
     }
     groups = task.group_names
-    labels = ({TASK: groups} if groups else {}) | instruments.labels(finished.as_observed(), groups)
+    labels = ({TASK: groups} if groups else {}) | instruments.labels(observed, groups)
     every = plan.config["log_every"], plan.config["eval_every"]
     dataset = store.assemble(records, swept, *every, attributes, declared, labels)
     rows = statistics.summarise(dataset)

@@ -220,7 +220,8 @@ def _run_chunk(
     """Run one chunk and make its records safe."""
     address = chunk.program.address
     programs, width, exactly = job.compiled[address], job.widths[address], job.exactness[address]
-    _refuse_too_large(job, chunk, device)
+    compiled = partial(tracing.compile_on, device, job.plan, chunk, programs)
+    job.needed[address] = refuse_above(job, address, compiled)
     opening()
     place = begun.open_chunk(job.place, chunk)
     inexactly = job.options.allow_inexact_resume
@@ -230,18 +231,6 @@ def _run_chunk(
     if ended is not None:
         job.finished.add(chunk, *ended)
         begun.close_chunk(place)
-
-
-def _refuse_too_large(job: Job, chunk: Chunk, device: jax.Device) -> None:
-    """Compile a chunk's programs, and refuse them if they need more memory than there is."""
-    address = chunk.program.address
-
-    def needed(width: int) -> int:
-        return tracing.compile_on(device, job.plan, chunk, job.compiled[address], width)
-
-    found = job.needed[address] = known(lambda: needed(job.widths[address]))
-    if isinstance(found, int):
-        refuse_above(job, address, found, needed)
 
 
 def _explained(error: BaseException, kept: bool) -> str:
