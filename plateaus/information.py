@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import traceback
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -16,16 +18,22 @@ class Unknown(NamedTuple):
     reason: str
 
 
-def known(find: Callable[[], T]) -> T | Unknown:
-    """Return what `find` returns, or why it failed.
+def informative(find: Callable[P, T]) -> Callable[P, T | Unknown]:
+    """Make a function return why it failed, where it fails.
 
-    >>> known(lambda: 1 + 1), known(lambda: 1 // 0)
-    (2, Unknown(reason='ZeroDivisionError: integer division or modulo by zero'))
+    >>> divided = informative(lambda a, b: a // b)
+    >>> divided(1, 1), divided(1, 0)
+    (1, Unknown(reason='ZeroDivisionError: integer division or modulo by zero'))
     """
-    try:
-        return find()
-    except Exception as error:
-        return Unknown(failure(error, places=False))
+
+    @functools.wraps(find)
+    def known(*arguments: P.args, **options: P.kwargs) -> T | Unknown:
+        try:
+            return find(*arguments, **options)
+        except Exception as error:
+            return Unknown(failure(error, places=False))
+
+    return known
 
 
 def told(find: Callable[[], str]) -> str:
@@ -34,7 +42,7 @@ def told(find: Callable[[], str]) -> str:
     >>> told(lambda: {}["name"])
     "not known (KeyError: 'name')"
     """
-    text = known(find)
+    text = informative(find)()
     return f"not known ({text.reason})" if isinstance(text, Unknown) else text
 
 

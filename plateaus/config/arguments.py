@@ -115,6 +115,8 @@ def parse(argv: Sequence[str]) -> Arguments:
         if not options.workdir or (folder.exists() and not folder.is_dir()):
             problems.append(f"--workdir = {shown(options.workdir)}: must be a folder or a new name")
         options.workdir = folder
+    if options.list:  # of other commands the fields are known later
+        problems += no_such(unknown)
     return Arguments(options, overrides, sweep, unknown, problems)
 
 

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
+from typing import ParamSpec
 
 from plateaus.config.schema import ConfigError
 
+P = ParamSpec("P")
 
-def exit_code(command: Callable[[], int]) -> int:
-    """Return what a command returns, or 2 (refused, its problems told) or 130 (interrupted).
 
-    >>> exit_code(lambda: 0)
+def with_exit_code(command: Callable[P, int]) -> Callable[P, int]:
+    """Make a command return 2 where it is refused, with its problems printed; 130, interrupted.
+
+    >>> with_exit_code(lambda: 0)()
     0
     """
-    try:
-        return command()
-    except ConfigError as error:
-        problems = [line.replace("\n", "\\n") for line in error.problems]
-        many = len(problems) > 1
-        lines = [f"{len(problems)} problems in the configuration"] if many else []
-        lines += [f"  {line}" if many else line for line in problems]
-        print("error:", "\n".join(lines), file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+
+    @functools.wraps(command)
+    def complete(*arguments: P.args, **options: P.kwargs) -> int:
+        try:
+            return command(*arguments, **options)
+        except ConfigError as error:
+            problems = [line.replace("\n", "\\n") for line in error.problems]
+            many = len(problems) > 1
+            lines = [f"{len(problems)} problems in the configuration"] if many else []
+            lines += [f"  {line}" if many else line for line in problems]
+            print("error:", "\n".join(lines), file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
+
+    return complete

@@ -91,10 +91,11 @@ def load(path: Path, preset: str | None, scale: str, smoke: bool) -> Page:
 
     Raises ConfigError for a file that fails, and for an unknown preset or scale.
     """
-    file = ConfigFile(path, _name(path))
+    file_name = _name(path)
+    file = ConfigFile(path, file_name)
     chosen = next(iter(file.presets)) if preset is None else preset
     problems = [
-        f"{option} = {value!r}: no such {noun} in {_name(path)}{hint(value, names)}"
+        f"{option} = {value!r}: no such {noun} in {file_name}{hint(value, names)}"
         for option, noun, value, names in (
             ("preset", "preset", chosen, file.presets),
             ("--scale", "scale", scale, file.scales),

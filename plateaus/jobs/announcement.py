@@ -10,7 +10,7 @@ from plateaus.config.component import Resolved
 from plateaus.config.plan import Plan
 from plateaus.config.values import shown
 from plateaus.config.variants import AXIS
-from plateaus.information import Unknown, known
+from plateaus.information import Unknown, informative
 from plateaus.jobs import devices, memory
 from plateaus.jobs.job import Job, at_once, sharing
 
@@ -24,7 +24,8 @@ def announce(job: Job) -> Iterator[str]:
     plan, chunks = job.plan, job.chunks
     if plan.title:
         yield plan.title
-    yield from _said(job.programs[0].resolved)
+    lines = _of_task(job.programs[0].resolved)
+    yield from [f"task: not known ({lines.reason})"] if isinstance(lines, Unknown) else lines
     sizes = [len(program.members) for program in job.programs]
     runs = sum(sizes)
     product = [
@@ -50,11 +51,11 @@ def announce(job: Job) -> Iterator[str]:
     )
 
 
-def _said(ran: Resolved) -> Iterator[str]:
-    """Say what a task has to say of itself, in a setting that runs."""
-    if (says := ran.sections["task"].says) is not None:
-        said = known(lambda: list(says(ran.spec("task"))))
-        yield from [f"task: not known ({said.reason})"] if isinstance(said, Unknown) else said
+@informative
+def _of_task(setting: Resolved) -> list[str]:
+    """Return what a task has to say of itself, in a setting that runs."""
+    says = setting.sections["task"].says
+    return [] if says is None else list(says(setting.spec("task")))
 
 
 def _memory(job: Job) -> str:

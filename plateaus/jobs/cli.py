@@ -11,26 +11,24 @@ from typing import Any
 
 from plateaus.config import presets
 from plateaus.config.arguments import EXAMPLE, Arguments, no_such, parse, parser
-from plateaus.config.exit_codes import exit_code
+from plateaus.config.exit_codes import with_exit_code
 from plateaus.config.plan import Options, Plan, checked_plan
 from plateaus.config.schema import NAMED, Component, ConfigError, Entry, entries
 from plateaus.config.values import shown
 from plateaus.config.variants import AXIS
 
 
+@with_exit_code
 def main(argv: Sequence[str]) -> int:
     """Run a command line; return its exit code: 0, 2 (refused), 130 (interrupted) or the run's."""
-    return exit_code(lambda: _main(list(argv)))
-
-
-def _main(argv: list[str]) -> int:
     if "--help" in argv or "-h" in argv:
         print(parser().format_help(), end="")
         return 0
     arguments = parse(argv)
     options = arguments.options
     if options.list:
-        _refuse(arguments.problems + no_such(arguments.unknown))
+        if arguments.problems:
+            raise ConfigError(*arguments.problems)
         chosen = options.config
         files = presets.config_files() if chosen is None else [presets.find(chosen)[0]]
         print(*presets.listing(files), sep="\n")
@@ -50,11 +48,6 @@ def _main(argv: list[str]) -> int:
             command=shlex.join(argv),
         ),
     )
-
-
-def _refuse(problems: list[str]) -> None:
-    if problems:
-        raise ConfigError(*problems)
 
 
 def planned(arguments: Arguments) -> tuple[Plan, list[str]]:
@@ -94,7 +87,9 @@ def planned(arguments: Arguments) -> tuple[Plan, list[str]]:
             plan = checked_plan(name, sections, given, sweep, title, variants, schema)
     except ConfigError as error:
         refused += error.problems
-    _refuse([*arguments.problems, *no_such(arguments.unknown, list(schema)), *refused])
+    problems = [*arguments.problems, *no_such(arguments.unknown, list(schema)), *refused]
+    if problems:
+        raise ConfigError(*problems)
     notes += [
         f"{n} is fixed at {plan.config[n]}; the preset's sweep over it is dropped" for n in fixed
     ]
@@ -128,17 +123,16 @@ def _sections(
     from plateaus.jobs.switches import refused
 
     configure()  # the checks may be the first to compute: a task's constants, its domains
-    _refuse(refused())
+    problems = refused()
     names = [f"{section}.name" for section in NAMED]
     given = {**base, **overrides}
-    _refuse(
-        [f"{name}: must be given" for name in names if name not in given]
-        + [
-            f"{name} = {shown(given[name])}: must be text"
-            for name in names
-            if name in given and not isinstance(given[name], str)
-        ]
-    )
+    for name in names:
+        if name not in given:
+            problems.append(f"{name}: must be given")
+        elif not isinstance(given[name], str):
+            problems.append(f"{name} = {shown(given[name])}: must be text")
+    if problems:
+        raise ConfigError(*problems)
     with jax.transfer_guard("allow"):  # a user's guard is for a user's own code
         try:
             return sections(given), []

@@ -13,14 +13,14 @@ import numpy as np
 from plateaus.config.plan import Plan
 from plateaus.jobs import checkpoint, identities, observations
 from plateaus.jobs.exactness import Record
-from plateaus.jobs.sweep import Chunk, Member, programs, unnamed
+from plateaus.jobs.sweep import Chunk, Member, unnamed
 
 
 class Finished:
     """The records of finished chunks: one verified file each, never rewritten.
 
     `records`: variable -> array, by member. `names`: how files name a member. `exactness`: records
-    of exactness, by what their programs train. `observed`: the observing fields that a member ran
+    of exactness. `observed`: the observing fields that a member ran
     with, None where they are not written down.
     """
 
@@ -29,7 +29,7 @@ class Finished:
         self._folder, self._plan = folder / "checkpoints" / "finished", plan
         self.records: dict[Member, dict[str, np.ndarray]] = {}
         self.names: dict[Member, Any] = {}
-        self.exactness: dict[str, list[Record]] = {}
+        self.exactness: dict[Member, Record] = {}
         self.observed: dict[Member, Mapping[str, Any] | None] = {}
         of_folder = _observed_of_old(folder)
         for path in sorted(self._folder.glob("*.npz")):
@@ -39,36 +39,32 @@ class Finished:
                 warn(f"finished runs passed over, they will run again: {error}")
                 continue
             members = [unnamed(plan, name) for name in meta["members"]]
-            self._take(members, meta["members"], arrays, meta.get("observed", of_folder))
-            records = self.exactness.setdefault(_trained(plan, members), [])
-            if meta["exactness"] not in records:
-                records.append(meta["exactness"])
+            self._take(members, arrays, {"observed": of_folder, **meta})
 
     def _take(
         self,
         members: Iterable[Member | None],
-        names: Iterable[Any],
         arrays: Mapping[str, np.ndarray],
-        observed: Mapping[str, Any] | None,
+        meta: Mapping[str, Any],
     ) -> None:
-        for i, (member, name) in enumerate(zip(members, names, strict=True)):
+        for i, (member, name) in enumerate(zip(members, meta["members"], strict=True)):
             if member is None:  # of a variant that is another one by now
                 continue
             self.records[member] = {name: array[i] for name, array in arrays.items()}
-            self.names[member], self.observed[member] = name, observed
+            self.names[member], self.observed[member] = name, meta["observed"]
+            self.exactness[member] = meta["exactness"]
 
     def add(self, chunk: Chunk, arrays: dict[str, np.ndarray], exactness: Record) -> None:
         """Keep the records of one more chunk, on disk first."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        observed = observations.of(self._plan)
         meta = {
             "program": chunk.program.address,
             "members": list(chunk.names),
             "exactness": dict(exactness),
-            "observed": observed,
+            "observed": observations.of(self._plan),
         }
         checkpoint.write_arrays(self._folder / f"{chunk.address}.npz", arrays, meta)
-        self._take(chunk.members, chunk.names, arrays, observed)
+        self._take(chunk.members, arrays, meta)
 
     def as_observed(self) -> dict[str, Any]:
         """Return the plan's config with what the runs were observed with, where they were."""
@@ -89,12 +85,6 @@ class Finished:
         runs = sorted(json.dumps(name, sort_keys=True) for name in self.names.values())
         values = {name: list(swept) for name, swept in self.sweep().items()}
         return identities.digest([runs, values, list(self._plan.sweep)])
-
-
-def _trained(plan: Plan, members: Iterable[Member | None]) -> str:
-    """Return what the program of some runs trains; "" where no variant of now is theirs."""
-    known = [member for member in members if member is not None][:1]
-    return next((program.trained for program in programs(plan, known)), "")
 
 
 def _observed_of_old(folder: Path) -> Mapping[str, Any] | None:

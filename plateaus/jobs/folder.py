@@ -12,7 +12,6 @@ from plateaus import files
 from plateaus.config.plan import Plan
 from plateaus.config.schema import ConfigError
 from plateaus.jobs import identities, provenance
-from plateaus.report import store
 
 
 def take(held: contextlib.ExitStack, place: Path) -> None:
@@ -59,14 +58,3 @@ def record_session(folder: Path, session: Mapping[str, Any]) -> None:
     except (ValueError, KeyError, TypeError):  # damaged, and not to be read but by its owner
         path.rename(path.with_name("provenance.damaged.json"))
     files.write_json(path, {"sessions": [*sessions, {**session, **provenance.origin()}]})
-
-
-def reported(folder: Path) -> str | None:
-    """Return the digest of the runs that the folder's results show, if all of them are in place."""
-    outputs = ("results.nc", "summary.csv", "figures", "tensorboard", "config.json")
-    if not all((folder / name).exists() for name in outputs):
-        return None
-    try:
-        return store.load(folder / "results.nc").attrs["contents"]
-    except (OSError, KeyError, ValueError):
-        return None

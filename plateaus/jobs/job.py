@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ import jax
 
 from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
-from plateaus.information import Unknown, failure, known
+from plateaus.information import Unknown, failure, informative
 from plateaus.jobs import begun, devices, exactness, memory, observations, sweep, tracing
 from plateaus.jobs.finished import Finished
 from plateaus.jobs.sweep import Chunk
@@ -41,13 +42,13 @@ class Job(NamedTuple):
 
 def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], None]) -> Job:
     """Find out what is missing, cut it into chunks, and refuse what cannot be run here."""
+    programs = sweep.programs(plan, sweep.members(plan))
     finished = Finished(place, plan, warn)
-    if any(member not in finished.records for member in sweep.members(plan)):
+    if any(run not in finished.records for program in programs for run in program.members):
         observations.refuse_other(plan, place, finished.observed.values())
     interrupted = begun.groups(place, plan)
-    programs = sweep.programs(plan, sweep.members(plan))
     device = jax.devices()[0]
-    available = known(lambda: memory.available_bytes(device))
+    available = _available_bytes(device)
     recorded = functools.cache(functools.partial(exactness.record, device))  # by width
     job = Job(plan, options, place, finished, programs, (), available, {}, {}, {}, {}, {}, {})
     chunks: list[Chunk] = []
@@ -95,6 +96,11 @@ def try_out(job: Job) -> None:
             raise ConfigError(*lines)
 
 
+@informative
+def _available_bytes(device: jax.Device) -> int:
+    return memory.available_bytes(device)
+
+
 @contextlib.contextmanager
 def _computing() -> Iterator[None]:
     """Refuse, in a line with its place, what fails while a program is made and traced."""
@@ -119,15 +125,19 @@ def _refuse_inexact(job: Job, interrupted: Sequence[begun.Begun]) -> None:
     """Refuse to add runs to a folder under circumstances that change the last bits."""
     added: dict[str, None] = {}
     programs = {chunk.program.address: chunk.program for chunk in job.chunks}.values()
+    there = {
+        (finished.trained, json.dumps(record)): record
+        for finished in sweep.programs(job.plan, job.finished.exactness)
+        for record in map(job.finished.exactness.__getitem__, finished.members)
+    }
     for program in programs:
         here = job.exactness[program.address]
-        for other, records in job.finished.exactness.items():
+        for (trained, _), record in there.items():
             # The width belongs to what is trained; all else has to be the same in all of a folder.
-            left_out = () if other == program.trained else ("width",)
-            for there in records:
-                added |= dict.fromkeys(
-                    exactness.differences(*(_without(r, left_out) for r in (there, here)))
-                )
+            left_out = () if trained == program.trained else ("width",)
+            added |= dict.fromkeys(
+                exactness.differences(*(_without(r, left_out) for r in (record, here)))
+            )
     continued: dict[str, None] = {}
     for program in programs:
         here = job.exactness[program.address]
@@ -170,28 +180,23 @@ def sharing(job: Job, width: int | None = None) -> int:
     return max(1, min(len(lanes), chunks))
 
 
+@informative
 def _least_bytes(held: tracing.Held, width: int) -> int:
     return width * memory.least_bytes(held)
 
 
-def refuse_above(job: Job, address: str, bytes_at: Callable[[int], int]) -> int | Unknown:
+def refuse_above(job: Job, address: str, bytes_at: Callable[[int], int | Unknown]) -> int | Unknown:
     """Return the bytes that a program needs, `bytes_at` its width, where they can be known.
 
     Raises ConfigError, saying how many runs would fit, if that is more than there are.
     """
     width, available = job.widths[address], job.available
-    needed = known(lambda: bytes_at(width))
+    needed = bytes_at(width)
     if isinstance(needed, Unknown) or isinstance(available, Unknown):
         return needed
     if needed * sharing(job) <= available:
         return needed
-    fits = known(
-        lambda: memory.fitting_width(
-            lambda w: needed if w == width else bytes_at(w),
-            width,
-            lambda w: available // sharing(job, w),
-        )
-    )
+    fits = _fitting_width(job, width, lambda w: needed if w == width else bytes_at(w))
     hint = f": --runs-per-batch {fits} would fit" if fits else ": not even one run fits"
     if isinstance(fits, Unknown):  # the hint is only information
         hint = ""
@@ -199,3 +204,10 @@ def refuse_above(job: Job, address: str, bytes_at: Callable[[int], int]) -> int 
         f"{width} runs at once need {memory.readable(needed)} on each of {sharing(job)} device(s), "
         f"where {memory.readable(available // sharing(job))} is free{hint}"
     )
+
+
+@informative
+def _fitting_width(job: Job, width: int, bytes_at: Callable[[int], Any]) -> int:
+    available = job.available
+    assert not isinstance(available, Unknown)
+    return memory.fitting_width(bytes_at, width, lambda w: available // sharing(job, w))

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from plateaus.information import Unknown, known
+from plateaus.information import Unknown, informative
 from plateaus.jobs.pace import Pace, Piece
 
 _REDRAWN = 0.2  # seconds: as often as an eye follows, and cheap with a thousand chunks to lay out
@@ -122,7 +122,7 @@ class Progress:
         """Say that a device takes one of the chunks: what it does until its report is to start."""
         with self._lock:
             now = self._clock()
-            known(lambda: self._pace.begin(lane, piece, now))
+            informative(self._pace.begin)(lane, piece, now)
             self._show(now)
 
     def update(
@@ -139,9 +139,9 @@ class Progress:
             self._diverged += diverged
             now = self._clock()
             if resumed:
-                known(lambda: self._pace.resume(lane, resumed))
+                informative(self._pace.resume)(lane, resumed)
             if run_steps:
-                known(lambda: self._pace.advance(lane, run_steps, now))
+                informative(self._pace.advance)(lane, run_steps, now)
             self._show(now)
 
     def show(self) -> None:
@@ -172,7 +172,7 @@ class Progress:
                 self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _columns(self, now: int | float) -> dict[str, str]:
-        pace = known(lambda: self._rate_and_left(now))
+        pace = self._rate_and_left(now)
         rate, left = ("speed not known", "") if isinstance(pace, Unknown) else pace
         return {
             "percent": f"{100 * self._completed() // max(self._total, 1):3d}%",
@@ -182,6 +182,7 @@ class Progress:
             "diverged": f"diverged {self._diverged}",
         }
 
+    @informative
     def _rate_and_left(self, now: int | float) -> tuple[str, str]:
         """Return how fast it goes, or why that cannot be said, and how long it still takes."""
         pace, lanes = self._pace, self._pace.lanes()

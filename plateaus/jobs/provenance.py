@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from plateaus.information import Unknown, known, told
+from plateaus.information import Unknown, informative, told
 
 PACKAGES = (
     *("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "xarray"),
@@ -27,7 +27,7 @@ def origin(packages: Iterable[str] = PACKAGES) -> dict[str, Any]:
 
     A digest of the package's own files stands for the code where no commit does.
     """
-    code = known(lambda: _code(PACKAGE))
+    code = _code(PACKAGE)
     return {
         **(_unknown(code.reason) if isinstance(code, Unknown) else code),
         "source": told(lambda: source(PACKAGE)),
@@ -47,6 +47,7 @@ def source(package: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+@informative
 def _code(package: Path) -> dict[str, Any]:
     """Return the commit that a package is of and whether its files differ from it.
 

@@ -90,6 +90,17 @@ def _neutral(plan: Plan, swept: Mapping[str, tuple[Any, ...]], name: str, size: 
     return neutral
 
 
+def reported(place: Path) -> str | None:
+    """Return the digest of the runs that the folder's results show, if all of them are in place."""
+    outputs = ("results.nc", "summary.csv", "figures", "tensorboard", "config.json")
+    if not all((place / name).exists() for name in outputs):
+        return None
+    try:
+        return store.load(place / "results.nc").attrs["contents"]
+    except (OSError, KeyError, ValueError):
+        return None
+
+
 def show(place: Path) -> None:
     """Print the tables of a finished folder and where its files are."""
     dataset = store.load(place / "results.nc")

@@ -16,7 +16,7 @@ import jax
 
 from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
-from plateaus.information import Unknown, known
+from plateaus.information import Unknown, informative
 from plateaus.jobs import (
     begun,
     devices,
@@ -84,7 +84,7 @@ def _warn(line: str) -> None:
 def _run(job: Job) -> int:
     """Run the missing chunks in a locked folder, then write what is not yet written."""
     begun.clear_away(job.place, job.plan, job.finished.records)
-    if not job.chunks and folder.reported(job.place) == job.finished.contents():
+    if not job.chunks and results.reported(job.place) == job.finished.contents():
         print(f"nothing to do: all {sum(len(p.members) for p in job.programs)} runs are finished")
         results.show(job.place)
         return 0
@@ -139,7 +139,7 @@ def _record(job: Job, finished: bool, wall: float) -> None:
         "memory_bytes": {name: str(needed) for name, needed in job.needed.items()},
         "devices": at_once(job),
     }
-    written = known(lambda: folder.record_session(job.place, session))
+    written = informative(folder.record_session)(job.place, session)
     if isinstance(written, Unknown):
         _warn(f"provenance.json was not written: {written.reason}")
 
@@ -220,8 +220,8 @@ def _run_chunk(
     """Run one chunk and make its records safe."""
     address = chunk.program.address
     programs, width, exactly = job.compiled[address], job.widths[address], job.exactness[address]
-    compiled = partial(tracing.compile_on, device, job.plan, chunk, programs)
-    job.needed[address] = refuse_above(job, address, compiled)
+    compile_at = informative(partial(tracing.compile_on, device, job.plan, chunk, programs))
+    job.needed[address] = refuse_above(job, address, compile_at)
     opening()
     place = begun.open_chunk(job.place, chunk)
     inexactly = job.options.allow_inexact_resume

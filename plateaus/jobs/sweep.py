@@ -133,12 +133,12 @@ def chunks(
     grouped anew; a group with a checkpoint is kept together to use it, unless it is too large.
     """
     left = dict.fromkeys(program.members)
-    kept = []
+    groups: list[Sequence[Member]] = []
     for group in begun:
         if 0 < len(group) <= width and all(member in left for member in group):
-            kept.append(chunk(plan, program, group))
+            groups.append(group)
             for member in group:
                 del left[member]
     rest = list(left)
-    fresh = [chunk(plan, program, rest[i : i + width]) for i in range(0, len(rest), width)]
-    return (*kept, *fresh)
+    groups += [rest[i : i + width] for i in range(0, len(rest), width)]
+    return tuple(chunk(plan, program, group) for group in groups)

@@ -8,17 +8,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from plateaus.config.exit_codes import exit_code
+from plateaus.config.exit_codes import with_exit_code
 from plateaus.real_models.arguments import Plan, parser, plan
 from plateaus.real_models.prompts import prompts
 
 
+@with_exit_code
 def main(argv: Sequence[str]) -> int:
     """Run a command line; return its exit code: 0, 1 (failed), 2 (refused) or 130 (interrupted)."""
-    return exit_code(lambda: _main(list(argv)))
-
-
-def _main(argv: list[str]) -> int:
     if "--help" in argv or "-h" in argv:
         print(parser().format_help(), end="")
         return 0

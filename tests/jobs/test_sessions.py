@@ -68,8 +68,9 @@ def test_a_folder_that_changes_before_it_is_locked_is_looked_at_again(there, tmp
 def test_a_refusal_after_another_device_has_begun_is_an_end(tmp_path, monkeypatch, capsys):
     """Not "refused", which promises that nothing was written."""
 
-    def refuse(job, chunk, device):
-        if chunk.program.config["model.width"] == 8:
+    def refuse(job, address, bytes_at):
+        (program,) = (one for one in job.programs if one.address == address)
+        if program.config["model.width"] == 8:
             while not (tmp_path / "run" / "config.json").exists():
                 time.sleep(0.01)
             raise ConfigError("too large")
@@ -77,7 +78,7 @@ def test_a_refusal_after_another_device_has_begun_is_an_end(tmp_path, monkeypatc
     def wait(plan, chunk, programs, width, device, place, tell, warn, stop, *_):
         assert stop.wait(60)
 
-    monkeypatch.setattr(run, "_refuse_too_large", refuse)
+    monkeypatch.setattr(run, "refuse_above", refuse)
     monkeypatch.setattr(worker, "run_chunk", wait)
     assert execute(plan_of({"model.width": (4, 8)}), tmp_path / "run") == 1
     assert "stopped: too large" in capsys.readouterr().err
