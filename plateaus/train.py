@@ -20,6 +20,7 @@ from plateaus.gradient import Told, gradient
 from plateaus.recipe import Recipe
 from plateaus.types import (
     Array,
+    Draw,
     Example,
     Int,
     Knobs,
@@ -136,10 +137,9 @@ def phase(
     optimiser = optax.with_extra_args_support(recipe.optimiser(knobs.optim))
 
     def taken(
-        state: RunState, key_data: Array, key_noise: Array, key_order: Array, t: Array
+        state: RunState, draw: Draw, key_noise: Array, key_order: Array, t: Array
     ) -> tuple[RunState, Array, Example, Told]:
         """Take one optimiser step; the source is as it was."""
-        draw = recipe.source.draw(key_data, state.source, plan, t)
         batch = examples(recipe, world, key_noise, draw, knobs, t)
         weigh = feedback.weigh(recipe, state.source, plan, t)
 
@@ -164,7 +164,8 @@ def phase(
     def short(state: RunState, key: Array, t: Array) -> RunState:
         """Take a step of a short run, on draws of its own."""
         data, noise, order = jax.random.split(jax.random.fold_in(key, t), 3)
-        return taken(state, data, noise, order, t)[0]
+        draw = recipe.source.draw(data, state.source, plan, t)
+        return taken(state, draw, noise, order, t)[0]
 
     def fresh(state: RunState) -> RunState:
         params = recipe.model.init(keys.params)
@@ -176,10 +177,13 @@ def phase(
 
     ears = feedback.ears(recipe, keys, world, short) if recipe.feedback else None
 
-    def step(state: RunState, t: Array) -> tuple[RunState, tuple[Array, Told]]:
+    def step(state: RunState, x: tuple[Array, Draw | None]) -> tuple[RunState, tuple[Array, Told]]:
+        t, draw = x
         state = feedback.staged(recipe, state, fresh, t)
         noise, order = (jax.random.fold_in(key, t) for key in (keys.noise, keys.order))
-        new, loss, batch, told = taken(state, keys.data, noise, order, t)
+        if draw is None:
+            draw = recipe.source.draw(keys.data, state.source, plan, t)
+        new, loss, batch, told = taken(state, draw, noise, order, t)
         by_group = loss[None] if told.groups is None else groups.mean_loss(told.groups)
         signals = Signals(by_group)
         if ears is not None:
@@ -191,7 +195,11 @@ def phase(
         ), (loss, told._replace(gradient=None, losses=()))
 
     def window(state: RunState, first: Array) -> tuple[RunState, tuple[Array, dict[str, Array]]]:
-        state, steps = jax.lax.scan(step, state, first + jnp.arange(recipe.log_every))
+        times = first + jnp.arange(recipe.log_every)
+        draws = None
+        if not jax.tree.leaves(state.source):  # nothing is learned from step to step: all at once
+            draws = jax.vmap(recipe.source.draw, (None, None, None, 0))(keys.data, (), plan, times)
+        state, steps = jax.lax.scan(step, state, (times, draws))
         loss, told = jax.tree.map(lambda x: jnp.mean(x, axis=0), steps)
         measured = {} if told.groups is None else groups.over_steps(told.groups)
         if recipe.surgery:

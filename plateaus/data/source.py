@@ -56,8 +56,8 @@ def epochs(batch: int) -> Source:
 
     def draw(key: Key, state: object, plan: Number, t: Number) -> Draw:
         position = t * batch + jnp.arange(batch, dtype=jnp.int32)
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, position // plan)
-        index = jax.vmap(permute, (0, 0, None))(keys, position % plan, plan)
+        epoch, place = position // plan, position % plan
+        index = jax.vmap(permute, (None, 0, None, 0))(key, place, plan, epoch)
         return Draw(index, jnp.zeros_like(index))
 
     return Source(_nothing, _size, draw, _uniform_log_prob, _ignore)

@@ -17,12 +17,21 @@ from plateaus.config.values import shown
 from plateaus.files import LOCK
 from plateaus.jobs import observations
 
-# Of a run folder. Whatever changes a random stream or a bit of a result raises it, and empties
-# POOLABLE, the earlier formats whose runs have the same streams and bits.
-FORMAT = 3
-POOLABLE = (2,)  # differs in what is written down only
+# Of a run folder. Whatever changes a random stream or a bit of a result raises it; `poolable` says
+# which runs of earlier formats have the same streams and bits.
+FORMAT = 4
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 _DIGEST = re.compile(r"[0-9a-f]{10}")
+
+
+def poolable(plan: Plan) -> tuple[int, ...]:
+    """Return the formats, with this one, whose runs of a plan have the same streams and bits.
+
+    Formats 2 and 3 differ in what is written down only; format 4 draws other orders of epochs.
+    """
+    values = (plan.config, *plan.variants.values())
+    orders = {*plan.sweep.get("data.order", ()), *(one.get("data.order") for one in values)}
+    return (FORMAT,) if "epochs" in orders else (2, 3, FORMAT)
 
 
 def digest(thing: Any, length: int = 10) -> str:
@@ -110,7 +119,7 @@ def _has_its_name(folder: Path, plan: Plan) -> bool:
     """Return whether a version has named the folder so, and no user has since."""
     suffix = folder.name.removeprefix(f"{plan.name}-")
     there = held(folder)
-    named = there["format"] in POOLABLE or suffix == digest(there)
+    named = there["format"] in poolable(plan) or suffix == digest(there)
     return bool(_DIGEST.fullmatch(suffix)) and named
 
 
@@ -129,7 +138,7 @@ def _worth(folder: Path, plan: Plan) -> tuple[bool, int]:
 
 def _as_of_now(there: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     """Return an identity as this version would have written it, where its runs are as good."""
-    if there["format"] not in (*POOLABLE, FORMAT):
+    if there["format"] not in poolable(plan):
         return dict(there)
     return {**there, "format": FORMAT, "config": effective(plan, there["config"])}
 

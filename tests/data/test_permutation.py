@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from plateaus.data.permutation import permute
+from plateaus.data.permutation import _divided, permute
 
 LEVEL = 1e-4  # of each chi-square below; the keys are fixed, so a test that passes keeps passing
 
+
+BOTH = pytest.mark.parametrize("of_one_key", (False, True), ids=("keys", "numbers"))
 
 # compiled with some care: here it is the permutations that take the time, not the compiler
 CAREFULLY = {"xla_backend_optimization_level": 1}
@@ -22,21 +24,22 @@ def keys(count, seed):
     return jax.random.split(jax.random.key(seed), count)
 
 
-def epochs(count, seed):
-    """Keys that differ by one, as those of consecutive epochs do."""
-    return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), jnp.arange(count))
-
-
 @functools.partial(jax.jit, static_argnums=(0, 4), compiler_options=CAREFULLY)
-def _images(count, points, size, seed, keys):
-    over_points = jax.vmap(permute, (None, 0, None))
-    return jax.vmap(over_points, (0, None, None))(keys(count, seed), points, size)
+def _images(count, points, size, seed, of_one_key):
+    each = jax.vmap(permute, (None, 0, None, None))
+    if of_one_key:
+        key, numbers = jax.random.key(seed), jnp.arange(count)
+        return jax.vmap(each, (None, None, None, 0))(key, points, size, numbers)
+    return jax.vmap(each, (0, None, None, None))(keys(count, seed), points, size, 0)
 
 
-def images(count, points, size, seed=0, keys=keys):
-    """Images of points, or of 0 .. points - 1, under the permutation of each key [keys, points]."""
+def images(count, points, size, seed=0, of_one_key=False):
+    """Images of points, or of 0 .. points - 1, under so many permutations [permutation, point].
+
+    One of each of so many keys, or as many of one key, as epochs go through them.
+    """
     points = np.arange(points, dtype=np.int32) if isinstance(points, int) else np.int32(points)
-    return np.asarray(_images(count, points, size, np.uint32(seed), keys))
+    return np.asarray(_images(count, points, size, np.uint32(seed), of_one_key))
 
 
 def test_it_is_a_bijection_of_every_size_up_to_300():
@@ -66,36 +69,58 @@ def test_the_largest_size_stays_in_range_and_distinct():
     assert stats.kstest(image.ravel() / 2.0**31, "uniform").pvalue > LEVEL
 
 
+@BOTH
 @pytest.mark.parametrize("size", (5, 16, 100))
-def test_every_point_goes_everywhere_equally_often(size):
-    for found in images(20_000, [0, 1, size - 1], size, seed=size).T:
+def test_every_point_goes_everywhere_equally_often(size, of_one_key):
+    for found in images(20_000, [0, 1, size - 1], size, size, of_one_key).T:
         assert stats.chisquare(np.bincount(found, minlength=size)).pvalue > LEVEL
 
 
-def test_all_orders_of_four_and_of_pairs_are_equally_likely():
+@BOTH
+def test_all_orders_of_four_and_of_pairs_are_equally_likely(of_one_key):
     """24 orders of 4 items; 90 ordered pairs of images of two points of 10."""
-    found = images(48_000, 4, 4, seed=1)
+    found = images(48_000, 4, 4, 1, of_one_key)
     orders = {order: i for i, order in enumerate(itertools.permutations(range(4)))}
     counts = np.bincount([orders[tuple(row)] for row in found.tolist()], minlength=24)
     assert stats.chisquare(counts).pvalue > LEVEL
 
-    pair = images(48_000, [3, 7], 10, seed=2)
+    pair = images(48_000, [3, 7], 10, 2, of_one_key)
     counts = np.bincount(10 * pair[:, 0] + pair[:, 1], minlength=100)
     assert stats.chisquare(counts[counts > 0]).pvalue > LEVEL
     assert np.count_nonzero(counts) == 90
 
 
-def test_fixed_points_are_poisson():
+@BOTH
+def test_fixed_points_are_poisson(of_one_key):
     """For large sizes the number of fixed points is Poisson of mean 1 (closed form)."""
-    found = images(8000, 200, 200, seed=3)
+    found = images(8000, 200, 200, 3, of_one_key)
     fixed = np.bincount(np.minimum(np.sum(found == np.arange(200), axis=1), 6), minlength=7)
     expected = 8000 * np.append(stats.poisson.pmf(np.arange(6), 1), stats.poisson.sf(5, 1))
     assert stats.chisquare(fixed, expected).pvalue > LEVEL
 
 
-def test_keys_that_differ_by_one_give_unrelated_orders():
-    """As do the keys of consecutive epochs: agreements of two orders are Poisson of mean 1."""
-    found = images(2000, 300, 300, keys=epochs)
+def test_consecutive_permutations_of_a_key_are_unrelated():
+    """As are the orders of consecutive epochs: agreements of two are Poisson of mean 1."""
+    found = images(2000, 300, 300, of_one_key=True)
     agreements = np.sum(found[1:] == found[:-1], axis=1)
     assert abs(agreements.mean() - 1.0) < 4 / np.sqrt(1999)
     assert agreements.max() < 10
+
+
+def test_division_is_exact():
+    """By a float32 quotient, put right: against integers, at the edges and at random."""
+    rng = np.random.default_rng(0)
+    by = np.concatenate([np.arange(1, 50), rng.integers(2, 46_344, 200)]).astype(np.int32)
+    edges = np.concatenate(
+        [k * by.astype(np.int64) + d for k in (0, 1, 2, 777) for d in (-1, 0, 1)]
+    )
+    x = np.concatenate([edges, rng.integers(0, 2**31, edges.size)])
+    by = np.resize(by, x.size)
+    kept = (x >= 0) & (x // by < 2**17)
+    found = jax.jit(_divided)(x[kept].astype(np.uint32), by[kept])
+    for got, wanted in zip(found, np.divmod(x[kept], by[kept]), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_an_index_out_of_range_ends_too():
+    assert images(1, [7, 2**31 - 1], 5).max() < 5

@@ -302,10 +302,22 @@ def test_a_name_that_is_a_number_now_and_was_an_integer_is_the_same():
     assert held["config"]["optim.learning_rate"] == 1.0
 
 
+@pytest.mark.parametrize("order", ("replacement", "epochs"))
+def test_runs_of_an_earlier_format_are_as_good_unless_their_streams_were_others(order):
+    plan = plan_of(sections(PARITY), {"data.order": order})
+    ours = json.loads(json.dumps(identities.identity(plan)))
+    for earlier in (2, 3):
+        there = {**ours, "format": earlier}
+        assert (identities._as_of_now(there, plan) == ours) == (order == "replacement")
+    with_variant = plan_of(sections(PARITY))
+    with_variant.variants["shuffled"] = {"data.order": "epochs"}
+    assert identities.poolable(with_variant) == (4,)
+
+
 def test_the_digest_of_a_plan_is_that_of_its_neighbours_in_time():
     """The name of a folder, spelt out: if this changes, every folder's name does."""
     plan = plan_of(sections(PARITY))
-    assert identities.identity(plan)["format"] == identities.FORMAT == 3
+    assert identities.identity(plan)["format"] == identities.FORMAT == 4
     assert set(identities.identity(plan)["config"]) <= set(plan.config)
     assert "weight_norms" not in identities.identity(plan)["config"]
     assert np.isfinite(int(identities.digest(identities.identity(plan)), 16))
