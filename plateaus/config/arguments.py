@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from plateaus.config import ranges
 from plateaus.config.schema import ConfigError
 from plateaus.config.values import convert, shown
 from plateaus.fields import Field
@@ -70,10 +72,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="FIELD=v1,v2,...",
         action="append",
         default=[],
-        help="sweep a field; repeatable, a product; replaces the preset's own sweep "
+        help="sweep a field, A:B:N and A:B:Nlog being N values from A to B; repeatable, a product; "
+        "replaces the preset's own sweep "
         "(but not its variants: choose among them by variant=NAME,...)",
     )
-    value("--seeds", "N", "number of seeds")
+    value("--seeds", "N|A:B|A,B,C", "seeds 0 to N-1, A to B-1, or exactly those")
     value("--scale", "small|paper", "a laptop's sizes (default) or the paper's")
     switch("--smoke", "shrink the preset to about 30 seconds on 2 cores")
     value("--workdir", "DIR", "folder of the results (default: runs/<config>-<preset>-<hash>)")
@@ -101,8 +104,14 @@ def parse(argv: Sequence[str]) -> Arguments:
         for name in sweep
         if name in overrides
     ]
-    if options.seeds is not None and "seeds" in overrides:
-        problems.append(f"seeds: both --seeds and {OVERRIDE}seeds given; keep one")
+    if options.seeds is not None:
+        if "seeds" in overrides:
+            problems.append(f"seeds: both --seeds and {OVERRIDE}seeds given; keep one")
+        try:
+            options.seeds = ranges.seeds(options.seeds)
+        except ValueError as error:
+            problems.append(f"--seeds = {shown(options.seeds, int)}: {error}")
+            options.seeds = None
     if options.runs_per_batch is not None:
         try:
             options.runs_per_batch = convert(
@@ -169,7 +178,12 @@ def _sweep(texts: list[str]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
         elif name in sweep:
             problems.append(f"--sweep {name}: given twice; give all its values at once")
         else:
-            sweep[name] = tuple(v.strip() for v in values.split(",")) if values else ()
+            try:
+                every = [ranges.values(value.strip()) for value in values.split(",") if values]
+            except ValueError as error:
+                problems.append(f"--sweep {name}: {error}")
+            else:
+                sweep[name] = tuple(itertools.chain.from_iterable(every))
     return sweep, problems
 
 

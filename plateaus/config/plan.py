@@ -24,11 +24,17 @@ class Plan:
     sweep: dict[str, tuple[Any, ...]]
     title: str
     variants: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    chosen: tuple[int, ...] | None = None  # seeds; None: 0, 1, ..., as many as the config says
 
     @property
     def config(self) -> dict[str, Any]:
         """The flat base config."""
         return self.resolved.config
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds that each setting runs with: members of the sweep, no part of what a run is."""
+        return tuple(range(self.config["seeds"])) if self.chosen is None else self.chosen
 
     @property
     def schema(self) -> Mapping[str, Entry]:
@@ -72,11 +78,12 @@ def checked_plan(
     title: str = "",
     variants: Variants | None = None,
     schema: Mapping[str, Entry] | None = None,
+    seeds: tuple[int, ...] | None = None,
 ) -> Plan:
     """Return the checked plan of fields, a sweep and variants, as `resolve` takes them.
 
-    `schema`: `entries(sections)`, where it is known already.
+    `schema`: `entries(sections)`, where it is known already. `seeds`: in place of the first ones.
     """
     schema = entries(sections) if schema is None else schema
     resolved, values, typed = resolve(schema, sections, given, sweep, variants)
-    return Plan(name, resolved, values, title, typed)
+    return Plan(name, resolved, values, title, typed, seeds)

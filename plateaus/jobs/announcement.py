@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import jax
 
@@ -19,6 +19,18 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
+def _listed(seeds: Sequence[int]) -> str:
+    """Return which seeds they are, where they are not the first ones.
+
+    >>> _listed((0, 1)), _listed((4, 5, 6)), _listed((9, 2))
+    ('', ' (4 to 6)', ' (9, 2)')
+    """
+    if [*seeds] == [*range(len(seeds))]:
+        return ""
+    several = len(seeds) > 2 and [*seeds] == [*range(seeds[0], seeds[-1] + 1)]
+    return f" ({seeds[0]} to {seeds[-1]})" if several else f" ({', '.join(map(str, seeds))})"
+
+
 def announce(job: Job) -> Iterator[str]:
     """Say the plan: programs, runs, device, memory, folder."""
     plan, chunks = job.plan, job.chunks
@@ -32,7 +44,7 @@ def announce(job: Job) -> Iterator[str]:
         _counted(len(v), name) if name == AXIS else f"{len(v)} {name}"
         for name, v in plan.sweep.items()
     ]
-    product.append(_counted(plan.config["seeds"], "seed"))
+    product.append(_counted(len(plan.seeds), "seed") + _listed(plan.seeds))
     each = f"x {_counted(sizes[0], 'run')}" if len(set(sizes)) == 1 else f"for {runs} runs"
     yield f"{_counted(len(sizes), 'program')} {each}: {' x '.join(product)}"
     if job.options.dry_run:

@@ -72,7 +72,7 @@ def planned(arguments: Arguments) -> tuple[Plan, list[str]]:
             refused.append(f"{AXIS} = {shown(value)}: is no field; use --sweep {AXIS}={value}")
         given, notes = _merged(page.given, overrides, schema)
         if options.seeds is not None:
-            given["seeds"] = options.seeds
+            given["seeds"] = len(options.seeds)
         sweep, variants = _swept(page, arguments.sweep), page.variants
         fixed = [name for name in sweep if name in overrides]
         sweep = {name: values for name, values in sweep.items() if name not in overrides}
@@ -84,7 +84,9 @@ def planned(arguments: Arguments) -> tuple[Plan, list[str]]:
         import jax
 
         with jax.transfer_guard("allow"):
-            plan = checked_plan(name, sections, given, sweep, title, variants, schema)
+            plan = checked_plan(
+                name, sections, given, sweep, title, variants, schema, options.seeds
+            )
     except ConfigError as error:
         refused += error.problems
     problems = [*arguments.problems, *no_such(arguments.unknown, list(schema)), *refused]

@@ -48,9 +48,7 @@ class Chunk(NamedTuple):
 def members(plan: Plan) -> tuple[Member, ...]:
     """Return every run of the plan: the product of the sweep, seeds fastest."""
     settings = itertools.product(*plan.sweep.values())
-    return tuple(
-        Member(values, seed) for values in settings for seed in range(plan.config["seeds"])
-    )
+    return tuple(Member(values, seed) for values in settings for seed in plan.seeds)
 
 
 def setting(plan: Plan, member: Member) -> dict[str, Any]:

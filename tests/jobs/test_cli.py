@@ -15,7 +15,7 @@ from plateaus.config import presets
 from plateaus.config.plan import Options
 from plateaus.config.schema import entries
 from plateaus.fields import Field
-from plateaus.jobs import cli
+from plateaus.jobs import cli, identities, sweep
 
 CONFIG = "--config=configs/sparse_parity.py"
 RUN = presets.REPOSITORY / "experiments" / "run.py"
@@ -133,8 +133,14 @@ REFUSALS = [
     ([CONFIG, "--config.task.relevant_bits=30"], ["30: must be at most task.dimension (20)"]),
     ([CONFIG, "--config.task.name=sparse"], ["task.name = sparse: no such task; did you mean"]),
     ([CONFIG, "--config.eval_every=300"], ["eval_every = 300: must divide steps"]),
-    ([CONFIG, "--seeds", "0"], ["seeds = 0: must be in [1,"]),
-    ([CONFIG, "--seeds=many"], ["seeds = 'many': must be an integer"]),
+    ([CONFIG, "--seeds", "0"], ["--seeds = 0: must be in [1,"]),
+    ([CONFIG, "--seeds=many"], ["--seeds = 'many': must be N, A:B or A,B,C"]),
+    ([CONFIG, "--seeds=4:4"], ["--seeds = '4:4': names no seed"]),
+    ([CONFIG, "--seeds=1,1"], ["--seeds = '1,1': names a seed twice"]),
+    ([CONFIG, "--seeds=1:2:3"], ["--seeds = '1:2:3': must be N, A:B or A,B,C"]),
+    ([CONFIG, "--seeds=-1:2"], ["seeds must be in [0, 2147483647]"]),
+    ([CONFIG, "--sweep", "optim.learning_rate=0:1:3log"], ["0:1:3log: both ends must be above 0"]),
+    ([CONFIG, "--sweep", "optim.learning_rate=0:1:1"], ["0:1:1: a range must have from 2 to"]),
     ([CONFIG, "--seeds=3", "--config.seeds=3"], ["both --seeds and --config.seeds"]),
     ([CONFIG, "--scale=papper"], ["--scale = 'papper'", "did you mean paper?"]),
     ([CONFIG, "--sweep", "data.subset="], ["data.subset: the sweep is empty"]),
@@ -173,12 +179,31 @@ def test_refusals(words, expected, executed, capsys, here):
     assert not executed and not list(here.iterdir())
 
 
+def test_seeds_and_values_by_choice(planned):
+    plan = planned("--seeds=5:7", "--sweep", "optim.learning_rate=1e-3:1e-1:3log,0.5")
+    assert plan.seeds == (5, 6) and plan.config["seeds"] == 2
+    assert plan.sweep["optim.learning_rate"] == (0.001, 0.01, 0.1, 0.5)
+    runs = [(member.values, member.seed) for member in sweep.members(plan)]
+    assert runs[:3] == [((0.001,), 5), ((0.001,), 6), ((0.01,), 5)] and len(runs) == 8
+    first = planned("--sweep", "optim.learning_rate=1e-3:1e-1:3log,0.5")
+    assert identities.identity(plan) == identities.identity(first)  # seeds are no part of it
+
+
 def test_everything_bad_is_told_at_once(executed, capsys):
     words = "--config.task.name=parity --config.steps=-1 --config.data.subst=1 --sede=3 stray"
     assert cli.main([CONFIG, *words.split(), "--seeds=x", "--sweep=batch=a,b"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "error: 8 problems in the configuration" and len(lines) == 9
-    starts = ["'stray':", "--sede:", "task.name", "steps", "data.subst", "seeds", "batch", "batch"]
+    starts = [
+        "'stray':",
+        "--sede:",
+        "task.name",
+        "steps",
+        "data.subst",
+        "--seeds",
+        "batch",
+        "batch",
+    ]
     assert sorted(line.split()[0] for line in lines[1:]) == sorted(starts)
     assert not executed
 
