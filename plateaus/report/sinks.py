@@ -22,7 +22,8 @@ import xarray as xr
 
 from plateaus import files
 from plateaus.report import survival
-from plateaus.report.statistics import FINISHED, Row, cell
+from plateaus.report.selection import is_finished
+from plateaus.report.statistics import Row, cell
 from plateaus.report.table import label
 
 # TensorBoard itself keeps a sample of 1,000 points of a longer curve.
@@ -99,8 +100,8 @@ def _write_all(dataset: xr.Dataset, rows: Sequence[Row], folder: Path) -> None:
                 write(Event(step=step, wall_time=step, summary=Summary(value=entries)))
             finite = {k: v for k, v in metrics.items() if np.isfinite(v)}
             entries = [Summary.Value(tag=k, simple_value=v) for k, v in finite.items()]
-            last = Event(step=row.horizon, wall_time=row.horizon, summary=Summary(value=entries))
-            write(last)
+            summarised = Summary(value=entries)
+            write(Event(step=row.horizon, wall_time=row.horizon, summary=summarised))
 
 
 class _records:
@@ -141,12 +142,11 @@ def _metrics(row: Row) -> dict[str, float]:
 
 def _points(dataset: xr.Dataset, row: Row) -> Iterator[tuple[int, dict[str, float]]]:
     """Yield (step, tag -> value): each curve's mean and band, at no more than 1,000 steps."""
-    finished = cell(dataset, "status", row.index) == FINISHED
     for name, variable in dataset.data_vars.items():
         axis = variable.dims[-1]
         if axis not in ("step", "eval_step"):
             continue
-        curves = cell(dataset, str(name), row.index)[finished].astype(np.float64)
+        curves = cell(dataset, str(name), row.index)[is_finished(dataset, row)].astype(np.float64)
         steps = dataset[axis].values.astype(int)
         thin = slice(None, None, -(-steps.size // MOST_POINTS) or 1)
         mean, half = survival.mean_band(curves)

@@ -130,11 +130,11 @@ def of_batches(grams: Mapping[str, Float[Array, "N N"]], batch: int) -> dict[str
     """
     total = sum(grams.values(), start=jnp.float32(0.0))
     whole = noise(total)
-    found = {"cosine": mean_cosine(total), "signal": signal(total), "noise": batch * whole}
+    measured = {"cosine": mean_cosine(total), "signal": signal(total), "noise": batch * whole}
     for layer, part in cosine_by_layer(grams).items():
-        found[f"cosine_in_{layer}"] = part
-        found[f"noise_in_{layer}"] = noise(grams[layer]) / whole
-    return found
+        measured[f"cosine_in_{layer}"] = part
+        measured[f"noise_in_{layer}"] = noise(grams[layer]) / whole
+    return measured
 
 
 def _mean_of_pairs(matrix: Array) -> Array:

@@ -17,8 +17,7 @@ from matplotlib.patches import Patch
 
 from plateaus.measures.superposition import panels
 from plateaus.measures.superposition import rows as superposition
-from plateaus.report import table
-from plateaus.report.facets import columns, some
+from plateaus.report.facets import legend_above, spaced, title
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, PALE, styled
 
@@ -36,7 +35,7 @@ def mixed_prompts(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
     Source: paper 5, evaluation on mixed prompts; None without any.
     """
-    chosen = some(superposition.answered(dataset, rows)) if rows else []
+    chosen = spaced(superposition.with_mixed_prompts(dataset, rows))
     if not chosen:
         return None
     names = superposition.answers(dataset)
@@ -56,9 +55,8 @@ def mixed_prompts(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
                 image = panels.prompts_of_each(line[1], dataset, row)
                 panels.between_of_each(line[2], dataset, row)
             panels.recency(line[3], dataset, row)
-            name = table.label(row.setting).replace(", ", "\n")
             first = f"mean P({names[0]})" if two else "mean P"
-            line[0].set_ylabel(f"{name}\n{first}" if row.setting else first)
+            line[0].set_ylabel(f"{title(row)}\n{first}" if row.setting else first)
             line[1].set_ylabel(f"P({names[0]})" if two else "P")
             line[2].set_ylabel("saturation, switching")
             line[3].set_ylabel("P(its task) - P(not its task)", fontsize=8)
@@ -69,12 +67,12 @@ def mixed_prompts(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
             shrink=0.8,
             aspect=14 * len(chosen),
         )
-        even = superposition.called(dataset, superposition.evenest(dataset))
+        even = superposition.mixture_name(dataset, superposition.evenest(dataset))
         places = [f"share d of {names[0]} in the prompt"] * 3
         if not two:
             places = ["mixture: of one task, or its shares", *[f"answer, mixture {even}"] * 2]
-        for axes, title in zip(grid[0], TITLES, strict=True):
-            axes.set_title(title)
+        for axes, text in zip(grid[0], TITLES, strict=True):
+            axes.set_title(text)
         for axes, place in zip(grid[-1], (*places, f"examples back, mixture {even}"), strict=True):
             axes.set_xlabel(place, fontsize=8 if len(place) > 30 else 9)
         _legend(figure, dataset, two)
@@ -112,8 +110,4 @@ def _legend(figure: Figure, dataset: xr.Dataset, two: bool) -> None:
     if superposition.released(superposition.answers(dataset)):
         band: dict[str, Any] = {"color": panels.PAPER, "alpha": 0.25, "lw": 0}
         handles.append(Patch(label="saturation, released models", **band))
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=columns(figure, [str(handle.get_label()) for handle in handles]),
-    )
+    legend_above(figure, handles)

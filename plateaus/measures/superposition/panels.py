@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from plateaus.measures.superposition import rows as superposition
 from plateaus.measures.superposition.majority import majority
-from plateaus.measures.superposition.rows import last
 from plateaus.report import survival
+from plateaus.report.selection import interval, last
 from plateaus.report.statistics import Row
-from plateaus.report.style import GREY, PALE, Look, looks
+from plateaus.report.style import GREY, PALE, Look, looks_of
 
 MEAN, SWITCHING, PAPER, OWN = "C0", "C1", "C3", "C3"
 DASHED = (0, (4, 3))
@@ -49,11 +49,11 @@ def mean(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
 def prompts(axes: Axes, dataset: xr.Dataset, row: Row) -> QuadMesh:
     """Draw how P of the first task is spread over prompts, a strip a mixture, and its share."""
     order = _order(dataset)
-    shares = superposition.asked(dataset)[order, 0]
+    shares = superposition.named_shares(dataset)[order, 0]
     shares, first = np.unique(shares, return_index=True)  # a mixture may be asked for twice
     edges = _edges(shares)
     image = _strips(axes, edges, last(dataset, superposition.HISTOGRAM, row)[:, order, 0][:, first])
-    _own(axes, shares, shares)
+    _mark_shares(axes, shares, shares)
     axes.set_xlim(edges[0], edges[-1])
     return image
 
@@ -103,7 +103,7 @@ def means(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
             axes.plot(at, one, ".", ms=2.5, color="black", alpha=0.5)
         own = survival.mean_band(share[..., k])[0]
         axes.hlines(own, at - 0.55 * width, at + 0.55 * width, color=OWN, lw=1.4, zorder=4)
-    labels = [superposition.called(dataset, m) for m in range(dataset.sizes["mixture"])]
+    labels = [superposition.mixture_name(dataset, m) for m in range(dataset.sizes["mixture"])]
     crowded = sum(map(len, labels)) > 40
     axes.set_xticks(range(len(labels)), labels, rotation=40 if crowded else 0)
     axes.set_xlim(-0.6, len(labels) - 0.4)
@@ -116,7 +116,9 @@ def prompts_of_each(axes: Axes, dataset: xr.Dataset, row: Row) -> QuadMesh:
     spread = last(dataset, superposition.HISTOGRAM, row)[:, even]
     places = np.arange(spread.shape[1])
     image = _strips(axes, np.arange(spread.shape[1] + 1) - 0.5, spread)
-    _own(axes, places, survival.mean_band(last(dataset, superposition.SHARE, row)[:, even])[0])
+    _mark_shares(
+        axes, places, survival.mean_band(last(dataset, superposition.SHARE, row)[:, even])[0]
+    )
     name_answers(axes, superposition.answers(dataset))
     return image
 
@@ -127,7 +129,7 @@ def between_of_each(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     _band(axes, dataset)
     one = last(dataset, superposition.SATURATION, row)[:, even]
     _points(axes, np.arange(one.shape[1]), one, MEAN, "o", joined=False)
-    middle, low, high = superposition.interval(superposition.switching(dataset, row)[:, even])
+    middle, low, high = interval(superposition.switching(dataset, row)[:, even])
     axes.axhline(middle, color=SWITCHING, lw=1.3)
     if np.isfinite(low):
         axes.axhspan(low, high, color=SWITCHING, alpha=0.15, lw=0)
@@ -137,8 +139,7 @@ def between_of_each(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
 
 def answer_looks(dataset: xr.Dataset) -> dict[str, Look]:
     """Return the names of the K tasks and their looks."""
-    names = superposition.answers(dataset)
-    return dict(zip(names, looks(len(names)), strict=True))
+    return looks_of(superposition.answers(dataset))
 
 
 def name_answers(axes: Axes, names: Sequence[str]) -> None:
@@ -150,7 +151,7 @@ def name_answers(axes: Axes, names: Sequence[str]) -> None:
 
 def _order(dataset: xr.Dataset) -> NDArray[np.int_]:
     """Return the mixtures in the order of the first task's share."""
-    return np.argsort(superposition.asked(dataset)[:, 0], kind="stable")
+    return np.argsort(superposition.named_shares(dataset)[:, 0], kind="stable")
 
 
 def _edges(places: NDArray) -> NDArray[np.float64]:
@@ -170,7 +171,7 @@ def _strips(axes: Axes, edges: NDArray, spread: NDArray) -> QuadMesh:
     return image
 
 
-def _own(axes: Axes, x: NDArray, share: NDArray) -> None:
+def _mark_shares(axes: Axes, x: NDArray, share: NDArray) -> None:
     axes.plot(x, share, "o", ms=5, mfc="none", mec=OWN, mew=1.2, ls="")
 
 
