@@ -50,7 +50,8 @@ def metrics(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 def weight_norms(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """Return the norm of each layer's weights over training, a column each, where recorded."""
     norms = of_family(dataset, "weight_norm")
-    return over_training(dataset, rows, {n: f"norm of {v.layer}" for n, v in norms.items()})
+    labels = {name: f"norm of {variable.attrs['layer']}" for name, variable in norms.items()}
+    return over_training(dataset, rows, labels)
 
 
 def examples(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
@@ -88,7 +89,10 @@ def predictors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     Mean squared distance, mean over seeds: near "ridge" it generalises, near "dmmse" it has
     memorised its tasks. Solid on the test law, dashed on the training law.
     """
-    every = {(v.law, v.predictor): v for v in of_family(dataset, "distance").values()}
+    every = {
+        (variable.attrs["law"], variable.attrs["predictor"]): variable
+        for variable in of_family(dataset, "distance").values()
+    }
     shown = {key: v for key, v in every.items() if not _repeats_ridge(every, *key)}
     if not shown:
         return None

@@ -116,8 +116,21 @@ def columns(figure: Figure, labels: Sequence[str]) -> int:
     return -(-len(labels) // lines)
 
 
-def legend_above(figure: Figure, handles: Sequence[Artist], **options: Any) -> None:
-    """Put a legend over the figure, in as many columns as fit; `options` are those of `legend`."""
+def labelled(figure: Figure) -> list[Artist]:
+    """Return what has a label in the panels of a figure, the first of each label."""
+    by_label: dict[str, Artist] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            by_label.setdefault(label, handle)
+    return list(by_label.values())
+
+
+def legend_above(figure: Figure, handles: Sequence[Artist] | None = None, **options: Any) -> None:
+    """Put a legend over the figure, of all that has a label, in as many columns as fit.
+
+    `handles` stand for what is drawn, where given; `options` are those of `legend`.
+    """
+    handles = labelled(figure) if handles is None else handles
     fitting = columns(figure, [str(handle.get_label()) for handle in handles])
     figure.legend(handles=handles, loc="outside upper center", ncols=fitting, **options)
 

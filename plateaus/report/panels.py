@@ -129,14 +129,14 @@ def mean_curve(
 
 def deviation_curve(axes: Axes, x: NDArray, values: NDArray, look: Look, **options: Any) -> None:
     """Draw the mean over runs of [run, x], and one deviation around it within their range."""
-    there = np.isfinite(values).any(axis=0)
-    if not there.any():
+    recorded = np.isfinite(values).any(axis=0)
+    if not recorded.any():
         return
-    known = np.ma.masked_invalid(values[:, there])
-    mean, deviation = known.mean(axis=0), known.std(axis=0)
-    low = np.maximum(mean - deviation, known.min(axis=0))
-    high = np.minimum(mean + deviation, known.max(axis=0))
-    band(axes, x[there], (mean, low, high), look, 0.14, **options)
+    finite = np.ma.masked_invalid(values[:, recorded])
+    mean, deviation = finite.mean(axis=0), finite.std(axis=0)
+    low = np.maximum(mean - deviation, finite.min(axis=0))
+    high = np.minimum(mean + deviation, finite.max(axis=0))
+    band(axes, x[recorded], (mean, low, high), look, 0.14, **options)
 
 
 def step_axis(axes: Axes, last: float | int) -> None:
@@ -203,15 +203,15 @@ def _level_lines(
     """Draw the uninformed and the best loss: once if shared, else in each row's colour."""
     uninformed, best = _levels(dataset, rows)
     for name, levels, side in (("uninformed", uninformed, 1), ("best", best, -1)):
-        known = levels[np.isfinite(levels)]
-        if not known.size:
+        finite = levels[np.isfinite(levels)]
+        if not finite.size:
             continue
-        if np.ptp(known) <= 0.01 * float(np.abs(known).max()):
-            axes.axhline(float(known.mean()), ls=":", lw=1, color=GREY)
+        if np.ptp(finite) <= 0.01 * float(np.abs(finite).max()):
+            axes.axhline(float(finite.mean()), ls=":", lw=1, color=GREY)
         else:
             for level, look in zip(levels, styles, strict=True):
                 axes.axhline(level, ls=":", lw=1, color=look.color)
-        edge = float(known.max() if side > 0 else known.min())
+        edge = float(finite.max() if side > 0 else finite.min())
         # Late losses are low and early ones high: each label where the curves are not.
         at = (1.0 if side > 0 else 0.0, edge)
         _note(axes, name, at, ("axes fraction", "data"), (-3 * side, 2 * side))

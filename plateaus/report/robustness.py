@@ -6,17 +6,17 @@ Drawn where a task has other laws (`Task.laws`), or predictors that are no ideal
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from plateaus.report import panels, survival
 from plateaus.report.curves import LAWS, ORDER, PREFIX
-from plateaus.report.facets import by_facet, facets, heading, legend, panel_grid, styles_of
+from plateaus.report.facets import by_facet, labelled, panel_grid, styles_of
 from plateaus.report.selection import finished, of_family
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, styled
@@ -48,14 +48,9 @@ def robustness(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
             axes.set_ylabel("loss")
 
     figure = by_facet(rows, (max(6.5, 2.7 * columns), 2.2 * lines), draw, top=0.9)
-    handles = [
-        Line2D([], [], color=GREY, ls=dash, label=_text(name))
-        for name, dash in SHOWN.items()
-        if f"test{LOSS}{OF}{name}" in dataset
-    ]
-    handles = _model_handle(rows) + handles
     with styled():
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+        handles = labelled(figure)
+        figure.legend(handles=handles, loc="outside lower center", ncols=max(1, len(handles)))
     return figure
 
 
@@ -65,41 +60,39 @@ def baselines(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     Drawn where there are predictors besides the ideal ones, those of the first setting.
     """
     by_prefix = of_family(dataset, "predictor", law="test", measure="loss_by_prefix")
-    variables = {variable.predictor: name for name, variable in by_prefix.items()}
+    variables = {variable.attrs["predictor"]: name for name, variable in by_prefix.items()}
     plain = [name for name in variables if name not in ORDER]
     if not plain or f"test{PREFIX}" not in dataset:
         return None
+    shown = [name for name in ("zero", "ridge") if name in variables] + plain
+
+    def draw(part: SubFigure, facet: Sequence[Row]) -> None:
+        axes = part.subplots()
+        _model(axes, dataset, facet, "test")
+        for i, name in enumerate(shown):
+            level, _ = survival.mean_band(finished(dataset, variables[name], facet[0]))
+            look: dict[str, Any] = {
+                "color": f"C{i % 10}",
+                "ls": (0, (4, 1.5)),
+                "lw": 1.1,
+                "label": _text(name),
+            }
+            marker = "osD^vP*X"[i % 8]
+            axes.plot(dataset["prefix"].values, level, marker=marker, ms=3, **look)
+        axes.set_xlabel("points before the query")
+        axes.set_ylabel("squared error")
+        axes.set_ylim(bottom=0)
+
+    figure = by_facet(rows, (7.0, 3.4), draw, top=1.0)
     with styled():
-        groups = facets(rows)
-        figure = Figure(figsize=(7.0, 1.0 + 3.4 * len(groups)), layout="constrained")
-        grid = figure.subplots(len(groups), 1, squeeze=False)[:, 0]
-        shown = [name for name in ("zero", "ridge") if name in variables] + plain
-        looks = {
-            name: (f"C{i % 10}", (0, (4, 1.5)), "osD^vP*X"[i % 8]) for i, name in enumerate(shown)
-        }
-        for axes, facet in zip(grid, groups, strict=True):
-            _model(axes, dataset, facet, "test")
-            for name, (color, dash, marker) in looks.items():
-                level, _ = survival.mean_band(finished(dataset, variables[name], facet[0]))
-                where = dataset["prefix"].values
-                axes.plot(where, level, color=color, ls=dash, lw=1.1, marker=marker, ms=3)
-            axes.set_title(heading(facet))
-            axes.set_xlabel("points before the query")
-            axes.set_ylabel("squared error")
-            axes.set_ylim(bottom=0)
-        handles = [
-            Line2D([], [], color=color, ls=dash, marker=marker, ms=3, lw=1.1, label=_text(name))
-            for name, (color, dash, marker) in looks.items()
-        ]
-        legend(figure, groups)
-        figure.legend(handles=_model_handle(rows) + handles, loc="outside right upper")
+        figure.legend(handles=labelled(figure), loc="outside right upper")
     return figure
 
 
 def other_laws(dataset: xr.Dataset) -> list[str]:
     """Return the names of the laws besides the test and the training law, in their order."""
     losses, predicted = (
-        dict.fromkeys(v.law for v in of_family(dataset, family, measure="loss").values())
+        dict.fromkeys(v.attrs["law"] for v in of_family(dataset, family, measure="loss").values())
         for family in ("metric", "predictor")
     )
     return [law for law in losses if law in predicted and law not in LAWS]
@@ -114,10 +107,12 @@ def _law_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) 
         if variable not in dataset:
             continue
         values = finished(dataset, variable, facet[0])
+        mean, _ = survival.mean_band(values)
+        look: dict[str, Any] = {"color": GREY, "ls": dash, "label": _text(name)}
         if every:
-            axes.plot(dataset["prefix"].values, survival.mean_band(values)[0], color=GREY, ls=dash)
-        elif values.size and np.isfinite(values).any() and np.nanmean(values) > 0:
-            axes.axhline(float(np.nanmean(values)), color=GREY, ls=dash)
+            axes.plot(dataset["prefix"].values, mean, **look)
+        elif mean > 0:
+            axes.axhline(float(mean), **look)
         else:
             continue
         if name == "zero":
@@ -143,19 +138,14 @@ def _model(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) -> N
     for row, look in zip(facet, styles_of(facet), strict=True):
         values = finished(dataset, f"{law}{PREFIX if every else LOSS}", row)
         mean, _ = survival.mean_band(values[:, -1] if every else values)
-        axes.plot(where, mean, **look.line)
+        axes.plot(where, mean, **look.line, label="" if row.setting else "model")
 
 
 def _least_positive(values: ArrayLike) -> float:
-    known = np.asarray(values, np.float64)
-    known = known[np.isfinite(known) & (known > 0)]
-    return float(known.min()) if known.size else 1.0
+    positive = np.asarray(values, np.float64)
+    positive = positive[np.isfinite(positive) & (positive > 0)]
+    return float(positive.min()) if positive.size else 1.0
 
 
 def _text(name: str) -> str:
     return name.replace("_", " ")
-
-
-def _model_handle(rows: Sequence[Row]) -> list[Line2D]:
-    """Return the model's entry in a legend where no swept field has one."""
-    return [] if rows[0].setting else [styles_of(rows)[0].handle("model")]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from plateaus.report import survival
 from plateaus.report.statistics import FINISHED, Row, cell
@@ -63,3 +63,17 @@ def interval(values: NDArray) -> Interval:
     1.0
     """
     return survival.mean_interval(values[np.isfinite(values)])
+
+
+def running_mean(values: ArrayLike, window: int, *, centred: bool = False) -> NDArray[np.float64]:
+    """Return the mean over the last `window` entries, or those around, that are numbers.
+
+    Along the last axis; fewer at its ends.
+
+    >>> running_mean([[2.0, 4.0, np.nan, 6.0]], 2).tolist()
+    [[2.0, 3.0, 4.0, 6.0]]
+    """
+    numbers = np.asarray(values, np.float64)
+    array = xr.DataArray(np.where(np.isfinite(numbers), numbers, np.nan))
+    size = {array.dims[-1]: min(window, array.shape[-1])}
+    return array.rolling(size, min_periods=1, center=centred).mean().values

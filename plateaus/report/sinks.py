@@ -9,6 +9,7 @@ file system can hang too, on a daemon thread with a deadline.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import threading
@@ -104,23 +105,17 @@ def _write_all(dataset: xr.Dataset, rows: Sequence[Row], folder: Path) -> None:
             write(Event(step=row.horizon, wall_time=row.horizon, summary=summarised))
 
 
-class _records:
-    """A file of records, one serialised event each; closed, and on the disk, on leaving."""
+@contextlib.contextmanager
+def _records(path: Path) -> Iterator[Callable[[Any], None]]:
+    """Yield what writes a serialised event to a file; closed, and on the disk, on leaving."""
+    from tensorboardX.record_writer import RecordWriter
 
-    def __init__(self, path: Path) -> None:
-        from tensorboardX.record_writer import RecordWriter
-
-        self.writer = RecordWriter(str(path))
-
-    def __enter__(self) -> Callable[[Any], None]:
-        return lambda event: self.writer.write(event.SerializeToString())
-
-    def __exit__(self, *error: object) -> None:
-        try:
-            if error[0] is None:  # else the disk is full, say, and a flush would hide why
-                self.writer.flush()
-        finally:
-            self.writer.close()
+    writer = RecordWriter(str(path))
+    try:
+        yield lambda event: writer.write(event.SerializeToString())
+        writer.flush()  # not after an error: where the disk is full, say, it would hide why
+    finally:
+        writer.close()
 
 
 def _hyperparameters(row: Row) -> dict[str, Any]:

@@ -8,18 +8,17 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
+from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from scipy import stats
 
 from plateaus.report import panels, survival, table
-from plateaus.report.facets import spaced, title
+from plateaus.report.facets import legend_above, spaced, title
+from plateaus.report.heat_map import heat_map
 from plateaus.report.selection import interval, is_finished, last, recorded
 from plateaus.report.statistics import Row, cell
-from plateaus.report.style import GREY, PALE, styled
+from plateaus.report.style import GREY, styled
 
 SCORE = "attention_retrospective"
 SCORES = {
@@ -42,9 +41,9 @@ def scores(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(len(chosen), len(names), squeeze=False)
         for column, name in enumerate(names):
-            maps = [_mean(last(dataset, name, row)) for row in chosen]
-            known = np.concatenate([each[np.isfinite(each)] for each in maps])
-            top = float(known.max()) if known.size else 1.0
+            maps = [survival.mean_band(last(dataset, name, row))[0] for row in chosen]
+            finite = np.concatenate([each[np.isfinite(each)] for each in maps])
+            top = float(finite.max()) if finite.size else 1.0
             for axes, values in zip(grid[:, column], maps, strict=True):
                 image = axes.imshow(values, vmin=0, vmax=top, aspect="auto", cmap="viridis")
                 axes.set_xticks(_ticks(values.shape[1]))
@@ -106,15 +105,16 @@ def by_outcome(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         figure = Figure(figsize=(1.0 + 2.8 * len(chosen), 3.1), layout="constrained")
         grid = figure.subplots(1, len(chosen), sharey=True, squeeze=False)[0]
         for axes, row in zip(grid, chosen, strict=True):
-            ordered = -np.sort(-_flat(last(dataset, SCORE, row)), axis=1)
-            for run, escaped in zip(ordered, _escaped(dataset, row), strict=True):
-                axes.plot(np.arange(1, run.size + 1), run, color=looks[bool(escaped)][0], lw=0.9)
+            runs = last(dataset, SCORE, row)
+            for run, escaped in zip(runs, _escaped(dataset, row), strict=True):
+                place, ordered = np.arange(1, run.size + 1), -np.sort(-run, axis=None)
+                color, label = looks[bool(escaped)]
+                axes.plot(place, ordered, color=color, lw=0.9, label=label)
             axes.set_title(title(row))
             axes.set_xlabel("heads, highest first")
             axes.set_ylim(bottom=0)
         grid[0].set_ylabel("attention of y to its own x")
-        handles = [Line2D([], [], color=color, label=label) for color, label in looks.values()]
-        figure.legend(handles=handles, loc="outside upper center", ncols=2)
+        legend_above(figure)
     return figure
 
 
@@ -132,12 +132,10 @@ def persistence(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         side = 2.2 + 0.55 * len(rows)
         figure = Figure(figsize=(side + 0.9, side), layout="constrained")
         axes = figure.subplots()
-        image = axes.imshow(shared, vmin=0, vmax=1, cmap="viridis")
         names = [_name(row) for row in rows]
-        axes.set_xticks(range(len(rows)), names, rotation=40, ha="right")
-        axes.set_yticks(range(len(rows)), names)
-        if len(rows) <= 12:
-            _write_numbers(axes, shared)
+        numbers = {at: (f"{x:.2f}", False) for at, x in np.ndenumerate(shared) if np.isfinite(x)}
+        texts = numbers if len(rows) <= 12 else {}
+        image = heat_map(axes, shared, texts, names, names, "viridis", Normalize(0, 1))
         bar = figure.colorbar(image, ax=axes, label="Jaccard index of the heads")
         bar.ax.axhline(chance, color=to_rgba("white"), lw=1.5)
         axes.set_title(f"{_count(dataset)} heads of a run; by chance {chance:.2f}")
@@ -201,22 +199,13 @@ def _escaped(dataset: xr.Dataset, row: Row) -> NDArray[np.bool_]:
     return np.isfinite(cell(dataset, "escape_step", row.index)[is_finished(dataset, row)])
 
 
-def _mean(values: NDArray) -> NDArray[np.float64]:
-    """Return the mean over runs without what is not there: layers of deeper settings."""
-    return survival.mean_band(_flat(values))[0].reshape(values.shape[1:])
-
-
-def _flat(values: NDArray) -> NDArray:
-    return values.reshape(values.shape[0], int(np.prod(values.shape[1:])))
-
-
 def _over_runs(values: NDArray[np.float64]) -> tuple[float, float, float]:
     """Return the mean and its t interval over runs, or the range of 95% of draws of all runs."""
-    known = values[np.isfinite(values)]
-    if values.ndim == 2 and known.size:
-        low, high = np.quantile(known, (0.025, 0.975))
-        return float(known.mean()), float(low), float(high)
-    return interval(known)
+    finite = values[np.isfinite(values)]
+    if values.ndim == 2 and finite.size:
+        low, high = np.quantile(finite, (0.025, 0.975))
+        return float(finite.mean()), float(low), float(high)
+    return interval(finite)
 
 
 def _ticks(length: int) -> NDArray[np.int_]:
@@ -225,10 +214,3 @@ def _ticks(length: int) -> NDArray[np.int_]:
 
 def _name(row: Row) -> str:
     return ", ".join(table.value_text(value) for value in row.setting.values())
-
-
-def _write_numbers(axes: Axes, values: NDArray[np.float64]) -> None:
-    for (i, j), value in np.ndenumerate(values):
-        if np.isfinite(value):
-            color = "black" if value > 0.6 else PALE
-            axes.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=7, color=color)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from plateaus.measures.by_task.rows import trained
 from plateaus.report import panels, survival, table
 from plateaus.report.facets import label_outer, legend_above, panel_grid
-from plateaus.report.selection import finished, last
+from plateaus.report.selection import finished, last, running_mean
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, Look, looks, styled
 
@@ -54,9 +54,9 @@ def mechanism(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         return None
 
     def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
-        one, steps = dataset.sel(task=task), dataset["eval_step"].values
+        of_task, steps = dataset.sel(task=task), dataset["eval_step"].values
         for name, width, dash in ((apart, 1.4, "-"), ("test_loss_by_task", 0.9, ":")):
-            mean, _ = survival.mean_band(finished(one, name, row))
+            mean, _ = survival.mean_band(finished(of_task, name, row))
             axes.plot(steps, np.maximum(mean, 1e-5), color=look.color, lw=width, ls=dash)
         panels.log_axis(axes)
 
@@ -75,10 +75,10 @@ def sequences(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     every = int(dataset["step"].values[0])
 
     def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
-        one = dataset.sel(task=task)
-        seen = every * np.nancumsum(finished(one, name, row), axis=1).mean(axis=0)
+        of_task = dataset.sel(task=task)
+        seen = every * np.nancumsum(finished(of_task, name, row), axis=1).mean(axis=0)
         at = dataset["eval_step"].values // every - 1  # the last window before each evaluation
-        mean, _ = survival.mean_band(finished(one, "test_loss_by_task", row))
+        mean, _ = survival.mean_band(finished(of_task, "test_loss_by_task", row))
         later = (at >= 0) & (seen[np.maximum(at, 0)] > 0)
         axes.plot(seen[at[later]], mean[later], **look.line)
         axes.axhline(1.0, ls=":", lw=0.8, color=GREY)
@@ -97,12 +97,12 @@ def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         return None
 
     def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
-        one, where = dataset.sel(task=task), dataset["prefix"].values
-        mean, _ = survival.mean_band(last(one, name, row))
+        of_task, where = dataset.sel(task=task), dataset["prefix"].values
+        mean, _ = survival.mean_band(last(of_task, name, row))
         axes.plot(where, mean, color=look.color, lw=look.width)
         known, best = (f"{name}_of_{predictor}" for predictor in ("known", "in_context"))
-        if best in one and not one[best].equals(one[known].rename(best)):
-            level = survival.mean_band(finished(one, best, row))[0]
+        if best in of_task and not of_task[best].equals(of_task[known].rename(best)):
+            level = survival.mean_band(finished(of_task, best, row))[0]
             axes.plot(where, level, color=GREY, ls=(0, (4, 2)), lw=1.0)
         axes.axhline(1.0, ls=":", lw=0.8, color=GREY)
         axes.set_ylim(0, 1.6)
@@ -113,26 +113,7 @@ def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 def averaged_losses(dataset: xr.Dataset, name: str, row: Row) -> NDArray[np.float64]:
     """Return a variable of training windows, [run, .., window], as running means over 100 steps."""
     window = max(1, round(100 / int(dataset["step"].values[0])))
-    return running(finished(dataset, name, row), window)
-
-
-def running(curves: NDArray, window: int) -> NDArray[np.float64]:
-    """Return the trailing mean over `window` entries of the last axis that are there.
-
-    >>> running(np.array([[2.0, 4.0, np.nan, 6.0]]), 2).tolist()
-    [[2.0, 3.0, 4.0, 6.0]]
-    """
-    values = np.asarray(curves, np.float64)
-    known = np.isfinite(values)
-    padded = [
-        np.pad(x, [(0, 0)] * (values.ndim - 1) + [(window - 1, 0)])
-        for x in (np.where(known, values, 0.0), known.astype(float))
-    ]
-    total, count = (
-        np.lib.stride_tricks.sliding_window_view(x, window, axis=-1).sum(axis=-1) for x in padded
-    )
-    with np.errstate(invalid="ignore"):
-        return np.where(count > 0, total / np.where(count > 0, count, 1), np.nan)
+    return running_mean(finished(dataset, name, row), window)
 
 
 def each_task(
@@ -192,11 +173,11 @@ def _shown(
     rows: Sequence[Row], sets: dict[tuple[int, ...], tuple[str, ...]], task: str
 ) -> list[Row]:
     """Return the settings of a panel: all that train on the task, or one of each size."""
-    here = [row for row in rows if task in sets[row.index]]
+    trained_on = [row for row in rows if task in sets[row.index]]
     if len(rows) <= MOST:
-        return here
-    counts = sorted({len(sets[row.index]) for row in here})
-    firsts = [next(r for r in here if len(sets[r.index]) == count) for count in counts]
+        return trained_on
+    counts = sorted({len(sets[row.index]) for row in trained_on})
+    firsts = [next(r for r in trained_on if len(sets[r.index]) == count) for count in counts]
     return firsts[: MOST - 1] + ([firsts[-1]] if len(firsts) >= MOST else [])
 
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 from plateaus.measures.by_task import rows as by_task
 from plateaus.measures.by_task.rows import COMPLETION, ESCAPE, TaskRow
 from plateaus.report import panels, survival, table
+from plateaus.report.heat_map import heat_map
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, looks, styled
 
@@ -47,10 +46,10 @@ def escapes(dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRo
         grid = figure.subplots(1, 1 + compared, squeeze=False)[0]
         names = [_label(row, by_task.trained(dataset, row.index), tasks) for row in order]
         scale = LogNorm(np.nanmin(steps), max(np.nanmax(steps), np.nanmin(steps) * 1.01))
-        heat(grid[0], steps, texts[0], names, tasks, "viridis_r", scale)
+        heat_map(grid[0], steps, texts[0], names, tasks, "viridis_r", scale)
         grid[0].set_title("mean steps to escape")
         if compared:
-            heat(grid[1], np.log2(ratios), texts[1], None, tasks, "RdBu_r", Normalize(-3, 3))
+            heat_map(grid[1], np.log2(ratios), texts[1], None, tasks, "RdBu_r", Normalize(-3, 3))
             grid[1].set_title("ratio to the task alone")
     return figure
 
@@ -164,7 +163,7 @@ def transfer(
         size = 2.2 + 0.95 * len(tasks)
         figure = Figure(figsize=(size, size * 0.8), layout="constrained")
         axes = figure.subplots()
-        heat(axes, np.log2(ratios), texts, tasks, tasks, "RdBu_r", Normalize(-3, 3))
+        heat_map(axes, np.log2(ratios), texts, tasks, tasks, "RdBu_r", Normalize(-3, 3))
         axes.set_ylabel("trained first, until it escapes")
         axes.set_title("steps to escape after another task / from scratch (95%)")
     return figure
@@ -182,32 +181,3 @@ def _label(row: Row, chosen: Sequence[str], tasks: Sequence[str]) -> str:
 def _leaves_out_one(ratio: survival.Interval) -> bool:
     """Whether the interval leaves out 1."""
     return ratio.high < 1 or ratio.low > 1
-
-
-def heat(
-    axes: Axes,
-    values: NDArray[np.float64],
-    texts: dict[tuple[int, int], tuple[str, bool]],
-    lines: Sequence[str] | None,
-    columns: Sequence[str],
-    colors: str,
-    scale: Normalize,
-) -> None:
-    """Draw a matrix with a text (bold or not) in each cell; missing values are left white."""
-    palette = matplotlib.colormaps[colors]
-    axes.imshow(np.ma.masked_invalid(values), cmap=palette, norm=scale, aspect="auto")
-    for (i, j), (text, bold) in texts.items():
-        red, green, blue, _ = palette(scale(values[i, j]))
-        dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
-        weight = "bold" if bold else "normal"
-        color = "white" if dark else "black"
-        axes.text(j, i, text, ha="center", va="center", fontsize=6, color=color, weight=weight)
-    axes.set_xticks(
-        range(len(columns)), [c.replace("_", " ") for c in columns], rotation=40, ha="right"
-    )
-    axes.set_yticks([] if lines is None else range(len(lines)))
-    if lines is not None:
-        axes.set_yticklabels([line.replace("_", " ") for line in lines], fontsize=7)
-    for side in axes.spines.values():
-        side.set_visible(False)
-    axes.tick_params(length=0)

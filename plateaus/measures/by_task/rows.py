@@ -71,8 +71,8 @@ def trained(dataset: xr.Dataset, index: Sequence[int]) -> tuple[str, ...]:
 
 def passages(dataset: xr.Dataset, index: Sequence[int], task: str, variable: str) -> Passages:
     """Return when the runs of a setting passed, from the task's start; else censored at the end."""
-    one = dataset.sel(task=task)
-    status, step, start = (cell(one, name, index) for name in ("status", variable, START))
+    of_task = dataset.sel(task=task)
+    status, step, start = (cell(of_task, name, index) for name in ("status", variable, START))
     followed = dataset.attrs["horizon"] - start
     passed = np.isfinite(step) & (status != DIVERGED)
     ran = (status != NOT_RUN) & np.isfinite(start)  # a task that waits for another may never come
@@ -114,9 +114,9 @@ def _row(
 ) -> TaskRow:
     index = row.index
     escape, completion = (passages(dataset, index, task, v) for v in (ESCAPE, COMPLETION))
-    one = dataset.sel(task=task)
+    of_task = dataset.sel(task=task)
     median = survival.median_time(*escape[1:])
-    start, sequences = (cell(one, n, index) for n in (START, "escape_sequences_by_task"))
+    start, sequences = (cell(of_task, n, index) for n in (START, "escape_sequences_by_task"))
     drawn = np.isfinite(start) & (cell(dataset, "status", index) != NOT_RUN)
     sequences = np.where(np.isfinite(sequences), sequences, np.inf)
     result = TaskRow(
@@ -134,8 +134,8 @@ def _row(
         convergence=_mean(completion, dataset),
         sequences=median.value * row.batch,
         own_sequences=_median(sequences[drawn]),
-        final_loss=interval(finished(one, "test_loss_by_task", row)[:, -1]),
-        distance=_distance(one, index),
+        final_loss=interval(finished(of_task, "test_loss_by_task", row)[:, -1]),
+        distance=_distance(of_task, index),
     )
     if alone is None or alone == index:
         return result
@@ -193,16 +193,16 @@ def _ratio(first: Passages, second: Passages, dataset: xr.Dataset) -> tuple[Inte
     return survival.bootstrap_interval(samples, statistic)[0], i.size
 
 
-def _distance(one: xr.Dataset, index: Sequence[int]) -> Interval:
+def _distance(of_task: xr.Dataset, index: Sequence[int]) -> Interval:
     name = "test_distance_by_task_to_no_context"
-    if name not in one:
+    if name not in of_task:
         return NOTHING
-    apart = cell(one, name, index)
-    start = cell(one, START, index)[:, None]
-    escape = np.nan_to_num(cell(one, ESCAPE, index), nan=np.inf)[:, None]
+    apart = cell(of_task, name, index)
+    start = cell(of_task, START, index)[:, None]
+    escape = np.nan_to_num(cell(of_task, ESCAPE, index), nan=np.inf)[:, None]
     # The first tenth of a plateau is the way to it: initial outputs are not the optimum.
-    steps = one["eval_step"].values[None, :] - start
-    last = np.minimum(escape, one.attrs["horizon"] - start)
+    steps = of_task["eval_step"].values[None, :] - start
+    last = np.minimum(escape, of_task.attrs["horizon"] - start)
     on = (steps >= last / 10) & (steps <= last * 0.9)
     means = [np.mean(a[o]) for a, o in zip(apart, on, strict=True) if np.isfinite(a[o]).any()]
     return interval(np.asarray(means))

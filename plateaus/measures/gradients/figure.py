@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from plateaus.report import panels, survival
 from plateaus.report.curves import limits
 from plateaus.report.facets import by_facet, legend_above, spaced, styles_of, title
-from plateaus.report.selection import finished, of_family, recorded
+from plateaus.report.selection import finished, of_family, recorded, running_mean
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, styled
 
@@ -94,7 +94,7 @@ def layers(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     Means over seeds; the layers' cosines sum to the whole (black), their shares to 1.
     """
     cosines, noises = (
-        {variable.layer: name for name, variable in of_family(dataset, family).items()}
+        {variable.attrs["layer"]: name for name, variable in of_family(dataset, family).items()}
         for family in (COSINE, NOISE)
     )
     cosines = {layer: name for layer, name in cosines.items() if recorded(dataset, name)}
@@ -132,10 +132,7 @@ def _by_layer(axes: Axes, dataset: xr.Dataset, row: Row, variables: Mapping[str,
 
 def _smooth(curve: NDArray[np.float64], width: int = 5) -> NDArray[np.float64]:
     """Return the running mean over `width` evaluations, fewer at the ends."""
-    width = min(width, curve.size)
-    weights = np.convolve(np.isfinite(curve).astype(float), np.ones(width), "same")
-    sums = np.convolve(np.nan_to_num(curve), np.ones(width), "same")
-    return np.divide(sums, weights, out=np.full_like(sums, np.nan), where=weights > 0)
+    return running_mean(curve, width, centred=True)
 
 
 def on_the_plateau(dataset: xr.Dataset, name: str, row: Row) -> tuple[float, float]:

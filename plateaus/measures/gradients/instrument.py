@@ -33,8 +33,7 @@ class Spec:
 def _variables(task: Task, layers: Sequence[str]) -> dict[str, Variable]:
     declared = {
         "cosine": Variable("cosine of the gradients of two random batches, mean over pairs"),
-        "signal": Variable("unbiased estimate of the squared norm of the mean gradient"),
-        "noise": Variable("trace of the covariance of an example's gradient"),
+        **{name: Variable(gradients.MEANINGS[name]) for name in ("signal", "noise")},
     }
     for layer in layers:
         for part, meaning in (

@@ -9,12 +9,11 @@ import xarray as xr
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from plateaus.measures.by_task import figures as task_figures
 from plateaus.measures.mixing import rows as mixing
 from plateaus.measures.mixing.figures import escapes, group_handles, palette, spread
 from plateaus.report import panels, survival, table
 from plateaus.report.facets import headed_lines, legend_above
-from plateaus.report.selection import finished, settings_with
+from plateaus.report.selection import finished, running_mean, settings_with
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, looks, styled
 
@@ -97,12 +96,12 @@ def signal(biased: NDArray, unbiased: NDArray, window: int) -> NDArray[np.float6
 
 def agreement(biased: NDArray, unbiased: NDArray, window: int) -> NDArray[np.float64]:
     """Return how often both gains put the same group first, of all runs and `window` steps."""
-    known = np.isfinite(biased).all(axis=-1) & np.isfinite(unbiased).all(axis=-1)
+    finite = np.isfinite(biased).all(axis=-1) & np.isfinite(unbiased).all(axis=-1)
     tops = (np.argmax(np.where(np.isfinite(x), x, -np.inf), axis=-1) for x in (biased, unbiased))
-    same = np.where(known, np.equal(*tops), np.nan)
+    same = np.where(finite, np.equal(*tops), np.nan)
     return _average(same, window)
 
 
 def _average(values: NDArray, window: int) -> NDArray[np.float64]:
     """Return the mean over runs of [run, step], then over the last `window` steps."""
-    return task_figures.running(survival.mean_band(values)[0], window)
+    return running_mean(survival.mean_band(values)[0], window)

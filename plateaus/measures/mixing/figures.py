@@ -21,14 +21,7 @@ from plateaus.measures.by_task import figures as task_figures
 from plateaus.measures.by_task import rows as by_task
 from plateaus.measures.mixing import rows as mixing
 from plateaus.report import curves, panels, survival
-from plateaus.report.facets import (
-    by_facet,
-    label_outer,
-    legend_above,
-    panel_grid,
-    styles_of,
-    title,
-)
+from plateaus.report.facets import by_facet, label_outer, legend_above, panel_grid, styles_of, title
 from plateaus.report.selection import finished, settings_with
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, Look, looks_of, styled

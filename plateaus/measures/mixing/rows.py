@@ -147,9 +147,11 @@ def _losses(dataset: xr.Dataset, row: Row, shared: float) -> dict[str, NDArray[n
     return losses
 
 
-def _compared(values: NDArray, baseline: NDArray, here: NDArray, there: NDArray) -> Compared:
-    """Return a loss beside the baseline's; the places of shared seeds are in these two."""
-    first, second = values[here], baseline[there]
+def _compared(
+    values: NDArray, baseline: NDArray, places: NDArray, baseline_places: NDArray
+) -> Compared:
+    """Return a loss beside the baseline's, of the seeds that stand at these places in each."""
+    first, second = values[places], baseline[baseline_places]
     both = np.isfinite(first) & np.isfinite(second)
     first, second = first[both], second[both]
     ratio, _ = survival.bootstrap_interval((first, second), _ratio)
@@ -177,9 +179,12 @@ def paired_p(first: NDArray, second: NDArray) -> float:
 
 def _adjusted(rows: Sequence[MixingRow]) -> list[MixingRow]:
     """Return the rows with Holm's p-values, each measure's over the settings."""
-    changes: list[dict[str, Any]] = [{} for _ in rows]
     for name in MEASURES:
         adjusted = survival.holm([getattr(row, name).p_value for row in rows])
-        for change, row, p in zip(changes, rows, adjusted, strict=True):
-            change[name] = dataclasses.replace(getattr(row, name), p_adjusted=p)
-    return [dataclasses.replace(row, **change) for row, change in zip(rows, changes, strict=True)]
+        rows = [
+            dataclasses.replace(
+                row, **{name: dataclasses.replace(getattr(row, name), p_adjusted=p)}
+            )
+            for row, p in zip(rows, adjusted, strict=True)
+        ]
+    return list(rows)

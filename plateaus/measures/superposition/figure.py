@@ -8,18 +8,15 @@ panels beside the mean tell these apart.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import xarray as xr
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from plateaus.measures.superposition import panels
 from plateaus.measures.superposition import rows as superposition
 from plateaus.report.facets import legend_above, spaced, title
 from plateaus.report.statistics import Row
-from plateaus.report.style import GREY, PALE, styled
+from plateaus.report.style import styled
 
 TITLES = ("mean over prompts", "single prompts", "between prompts", "effect of one example")
 
@@ -75,39 +72,5 @@ def mixed_prompts(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
             axes.set_title(text)
         for axes, place in zip(grid[-1], (*places, f"examples back, mixture {even}"), strict=True):
             axes.set_xlabel(place, fontsize=8 if len(place) > 30 else 9)
-        _legend(figure, dataset, two)
+        legend_above(figure)
     return figure
-
-
-def _legend(figure: Figure, dataset: xr.Dataset, two: bool) -> None:
-    """Put one legend of all panels over the figure."""
-
-    def line(label: str, **look: Any) -> Line2D:
-        return Line2D([], [], label=label, **look)
-
-    mark: dict[str, Any] = {"mec": "white", "mew": 0.5, "ms": 5}
-    handles: list[Line2D | Patch] = []
-    if two:
-        handles.append(line("mean of seeds, 95% interval", color=panels.MEAN, marker="o", **mark))
-        handles.append(line("one seed", color=panels.MEAN, alpha=0.4, lw=0.6))
-    else:
-        looks = panels.answer_looks(dataset)
-        handles += [Patch(color=v.color, alpha=0.55, label=name) for name, v in looks.items()]
-    label = "superposition: P = d, 1/m an example" if two else "superposition: 1/m an example"
-    handles.append(line(label, color=GREY, ls=panels.DASHED, lw=1))
-    if two:
-        label = f"majority of the last {', '.join(map(str, panels.FOLLOWED))} examples"
-        handles.append(line(label, color=PALE, lw=0.9))
-        if superposition.released(superposition.answers(dataset)):
-            x: dict[str, Any] = {"ls": "", "marker": "x", "mew": 1.6, "ms": 6}
-            handles.append(line("released models", color=panels.PAPER, **x))
-    ring: dict[str, Any] = {"color": panels.OWN, "marker": "o", "mfc": "white", "ms": 5}
-    handles.append(line("share in the prompt", ls="" if two else "-", **ring))
-    own: dict[str, Any] = {"color": panels.MEAN, "marker": "o"}
-    handles.append(line("saturation", ls="-" if two else "", **own, **mark))
-    square = {"marker": "s"} | mark if two else {}
-    handles.append(line("switching", color=panels.SWITCHING, **square))
-    if superposition.released(superposition.answers(dataset)):
-        band: dict[str, Any] = {"color": panels.PAPER, "alpha": 0.25, "lw": 0}
-        handles.append(Patch(label="saturation, released models", **band))
-    legend_above(figure, handles)

@@ -92,8 +92,8 @@ def by_size(dataset: xr.Dataset, rows: Sequence[Row]) -> dict[str, list[tuple[in
     if PARAMETERS not in dataset:
         return {}
     counts = dataset[PARAMETERS].max("seed")
-    known = counts.where(counts > 0)  # 0 where nothing was run, or not recorded
-    fields = [n for n in swept_values(dataset) if bool((known.max(n) > known.min(n)).any())]
+    counted = counts.where(counts > 0)  # 0 where nothing was run, or not recorded
+    fields = [n for n in swept_values(dataset) if bool((counted.max(n) > counted.min(n)).any())]
     if not fields:
         return {}
     lines: dict[str, list[tuple[int, Row]]] = {}

@@ -195,6 +195,18 @@ def drawer(config: Mapping[str, Any], task: Task) -> Callable[..., tuple[Array, 
     return draw
 
 
+def over_prompts(
+    key: Key, share: NDArray, exact: NDArray, measure: Callable[[Key, Array, Array], Any]
+) -> Any:
+    """Return what is measured of n prompts, each of its own key, shares [n, K] and order [n, m]."""
+    # by fold_in: keys that are mapped over in batches look used twice to jax's check of them
+    return jax.lax.map(
+        lambda each: measure(jax.random.fold_in(key, each[0]), *each[1:]),
+        (jnp.arange(len(share)), jnp.asarray(share), jnp.asarray(exact)),
+        batch_size=min(TOGETHER, len(share)),
+    )
+
+
 def probe(config: Mapping[str, Any], parts: Parts) -> Probe | None:
     """Return what answers fresh mixed prompts; None of none."""
     if not config["mixed_prompts"]:
@@ -219,12 +231,7 @@ def probe(config: Mapping[str, Any], parts: Parts) -> Probe | None:
         return log_p, order, answers.with_answers(outputs, texts, prompt, log_p)
 
     def measured(key: Key, params: PyTree, laws: Mapping[str, Any], losses) -> dict[str, Array]:
-        # by fold_in: keys that are mapped over in batches look used twice to jax's check of them
-        answered = jax.lax.map(
-            lambda each: answer(params, jax.random.fold_in(key, each[0]), *each[1:]),
-            (jnp.arange(len(share_of)), jnp.asarray(share_of), jnp.asarray(order_of)),
-            batch_size=min(TOGETHER, len(share_of)),
-        )
+        answered = over_prompts(key, share_of, order_of, functools.partial(answer, params))
         by_mixture = jax.tree.map(lambda x: x.reshape(-1, prompts, *x.shape[1:]), answered)
         back = min(BACK, examples)
         return jax.vmap(functools.partial(superposition.summary, back=back))(*by_mixture)

@@ -73,7 +73,7 @@ class MixedRow:
 
 def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[MixedRow]:
     """Return a row for each setting, mixture and answer; none where no prompts were mixed."""
-    return [row for one in with_mixed_prompts(dataset, rows) for row in _rows(dataset, one)]
+    return [row for setting in with_mixed_prompts(dataset, rows) for row in _rows(dataset, setting)]
 
 
 def with_mixed_prompts(dataset: xr.Dataset, rows: Sequence[Row]) -> list[Row]:
@@ -141,9 +141,8 @@ def family(names: Sequence[str]) -> str | None:
     >>> family(("ret2", "ret4")), family(("plus3", "ret4")), family(("ret1", "ret2", "ret3"))
     ('ret', None, None)
     """
-    if len(names) != 2:
-        return None
-    return next((kind for kind in RELEASED if all(n.startswith(kind) for n in names)), None)
+    stems = {name.rstrip("0123456789") for name in names}
+    return next((stem for stem in RELEASED if len(names) == 2 and stems == {stem}), None)
 
 
 def released(names: Sequence[str]) -> dict[float, float]:

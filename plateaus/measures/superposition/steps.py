@@ -17,7 +17,7 @@ from plateaus.report import table
 from plateaus.report.selection import finished, interval
 from plateaus.report.statistics import Row
 from plateaus.report.survival import NOTHING, Interval
-from plateaus.report.terminal import print_table
+from plateaus.report.terminal import bracketed, print_table
 
 STEP = "mixed_step"
 ANSWERED = 0.5  # P on the answers at that step
@@ -113,7 +113,7 @@ def no_context(dataset: xr.Dataset, row: Row) -> float:
 
 def _row(dataset: xr.Dataset, row: Row) -> StepsRow:
     steps = steps_of(dataset, row)
-    apart = {name: steps["mixed"] - steps[name] for name in ("escape", "last_escape", "alone")}
+    steps |= {f"after_{name}": steps["mixed"] - steps[name] for name in steps if name != "mixed"}
     count = {name: int(np.isfinite(values).sum()) for name, values in steps.items()}
     return StepsRow(
         setting=row.setting,
@@ -121,17 +121,11 @@ def _row(dataset: xr.Dataset, row: Row) -> StepsRow:
         mixture=superposition.mixture_name(dataset, superposition.evenest(dataset)),
         runs=steps["mixed"].size,
         no_context=no_context(dataset, row),
-        mixed=interval(steps["mixed"]),
         mixed_runs=count["mixed"],
-        escape=interval(steps["escape"]),
-        last_escape=interval(steps["last_escape"]),
         escaped_runs=count["escape"],
-        alone=interval(steps["alone"]),
-        after_escape=interval(apart["escape"]),
-        after_last_escape=interval(apart["last_escape"]),
-        pairs=int(np.isfinite(apart["escape"]).sum()),
-        after_alone=interval(apart["alone"]),
-        alone_pairs=int(np.isfinite(apart["alone"]).sum()),
+        pairs=count["after_escape"],
+        alone_pairs=count["after_alone"],
+        **{name: interval(values) for name, values in steps.items()},
     )
 
 
@@ -151,6 +145,5 @@ def show(rows: Sequence[StepsRow]) -> None:
     print_table(None, lines)
 
 
-def _signed(one: Interval) -> str:
-    ends = "" if math.isnan(one.low) else f" [{one.low:+,.0f}, {one.high:+,.0f}]"
-    return f"{one.value:+,.0f}{ends}"
+def _signed(difference: Interval) -> str:
+    return bracketed(difference, lambda value: f"{value:+,.0f}")

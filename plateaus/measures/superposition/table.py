@@ -102,8 +102,8 @@ def _shown(mixtures: list[list[MixedRow]]) -> list[list[MixedRow]]:
 
 
 def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
+    finite = [value for value in values if not math.isnan(value)]
+    return sum(finite) / len(finite) if finite else math.nan
 
 
 def _number(value: float, digits: int = 3) -> str:

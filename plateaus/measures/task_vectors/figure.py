@@ -114,8 +114,8 @@ def _shares(dataset: xr.Dataset, row: Row) -> Floats:
 
 def _clouds(points: Floats, tasks: int) -> tuple[Floats, Floats]:
     """Return single [K, n, W] and mixed [S, n, W], without coordinates of wider settings."""
-    known = points[..., np.isfinite(points).any(axis=(0, 1))]
-    return known[:tasks], known[tasks:]
+    used = points[..., np.isfinite(points).any(axis=(0, 1))]
+    return used[:tasks], used[tasks:]
 
 
 def _by_layer(axes: Axes, dataset: xr.Dataset, row: Row, patch: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
@@ -183,12 +184,8 @@ def probe(config: Mapping[str, Any], parts: Parts) -> Probe | None:
 
     def measured(key: Key, params: PyTree, laws: Mapping[str, Any], losses) -> dict[str, Array]:
         key_prompts, key_layers, key_path = jax.random.split(key, 3)
-        # by fold_in: keys that are mapped over in batches look used twice to jax's check of them
-        vectors, drawn = jax.lax.map(
-            lambda each: vector(params, jax.random.fold_in(key_prompts, each[0]), *each[1:]),
-            (jnp.arange(len(number)), jnp.asarray(share_of), jnp.asarray(order_of)),
-            batch_size=min(TOGETHER, len(number)),
-        )
+        of_prompt = functools.partial(vector, params)
+        vectors, drawn = mixtures.over_prompts(key_prompts, share_of, order_of, of_prompt)
         single = vectors[: tasks * prompts].reshape(tasks, prompts, *vectors.shape[1:])
         means = jnp.mean(single, axis=1)  # [K, L + 1, W]
         queries, path_queries = queries_of(key_layers, 2 * prompts), queries_of(key_path, prompts)
