@@ -10,18 +10,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from plateaus.measures.superposition import (
-    majority,
-)
-from plateaus.measures.superposition import (
-    rows as superposition,
-)
-from plateaus.measures.superposition import (
-    steps as superposition_steps,
-)
-from plateaus.measures.superposition import (
-    table as superposition_table,
-)
+from plateaus.measures.superposition import majority
+from plateaus.measures.superposition import rows as superposition
+from plateaus.measures.superposition import steps as superposition_steps
+from plateaus.measures.superposition import table as superposition_table
 from plateaus.report import statistics
 
 EXAMPLES, PROMPTS, SEEDS = 20, 400, 4  # of the made-up world
