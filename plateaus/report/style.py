@@ -45,7 +45,7 @@ SETTINGS: dict[Any, Any] = {
 
 
 class Look(NamedTuple):
-    """Colour, dash and marker of one swept value: each alone tells it from its neighbours."""
+    """Colour, dash and marker of one swept value: each alone sets it apart from its neighbours."""
 
     color: Any
     dash: Any

@@ -108,10 +108,10 @@ def number(value: float) -> str:
 def table(rows: Sequence[Row]) -> Table:
     """Return the table for the terminal, readable in 100 columns.
 
-    The lowest loss of a run, beside its final one, tells of a test loss that rose again.
+    The lowest loss of a run, beside its final one, shows a test loss that rose again.
     """
     names = list(rows[0].setting) if rows else []
-    # More where there is room, and something to tell.
+    # More where there is room, and something was recorded.
     lowest = ["lowest\nloss"] if len(names) < 2 else []
     trained = any(not math.isnan(row.trained_escape.value) for row in rows) and len(names) < 2
     lowest += ["trained\nescape"] if trained else []
@@ -133,7 +133,7 @@ def table(rows: Sequence[Row]) -> Table:
 
 
 def remarks(rows: Sequence[Row]) -> list[str]:
-    """Return what is said under the table: the baseline, the diverged runs, what is missing."""
+    """Return the lines under the table: the baseline, the diverged runs, what is missing."""
     lines = []
     if rows:
         lines.append(f"mean plateau: steps to escape, {rows[0].horizon} if it never does")

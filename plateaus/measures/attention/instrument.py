@@ -12,7 +12,7 @@ from plateaus.measures.instrument import Instrument, Parts, Probe, Values
 from plateaus.types import Array, Key, PyTree, Task
 from plateaus.variables import Variable, with_groups
 
-FEWEST_PAIRS = 4  # of whose halves induction and the previous token are told apart
+FEWEST_PAIRS = 4  # so that induction differs from attention to the previous token
 MEANINGS = {
     "retrospective": "attention of the y tokens to their own x, mean",
     "previous": "attention of the tokens to the one before, mean",
@@ -86,7 +86,7 @@ def offset_of(task: Task) -> int:
 
 
 def probe(values: Values, parts: Parts) -> Probe | None:
-    """Return what scores heads on the test sample and removes some; None where nothing is asked."""
+    """Return what scores heads on the test sample and removes some; None if both are off."""
     recorded = attention.SCORES if values["attention_scores"] else ()
     count, draws = values["ablated_heads"], values["ablation_draws"]
     if not (recorded or count):

@@ -25,7 +25,7 @@ TRAINING = {
 
 
 def examples(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
-    """Return what the examples' gradients told while they were aggregated: conflict, rank, noise.
+    """Return conflict, rank and noise of the examples' gradients while they were aggregated.
 
     The first two are means over seeds with their 95% t band; the noise scale is the seeds' noise
     over their signal, both a running mean over 9 windows. No curve without an aggregator.

@@ -55,7 +55,7 @@ def text_table(rows: Sequence[MixingRow]) -> Table:
 
 
 def remarks(rows: Sequence[MixingRow]) -> list[str]:
-    """Return what is said under the table."""
+    """Return the lines under the table."""
     return [
         "worst group: its loss; ratio: to the baseline's mean, bootstrapped by seed",
         "p: paired t test of log losses over seeds, Holm over the settings",

@@ -2,7 +2,7 @@
 
 A line of four panels a setting. P = d in the mean is true of a model that answers each prompt by
 all its tasks, in their shares, and of one that answers it by the task of its last example: the
-panels beside the mean tell these apart.
+panels beside the mean distinguish these.
 """
 
 from __future__ import annotations

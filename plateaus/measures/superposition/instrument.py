@@ -145,7 +145,7 @@ def check(values: Mapping[str, Any], task: Task, tokens: int = 0) -> Iterator[tu
     except ValueError as error:
         yield "mixed_shares", str(error)
         return
-    if "task.examples" not in values:  # which tells the length of a training prompt
+    if "task.examples" not in values:  # the length of a training prompt
         yield "mixed_prompts", f"{values['task.name']} has no field `examples`, of a prompt"
         return
     examples = examples_of(values)

@@ -83,7 +83,7 @@ def recency(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     back = np.arange(1, effect.shape[1] + 1)
     axes.axhline(0, lw=0.7, color=PALE)
     number = superposition.examples(dataset, row)
-    if number is not None:  # of exact counts the order tells nothing of the shares
+    if number is not None:  # with exact counts an example changes no share
         even = 1 / number if superposition.independent(dataset, row) else 0.0
         axes.axhline(even, ls=DASHED, lw=1, color=GREY, label="superposition: 1/m an example")
     for run in effect:

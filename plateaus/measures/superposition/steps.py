@@ -31,9 +31,9 @@ class StepsRow:
 
     Args:
       setting, index: of the sweep, as in the main table.
-      mixture: the evenest one, of which `mixed` tells; `runs`: that finished.
+      mixture: the evenest one, of which `mixed` is; `runs`: that finished.
       no_context: P on the answers of a model that answers by any of the tasks it trains on, where
-        their answers differ: of more than 1/2, `mixed` tells of less than the tasks.
+        their answers differ: above 1/2, `mixed` may come before any task is learned.
       mixed: first evaluation with half of the probability on the answers, mean of three; in
         `mixed_runs` runs. `alone`: the same of prompts of one task, the mean over the tasks.
       escape, last_escape: from the losses, the mean over the mixed tasks, and the last of them; in

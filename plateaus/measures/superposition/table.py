@@ -71,7 +71,7 @@ def text_table(rows: Sequence[MixedRow]) -> Table:
 
 
 def remarks(rows: Sequence[MixedRow]) -> list[str]:
-    """Return what is said under the table."""
+    """Return the lines under the table."""
     low, high = RELEASED_SATURATION
     lines = [
         "P: mean over prompts, 95% t interval over seeds; entropy and KL in nats",
