@@ -22,7 +22,9 @@ VARIABLES = {
     "compute": Variable(
         "training steps that a run has cost, extra work counted in", "optimiser steps"
     ),
-    "test_worst": Variable("largest test loss of a group that training means to draw", "loss"),
+    "test_worst": Variable("largest test loss of a group that training means to draw", "loss").of(
+        family="metric", law="test", measure="worst"
+    ),
 }
 
 

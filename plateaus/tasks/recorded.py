@@ -69,19 +69,22 @@ def _every(task: Task, predictors: tuple[str, ...]) -> Iterator[tuple[str, str, 
             axes = (task.axes[metric],) if metric in task.axes else ()
             meaning = f"{metric.replace('_', ' ')} {where}"
             one = Variable(meaning, "loss" if metric == LOSS else "1", axes)
+            one = one.of(family="metric", law=law, measure=metric)
             yield from _by_group(task, begin, "", what, one)
             if metric == LOSS or axes:
                 for predictor in predictors:
                     of = one._replace(meaning=f"{meaning}, of {predictor}", time=ONCE)
+                    of = of.of(family="predictor", predictor=predictor)
                     of_whom = f"{what} of predictor {predictor!r}"
                     yield from _by_group(task, begin, f"_of_{predictor}", of_whom, of)
             if law == "test" and task.item is not None and not axes:
                 for which in ("trained", "untrained"):
-                    some = one._replace(meaning=f"{meaning}, {which} items only")
-                    yield f"{begin}_{which}", f"{what} on {which} items", some
+                    part = one._replace(meaning=f"{meaning}, {which} items only").of(items=which)
+                    yield f"{begin}_{which}", f"{what} on {which} items", part
         if task.distance is not None and law not in task.laws:
             for predictor in predictors:
                 apart = Variable(f"distance to what {predictor} says {where}")
+                apart = apart.of(family="distance", law=law, predictor=predictor)
                 what = f"the distance to {predictor!r} of law {law!r}"
                 yield from _by_group(task, f"{law}_distance", f"_to_{predictor}", what, apart)
 
