@@ -156,10 +156,7 @@ def _median(values: NDArray) -> float:
 
 
 def _mean(sample: Passages, dataset: xr.Dataset) -> Interval:
-    horizon = _horizon(dataset, sample)
-    return survival.bootstrap_interval(
-        sample[1:], lambda t, e, axis: survival.restricted_mean(t, e, horizon, axis)
-    )[0]
+    return survival.plateau_length(sample, _horizon(dataset, sample))[0]
 
 
 def _horizon(dataset: xr.Dataset, *samples: Passages) -> float:
@@ -182,15 +179,8 @@ def _ratio(first: Passages, second: Passages, dataset: xr.Dataset) -> tuple[Inte
     first, second = (
         Passages(*(part[chosen] for part in sample)) for sample, chosen in ((first, i), (second, j))
     )
-    horizon = _horizon(dataset, first, second)
-
-    def statistic(t: NDArray, e: NDArray, u: NDArray, f: NDArray, axis: int) -> NDArray:
-        below = survival.restricted_mean(u, f, horizon, axis)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(survival.restricted_mean(t, e, horizon, axis) / below)
-
-    samples = first.times, first.escaped, second.times, second.escaped
-    return survival.bootstrap_interval(samples, statistic)[0], i.size
+    ratio, pairs, _ = survival.length_ratio(first, second, _horizon(dataset, first, second))
+    return ratio, pairs
 
 
 def _distance(of_task: xr.Dataset, index: Sequence[int]) -> Interval:
