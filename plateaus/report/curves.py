@@ -115,9 +115,8 @@ def predictors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
             panels.step_axis(axes, row.horizon)
         label_outer(grid, columns, "optimiser steps", "squared distance to")
         handles = [Line2D([], [], color=color, label=name) for name, color in colors.items()]
-        handles += [
-            Line2D([], [], color=GREY, ls=DASHES[law], label=text) for law, text in LAWS.items()
-        ]
+        laws = [law for law in LAWS if law in {law for law, _ in shown}]
+        handles += [Line2D([], [], color=GREY, ls=DASHES[law], label=LAWS[law]) for law in laws]
         figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
 

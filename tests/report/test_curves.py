@@ -63,6 +63,19 @@ def test_no_variable_is_taken_for_one_of_a_family_by_its_name(make_results):
         assert draw(results, rows) is None
 
 
+@pytest.mark.parametrize("laws", [("test",), ("test", "pool")])
+def test_the_legend_of_predictors_names_the_laws_that_are_drawn(make_results, laws):
+    results = make_results({"data.items": [1.0]}, np.full(1, 9_000.0), seeds=3)
+    dims, values = results["test_loss"].dims, results["test_loss"].values
+    for law in laws:
+        facts = {"family": "distance", "law": law, "predictor": "ridge"}
+        results[f"{law}_distance"] = (dims, values, facts)
+    figure = curves.predictors(results, statistics.summarise(results))
+    (legend,) = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ["ridge", *(curves.LAWS[law] for law in laws)]
+
+
 @pytest.mark.parametrize("length", [3, 16, 40])
 @pytest.mark.parametrize("number", [2, 6, 8])
 def test_a_legend_stays_on_its_figure(length, number):
