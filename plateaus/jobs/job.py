@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from plateaus.build.soundness import uncollected
 from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
 from plateaus.information import Unknown, failure, known
@@ -109,7 +110,7 @@ def try_out(job: Job) -> None:
 def _computing() -> Iterator[None]:
     """Refuse, in a line with its place, what fails while a program is made and traced."""
     try:
-        with tracing.uncollected():  # of one program: a sweep may have hundreds
+        with uncollected():  # of one program: a sweep may have hundreds
             yield
     except ConfigError:
         raise
