@@ -5,6 +5,7 @@ from __future__ import annotations
 from plateaus.build.regrouping import regroupable
 from plateaus.config.schema import Component
 from plateaus.data import designs
+from plateaus.models.layers import layers
 from plateaus.models.networks import dual_encoder, hyena, mamba, mlp, transformer
 from plateaus.optim import optimisers
 from plateaus.tasks.laws import (
@@ -27,9 +28,9 @@ OPTIM = Component(optimisers.Spec, optimisers.Knobs, optimisers.optimiser, optim
 
 
 def _task(module, make, inputs: str) -> Component:
-    own = ("groups", "derive", "says")
-    more = {name: getattr(module, name) for name in own if hasattr(module, name)}
-    component = Component(module.Spec, module.Knobs, make, module.check, inputs, **more)
+    names = ("groups", "derive", "says")
+    options = {name: getattr(module, name) for name in names if hasattr(module, name)}
+    component = Component(module.Spec, module.Knobs, make, module.check, inputs, **options)
     embeddings = getattr(module, "embeddings", None)
     return component if embeddings is None else regroupable(component, embeddings)
 
@@ -69,7 +70,7 @@ def _sequences(module, make, check=None) -> Component:
             return make(spec, vocabulary=reads.vocabulary, read_at=reads.at)
         return make(spec, inputs=example.inputs.shape[-1], read_at=reads.at)
 
-    return Component(module.Spec, module.Knobs, made, check, "tokens", module.layers)
+    return Component(module.Spec, module.Knobs, made, check, "tokens", layers)
 
 
 MODELS = {

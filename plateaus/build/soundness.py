@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -12,6 +14,18 @@ from plateaus.config.component import Component
 from plateaus.information import failure
 from plateaus.tasks.contract import predicted, sound
 from plateaus.types import Draw, Task
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Collect no garbage meanwhile: among a trace's many objects, looking takes a quarter of it."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def unsound(task: Component, spec: Any) -> tuple[str, ...]:
@@ -30,6 +44,7 @@ def predictors_of(task: Component, spec: Any) -> tuple[str, ...]:
 
 
 @functools.cache
+@uncollected()
 def _faults(
     make: Callable[..., Task], knobs: Callable[[], Any], inputs: str, spec: Any
 ) -> tuple[str, ...]:
@@ -40,6 +55,7 @@ def _faults(
 
 
 @functools.cache
+@uncollected()
 def _made(make: Callable[..., Task], knobs: Callable[[], Any], spec: Any) -> tuple[Task, Any]:
     task, values = _task(make, spec), knobs()
     key = jax.eval_shape(jax.random.key, 0)
@@ -54,5 +70,6 @@ def _task(make: Callable[..., Task], spec: Any) -> Task:
 
 
 @functools.cache
+@uncollected()
 def _predictors(make: Callable[..., Task], knobs: Callable[[], Any], spec: Any) -> tuple[str, ...]:
     return tuple(predicted(_made(make, knobs, spec)[0], knobs())[1])

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from plateaus.build.soundness import uncollected
 from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
 from plateaus.information import Unknown, failure, informative
@@ -105,7 +106,7 @@ def _available_bytes(device: jax.Device) -> int:
 def _computing() -> Iterator[None]:
     """Refuse, in a line with its place, what fails while a program is made and traced."""
     try:
-        with tracing.uncollected():  # of one program: a sweep may have hundreds
+        with uncollected():  # of one program: a sweep may have hundreds
             yield
     except ConfigError:
         raise

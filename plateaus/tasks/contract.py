@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import traceback
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from plateaus.tasks import kinds, recorded
 from plateaus.tasks.kinds import shown
 from plateaus.types import Draw, Example, Model, Task
 
+KEPT = 16  # functions of tasks that are traced once: JAX knows them by identity
 _POINTS = 7  # examples of the batch that predictors are asked about: enough to rank some
 
 
@@ -124,8 +126,21 @@ def _in_world(task: Task, function: Callable) -> Callable:
 
 def _emitted(task: Task) -> Callable:
     """Return (world's key, key, number, knobs) -> an example of the training law."""
-    emit = _in_world(task, task.emit)
-    return lambda of_world, key, t, knobs: emit(of_world, key, Draw(t, t), task.at(knobs, t))
+    functions: tuple[Any, ...] = task.init, task.emit, task.at
+    return _emitting(*functions)
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _emitting(init: Callable, emit: Callable, at: Callable) -> Callable:
+    return lambda of_world, key, t, knobs: emit(key, init(of_world), Draw(t, t), at(knobs, t))
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _predicting(init: Callable, predictors: Callable, at: Callable, size: int) -> Callable:
+    """Return (world's key, batch, knobs, t) -> what each predictor says of a batch."""
+    return lambda of_world, batch, knobs, t: dict(
+        predictors(init(of_world), batch, at(knobs, t), _even(size))
+    )
 
 
 def predicted(task: Task, knobs: Any) -> tuple[Any, dict[str, Any]]:
@@ -133,11 +148,8 @@ def predicted(task: Task, knobs: Any) -> tuple[Any, dict[str, Any]]:
     key, number = jax.eval_shape(jax.random.key, 0), jax.ShapeDtypeStruct((), jnp.int32)
     example = _call("emit", _emitted(task), key, key, number, knobs)
     batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct((_POINTS, *x.shape), x.dtype), example)
-
-    def predictors(key: Any, batch: Any, knobs: Any, t: Any) -> dict[str, Any]:
-        law = task.at(knobs, t)
-        return dict(task.predictors(task.init(key), batch, law, _even(int(task.size))))
-
+    functions: tuple[Any, ...] = task.init, task.predictors, task.at
+    predictors = _predicting(*functions, int(task.size))
     said = _call("predictors", predictors, key, batch, knobs, number)
     if not said:
         raise Unsound("predictors: must name at least what is uninformed and what is best")
