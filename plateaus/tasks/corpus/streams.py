@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from plateaus import files
 from plateaus.tasks.corpus import tokenizer as tokenizer_files
-from plateaus.tasks.corpus.folders import Refused, checked, domains, texts, told
+from plateaus.tasks.corpus.folders import Refused, checked, domains, readable_errors, texts
 
 BYTES = 256  # tokens of a byte-level vocabulary
 SEPARATOR = 0xFF  # between files: no byte of UTF-8 text is this one
@@ -37,21 +37,21 @@ class Corpus(NamedTuple):
 def contents(folder: Path, tokenizer: str = "") -> str:
     """Return a digest of what a corpus holds: domains, texts in their order, tokenizer.
 
-    Raises Refused for what `domains` does, for a file that cannot be read, or is not UTF-8 (told
+    Raises Refused for what `domains` does, for a file that cannot be read, or is not UTF-8 (named
     with the offset of the first wrong byte), and for a bad tokenizer.
     """
     total = hashlib.sha256()
     for name, path in domains(folder).items():
         total.update(f"domain {name}\n".encode())
         for text in texts(path):
-            own = hashlib.sha256()
+            text_hash = hashlib.sha256()
             for chunk in checked(text):
-                own.update(chunk)
-            total.update(own.digest())
+                text_hash.update(chunk)
+            total.update(text_hash.digest())
     if tokenizer:
         place = Path(tokenizer).expanduser()
         _vocabulary(tokenizer)
-        with told(place):
+        with readable_errors(place):
             total.update(b"tokenizer" + hashlib.sha256(place.read_bytes()).digest())
     return total.hexdigest()[:16]
 
@@ -81,7 +81,7 @@ def corpus(folder: Path, tokenizer: str, digest: str) -> Corpus:
     Raises Refused, also where the folder holds something else by now.
     """
     place = _place(digest)
-    with told(place):
+    with readable_errors(place):
         if not kept(digest):
             _write(place, folder, tokenizer, digest)
         index = json.loads((place / "index.json").read_text())
@@ -116,14 +116,14 @@ def _tokens(domain: Path, tokenizer: str, separator: int) -> Iterator[NDArray]:
     """Yield the tokens of a domain's files, in parts, with a separator between two files."""
     begun = False
     for path in texts(domain):
-        with told(path):
+        with readable_errors(path):
             if not path.stat().st_size:
                 continue  # as are the empty __init__.py of Python packages
         if begun:
             yield np.array([separator])
         begun = True
         if tokenizer:
-            with told(path):
+            with readable_errors(path):
                 yield tokenizer_files.encode(tokenizer, path.read_bytes().decode())
         else:
             yield from (np.frombuffer(chunk, np.uint8) for chunk in checked(path))

@@ -20,22 +20,17 @@ from plateaus.tasks.shared.points import pack
 from plateaus.types import EXACT, Array, Example, Float, Key, OtherLaw, Scalar
 
 
-def _as_drawn(key: Key, z: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    """Return z: the standard law."""
-    return z
-
-
 class PromptLaw(NamedTuple):
     r"""How a prompt is made: x from independent normals z, then $y = c w^T x + \sigma e$.
 
     Fields:
-      points: (key, z [n, d]) -> x [n, d].
+      points: (key, z [n, d]) -> x [n, d]; by default z itself.
       scale_y: c.
       noise: sigma, of noise on top of the task's own.
       query: (n, d) -> the only position that counts; None: all positions do.
     """
 
-    points: Callable[..., Array] = _as_drawn
+    points: Callable[..., Array] = lambda key, z: z
     scale_y: float = 1.0
     noise: float = 0.0
     query: Callable[[int, int], int] | None = None
