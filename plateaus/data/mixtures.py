@@ -72,7 +72,7 @@ class Plan(NamedTuple):
     then: Array
     target: Any  # evaluation weights, in any unit; 0 for a group that is never drawn
     strength: Any  # scalar, of a mixer
-    rule: Any  # the mixer's own knobs; all three () without one
+    rule: Any  # the knobs of the mixer; all three () without a mixer
 
 
 class State(NamedTuple):
@@ -226,7 +226,7 @@ def mixture(
 
 
 def positive(values: Mapping[str, Any], groups: Sequence[str]) -> list[str]:
-    """Return the groups with a weight, in a flat config's own section."""
+    """Return the groups with a positive weight, of the values of the data section."""
     return [group for group in groups if values[WEIGHT + group] > 0]
 
 

@@ -79,7 +79,7 @@ class Registered(NamedTuple):
     Fields:
       make: options by name -> Mixer.
       knobs: NamedTuple class of its numbers; in a config their names begin with the mixer's.
-      options: frozen dataclass of what `make` takes, likewise.
+      options: frozen dataclass of what `make` takes; in a config their names begin so, too.
       needs: which signals of a round it needs.
       emphasis: whether its paper weighs losses, and not the draws, while it adapts.
       short: smoothing eps of its short runs, whose shares are (1 - eps) one-hot + eps/G.

@@ -45,7 +45,7 @@ def mixer_knobs() -> dict[str, tuple[Any, Any]]:
 
 
 def mixer_options() -> dict[str, tuple[Any, Any]]:
-    """Return the options of all mixers likewise: what sets a branch of a rule.
+    """Return the options of all mixers as fields of `data`: what sets a branch of a rule.
 
     >>> mixer_options()["r_and_b_norm"][1]
     True

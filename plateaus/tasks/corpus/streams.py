@@ -7,13 +7,12 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plateaus import files
-from plateaus.tasks.corpus import tokenizer as tokenizer_files
 from plateaus.tasks.corpus.folders import Refused, checked, domains, readable_errors, texts
 
 BYTES = 256  # tokens of a byte-level vocabulary
@@ -57,11 +56,34 @@ def contents(folder: Path, tokenizer: str = "") -> str:
 
 
 def _vocabulary(tokenizer: str) -> int:
-    """Return the number of tokens, with the separator."""
+    """Return the number of tokens, added ones too, with the separator."""
+    return max(_tokenizer(tokenizer).get_vocab().values()) + 2 if tokenizer else BYTES
+
+
+def _tokenizer(path: str) -> Any:
+    """Return the tokenizer of a file of the `tokenizers` library, imported only if one is named.
+
+    Raises Refused for no such file, a bad one, or where the package is missing.
+    """
     try:
-        return tokenizer_files.size(tokenizer) + 1 if tokenizer else BYTES
-    except ValueError as error:
-        raise Refused(str(error)) from None
+        stat = Path(path).expanduser().stat()
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror}") from None
+    return _load(path, (stat.st_size, stat.st_mtime_ns))
+
+
+@functools.lru_cache(4)
+def _load(path: str, stamp: tuple[int, int]) -> Any:
+    try:
+        from tokenizers import Tokenizer
+    except ImportError:
+        need = "needs the package tokenizers: pip install 'plateaus[text]'"
+        raise Refused(f"{path} {need}") from None
+    try:
+        return Tokenizer.from_file(str(Path(path).expanduser()))
+    except Exception as error:  # the library raises nothing narrower
+        reason = " ".join(str(error).split())
+        raise Refused(f"{path} is no file of a tokenizer: {reason}") from None
 
 
 def _place(digest: str) -> Path:
@@ -124,7 +146,9 @@ def _tokens(domain: Path, tokenizer: str, separator: int) -> Iterator[NDArray]:
         begun = True
         if tokenizer:
             with readable_errors(path):
-                yield tokenizer_files.encode(tokenizer, path.read_bytes().decode())
+                text = path.read_bytes().decode()
+            encoded = _tokenizer(tokenizer).encode(text, add_special_tokens=False)
+            yield np.array(encoded.ids, np.int64)
         else:
             yield from (np.frombuffer(chunk, np.uint8) for chunk in checked(path))
 
@@ -138,5 +162,6 @@ def decoded(tokens: NDArray, tokenizer: str, vocabulary: int) -> str:
     between = np.flatnonzero(np.asarray(tokens) == vocabulary - 1)
     parts = [part[i > 0 :] for i, part in enumerate(np.split(np.asarray(tokens), between))]
     if tokenizer:
-        return "\n".join(tokenizer_files.decode(tokenizer, part) for part in parts)
+        decode = _tokenizer(tokenizer).decode
+        return "\n".join(decode(part.tolist(), skip_special_tokens=False) for part in parts)
     return "\n".join(part.astype(np.uint8).tobytes().decode(errors="replace") for part in parts)

@@ -12,7 +12,7 @@ from plateaus.tasks.corpus.bigrams import Pairs
 from plateaus.tasks.corpus.streams import Corpus
 
 MOST = 2**16  # windows of a domain, unless more are asked for
-MOST_HELD_OUT = 2**13  # likewise, of each held-out split
+MOST_HELD_OUT = 2**13  # windows of each held-out split of a domain
 LARGEST = 2**31 - 1  # tokens of an array whose places int32 can number
 
 
@@ -47,7 +47,7 @@ class Pool(NamedTuple):
         return Pool(self.rows[order], _firsts(count), count.astype(np.int32))
 
     def or_else(self, other: Pool) -> Pool:
-        """Return the pool with the other's rows for groups that have none of their own."""
+        """Return the pool with the other pool's rows for groups without rows here."""
         pairs = zip(self.by_group(), other.by_group(), strict=True)
         return _pool([rows if len(rows) else others for rows, others in pairs])
 

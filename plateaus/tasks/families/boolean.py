@@ -131,7 +131,7 @@ def _all_of(values: Sequence[int], dimension: int) -> np.ndarray:
 
 
 def parity(sizes: Sizes) -> Family:
-    """y is the product of a uniform subset of the d signs, of any size; of none, +1.
+    """y is the product of a uniform subset of the d signs, of any size; +1 for the empty one.
 
     Without context: certain at x = (1, .., 1), even odds elsewhere.
 
@@ -173,7 +173,7 @@ def _clause(sizes: Sizes, rule: Callable[..., Array], true: float) -> Family:
 
 
 def conjunction(sizes: Sizes) -> Family:
-    """y is the AND of literals: each sign enters plain, negated or not at all; of none, +1.
+    """y is the AND of literals: each sign enters plain, negated or not at all; no literals: +1.
 
     Without context: whatever x is, true with probability (1 - p)^d, p = `literal_probability`.
 
@@ -187,7 +187,7 @@ def conjunction(sizes: Sizes) -> Family:
 
 
 def disjunction(sizes: Sizes) -> Family:
-    """y is the OR of literals: each sign enters plain, negated or not at all; of none, -1.
+    """y is the OR of literals: each sign enters plain, negated or not at all; no literals: -1.
 
     Without context: whatever x is, true with probability 1 - (1 - p)^d.
 

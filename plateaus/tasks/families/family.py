@@ -54,7 +54,7 @@ class Family(NamedTuple):
       boolean: x are signs and y is -1 or +1.
       in_context: (x [n, d], y [n]) -> [n], the Bayes-optimal prediction of y_i (mean, or clipped
         logit) from x_i and the points before it; None where none is known, or it costs too much.
-      best: (theta, x [n, d]) -> [n], the best prediction of who knows the function; None: `signal`,
+      best: (theta, x [n, d]) -> [n], the best prediction if the function is known; None: `signal`,
         when boolean as a logit of +-`LOGIT`. For laws whose y is random given the function.
       learned_below: the family is learned when the last point's error is below this. The error is
         the squared error over `no_context_loss`, or 1 - accuracy when boolean.
@@ -80,7 +80,7 @@ class Family(NamedTuple):
 
 
 def best_prediction(law: Family, theta: PyTree, x: Array) -> Array:
-    """Return the best prediction of who knows the function, a mean or a logit, [n]."""
+    """Return the best prediction if the function is known, a mean or a logit, [n]."""
     if law.best is not None:
         return law.best(theta, x)
     signal = law.signal(theta, x)

@@ -86,7 +86,7 @@ def hermite_quadratic_teacher(sizes: Sizes) -> Family:
 def sparse_parity_teacher(bits: int, sizes: Sizes) -> Family:
     """Draw y from P(y | x) of sparse parities, afresh at every point: noise about one function.
 
-    `signal` is the likelier label (+1 at even odds). The best accuracy is the parities' own without
+    `signal` is the likelier label (+1 at even odds). The best accuracy is that of parities without
     context: it is learned with a tenth of what the error can fall by to go.
 
     >>> teacher = sparse_parity_teacher(2, Sizes())

@@ -86,8 +86,8 @@ def addition(spec: Spec) -> Task:
     `index` of a lazy pool of the skill.
 
     Shapes: inputs [2d + 1] of int32, targets.answers [1], predictions [1, V] logits, V = 10 + d.
-    Predictors: "guess", all digits alike; "no_carry", which adds the place's own digits and knows
-    only how often there is a carry: right for ones; "sum".
+    Predictors: "guess", all digits alike; "no_carry", which adds the two digits of the place and
+    knows only how often there is a carry: right for ones; "sum".
 
     Source: Chen et al. 2023 (Skill-It, arXiv 2307.14430), d = 3, and its code, where A[2] of a
     longer sum is its hundreds digit, too, but numbers are below 999.

@@ -95,7 +95,7 @@ def in_context(spec: Spec) -> Task:
 
     Shapes: inputs [2n, d] ([2n + 1, d] with a one-hot token), targets.y and predictions [n].
     Predictors: "no_context", best from x alone; "in_context", Bayes-optimal or the best known
-    from the points before (where none is known: as "known"); "known", who knows the function.
+    from the points before (if there is none: as "known"); "known", which knows the function.
     `distance` is squared, in units of the no-context loss; of probabilities where y is boolean.
 
     Source: paper 2, setup and tasks; paper 3, setup (there without `normalise`).

@@ -59,7 +59,7 @@ def sparse_parity(spec: Spec) -> Task:
 
     Training targets are $\chi_k + \epsilon \sum_{j<k} \chi_j$ (the staircase; neutral at
     epsilon = 0), test targets $\chi_k$. In the first `random_label_steps` steps (neutral at 0) the
-    target of a point is a random sign of its own instead, the same whenever it is drawn. Point i
+    target of a point is instead a random sign, the same whenever the point is drawn. Point i
     of the data set and its random sign are functions of (world, i); test points are fresh. The
     best predictor that ignores the parity is 0 and has loss 1.
     (The paper writes x in {0, 1}^d; the product would then be an AND, which shows no plateau.)

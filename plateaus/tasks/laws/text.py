@@ -1,4 +1,4 @@
-"""Real text: the next token of a user's own files, one sub-folder a domain."""
+"""Real text: the next token of a user's files, one sub-folder a domain."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def text(spec: Spec, grouping: Grouping | None = None) -> Task:
     bytes, or those of a tokenizer. Its last parts are held out, first the target split (what
     adaptive mixing may look at), then the test split; no window crosses a boundary. Training has
     W windows of each domain (`windows`), evenly spaced and shuffled once; item i of the pool is
-    the i-th of the run's own turn of that order, so that a subset is an even one, and another one
-    for each seed. Tests go through the held-out windows evenly. The loss is the mean cross-entropy
-    over positions, in nats.
+    the i-th of that order, turned by a random number of places in each run: so a subset is an even
+    one, and another one for each seed. Tests go through the held-out windows evenly. The loss is
+    the mean cross-entropy over positions, in nats.
 
-    With a `grouping` of the windows (in the order of `items`) groups are its own, and a group's
-    windows those that it labels; a pool has as many items as the largest group, and goes around in
-    smaller ones. A group without a test window is tested on those it trains on, and its share in
+    With a `grouping` of the windows (in the order of `items`) it names the groups, and a group's
+    windows are those that it labels; a pool has as many items as the largest group, and goes around
+    in smaller ones. A group without a test window is tested on those it trains on, and its share in
     `target`, which is of the test windows alone, is 0.
 
     Shapes: inputs and targets.tokens [context] of int32, predictions [context, V] logits.

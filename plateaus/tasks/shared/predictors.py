@@ -148,6 +148,6 @@ def log_rest(log_weights: Float[Array, " k"], log_next: Float[Array, ""]) -> Flo
     0.25
     """
     held = jnp.minimum(jnp.exp(jax.nn.logsumexp(log_weights)), 1.0)
-    # the next task's own probability is the least that is left
+    # at least the probability of the next task remains
     remainder = jnp.maximum(jnp.log1p(-jnp.minimum(held, 1.0 - 1e-7)), log_next)
     return jnp.where(log_next > -jnp.inf, remainder, -jnp.inf)
