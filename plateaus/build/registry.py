@@ -8,11 +8,12 @@ from plateaus.data import designs
 from plateaus.models.layers import layers
 from plateaus.models.networks import dual_encoder, hyena, mamba, mlp, transformer
 from plateaus.optim import optimisers
+from plateaus.tasks.corpus import corpus
 from plateaus.tasks.laws import (
     addition,
     characters,
     facts,
-    image_text_domains,
+    image_text,
     in_context_domains,
     lego,
     linear_regression,
@@ -45,9 +46,9 @@ TASKS = {
     "lego": _task(lego, lego.lego, "tokens"),
     "addition": _task(addition, addition.addition, "tokens"),
     "characters": _task(characters, characters.characters, "tokens"),
-    "image_text": _task(image_text_domains, image_text_domains.image_text_domains, "image_text"),
-    "text": _task(text, text.text, "tokens")._replace(
-        borrows=text.BORROWS, groups_from=text.GROUPS_FROM
+    "image_text": _task(image_text, image_text.image_text, "image_text"),
+    "text": _task(corpus, text.text, "tokens")._replace(
+        borrows=corpus.BORROWS, groups_from=corpus.GROUPS_FROM
     ),
 }
 

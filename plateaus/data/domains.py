@@ -91,14 +91,14 @@ def random_groups(n_train: int, n_test: int, k: int, seed: int) -> Grouping:
     return Grouping(domain_names(k), train, test)
 
 
-def _embeddings(given: Any, what: str) -> NDArray[np.float64]:
+def _embeddings(embeddings: Any, what: str) -> NDArray[np.float64]:
     """Return embeddings [N, D] in float64."""
-    found = np.asarray(given, np.float64)
-    if found.ndim != 2 or not found.size:
-        raise ValueError(f"{what} embeddings must be [examples, numbers], some: {found.shape}")
-    if bad := int(np.sum(~np.isfinite(found).all(axis=1))):
-        raise ValueError(f"{what} embeddings must be finite: {bad} of {len(found)} are not")
-    return found
+    array = np.asarray(embeddings, np.float64)
+    if array.ndim != 2 or not array.size:
+        raise ValueError(f"{what} embeddings must be [examples, numbers], some: {array.shape}")
+    if bad := int(np.sum(~np.isfinite(array).all(axis=1))):
+        raise ValueError(f"{what} embeddings must be finite: {bad} of {len(array)} are not")
+    return array
 
 
 def _k_means(train: NDArray[np.float64], k: int, seed: int) -> Any:
@@ -113,12 +113,12 @@ def _silhouette(train: NDArray[np.float64], labels: NDArray[Any], seed: int) -> 
     """Return the mean silhouette, of a random part of the examples where there are many."""
     if not 1 < len(np.unique(labels)) < len(train):
         return 0.0  # as of a cluster of one example
-    some = np.arange(len(train))
+    compared = np.arange(len(train))
     if len(train) > MOST_COMPARED:
-        some = np.random.default_rng(seed).permutation(len(train))[:MOST_COMPARED]
-    if len(np.unique(labels[some])) < 2:
+        compared = np.random.default_rng(seed).permutation(len(train))[:MOST_COMPARED]
+    if len(np.unique(labels[compared])) < 2:
         return 0.0
-    return float(_scikit("sklearn.metrics").silhouette_score(train[some], labels[some]))
+    return float(_scikit("sklearn.metrics").silhouette_score(train[compared], labels[compared]))
 
 
 def _scikit(module: str) -> Any:
