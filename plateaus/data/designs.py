@@ -167,7 +167,7 @@ def design(
         source = uniform(batch)
         source = zipf(source, size) if ranked else source
     if used & {"curriculum_start", "curriculum_doubling"}:
-        source = curriculum(source)
+        source = curriculum(source, doubles="curriculum_doubling" in used)
     source = first_items(subset(source))
     if not groups:
         return source

@@ -72,7 +72,37 @@ def _in_play(plan: _Growth, t: Array | int) -> Int[Array, ""]:
     return jnp.where(t < plan.switch, start, later)
 
 
-def curriculum(source: Source) -> Source:
+class _Stages(NamedTuple):
+    before: PyTree
+    after: PyTree
+    switch: Int[Array, ""]
+
+
+def _two_stages(source: Source) -> Source:
+    """Return `curriculum` without doublings: two sizes, for which sources prepare beforehand."""
+
+    def prepare(knobs: Any, size: Number) -> _Stages:
+        few = jnp.minimum(jnp.int32(knobs.curriculum_start), size)
+        return _Stages(source.prepare(knobs, few), source.prepare(knobs, size), opening(knobs))
+
+    def chosen(plan: _Stages, t: Number, before: PyTree, after: PyTree) -> Any:
+        return jax.tree.map(lambda a, b: jnp.where(t < plan.switch, a, b), before, after)
+
+    def draw(key: Key, state: Any, plan: _Stages, t: Number) -> Draw:
+        before = source.draw(key, state, plan.before, t)
+        return chosen(plan, t, before, source.draw(key, state, plan.after, t))
+
+    def log_prob(plan: _Stages, index: Array, t: Number) -> Array:
+        before, after = (source.log_prob(p, index, t) for p in (plan.before, plan.after))
+        return chosen(plan, t, before, after)
+
+    def observe(state: Any, signals: Signals, plan: _Stages, t: Number) -> Any:
+        return source.observe(state, signals, chosen(plan, t, plan.before, plan.after), t)
+
+    return source._replace(prepare=prepare, draw=draw, log_prob=log_prob, observe=observe)
+
+
+def curriculum(source: Source, doubles: bool = True) -> Source:
     r"""Train on the first `curriculum_start` items, and later on more; all are kept.
 
     From step S (see `opening`) on all N items are in play. With `curriculum_doubling` they are
@@ -80,11 +110,13 @@ def curriculum(source: Source) -> Source:
     D = round(`curriculum_doubling` * S), at least one step. Neutral at S = 0, and where the first
     stage has all items.
 
-    What the sources inside prepare depends on the size, so it is prepared anew in each step: cheap
-    for uniform draws, less so for a Zipf law.
+    `doubles`: whether `curriculum_doubling` is in use. What the sources inside prepare depends on
+    the size, and is then prepared anew in each step: cheap for uniform draws, not for a Zipf law.
 
     Source: paper 1, appendix A (32 tasks for 30 "steps", then doubled every 20).
     """
+    if not doubles:
+        return _two_stages(source)
 
     def prepare(knobs: Any, size: Number) -> _Growth:
         switch = opening(knobs)
