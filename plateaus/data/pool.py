@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from plateaus.types import Array, Draw, Int, Key, Number, PyTree, Scalar, Signals, Source
