@@ -117,8 +117,10 @@ def faults(
         if "/" in name:
             yield f"{name}: a name in results.nc cannot have a '/'"
         if len(own) != len(shape):
-            there = f"{len(shape)} dimension{'s' * (len(shape) != 1)} of its own"
-            yield f"{name}: has {there}, its declaration {f'the axes {own}' if own else 'no axes'}"
+            dimensions = f"{len(shape)} dimension{'s' * (len(shape) != 1)} of its own"
+            declared = f"the axes {own}" if own else "no axes"
+            hint = "name each in Variable(axes=(...))"
+            yield f"{name}: has {dimensions}, its declaration {declared}; {hint}"
             continue
         for axis, length in zip(own, shape, strict=True):
             known, other = lengths.setdefault(axis, (length, name))

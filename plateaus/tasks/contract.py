@@ -122,9 +122,10 @@ def fits(model: Model, traced: Traced) -> Iterator[str]:
         return
     shapes = [[leaf.shape for leaf in jax.tree.leaves(tree)] for tree in (predictions, wanted)]
     if shapes[0] != shapes[1]:
+        sizes = "reads.vocabulary" if traced.task.reads.vocabulary else "reads.outputs"
         yield (
-            f"predictors: what {name!r} says of {_POINTS} examples is {shown(wanted)}, what the "
-            f"model says is {shown(predictions)}"
+            f"predictors or {sizes}: what {name!r} says of {_POINTS} examples is {shown(wanted)}, "
+            f"what the model says is {shown(predictions)}"
         )
 
 

@@ -292,8 +292,8 @@ def test_a_model_that_says_something_else_is_told():
     traced = Traced(PARITY, sparse_parity.Knobs())
     (line,) = fits(model, traced)
     assert line == (
-        "predictors: what 'parity' says of 7 examples is float32[7], what the model says is "
-        "float32[7, 3]"
+        "predictors or reads.outputs: what 'parity' says of 7 examples is float32[7], what the "
+        "model says is float32[7, 3]"
     )
     (line,) = fits(mlp.mlp(mlp.Spec(width=4), inputs=7), traced)
     assert line.startswith("the model: ")
