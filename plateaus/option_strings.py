@@ -48,14 +48,14 @@ def name_problems(
     >>> list(name_problems("linear,relu,linear", ["linear", "relu"]))
     ["'linear': given twice"]
     """
-    given = parts(text)
-    if not given:
+    entries = parts(text)
+    if not entries:
         yield f"must name at least one {kind} (known: {', '.join(names)})"
-    for name in dict.fromkeys(given):
+    for name in dict.fromkeys(entries):
         absent = "" if name in names else missing(kind, name, names)
         if message := absent if fault is None else fault(name):
             yield message
-        elif given.count(name) > 1:
+        elif entries.count(name) > 1:
             yield _problem(text, name, "given twice")
 
 
@@ -67,11 +67,11 @@ def whole_numbers(text: str) -> tuple[int, ...]:
     >>> whole_numbers("3, 4")
     (3, 4)
     """
-    given = text.split(",")
-    for part in map(str.strip, given):
+    entries = text.split(",")
+    for part in map(str.strip, entries):
         if not (part.isascii() and part.isdigit()):
             raise ValueError(_problem(text, part, "must be a whole number, or several with commas"))
-    numbers = tuple(map(int, given))
+    numbers = tuple(map(int, entries))
     _refuse_repetition(text, numbers)
     return numbers
 
@@ -84,9 +84,9 @@ def shares(text: str, count: int) -> dict[str, tuple[float, ...]]:
     >>> shares("1:3 2:2", 2)
     {'1:3': (1.0, 3.0), '2:2': (2.0, 2.0)}
     """
-    given = re.findall(r"[^\s,]+", text)
+    labels = re.findall(r"[^\s,]+", text)
     mixtures = {}
-    for label in given or [text]:
+    for label in labels or [text]:
         try:
             mixture = tuple(float(part) for part in label.split(":"))
         except ValueError:
@@ -96,7 +96,7 @@ def shares(text: str, count: int) -> dict[str, tuple[float, ...]]:
         if not all(0 <= part < math.inf for part in mixture) or not sum(mixture):
             raise ValueError(_problem(text, label, "must be finite, at least 0, and not all 0"))
         mixtures[label] = mixture
-    _refuse_repetition(text, given)
+    _refuse_repetition(text, labels)
     return mixtures
 
 
@@ -143,9 +143,9 @@ def _problem(text: str, part: object, what: str) -> str:
     return what if str(part) == text.strip() else f"{part!r}: {what}"
 
 
-def _refuse_repetition(text: str, given: Iterable[object]) -> None:
+def _refuse_repetition(text: str, values: Iterable[object]) -> None:
     seen: set[object] = set()
-    for part in given:
+    for part in values:
         if part in seen:
             raise ValueError(_problem(text, part, "given twice"))
         seen.add(part)

@@ -1,7 +1,7 @@
 """What is recorded of a run: the dimensions, units and meaning of everything, by name. No jax.
 
-A variable is declared beside the code that records it, under its exact name; nothing is told from a
-part of a name.
+A variable is declared beside the code that records it, under its exact name. Which family it is of
+is an attribute that it carries to the results: nothing is read from a part of a name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Variable(NamedTuple):
       units: "1" for a pure number.
       axes: the dimensions that it has of its own, beside the sweep's, the seed's and time's.
       time: its dimension of time: `EVALUATIONS`, `WINDOWS` or `ONCE`.
-      notes: further attributes.
+      notes: further attributes in the results.
 
     >>> Variable("attention of each head", axes=("layer", "head")).dims
     ('eval_step', 'layer', 'head')
@@ -39,6 +39,17 @@ class Variable(NamedTuple):
     def dims(self) -> tuple[str, ...]:
         """The dimensions of one run's record."""
         return (self.time, *self.axes) if self.time else self.axes
+
+    def of(self, **facts: str) -> Variable:
+        """Return the same with what it is of among its attributes, by which a reader selects it.
+
+        `family` comes first ("metric", "predictor", "distance", "weight_norm", ..), then what tells
+        the members of a family apart: `law`, `measure`, `predictor`, `items`, `layer`.
+
+        >>> Variable("norm of readout").of(family="weight_norm", layer="readout").notes
+        {'family': 'weight_norm', 'layer': 'readout'}
+        """
+        return self._replace(notes={**self.notes, **facts})
 
     def by_task(self, after: int = 0) -> Variable:
         """Return the same told by group: with an axis of groups after so many of its own.
@@ -106,8 +117,10 @@ def faults(
         if "/" in name:
             yield f"{name}: a name in results.nc cannot have a '/'"
         if len(own) != len(shape):
-            there = f"{len(shape)} dimension{'s' * (len(shape) != 1)} of its own"
-            yield f"{name}: has {there}, its declaration {f'the axes {own}' if own else 'no axes'}"
+            dimensions = f"{len(shape)} dimension{'s' * (len(shape) != 1)} of its own"
+            declared = f"the axes {own}" if own else "no axes"
+            hint = "name each in Variable(axes=(...))"
+            yield f"{name}: has {dimensions}, its declaration {declared}; {hint}"
             continue
         for axis, length in zip(own, shape, strict=True):
             known, other = lengths.setdefault(axis, (length, name))

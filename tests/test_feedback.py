@@ -17,7 +17,6 @@ from plateaus import evaluation, train
 from plateaus.build import gradients
 from plateaus.data import designs
 from plateaus.data.adaptive import adaptive
-from plateaus.data.mixers import uniform
 from plateaus.data.mixers.mixer import Mixer, Needs, Registered
 from plateaus.data.mixers.registry import MIXERS
 from plateaus.gram import by_group
@@ -234,7 +233,7 @@ def test_an_aggregator_begins_with_each_model():
 def test_the_time_average_of_a_proxy_is_kept_for_the_model(monkeypatch):
     turns = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
 
-    registered = Registered(lambda: counting(turns), uniform.Knobs, needs=Needs(excess=True))
+    registered = Registered(lambda: counting(turns), needs=Needs(excess=True))
     monkeypatch.setitem(MIXERS, "uniform", registered)
     spec = designs.Spec(
         mixer="uniform", round_steps=ROUND, reference_steps=ROUND, proxy_steps=2 * ROUND

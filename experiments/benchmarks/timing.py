@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,6 +55,12 @@ def in_turn(contenders: Sequence[Contender], rounds: int) -> dict[str, list[Samp
     return samples
 
 
+def stopwatch() -> Callable[[], Sample]:
+    """Return what tells the time since now, on the clock and of all threads."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    return lambda: Sample(time.perf_counter() - wall, time.process_time() - cpu)
+
+
 def side_by_side(work: Callable[[int], Any], count: int) -> tuple[Sample, list[Any]]:
     """Do work(0), work(1), ... in a thread each; return what they took together, and returned."""
     results: list[Any] = [None] * count
@@ -62,12 +69,12 @@ def side_by_side(work: Callable[[int], Any], count: int) -> tuple[Sample, list[A
         results[place] = work(place)
 
     threads = [threading.Thread(target=one, args=(place,)) for place in range(count)]
-    wall, cpu = time.perf_counter(), time.process_time()
+    took = stopwatch()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return Sample(time.perf_counter() - wall, time.process_time() - cpu), results
+    return took(), results
 
 
 def microseconds(samples: Sequence[Sample], run_steps: int) -> dict[str, Any]:
@@ -131,6 +138,14 @@ def circumstances(result: Mapping[str, Any]) -> Iterator[str]:
         f"{machine['load_before'][0]} before, {result['load_after'][0]} after; "
         f"medians of {result['rounds']} rounds"
     )
+
+
+def parser(doc: str, file: str) -> argparse.ArgumentParser:
+    """Return the options of every benchmark: where its JSON goes, how much is timed."""
+    options = argparse.ArgumentParser(description=doc.splitlines()[0])
+    options.add_argument("--json", type=Path, default=Path(file))
+    options.add_argument("--quick", action="store_true", help="tiny sizes; numbers mean little")
+    return options
 
 
 def say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""Adaptive mixing of a config: what its mixer is told, and by what means."""
+"""Adaptive mixing of a config: what its mixer learns of a run, and by what means."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from plateaus.types import Model, PyTree, Task
 
 def check(values: Mapping[str, Any], layers: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield (field, message) for layers that the model does not have."""
-    asked = values.get("data.mixer_layers", "last")
-    if asked in ("last", "all"):
+    option = values.get("data.mixer_layers", "last")
+    if option in ("last", "all"):
         return
-    for problem in option_strings.name_problems(asked, layers, kind="layer"):
+    for problem in option_strings.name_problems(option, layers, kind="layer"):
         yield "data.mixer_layers", problem
 
 
-def tracked_layers(asked: str, layers: Sequence[str], tied: bool = False) -> tuple[str, ...]:
+def tracked_layers(option: str, layers: Sequence[str], tied: bool = False) -> tuple[str, ...]:
     """Return the layers whose gradients a mixer sees; the last is the one that is read out.
 
     >>> tracked_layers("last", ("read_in", "block_0", "readout"))
     ('readout',)
     """
-    if asked == "all":
+    if option == "all":
         return tuple(layers)
-    if asked == "last":
+    if option == "last":
         return ("read_in",) if tied else (layers[-1],)
-    return option_strings.parts(asked)
+    return option_strings.parts(option)
 
 
 def in_use(spec: Any, model: Model, task: Task, layers: tuple[str, ...]) -> Any:
@@ -63,7 +63,7 @@ def gradient_shapes(
 
 
 def feedback(spec: Any, task: Task, layers: tuple[str, ...]) -> Feedback | None:
-    """Return what the mixer is told beside losses; None where shares are fixed."""
+    """Return what the mixer learns beside losses; None where shares are fixed."""
     if spec.mixer == adaptive.FIXED or task.groups is None:
         return None
     registered, groups = MIXERS[spec.mixer], len(task.groups.names)

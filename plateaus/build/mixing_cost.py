@@ -22,7 +22,9 @@ VARIABLES = {
     "compute": Variable(
         "training steps that a run has cost, extra work counted in", "optimiser steps"
     ),
-    "test_worst": Variable("largest test loss of a group that training means to draw", "loss"),
+    "test_worst": Variable("largest test loss of a group that training means to draw", "loss").of(
+        family="metric", law="test", measure="worst"
+    ),
 }
 
 
@@ -120,12 +122,12 @@ def records(
     by_group = stacked.get(f"test_loss{SUFFIX}")
     if by_group is None:
         return {}
-    own = design_of(config)
-    names = groups_of(own)
-    drawn = np.array([own[WEIGHT + name] > 0 for name in names])
-    if own["switch"] == "escape":
-        drawn |= np.array([own[THEN + name] > 0 for name in names])
-    spec = SimpleNamespace(**own)
+    design = design_of(config)
+    names = groups_of(design)
+    drawn = np.array([design[WEIGHT + name] > 0 for name in names])
+    if design["switch"] == "escape":
+        drawn |= np.array([design[THEN + name] > 0 for name in names])
+    spec = SimpleNamespace(**design)
     spent = cost(spec, len(names), batch_of(config), steps, gradients)
     worst = np.max(np.where(drawn, by_group, -np.inf), axis=-1)
     members = by_group.shape[0]

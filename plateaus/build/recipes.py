@@ -31,10 +31,10 @@ def _check_run(
 ) -> Iterator[tuple[str, str]]:
     yield from run_fields.check(values)
     if _refused(of_task, values):
-        return  # told by the task: nothing can be built of it
+        return  # the task says why: nothing can be built of it
     spec = of_task.spec_of("task", values)
-    if told := regrouping.differ(_groups(of_task, spec), values):
-        yield "task.clusters", told
+    if difference := regrouping.differ(_groups(of_task, spec), values):
+        yield "task.clusters", difference
         return
     if faults := unsound(of_task, spec):
         yield from (("task.name", fault) for fault in faults)
@@ -72,19 +72,19 @@ def _check_run(
     if values.get("model.tied") and task.reads.vocabulary is None:
         yield "model.tied", "continuous tokens have no embedding to read out with"
     yield from instruments.check(values, task, tokens)
-    here = _layers(of_model, of_model.spec_of("model", values))
-    yield from mixing.check(values, here)
+    layers = _layers(of_model, of_model.spec_of("model", values))
+    yield from mixing.check(values, layers)
     for name in values:
         layer = name.removeprefix(f"optim.{RATE}")
-        if layer != name and layer not in here and values[name] != 1.0:
-            yield name, f"no such layer here; there are {', '.join(here)}"
+        if layer != name and layer not in layers and values[name] != 1.0:
+            yield name, f"no such layer here; there are {', '.join(layers)}"
 
 
 def _refused(task: Component, values: Mapping[str, Any]) -> bool:
-    """Return whether the task's own check has anything to say, or fails, which is told there."""
-    own = {key: values[name] for key, name in task.own("task", values).items()}
+    """Return whether the task's own check refuses something, or fails: it says so itself."""
+    fields = {key: values[name] for key, name in task.own("task", values).items()}
     try:
-        return task.check is not None and any(True for _ in task.check({**values, **own}))
+        return task.check is not None and any(True for _ in task.check({**values, **fields}))
     except Exception:
         return True
 
@@ -127,7 +127,7 @@ def _unnamed(task: Component, spec: Any, config: Mapping[str, Any]) -> Iterator[
     yield from regrouping.unnamed(task, spec, config)
 
 
-def sections(given: Mapping[str, Any]) -> dict[str, Component]:
+def sections(config: Mapping[str, Any]) -> dict[str, Component]:
     """Return the sections of a flat config, by its `task.name` and `model.name`.
 
     The optimiser has a learning-rate multiplier for each layer of the model, the design the knobs
@@ -137,23 +137,23 @@ def sections(given: Mapping[str, Any]) -> dict[str, Component]:
     """
     problems = []
     for section, registry in (("task", TASKS), ("model", MODELS)):
-        name = given[f"{section}.name"]
+        name = config[f"{section}.name"]
         if name not in registry:
             nearest = hint(str(name), registry)
             problems.append(f"{section}.name = {name}: no such {section}{nearest}")
     if problems:
         raise ConfigError(*problems)
-    task, model = TASKS[given["task.name"]], MODELS[given["model.name"]]
+    task, model = TASKS[config["task.name"]], MODELS[config["model.name"]]
     if task.inputs != model.inputs:
         fitting = ", ".join(name for name, other in MODELS.items() if other.inputs == task.inputs)
         raise ConfigError(
-            f"model.name = {given['model.name']}: takes a {model.inputs}, but {given['task.name']} "
-            f"emits {task.inputs}; use {fitting}"
+            f"model.name = {config['model.name']}: takes a {model.inputs}, but "
+            f"{config['task.name']} emits {task.inputs}; use {fitting}"
         )
     of_task, of_model = (
-        lenient_spec(part, section, given) for section, part in (("task", task), ("model", model))
+        lenient_spec(part, section, config) for section, part in (("task", task), ("model", model))
     )
-    if problems := list(_unnamed(task, of_task, given)):
+    if problems := list(_unnamed(task, of_task, config)):
         raise ConfigError(*problems)
     run = Component(RunSpec, NoKnobs, dict, functools.partial(_check_run, task, model))
     data = DATA._replace(knobs=knobs_of(_groups(task, of_task)))
@@ -180,24 +180,24 @@ def make_recipe(resolved: Resolved, used: frozenset[str]) -> Recipe:
     spec = {section: resolved.spec(section) for section in parts}
     task, example = shapes_of(parts["task"], spec["task"])
     # a sweep over the depth may leave multipliers of layers not there
-    here = _layers(parts["model"], spec["model"])
+    names = _layers(parts["model"], spec["model"])
     knobs = {name: frozenset(parts[name].own(name, used)) for name in ("data", "optim")}
     rates = {name for name in knobs["optim"] if name.startswith(RATE)}
-    gone = {name for name in rates if name.removeprefix(RATE) not in here}
+    gone = {name for name in rates if name.removeprefix(RATE) not in names}
     model = parts["model"].make(spec["model"], task, example)
     read_all = task._replace(reads=task.reads._replace(at=slice(None)))
     everywhere = parts["model"].make(spec["model"], read_all, example)
     measured = Parts(task, model, everywhere)
     layers = mixing.tracked_layers(
-        config["data.mixer_layers"], here, config.get("model.tied", False)
+        config["data.mixer_layers"], names, config.get("model.tied", False)
     )
     use = mixing.in_use(spec["data"], model, task, layers)
     feedback = mixing.feedback(spec["data"], task, layers)
     surgery = gradients.surgery(spec["optim"])
     # Of the last layer alone, the groups' gradients come out of the ordinary backward pass for next
     # to nothing; of more layers they cost less from captured factors (benchmarks/mixing).
-    below = feedback is not None and feedback.sums is not None and layers != here[-1:]
-    asked = surgery is not None or below
+    below = feedback is not None and feedback.sums is not None and layers != names[-1:]
+    captured = surgery is not None or below
     return Recipe(
         task=task,
         source=parts["data"].make(
@@ -210,7 +210,7 @@ def make_recipe(resolved: Resolved, used: frozenset[str]) -> Recipe:
         log_every=config["log_every"],
         eval_points=config["eval_points"],
         pool_points=config["pool_points"],
-        gradients=gradients.gradients_of(model, task) if asked else None,
+        gradients=gradients.gradients_of(model, task) if captured else None,
         surgery=surgery,
         feedback=feedback,
         batch_probes=instruments.batch_probes(config, measured),

@@ -5,13 +5,15 @@ from __future__ import annotations
 from plateaus.build.regrouping import regroupable
 from plateaus.config.schema import Component
 from plateaus.data import designs
+from plateaus.models.layers import layers
 from plateaus.models.networks import dual_encoder, hyena, mamba, mlp, transformer
 from plateaus.optim import optimisers
+from plateaus.tasks.corpus import corpus
 from plateaus.tasks.laws import (
     addition,
     characters,
     facts,
-    image_text_domains,
+    image_text,
     in_context_domains,
     lego,
     linear_regression,
@@ -27,9 +29,9 @@ OPTIM = Component(optimisers.Spec, optimisers.Knobs, optimisers.optimiser, optim
 
 
 def _task(module, make, inputs: str) -> Component:
-    own = ("groups", "derive", "says")
-    more = {name: getattr(module, name) for name in own if hasattr(module, name)}
-    component = Component(module.Spec, module.Knobs, make, module.check, inputs, **more)
+    names = ("groups", "derive", "says")
+    options = {name: getattr(module, name) for name in names if hasattr(module, name)}
+    component = Component(module.Spec, module.Knobs, make, module.check, inputs, **options)
     embeddings = getattr(module, "embeddings", None)
     return component if embeddings is None else regroupable(component, embeddings)
 
@@ -44,9 +46,9 @@ TASKS = {
     "lego": _task(lego, lego.lego, "tokens"),
     "addition": _task(addition, addition.addition, "tokens"),
     "characters": _task(characters, characters.characters, "tokens"),
-    "image_text": _task(image_text_domains, image_text_domains.image_text_domains, "image_text"),
-    "text": _task(text, text.text, "tokens")._replace(
-        borrows=text.BORROWS, groups_from=text.GROUPS_FROM
+    "image_text": _task(image_text, image_text.image_text, "image_text"),
+    "text": _task(corpus, text.text, "tokens")._replace(
+        borrows=corpus.BORROWS, groups_from=corpus.GROUPS_FROM
     ),
 }
 
@@ -69,7 +71,7 @@ def _sequences(module, make, check=None) -> Component:
             return make(spec, vocabulary=reads.vocabulary, read_at=reads.at)
         return make(spec, inputs=example.inputs.shape[-1], read_at=reads.at)
 
-    return Component(module.Spec, module.Knobs, made, check, "tokens", module.layers)
+    return Component(module.Spec, module.Knobs, made, check, "tokens", layers)
 
 
 MODELS = {

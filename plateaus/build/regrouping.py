@@ -12,6 +12,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from plateaus.build.soundness import uncollected
 from plateaus.config.schema import Component
 from plateaus.config.values import shown
 from plateaus.data.designs import groups_of
@@ -35,7 +36,7 @@ def regroupable(component: Component, embeddings: Embeddings) -> Component:
 
     def groups(spec: Any) -> tuple[str, ...]:
         if not spec.clusters.strip() or any(True for _ in check(vars(spec))):
-            return original(spec)  # what is wrong is told by the check
+            return original(spec)  # the check says what is wrong
         return domain_names(_number(embeddings, spec))
 
     def make(spec: Any) -> Task:
@@ -49,8 +50,8 @@ def regroupable(component: Component, embeddings: Embeddings) -> Component:
         return task._replace(groups=task.groups._replace(names=names))
 
     def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        if found := list(sound(values)):
-            yield from found
+        if problems := list(sound(values)):
+            yield from problems
             return
         fields = (field.name for field in dataclasses.fields(component.spec))
         spec = component.spec(**{name: values[name] for name in fields})
@@ -62,7 +63,7 @@ def regroupable(component: Component, embeddings: Embeddings) -> Component:
     return component._replace(groups=groups, make=make, check=check)
 
 
-def _faults(embeddings: Embeddings, spec: Any, own: Sequence[str]) -> Iterator[str]:
+def _faults(embeddings: Embeddings, spec: Any, originals: Sequence[str]) -> Iterator[str]:
     """Yield why the items of a spec cannot be grouped as it says."""
     try:
         k = _number(embeddings, spec)
@@ -71,17 +72,18 @@ def _faults(embeddings: Embeddings, spec: Any, own: Sequence[str]) -> Iterator[s
     except (ValueError, ImportError) as error:
         yield str(error).removeprefix("clusters = ").removeprefix(f"{spec.clusters.strip()}: ")
         return
-    if spec.grouping == ORIGINAL and k != len(own):
-        yield f"gives {k} domains, but there are {len(own)} original ones: {', '.join(own)}"
+    if spec.grouping == ORIGINAL and k != len(originals):
+        names = ", ".join(originals)
+        yield f"gives {k} domains, but there are {len(originals)} original ones: {names}"
 
 
 def unnamed(component: Component, spec: Any, config: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each reason why a flat config's domains cannot be named.
 
-    Nothing where one of its fields is bad by itself, and so not in `spec`: that is told later.
+    Nothing where one of its fields is bad by itself, and so not in `spec`: that is refused later.
     """
-    given = {n.removeprefix("task."): v for n, v in config.items() if n.startswith("task.")}
-    if any(str(getattr(spec, own, value)) != str(value) for own, value in given.items()):
+    fields = {n.removeprefix("task."): v for n, v in config.items() if n.startswith("task.")}
+    if any(str(getattr(spec, field, value)) != str(value) for field, value in fields.items()):
         return
     if getattr(spec, "clusters", "").strip() and component.check is not None:
         for field, message in component.check(vars(spec)):
@@ -90,11 +92,11 @@ def unnamed(component: Component, spec: Any, config: Mapping[str, Any]) -> Itera
 
 def differ(groups: Sequence[str], values: Mapping[str, Any]) -> str:
     """Return a line where a setting's groups are not those that a flat config has knobs for."""
-    known = groups_of(name.removeprefix("data.") for name in values if name.startswith("data."))
-    if groups == known:
+    base = groups_of(name.removeprefix("data.") for name in values if name.startswith("data."))
+    if groups == base:
         return ""
-    told = f"gives {len(groups)} domains here and {len(known)} in the base"
-    return f"{told}: settings of one sweep share the knobs of their groups"
+    numbers = f"gives {len(groups)} domains here and {len(base)} in the base"
+    return f"{numbers}: settings of one sweep share the knobs of their groups"
 
 
 def grouping(embeddings: Embeddings, spec: Any) -> Grouping:
@@ -105,42 +107,38 @@ def grouping(embeddings: Embeddings, spec: Any) -> Grouping:
     return _grouping(embeddings, dataclasses.replace(spec, grouping=ORIGINAL), spec.grouping)
 
 
-def silhouettes(embeddings: Embeddings, spec: Any) -> dict[int, float]:
-    """Return the mean silhouette of every number of similar domains in the grid of a spec."""
-    return _similar(embeddings, dataclasses.replace(spec, grouping=ORIGINAL))[1]
-
-
 @functools.cache
 def _grouping(embeddings: Embeddings, spec: Any, kind: str) -> Grouping:
     if kind == SIMILAR:
-        found = _similar(embeddings, spec)[0]
+        domains = _similar(embeddings, spec)
     else:
         train, test = _embedded(embeddings, spec)
         k = _number(embeddings, spec)
-        found = random_groups(len(train), len(test), k, _seed(spec))
-    for name, share in zip(found.names, found.target, strict=True):
+        domains = random_groups(len(train), len(test), k, _seed(spec))
+    for name, share in zip(domains.names, domains.target, strict=True):
         if not share:
-            k = len(found.names)
+            k = len(domains.names)
             raise ValueError(f"clusters = {k}: {name} has no test example: fewer, or more items")
-    return found
+    return domains
 
 
 def _number(embeddings: Embeddings, spec: Any) -> int:
-    """Return how many domains there are, without clustering where one number is given."""
-    given = whole_numbers(spec.clusters)
-    if len(given) > 1:
-        return len(_similar(embeddings, dataclasses.replace(spec, grouping=ORIGINAL))[0].names)
-    train, test = _embedded(embeddings, dataclasses.replace(spec, grouping=ORIGINAL))
-    random_groups(len(train), len(test), given[0], 0)  # raises where they are too many, or none
-    return given[0]
+    """Return how many domains there are, without clustering where there is one number only."""
+    spec, numbers = dataclasses.replace(spec, grouping=ORIGINAL), whole_numbers(spec.clusters)
+    if len(numbers) > 1:
+        return len(_similar(embeddings, spec).names)
+    train, test = _embedded(embeddings, spec)
+    random_groups(len(train), len(test), numbers[0], 0)  # raises where they are too many, or none
+    return numbers[0]
 
 
 @functools.cache
-def _similar(embeddings: Embeddings, spec: Any) -> tuple[Grouping, dict[int, float]]:
-    return regroup(*_embedded(embeddings, spec), whole_numbers(spec.clusters), _seed(spec))
+def _similar(embeddings: Embeddings, spec: Any) -> Grouping:
+    return regroup(*_embedded(embeddings, spec), whole_numbers(spec.clusters), _seed(spec))[0]
 
 
 @functools.cache
+@uncollected()
 def _embedded(embeddings: Embeddings, spec: Any) -> tuple[Any, Any]:
     return embeddings(spec)
 

@@ -73,8 +73,8 @@ def design_of(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _in_mixture(values: Mapping[str, Any]) -> list[str]:
     """Return the groups that a flat config draws."""
-    own = design_of(values)
-    return positive(own, groups_of(own))
+    design = design_of(values)
+    return positive(design, groups_of(design))
 
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

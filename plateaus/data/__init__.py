@@ -10,7 +10,7 @@ __all__, __getattr__, __dir__ = exports(
         "domains": ["regroup", "random_groups"],
         "mixtures": ["mixture"],
         "source": ["uniform", "epochs", "whole_batches"],
-        "pool": ["subset", "first_items", "curriculum", "doubling"],
+        "pool": ["subset", "first_items", "curriculum"],
         "mixers.mixer": ["Mixer", "Round"],
         "zipf_law": ["zipf", "zipf_rank", "zipf_table"],
     },

@@ -23,7 +23,7 @@ class Spec:
     """What sets a branch of adaptive mixing, whatever the mixer."""
 
     mixer: Annotated[
-        str, Field(help="rule that adapts the shares of the groups", choices=tuple(MIXERS))
+        str, Field(help="rule that adapts the shares of the groups", choices=(FIXED, *MIXERS))
     ] = FIXED
     round_steps: Annotated[
         int, Field(help="steps between two updates of the shares", low=1, high=2**30)
@@ -86,7 +86,7 @@ class State(NamedTuple):
 
 
 class Adaptive(NamedTuple):
-    """A mixer in use: its spec, its rule, and the shapes of what it is told.
+    """A mixer in use: its spec, its rule, and the shapes of the gradients that it gets.
 
     `tracked`: tree of ShapeDtypeStruct [G, ...], the gradients it sees; None without.
     `target`: the evaluation weights of the groups, in any unit.
@@ -98,14 +98,9 @@ class Adaptive(NamedTuple):
     tracked: PyTree = None
 
     @property
-    def name(self) -> str:
-        """The mixer's name."""
-        return self.spec.mixer
-
-    @property
     def weighs_losses(self) -> bool:
         """Whether weights are of losses, and not of draws, while the mixer adapts."""
-        published = MIXERS[self.name].emphasis
+        published = MIXERS[self.spec.mixer].emphasis
         return {"published": published, "draws": False, "losses": True}[self.spec.mixer_use]
 
     @property
@@ -146,10 +141,7 @@ def blended(base: Float[Array, " G"], state: State, strength: Array) -> Float[Ar
     q has the mixer's weights of the groups that the mixture draws now; it is b where they are not
     numbers, or 0 all of them. At strength 0 b, bit for bit.
     """
-    among = jnp.where(base > 0, state.weights, 0.0)
-    total = jnp.sum(among)
-    sound = jnp.isfinite(total) & (total > 0)
-    among = jnp.where(sound, among / jnp.where(sound, total, 1.0), base)
+    among = normalised(jnp.where(base > 0, state.weights, 0.0), base)
     shares = jnp.where(strength == 0, base, base + strength * (among - base))
     return jnp.where(state.forced > 0, state.weights, shares)
 
@@ -186,14 +178,14 @@ def observe(
     fresh = rounds.empty(len(use.target), use.tracked)
 
     def close(state: State) -> State:
-        means, aim = rounds.means(ledger, state.last), normalised(target)
+        means, aim = rounds.means(ledger, state.last), normalised(target, 1 / len(use.target))
         gram, gain = None, state.gain
         if use.tracked is not None:
             grams = rounds.grams(means)
             gram = grams[use.spec.mixer_gram]
             gain = jnp.stack([jnp.matmul(g, aim, precision=EXACT) for g in grams.values()])
-        told = rounds.told(ledger, signals, means, gram, aim, shares)
-        weights, mixer = use.mixer.update(told, state.mixer, knobs, t)
+        summary = rounds.summary(ledger, signals, means, gram, aim, shares)
+        weights, mixer = use.mixer.update(summary, state.mixer, knobs, t)
         weights = weights.astype(jnp.float32)
         total, number = state.total + weights, state.rounds + 1
         if use.spec.proxy_steps:

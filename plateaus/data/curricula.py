@@ -22,13 +22,13 @@ def curriculum(kind: str, groups: Sequence[str], steps: int) -> dict[str, int]:
         raise ValueError(f"curriculum = {kind}: must be sequential | mixed | random")
     if len(groups) < 2:
         raise ValueError(f"curriculum over {', '.join(groups) or 'nothing'}: needs two classes")
-    found = {}
+    knobs = {}
     for p, group in enumerate(groups):
         if kind != "random":
-            found[f"data.{FROM}{group}"] = p * steps // len(groups)
+            knobs[f"data.{FROM}{group}"] = p * steps // len(groups)
         if kind == "sequential" and p + 1 < len(groups):
-            found[f"data.{UNTIL}{group}"] = (p + 1) * steps // len(groups)
-    return found
+            knobs[f"data.{UNTIL}{group}"] = (p + 1) * steps // len(groups)
+    return knobs
 
 
 def only(chosen: Sequence[str], groups: Sequence[str]) -> dict[str, float]:

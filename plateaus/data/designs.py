@@ -12,7 +12,7 @@ from plateaus.data.curricula import THEN
 from plateaus.data.mixers.registry import mixer_options
 from plateaus.data.mixtures import MIXING, group_knobs, mixture, positive
 from plateaus.data.mixtures import check as mixture_check
-from plateaus.data.pool import curriculum, doubling, first_items, subset
+from plateaus.data.pool import curriculum, first_items, subset
 from plateaus.data.source import epochs, uniform, whole_batches
 from plateaus.data.zipf_law import zipf
 from plateaus.fields import INFINITE, Field, joined
@@ -166,10 +166,8 @@ def design(
     else:
         source = uniform(batch)
         source = zipf(source, size) if ranked else source
-    if "curriculum_doubling" in used:
-        source = doubling(source)
-    elif "curriculum_start" in used:
-        source = curriculum(source)
+    if used & {"curriculum_start", "curriculum_doubling"}:
+        source = curriculum(source, doubles="curriculum_doubling" in used)
     source = first_items(subset(source))
     if not groups:
         return source

@@ -34,8 +34,9 @@ def regroup(
 
     k-means, $\min \sum_n |e_n - c_{z_n}|^2$, of the embeddings e of what is trained on, [N, D]; k
     is the number in `clusters` of the largest mean silhouette (the smallest, if some tie; 0 for k =
-    1 and for k = N). A test example, [M, D], is of the domain of the nearest centroid; the
-    histogram of these is `Grouping.target`. Domains are numbered as they first come in training.
+    1 and for k = N; of one number alone none is computed). A test example, [M, D], is of the domain
+    of the nearest centroid; the histogram of these is `Grouping.target`. Domains are numbered as
+    they first come in training.
 
     Raises ValueError for embeddings that are none, or not finite, and for k < 1 or above the number
     of different training embeddings; ImportError without scikit-learn.
@@ -60,8 +61,10 @@ def regroup(
                 f"embeddings ({len(train)} examples)"
             )
     models = {k: _k_means(train, k, seed) for k in dict.fromkeys(sorted(clusters))}
-    silhouettes = {k: _silhouette(train, model.labels_, seed) for k, model in models.items()}
-    k = max(silhouettes, key=silhouettes.__getitem__)
+    silhouettes = {
+        k: _silhouette(train, model.labels_, seed) for k, model in models.items() if len(models) > 1
+    }
+    k = max(silhouettes, key=silhouettes.__getitem__, default=min(models))
     centroids = models[k].cluster_centers_.astype(np.float64)
     labels, first = np.unique(models[k].labels_, return_index=True)
     order = labels[np.argsort(first)]
@@ -88,36 +91,39 @@ def random_groups(n_train: int, n_test: int, k: int, seed: int) -> Grouping:
     return Grouping(domain_names(k), train, test)
 
 
-def _embeddings(given: Any, what: str) -> NDArray[np.float64]:
+def _embeddings(embeddings: Any, what: str) -> NDArray[np.float64]:
     """Return embeddings [N, D] in float64."""
-    found = np.asarray(given, np.float64)
-    if found.ndim != 2 or not found.size:
-        raise ValueError(f"{what} embeddings must be [examples, numbers], some: {found.shape}")
-    if bad := int(np.sum(~np.isfinite(found).all(axis=1))):
-        raise ValueError(f"{what} embeddings must be finite: {bad} of {len(found)} are not")
-    return found
+    array = np.asarray(embeddings, np.float64)
+    if array.ndim != 2 or not array.size:
+        raise ValueError(f"{what} embeddings must be [examples, numbers], some: {array.shape}")
+    if bad := int(np.sum(~np.isfinite(array).all(axis=1))):
+        raise ValueError(f"{what} embeddings must be finite: {bad} of {len(array)} are not")
+    return array
 
 
 def _k_means(train: NDArray[np.float64], k: int, seed: int) -> Any:
-    k_means = _scikit("cluster").KMeans(k, n_init=STARTS, random_state=seed)
-    return k_means.fit(train)
+    k_means = _scikit("sklearn.cluster").KMeans(k, n_init=STARTS, random_state=seed)
+    # So little work is not shared among threads: where cores are busy they wait, at full load, up
+    # to fifty times as long as one of them computes.
+    with _scikit("threadpoolctl").threadpool_limits(1):
+        return k_means.fit(train)
 
 
 def _silhouette(train: NDArray[np.float64], labels: NDArray[Any], seed: int) -> float:
     """Return the mean silhouette, of a random part of the examples where there are many."""
     if not 1 < len(np.unique(labels)) < len(train):
         return 0.0  # as of a cluster of one example
-    some = np.arange(len(train))
+    compared = np.arange(len(train))
     if len(train) > MOST_COMPARED:
-        some = np.random.default_rng(seed).permutation(len(train))[:MOST_COMPARED]
-    if len(np.unique(labels[some])) < 2:
+        compared = np.random.default_rng(seed).permutation(len(train))[:MOST_COMPARED]
+    if len(np.unique(labels[compared])) < 2:
         return 0.0
-    return float(_scikit("metrics").silhouette_score(train[some], labels[some]))
+    return float(_scikit("sklearn.metrics").silhouette_score(train[compared], labels[compared]))
 
 
 def _scikit(module: str) -> Any:
-    """Return a module of scikit-learn, which is imported only to be used."""
+    """Return a module of scikit-learn or of what it needs, which is imported only to be used."""
     try:
-        return importlib.import_module(f"sklearn.{module}")
+        return importlib.import_module(module)
     except ImportError as error:
         raise ImportError("needs scikit-learn: pip install 'plateaus[regroup]'") from error

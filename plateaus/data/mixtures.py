@@ -8,10 +8,12 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from plateaus.data import adaptive
+from plateaus.data.adaptive import TARGET
 from plateaus.data.curricula import AVERAGED, ESCAPED, FROM, THEN, UNTIL, WEIGHT
-from plateaus.data.mixers.registry import mixer_knobs, own_knobs
+from plateaus.data.mixers.registry import mixer_knobs, mixer_knobs_of
 from plateaus.fields import Field
 from plateaus.option_strings import breakpoints
 from plateaus.types import Array, Draw, Float, Int, Key, Number, Scalar, Signals, Source
@@ -34,23 +36,30 @@ _GROUPS = 2**32 - 1  # the stream of the groups in the data key: no step has thi
 
 def group_knobs(groups: Sequence[str]) -> dict[str, tuple[Any, Any]]:
     """Return the knobs of each group: name -> (declared type, default)."""
-    found: dict[str, tuple[Any, Any]] = {}
+    knobs: dict[str, tuple[Any, Any]] = {}
     if groups:
         help_ = "how far from the mixture's own shares to the mixer's"
         strength = Field(help=help_, low=0, high=1, neutral=0.0)
-        found = {STRENGTH: (Annotated[Scalar, strength], 1.0), **mixer_knobs()}
+        knobs = {STRENGTH: (Annotated[Scalar, strength], 1.0), **mixer_knobs()}
     for group in groups:
-        weight = Field(help=f"share of {group} in training, relative to the others'", low=0)
-        first = Field(help=f"step from which {group} is drawn", low=0, high=ALWAYS, units="steps")
-        last = Field(help=f"step from which {group} is not", low=0, high=ALWAYS, units="steps")
-        then = Field(help="its share once the groups before have escaped (data.switch)", low=0)
-        found[WEIGHT + group] = (Annotated[Scalar, weight], 1.0)
-        found[FROM + group] = (Annotated[Scalar, first], 0)
-        found[UNTIL + group] = (Annotated[Scalar, last], ALWAYS)
-        found[THEN + group] = (Annotated[Scalar, then], 0.0)
-        aim = Field(help=f"multiplies the share of {group} in what adaptive mixing aims at", low=0)
-        found[adaptive.TARGET + group] = (Annotated[Scalar, aim], 1.0)
-    return found
+        for begin, help_, default in (
+            (WEIGHT, f"share of {group} in training, relative to the others'", 1.0),
+            (FROM, f"step from which {group} is drawn", 0),
+            (UNTIL, f"step from which {group} is not", ALWAYS),
+            (THEN, "its share once the groups before have escaped (data.switch)", 0.0),
+            (TARGET, f"multiplies the share of {group} in what adaptive mixing aims at", 1.0),
+        ):
+            steps: Any = {"high": ALWAYS, "units": "steps"} if isinstance(default, int) else {}
+            field = Field(help=help_, low=0, **steps)
+            knobs[begin + group] = (Annotated[Scalar, field], default)
+    return knobs
+
+
+def scheduled(schedule: str, groups: Sequence[str]) -> tuple[NDArray, NDArray]:
+    """Return the steps [P] from which the weights [P, G] of a schedule hold; "": 1 from 0 on."""
+    if schedule:
+        return breakpoints(schedule, groups)
+    return np.zeros(1, np.int32), np.ones((1, len(groups)), np.float32)
 
 
 class Plan(NamedTuple):
@@ -63,7 +72,7 @@ class Plan(NamedTuple):
     then: Array
     target: Any  # evaluation weights, in any unit; 0 for a group that is never drawn
     strength: Any  # scalar, of a mixer
-    rule: Any  # the mixer's own knobs; all three () without one
+    rule: Any  # the knobs of the mixer; all three () without a mixer
 
 
 class State(NamedTuple):
@@ -86,10 +95,10 @@ def counts(shares: Float[Array, " G"], offset: Float[Array, ""], batch: int) -> 
     [0, 0, 2, 2]
     """
     positions = (offset + jnp.arange(batch)) / batch
-    return at(shares, positions)
+    return groups_at(shares, positions)
 
 
-def at(shares: Float[Array, " G"], positions: Float[Array, " B"]) -> Int[Array, " B"]:
+def groups_at(shares: Float[Array, " G"], positions: Float[Array, " B"]) -> Int[Array, " B"]:
     """Return the groups at positions in [0, 1) on the line of cumulated shares."""
     cumulated = jnp.cumsum(shares)
     inside = jnp.minimum(positions, 1 - 1e-6) * cumulated[-1]  # never past the last group's end
@@ -120,7 +129,7 @@ def mixture(
     With one group it changes nothing. Source: paper 2, setup; paper 3, setup.
     """
     number = len(groups)
-    steps, table = breakpoints(schedule, groups) if schedule else (None, None)
+    steps, table = scheduled(schedule, groups)
 
     def knob(knobs: Any, begin: str) -> Array:
         return jnp.stack([jnp.asarray(getattr(knobs, begin + group)) for group in groups])
@@ -138,23 +147,25 @@ def mixture(
         plan = Plan(inner, weight, knob(knobs, FROM), knob(knobs, UNTIL), then, (), (), ())
         if use is None:
             return plan
-        aim = jnp.asarray(use.target) * knob(knobs, adaptive.TARGET) * ever(plan)
+        aim = jnp.asarray(use.target) * knob(knobs, TARGET) * ever(plan)
         strength = jnp.float32(getattr(knobs, STRENGTH))
-        return plan._replace(target=aim, strength=strength, rule=own_knobs(use.name, knobs))
+        return plan._replace(
+            target=aim, strength=strength, rule=mixer_knobs_of(use.spec.mixer, knobs)
+        )
 
-    def own(state: State, plan: Plan, t: Number) -> Array:
+    def given_shares(state: State, plan: Plan, t: Number) -> Array:
         now = jnp.where((plan.first <= t) & (t < plan.last), plan.weight, 0.0)
-        if steps is not None:
+        if schedule:
             now *= jnp.asarray(table)[jnp.searchsorted(jnp.asarray(steps), t, side="right") - 1]
         if switch == "escape":
             now = jnp.where(state.switched > 0, plan.then, now)
         return now / jnp.sum(now)
 
     def weights(state: State, plan: Plan, t: Number) -> Array:
-        now = own(state, plan, t)
+        shares = given_shares(state, plan, t)
         if use is None:
-            return now
-        return adaptive.draws(use, now, state.mixer, plan.strength, t)
+            return shares
+        return adaptive.draws(use, shares, state.mixer, plan.strength, t)
 
     def draw(key: Key, state: State, plan: Plan, t: Number) -> Draw:
         drawn = source.draw(key, state.inner, plan.inner, t)
@@ -163,10 +174,10 @@ def mixture(
         key_order, key_place = jax.random.split(stream)
         shares = weights(state, plan, t)
         if mixing == "sequence":
-            return drawn._replace(group=at(shares, jax.random.uniform(key_place, (batch,))))
+            return drawn._replace(group=groups_at(shares, jax.random.uniform(key_place, (batch,))))
         offset = jax.random.uniform(key_place)
         if mixing == "batch":
-            return drawn._replace(group=at(shares, jnp.full(batch, offset)))
+            return drawn._replace(group=groups_at(shares, jnp.full(batch, offset)))
         order = jax.random.permutation(key_order, number)
         return drawn._replace(group=order[counts(shares[order], offset, batch)])
 
@@ -184,7 +195,7 @@ def mixture(
 
     def ever(plan: Plan) -> Array:
         drawn = (plan.weight > 0) & (plan.first < plan.last)
-        if table is not None:
+        if schedule:
             drawn &= jnp.asarray(table.max(axis=0) > 0)
         if switch == "escape":
             drawn |= plan.then > 0
@@ -201,10 +212,11 @@ def mixture(
         return state._replace(mixer=adaptive.steer(state.mixer, shares))
 
     def emphasis(state: State, plan: Plan, t: Number) -> Array:
-        return adaptive.emphasis(use, own(state, plan, t), state.mixer, plan.strength, t)
+        shares = given_shares(state, plan, t)
+        return adaptive.emphasis(use, shares, state.mixer, plan.strength, t)
 
     def measures(state: State, plan: Plan, t: Number) -> dict[str, Array]:
-        shares = adaptive.blended(own(state, plan, t), state.mixer, plan.strength)
+        shares = adaptive.blended(given_shares(state, plan, t), state.mixer, plan.strength)
         gain, unbiased = state.mixer.gain
         seen = {"gram_gain": gain, "gram_gain_unbiased": unbiased} if use.tracked else {}
         return {"mixture": shares, **seen}
@@ -214,7 +226,7 @@ def mixture(
 
 
 def positive(values: Mapping[str, Any], groups: Sequence[str]) -> list[str]:
-    """Return the groups with a weight, in a flat config's own section."""
+    """Return the groups with a positive weight, of the values of the data section."""
     return [group for group in groups if values[WEIGHT + group] > 0]
 
 
@@ -225,17 +237,14 @@ def check(values: Mapping[str, Any], groups: Sequence[str]) -> Iterator[tuple[st
         yield WEIGHT + groups[0], "all weights are 0: at least one must be positive"
         return
     try:
-        given = values["schedule"]
-        at, table = (
-            breakpoints(given, groups) if given else (np.zeros(1), np.ones((1, len(groups))))
-        )
+        begins, table = scheduled(values["schedule"], groups)
     except ValueError as error:
         yield "schedule", str(error)
         return
-    changes = {0, *(values[FROM + group] for group in chosen), *at.tolist()}
+    changes = {0, *(values[FROM + group] for group in chosen), *begins.tolist()}
     changes |= {values[UNTIL + group] for group in chosen}
     for t in sorted(t for t in changes if t < values["steps"]):
-        now = table[np.searchsorted(at, t, side="right") - 1]
+        now = table[np.searchsorted(begins, t, side="right") - 1]
         open_ = [g for g in chosen if values[FROM + g] <= t < values[UNTIL + g]]
         if not any(now[groups.index(g)] > 0 for g in open_):
             names = ", ".join(chosen)

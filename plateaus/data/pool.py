@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -13,12 +14,18 @@ from plateaus.types import Array, Draw, Int, Key, Number, PyTree, Scalar, Signal
 def fraction(part: Scalar, size: Array | int) -> Int[Array, ""]:
     """Return round(part * size), at least 1; exactly `size` at part = 1, whatever the size.
 
+    >>> import jax
     >>> int(jax.jit(fraction)(0.02, 1_000_000))
     20000
     """
     size = jnp.int32(size)
-    some = jnp.round(jnp.float32(part) * size).astype(jnp.int32)
-    return jnp.where(part >= 1.0, size, jnp.clip(some, 1, size))
+    rounded = jnp.round(jnp.float32(part) * size).astype(jnp.int32)
+    return jnp.where(part >= 1.0, size, jnp.clip(rounded, 1, size))
+
+
+def narrowed(source: Source, size_of: Callable[[Any, Number], Array]) -> Source:
+    """Return the source on the first `size_of(knobs, size)` of its items."""
+    return source._replace(prepare=lambda knobs, size: source.prepare(knobs, size_of(knobs, size)))
 
 
 def subset(source: Source) -> Source:
@@ -27,10 +34,7 @@ def subset(source: Source) -> Source:
     Neutral at rho = 1. Source: paper 1, section 4.1.
     """
 
-    def prepare(knobs: Any, size: Number) -> Any:
-        return source.prepare(knobs, fraction(knobs.subset, size))
-
-    return source._replace(prepare=prepare)
+    return narrowed(source, lambda knobs, size: fraction(knobs.subset, size))
 
 
 def first_items(source: Source) -> Source:
@@ -39,10 +43,7 @@ def first_items(source: Source) -> Source:
     Neutral at any number that is not below the size of the pool. Source: paper 1, section 4.1.
     """
 
-    def prepare(knobs: Any, size: Number) -> Any:
-        return source.prepare(knobs, jnp.minimum(jnp.int32(knobs.items), size))
-
-    return source._replace(prepare=prepare)
+    return narrowed(source, lambda knobs, size: jnp.minimum(jnp.int32(knobs.items), size))
 
 
 def opening(knobs: Any) -> Int[Array, ""]:
@@ -55,19 +56,31 @@ def opening(knobs: Any) -> Int[Array, ""]:
     return knobs.curriculum_step + relative.astype(jnp.int32)
 
 
+class _Growth(NamedTuple):
+    knobs: Any
+    size: Int[Array, ""]  # at the end
+    switch: Int[Array, ""]
+    every: Int[Array, ""]
+
+
+def _in_play(plan: _Growth, t: Array | int) -> Int[Array, ""]:
+    """Return how many items are in play at step t, without ever leaving int32."""
+    start = jnp.minimum(jnp.int32(plan.knobs.curriculum_start), plan.size)
+    times = jnp.clip(1 + (t - plan.switch) // plan.every, 1, 31)
+    grown = jnp.where(start <= plan.size >> times, start << times, plan.size)
+    grows = (plan.knobs.curriculum_doubling > 0) & (plan.switch > 0)
+    later = jnp.where(grows, grown, plan.size)
+    return jnp.where(t < plan.switch, start, later)
+
+
 class _Stages(NamedTuple):
-    before: object
-    after: object
+    before: PyTree
+    after: PyTree
     switch: Int[Array, ""]
 
 
-def curriculum(source: Source) -> Source:
-    """Train on the first `knobs.curriculum_start` items, and on all of them from a step on.
-
-    The step is that of `opening`. Neutral where the first stage holds all items, or lasts no step.
-
-    Source: paper 1, appendix A.
-    """
+def _two_stages(source: Source) -> Source:
+    """Return `curriculum` without doublings: two sizes, for which sources prepare beforehand."""
 
     def prepare(knobs: Any, size: Number) -> _Stages:
         few = jnp.minimum(jnp.int32(knobs.curriculum_start), size)
@@ -90,35 +103,21 @@ def curriculum(source: Source) -> Source:
     return source._replace(prepare=prepare, draw=draw, log_prob=log_prob, observe=observe)
 
 
-class _Growth(NamedTuple):
-    knobs: Any
-    size: Int[Array, ""]  # at the end
-    switch: Int[Array, ""]
-    every: Int[Array, ""]
+def curriculum(source: Source, doubles: bool = True) -> Source:
+    r"""Train on the first `curriculum_start` items, and later on more; all are kept.
 
+    From step S (see `opening`) on all N items are in play. With `curriculum_doubling` they are
+    twice as many, and so on: $M(t) = \min(N, 2^{1 + \lfloor (t - S) / D \rfloor} M_0)$, with
+    D = round(`curriculum_doubling` * S), at least one step. Neutral at S = 0, and where the first
+    stage has all items.
 
-def _in_play(plan: _Growth, t: Array | int) -> Int[Array, ""]:
-    """Return how many items are in play at step t, without ever leaving int32."""
-    start = jnp.minimum(jnp.int32(plan.knobs.curriculum_start), plan.size)
-    times = jnp.clip(1 + (t - plan.switch) // plan.every, 1, 31)
-    grown = jnp.where(start <= plan.size >> times, start << times, plan.size)
-    grows = (plan.knobs.curriculum_doubling > 0) & (plan.switch > 0)
-    later = jnp.where(grows, grown, plan.size)
-    return jnp.where(t < plan.switch, start, later)
-
-
-def doubling(source: Source) -> Source:
-    r"""Train on the first `curriculum_start` items, then on twice as many, and so on; all are kept.
-
-    $M(t) = \min(N, 2^{1 + \lfloor (t - S) / D \rfloor} M_0)$ from step S (see `opening`) on, with
-    D = round(`curriculum_doubling` * S), at least one step. At curriculum_doubling = 0 it is
-    `curriculum`, bit for bit: all items open at step S. At S = 0 all are open from the start.
-
-    What the sources inside prepare depends on the size, so it is prepared anew in each step: cheap
-    for uniform draws, not for a Zipf law.
+    `doubles`: whether `curriculum_doubling` is in use. What the sources inside prepare depends on
+    the size, and is then prepared anew in each step: cheap for uniform draws, not for a Zipf law.
 
     Source: paper 1, appendix A (32 tasks for 30 "steps", then doubled every 20).
     """
+    if not doubles:
+        return _two_stages(source)
 
     def prepare(knobs: Any, size: Number) -> _Growth:
         switch = opening(knobs)

@@ -36,7 +36,7 @@ def empty(groups: int, tracked: PyTree) -> Ledger:
 def add(ledger: Ledger, signals: Signals, t: Array | int) -> Ledger:
     """Return the ledger with a step's sums."""
     count = signals.count
-    assert count is not None  # told wherever a design adapts
+    assert count is not None  # it is counted wherever a design adapts
     half = jnp.arange(2) == t % 2
 
     def into(sums: Array, step: Array) -> Array:
@@ -62,12 +62,11 @@ def means(ledger: Ledger, last: Means | None = None) -> Means:
     halves = jax.tree.map(lambda g: _over(g, ledger.count), ledger.gradient)
     if last is None:
         return Means(whole, halves)
-    return Means(
-        jax.tree.map(lambda new, old: jnp.where(_like(count, new) > 0, new, old), whole, last[0]),
-        jax.tree.map(
-            lambda new, old: jnp.where(_like(ledger.count, new) > 0, new, old), halves, last[1]
-        ),
-    )
+
+    def or_last(count: Array, new: PyTree, old: PyTree) -> PyTree:
+        return jax.tree.map(lambda a, b: jnp.where(_like(count, a) > 0, a, b), new, old)
+
+    return Means(or_last(count, whole, last.whole), or_last(ledger.count, halves, last.halves))
 
 
 def grams(means: Means) -> dict[str, Float[Array, "G G"]]:
@@ -86,20 +85,20 @@ def grams(means: Means) -> dict[str, Float[Array, "G G"]]:
     return {"biased": products(means.whole, means.whole), "unbiased": (one_way + one_way.T) / 2}
 
 
-def told(
+def summary(
     ledger: Ledger, signals: Signals, means: Means, gram: Array | None, target: Array, shares: Array
 ) -> Round:
-    """Return what a mixer is told of a round, with the signals of its last step.
+    """Return the signals of a round to a mixer, with those of its last step.
 
     `gram` is one of `grams`; None, where gradients are not asked for, is NaN to the mixer.
     """
     count = jnp.sum(ledger.count, axis=0)
-    there = jnp.where(count > 0, count, jnp.nan)
+    present = jnp.where(count > 0, count, jnp.nan)
     unknown = jnp.full((target.shape[0], target.shape[0]), jnp.nan)
     aimed = signals.target_gradient
     return Round(
         shares=shares,
-        loss=ledger.loss / there,
+        loss=ledger.loss / present,
         count=count,
         target=target,
         gram=unknown if gram is None else gram,

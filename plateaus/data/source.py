@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,20 +12,19 @@ from plateaus.data.permutation import permute
 from plateaus.types import Array, Draw, Key, Number, Source
 
 
-def _nothing(key: object) -> tuple[()]:
-    return ()
-
-
-def _ignore(state: Any, signals: object, plan: object, t: object) -> Any:
-    return state
-
-
-def _size(knobs: object, size: Number) -> Array:
-    return jnp.int32(size)
-
-
 def _uniform_log_prob(plan: Array, index: Array, t: object) -> Array:
     return jnp.where((index >= 0) & (index < plan), -jnp.log(plan.astype(jnp.float32)), -jnp.inf)
+
+
+def _uniform(draw: Callable[..., Draw]) -> Source:
+    """Return the source of draws from all items alike; its plan is their number."""
+    return Source(
+        init=lambda key: (),
+        prepare=lambda knobs, size: jnp.int32(size),
+        draw=draw,
+        log_prob=_uniform_log_prob,
+        observe=lambda state, signals, plan, t: state,
+    )
 
 
 def uniform(batch: int) -> Source:
@@ -42,7 +42,7 @@ def uniform(batch: int) -> Source:
         index = jax.random.randint(jax.random.fold_in(key, t), (batch,), 0, plan)
         return Draw(index, jnp.zeros_like(index))
 
-    return Source(_nothing, _size, draw, _uniform_log_prob, _ignore)
+    return _uniform(draw)
 
 
 def epochs(batch: int) -> Source:
@@ -60,7 +60,7 @@ def epochs(batch: int) -> Source:
         index = jax.vmap(permute, (None, 0, None, 0))(key, place, plan, epoch)
         return Draw(index, jnp.zeros_like(index))
 
-    return Source(_nothing, _size, draw, _uniform_log_prob, _ignore)
+    return _uniform(draw)
 
 
 def whole_batches(source: Source, batch: int) -> Source:

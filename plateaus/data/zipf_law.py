@@ -36,10 +36,10 @@ def _bucket(octave: Array, bucket: Array, size: Array) -> tuple[Array, Array]:
     """
     first = 1 << octave
     ranks = jnp.clip(size - first + 1, 0, first)
-    each, more = ranks // _BUCKETS, ranks % _BUCKETS
+    each, remainder = ranks // _BUCKETS, ranks % _BUCKETS
 
     def edge(number: Number):
-        return number * each + (number * more) // _BUCKETS
+        return number * each + (number * remainder) // _BUCKETS
 
     return first + edge(bucket), edge(bucket + 1) - edge(bucket)
 
@@ -73,9 +73,9 @@ def zipf_table(exponent: Array | float, size: Array | int, max_size: int) -> Tab
     share = mass / jnp.where(octave_mass > 0, octave_mass, 1.0)[:, None]
     within = jnp.cumsum(jnp.round(share * _ONE).astype(jnp.uint32), axis=1)
     # What rounding has left over, or taken too much, evenly over the buckets that hold ranks.
-    left = (jnp.uint32(2**31) - within[:, -1:]).astype(jnp.int32)
+    remainder = (jnp.uint32(2**31) - within[:, -1:]).astype(jnp.int32)
     filled = jnp.cumsum(count > 0, axis=1)
-    within += ((left * filled) // jnp.maximum(filled[:, -1:], 1)).astype(jnp.uint32)
+    within += ((remainder * filled) // jnp.maximum(filled[:, -1:], 1)).astype(jnp.uint32)
 
     order = jnp.argsort(octave_mass)
     running = jnp.cumsum(octave_mass[order])

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from plateaus.build.soundness import traced, uncollected
 from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
 from plateaus.information import Unknown, failure, informative
@@ -105,7 +106,7 @@ def _available_bytes(device: jax.Device) -> int:
 def _computing() -> Iterator[None]:
     """Refuse, in a line with its place, what fails while a program is made and traced."""
     try:
-        with tracing.uncollected():  # of one program: a sweep may have hundreds
+        with uncollected():  # of one program: a sweep may have hundreds
             yield
     except ConfigError:
         raise
@@ -115,9 +116,10 @@ def _computing() -> Iterator[None]:
 
 def _refuse_unfitting(program: sweep.Program, recipe: Recipe) -> None:
     """Refuse a model that does not say of examples what the task's predictors say."""
-    knobs = program.resolved.sections["task"].knobs()
+    resolved = program.resolved
+    shapes = traced(resolved.sections["task"], resolved.spec("task"))
     task, model = (program.config[f"{section}.name"] for section in ("task", "model"))
-    if faults := list(fits(recipe.model, recipe.task, knobs)):
+    if faults := list(fits(recipe.model, shapes)):
         raise ConfigError(*(f"model.name = {model} on {task}: {fault}" for fault in faults))
 
 

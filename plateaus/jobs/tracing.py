@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import gc
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -103,18 +100,6 @@ def traced(compiled: Compiled, held: Held, width: int | None = None) -> train.Ph
     runs = jax.tree.map(lambda x: jax.ShapeDtypeStruct((width, *x.shape), x.dtype), run)
     _, measured = jax.eval_shape(compiled.phase, *runs, np.int32(0))
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), measured)
-
-
-@contextlib.contextmanager
-def uncollected() -> Iterator[None]:
-    """Collect no garbage meanwhile: among a trace's many objects, looking takes a quarter of it."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 def arguments(plan: Plan, chunk: Chunk, width: int) -> tuple:

@@ -5,6 +5,8 @@ from plateaus.surface import exports
 __all__, __getattr__, __dir__ = exports(
     __name__,
     {
+        "instrument": ["Instrument"],
+        "figures": ["Figure", "Table"],
         "plateau": ["normalised", "passage_step"],
         "weights": ["layer_norms"],
         "attention.probe": ["head_scores"],

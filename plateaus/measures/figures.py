@@ -104,17 +104,17 @@ FIGURES: dict[str, Figure] = {  # by file, without its ending
 
 def summaries(dataset: xr.Dataset, rows: Sequence[Row]) -> dict[str, Sequence[Any]]:
     """Return the rows of every table, by file."""
-    return {file: one.summarise(dataset, rows) for file, one in TABLES.items()}
+    return {file: entry.summarise(dataset, rows) for file, entry in TABLES.items()}
 
 
 def drawn(
     dataset: xr.Dataset, rows: Sequence[Row], tables: Mapping[str, Sequence[Any]]
 ) -> dict[str, matplotlib.figure.Figure]:
     """Return every figure that the results have something for, by file."""
-    found = {}
-    for file, one in FIGURES.items():
-        needed = [tables[name] for name in one.needs]
-        figure = one.draw(dataset, rows, *needed) if all(needed) else None
+    result = {}
+    for file, entry in FIGURES.items():
+        needed = [tables[name] for name in entry.needs]
+        figure = entry.draw(dataset, rows, *needed) if all(needed) else None
         if figure is not None:
-            found[file] = figure
-    return found
+            result[file] = figure
+    return result

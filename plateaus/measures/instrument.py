@@ -22,10 +22,6 @@ class Parts(NamedTuple):
     everywhere: Model  # the model, read at all positions of a sequence
 
 
-def _refuse_nothing(values: Values, task: Task, tokens: int) -> Iterator[tuple[str, str]]:
-    yield from ()
-
-
 class Instrument(NamedTuple):
     """One thing that can be measured beside the losses; off where its fields are at their defaults.
 
@@ -45,7 +41,9 @@ class Instrument(NamedTuple):
     variables: Callable[[Task, Sequence[str]], Mapping[str, Variable]]
     probe: Callable[[Values, Parts], Probe | None] | None = None
     batch_probe: Callable[[Values, Parts], BatchProbe | None] | None = None
-    check: Callable[[Values, Task, int], Iterator[tuple[str, str]]] = _refuse_nothing
+    check: Callable[[Values, Task, int], Iterator[tuple[str, str]]] = lambda values, task, tokens: (
+        iter(())
+    )
     labels: Callable[[Values, tuple[str, ...]], Mapping[str, Sequence[str]]] = (
         lambda values, groups: {}
     )

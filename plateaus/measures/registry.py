@@ -38,23 +38,23 @@ def _observing(hint: Any) -> Any:
 
 FIELDS = {
     name: (_observing(hint), default)
-    for one in INSTRUMENTS.values()
-    for name, (hint, default) in declared(one.spec).items()
+    for instrument in INSTRUMENTS.values()
+    for name, (hint, default) in declared(instrument.spec).items()
 }
 
 
 def check(values: Values, task: Task, tokens: int) -> Iterator[tuple[str, str]]:
     """Yield (field, message) for what cannot be measured of this model on this task."""
-    for one in INSTRUMENTS.values():
-        yield from one.check(values, task, tokens)
+    for instrument in INSTRUMENTS.values():
+        yield from instrument.check(values, task, tokens)
 
 
 def variables(task: Task, layers: Sequence[str]) -> dict[str, Variable]:
     """Return all that instruments may record, by name."""
     return {
         name: variable
-        for one in INSTRUMENTS.values()
-        for name, variable in one.variables(task, layers).items()
+        for instrument in INSTRUMENTS.values()
+        for name, variable in instrument.variables(task, layers).items()
     }
 
 
@@ -62,18 +62,18 @@ def labels(values: Values, groups: tuple[str, ...]) -> dict[str, Sequence[str]]:
     """Return the names along dimensions of what is measured, where they have names."""
     return {
         axis: names
-        for one in INSTRUMENTS.values()
-        for axis, names in one.labels(values, groups).items()
+        for instrument in INSTRUMENTS.values()
+        for axis, names in instrument.labels(values, groups).items()
     }
 
 
 def probes(values: Values, parts: Parts) -> tuple[Probe, ...]:
     """Return what is measured on the parameters and the samples of the laws."""
-    made = (one.probe(values, parts) for one in INSTRUMENTS.values() if one.probe)
+    made = (each.probe(values, parts) for each in INSTRUMENTS.values() if each.probe)
     return tuple(probe for probe in made if probe is not None)
 
 
 def batch_probes(values: Values, parts: Parts) -> tuple[BatchProbe, ...]:
     """Return what is measured on training batches."""
-    made = (one.batch_probe(values, parts) for one in INSTRUMENTS.values() if one.batch_probe)
+    made = (each.batch_probe(values, parts) for each in INSTRUMENTS.values() if each.batch_probe)
     return tuple(probe for probe in made if probe is not None)

@@ -35,7 +35,12 @@ def layer_norms(params: Mapping[str, Any]) -> dict[str, Array]:
 
 
 def _variables(task: Task, layers: Sequence[str]) -> dict[str, Variable]:
-    return {f"weight_norm_{layer}": Variable(f"norm of the weights of {layer}") for layer in layers}
+    return {
+        f"weight_norm_{layer}": Variable(f"norm of the weights of {layer}").of(
+            family="weight_norm", layer=layer
+        )
+        for layer in layers
+    }
 
 
 def _probe(values: Values, parts: Parts) -> Probe | None:

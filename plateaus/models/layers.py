@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeAlias
 
 import jax
@@ -59,6 +59,34 @@ class Stream:
     def compute(self) -> str:
         """The type of products and activations; a field where a model offers another."""
         return "float32"
+
+    @property
+    def table(self) -> int:
+        """How many rows a table of learned positions has; 0 without one."""
+        return 0
+
+
+def layers(spec: Stream) -> tuple[str, ...]:
+    """Return the names of the layers that learn: the keys of the parameters.
+
+    >>> layers(Stream(depth=2))
+    ('read_in', 'block_0', 'block_1', 'final_norm', 'readout')
+    """
+    table = ("positions",) if spec.table else ()
+    blocks = (f"block_{layer}" for layer in range(spec.depth))
+    return ("read_in", *table, *blocks, "final_norm", *(() if spec.tied else ("readout",)))
+
+
+def activations(spec: Stream, parts: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of all that can be captured or edited, in the order of computation.
+
+    `parts` are the names within a block.
+
+    >>> activations(Stream(depth=1), ["residual", "mlp_down"])[1:4]
+    ('block_0.residual', 'block_0.mlp_down', 'final_residual')
+    """
+    blocks = (f"block_{layer}.{part}" for layer in range(spec.depth) for part in parts)
+    return ("read_in", *blocks, "final_residual", "final_norm", "readout")
 
 
 def weight_law(spec: Stream, fan_in: int, writes: bool = False) -> Law:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias
 
+import jax
 import jax.numpy as jnp
 
 from plateaus.names import missing
@@ -62,6 +63,33 @@ def hashable(read_at: ReadAt) -> tuple[bool, tuple[Any, ...]]:
 def length(past: Mapping[str, Array] | None) -> int:
     """Return how many tokens a cache holds."""
     return next(iter(past.values())).shape[1] if past else 0
+
+
+def direct(network: Any, names: tuple[str, ...], shapes: PyTree) -> Model:
+    """Return a network without a cache, (inputs, tap) -> predictions, as a pair of functions.
+
+    `names` are its activations, `shapes` those of a batch of inputs.
+    """
+
+    def init(key: Key) -> PyTree:
+        empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        return network.init(key, empty, Tap(names))["params"]
+
+    def apply(
+        params: PyTree,
+        inputs: PyTree,
+        *,
+        edits: Edits | None = None,
+        capture: Collection[str] = (),
+        past: Mapping[str, Array] | None = None,
+    ) -> tuple[Array, dict[str, Array]]:
+        if past is not None:
+            raise ValueError("past must hold nothing: there is no cache")
+        tap = Tap(names, edits, capture)
+        predictions: Any = network.apply({"params": params}, inputs, tap)
+        return predictions, tap.captured
+
+    return Model(init, apply, names)
 
 
 def build(

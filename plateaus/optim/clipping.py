@@ -29,12 +29,11 @@ def clip_norm(most: Scalar) -> optax.GradientTransformation:
     [-0.0, -0.3, -0.4]
     """
 
-    def update(updates, state, params=None):
-        del params
+    @optax.stateless
+    def clipped(updates, _):
         size = norm(updates)
         short = (most == 0) | (size <= most)
         factor = most / jnp.where(short, 1, size)
-        clipped = jax.tree.map(lambda g: jnp.where(short, g, (factor * g).astype(g.dtype)), updates)
-        return clipped, state
+        return jax.tree.map(lambda g: jnp.where(short, g, (factor * g).astype(g.dtype)), updates)
 
-    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+    return clipped

@@ -28,16 +28,16 @@ def weight_decay(learning_rate: Scalar, strength: Scalar) -> optax.GradientTrans
     -1.5
     """
 
-    def update(updates, state, params=None):
+    @optax.stateless
+    def decayed(updates, params):
         if params is None:
             raise ValueError("weight decay needs the parameters: update(gradients, state, params)")
-        decayed = jax.tree.map(
+        return jax.tree.map(
             lambda u, p: jnp.where(
                 strength == 0, u, (u - learning_rate * strength * p).astype(u.dtype)
             ),
             updates,
             params,
         )
-        return decayed, state
 
-    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+    return decayed

@@ -54,17 +54,17 @@ def decay(start: Scalar, steps: Scalar) -> optax.GradientTransformation:
     the decay is exponential).
 
     >>> optimiser = optax.chain(optax.sgd(1.0), decay(start=1, steps=2))
-    >>> state, found, update = optimiser.init(jnp.ones(())), [], jax.jit(optimiser.update)
+    >>> state, taken, update = optimiser.init(jnp.ones(())), [], jax.jit(optimiser.update)
     >>> for _ in range(4):
     ...     updates, state = update(jnp.ones(()), state)
-    ...     found.append(float(updates))
-    >>> found
+    ...     taken.append(float(updates))
+    >>> taken
     [-1.0, -1.0, -0.5, -0.0]
     """
 
     def factor(t: Array) -> Array:
-        left = steps - jnp.maximum(t - start, 0)
-        return jnp.where(steps == 0, 1.0, jnp.maximum(left, 0) / jnp.maximum(steps, 1))
+        remaining = steps - jnp.maximum(t - start, 0)
+        return jnp.where(steps == 0, 1.0, jnp.maximum(remaining, 0) / jnp.maximum(steps, 1))
 
     return _multiplied(factor)
 

@@ -10,16 +10,12 @@ from plateaus.trees import norm
 from plateaus.types import Scalar
 
 
-def _to_the_sphere() -> optax.GradientTransformation:
+@optax.stateless
+def _to_the_sphere(updates, _):
     """Divide by the norm over all layers; a gradient of zero stays zero (optax's gives NaN)."""
-
-    def update(updates, state, params=None):
-        del params
-        size = norm(updates)
-        length = jnp.where(size == 0, 1.0, size)
-        return jax.tree.map(lambda g: (g / length).astype(g.dtype), updates), state
-
-    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+    size = norm(updates)
+    length = jnp.where(size == 0, 1.0, size)
+    return jax.tree.map(lambda g: (g / length).astype(g.dtype), updates)
 
 
 def sharpness_aware(
@@ -43,5 +39,5 @@ def sharpness_aware(
     >>> float(updates)  # -2 * (3 + 0.5)
     -7.0
     """
-    uphill = optax.chain(_to_the_sphere(), optax.sgd(radius))
+    uphill = optax.chain(_to_the_sphere, optax.sgd(radius))
     return optax.contrib.sam(optimiser, uphill, sync_period=2, opaque_mode=True)

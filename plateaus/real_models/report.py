@@ -13,13 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
-from rich import box
 from rich.table import Table
 
-from plateaus.report.facets import columns
+from plateaus.report.facets import columns, panel_grid
 from plateaus.report.style import GREY, Look, looks, styled
+from plateaus.report.terminal import empty_table
 
 RANGE = (0.1, 0.9)  # of prompts, that a bar spans
 COLUMNS = 3
@@ -70,12 +69,9 @@ def table(tasks: Sequence[str], mixtures: Sequence[Mixture]) -> Table:
 
     "after same", "after other": mean P where the last example is of the task, and of another.
     """
-    made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for heading in ("mixture", "task"):
-        made.add_column(heading, vertical="bottom", no_wrap=True)
-    numbers = ("share", "mean\nP", "satu-\nration", "after\nsame", "after\nother")
-    for heading in (*numbers, "entropy", "of the\nmean", "KL", "com-\npleted"):
-        made.add_column(heading, justify="right", vertical="bottom", no_wrap=True)
+    by_task = ("share", "mean\nP", "satu-\nration", "after\nsame", "after\nother")
+    numbers = (*by_task, "entropy", "of the\nmean", "KL", "com-\npleted")
+    made = empty_table(("mixture", "task"), numbers, no_wrap=True, overflow="ellipsis")
     for mixture, row in zip(mixtures, records(tasks, mixtures), strict=True):
         names = ("share", "probability", "saturation", "recency_same", "recency_other")
         for k, task in enumerate(tasks):
@@ -106,18 +102,13 @@ def figure(tasks: Sequence[str], mixtures: Sequence[Mixture], title: str) -> Fig
     lines = -(-panels // wide)
     with styled():
         made = Figure(figsize=(3.1 * wide, 0.8 + 2.5 * lines), layout="constrained")
-        grid = made.subplots(lines, wide, squeeze=False).ravel()
+        grid = panel_grid(made, panels, wide)
         _calibration(grid[0], mixtures, styles)
-        for number, (axes, mixture) in enumerate(zip(grid[1:], mixtures, strict=False)):
+        for number, (axes, mixture) in enumerate(zip(grid[1:], mixtures, strict=True)):
             _histogram(axes, mixture, styles)
             axes.set_ylabel("share of prompts" if number == 0 or (number + 1) % wide == 0 else "")
-        for axes in grid[panels:]:
-            axes.remove()
         made.suptitle(title, x=0.008, ha="left", fontsize=9, weight="bold")
-        handles = [
-            Line2D([], [], label=task, **look.line, **look.mark)
-            for task, look in zip(tasks, styles, strict=True)
-        ]
+        handles = [look.handle(task, **look.mark) for task, look in zip(tasks, styles, strict=True)]
         labels = list(tasks)
         made.legend(
             handles=handles, loc="outside lower center", ncols=columns(made, labels), handlelength=3

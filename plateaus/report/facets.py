@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.lines import Line2D
 
 from plateaus.report import panels, table
 from plateaus.report.statistics import Row
-from plateaus.report.style import Look, looks
+from plateaus.report.style import Look, looks, styled
 
 MOST = 6  # settings with a line or a column of panels each
 
@@ -28,6 +30,11 @@ def heading(facet: Sequence[Row]) -> str:
     return table.label(fixed)
 
 
+def title(row: Row) -> str:
+    """Return a setting as the title of a panel, a field a line."""
+    return table.label(row.setting).replace(", ", "\n")
+
+
 def headed_lines(
     figure: Figure, titles: Sequence[str], weight: str = "bold"
 ) -> Iterator[SubFigure]:
@@ -40,15 +47,47 @@ def headed_lines(
 
 
 def by_facet(
-    figure: Figure, groups: Sequence[Sequence[Row]]
-) -> Iterator[tuple[SubFigure, Sequence[Row]]]:
-    """Yield a line of a figure for each facet, under what its rows share."""
-    return zip(headed_lines(figure, [heading(facet) for facet in groups]), groups, strict=True)
+    rows: Sequence[Row],
+    size: tuple[float, float],
+    draw: Callable[[SubFigure, Sequence[Row]], None],
+    top: float = 0.8,
+) -> Figure:
+    """Return a figure with a line for each facet, under what its rows share, and one legend.
+
+    `size` is a line's width and height, `top` the height of the legend, in inches.
+    """
+    groups = facets(rows)
+    with styled():
+        figure = Figure(figsize=(size[0], top + size[1] * len(groups)), layout="constrained")
+        lines = headed_lines(figure, [heading(facet) for facet in groups])
+        for part, facet in zip(lines, groups, strict=True):
+            draw(part, facet)
+        legend(figure, groups)
+    return figure
 
 
-def some(rows: Sequence[Row]) -> list[Row]:
+def panel_grid(figure: Figure | SubFigure, count: int, columns: int, **options: Any) -> list[Axes]:
+    """Return so many panels in reading order; `options` are those of `subplots`."""
+    grid = figure.subplots(-(-count // columns), columns, squeeze=False, **options).ravel()
+    for axes in grid[count:]:
+        axes.remove()
+    return list(grid[:count])
+
+
+def label_outer(
+    grid: Sequence[Axes], columns: int, xlabel: str, ylabel: str, **options: Any
+) -> None:
+    """Label the last panel of each column and the first of each line; `options` of the latter."""
+    for number, axes in enumerate(grid):
+        bottom = number + columns >= len(grid)
+        axes.set_xlabel(xlabel if bottom else "")
+        axes.tick_params(labelbottom=bottom)
+        axes.set_ylabel("" if number % columns else ylabel, **options)
+
+
+def spaced(rows: Sequence[Row], most: int = MOST) -> list[Row]:
     """Return the first, the last, and some between: what goes under one another, or abreast."""
-    chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST)).round())
+    chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).round())
     return [rows[int(number)] for number in chosen]
 
 
@@ -56,8 +95,8 @@ def styles_of(facet: Sequence[Row]) -> list[Look]:
     """Return the looks of the last field's values; a value looks the same in every facet."""
     baselines = [row.is_baseline for row in facet]
     # All of a facet are baselines where the last field has no neutral value: none stands out.
-    one = len(facet) > 1 and sum(baselines) == 1
-    return looks(len(facet), baselines.index(True) if one else None)
+    single = len(facet) > 1 and sum(baselines) == 1
+    return looks(len(facet), baselines.index(True) if single else None)
 
 
 def diverged(rows: Sequence[Row]) -> str:
@@ -77,6 +116,25 @@ def columns(figure: Figure, labels: Sequence[str]) -> int:
     return -(-len(labels) // lines)
 
 
+def labelled(figure: Figure) -> list[Artist]:
+    """Return what has a label in the panels of a figure, the first of each label."""
+    by_label: dict[str, Artist] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            by_label.setdefault(label, handle)
+    return list(by_label.values())
+
+
+def legend_above(figure: Figure, handles: Sequence[Artist] | None = None, **options: Any) -> None:
+    """Put a legend over the figure, of all that has a label, in as many columns as fit.
+
+    `handles` stand for what is drawn, where given; `options` are those of `legend`.
+    """
+    handles = labelled(figure) if handles is None else handles
+    fitting = columns(figure, [str(handle.get_label()) for handle in handles])
+    figure.legend(handles=handles, loc="outside upper center", ncols=fitting, **options)
+
+
 def legend(figure: Figure, groups: Sequence[Sequence[Row]]) -> None:
     """Put one legend over all facets, titled with the dotted name of the last field."""
     if not groups[0][0].setting:
@@ -85,11 +143,5 @@ def legend(figure: Figure, groups: Sequence[Sequence[Row]]) -> None:
     for row, look in zip(groups[0], styles_of(groups[0]), strict=True):
         mark = " (baseline)" if look.width > looks(1)[0].width else ""
         name = panels.last_value(row) + mark + ("" if len(groups) > 1 else diverged([row]))
-        handles.append(Line2D([], [], label=name, **look.line, **look.mark, ms=5))
-    figure.legend(
-        handles=handles,
-        title=list(groups[0][0].setting)[-1],
-        loc="outside upper center",
-        ncols=columns(figure, [str(handle.get_label()) for handle in handles]),
-        handlelength=3.4,
-    )
+        handles.append(look.handle(name, **look.mark, ms=5))
+    legend_above(figure, handles, title=list(groups[0][0].setting)[-1], handlelength=3.4)

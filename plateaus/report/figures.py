@@ -8,9 +8,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from plateaus.report import panels, table
-from plateaus.report.facets import diverged, headed_lines, heading, legend, styles_of
-from plateaus.report.facets import facets as groups
+from plateaus.report import facets, panels
+from plateaus.report.facets import diverged, styles_of
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, PALE, looks, save, styled
 
@@ -36,13 +35,13 @@ def plateau(dataset: xr.Dataset, rows: Sequence[Row], xmax: float | int | None =
       rows: its table, from `summarise`.
       xmax: last optimiser step shown in (a) and (b); the horizon by default.
     """
-    facets = groups(rows)
+    groups = facets.facets(rows)
     with styled():
-        figure = Figure(figsize=(10, 0.8 + 2.9 * len(facets)), layout="constrained")
-        shared = map(heading, facets)
-        titles = [title and title + diverged(f) for title, f in zip(shared, facets, strict=True)]
-        parts = headed_lines(figure, titles)
-        for number, (part, facet) in enumerate(zip(parts, facets, strict=True)):
+        figure = Figure(figsize=(10, 0.8 + 2.9 * len(groups)), layout="constrained")
+        headings = [facets.heading(facet) for facet in groups]
+        titles = [text and text + diverged(f) for text, f in zip(headings, groups, strict=True)]
+        parts = facets.headed_lines(figure, titles)
+        for number, (part, facet) in enumerate(zip(parts, groups, strict=True)):
             loss, survival, length = part.subplots(1, 3, width_ratios=(1.3, 1, 1))
             panels.loss_panel(loss, dataset, facet, styles_of(facet))
             panels.survival_panel(survival, dataset, facet, styles_of(facet))
@@ -53,7 +52,7 @@ def plateau(dataset: xr.Dataset, rows: Sequence[Row], xmax: float | int | None =
                 for axes, title in zip((loss, survival, length), TITLES, strict=True):
                     axes.set_title(title)
         if rows[0].setting:
-            legend(figure, facets)
+            facets.legend(figure, groups)
         elif rows[0].diverged:
             figure.suptitle(diverged(rows).strip(), fontsize=9)
     return figure
@@ -74,18 +73,13 @@ def learning_curves(
     with styled():
         size = (max(5.0, 10 * columns / 3), 0.6 + 2.1 * lines)
         figure = Figure(figsize=size, layout="constrained")
-        grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
-        for i, (axes, row) in enumerate(zip(grid, rows, strict=False)):
+        grid = facets.panel_grid(figure, len(rows), columns, sharex=True, sharey=True)
+        for axes, row in zip(grid, rows, strict=True):
             panels.run_panel(axes, dataset, row)
             panels.step_axis(axes, xmax or row.horizon)
-            axes.set_title(table.label(row.setting).replace(", ", "\n") + diverged([row]))
-            bottom = i + columns >= len(rows)  # the last of its column
-            axes.set_xlabel("optimiser steps" if bottom else "")
-            axes.tick_params(labelbottom=bottom)
-            axes.set_ylabel("" if i % columns else panels.loss_label(dataset))
+            axes.set_title(facets.title(row) + diverged([row]))
+        facets.label_outer(grid, columns, "optimiser steps", panels.loss_label(dataset))
         grid[0].set_ylim(panels.loss_limits(dataset, rows))
-        for axes in grid[len(rows) :]:
-            axes.remove()
         handles = [
             Line2D([], [], color=looks(1)[0].color, lw=1, label="test loss, one line a seed"),
             Line2D([], [], color=PALE, lw=1, label="training loss"),

@@ -12,7 +12,8 @@ from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from plateaus.report import survival
-from plateaus.report.statistics import FINISHED, Row, cell, passages
+from plateaus.report.selection import finished, interval
+from plateaus.report.statistics import Row, cell, passages
 from plateaus.report.style import GREY, PALE, Look, looks
 from plateaus.report.table import value_text
 
@@ -27,10 +28,9 @@ def loss_panel(
     steps = dataset["eval_step"].values
     every = max(1, steps.size // 8)
     for i, (row, look) in enumerate(zip(rows, styles, strict=True)):
-        mean, half = survival.mean_band(_finished_losses(dataset, row))
-        axes.fill_between(steps, mean - half, mean + half, color=look.color, alpha=0.16, lw=0)
         staggered = (i * every // len(rows), every)  # markers of overlapping lines stay apart
-        axes.plot(steps, mean, **look.line, **look.mark, ms=4, markevery=staggered)
+        marks: dict[str, Any] = {**look.mark, "ms": 4, "markevery": staggered}
+        mean_curve(axes, steps, finished(dataset, "test_loss", row), look, **marks)
     axes.set_ylim(loss_limits(dataset, rows))
     _level_lines(axes, dataset, rows, styles)
     if all(row.diverged == row.runs for row in rows):
@@ -104,6 +104,41 @@ def run_panel(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
             axes.axhline(levels[0], ls=":", lw=0.9, color=GREY)
 
 
+def band(
+    axes: Axes,
+    x: NDArray,
+    curves: tuple[NDArray, NDArray, NDArray],
+    look: Look,
+    alpha: float = 0.16,
+    **options: Any,
+) -> None:
+    """Draw a line in a shaded band: its middle, its lower and its upper edge; `options` of it."""
+    middle, low, high = curves
+    step = "pre" if options.get("drawstyle") == "steps-pre" else None
+    axes.fill_between(x, low, high, color=look.color, alpha=alpha, lw=0, step=step)  # type: ignore[arg-type] # None is allowed
+    axes.plot(x, middle, **look.line, **options)
+
+
+def mean_curve(
+    axes: Axes, x: NDArray, values: NDArray, look: Look, alpha: float = 0.16, **options: Any
+) -> None:
+    """Draw the mean over runs of [run, x] with its 95% t band; `options` are those of a line."""
+    mean, half = survival.mean_band(values)
+    band(axes, x, (mean, mean - half, mean + half), look, alpha, **options)
+
+
+def deviation_curve(axes: Axes, x: NDArray, values: NDArray, look: Look, **options: Any) -> None:
+    """Draw the mean over runs of [run, x], and one deviation around it within their range."""
+    recorded = np.isfinite(values).any(axis=0)
+    if not recorded.any():
+        return
+    finite = np.ma.masked_invalid(values[:, recorded])
+    mean, deviation = finite.mean(axis=0), finite.std(axis=0)
+    low = np.maximum(mean - deviation, finite.min(axis=0))
+    high = np.minimum(mean + deviation, finite.max(axis=0))
+    band(axes, x[recorded], (mean, low, high), look, 0.14, **options)
+
+
 def step_axis(axes: Axes, last: float | int) -> None:
     """Make the horizontal axis one of optimiser steps, from 0 to `last`."""
     axes.set_xlim(0, last)
@@ -137,7 +172,7 @@ def loss_label(dataset: xr.Dataset) -> str:
 def loss_limits(dataset: xr.Dataset, rows: Sequence[Row]) -> tuple[float, float]:
     """Return the range of losses worth showing: a spike to 1e6 must not flatten the plateau."""
     uninformed, best = _levels(dataset, rows)
-    losses = [_finished_losses(dataset, row).ravel() for row in rows]
+    losses = [finished(dataset, "test_loss", row).ravel() for row in rows]
     seen = np.concatenate([*losses, uninformed, best])
     seen = seen[np.isfinite(seen)]
     if not seen.size:
@@ -153,23 +188,13 @@ def loss_limits(dataset: xr.Dataset, rows: Sequence[Row]) -> tuple[float, float]
     return low - room, high + room
 
 
-def _finished_losses(dataset: xr.Dataset, row: Row) -> NDArray[np.float64]:
-    """Return the test losses of the finished runs, [run, eval], NaN where not finite."""
-    curves = cell(dataset, "test_loss", row.index).astype(np.float64)
-    curves = curves[cell(dataset, "status", row.index) == FINISHED]
-    return np.where(np.isfinite(curves), curves, np.nan)
-
-
 def _levels(dataset: xr.Dataset, rows: Sequence[Row]) -> tuple[NDArray, NDArray]:
     """Return the uninformed and the best loss of each row, mean over its runs, NaN if none."""
-
-    def mean(name: str, row: Row) -> float:
-        values = cell(dataset, name, row.index).astype(np.float64)
-        values = values[np.isfinite(values)]
-        return float(values.mean()) if values.size else np.nan
-
-    uninformed = np.array([mean("uninformed_loss", row) for row in rows])
-    return uninformed, np.array([mean("best_loss", row) for row in rows])
+    uninformed, best = (
+        np.array([interval(cell(dataset, name, row.index)).value for row in rows])
+        for name in ("uninformed_loss", "best_loss")
+    )
+    return uninformed, best
 
 
 def _level_lines(
@@ -178,15 +203,15 @@ def _level_lines(
     """Draw the uninformed and the best loss: once if shared, else in each row's colour."""
     uninformed, best = _levels(dataset, rows)
     for name, levels, side in (("uninformed", uninformed, 1), ("best", best, -1)):
-        known = levels[np.isfinite(levels)]
-        if not known.size:
+        finite = levels[np.isfinite(levels)]
+        if not finite.size:
             continue
-        if np.ptp(known) <= 0.01 * float(np.abs(known).max()):
-            axes.axhline(float(known.mean()), ls=":", lw=1, color=GREY)
+        if np.ptp(finite) <= 0.01 * float(np.abs(finite).max()):
+            axes.axhline(float(finite.mean()), ls=":", lw=1, color=GREY)
         else:
             for level, look in zip(levels, styles, strict=True):
                 axes.axhline(level, ls=":", lw=1, color=look.color)
-        edge = float(known.max() if side > 0 else known.min())
+        edge = float(finite.max() if side > 0 else finite.min())
         # Late losses are low and early ones high: each label where the curves are not.
         at = (1.0 if side > 0 else 0.0, edge)
         _note(axes, name, at, ("axes fraction", "data"), (-3 * side, 2 * side))

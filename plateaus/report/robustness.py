@@ -6,22 +6,22 @@ Drawn where a task has other laws (`Task.laws`), or predictors that are no ideal
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.figure import Figure, SubFigure
+from numpy.typing import ArrayLike
 
 from plateaus.report import panels, survival
-from plateaus.report.curves import LAWS, ORDER, PREFIX, finished
-from plateaus.report.facets import by_facet, facets, heading, legend, styles_of
+from plateaus.report.curves import LAWS, ORDER, PREFIX
+from plateaus.report.facets import by_facet, labelled, panel_grid, styles_of
+from plateaus.report.selection import finished, of_family
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, styled
 
 SHOWN = {"zero": ":", "ridge": (0, (5, 2)), "least_squares": (0, (1.5, 1))}  # name -> dash
-PLAIN = FuncFormatter(lambda x, _: f"{x:g}")  # the style draws no powers
 LOSS, OF = "_loss", "_of_"
 
 
@@ -37,22 +37,20 @@ def robustness(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         return None
     by_query = [law for law in others if f"{law}{PREFIX}" not in dataset]
     laws = ["test", *(law for law in others if law not in by_query), *by_query]
+    columns = min(4, len(laws))
+    lines = -(-len(laws) // columns)
+
+    def draw(part: SubFigure, facet: Sequence[Row]) -> None:
+        grid = panel_grid(part, len(laws), columns)
+        for axes, law in zip(grid, laws, strict=True):
+            _law_panel(axes, dataset, facet, law)
+        for axes in grid[::columns]:
+            axes.set_ylabel("loss")
+
+    figure = by_facet(rows, (max(6.5, 2.7 * columns), 2.2 * lines), draw, top=0.9)
     with styled():
-        groups = facets(rows)
-        columns = min(4, len(laws))
-        lines = -(-len(laws) // columns)
-        size = (max(6.5, 2.7 * columns), 0.9 + 2.2 * lines * len(groups))
-        figure = Figure(figsize=size, layout="constrained")
-        for part, facet in by_facet(figure, groups):
-            grid = part.subplots(lines, columns, squeeze=False).ravel()
-            for axes, law in zip(grid, laws, strict=False):
-                _law_panel(axes, dataset, facet, law)
-            for axes in grid[len(laws) :]:
-                axes.remove()
-            for axes in grid[: len(laws) : columns]:
-                axes.set_ylabel("loss")
-        known = [name for name in SHOWN if f"test{LOSS}{OF}{name}" in dataset]
-        _legend(figure, groups, {name: SHOWN[name] for name in known})
+        handles = labelled(figure)
+        figure.legend(handles=handles, loc="outside lower center", ncols=max(1, len(handles)))
     return figure
 
 
@@ -61,47 +59,43 @@ def baselines(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
     Drawn where there are predictors besides the ideal ones, those of the first setting.
     """
-    stem = f"test{PREFIX}{OF}"
-    names = [str(n).removeprefix(stem) for n in dataset.data_vars if str(n).startswith(stem)]
-    plain = [name for name in names if name not in ORDER]
+    by_prefix = of_family(dataset, "predictor", law="test", measure="loss_by_prefix")
+    variables = {variable.attrs["predictor"]: name for name, variable in by_prefix.items()}
+    plain = [name for name in variables if name not in ORDER]
     if not plain or f"test{PREFIX}" not in dataset:
         return None
+    shown = [name for name in ("zero", "ridge") if name in variables] + plain
+
+    def draw(part: SubFigure, facet: Sequence[Row]) -> None:
+        axes = part.subplots()
+        _model(axes, dataset, facet, "test")
+        for i, name in enumerate(shown):
+            level, _ = survival.mean_band(finished(dataset, variables[name], facet[0]))
+            look: dict[str, Any] = {
+                "color": f"C{i % 10}",
+                "ls": (0, (4, 1.5)),
+                "lw": 1.1,
+                "label": _text(name),
+            }
+            marker = "osD^vP*X"[i % 8]
+            axes.plot(dataset["prefix"].values, level, marker=marker, ms=3, **look)
+        axes.set_xlabel("points before the query")
+        axes.set_ylabel("squared error")
+        axes.set_ylim(bottom=0)
+
+    figure = by_facet(rows, (7.0, 3.4), draw, top=1.0)
     with styled():
-        groups = facets(rows)
-        figure = Figure(figsize=(7.0, 1.0 + 3.4 * len(groups)), layout="constrained")
-        grid = figure.subplots(len(groups), 1, squeeze=False)[:, 0]
-        shown = [name for name in ("zero", "ridge") if name in names] + plain
-        looks = {
-            name: (f"C{i % 10}", (0, (4, 1.5)), "osD^vP*X"[i % 8]) for i, name in enumerate(shown)
-        }
-        for axes, facet in zip(grid, groups, strict=True):
-            _model(axes, dataset, facet, "test")
-            for name, (color, dash, marker) in looks.items():
-                level, _ = survival.mean_band(finished(dataset, stem + name, facet[0]))
-                where = dataset["prefix"].values
-                axes.plot(where, level, color=color, ls=dash, lw=1.1, marker=marker, ms=3)
-            axes.set_title(heading(facet))
-            axes.set_xlabel("points before the query")
-            axes.set_ylabel("squared error")
-            axes.set_ylim(bottom=0)
-        handles = [
-            Line2D([], [], color=color, ls=dash, marker=marker, ms=3, lw=1.1, label=_text(name))
-            for name, (color, dash, marker) in looks.items()
-        ]
-        if not rows[0].setting:
-            handles.insert(0, Line2D([], [], **styles_of(groups[0])[0].line, label="model"))
-        legend(figure, groups)
-        figure.legend(handles=handles, loc="outside right upper")
+        figure.legend(handles=labelled(figure), loc="outside right upper")
     return figure
 
 
 def other_laws(dataset: xr.Dataset) -> list[str]:
     """Return the names of the laws besides the test and the training law, in their order."""
-    found = [str(n)[: -len(LOSS)] for n in dataset.data_vars if str(n).endswith(LOSS)]
-    told = {
-        str(n).partition(f"{LOSS}{OF}")[0] for n in dataset.data_vars if f"{LOSS}{OF}" in str(n)
-    }
-    return [law for law in found if law in told and law not in LAWS]
+    losses, predicted = (
+        dict.fromkeys(v.attrs["law"] for v in of_family(dataset, family, measure="loss").values())
+        for family in ("metric", "predictor")
+    )
+    return [law for law in losses if law in predicted and law not in LAWS]
 
 
 def _law_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) -> None:
@@ -113,10 +107,12 @@ def _law_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) 
         if variable not in dataset:
             continue
         values = finished(dataset, variable, facet[0])
+        mean, _ = survival.mean_band(values)
+        look: dict[str, Any] = {"color": GREY, "ls": dash, "label": _text(name)}
         if every:
-            axes.plot(dataset["prefix"].values, survival.mean_band(values)[0], color=GREY, ls=dash)
-        elif values.size and np.isfinite(values).any() and np.nanmean(values) > 0:
-            axes.axhline(float(np.nanmean(values)), color=GREY, ls=dash)
+            axes.plot(dataset["prefix"].values, mean, **look)
+        elif mean > 0:
+            axes.axhline(float(mean), **look)
         else:
             continue
         if name == "zero":
@@ -128,38 +124,28 @@ def _law_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) 
         axes.set_xticks([0, facet[0].horizon])
     axes.set_title("test law" if law == "test" else _text(law) + ("" if every else " (query)"))
     top = max((float(np.nanmax(line.get_ydata())) for line in framed), default=1.0)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(PLAIN)
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    low = min(_positive(line.get_ydata()) for line in axes.lines)
+    panels.log_axis(axes)
+    low = min(_least_positive(line.get_ydata()) for line in axes.lines)
     axes.set_ylim(
         max(min(low / 1.5, top / 12), 1e-3 * top), 1.5 * top
     )  # exact predictors would stretch it for ever
 
 
 def _model(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) -> None:
-    """Draw the model's loss on a law, a line a row: by prefix if it is told by it."""
+    """Draw the model's loss on a law, a line a row: by prefix where that is recorded."""
     every = f"{law}{PREFIX}" in dataset
     where = dataset["prefix" if every else "eval_step"].values
     for row, look in zip(facet, styles_of(facet), strict=True):
         values = finished(dataset, f"{law}{PREFIX if every else LOSS}", row)
         mean, _ = survival.mean_band(values[:, -1] if every else values)
-        axes.plot(where, mean, **look.line)
+        axes.plot(where, mean, **look.line, label="" if row.setting else "model")
 
 
-def _positive(values) -> float:
-    values = np.asarray(values, np.float64)
-    values = values[np.isfinite(values) & (values > 0)]
-    return float(values.min()) if values.size else 1.0
+def _least_positive(values: ArrayLike) -> float:
+    positive = np.asarray(values, np.float64)
+    positive = positive[np.isfinite(positive) & (positive > 0)]
+    return float(positive.min()) if positive.size else 1.0
 
 
 def _text(name: str) -> str:
     return name.replace("_", " ")
-
-
-def _legend(figure: Figure, groups: Sequence[Sequence[Row]], known: dict) -> None:
-    handles = [Line2D([], [], color=GREY, ls=dash, label=_text(n)) for n, dash in known.items()]
-    if not groups[0][0].setting:
-        handles.insert(0, Line2D([], [], **styles_of(groups[0])[0].line, label="model"))
-    legend(figure, groups)
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))

@@ -9,6 +9,7 @@ file system can hang too, on a daemon thread with a deadline.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import threading
@@ -22,7 +23,8 @@ import xarray as xr
 
 from plateaus import files
 from plateaus.report import survival
-from plateaus.report.statistics import FINISHED, Row, cell
+from plateaus.report.selection import is_finished
+from plateaus.report.statistics import Row, cell
 from plateaus.report.table import label
 
 # TensorBoard itself keeps a sample of 1,000 points of a longer curve.
@@ -99,27 +101,21 @@ def _write_all(dataset: xr.Dataset, rows: Sequence[Row], folder: Path) -> None:
                 write(Event(step=step, wall_time=step, summary=Summary(value=entries)))
             finite = {k: v for k, v in metrics.items() if np.isfinite(v)}
             entries = [Summary.Value(tag=k, simple_value=v) for k, v in finite.items()]
-            last = Event(step=row.horizon, wall_time=row.horizon, summary=Summary(value=entries))
-            write(last)
+            summarised = Summary(value=entries)
+            write(Event(step=row.horizon, wall_time=row.horizon, summary=summarised))
 
 
-class _records:
-    """A file of records, one serialised event each; closed, and on the disk, on leaving."""
+@contextlib.contextmanager
+def _records(path: Path) -> Iterator[Callable[[Any], None]]:
+    """Yield what writes a serialised event to a file; closed, and on the disk, on leaving."""
+    from tensorboardX.record_writer import RecordWriter
 
-    def __init__(self, path: Path) -> None:
-        from tensorboardX.record_writer import RecordWriter
-
-        self.writer = RecordWriter(str(path))
-
-    def __enter__(self) -> Callable[[Any], None]:
-        return lambda event: self.writer.write(event.SerializeToString())
-
-    def __exit__(self, *error: object) -> None:
-        try:
-            if error[0] is None:  # else the disk is full, say, and a flush would hide why
-                self.writer.flush()
-        finally:
-            self.writer.close()
+    writer = RecordWriter(str(path))
+    try:
+        yield lambda event: writer.write(event.SerializeToString())
+        writer.flush()  # not after an error: where the disk is full, say, it would hide why
+    finally:
+        writer.close()
 
 
 def _hyperparameters(row: Row) -> dict[str, Any]:
@@ -141,12 +137,11 @@ def _metrics(row: Row) -> dict[str, float]:
 
 def _points(dataset: xr.Dataset, row: Row) -> Iterator[tuple[int, dict[str, float]]]:
     """Yield (step, tag -> value): each curve's mean and band, at no more than 1,000 steps."""
-    finished = cell(dataset, "status", row.index) == FINISHED
     for name, variable in dataset.data_vars.items():
         axis = variable.dims[-1]
         if axis not in ("step", "eval_step"):
             continue
-        curves = cell(dataset, str(name), row.index)[finished].astype(np.float64)
+        curves = cell(dataset, str(name), row.index)[is_finished(dataset, row)].astype(np.float64)
         steps = dataset[axis].values.astype(int)
         thin = slice(None, None, -(-steps.size // MOST_POINTS) or 1)
         mean, half = survival.mean_band(curves)

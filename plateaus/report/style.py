@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
 from plateaus.files import write_atomically
@@ -44,7 +45,7 @@ SETTINGS: dict[Any, Any] = {
 
 
 class Look(NamedTuple):
-    """Colour, dash and marker of one swept value: each alone tells it from its neighbours."""
+    """Colour, dash and marker of one swept value: each alone sets it apart from its neighbours."""
 
     color: Any
     dash: Any
@@ -60,6 +61,10 @@ class Look(NamedTuple):
     def mark(self) -> dict[str, Any]:
         """The keywords of its markers, edged in white so that they stand off the line."""
         return {"marker": self.marker, "mec": "white", "mew": 0.5}
+
+    def handle(self, label: str, **options: Any) -> Line2D:
+        """Return its entry in a legend; `options` are those of a line."""
+        return Line2D([], [], label=label, **self.line, **options)
 
 
 def looks(values: int, baseline: int | None = None) -> list[Look]:
@@ -78,6 +83,11 @@ def looks(values: int, baseline: int | None = None) -> list[Look]:
         )
         for i in range(values)
     ]
+
+
+def looks_of(names: Sequence[str]) -> dict[str, Look]:
+    """Return the look of each of several names."""
+    return dict(zip(names, looks(len(names)), strict=True))
 
 
 @contextlib.contextmanager

@@ -5,18 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from plateaus.fields import INFINITE
 from plateaus.report.statistics import Row
 from plateaus.report.survival import Interval
-
-WIDTH = 200  # of a file; the table takes what it needs, under 100 for two swept fields
+from plateaus.report.terminal import (
+    bracketed,
+    empty_table,
+    field_heading,
+    p_text,
+    plain,
+    print_table,
+    ratio_text,
+    short,
+)
 
 
 def label(setting: Mapping[str, Any]) -> str:
@@ -81,6 +88,18 @@ def ends(name: str, interval: Interval) -> dict[str, str]:
     return {key: number(x) for key, x in zip(columns, interval, strict=True)}
 
 
+def fields(row: Any, columns: Mapping[str, str]) -> dict[str, Any]:
+    """Return the columns of a row's fields: three of an interval, one of anything else."""
+    record: dict[str, Any] = {}
+    for field, name in columns.items():
+        value = getattr(row, field)
+        if isinstance(value, Interval):
+            record |= ends(name, value)
+        else:
+            record[name] = number(value) if isinstance(value, float) else value
+    return record
+
+
 def number(value: float) -> str:
     """Return a number as it stands in a CSV file: empty where it is undefined."""
     return "" if math.isnan(value) else f"{value:.8g}"
@@ -89,45 +108,32 @@ def number(value: float) -> str:
 def table(rows: Sequence[Row]) -> Table:
     """Return the table for the terminal, readable in 100 columns.
 
-    The lowest loss of a run, beside its final one, tells of a test loss that rose again.
+    The lowest loss of a run, beside its final one, shows a test loss that rose again.
     """
     names = list(rows[0].setting) if rows else []
-    result = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in names:
-        # A dotted name breaks after its section and its words, to leave space for numbers.
-        heading = name.replace(".", ".\n", 1).replace("_", "_\n")
-        result.add_column(heading, overflow="fold", vertical="bottom")
-    # More where there is room, and something to tell.
+    # More where there is room, and something was recorded.
     lowest = ["lowest\nloss"] if len(names) < 2 else []
     trained = any(not math.isnan(row.trained_escape.value) for row in rows) and len(names) < 2
     lowest += ["trained\nescape"] if trained else []
-    for heading in (
-        "escaped",
-        "median escape\n[95%]",
-        "mean\nplateau",
-        "ratio\n[95%]",
-        "p\n(Holm)",
-        "final\nloss",
-        *lowest,
-    ):
-        result.add_column(heading, justify="right", overflow="fold", vertical="bottom")
+    numbers = ("escaped", "median escape\n[95%]", "mean\nplateau", "ratio\n[95%]", "p\n(Holm)")
+    result = empty_table(map(field_heading, names), (*numbers, "final\nloss", *lowest))
     for row in rows:
         result.add_row(
             *(value_text(row.setting[name]) for name in names),
             f"{row.escaped}/{row.runs}",
             _median(row),
             _steps(row.plateau.value),
-            "baseline" if row.is_baseline else _bracketed(row.ratio, _ratio),
-            _p(row),
-            _loss(row.final_loss.value),
-            *[_loss(row.lowest_loss.value), _steps(row.trained_escape.value)][: len(lowest)],
+            "baseline" if row.is_baseline else ratio_text(row.ratio),
+            "" if row.is_baseline and math.isnan(row.p_adjusted) else p_text(row.p_adjusted),
+            short(row.final_loss.value, ".3g"),
+            *[short(row.lowest_loss.value, ".3g"), _steps(row.trained_escape.value)][: len(lowest)],
             style="bold" if row.is_baseline else None,
         )
     return result
 
 
 def remarks(rows: Sequence[Row]) -> list[str]:
-    """Return what is said under the table: the baseline, the diverged runs, what is missing."""
+    """Return the lines under the table: the baseline, the diverged runs, what is missing."""
     lines = []
     if rows:
         lines.append(f"mean plateau: steps to escape, {rows[0].horizon} if it never does")
@@ -162,9 +168,8 @@ def remarks(rows: Sequence[Row]) -> list[str]:
 
 def show(rows: Sequence[Row]) -> None:
     """Print the table and its remarks: in colour on a terminal, plain text elsewhere."""
-    console = Console(highlight=False)
-    if console.is_terminal:
-        _print(rows, console)
+    if Console().is_terminal:
+        print_table(table(rows), remarks(rows))
     else:
         print(text(rows), end="")
 
@@ -172,25 +177,8 @@ def show(rows: Sequence[Row]) -> None:
 def text(rows: Sequence[Row]) -> str:
     """Return what `show` prints where there is no terminal."""
     buffer = io.StringIO()
-    _print(rows, Console(file=buffer, width=WIDTH, color_system=None, highlight=False))
+    print_table(table(rows), remarks(rows), plain(buffer))
     return "\n".join(line.rstrip() for line in buffer.getvalue().strip("\n").splitlines()) + "\n"
-
-
-def _print(rows: Sequence[Row], console: Console) -> None:
-    console.print(table(rows))
-    for line in remarks(rows):
-        console.print(line, markup=False, soft_wrap=True)
-
-
-def print_lines(content: Any, lines: Iterable[str]) -> None:
-    """Print a table of another kind, if any, and what is said under it."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(width=WIDTH, color_system=None, highlight=False)
-    if content is not None:
-        console.print(content)
-    for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
 
 
 def value_text(value: Any) -> str:
@@ -205,25 +193,11 @@ def value_text(value: Any) -> str:
         return "inf"
     if not isinstance(value, float):
         return str(value)
-    return short if float(short := f"{value:g}") == value else repr(value)
+    return brief if float(brief := f"{value:g}") == value else repr(value)
 
 
 def _steps(value: float) -> str:
-    return "-" if math.isnan(value) else "inf" if math.isinf(value) else f"{value:.0f}"
-
-
-def _ratio(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.2f}"
-
-
-def _loss(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3g}"
-
-
-def _p(row: Row) -> str:
-    if math.isnan(row.p_adjusted):
-        return "" if row.is_baseline else "-"
-    return "<1e-4" if row.p_adjusted < 1e-4 else f"{row.p_adjusted:.2g}"
+    return short(value, ".0f")
 
 
 def _median(row: Row) -> str:
@@ -231,10 +205,4 @@ def _median(row: Row) -> str:
         low = row.escape.low
         reached = "" if math.isnan(low) or math.isinf(low) else f" [{_steps(low)}, inf]"
         return f"> {row.horizon}{reached}"
-    return _bracketed(row.escape, _steps)
-
-
-def _bracketed(interval: Interval, form: Any) -> str:
-    value, low, high = interval
-    missing = math.isnan(low) or math.isnan(high)
-    return form(value) if missing else f"{form(value)} [{form(low)}, {form(high)}]"
+    return bracketed(row.escape, _steps)

@@ -1,4 +1,4 @@
-"""The law: what a world is, how an example is drawn, what an ideal predictor says."""
+"""The law: what a world is, how an example is drawn, which predictors are ideal."""
 
 from plateaus.surface import described, exports
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -11,8 +11,24 @@ import jax.numpy as jnp
 
 from plateaus.types import Groups, Learned, OtherLaw, Reads, Task
 
-_FUNCTIONS = ("init", "emit", "emit_test", "loss", "test_loss", "predictors", "at")
-_OPTIONAL = ("distance", "item")
+_FUNCTION = (Callable, "a function")
+_OPTIONAL = (Callable | None, "a function")
+_TASK: dict[str, tuple[Any, str]] = {  # field -> what it may be, and the words for that
+    **dict.fromkeys(
+        ("init", "emit", "emit_test", "loss", "test_loss", "predictors", "at"), _FUNCTION
+    ),
+    **dict.fromkeys(("distance", "item"), _OPTIONAL),
+    **dict.fromkeys(("metrics", "axes", "laws"), (Mapping, "a dict by names")),
+    "reads": (Reads, "a Reads"),
+    "groups": (Groups | None, "Groups or None"),
+    **dict.fromkeys(("uninformed", "best"), (str, "the name of a predictor")),
+}
+_GROUPS: dict[str, tuple[Any, str]] = {
+    **dict.fromkeys(("names", "target"), (tuple, "a tuple")),
+    "of": _FUNCTION,
+    "learned": (Learned | None, "a Learned or None"),
+    **dict.fromkeys(("emit_target", "emit_mixed"), _OPTIONAL),
+}
 
 
 def problems(task: Any) -> Iterator[str]:
@@ -25,55 +41,35 @@ def problems(task: Any) -> Iterator[str]:
         hint = " (is a `return` missing?)" if task is None else ""
         yield f"must be made: a Task, not {_kind(task)}{hint}"
         return
-    for name in (*_FUNCTIONS, *_OPTIONAL):
-        value = getattr(task, name)
-        if not (callable(value) or (value is None and name in _OPTIONAL)):
-            yield f"{name}: must be a function, not {_kind(value)}"
-    for name in ("metrics", "axes", "laws"):
-        if not isinstance(value := getattr(task, name), Mapping):
-            yield f"{name}: must be a dict by names, not {_kind(value)}"
-    if not isinstance(task.reads, Reads):
-        yield f"reads: must be a Reads, not {_kind(task.reads)}"
+    for name, kind in _TASK.items():
+        yield from _unless(kind, name, getattr(task, name))
     if isinstance(task.groups, Groups):
-        yield from _of_groups(task.groups)
-    elif task.groups is not None:
-        yield f"groups: must be Groups or None, not {_kind(task.groups)}"
-    for name in ("uninformed", "best"):
-        if not isinstance(value := getattr(task, name), str):
-            yield f"{name}: must be the name of a predictor, not {_kind(value)}"
+        for name, kind in _GROUPS.items():
+            yield from _unless(kind, f"groups.{name}", getattr(task.groups, name))
     whole = isinstance(task.size, numbers.Integral) and not isinstance(task.size, bool)
     if not whole or task.size < 1:
         yield f"size: must be an integer of at least 1, not {task.size!r}"
-    yield from _entries("metrics", task.metrics)
-    for name, axis in task.axes.items() if isinstance(task.axes, Mapping) else ():
-        if not isinstance(axis, str):
-            yield f"axes[{name!r}]: must be the name of one axis, not {_kind(axis)}"
+    yield from _entries(_FUNCTION, "metrics", task.metrics)
+    yield from _entries((str, "the name of one axis"), "axes", task.axes)
+    yield from _entries((OtherLaw, "an OtherLaw"), "laws", task.laws)
     for name, law in task.laws.items() if isinstance(task.laws, Mapping) else ():
-        if not isinstance(law, OtherLaw):
-            yield f"laws[{name!r}]: must be an OtherLaw, not {_kind(law)}"
-        elif law.measures is not None and not isinstance(law.measures, Mapping):
-            yield f"laws[{name!r}].measures: must be a dict by names, not {_kind(law.measures)}"
-        else:
-            yield from _entries(f"laws[{name!r}].measures", law.measures or {})
+        if isinstance(law, OtherLaw):
+            field = f"laws[{name!r}].measures"
+            yield from _unless((Mapping | None, "a dict by names"), field, law.measures)
+            yield from _entries(_FUNCTION, field, law.measures)
 
 
-def _of_groups(groups: Groups) -> Iterator[str]:
-    for name in ("names", "target"):
-        if not isinstance(value := getattr(groups, name), tuple):
-            yield f"groups.{name}: must be a tuple, not {_kind(value)}"
-    if not callable(groups.of):
-        yield f"groups.of: must be a function, not {_kind(groups.of)}"
-    if not isinstance(groups.learned, Learned | None):
-        yield f"groups.learned: must be a Learned or None, not {_kind(groups.learned)}"
-    for name in ("emit_target", "emit_mixed"):
-        if not (callable(value := getattr(groups, name)) or value is None):
-            yield f"groups.{name}: must be a function, not {_kind(value)}"
+def _unless(kind: tuple[Any, str], field: str, value: Any) -> Iterator[str]:
+    """Yield a line unless a value is of a kind."""
+    types, words = kind
+    if not isinstance(value, types):
+        yield f"{field}: must be {words}, not {_kind(value)}"
 
 
-def _entries(field: str, functions: Any) -> Iterator[str]:
-    for name, function in functions.items() if isinstance(functions, Mapping) else ():
-        if not callable(function):
-            yield f"{field}[{name!r}]: must be a function, not {_kind(function)}"
+def _entries(kind: tuple[Any, str], field: str, values: Any) -> Iterator[str]:
+    """Yield a line for each value of a dict that is not of a kind; nothing for what is no dict."""
+    for name, value in values.items() if isinstance(values, Mapping) else ():
+        yield from _unless(kind, f"{field}[{name!r}]", value)
 
 
 def inputs_problems(task: Task, example: Any, inputs: str) -> Iterator[str]:

@@ -25,7 +25,7 @@ def variables(task: Task, predictors: Iterable[str]) -> dict[str, Variable]:
 
 
 def problems(task: Task, predictors: Iterable[str]) -> Iterator[str]:
-    """Yield a line for each name that cannot be recorded, or is not told from another.
+    """Yield a line for each name that cannot be recorded, or that would be recorded twice.
 
     >>> from plateaus.tasks.laws.sparse_parity import Spec, sparse_parity
     >>> task = sparse_parity(Spec(dimension=4, relevant_bits=2))
@@ -51,12 +51,12 @@ def problems(task: Task, predictors: Iterable[str]) -> Iterator[str]:
             yield f"laws: {law!r} is the name of a law that every task has"
     for metric, axis in task.axes.items():
         if axis in DIMENSIONS:
-            told = ", ".join(DIMENSIONS)
-            yield f"axes: {axis!r} of {metric!r} is a dimension that is there already ({told})"
-    found: dict[str, str] = {}
+            taken = ", ".join(DIMENSIONS)
+            yield f"axes: {axis!r} of {metric!r} is a dimension that is there already ({taken})"
+    recorded: dict[str, str] = {}
     for name, what, _ in _every(task, predictors):
-        if found.setdefault(name, what) != what:
-            yield f"{what}: would be recorded as {name}, as {found[name]} is; rename one of them"
+        if recorded.setdefault(name, what) != what:
+            yield f"{what}: would be recorded as {name}, as {recorded[name]} is; rename one of them"
 
 
 def _every(task: Task, predictors: tuple[str, ...]) -> Iterator[tuple[str, str, Variable]]:
@@ -68,27 +68,30 @@ def _every(task: Task, predictors: tuple[str, ...]) -> Iterator[tuple[str, str, 
             begin, what = f"{law}_{metric}", f"{metric!r} of law {law!r}"
             axes = (task.axes[metric],) if metric in task.axes else ()
             meaning = f"{metric.replace('_', ' ')} {where}"
-            one = Variable(meaning, "loss" if metric == LOSS else "1", axes)
-            yield from _by_group(task, begin, "", what, one)
+            variable = Variable(meaning, "loss" if metric == LOSS else "1", axes)
+            variable = variable.of(family="metric", law=law, measure=metric)
+            yield from _by_group(task, begin, "", what, variable)
             if metric == LOSS or axes:
                 for predictor in predictors:
-                    of = one._replace(meaning=f"{meaning}, of {predictor}", time=ONCE)
+                    of = variable._replace(meaning=f"{meaning}, of {predictor}", time=ONCE)
+                    of = of.of(family="predictor", predictor=predictor)
                     of_whom = f"{what} of predictor {predictor!r}"
                     yield from _by_group(task, begin, f"_of_{predictor}", of_whom, of)
             if law == "test" and task.item is not None and not axes:
                 for which in ("trained", "untrained"):
-                    some = one._replace(meaning=f"{meaning}, {which} items only")
-                    yield f"{begin}_{which}", f"{what} on {which} items", some
+                    of_items = variable._replace(meaning=f"{meaning}, {which} items only")
+                    yield f"{begin}_{which}", f"{what} on {which} items", of_items.of(items=which)
         if task.distance is not None and law not in task.laws:
             for predictor in predictors:
                 apart = Variable(f"distance to what {predictor} says {where}")
+                apart = apart.of(family="distance", law=law, predictor=predictor)
                 what = f"the distance to {predictor!r} of law {law!r}"
                 yield from _by_group(task, f"{law}_distance", f"_to_{predictor}", what, apart)
 
 
 def _by_group(
-    task: Task, begin: str, end: str, what: str, one: Variable
+    task: Task, begin: str, end: str, what: str, variable: Variable
 ) -> Iterator[tuple[str, str, Variable]]:
-    yield begin + end, what, one
+    yield begin + end, what, variable
     if task.groups:
-        yield begin + SUFFIX + end, f"{what} by group", one.by_task()
+        yield begin + SUFFIX + end, f"{what} by group", variable.by_task()

@@ -57,7 +57,6 @@ def counted(steps, needs, short_every=0, reference=0, proxy=0):
 def test_the_cost_of_extra_passes(monkeypatch, needs, options):
     registered = Registered(
         uniform.uniform,
-        uniform.Knobs,
         needs=Needs(**dict.fromkeys(needs, True)),
         short_every=options.get("short_every", 0),
     )

@@ -12,6 +12,7 @@ from plateaus.build import recipes, regrouping
 from plateaus.build.registry import TASKS
 from plateaus.config import presets
 from plateaus.config.schema import ConfigError, entries, resolve
+from plateaus.data.domains import regroup
 from plateaus.jobs import cli, devices
 from plateaus.tasks.laws import in_context_domains
 
@@ -126,8 +127,8 @@ def test_a_grid_has_one_number_for_all_groupings():
     """The best by silhouette for similar domains: two kinds of function, here."""
     specs = [spec_of(clusters="2,3,4", grouping=name) for name in VARIANTS]
     assert {TASKS["in_context"].groups(spec) for spec in specs} == {("domain_0", "domain_1")}
-    found = regrouping.silhouettes(in_context_domains.embeddings, specs[1])
-    assert max(found, key=found.get) == 2 and list(found) == [2, 3, 4]
+    _, silhouettes = regroup(*in_context_domains.embeddings(specs[1]), (2, 3, 4), 0)
+    assert max(silhouettes, key=silhouettes.get) == 2 and list(silhouettes) == [2, 3, 4]
     random = regrouping.grouping(in_context_domains.embeddings, specs[2])
     assert np.bincount(random.train).tolist() == [8, 8]
 

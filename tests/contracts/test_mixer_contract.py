@@ -62,7 +62,7 @@ def _shape(name, groups=GROUPS):
 
 
 def without(signals, group):
-    """The round as it is if it had no example of a group: as `rounds.told` says it."""
+    """The round as it is if it had no example of a group: as `rounds.summary` says it."""
     empty = np.arange(GROUPS) == group
     found = signals._asdict()
     for name in ("excess", "target_gram"):
@@ -334,7 +334,7 @@ NAMES, BATCH, STEPS = ("a", "b", "c"), 8, 40
 def trajectory(name, use="draws"):
     """(strength) -> groups, indices [T, B], shares, factors of losses [T, 3]; of no mixer: None."""
     spec = designs.Spec(mixer=name or "fixed", round_steps=5, mixer_use=use)
-    needs = MIXERS[spec.mixer].needs
+    needs = MIXERS[name].needs if name else Needs()
     tracked = {"w": jax.ShapeDtypeStruct((3, 2), jnp.float32)} if needs.gradients else None
     mixer = adaptive.adaptive(spec, (1.0, 2.0, 1.0), tracked) if name else None
     source = designs.design(spec, BATCH, 100, frozenset(), NAMES, mixer)

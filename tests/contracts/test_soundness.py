@@ -2,12 +2,10 @@
 
 import dataclasses
 
-import jax
 import pytest
 
 from plateaus.build.registry import MODELS, PAIRS, TASKS
-from plateaus.tasks.contract import fits, sound
-from plateaus.types import Draw
+from plateaus.tasks.contract import Traced, fits, sound
 
 pytestmark = pytest.mark.versions
 
@@ -15,14 +13,12 @@ pytestmark = pytest.mark.versions
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_is_sound(name):
     task = TASKS[name].make(TASKS[name].spec())
-    assert list(sound(task, TASKS[name].knobs())) == []
+    assert list(sound(Traced(task, TASKS[name].knobs()))) == []
 
 
 @pytest.mark.parametrize(("model", "name"), PAIRS, ids=[f"{model}-{name}" for model, name in PAIRS])
 def test_every_model_fits_its_tasks(model, name):
-    task, knobs = TASKS[name].make(TASKS[name].spec()), TASKS[name].knobs()
-    key = jax.eval_shape(jax.random.key, 0)
-    example = jax.eval_shape(lambda a, b: task.emit(a, task.init(b), Draw(0), knobs), key, key)
+    traced = Traced(TASKS[name].make(TASKS[name].spec()), TASKS[name].knobs())
     fields = {field.name for field in dataclasses.fields(MODELS[model].spec)}
     spec = MODELS[model].spec(**({"depth": 1} if "depth" in fields else {}))
-    assert list(fits(MODELS[model].make(spec, task, example), task, knobs)) == []
+    assert list(fits(MODELS[model].make(spec, traced.task, traced.example), traced)) == []

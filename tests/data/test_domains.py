@@ -61,6 +61,11 @@ def test_the_smallest_of_equals_and_the_ends_of_the_grid():
     assert silhouettes == {1: 0.0, 3: 0.0} and grouping.names == ("domain_0",)
 
 
+def test_one_number_alone_has_no_silhouette():
+    grouping, silhouettes = regroup(TRAIN, TEST, (3,), 0)
+    assert not silhouettes and len(grouping.names) == 3
+
+
 def test_the_same_seed_the_same_groups():
     cloud = RANDOM.normal(size=(50, 3))
     one, other = (regroup(cloud, cloud, (4,), 7)[0] for _ in range(2))

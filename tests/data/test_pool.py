@@ -62,7 +62,8 @@ def test_a_subset_draws_from_the_first_items_only():
     np.testing.assert_array_equal(np.unique(found), np.arange(50))
 
 
-def test_a_curriculum_opens_at_its_step():
+@pytest.mark.parametrize("doubles", (False, True))
+def test_a_curriculum_opens_at_its_step(doubles):
     """Before: the first items of the pool in play; from the switch on: all of it, bit for bit."""
     cases = [  # curriculum_step, curriculum_multiple, plateau_steps, the step at which it opens
         (0, 0.0, 0, 0),
@@ -74,7 +75,7 @@ def test_a_curriculum_opens_at_its_step():
         (3, 2.0, 4, 11),
     ]
     step, multiple, plateau, switch = map(np.asarray, zip(*cases, strict=True))
-    plain, opened = subset(uniform(64)), subset(curriculum(uniform(64)))
+    plain, opened = subset(uniform(64)), subset(curriculum(uniform(64), doubles))
 
     @jax.jit
     @jax.vmap

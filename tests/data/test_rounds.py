@@ -61,7 +61,7 @@ def round_of(steps, first=0, **kind):
     return jax.device_get(added(told, first + np.arange(len(steps))))
 
 
-told_of, means_of = jax.jit(rounds.told), jax.jit(rounds.means)
+told_of, means_of = jax.jit(rounds.summary), jax.jit(rounds.means)
 EVENLY = np.full(GROUPS, 1 / GROUPS, np.float32)
 
 

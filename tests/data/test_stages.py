@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from plateaus.data.designs import Knobs
-from plateaus.data.pool import curriculum, doubling, first_items, subset
+from plateaus.data.pool import curriculum, first_items, subset
 from plateaus.data.source import epochs, uniform
 from plateaus.data.zipf_law import zipf
 from plateaus.fields import INFINITE
@@ -49,7 +49,7 @@ def by_hand(start, step, doubling, size, steps):
     return found
 
 
-DOUBLED = doubling(uniform(1))
+DOUBLED = curriculum(uniform(1))
 
 
 @pytest.mark.parametrize("size", (1, 7, 1000, 2**20 + 1, INFINITE))
@@ -69,7 +69,7 @@ def test_doubling_by_a_plain_loop(size):
 
 
 def test_draws_come_from_what_is_in_play_and_old_items_are_kept():
-    source = doubling(uniform(2048))
+    source = curriculum(uniform(2048))
     knobs = Knobs(curriculum_start=4, curriculum_step=6, curriculum_doubling=0.5)
     found = indices(source, knobs, np.int32(100), np.arange(25, dtype=np.int32))
     for drawn, items in zip(found, by_hand(4, 6, 0.5, 100, 25), strict=True):
@@ -80,8 +80,8 @@ def test_draws_come_from_what_is_in_play_and_old_items_are_kept():
     "inner",
     (uniform(16), epochs(16), pytest.param(zipf(uniform(4), 50), marks=pytest.mark.thorough)),
 )
-def test_doubling_at_zero_is_the_curriculum_bit_for_bit(inner):
-    steps, one, other = np.arange(12, dtype=np.int32), doubling(inner), curriculum(inner)
+def test_without_doubling_all_items_open_at_once_bit_for_bit(inner):
+    steps, staged = np.arange(12, dtype=np.int32), curriculum(inner)
     for start, step, more in [(4, 7, 0.0), (4, 0, 0.0), (INFINITE, 7, 0.0), (8, 0, 0.5)]:
         knobs = Knobs(
             curriculum_start=np.int32(start),
@@ -90,13 +90,17 @@ def test_doubling_at_zero_is_the_curriculum_bit_for_bit(inner):
             plateau_steps=np.int32(10),
             zipf_exponent=np.float32(1.0),
         )
+        switch = step + round(10 * more)
         for size in (10, 50):
-            found = indices(one, knobs, np.int32(size), steps)
-            np.testing.assert_array_equal(found, indices(other, knobs, np.int32(size), steps))
+            found = indices(staged, knobs, np.int32(size), steps)
+            few = indices(inner, knobs, np.int32(min(start, size)), steps)
+            every = indices(inner, knobs, np.int32(size), steps)
+            np.testing.assert_array_equal(found[:switch], few[:switch])
+            np.testing.assert_array_equal(found[switch:], every[switch:])
 
 
 def test_no_first_stage_is_the_source_itself():
-    steps, source = np.arange(20, dtype=np.int32), doubling(uniform(16))
+    steps, source = np.arange(20, dtype=np.int32), curriculum(uniform(16))
     plain = indices(uniform(16), Knobs(), 1000, steps)
     for given in (
         {"curriculum_start": INFINITE, "curriculum_step": 8},
@@ -110,7 +114,7 @@ def test_no_first_stage_is_the_source_itself():
 
 
 def test_doubling_stays_in_int32_where_everything_is_largest():
-    steps, source = np.int32([0, 1, 2**30, 2**31 - 2]), doubling(uniform(64))
+    steps, source = np.int32([0, 1, 2**30, 2**31 - 2]), curriculum(uniform(64))
     for every in (1e-3, 1.0, 1000.0):
         for step in (1, 2**30):
             knobs = Knobs(
@@ -145,7 +149,7 @@ def test_a_subset_is_a_fraction_of_the_items():
     np.testing.assert_array_equal(np.unique(found), np.arange(25))
 
 
-@pytest.mark.parametrize("wrap", [lambda s: zipf(s, 100), curriculum, doubling, subset])
+@pytest.mark.parametrize("wrap", [lambda s: zipf(s, 100), curriculum, subset])
 def test_a_source_inside_observes_its_own_plan(wrap):
     """As many items as it draws from at that step, before and after the stage."""
     bare = uniform(2)._replace(observe=lambda state, signals, plan, t: plan)
@@ -157,5 +161,5 @@ def test_a_source_inside_observes_its_own_plan(wrap):
         plan = source.prepare(knobs, 100)
         return source.observe(jnp.int32(0), Signals(jnp.zeros(1)), plan, t)
 
-    first = 10 if wrap in (curriculum, doubling) else 100
+    first = 10 if wrap is curriculum else 100
     assert [int(run(t)) for t in (np.int32(0), np.int32(9))] == [first, 100]

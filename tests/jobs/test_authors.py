@@ -34,14 +34,14 @@ def refused(name, monkeypatch, capsys, tmp_path, *arguments, **component):
     changed = TASKS[name]._replace(**component)
     monkeypatch.setitem(registry.TASKS, name, changed)
     soundness._faults.cache_clear()
-    soundness._made.cache_clear()
+    soundness._traced.cache_clear()
     try:
         place = tmp_path / "run"
         command = [f"--config={CONFIGS[name]}", "--smoke", f"--workdir={place}", *arguments]
         assert cli.main(command) == 2
     finally:
         soundness._faults.cache_clear()
-        soundness._made.cache_clear()
+        soundness._traced.cache_clear()
     assert not place.exists()
     return capsys.readouterr().err.splitlines()
 
@@ -282,13 +282,13 @@ def at_base_nothing(monkeypatch):
         yield f"of dimension {make(spec) and spec.dimension}"
 
     soundness._faults.cache_clear()
-    soundness._made.cache_clear()
+    soundness._traced.cache_clear()
     monkeypatch.setitem(
         registry.TASKS, "sparse_parity", TASKS["sparse_parity"]._replace(make=make, says=says)
     )
     yield
     soundness._faults.cache_clear()
-    soundness._made.cache_clear()
+    soundness._traced.cache_clear()
 
 
 def test_the_report_is_of_settings_that_ran(at_base_nothing, tmp_path, capsys):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+ACCURACY = {"family": "metric", "law": "test", "measure": "accuracy"}
 VARIABLES = {
     "train_loss": ("step", "training loss", "squared error"),
     "test_loss": ("eval_step", "test loss", "squared error"),
@@ -62,6 +63,7 @@ def synthetic(swept, centres, seeds=16, horizon=50_000, every=500, baseline=None
         )
         for name, (axis, long_name, units) in VARIABLES.items()
     }
+    variables["test_accuracy"][2].update(ACCURACY)
     coordinates = {**swept, "seed": np.arange(seeds), "step": steps, "eval_step": evals}
     neutral = dict.fromkeys(swept) | (baseline or {})
     attributes = {

@@ -6,7 +6,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from plateaus.report import curves, facets, statistics
+from plateaus.measures.gradients import figure as gradients
+from plateaus.report import curves, facets, robustness, statistics
 
 VARIANTS = {"data.subset": [1.0, 0.5], "variant": ["plain", "bias 0.03"]}
 
@@ -15,7 +16,8 @@ def with_norms(results):
     shape = results["test_loss"].shape
     rising = np.broadcast_to(np.linspace(1, 2, shape[-1]), shape)
     for i, layer in enumerate(("hidden_0", "readout")):
-        results[f"weight_norm_{layer}"] = (results["test_loss"].dims, (i + 1) * rising)
+        facts = {"family": "weight_norm", "layer": layer}
+        results[f"weight_norm_{layer}"] = (results["test_loss"].dims, (i + 1) * rising, facts)
     return results
 
 
@@ -36,6 +38,42 @@ def test_norms_of_layers_have_a_column_each_and_a_line_a_variant(make_results):
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["plain (baseline)", "bias 0.03"]
     assert legend.get_title().get_text() == "variant"
+
+
+LOOKALIKES = (  # names that an instrument of somebody's own may choose
+    *("attention_loss", "attention_loss_of_nothing", "test_loss_of_nothing", "test_attention"),
+    *("test_loss_by_prefix_of_nothing", "test_distance_to_nothing", "weight_norm_of_nothing"),
+    *("gradient_cosine_in_nothing", "gradient_noise_in_nothing"),
+)
+
+
+def test_no_variable_is_taken_for_one_of_a_family_by_its_name(make_results):
+    results = make_results({"data.items": [1.0]}, np.full(1, 9_000.0), seeds=3)
+    rows = statistics.summarise(results)
+    (axes,) = curves.metrics(results, rows).subfigs[0].axes
+    for name in LOOKALIKES:
+        results[name] = results["test_loss"].drop_attrs()
+    (same,) = curves.metrics(results, rows).subfigs[0].axes
+    assert same.get_ylabel() == axes.get_ylabel() == "accuracy"
+    assert robustness.other_laws(results) == []
+    for draw in (
+        *(curves.weight_norms, curves.predictors, gradients.layers),
+        *(robustness.robustness, robustness.baselines),
+    ):
+        assert draw(results, rows) is None
+
+
+@pytest.mark.parametrize("laws", [("test",), ("test", "pool")])
+def test_the_legend_of_predictors_names_the_laws_that_are_drawn(make_results, laws):
+    results = make_results({"data.items": [1.0]}, np.full(1, 9_000.0), seeds=3)
+    dims, values = results["test_loss"].dims, results["test_loss"].values
+    for law in laws:
+        facts = {"family": "distance", "law": law, "predictor": "ridge"}
+        results[f"{law}_distance"] = (dims, values, facts)
+    figure = curves.predictors(results, statistics.summarise(results))
+    (legend,) = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ["ridge", *(curves.LAWS[law] for law in laws)]
 
 
 @pytest.mark.parametrize("length", [3, 16, 40])

@@ -14,15 +14,20 @@ def with_laws(results):
             (*runs, "eval_step", "prefix"),
             np.broadcast_to(level * (3 if law == "far" else 1), (*every, 4)),
         )
+        facts = {"family": "predictor", "law": law, "measure": "loss_by_prefix"}
         for predictor, factor in (("zero", 2.0), ("least_squares", 0.5)):
             results[f"{law}_loss_by_prefix_of_{predictor}"] = (
                 (*runs, "prefix"),
                 np.broadcast_to(factor * level, (*every[:-1], 4)),
+                facts | {"predictor": predictor},
             )
     for law in ("test", "far", "asked"):
+        facts = {"family": "metric", "law": law, "measure": "loss"}
         if law != "test":
-            results[f"{law}_loss"] = ((*runs, "eval_step"), np.full(every, 5.0, np.float32))
-        results[f"{law}_loss_of_zero"] = (runs, np.full(every[:-1], 7.0, np.float32))
+            losses = np.full(every, 5.0, np.float32)
+            results[f"{law}_loss"] = ((*runs, "eval_step"), losses, facts)
+        facts |= {"family": "predictor", "predictor": "zero"}
+        results[f"{law}_loss_of_zero"] = (runs, np.full(every[:-1], 7.0, np.float32), facts)
     return results
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from plateaus.models.networks import mlp
-from plateaus.tasks.contract import fits, sound
+from plateaus.tasks.contract import Traced, fits, sound
 from plateaus.tasks.laws import facts, in_context_domains, sparse_parity
 from plateaus.types import Example, OtherLaw, Reads
 
@@ -191,9 +191,9 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_a_line(mistake):
     task, change, message = MISTAKES[mistake]
-    assert list(sound(task, KNOBS[id(task)])) == []
+    assert list(sound(Traced(task, KNOBS[id(task)]))) == []
     mistaken = None if change is None else task._replace(**change)
-    lines = list(sound(mistaken, KNOBS[id(task)]))
+    lines = list(sound(Traced(mistaken, KNOBS[id(task)])))
     assert lines and all("\n" not in line for line in lines)
     assert any(line.startswith(message) for line in lines), lines
 
@@ -230,7 +230,7 @@ def emitting(inputs):
     ],
 )
 def test_inputs_that_no_model_takes(task, inputs, message):
-    (line,) = sound(task, sparse_parity.Knobs(), inputs)
+    (line,) = sound(Traced(task, sparse_parity.Knobs()), inputs)
     assert line.startswith(message)
 
 
@@ -276,23 +276,24 @@ SOUND = {
 
 @pytest.mark.parametrize("task", SOUND.values(), ids=list(SOUND))
 def test_what_is_sound_is_not_refused(task):
-    assert list(sound(task, sparse_parity.Knobs(), "vector")) == []
+    assert list(sound(Traced(task, sparse_parity.Knobs()), "vector")) == []
 
 
 def test_what_fails_inside_a_function_is_named_with_its_place():
     def loss(prediction, example):
         return prediction @ example.inputs
 
-    (line,) = sound(PARITY._replace(loss=loss), sparse_parity.Knobs())
+    (line,) = sound(Traced(PARITY._replace(loss=loss), sparse_parity.Knobs()))
     assert line.startswith("loss: ") and "test_contract.py:" in line
 
 
 def test_a_model_that_says_something_else_is_told():
     model = mlp.mlp(mlp.Spec(width=4), inputs=4, outputs=3)
-    (line,) = fits(model, PARITY, sparse_parity.Knobs())
+    traced = Traced(PARITY, sparse_parity.Knobs())
+    (line,) = fits(model, traced)
     assert line == (
-        "predictors: what 'parity' says of 7 examples is float32[7], what the model says is "
-        "float32[7, 3]"
+        "predictors or reads.outputs: what 'parity' says of 7 examples is float32[7], what the "
+        "model says is float32[7, 3]"
     )
-    (line,) = fits(mlp.mlp(mlp.Spec(width=4), inputs=7), PARITY, sparse_parity.Knobs())
+    (line,) = fits(mlp.mlp(mlp.Spec(width=4), inputs=7), traced)
     assert line.startswith("the model: ")

@@ -16,12 +16,10 @@ and over what was resident before: compiled, first weights and batches read.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import statistics
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from experiments.benchmarks import timing
@@ -91,9 +89,7 @@ def _contender(worker: Worker, job: Shape | Parity, runs: int) -> Contender:
 
 def main(argv: Sequence[str]) -> int:
     """Time everything, print the table, write the JSON."""
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--json", type=Path, default=Path("benchmark-gradient-geometry.json"))
-    arguments.add_argument("--quick", action="store_true", help="tiny sizes; numbers mean little")
+    arguments = timing.parser(__doc__, "benchmark-gradient-geometry.json")
     arguments.add_argument("--rounds", type=int)
     options = arguments.parse_args(argv)
     load, rounds = timing.load(), options.rounds or (1 if options.quick else 5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from experiments.benchmarks.gradient_geometry.jobs import (
     Parity,
     Shape,
 )
-from experiments.benchmarks.timing import Sample, Trained
+from experiments.benchmarks.timing import Trained, stopwatch
 from experiments.benchmarks.transformer import ours as transformer_ours
 from experiments.benchmarks.transformer.shapes import BATCHES
 from plateaus.gram.engine import combine, per_example_gram
@@ -147,7 +146,7 @@ class Trainer:
         state, self.batches = self.start(self.seeds)
         self.given = jax.device_get(state)
         params, batches = self._alone()
-        named: dict[str, Any] = _named(params)
+        named: dict[str, Any] = transformer_ours.named(params)
         if not Path(place).exists():
             np.savez(place, inputs=batches.inputs, targets=batches.targets, **named)
         self.train(1)  # what JAX itself keeps from a first run on is not a step's
@@ -166,22 +165,14 @@ class Trainer:
         """Train from the first weights by whole scans; return the losses [runs, steps]."""
         state, losses = jax.tree.map(jnp.array, self.given), []
         jax.block_until_ready(state)
-        wall, cpu = time.perf_counter(), time.process_time()
+        took = stopwatch()
         for _ in range(-(-steps // self.job.steps)):
             state, found = self.program(state, self.batches)
             losses.append(found)
         jax.block_until_ready(state)
-        sample = Sample(time.perf_counter() - wall, time.process_time() - cpu)
-        return Trained(sample, np.atleast_2d(np.concatenate(losses, axis=-1))[:, :steps])
+        return Trained(took(), np.atleast_2d(np.concatenate(losses, axis=-1))[:, :steps])
 
     def first(self) -> dict[str, np.ndarray]:
         """Return the gradient of the first step, of the first run, by name."""
         first = jax.jit(lambda params, batches: self.gradient(params, self.batch(batches, 0))[1])
-        return _named(first(*self._alone()))
-
-
-def _named(tree: Any) -> dict[str, np.ndarray]:
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(x)
-        for path, x in jax.tree.leaves_with_path(tree)
-    }
+        return transformer_ours.named(first(*self._alone()))

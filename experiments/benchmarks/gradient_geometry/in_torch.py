@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable
 from unittest import mock
 
@@ -19,7 +18,7 @@ from experiments.benchmarks.gradient_geometry.jobs import (
     Parity,
     Shape,
 )
-from experiments.benchmarks.timing import Sample, Trained
+from experiments.benchmarks.timing import Trained, stopwatch
 from experiments.benchmarks.transformer import in_torch as transformer_torch
 from experiments.benchmarks.transformer.shapes import BATCHES
 
@@ -180,13 +179,13 @@ class Trainer:
             updating = torch.optim.Adam(model.parameters(), lr=1e-4)
         else:
             updating = torch.optim.SGD(model.parameters(), lr=0.1)
-        wall, cpu = time.perf_counter(), time.process_time()
+        took = stopwatch()
         for t in range(steps):
             updating.zero_grad()
             losses.append(backward(*self.batches[t % BATCHES]).mean())
             updating.step()
         found = torch.stack(losses)[None].cpu().numpy()  # waits for the device
-        return Trained(Sample(time.perf_counter() - wall, time.process_time() - cpu), found)
+        return Trained(took(), found)
 
     def first(self) -> dict[str, np.ndarray]:
         """Return the gradient of the first step, by our names."""

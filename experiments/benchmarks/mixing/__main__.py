@@ -31,12 +31,10 @@ G-fold what a product of each prompt with its own group only would be.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.benchmarks import timing
@@ -162,9 +160,9 @@ class Trainer:
         import jax
 
         state = jax.block_until_ready(jax.tree.map(jax.numpy.asarray, self.first))
-        wall, cpu = time.perf_counter(), time.process_time()
+        took = timing.stopwatch()
         jax.block_until_ready(self.program(state, *self.given))
-        return Sample(time.perf_counter() - wall, time.process_time() - cpu)
+        return took()
 
 
 def formula(trainer: Trainer) -> float:
@@ -227,9 +225,7 @@ def measure(job: Job, rounds: int, ways: Sequence[str] = tuple(WAYS)) -> dict[st
 
 def main(argv: Sequence[str]) -> int:
     """Time everything, print the table, write the JSON."""
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--json", type=Path, default=Path("benchmark-mixing.json"))
-    arguments.add_argument("--quick", action="store_true", help="tiny sizes; numbers mean little")
+    arguments = timing.parser(__doc__, "benchmark-mixing.json")
     arguments.add_argument("--rounds", type=int)
     options = arguments.parse_args(argv)
     load, rounds = timing.load(), options.rounds or (1 if options.quick else 15)

@@ -8,17 +8,13 @@ medians are given over the rounds; peers only once their losses agree with ours.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import json
 import os
 import sys
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 FORMAT = 1
-COUNTS = (1, 16, 96, 512)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,30 +53,20 @@ QUICK = Sizes(
 
 def main(argv: Sequence[str]) -> int:
     """Time everything, print the table, write the JSON."""
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--json", type=Path, default=Path("benchmark-ensemble.json"))
-    arguments.add_argument(
-        "--quick", action="store_true", help="a few seconds; numbers mean little"
-    )
-    options = arguments.parse_args(argv)
     with tempfile.TemporaryDirectory() as cache:
         os.environ["XDG_CACHE_HOME"] = cache  # compilations start cold
-        os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
+        os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)  # which JAX reads when it is imported
+        from experiments.benchmarks import timing
         from plateaus.jobs import devices
 
         devices.configure()  # before anything else of JAX, as in run.py
         from experiments.benchmarks.parity import measure, table
 
-        result = {"format": FORMAT, "quick": options.quick}
-        result |= measure.everything(QUICK if options.quick else FULL, _say)
-    print(*table.lines(result), sep="\n")
-    options.json.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"\nwritten: {options.json}")
+        options = timing.parser(__doc__, "benchmark-ensemble.json").parse_args(argv)
+        load = timing.load()
+        measured = measure.everything(QUICK if options.quick else FULL, timing.say)
+        timing.write(options, table.lines, load, format=FORMAT, **measured)
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Sequence
 from itertools import pairwise
 
 import jax
 import numpy as np
 
-from experiments.benchmarks.timing import Contender, Sample
+from experiments.benchmarks.timing import Contender, Sample, side_by_side
 
 
 def flops(batch: int, sizes: Sequence[int], input_gradient: bool = True) -> int:
@@ -83,16 +81,10 @@ def contender(
         if not all(np.isfinite(a).all() for a in jax.tree.leaves(values)):
             raise FloatingPointError("the ceiling's products have left the finite numbers")
 
+    def on(place: int) -> None:
+        jax.block_until_ready(program(*arguments[place]))
+
     def work() -> Sample:
-        threads = [
-            threading.Thread(target=lambda a=given: jax.block_until_ready(program(*a)))
-            for given in arguments
-        ]
-        wall, cpu = time.perf_counter(), time.process_time()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return Sample(time.perf_counter() - wall, time.process_time() - cpu)
+        return side_by_side(on, len(arguments))[0]
 
     return Contender(name, runs * steps * len(used), work)

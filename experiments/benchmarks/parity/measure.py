@@ -36,7 +36,7 @@ PROFILE = {  # what each adds is told by subtracting the one it is built on
 
 def everything(sizes, say: Say) -> dict[str, Any]:
     """Measure all there is to measure, with sizes `Sizes`; `say` is told of progress."""
-    began, load = time.monotonic(), timing.load()
+    began = time.monotonic()
     counts = sorted(sizes.steps)
     seeds = ("--seeds", str(max(*counts, sizes.profile_slice[0])))
     config = ours.plan([*ours.UNIFORM, *seeds])[1].config
@@ -84,7 +84,6 @@ def everything(sizes, say: Say) -> dict[str, Any]:
         "the matrix products": products[PRODUCTS],
     }
     return {
-        "machine": {**timing.machine(), "load_before": load},
         "job": job | {"width": width, "devices": len(jax.devices())},
         "seeds": list(range(max(counts))),
         "rounds": sizes.rounds,
@@ -94,7 +93,6 @@ def everything(sizes, say: Say) -> dict[str, Any]:
         "ceiling": ceilings,
         "peers": _peers(sizes, beside, say),
         "sampling": _sampling(sizes, still, seeds, say),
-        "load_after": timing.load(),
         "seconds": time.monotonic() - began,
     }
 

@@ -12,7 +12,6 @@ import functools
 import queue
 import tempfile
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments.benchmarks.timing import Contender, Sample
+from experiments.benchmarks.timing import Contender, Sample, side_by_side
 from plateaus.config import presets
 from plateaus.config.arguments import parse
 from plateaus.config.plan import Plan
@@ -94,21 +93,15 @@ def contender(name: str, group: Ensemble, runs: int, steps: int) -> Contender:
         for chunk in chunks:
             todo.put(chunk)
 
-        def empty_queue(device: jax.Device) -> None:
+        def empty_queue(place: int) -> None:
             while True:
                 try:
                     chunk = todo.get_nowait()
                 except queue.Empty:
                     return
-                run(group, chunk, device, starts[chunk.address])
+                run(group, chunk, used[place], starts[chunk.address])
 
-        threads = [threading.Thread(target=empty_queue, args=(device,)) for device in used]
-        wall, cpu = time.perf_counter(), time.process_time()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return Sample(time.perf_counter() - wall, time.process_time() - cpu)
+        return side_by_side(empty_queue, len(used))[0]
 
     return Contender(name, runs * steps, work)
 

@@ -10,7 +10,6 @@ import importlib
 import json
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +25,7 @@ from experiments.benchmarks.processes import (
     require,
     serve,
 )
+from experiments.benchmarks.timing import stopwatch
 
 ROOM = "experiments.benchmarks.parity"
 
@@ -101,11 +101,15 @@ def _serve(name: str, place: str, answer: Answer) -> None:
     answer({"ready": True})
     for line in sys.stdin:
         runs, steps = json.loads(line)
-        wall, cpu = time.perf_counter(), time.process_time()
-        losses = train(runs, steps)
-        took = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+        took = stopwatch()
+        losses, sample = train(runs, steps), took()
         # The losses of a timed slice are many, and nobody reads them.
-        answer({**took, "losses": losses[:, : len(arrays["inputs"])].astype(float).tolist()})
+        answer(
+            {
+                **sample._asdict(),
+                "losses": losses[:, : len(arrays["inputs"])].astype(float).tolist(),
+            }
+        )
 
 
 if __name__ == "__main__":

@@ -123,9 +123,7 @@ def _contender(worker: Worker, job: Job, what: str) -> Contender:
 
 def main(argv: Sequence[str]) -> int:
     """Time everything, print the table, write the JSON."""
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--json", type=Path, default=Path("benchmark-transformer.json"))
-    arguments.add_argument("--quick", action="store_true", help="tiny sizes; numbers mean little")
+    arguments = timing.parser(__doc__, "benchmark-transformer.json")
     arguments.add_argument("--paper", action=argparse.BooleanOptionalAction)
     arguments.add_argument("--seeds", type=int, help="of the paper's mapped runs")
     arguments.add_argument("--rounds", type=int)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from experiments.benchmarks.timing import Sample, Trained
+from experiments.benchmarks.timing import Trained, stopwatch
 from experiments.benchmarks.transformer.shapes import BATCHES, Job
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -88,7 +87,7 @@ def trainer(job: Job, problem: dict[str, np.ndarray]) -> Callable[[], Trained]:
         load(model, problem)
         optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
         losses = []
-        wall, cpu = time.perf_counter(), time.process_time()
+        took = stopwatch()
         for t in range(job.steps):
             x, y = batches[t % BATCHES]
             optimiser.zero_grad()
@@ -98,6 +97,6 @@ def trainer(job: Job, problem: dict[str, np.ndarray]) -> Callable[[], Trained]:
             optimiser.step()
             losses.append(loss.detach())
         found = torch.stack(losses)[None].cpu().numpy()  # waits for the device
-        return Trained(Sample(time.perf_counter() - wall, time.process_time() - cpu), found)
+        return Trained(took(), found)
 
     return train

@@ -111,8 +111,13 @@ def save(job: Job, place: str) -> None:
     """Write the first weights and the batches of seed 0."""
     made, keys = recipe(job), streams(0)
     params, batches = jax.jit(lambda: (made.model.init(keys.params), made.task.init(keys.world)))()
-    named: dict[str, Any] = {
+    arrays: dict[str, Any] = named(params)
+    np.savez(place, inputs=batches.inputs, targets=batches.targets, **arrays)
+
+
+def named(tree: Any) -> dict[str, np.ndarray]:
+    """Return the leaves of a tree by path, "block_0/qkv/kernel", on the host."""
+    return {
         jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(x)
-        for path, x in jax.tree.leaves_with_path(params)
+        for path, x in jax.tree.leaves_with_path(tree)
     }
-    np.savez(place, inputs=batches.inputs, targets=batches.targets, **named)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 
-from plateaus.data.mixers.mixer import Mixer, Round, finite, multiplied, parts, uniform_weights
+from plateaus.data.mixers.mixer import Mixer, Round, finite, multiplied, parts, uniform_log_weights
 from plateaus.fields import Field
 from plateaus.types import Array, Float, PyTree, Scalar
 
@@ -77,15 +77,15 @@ def aioli(*, normalise: bool = True, average: bool = False) -> Mixer:
 
     >>> import jax
     >>> half, falls = jnp.full(2, 0.5), jnp.array([[0.875, 0.0], [0.125, 0.0]])
-    >>> told = Round(half, half, half, half, *[None] * 4, falls)
-    >>> weights, _ = jax.jit(aioli().update)(told, aioli().init(2), Knobs(eta=jnp.log(3.0)), 0)
+    >>> signals = Round(half, half, half, half, *[None] * 4, falls)
+    >>> weights, _ = jax.jit(aioli().update)(signals, aioli().init(2), Knobs(eta=jnp.log(3.0)), 0)
     >>> [round(float(w), 6) for w in weights]  # group 0 does all that helps
     [0.75, 0.25]
     """
 
     def init(groups: int) -> PyTree:
         zeros = jnp.zeros((groups, groups))
-        return State(jnp.log(uniform_weights(groups)), zeros, jnp.asarray(0, jnp.int32))
+        return State(uniform_log_weights(groups), zeros, jnp.asarray(0, jnp.int32))
 
     def update(signals: Round, state: Any, knobs: Knobs, t: object) -> tuple[Array, PyTree]:
         helps = demixed(finite(signals.affinity)) * parts(signals.target)[None, :]

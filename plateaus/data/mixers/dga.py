@@ -6,7 +6,7 @@ from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 
-from plateaus.data.mixers.mixer import Mixer, Round, finite, multiplied, uniform_weights
+from plateaus.data.mixers.mixer import Mixer, Round, finite, multiplied, uniform_log_weights
 from plateaus.fields import Field
 from plateaus.types import EXACT, Array, PyTree, Scalar
 
@@ -37,14 +37,11 @@ def dga() -> Mixer:
 
     >>> import jax
     >>> half, products = jnp.full(2, 0.5), jnp.diag(jnp.log(jnp.array([9.0, 1.0])))
-    >>> told = Round(half, half, half, half, None, None, products, None, None)
-    >>> weights, _ = jax.jit(dga().update)(told, dga().init(2), Knobs(ema=1.0), 0)
+    >>> signals = Round(half, half, half, half, None, None, products, None, None)
+    >>> weights, _ = jax.jit(dga().update)(signals, dga().init(2), Knobs(ema=1.0), 0)
     >>> [round(float(w), 6) for w in weights]
     [0.75, 0.25]
     """
-
-    def init(groups: int) -> PyTree:
-        return jnp.log(uniform_weights(groups))
 
     def update(signals: Round, state: Any, knobs: Knobs, t: object) -> tuple[Array, PyTree]:
         products = finite(signals.target_gram)
@@ -54,4 +51,4 @@ def dga() -> Mixer:
         state = finite(jnp.logaddexp(old + state, new + moved))
         return jnp.exp(state), state
 
-    return Mixer(init, update)
+    return Mixer(uniform_log_weights, update)

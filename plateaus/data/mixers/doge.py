@@ -13,8 +13,9 @@ from plateaus.data.mixers.mixer import (
     finite,
     multiplied,
     parts,
+    ratio,
     summed,
-    uniform_weights,
+    uniform_log_weights,
 )
 from plateaus.fields import Field
 from plateaus.types import Array, PyTree, Scalar
@@ -44,7 +45,7 @@ class Options:
 
 
 def doge(*, leave_one_out: bool = True) -> Mixer:
-    r"""Multiply weights by $\exp(\mathrm{step} \cdot s_i)$, where s says whom group i helps.
+    r"""Multiply weights by $\exp(\mathrm{step} \cdot s_i)$, s is how much group i helps others.
 
     $$s_i = \mathrm{clip}\Big(\frac{\sum_j m p_j \langle g_i, g_j \rangle}
     {\mathrm{mean}_j \|g_j\|}, 0, \mathrm{clip}\Big), \qquad
@@ -67,31 +68,27 @@ def doge(*, leave_one_out: bool = True) -> Mixer:
 
     >>> import jax
     >>> half = jnp.full(2, 0.5)
-    >>> told = Round(half, half, half, half, jnp.array([[4.0, 2.0], [2.0, 4.0]]), *[None] * 4)
+    >>> signals = Round(half, half, half, half, jnp.array([[4.0, 2.0], [2.0, 4.0]]), *[None] * 4)
     >>> rule = doge()
-    >>> weights, _ = jax.jit(rule.update)(told, rule.init(2), Knobs(), 0)  # s = 2 / 2 for both
+    >>> weights, _ = jax.jit(rule.update)(signals, rule.init(2), Knobs(), 0)  # s = 2 / 2 for both
     >>> weights.tolist()
     [0.5, 0.5]
     """
-
-    def init(groups: int) -> PyTree:
-        return jnp.log(uniform_weights(groups))
 
     def update(signals: Round, state: Any, knobs: Knobs, t: object) -> tuple[Array, PyTree]:
         gram = finite(signals.gram)
         scale = jnp.max(jnp.abs(gram))
         gram = gram / jnp.where(scale > 0, scale, 1.0)
-        own = jnp.diagonal(gram)
+        diagonal = jnp.diagonal(gram)
         score = summed(gram, signals.target)
         if leave_one_out:
             same = jnp.all((signals.target > 0) | (signals.shares <= 0))  # train = target
-            score -= jnp.where(same, parts(signals.target) * own, 0.0)
-        length = jnp.sqrt(jnp.maximum(own, 0.0))
-        there = jnp.sum((signals.count > 0) | (length > 0))
-        mean = jnp.sum(length) / jnp.maximum(there, 1)
-        score = jnp.where(mean > 0, score / jnp.where(mean > 0, mean, 1.0), 0.0)
-        score = jnp.clip(score * jnp.sqrt(scale), 0.0, knobs.clip)
+            score -= jnp.where(same, parts(signals.target) * diagonal, 0.0)
+        length = jnp.sqrt(jnp.maximum(diagonal, 0.0))
+        number = jnp.sum((signals.count > 0) | (length > 0))
+        mean = jnp.sum(length) / jnp.maximum(number, 1)
+        score = jnp.clip(ratio(score, mean) * jnp.sqrt(scale), 0.0, knobs.clip)
         state = multiplied(state, knobs.step * score)
         return jnp.exp(state), state
 
-    return Mixer(init, update)
+    return Mixer(uniform_log_weights, update)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 
-from plateaus.data.mixers.mixer import Mixer, Round, finite, multiplied, uniform_weights
+from plateaus.data.mixers.mixer import Mixer, Round, finite, multiplied, uniform_log_weights
 from plateaus.fields import Field
 from plateaus.types import Array, PyTree, Scalar
 
@@ -43,14 +43,14 @@ def doremi() -> Mixer:
 
     >>> import jax
     >>> half, excess = jnp.full(2, 0.5), jnp.log(jnp.array([3.0, 1.0]))
-    >>> told = Round(half, half, half, half, None, None, None, excess, None)
-    >>> weights, _ = jax.jit(doremi().update)(told, doremi().init(2), Knobs(smoothing=0.0), 0)
+    >>> signals = Round(half, half, half, half, None, None, None, excess, None)
+    >>> weights, _ = jax.jit(doremi().update)(signals, doremi().init(2), Knobs(smoothing=0.0), 0)
     >>> [round(float(w), 6) for w in weights]
     [0.75, 0.25]
     """
 
     def init(groups: int) -> PyTree:
-        return State(jnp.log(uniform_weights(groups)), jnp.zeros(groups))
+        return State(uniform_log_weights(groups), jnp.zeros(groups))
 
     def update(signals: Round, state: Any, knobs: Knobs, t: object) -> tuple[Array, PyTree]:
         excess = jnp.where(signals.count > 0, finite(signals.excess), state.excess)

@@ -70,8 +70,8 @@ def exp3(*, importance: bool = True, exponential: bool = False) -> Mixer:
 
     >>> import jax
     >>> half, state = jnp.full(2, 0.5), State(jnp.zeros(2), jnp.asarray(99, jnp.int32))
-    >>> told = Round(half, jnp.array([90.0, 0.0]), half, half, *[None] * 5)
-    >>> weights, state = jax.jit(exp3().update)(told, state, Knobs(), 0)
+    >>> signals = Round(half, jnp.array([90.0, 0.0]), half, half, *[None] * 5)
+    >>> weights, state = jax.jit(exp3().update)(signals, state, Knobs(), 0)
     >>> state.reward.round(3).tolist(), [round(float(w), 3) for w in weights]
     ([9.0, 0.0], [0.614, 0.386])
     """
@@ -81,16 +81,16 @@ def exp3(*, importance: bool = True, exponential: bool = False) -> Mixer:
 
     def update(signals: Round, state: Any, knobs: Knobs, t: object) -> tuple[Array, PyTree]:
         groups = len(state.reward)
-        there = signals.count > 0
+        present = signals.count > 0
         reward = finite(signals.loss)
         if exponential:
             reward = finite(jnp.exp(reward))
         if importance:
             part = signals.count / jnp.maximum(jnp.sum(signals.count), 1.0)
-            drawn = there & (signals.shares > 0)
+            drawn = present & (signals.shares > 0)
             reward *= jnp.where(drawn, part / jnp.where(drawn, signals.shares, 1.0), 1.0)
         moved = finite(knobs.decay * state.reward + (1 - knobs.decay) * finite(reward))
-        reward = jnp.where(there, moved, state.reward)
+        reward = jnp.where(present, moved, state.reward)
         rounds = state.rounds + 1
         last, now = (exploration(groups, n.astype(jnp.float32)) for n in (rounds, rounds + 1))
         gibbs = simplex(last * reward)

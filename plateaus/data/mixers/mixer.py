@@ -1,21 +1,21 @@
-"""What a mixer is: what it is told of a round of training, and what it answers."""
+"""What a mixer is: the signals that it gets of a round of training, and the weights it returns."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from plateaus.types import EXACT, Array, Float, Number, PyTree
+from plateaus.types import EXACT, Array, Float, Number, PyTree, Scalar
 
 LARGEST = 1e30  # of what rules add up: times 1e6, a knob's bound, it is still a float32
 
 
 class Round(NamedTuple):
-    """What a round of K steps tells a mixer, G groups; NaN where nothing asks for it.
+    """The signals of a round of K steps to a mixer, of G groups; NaN where it does not need them.
 
     $g_i$ is the mean gradient of group i's examples in the round, of the tracked layers.
     """
@@ -31,22 +31,8 @@ class Round(NamedTuple):
     affinity: Float[Array, "G G"]  # fall of the target loss of j by a short run on i
 
 
-class InitMixer(Protocol):
-    """The state of a mixer of so many groups."""
-
-    def __call__(self, groups: int) -> PyTree: ...
-
-
-class Update(Protocol):
-    """The weights [G] after the round that ends with step t, and the state."""
-
-    def __call__(
-        self, signals: Round, state: PyTree, knobs: Any, t: Number
-    ) -> tuple[Array, PyTree]: ...
-
-
 class Mixer(NamedTuple):
-    """A rule that sets the shares of groups from what training tells: a pair of pure functions.
+    """A rule that sets the shares of groups from signals of training: a pair of pure functions.
 
     Fields:
       init: G -> state, any pytree.
@@ -54,8 +40,8 @@ class Mixer(NamedTuple):
         t. Weights are a simplex: at least 0, sum 1.
     """
 
-    init: InitMixer
-    update: Update
+    init: Callable[[int], PyTree]
+    update: Callable[[Round, PyTree, Any, Number], tuple[Array, PyTree]]
 
 
 class Needs(NamedTuple):
@@ -78,7 +64,11 @@ class Needs(NamedTuple):
         return self.target_loss or self.target_gram or self.affinity
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+class NoKnobs(NamedTuple):
+    """A rule has no numbers."""
+
+
+@dataclasses.dataclass(frozen=True)
 class NoOptions:
     """No branch of a rule is a matter of choice."""
 
@@ -89,15 +79,15 @@ class Registered(NamedTuple):
     Fields:
       make: options by name -> Mixer.
       knobs: NamedTuple class of its numbers; in a config their names begin with the mixer's.
-      options: frozen dataclass of what `make` takes, likewise.
-      needs: what it has to be told of a round.
+      options: frozen dataclass of what `make` takes; in a config their names begin so, too.
+      needs: which signals of a round it needs.
       emphasis: whether its paper weighs losses, and not the draws, while it adapts.
       short: smoothing eps of its short runs, whose shares are (1 - eps) one-hot + eps/G.
       short_every: rounds between two sets of short runs; 0: only after the first round.
     """
 
     make: Callable[..., Mixer]
-    knobs: type
+    knobs: type = NoKnobs
     options: type = NoOptions
     needs: Needs = Needs()
     emphasis: bool = False
@@ -110,16 +100,30 @@ def uniform_weights(groups: int) -> Float[Array, " G"]:
     return jnp.full(groups, 1 / groups, jnp.float32)
 
 
-def normalised(weights: Float[Array, " G"]) -> Float[Array, " G"]:
-    """Return weights over their sum; equal ones where that is not a positive number.
+def uniform_log_weights(groups: int) -> Float[Array, " G"]:
+    """Return the logarithms of equal weights."""
+    return jnp.log(uniform_weights(groups))
+
+
+def ratio(above: Array, below: Array) -> Array:
+    """Return above / below, 0 where `below` is not positive.
+
+    >>> ratio(jnp.array([1.0, 1.0]), jnp.array([2.0, 0.0])).tolist()
+    [0.5, 0.0]
+    """
+    return jnp.where(below > 0, above / jnp.where(below > 0, below, 1.0), 0.0)
+
+
+def normalised(weights: Float[Array, " G"], otherwise: Scalar) -> Float[Array, " G"]:
+    """Return weights over their sum; `otherwise` where that is not a positive number.
 
     >>> shares = jax.jit(normalised)
-    >>> shares(jnp.array([3.0, 1.0])).tolist(), shares(jnp.zeros(2)).tolist()
+    >>> shares(jnp.array([3.0, 1.0]), 0.5).tolist(), shares(jnp.zeros(2), 0.5).tolist()
     ([0.75, 0.25], [0.5, 0.5])
     """
     total = jnp.sum(weights)
     sound = jnp.isfinite(total) & (total > 0)
-    return jnp.where(sound, weights / jnp.where(sound, total, 1.0), 1 / weights.shape[0])
+    return jnp.where(sound, weights / jnp.where(sound, total, 1.0), otherwise)
 
 
 def finite(values: Array) -> Array:

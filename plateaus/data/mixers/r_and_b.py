@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 
-from plateaus.data.mixers.mixer import Mixer, Round, finite, simplex
+from plateaus.data.mixers.mixer import Mixer, Round, finite, ratio, simplex
 from plateaus.fields import Field
 from plateaus.types import EXACT, Array, PyTree, Scalar
 
@@ -39,15 +39,11 @@ def r_and_b(*, norm: bool = True) -> Mixer:
 
     >>> import jax
     >>> half = jnp.full(2, 0.5)
-    >>> told = Round(half, half, half, half, jnp.diag(jnp.array([2.0, 0.0])), *[None] * 4)
-    >>> weights, _ = jax.jit(r_and_b().update)(told, (), Knobs(lambda_=jnp.log(3.0)), 0)
+    >>> signals = Round(half, half, half, half, jnp.diag(jnp.array([2.0, 0.0])), *[None] * 4)
+    >>> weights, _ = jax.jit(r_and_b().update)(signals, (), Knobs(lambda_=jnp.log(3.0)), 0)
     >>> [round(float(w), 6) for w in weights]  # softmax of log 3 times (1, 0)
     [0.75, 0.25]
     """
-
-    def init(groups: int) -> PyTree:
-        del groups
-        return ()
 
     def update(signals: Round, state: Any, knobs: Knobs, t: object) -> tuple[Array, PyTree]:
         gram = finite(signals.gram)
@@ -56,8 +52,7 @@ def r_and_b(*, norm: bool = True) -> Mixer:
             gram = gram / jnp.where(scale > 0, scale, 1.0)
         gain = jnp.matmul(gram, signals.target, precision=EXACT)
         if norm:
-            length = jnp.linalg.norm(gain)
-            gain = jnp.where(length > 0, gain / jnp.where(length > 0, length, 1.0), 0.0)
+            gain = ratio(gain, jnp.linalg.norm(gain))
         return simplex(knobs.lambda_ * gain), state
 
-    return Mixer(init, update)
+    return Mixer(lambda groups: (), update)

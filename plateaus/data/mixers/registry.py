@@ -6,24 +6,13 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
-from plateaus.data.mixers import (
-    aioli,
-    dga,
-    doge,
-    doremi,
-    exp3,
-    fixed,
-    r_and_b,
-    skill_it,
-    uniform,
-)
+from plateaus.data.mixers import aioli, dga, doge, doremi, exp3, r_and_b, skill_it, uniform
 from plateaus.data.mixers.mixer import Mixer, Needs, Registered
 
 GRAM = Needs(gram=True)
 
 MIXERS: dict[str, Registered] = {
-    "fixed": Registered(fixed.fixed, fixed.Knobs),
-    "uniform": Registered(uniform.uniform, uniform.Knobs),
+    "uniform": Registered(uniform.uniform),
     "r_and_b": Registered(r_and_b.r_and_b, r_and_b.Knobs, needs=GRAM, options=r_and_b.Options),
     "doge": Registered(doge.doge, doge.Knobs, options=doge.Options, needs=GRAM, emphasis=True),
     "doremi": Registered(doremi.doremi, doremi.Knobs, needs=Needs(excess=True), emphasis=True),
@@ -56,7 +45,7 @@ def mixer_knobs() -> dict[str, tuple[Any, Any]]:
 
 
 def mixer_options() -> dict[str, tuple[Any, Any]]:
-    """Return the options of all mixers likewise: what sets a branch of a rule.
+    """Return the options of all mixers as fields of `data`: what sets a branch of a rule.
 
     >>> mixer_options()["r_and_b_norm"][1]
     True
@@ -65,13 +54,13 @@ def mixer_options() -> dict[str, tuple[Any, Any]]:
 
 
 def _fields(part: str, defaults: Callable[[Any], dict[str, Any]]) -> dict[str, tuple[Any, Any]]:
-    found = {}
+    fields = {}
     for name, registered in MIXERS.items():
         owner = getattr(registered, part)
         hints = get_type_hints(owner, include_extras=True)
         for key, default in defaults(owner).items():
-            found[named(name, key)] = (hints[key], default)
-    return found
+            fields[named(name, key)] = (hints[key], default)
+    return fields
 
 
 def named(mixer: str, knob: str) -> str:
@@ -83,7 +72,7 @@ def named(mixer: str, knob: str) -> str:
     return f"{mixer}_{knob.rstrip('_')}"
 
 
-def own_knobs(mixer: str, knobs: Any) -> Any:
+def mixer_knobs_of(mixer: str, knobs: Any) -> Any:
     """Return a mixer's knobs out of those of the design."""
     fields: Any = MIXERS[mixer].knobs
     return fields(**{key: getattr(knobs, named(mixer, key)) for key in fields._fields})

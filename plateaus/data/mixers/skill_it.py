@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 
-from plateaus.data.mixers.mixer import Mixer, Round, finite, simplex, summed
+from plateaus.data.mixers.mixer import Mixer, Round, finite, ratio, simplex, summed
 from plateaus.fields import Field
 from plateaus.types import Array, PyTree, Scalar
 
@@ -58,9 +58,9 @@ def skill_it(*, window: int = 3, relative: bool = True) -> Mixer:
 
     >>> import jax
     >>> half, fall = jnp.full(2, 0.5), jnp.array([[0.5, 0.0], [0.0, 0.0]])
-    >>> told = Round(half, half, half, half, None, jnp.full(2, jnp.log(9.0)), None, None, fall)
+    >>> signals = Round(half, half, half, half, None, jnp.full(2, jnp.log(9.0)), None, None, fall)
     >>> rule = skill_it(relative=False)
-    >>> weights, _ = jax.jit(rule.update)(told, rule.init(2), Knobs(eta=1.0), 0)
+    >>> weights, _ = jax.jit(rule.update)(signals, rule.init(2), Knobs(eta=1.0), 0)
     >>> [round(float(w), 6) for w in weights]  # exp(.5 log 9) to 1
     [0.75, 0.25]
     """
@@ -74,12 +74,11 @@ def skill_it(*, window: int = 3, relative: bool = True) -> Mixer:
         now = finite(signals.target_loss)
         fall = jnp.maximum(finite(signals.affinity), 0.0)
         if relative:
-            positive = now > 0
-            fall = jnp.where(positive[None, :], fall / jnp.where(positive, now, 1.0)[None, :], 0.0)
+            fall = ratio(fall, now[None, :])
         helps = jnp.where(state.rounds == 0, finite(fall), state.helps)
         losses = jnp.roll(state.losses, 1, axis=0).at[0].set(now)
-        left = finite(jnp.sum(losses, axis=0))
-        logits = summed(helps * left[None, :], signals.target)
+        remaining = finite(jnp.sum(losses, axis=0))
+        logits = summed(helps * remaining[None, :], signals.target)
         weights = simplex(knobs.eta * logits)
         return weights, State(helps, losses, state.rounds + 1)
 

@@ -8,18 +8,17 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
+from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from scipy import stats
 
 from plateaus.report import panels, survival, table
-from plateaus.report.curves import finished
-from plateaus.report.facets import some
-from plateaus.report.statistics import FINISHED, Row, cell
-from plateaus.report.style import GREY, PALE, styled
+from plateaus.report.facets import legend_above, spaced, title
+from plateaus.report.heat_map import heat_map
+from plateaus.report.selection import interval, is_finished, last, recorded
+from plateaus.report.statistics import Row, cell
+from plateaus.report.style import GREY, styled
 
 SCORE = "attention_retrospective"
 SCORES = {
@@ -36,15 +35,15 @@ def scores(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     names = [name for name in SCORES if name in dataset]
     if not names:
         return None
-    chosen = some(rows)
+    chosen = spaced(rows)
     with styled():
         size = (1.4 + 2.7 * len(names), 0.7 + 2.1 * len(chosen))
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(len(chosen), len(names), squeeze=False)
         for column, name in enumerate(names):
-            maps = [_mean(_last(dataset, name, row)) for row in chosen]
-            seen = [each[np.isfinite(each)] for each in maps]
-            top = max((float(each.max()) for each in seen if each.size), default=1.0)
+            maps = [survival.mean_band(last(dataset, name, row))[0] for row in chosen]
+            finite = np.concatenate([each[np.isfinite(each)] for each in maps])
+            top = float(finite.max()) if finite.size else 1.0
             for axes, values in zip(grid[:, column], maps, strict=True):
                 image = axes.imshow(values, vmin=0, vmax=top, aspect="auto", cmap="viridis")
                 axes.set_xticks(_ticks(values.shape[1]))
@@ -53,8 +52,7 @@ def scores(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
             grid[0, column].set_title(SCORES[name])
             grid[-1, column].set_xlabel("head")
         for axes, row in zip(grid[:, 0], chosen, strict=True):
-            name = table.label(row.setting).replace(", ", "\n")
-            axes.set_ylabel(f"{name}\nlayer" if row.setting else "layer")
+            axes.set_ylabel(f"{title(row)}\nlayer" if row.setting else "layer")
     return figure
 
 
@@ -64,7 +62,7 @@ def ablation(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     Means over seeds; the first two with a 95% t interval, the last with the range that holds 95% of
     all draws of all seeds.
     """
-    if REMOVED not in dataset or not np.isfinite(dataset[REMOVED]).any():
+    if not recorded(dataset, REMOVED):
         return None
     kinds = {
         "intact": ("test_loss", "o", "C2"),
@@ -78,15 +76,14 @@ def ablation(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
             shift = 0.2 * (number - 1)
             mark: dict[str, Any] = {"ls": "", "marker": marker, "color": color}
             for place, row in enumerate(rows):
-                last = _last(dataset, name, row)
-                middle, low, high = _interval(last)
+                middle, low, high = _over_runs(last(dataset, name, row))
                 axes.plot([place + shift] * 2, [low, high], color=color, lw=1.4)
                 axes.plot(place + shift, middle, **mark, ms=6, mec="white")
             axes.plot([], [], **mark, label=label)
         panels.log_axis(axes)
         axes.set_xticks(range(len(rows)), [_name(row) for row in rows])
         axes.set_xlim(-0.6, len(rows) - 0.4)
-        axes.set_xlabel(_title(rows))
+        axes.set_xlabel(", ".join(rows[0].setting))
         axes.set_ylabel("test loss at the end")
         figure.legend(loc="outside upper center", ncols=3)
     return figure
@@ -99,24 +96,25 @@ def by_outcome(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """
     if SCORE not in dataset:
         return None
-    mixed = [row for row in rows if 0 < int(_escaped(dataset, row).sum()) < row.runs - row.diverged]
+    mixed = [row for row in rows if len(set(_escaped(dataset, row))) == 2]
     if not mixed:
         return None
-    chosen = some(mixed)
+    chosen = spaced(mixed)
     looks = {True: ("C0", "escaped"), False: ("C1", "still on the plateau")}
     with styled():
         figure = Figure(figsize=(1.0 + 2.8 * len(chosen), 3.1), layout="constrained")
         grid = figure.subplots(1, len(chosen), sharey=True, squeeze=False)[0]
         for axes, row in zip(grid, chosen, strict=True):
-            ordered = -np.sort(-_flat(_last(dataset, SCORE, row)), axis=1)
-            for run, left in zip(ordered, _escaped(dataset, row), strict=True):
-                axes.plot(np.arange(1, run.size + 1), run, color=looks[bool(left)][0], lw=0.9)
-            axes.set_title(table.label(row.setting).replace(", ", "\n"))
+            runs = last(dataset, SCORE, row)
+            for run, escaped in zip(runs, _escaped(dataset, row), strict=True):
+                place, ordered = np.arange(1, run.size + 1), -np.sort(-run, axis=None)
+                color, label = looks[bool(escaped)]
+                axes.plot(place, ordered, color=color, lw=0.9, label=label)
+            axes.set_title(title(row))
             axes.set_xlabel("heads, highest first")
             axes.set_ylim(bottom=0)
         grid[0].set_ylabel("attention of y to its own x")
-        handles = [Line2D([], [], color=color, label=label) for color, label in looks.values()]
-        figure.legend(handles=handles, loc="outside upper center", ncols=2)
+        legend_above(figure)
     return figure
 
 
@@ -129,21 +127,19 @@ def persistence(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     if SCORE not in dataset or len(rows) < 2:
         return None
     with styled():
-        found = overlap(dataset, rows)
+        shared = overlap(dataset, rows)
         chance = expected_overlap(dataset.sizes["layer"] * dataset.sizes["head"], _count(dataset))
         side = 2.2 + 0.55 * len(rows)
         figure = Figure(figsize=(side + 0.9, side), layout="constrained")
         axes = figure.subplots()
-        image = axes.imshow(found, vmin=0, vmax=1, cmap="viridis")
         names = [_name(row) for row in rows]
-        axes.set_xticks(range(len(rows)), names, rotation=40, ha="right")
-        axes.set_yticks(range(len(rows)), names)
-        if len(rows) <= 12:
-            _numbers(axes, found)
+        numbers = {at: (f"{x:.2f}", False) for at, x in np.ndenumerate(shared) if np.isfinite(x)}
+        texts = numbers if len(rows) <= 12 else {}
+        image = heat_map(axes, shared, texts, names, names, "viridis", Normalize(0, 1))
         bar = figure.colorbar(image, ax=axes, label="Jaccard index of the heads")
         bar.ax.axhline(chance, color=to_rgba("white"), lw=1.5)
         axes.set_title(f"{_count(dataset)} heads of a run; by chance {chance:.2f}")
-        axes.set_xlabel(_title(rows))
+        axes.set_xlabel(", ".join(rows[0].setting))
     return figure
 
 
@@ -153,18 +149,18 @@ def overlap(dataset: xr.Dataset, rows: Sequence[Row]) -> NDArray[np.float64]:
     NaN where no seed finished in both, or the two have not the same layers and heads.
     """
     count = _count(dataset)
-    kept = [_highest(dataset, row, count) for row in rows]
-    found = np.full((len(rows), len(rows)), np.nan)
-    for i, first in enumerate(kept):
-        for j, second in enumerate(kept):
-            both = [
+    highest = [_highest(dataset, row, count) for row in rows]
+    indices = np.full((len(rows), len(rows)), np.nan)
+    for i, first in enumerate(highest):
+        for j, second in enumerate(highest):
+            by_seed = [
                 len(first[seed][1] & second[seed][1]) / len(first[seed][1] | second[seed][1])
                 for seed in first.keys() & second.keys()
                 if first[seed][0] == second[seed][0]
             ]
-            if both:
-                found[i, j] = float(np.mean(both))
-    return found
+            if by_seed:
+                indices[i, j] = float(np.mean(by_seed))
+    return indices
 
 
 def expected_overlap(heads: int, count: int) -> float:
@@ -182,65 +178,39 @@ def expected_overlap(heads: int, count: int) -> float:
 
 def _highest(dataset: xr.Dataset, row: Row, count: int) -> dict[int, tuple[bytes, set[int]]]:
     """Return seed -> (which heads there are, the highest of them), of finished runs."""
-    seeds = dataset["seed"].values[cell(dataset, "status", row.index) == FINISHED]
-    found = {}
-    for seed, values in zip(seeds, _last(dataset, SCORE, row), strict=True):
-        there = np.isfinite(values)
-        if there.sum() > count:
-            best = np.argsort(-np.where(there, values, -np.inf), axis=None, kind="stable")
-            found[int(seed)] = (there.tobytes(), {int(head) for head in best[:count]})
-    return found
+    seeds = dataset["seed"].values[is_finished(dataset, row)]
+    highest = {}
+    for seed, values in zip(seeds, last(dataset, SCORE, row), strict=True):
+        exists = np.isfinite(values)
+        if exists.sum() > count:
+            order = np.argsort(-np.where(exists, values, -np.inf), axis=None, kind="stable")
+            highest[int(seed)] = (exists.tobytes(), {int(head) for head in order[:count]})
+    return highest
 
 
 def _count(dataset: xr.Dataset) -> int:
-    given = json.loads(dataset.attrs["config"])["ablated_heads"]
-    return given or max(1, round(dataset.sizes["layer"] * dataset.sizes["head"] / SHARE))
-
-
-def _last(dataset: xr.Dataset, name: str, row: Row) -> NDArray[np.float64]:
-    """Return a variable of the finished runs at the last evaluation."""
-    return finished(dataset, name, row)[:, -1]
+    """Return how many heads of a run are compared."""
+    ablated = json.loads(dataset.attrs["config"])["ablated_heads"]
+    return ablated or max(1, round(dataset.sizes["layer"] * dataset.sizes["head"] / SHARE))
 
 
 def _escaped(dataset: xr.Dataset, row: Row) -> NDArray[np.bool_]:
     """Return which finished runs left the plateau."""
-    done = cell(dataset, "status", row.index) == FINISHED
-    return np.isfinite(cell(dataset, "escape_step", row.index)[done])
+    return np.isfinite(cell(dataset, "escape_step", row.index)[is_finished(dataset, row)])
 
 
-def _mean(values: NDArray) -> NDArray[np.float64]:
-    """Return the mean over runs without what is not there: layers of deeper settings."""
-    return survival.mean_band(_flat(values))[0].reshape(values.shape[1:])
-
-
-def _flat(values: NDArray) -> NDArray:
-    return values.reshape(values.shape[0], int(np.prod(values.shape[1:])))
-
-
-def _interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
+def _over_runs(values: NDArray[np.float64]) -> tuple[float, float, float]:
     """Return the mean and its t interval over runs, or the range of 95% of draws of all runs."""
-    known = values[np.isfinite(values)]
-    if values.ndim == 2 and known.size:
-        low, high = np.quantile(known, (0.025, 0.975))
-        return float(known.mean()), float(low), float(high)
-    middle, low, high = survival.mean_interval(known)
-    return middle, low, high
+    finite = values[np.isfinite(values)]
+    if values.ndim == 2 and finite.size:
+        low, high = np.quantile(finite, (0.025, 0.975))
+        return float(finite.mean()), float(low), float(high)
+    return interval(finite)
 
 
 def _ticks(length: int) -> NDArray[np.int_]:
     return np.arange(0, length, max(1, -(-length // 6)))
 
 
-def _title(rows: Sequence[Row]) -> str:
-    return ", ".join(rows[0].setting)
-
-
 def _name(row: Row) -> str:
     return ", ".join(table.value_text(value) for value in row.setting.values())
-
-
-def _numbers(axes: Axes, values: NDArray[np.float64]) -> None:
-    for (i, j), value in np.ndenumerate(values):
-        if np.isfinite(value):
-            color = "black" if value > 0.6 else PALE
-            axes.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=7, color=color)

@@ -12,7 +12,7 @@ from plateaus.measures.instrument import Instrument, Parts, Probe, Values
 from plateaus.types import Array, Key, PyTree, Task
 from plateaus.variables import Variable, with_groups
 
-FEWEST_PAIRS = 4  # of whose halves induction and the previous token are told apart
+FEWEST_PAIRS = 4  # so that induction differs from attention to the previous token
 MEANINGS = {
     "retrospective": "attention of the y tokens to their own x, mean",
     "previous": "attention of the tokens to the one before, mean",
@@ -58,14 +58,14 @@ def _variables(task: Task, layers: Sequence[str]) -> dict[str, Variable]:
 
 def check(values: Values, task: Task, tokens: int) -> Iterator[tuple[str, str]]:
     """Yield (field, message) for heads that are not there, or prompts without pairs."""
-    asked = [name for name in ("attention_scores", "ablated_heads") if values[name]]
-    if not asked:
+    fields = [name for name in ("attention_scores", "ablated_heads") if values[name]]
+    if not fields:
         return
     pairs = attention.pairs(tokens, offset_of(task))
     if "model.heads" not in values:
-        yield asked[0], f"{values['model.name']} has no attention heads"
+        yield fields[0], f"{values['model.name']} has no attention heads"
     elif not isinstance(task.reads.at, slice) or task.reads.at.step != 2:
-        yield asked[0], f"needs prompts of (x, y) pairs; {values['task.name']} has none"
+        yield fields[0], f"needs prompts of (x, y) pairs; {values['task.name']} has none"
     elif values["attention_scores"] and pairs < FEWEST_PAIRS:
         yield (
             "attention_scores",
@@ -86,21 +86,21 @@ def offset_of(task: Task) -> int:
 
 
 def probe(values: Values, parts: Parts) -> Probe | None:
-    """Return what scores heads on the test sample and removes some; None where nothing is asked."""
+    """Return what scores heads on the test sample and removes some; None if both are off."""
     recorded = attention.SCORES if values["attention_scores"] else ()
     count, draws = values["ablated_heads"], values["ablation_draws"]
     if not (recorded or count):
         return None
-    wanted = recorded if not count else tuple({*recorded, "retrospective"})
+    needed = recorded if not count else tuple({*recorded, "retrospective"})
     offset = offset_of(parts.task)
 
     def measure(key: Key, params: PyTree, laws: Mapping[str, Any], losses) -> dict[str, Array]:
         inputs = laws["test"].batch.inputs
-        scores = attention.head_scores(parts.model, params, inputs, offset, wanted)
-        found = {f"attention_{name}": scores[name] for name in recorded}
+        scores = attention.head_scores(parts.model, params, inputs, offset, needed)
+        measured = {f"attention_{name}": scores[name] for name in recorded}
         if count:
-            found |= attention.ablation(key, losses, scores["retrospective"], count, draws)
-        return found
+            measured |= attention.ablation(key, losses, scores["retrospective"], count, draws)
+        return measured
 
     return measure
 

@@ -101,7 +101,9 @@ def head_scores(
 
     `TOGETHER` prompts at a time: all their weights at once would be the largest array of a run.
     """
-    names = [f"block_{layer}.attention_weights" for layer in range(_blocks(model))]
+    names = [
+        f"block_{layer}.attention_weights" for layer in range(blocks_with_heads(model.activations))
+    ]
     of_plain: dict[str, Callable[[Array], Array]] = {
         "retrospective": functools.partial(retrospective, offset=offset),
         "previous": previous_token,
@@ -109,15 +111,17 @@ def head_scores(
     of_repeated = {"induction": functools.partial(induction, offset=offset)}
 
     def of_one(prompt: Array) -> dict[str, Array]:
-        found = {}
-        for measures, tokens in ((of_plain, prompt[None]), (of_repeated, None)):
-            wanted = [name for name in measures if name in scores]
-            if wanted:
-                tokens = repeated(prompt[None], offset) if tokens is None else tokens
+        result = {}
+        for measures, tokens in (
+            (of_plain, prompt[None]),
+            (of_repeated, repeated(prompt[None], offset)),
+        ):
+            chosen = [score for score in measures if score in scores]
+            if chosen:
                 _, seen = model.apply(params, tokens, capture=names)
-                for score in wanted:
-                    found[score] = jnp.stack([measures[score](seen[name]) for name in names])
-        return found
+                for score in chosen:
+                    result[score] = jnp.stack([measures[score](seen[name]) for name in names])
+        return result
 
     each = jax.lax.map(of_one, inputs, batch_size=min(TOGETHER, inputs.shape[0]))
     return jax.tree.map(lambda values: jnp.mean(values, axis=0), each)
@@ -170,7 +174,7 @@ def ablation(
 ) -> dict[str, Array]:
     """Return the losses without the `count` heads of highest score, and without as many others.
 
-    `losses` maps the edits of a forward pass to losses by how they are told, "" and suffixes like
+    `losses` maps the edits of a forward pass to losses by the suffix of their names, "" or
     "_by_task". For each there is `ablation_loss_retrospective`, and `ablation_loss_random` with an
     axis [draws] of its own: a loss for every draw of other heads.
 
@@ -179,13 +183,9 @@ def ablation(
     chosen = highest(scores, count)
     controls = jax.vmap(lambda key: others(key, chosen, count))(jax.random.split(key, draws))
     removed = jnp.concatenate([chosen[None], controls])
-    found = {}
+    result = {}
     each = jax.lax.map(lambda gone: losses(without(gone)), removed)  # one forward pass at a time
-    for told, values in each.items():
-        found[f"ablation_loss_retrospective{told}"] = values[0]
-        found[f"ablation_loss_random{told}"] = values[1:]
-    return found
-
-
-def _blocks(model: Model) -> int:
-    return blocks_with_heads(model.activations)
+    for suffix, values in each.items():
+        result[f"ablation_loss_retrospective{suffix}"] = values[0]
+        result[f"ablation_loss_random{suffix}"] = values[1:]
+    return result

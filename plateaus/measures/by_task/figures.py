@@ -11,13 +11,13 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from plateaus.measures.by_task.rows import trained
 from plateaus.report import panels, survival, table
-from plateaus.report.curves import finished
-from plateaus.report.statistics import FINISHED, Row, cell
+from plateaus.report.facets import label_outer, legend_above, panel_grid
+from plateaus.report.selection import finished, last, running_mean
+from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, Look, looks, styled
 
 MOST = 8  # settings that a panel can hold
@@ -32,15 +32,10 @@ def losses(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     name = "train_loss_by_task"
     if name not in dataset:
         return None
-    every = int(dataset["step"].values[0])
-    window = max(1, round(100 / every))
 
     def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
-        steps = dataset["step"].values
-        curves = running(cell(dataset.sel(task=task), name, row.index), window)
-        mean, half = survival.mean_band(curves[_ended(dataset, row)])
-        axes.fill_between(steps, mean - half, mean + half, color=look.color, alpha=0.16, lw=0)
-        axes.plot(steps, mean, **look.line)
+        curves = averaged_losses(dataset.sel(task=task), name, row)
+        panels.mean_curve(axes, dataset["step"].values, curves, look)
         for level in (0.8, 1.0):
             axes.axhline(level, ls=":", lw=0.8, color=GREY)
 
@@ -59,10 +54,9 @@ def mechanism(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         return None
 
     def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
-        one, steps = dataset.sel(task=task), dataset["eval_step"].values
-        ended = _ended(dataset, row)
+        of_task, steps = dataset.sel(task=task), dataset["eval_step"].values
         for name, width, dash in ((apart, 1.4, "-"), ("test_loss_by_task", 0.9, ":")):
-            mean, _ = survival.mean_band(cell(one, name, row.index)[ended])
+            mean, _ = survival.mean_band(finished(of_task, name, row))
             axes.plot(steps, np.maximum(mean, 1e-5), color=look.color, lw=width, ls=dash)
         panels.log_axis(axes)
 
@@ -81,10 +75,10 @@ def sequences(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     every = int(dataset["step"].values[0])
 
     def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
-        one, ended = dataset.sel(task=task), _ended(dataset, row)
-        seen = every * np.nancumsum(cell(one, name, row.index)[ended], axis=1).mean(axis=0)
+        of_task = dataset.sel(task=task)
+        seen = every * np.nancumsum(finished(of_task, name, row), axis=1).mean(axis=0)
         at = dataset["eval_step"].values // every - 1  # the last window before each evaluation
-        mean, _ = survival.mean_band(cell(one, "test_loss_by_task", row.index)[ended])
+        mean, _ = survival.mean_band(finished(of_task, "test_loss_by_task", row))
         later = (at >= 0) & (seen[np.maximum(at, 0)] > 0)
         axes.plot(seen[at[later]], mean[later], **look.line)
         axes.axhline(1.0, ls=":", lw=0.8, color=GREY)
@@ -103,12 +97,12 @@ def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         return None
 
     def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
-        one, where = dataset.sel(task=task), dataset["prefix"].values
-        last = finished(one, name, row)[:, -1]
-        axes.plot(where, survival.mean_band(last)[0], color=look.color, lw=look.width)
+        of_task, where = dataset.sel(task=task), dataset["prefix"].values
+        mean, _ = survival.mean_band(last(of_task, name, row))
+        axes.plot(where, mean, color=look.color, lw=look.width)
         known, best = (f"{name}_of_{predictor}" for predictor in ("known", "in_context"))
-        if best in one and not one[best].equals(one[known].rename(best)):
-            level = survival.mean_band(finished(one, best, row))[0]
+        if best in of_task and not of_task[best].equals(of_task[known].rename(best)):
+            level = survival.mean_band(finished(of_task, best, row))[0]
             axes.plot(where, level, color=GREY, ls=(0, (4, 2)), lw=1.0)
         axes.axhline(1.0, ls=":", lw=0.8, color=GREY)
         axes.set_ylim(0, 1.6)
@@ -116,27 +110,10 @@ def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     return each_task(dataset, rows, draw, "loss / no-context loss", "points before the query")
 
 
-def running(curves: NDArray, window: int) -> NDArray[np.float64]:
-    """Return the trailing mean over `window` entries of the last axis that are there.
-
-    >>> running(np.array([[2.0, 4.0, np.nan, 6.0]]), 2).tolist()
-    [[2.0, 3.0, 4.0, 6.0]]
-    """
-    values = np.asarray(curves, np.float64)
-    there = np.isfinite(values)
-    padded = [
-        np.pad(x, [(0, 0)] * (values.ndim - 1) + [(window - 1, 0)])
-        for x in (np.where(there, values, 0.0), there.astype(float))
-    ]
-    total, count = (
-        np.lib.stride_tricks.sliding_window_view(x, window, axis=-1).sum(axis=-1) for x in padded
-    )
-    with np.errstate(invalid="ignore"):
-        return np.where(count > 0, total / np.where(count > 0, count, 1), np.nan)
-
-
-def _ended(dataset: xr.Dataset, row: Row) -> NDArray:
-    return cell(dataset, "status", row.index) == FINISHED
+def averaged_losses(dataset: xr.Dataset, name: str, row: Row) -> NDArray[np.float64]:
+    """Return a variable of training windows, [run, .., window], as running means over 100 steps."""
+    window = max(1, round(100 / int(dataset["step"].values[0])))
+    return running_mean(finished(dataset, name, row), window)
 
 
 def each_task(
@@ -159,35 +136,25 @@ def each_task(
         columns = min(COLUMNS, len(tasks))
         lines = -(-len(tasks) // columns)
         figure = Figure(figsize=(0.6 + 2.7 * columns, 0.9 + 2.2 * lines), layout="constrained")
-        grid = figure.subplots(lines, columns, squeeze=False, sharex=True).ravel()
+        grid = panel_grid(figure, len(tasks), columns, sharex=True)
         shown = {task: _shown(rows, sets, task) for task in tasks}
-        every = rows if len(rows) <= MOST else None
-        palette = looks(len(rows) if every else max(map(len, shown.values())))
+        all_shown = len(rows) <= MOST
+        palette = looks(len(rows) if all_shown else max(map(len, shown.values())))
         place = {row.index: i for i, row in enumerate(rows)}
-        for number, (axes, task) in enumerate(zip(grid, tasks, strict=False)):
+        for axes, task in zip(grid, tasks, strict=True):
             for i, row in enumerate(shown[task]):
-                draw(axes, row, task, palette[place[row.index] if every else i])
+                draw(axes, row, task, palette[place[row.index] if all_shown else i])
             _fit(axes)
             axes.set_title(task.replace("_", " "))
             if xlabel == "optimiser steps":
                 panels.step_axis(axes, rows[0].horizon)
-            axes.set_xlabel(xlabel if number + columns >= len(tasks) else "")
-            axes.set_ylabel("" if number % columns else ylabel, fontsize=8)
-            if not every:
+            if not all_shown:
                 names = [_short(row, sets[row.index]) for row in shown[task]]
-                handles = [
-                    Line2D([], [], label=name, **palette[i].line) for i, name in enumerate(names)
-                ]
+                handles = [palette[i].handle(name) for i, name in enumerate(names)]
                 axes.legend(handles=handles, fontsize=6, loc="best")
-        for axes in grid[len(tasks) :]:
-            axes.remove()
-        if every and rows[0].setting:
-            handles = [
-                Line2D([], [], label=_name(row), **palette[i].line) for i, row in enumerate(rows)
-            ]
-            most = 2 if max(len(str(h.get_label())) for h in handles) > 40 else 6
-            ncols = -(-len(handles) // -(-len(handles) // most))  # even lines
-            figure.legend(handles=handles, loc="outside upper center", ncols=ncols)
+        label_outer(grid, columns, xlabel, ylabel, fontsize=8)
+        if all_shown and rows[0].setting:
+            legend_above(figure, [palette[i].handle(_name(row)) for i, row in enumerate(rows)])
     return figure
 
 
@@ -206,11 +173,11 @@ def _shown(
     rows: Sequence[Row], sets: dict[tuple[int, ...], tuple[str, ...]], task: str
 ) -> list[Row]:
     """Return the settings of a panel: all that train on the task, or one of each size."""
-    here = [row for row in rows if task in sets[row.index]]
+    trained_on = [row for row in rows if task in sets[row.index]]
     if len(rows) <= MOST:
-        return here
-    counts = sorted({len(sets[row.index]) for row in here})
-    firsts = [next(r for r in here if len(sets[r.index]) == count) for count in counts]
+        return trained_on
+    counts = sorted({len(sets[row.index]) for row in trained_on})
+    firsts = [next(r for r in trained_on if len(sets[r.index]) == count) for count in counts]
     return firsts[: MOST - 1] + ([firsts[-1]] if len(firsts) >= MOST else [])
 
 

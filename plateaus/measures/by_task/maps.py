@@ -9,10 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -20,11 +18,12 @@ from numpy.typing import NDArray
 from plateaus.measures.by_task import rows as by_task
 from plateaus.measures.by_task.rows import COMPLETION, ESCAPE, TaskRow
 from plateaus.report import panels, survival, table
+from plateaus.report.heat_map import heat_map
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, looks, styled
 
 
-def escapes(dataset: xr.Dataset, rows: Sequence[Row], found: Sequence[TaskRow]) -> Figure:
+def escapes(dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow]) -> Figure:
     """Return mean steps to escape, settings x tasks, and as a ratio to the task alone.
 
     A bold ratio's 95% interval leaves out 1; an asterisk: some runs did not escape.
@@ -34,12 +33,12 @@ def escapes(dataset: xr.Dataset, rows: Sequence[Row], found: Sequence[TaskRow]) 
     places = {row.index: i for i, row in enumerate(order)}
     steps, ratios = np.full((2, len(rows), len(tasks)), np.nan)
     texts: list[dict[tuple[int, int], tuple[str, bool]]] = [{}, {}]
-    for one in found:
-        at = places[one.index], tasks.index(one.task)
-        steps[at], ratios[at] = one.plateau.value, one.ratio.value
-        texts[0][at] = f"{one.plateau.value:,.0f}" + "*" * (one.escaped < one.runs), False
-        if np.isfinite(one.ratio.value):
-            texts[1][at] = f"{one.ratio.value:.2f}", _told(one.ratio)
+    for row in task_rows:
+        at = places[row.index], tasks.index(row.task)
+        steps[at], ratios[at] = row.plateau.value, row.ratio.value
+        texts[0][at] = f"{row.plateau.value:,.0f}" + "*" * (row.escaped < row.runs), False
+        if np.isfinite(row.ratio.value):
+            texts[1][at] = f"{row.ratio.value:.2f}", _leaves_out_one(row.ratio)
     compared = np.isfinite(ratios).any()
     with styled():
         size = (2.6 + 0.62 * len(tasks) * (1 + compared), 1.4 + 0.2 * len(rows))
@@ -47,15 +46,15 @@ def escapes(dataset: xr.Dataset, rows: Sequence[Row], found: Sequence[TaskRow]) 
         grid = figure.subplots(1, 1 + compared, squeeze=False)[0]
         names = [_label(row, by_task.trained(dataset, row.index), tasks) for row in order]
         scale = LogNorm(np.nanmin(steps), max(np.nanmax(steps), np.nanmin(steps) * 1.01))
-        heat(grid[0], steps, texts[0], names, tasks, "viridis_r", scale)
+        heat_map(grid[0], steps, texts[0], names, tasks, "viridis_r", scale)
         grid[0].set_title("mean steps to escape")
         if compared:
-            heat(grid[1], np.log2(ratios), texts[1], None, tasks, "RdBu_r", Normalize(-3, 3))
+            heat_map(grid[1], np.log2(ratios), texts[1], None, tasks, "RdBu_r", Normalize(-3, 3))
             grid[1].set_title("ratio to the task alone")
     return figure
 
 
-def counts(dataset: xr.Dataset, rows: Sequence[Row], found: Sequence[TaskRow]) -> Figure | None:
+def counts(dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow]) -> Figure | None:
     """Return mean steps to escape and to completion against the number of tasks k in the mixture.
 
     A point is the mean over all settings with k tasks, the task among them; bars are 95% t
@@ -64,31 +63,27 @@ def counts(dataset: xr.Dataset, rows: Sequence[Row], found: Sequence[TaskRow]) -
 
     Source: paper 2, its table.
     """
-    numbers = sorted({len(row.tasks) for row in found})
+    numbers = sorted({len(row.tasks) for row in task_rows})
     if len(numbers) < 3 or numbers[0] != 1:
         return None
-    tasks = list(dict.fromkeys(row.task for row in found))
+    tasks = list(dict.fromkeys(row.task for row in task_rows))
     with styled():
         figure = Figure(figsize=(10, 3.4), layout="constrained")
         left, right, ratio = figure.subplots(1, 3)
         palette = looks(len(tasks))
         for axes, variable, name in ((left, ESCAPE, "escape"), (right, COMPLETION, "completion")):
-            averaged = by_count(dataset, found, variable)
+            averaged = by_count(dataset, task_rows, variable)
             for look, task in zip(palette, tasks, strict=True):
-                here = [k for k in numbers if (k, task) in averaged]
-                ends = [survival.mean_interval(averaged[k, task]) for k in here]
+                sizes = [k for k in numbers if (k, task) in averaged]
+                ends = [survival.mean_interval(averaged[k, task]) for k in sizes]
                 means = np.array([end.value for end in ends])
                 half = np.nan_to_num([end.high - end.value for end in ends])
-                axes.errorbar(
-                    here, means, half, label=task.replace("_", " "), **look.line, **look.mark, ms=4
-                )
+                label = task.replace("_", " ")
+                axes.errorbar(sizes, means, half, label=label, **look.line, **look.mark, ms=4)
             panels.log_axis(axes)
             axes.set_ylabel(f"mean steps to {name}")
             shared = headline(averaged, numbers, tasks)
-            mean = np.array([shared[k].value for k in numbers])
-            low, high = (
-                np.array([getattr(shared[k], e) for k in numbers]) for e in ("low", "high")
-            )
+            mean, low, high = np.array([shared[k] for k in numbers]).T
             dash = "-" if name == "escape" else "--"
             bars = np.nan_to_num([mean - low, high - mean])
             ratio.errorbar(numbers, mean, bars, color="k", ls=dash, label=name, lw=1.4, capsize=2)
@@ -104,12 +99,12 @@ def counts(dataset: xr.Dataset, rows: Sequence[Row], found: Sequence[TaskRow]) -
 
 
 def by_count(
-    dataset: xr.Dataset, found: Sequence[TaskRow], variable: str
+    dataset: xr.Dataset, task_rows: Sequence[TaskRow], variable: str
 ) -> dict[tuple[int, str], NDArray[np.float64]]:
     """Return, by number of tasks and task, each seed's mean over settings of min(T, horizon)."""
     horizon = float(dataset.attrs["horizon"])
     parts: dict[tuple[int, str], list[NDArray[np.float64]]] = {}
-    for row in found:
+    for row in task_rows:
         times = by_task.passages(dataset, row.index, row.task, variable).times
         if times.size == dataset.sizes["seed"]:
             parts.setdefault((len(row.tasks), row.task), []).append(np.minimum(times, horizon))
@@ -126,45 +121,49 @@ def headline(
     The ratio is of means over seeds; seeds are resampled together for all tasks.
     """
     both = {k: [t for t in tasks if (k, t) in averaged and (1, t) in averaged] for k in numbers}
-    found = {}
-    for k, here in both.items():
-        samples = [averaged[k, t] for t in here] + [averaged[1, t] for t in here]
+    ratios = {}
+    for k, compared in both.items():
+        samples = [averaged[k, t] for t in compared] + [averaged[1, t] for t in compared]
 
         def statistic(*times: NDArray, axis: int) -> NDArray:
             half = len(times) // 2
-            means = [np.mean(one, axis=axis) for one in times]
+            means = [np.mean(sample, axis=axis) for sample in times]
             return np.mean([a / b for a, b in zip(means[:half], means[half:], strict=True)], axis=0)
 
-        found[k] = survival.bootstrap_interval(samples, statistic)[0] if here else survival.NOTHING
-    return found
+        ratios[k] = survival.NOTHING
+        if compared:
+            ratios[k], _ = survival.bootstrap_interval(samples, statistic)
+    return ratios
 
 
-def transfer(dataset: xr.Dataset, rows: Sequence[Row], found: Sequence[TaskRow]) -> Figure | None:
+def transfer(
+    dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow]
+) -> Figure | None:
     """Return a heat map of what training on task A until it escapes does to task B's plateau.
 
     The ratio of B's mean steps to escape, after A, to those from scratch; the same colours as
     above. None unless settings go on with another task once one has escaped.
     """
     switches = json.loads(dataset.attrs["config"]).get("data.switch", "none") != "none"
-    found = [row for row in found if row.start > 0 and len(row.tasks) == 2]
-    if not (switches and found):  # a task of a curriculum comes late, too, at a step of its own
+    later = [row for row in task_rows if row.start > 0 and len(row.tasks) == 2]
+    if not (switches and later):  # a task of a curriculum comes late, too, at a step of its own
         return None
-    first = {row.index: next(t for t in row.tasks if t != row.task) for row in found}
+    first = {row.index: next(t for t in row.tasks if t != row.task) for row in later}
     tasks = [str(name) for name in dataset["task"].values]
     ratios = np.full((len(tasks), len(tasks)), np.nan)
     texts = {}
-    for row in found:
+    for row in later:
         at = tasks.index(first[row.index]), tasks.index(row.task)
         ratios[at] = row.ratio.value
         texts[at] = (
             f"{row.ratio.value:.2f}\n[{row.ratio.low:.2f}, {row.ratio.high:.2f}]",
-            _told(row.ratio),
+            _leaves_out_one(row.ratio),
         )
     with styled():
         size = 2.2 + 0.95 * len(tasks)
         figure = Figure(figsize=(size, size * 0.8), layout="constrained")
         axes = figure.subplots()
-        heat(axes, np.log2(ratios), texts, tasks, tasks, "RdBu_r", Normalize(-3, 3))
+        heat_map(axes, np.log2(ratios), texts, tasks, tasks, "RdBu_r", Normalize(-3, 3))
         axes.set_ylabel("trained first, until it escapes")
         axes.set_title("steps to escape after another task / from scratch (95%)")
     return figure
@@ -179,35 +178,6 @@ def _label(row: Row, chosen: Sequence[str], tasks: Sequence[str]) -> str:
     return f"all but {', '.join(missing)}"
 
 
-def _told(ratio: survival.Interval) -> bool:
+def _leaves_out_one(ratio: survival.Interval) -> bool:
     """Whether the interval leaves out 1."""
     return ratio.high < 1 or ratio.low > 1
-
-
-def heat(
-    axes: Axes,
-    values: NDArray[np.float64],
-    texts: dict[tuple[int, int], tuple[str, bool]],
-    lines: Sequence[str] | None,
-    columns: Sequence[str],
-    colors: str,
-    scale: Normalize,
-) -> None:
-    """Draw a matrix with a text (bold or not) in each cell; missing values are left white."""
-    palette = matplotlib.colormaps[colors]
-    axes.imshow(np.ma.masked_invalid(values), cmap=palette, norm=scale, aspect="auto")
-    for (i, j), (text, bold) in texts.items():
-        red, green, blue, _ = palette(scale(values[i, j]))
-        dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
-        weight = "bold" if bold else "normal"
-        color = "white" if dark else "black"
-        axes.text(j, i, text, ha="center", va="center", fontsize=6, color=color, weight=weight)
-    axes.set_xticks(
-        range(len(columns)), [c.replace("_", " ") for c in columns], rotation=40, ha="right"
-    )
-    axes.set_yticks([] if lines is None else range(len(lines)))
-    if lines is not None:
-        axes.set_yticklabels([line.replace("_", " ") for line in lines], fontsize=7)
-    for side in axes.spines.values():
-        side.set_visible(False)
-    axes.tick_params(length=0)

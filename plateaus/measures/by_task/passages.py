@@ -64,13 +64,13 @@ def by_task(
         "completion": np.stack(learned, axis=-1),
     }
     seen = log_every * np.cumsum(np.nan_to_num(count), axis=-1)
-    found = {f"start_step{SUFFIX}": start}
+    result = {f"start_step{SUFFIX}": start}
     for name, step in steps.items():
-        found[f"{name}_step{SUFFIX}"] = step - start
+        result[f"{name}_step{SUFFIX}"] = step - start
         place = np.nan_to_num(step / log_every - 1).astype(int)
         sequences = np.take_along_axis(seen, place[..., None], axis=-1)[..., 0]
-        found[f"{name}_sequences{SUFFIX}"] = np.where(np.isnan(step), np.nan, sequences)
-    return found
+        result[f"{name}_sequences{SUFFIX}"] = np.where(np.isnan(step), np.nan, sequences)
+    return result
 
 
 def mixed(curves: Mapping[str, NDArray], steps: NDArray) -> dict[str, NDArray]:
@@ -88,7 +88,7 @@ def mixed(curves: Mapping[str, NDArray], steps: NDArray) -> dict[str, NDArray]:
     if "mixed_probability" not in curves:
         return {}
     p, share = (np.asarray(curves[f"mixed_{n}"], np.float64) for n in ("probability", "share"))
-    own = np.nan_to_num(share).max(axis=1, keepdims=True) > 0  # [R, 1, M, K]
-    mass = np.sum(np.where(own, p, 0.0), axis=-1)  # [R, T, M]
+    mixed_in = np.nan_to_num(share).max(axis=1, keepdims=True) > 0  # [R, 1, M, K]
+    mass = np.sum(np.where(mixed_in, p, 0.0), axis=-1)  # [R, T, M]
     step = plateau.passage_step(1 - np.moveaxis(mass, 1, 2), steps, 1 - ANSWERED)
     return {"mixed_step": step}

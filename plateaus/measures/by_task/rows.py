@@ -12,7 +12,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from plateaus.report import survival, table
-from plateaus.report.statistics import DIVERGED, FINISHED, Passages, Row, cell
+from plateaus.report.selection import finished, interval
+from plateaus.report.statistics import DIVERGED, Passages, Row, cell
 from plateaus.report.store import NOT_RUN
 from plateaus.report.survival import NOTHING, Interval
 
@@ -70,12 +71,12 @@ def trained(dataset: xr.Dataset, index: Sequence[int]) -> tuple[str, ...]:
 
 def passages(dataset: xr.Dataset, index: Sequence[int], task: str, variable: str) -> Passages:
     """Return when the runs of a setting passed, from the task's start; else censored at the end."""
-    one = dataset.sel(task=task)
-    status, step, start = (cell(one, name, index) for name in ("status", variable, START))
-    left = dataset.attrs["horizon"] - start
+    of_task = dataset.sel(task=task)
+    status, step, start = (cell(of_task, name, index) for name in ("status", variable, START))
+    followed = dataset.attrs["horizon"] - start
     passed = np.isfinite(step) & (status != DIVERGED)
     ran = (status != NOT_RUN) & np.isfinite(start)  # a task that waits for another may never come
-    times = np.where(passed, step, left)
+    times = np.where(passed, step, followed)
     return Passages(dataset["seed"].values[ran], times[ran].astype(np.float64), passed[ran])
 
 
@@ -84,12 +85,13 @@ def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[TaskRow]:
     if ESCAPE not in dataset:
         return []
     sets = {row.index: trained(dataset, row.index) for row in rows}
-    found = []
-    for row in rows:
-        for task in sets[row.index]:
-            found.append(_row(dataset, row, task, sets[row.index], _alone(rows, sets, row, task)))
-    adjusted = survival.holm([row.p_value for row in found])
-    return [dataclasses.replace(row, p_adjusted=p) for row, p in zip(found, adjusted, strict=True)]
+    made = [
+        _row(dataset, row, task, sets[row.index], _alone(rows, sets, row, task))
+        for row in rows
+        for task in sets[row.index]
+    ]
+    adjusted = survival.holm([row.p_value for row in made])
+    return [dataclasses.replace(row, p_adjusted=p) for row, p in zip(made, adjusted, strict=True)]
 
 
 def _alone(
@@ -112,14 +114,12 @@ def _row(
 ) -> TaskRow:
     index = row.index
     escape, completion = (passages(dataset, index, task, v) for v in (ESCAPE, COMPLETION))
-    one = dataset.sel(task=task)
-    own = cell(one, "escape_sequences_by_task", index)
-    finished = cell(dataset, "status", index) == FINISHED
-    final = cell(one, "test_loss_by_task", index)[finished, -1]
+    of_task = dataset.sel(task=task)
     median = survival.median_time(*escape[1:])
-    start = cell(one, START, index)
-    there = np.isfinite(start) & (cell(dataset, "status", index) != NOT_RUN)
-    told = TaskRow(
+    start, sequences = (cell(of_task, n, index) for n in (START, "escape_sequences_by_task"))
+    drawn = np.isfinite(start) & (cell(dataset, "status", index) != NOT_RUN)
+    sequences = np.where(np.isfinite(sequences), sequences, np.inf)
+    result = TaskRow(
         setting=row.setting,
         index=index,
         task=task,
@@ -127,38 +127,36 @@ def _row(
         runs=escape.times.size,
         escaped=int(escape.escaped.sum()),
         completed=int(completion.escaped.sum()),
-        start=float(np.median(start[there])) if there.any() else math.nan,
+        start=_median(start[drawn]),
         escape=median,
         completion=survival.median_time(*completion[1:]),
         plateau=_mean(escape, dataset),
         convergence=_mean(completion, dataset),
         sequences=median.value * row.batch,
-        own_sequences=float(np.median(np.where(np.isfinite(own), own, np.inf)[there]))
-        if there.any()
-        else math.nan,
-        final_loss=survival.mean_interval(final[np.isfinite(final)]),
-        distance=_distance(one, index),
+        own_sequences=_median(sequences[drawn]),
+        final_loss=interval(finished(of_task, "test_loss_by_task", row)[:, -1]),
+        distance=_distance(of_task, index),
     )
     if alone is None or alone == index:
-        return told
+        return result
     scratch = passages(dataset, alone, task, ESCAPE)
     ratio, pairs = _ratio(escape, scratch, dataset)
+    completed = passages(dataset, alone, task, COMPLETION)
     return dataclasses.replace(
-        told,
+        result,
         ratio=ratio,
-        convergence_ratio=_ratio(completion, passages(dataset, alone, task, COMPLETION), dataset)[
-            0
-        ],
+        convergence_ratio=_ratio(completion, completed, dataset)[0],
         pairs=pairs,
         p_value=survival.logrank_p(escape[1:], scratch[1:]),
     )
 
 
+def _median(values: NDArray) -> float:
+    return float(np.median(values)) if values.size else math.nan
+
+
 def _mean(sample: Passages, dataset: xr.Dataset) -> Interval:
-    horizon = _horizon(dataset, sample)
-    return survival.bootstrap_interval(
-        sample[1:], lambda t, e, axis: survival.restricted_mean(t, e, horizon, axis)
-    )[0]
+    return survival.plateau_length(sample, _horizon(dataset, sample))[0]
 
 
 def _horizon(dataset: xr.Dataset, *samples: Passages) -> float:
@@ -175,36 +173,29 @@ def _horizon(dataset: xr.Dataset, *samples: Passages) -> float:
     return min(ends)
 
 
-def _ratio(here: Passages, there: Passages, dataset: xr.Dataset) -> tuple[Interval, int]:
+def _ratio(first: Passages, second: Passages, dataset: xr.Dataset) -> tuple[Interval, int]:
     """Return the ratio of restricted mean times over the seeds run in both, to one horizon."""
-    _, i, j = np.intersect1d(here.seeds, there.seeds, return_indices=True)
-    here, there = (
-        Passages(*(part[chosen] for part in sample)) for sample, chosen in ((here, i), (there, j))
+    _, i, j = np.intersect1d(first.seeds, second.seeds, return_indices=True)
+    first, second = (
+        Passages(*(part[chosen] for part in sample)) for sample, chosen in ((first, i), (second, j))
     )
-    horizon = _horizon(dataset, here, there)
-
-    def statistic(t: NDArray, e: NDArray, u: NDArray, f: NDArray, axis: int) -> NDArray:
-        below = survival.restricted_mean(u, f, horizon, axis)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(survival.restricted_mean(t, e, horizon, axis) / below)
-
-    samples = here.times, here.escaped, there.times, there.escaped
-    return survival.bootstrap_interval(samples, statistic)[0], i.size
+    ratio, pairs, _ = survival.length_ratio(first, second, _horizon(dataset, first, second))
+    return ratio, pairs
 
 
-def _distance(one: xr.Dataset, index: Sequence[int]) -> Interval:
+def _distance(of_task: xr.Dataset, index: Sequence[int]) -> Interval:
     name = "test_distance_by_task_to_no_context"
-    if name not in one:
+    if name not in of_task:
         return NOTHING
-    apart = cell(one, name, index)
-    start = cell(one, START, index)[:, None]
-    escape = np.nan_to_num(cell(one, ESCAPE, index), nan=np.inf)[:, None]
+    apart = cell(of_task, name, index)
+    start = cell(of_task, START, index)[:, None]
+    escape = np.nan_to_num(cell(of_task, ESCAPE, index), nan=np.inf)[:, None]
     # The first tenth of a plateau is the way to it: initial outputs are not the optimum.
-    steps = one["eval_step"].values[None, :] - start
-    last = np.minimum(escape, one.attrs["horizon"] - start)
+    steps = of_task["eval_step"].values[None, :] - start
+    last = np.minimum(escape, of_task.attrs["horizon"] - start)
     on = (steps >= last / 10) & (steps <= last * 0.9)
     means = [np.mean(a[o]) for a, o in zip(apart, on, strict=True) if np.isfinite(a[o]).any()]
-    return survival.mean_interval(np.asarray(means)[np.isfinite(means)])
+    return interval(np.asarray(means))
 
 
 def csv_text(rows: Sequence[TaskRow]) -> str:
@@ -212,14 +203,12 @@ def csv_text(rows: Sequence[TaskRow]) -> str:
 
     Steps are counted from `start`. `inf`: not reached by the horizon; empty: undefined.
     """
-    records = []
-    for row in rows:
-        record = table.swept(row.setting) | {"task": row.task, "tasks": " ".join(row.tasks)}
-        for field in dataclasses.fields(row)[4:]:
-            value = getattr(row, field.name)
-            if isinstance(value, Interval):
-                record |= table.ends(field.name, value)
-            else:
-                record[field.name] = table.number(value)
-        records.append(record)
-    return table.as_csv(records)
+    columns = {field.name: field.name for field in dataclasses.fields(TaskRow)[4:]}
+    return table.as_csv(
+        [
+            table.swept(row.setting)
+            | {"task": row.task, "tasks": " ".join(row.tasks)}
+            | table.fields(row, columns)
+            for row in rows
+        ]
+    )

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
 from plateaus.report import panels, survival
-from plateaus.report.curves import finished
-from plateaus.report.facets import by_facet, facets, legend, styles_of
-from plateaus.report.statistics import FINISHED, Row, cell
-from plateaus.report.style import Look, styled
+from plateaus.report.facets import by_facet, styles_of
+from plateaus.report.selection import finished, recorded
+from plateaus.report.statistics import Row
+from plateaus.report.style import Look
 
 MEASURES = {"sharpness": "largest Hessian eigenvalue", "gradient_norm": "norm of the gradient"}
 PHASES = ("before", "on", "after")
@@ -27,16 +27,13 @@ def landscape(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     the foot marks the mean escape of the runs of a setting that escaped.
     """
     names = [name for name in MEASURES if name in dataset]
-    if not names or not any(np.isfinite(dataset[name]).any() for name in names):
+    if not any(recorded(dataset, name) for name in names):
         return None
-    with styled():
-        groups = facets(rows)
-        high = 2.7 * len(names)
-        figure = Figure(figsize=(9.5, 0.8 + high * len(groups)), layout="constrained")
-        for part, facet in by_facet(figure, groups):
-            _facet(part, dataset, facet, names)
-        legend(figure, groups)
-    return figure
+
+    def draw(part: SubFigure, facet: Sequence[Row]) -> None:
+        _facet(part, dataset, facet, names)
+
+    return by_facet(rows, (9.5, 2.7 * len(names)), draw)
 
 
 def _facet(part: SubFigure, dataset: xr.Dataset, facet: Sequence[Row], names: list[str]) -> None:
@@ -58,9 +55,7 @@ def _facet(part: SubFigure, dataset: xr.Dataset, facet: Sequence[Row], names: li
 
 def _over_training(axes: Axes, dataset: xr.Dataset, name: str, row: Row, look: Look) -> None:
     steps = dataset["eval_step"].values
-    middle, low, high = _geometric(finished(dataset, name, row))
-    axes.fill_between(steps, low, high, color=look.color, alpha=0.16, lw=0)
-    axes.plot(steps, middle, **look.line)
+    panels.band(axes, steps, _geometric(finished(dataset, name, row)), look)
     escape = finished(dataset, "escape_step", row)
     if np.isfinite(escape).any():
         foot = axes.get_xaxis_transform()  # steps along, a fraction of the axes up
@@ -77,12 +72,10 @@ def phases(dataset: xr.Dataset, name: str, row: Row) -> NDArray[np.float64]:
     """
     values, steps = finished(dataset, name, row), dataset["eval_step"].values
     values = np.where(values > 0, values, np.nan)
-    done = cell(dataset, "status", row.index) == FINISHED
-    escape = cell(dataset, "escape_step", row.index)[done]
-    completion = cell(dataset, "completion_step", row.index)[done]
-    left = np.isfinite(escape)
-    after = np.where(np.isfinite(completion), completion, np.where(left, steps[-1], np.inf))
-    on = (steps > 0) & (steps < np.where(left, escape, np.inf)[:, None])
+    escape, completion = (finished(dataset, f"{n}_step", row) for n in ("escape", "completion"))
+    escaped = np.isfinite(escape)
+    after = np.where(np.isfinite(completion), completion, np.where(escaped, steps[-1], np.inf))
+    on = (steps > 0) & (steps < np.where(escaped, escape, np.inf)[:, None])
     return np.stack(
         [values[:, 0], _log_mean(values, on), _log_mean(values, steps >= after[:, None])], axis=1
     )

@@ -76,8 +76,8 @@ def extremes(
     """
     alphas, betas = tridiagonal(key, product, like, steps)
     matrix = jnp.diag(alphas) + jnp.diag(betas, 1) + jnp.diag(betas, -1)
-    found = jnp.linalg.eigvalsh(matrix)
-    return found[0], found[-1]
+    eigenvalues = jnp.linalg.eigvalsh(matrix)
+    return eigenvalues[0], eigenvalues[-1]
 
 
 def of_batches(
@@ -91,36 +91,28 @@ def of_batches(
 
     Source: Cohen et al. 2021 (arXiv 2103.00065), section 2, for the word.
 
-    >>> found = of_batches(
+    >>> measured = of_batches(
     ...     jax.random.key(0), lambda w, x: x * w**2, jnp.float32(3.0), jnp.array([1.0, 3.0]), 1
     ... )
-    >>> {name: float(value) for name, value in found.items()}  # 2 w^2, from its 2nd derivative
+    >>> {name: float(value) for name, value in measured.items()}  # 2 w^2, from its 2nd derivative
     {'sharpness': 4.0, 'sharpness_lowest': 4.0, 'gradient_norm': 12.0}
     """
 
-    def over_batches(one: Callable[[PyTree], PyTree]) -> PyTree:
-        each, n = jax.eval_shape(one, _first(many)), jax.tree.leaves(many)[0].shape[0]
-        zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), each)
+    batches = jax.tree.leaves(many)[0].shape[0]
+
+    def mean(of_batch: Callable[[PyTree], PyTree]) -> PyTree:
+        """Return the mean over batches of something shaped like the parameters."""
 
         def add(total: PyTree, batch: PyTree) -> tuple[PyTree, None]:
-            return jax.tree.map(lambda a, b: a + b / n, total, one(batch)), None
+            return jax.tree.map(lambda a, b: a + b / batches, total, of_batch(batch)), None
 
-        return jax.lax.scan(add, zero, many)[0]
+        return jax.lax.scan(add, jax.tree.map(jnp.zeros_like, params), many)[0]
 
     def product(vector: PyTree) -> PyTree:
-        def of_one(batch: PyTree) -> PyTree:
-            return jax.jvp(lambda p: jax.grad(loss)(p, batch), (params,), (vector,))[1]
+        return mean(
+            lambda batch: jax.jvp(lambda p: jax.grad(loss)(p, batch), (params,), (vector,))[1]
+        )
 
-        return over_batches(of_one)
-
-    gradient = over_batches(lambda batch: jax.grad(loss)(params, batch))
+    gradient = mean(lambda batch: jax.grad(loss)(params, batch))
     lowest, largest = extremes(key, product, params, steps)
-    return {
-        "sharpness": largest,
-        "sharpness_lowest": lowest,
-        "gradient_norm": norm(gradient),
-    }
-
-
-def _first(many: PyTree) -> PyTree:
-    return jax.tree.map(lambda x: x[0], many)
+    return {"sharpness": largest, "sharpness_lowest": lowest, "gradient_norm": norm(gradient)}

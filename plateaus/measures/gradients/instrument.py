@@ -31,15 +31,18 @@ class Spec:
 
 
 def _variables(task: Task, layers: Sequence[str]) -> dict[str, Variable]:
-    found = {
-        "cosine": "cosine of the gradients of two random batches, mean over pairs",
-        "signal": "unbiased estimate of the squared norm of the mean gradient",
-        "noise": "trace of the covariance of an example's gradient",
+    declared = {
+        "cosine": Variable("cosine of the gradients of two random batches, mean over pairs"),
+        **{name: Variable(gradients.MEANINGS[name]) for name in ("signal", "noise")},
     }
     for layer in layers:
-        found[f"cosine_in_{layer}"] = f"part of {layer} in the cosine of two gradients"
-        found[f"noise_in_{layer}"] = f"share of {layer} in the noise of the gradient"
-    return {PROBED + name: Variable(meaning) for name, meaning in found.items()}
+        for part, meaning in (
+            ("cosine", f"part of {layer} in the cosine of two gradients"),
+            ("noise", f"share of {layer} in the noise of the gradient"),
+        ):
+            family = f"{PROBED}{part}"
+            declared[f"{part}_in_{layer}"] = Variable(meaning).of(family=family, layer=layer)
+    return {PROBED + name: variable for name, variable in declared.items()}
 
 
 def _check(values: Values, task: Task, tokens: int) -> Iterator[tuple[str, str]]:

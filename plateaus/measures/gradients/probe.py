@@ -1,4 +1,4 @@
-"""What inner products of gradients tell: agreement, conflict, noise, rank.
+"""Measures of inner products of gradients: agreement, conflict, noise, rank.
 
 All take Gram matrices. Of a single gradient, which has no pair, means over pairs are NaN.
 """
@@ -108,7 +108,7 @@ def effective_rank(gram: Float[Array, "B B"]) -> Float[Array, ""]:
 
 
 def of_examples(gram: Float[Array, "B B"]) -> dict[str, Float[Array, ""]]:
-    """Return what one step's Gram matrix of examples tells, to be averaged over steps."""
+    """Return the measures of one step's Gram matrix of examples, to be averaged over steps."""
     return {
         "conflict_fraction": conflict_fraction(gram),
         "effective_rank": effective_rank(gram),
@@ -123,18 +123,18 @@ def over_steps(means: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def of_batches(grams: Mapping[str, Float[Array, "N N"]], batch: int) -> dict[str, Float[Array, ""]]:
-    """Return what the gradients of N random batches of B examples tell, in whole and by layer L.
+    """Return the measures of the gradients of N random batches of B examples, and by layer L.
 
     `cosine`, and `cosine_in_L` (`cosine_by_layer`); `signal` and `noise`, of one example;
     `noise_in_L`, the share of the layer in the noise: the shares sum to 1.
     """
     total = sum(grams.values(), start=jnp.float32(0.0))
     whole = noise(total)
-    found = {"cosine": mean_cosine(total), "signal": signal(total), "noise": batch * whole}
+    measured = {"cosine": mean_cosine(total), "signal": signal(total), "noise": batch * whole}
     for layer, part in cosine_by_layer(grams).items():
-        found[f"cosine_in_{layer}"] = part
-        found[f"noise_in_{layer}"] = noise(grams[layer]) / whole
-    return found
+        measured[f"cosine_in_{layer}"] = part
+        measured[f"noise_in_{layer}"] = noise(grams[layer]) / whole
+    return measured
 
 
 def _mean_of_pairs(matrix: Array) -> Array:

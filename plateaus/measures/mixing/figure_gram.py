@@ -9,11 +9,11 @@ import xarray as xr
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from plateaus.measures.by_task import figures as task_figures
 from plateaus.measures.mixing import rows as mixing
-from plateaus.measures.mixing.figures import adapting, escapes, legend_of_groups, palette, spread
-from plateaus.report import curves, panels, survival, table
-from plateaus.report.facets import headed_lines
+from plateaus.measures.mixing.figures import escapes, group_handles, palette, spread
+from plateaus.report import panels, survival, table
+from plateaus.report.facets import headed_lines, legend_above
+from plateaus.report.selection import finished, running_mean, settings_with
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, looks, styled
 
@@ -30,7 +30,7 @@ def gram_noise(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     noise, 1 if none; and how often both put the same group first, by chance 1/G. A share below 0:
     the two halves point against each other, as where steps undo one another.
     """
-    rows = adapting(dataset, rows, GAIN)
+    rows = settings_with(dataset, rows, GAIN)
     if not rows or not mixing.adapts(dataset):
         return None
     groups = palette(dataset)
@@ -63,13 +63,13 @@ def gram_noise(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
                 second.set_title("(b) unbiased")
                 third.set_title("(c) is it signal?")
                 third.legend(loc="upper left", fontsize=7)
-        legend_of_groups(figure, groups, dataset)
+        legend_above(figure, group_handles(groups, dataset))
     return figure
 
 
 def gains(dataset: xr.Dataset, row: Row) -> tuple[NDArray, NDArray]:
     """Return G p [run, step, G] of the finished runs, biased and unbiased; NaN before a round."""
-    biased, unbiased = (curves.finished(dataset, name, row) for name in (GAIN, UNBIASED))
+    biased, unbiased = (finished(dataset, name, row) for name in (GAIN, UNBIASED))
     none = np.all(biased == 0, axis=-1, keepdims=True)
     return np.where(none, np.nan, biased), np.where(none, np.nan, unbiased)
 
@@ -90,20 +90,18 @@ def signal(biased: NDArray, unbiased: NDArray, window: int) -> NDArray[np.float6
     With p equal $\sum_i (G p)_i$ is G times the squared norm of the mean gradient: the biased one
     has its noise on top. Sums are over runs and the last `window` steps before the ratio is taken.
     """
-    kept, whole = (
-        task_figures.running(_mean(gain.sum(axis=-1)), window) for gain in (unbiased, biased)
-    )
+    kept, whole = (_average(gain.sum(axis=-1), window) for gain in (unbiased, biased))
     return kept / np.where(whole > 0, whole, np.nan)
 
 
 def agreement(biased: NDArray, unbiased: NDArray, window: int) -> NDArray[np.float64]:
     """Return how often both gains put the same group first, of all runs and `window` steps."""
-    known = np.isfinite(biased).all(axis=-1) & np.isfinite(unbiased).all(axis=-1)
+    finite = np.isfinite(biased).all(axis=-1) & np.isfinite(unbiased).all(axis=-1)
     tops = (np.argmax(np.where(np.isfinite(x), x, -np.inf), axis=-1) for x in (biased, unbiased))
-    same = np.where(known, np.equal(*tops), np.nan)
-    return task_figures.running(_mean(same), window)
+    same = np.where(finite, np.equal(*tops), np.nan)
+    return _average(same, window)
 
 
-def _mean(values: NDArray) -> NDArray[np.float64]:
-    """Return the mean over runs of what is there; NaN of nothing."""
-    return survival.mean_band(values)[0]
+def _average(values: NDArray, window: int) -> NDArray[np.float64]:
+    """Return the mean over runs of [run, step], then over the last `window` steps."""
+    return running_mean(survival.mean_band(values)[0], window)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from plateaus.report import survival
-from plateaus.report.statistics import FINISHED, Row, cell
+from plateaus.report.selection import finished, interval, is_finished
+from plateaus.report.statistics import Row
 from plateaus.report.survival import NOTHING, Interval
 
 MIXTURE, COMPUTE, WORST = "train_mixture_by_task", "compute", "test_worst"
@@ -71,14 +72,13 @@ MEASURES = ("final", "final_worst", "equal", "equal_worst")
 
 
 def adapts(dataset: xr.Dataset) -> bool:
-    """Return whether any setting's shares of several groups adapt, with their compute told."""
+    """Return whether any setting's shares of several groups adapt, with their compute recorded."""
     return MIXTURE in dataset and COMPUTE in dataset and dataset.sizes["task"] > 1
 
 
-def spent(dataset: xr.Dataset, row: Row | MixingRow) -> NDArray[np.float64]:
+def spent(dataset: xr.Dataset, row: Row) -> NDArray[np.float64]:
     """Return the compute of a setting's finished runs at each evaluation, [eval]; NaN of none."""
-    curves = cell(dataset, COMPUTE, row.index)[cell(dataset, "status", row.index) == FINISHED]
-    return survival.mean_band(curves.astype(np.float64))[0]
+    return survival.mean_band(finished(dataset, COMPUTE, row))[0]
 
 
 def least(dataset: xr.Dataset, rows: Sequence[Row]) -> float:
@@ -96,73 +96,66 @@ def at_compute(compute: NDArray, curves: NDArray, where: float) -> NDArray[np.fl
     >>> at_compute(np.array([0.0, 2.0, 4.0]), np.array([[np.nan, 4.0, 2.0]]), 3.0).tolist()
     [3.0]
     """
-    found = np.full(len(curves), np.nan)
+    losses = np.full(len(curves), np.nan)
     for i, curve in enumerate(curves):
-        known = np.isfinite(curve) & np.isfinite(compute)
-        if known.any():
-            found[i] = np.interp(where, compute[known], curve[known], left=np.nan, right=np.nan)
-    return found
+        usable = np.isfinite(curve) & np.isfinite(compute)
+        if usable.any():
+            losses[i] = np.interp(where, compute[usable], curve[usable], left=np.nan, right=np.nan)
+    return losses
 
 
 def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[MixingRow]:
     """Return a row for each setting; none where no setting's shares adapt."""
     if not adapts(dataset):
         return []
-    shared, places = least(dataset, rows), [row.setting for row in rows]
-    seeds, losses = [], []
-    for row in rows:
-        done = cell(dataset, "status", row.index) == FINISHED
-        seeds.append(dataset["seed"].values[done])
-        losses.append(_losses(dataset, row, done, shared))
-    found = []
+    shared, settings = least(dataset, rows), [row.setting for row in rows]
+    seeds = [dataset["seed"].values[is_finished(dataset, row)] for row in rows]
+    losses = [_losses(dataset, row, shared) for row in rows]
+    made = []
     for i, row in enumerate(rows):
-        there = places.index(row.baseline)
-        _, here, other = np.intersect1d(seeds[i], seeds[there], return_indices=True)
-        compared = {
-            name: _compared(values, here, losses[there][name], other, i == there)
-            for name, values in losses[i].items()
-        }
+        j = settings.index(row.baseline)
+        _, *places = np.intersect1d(seeds[i], seeds[j], return_indices=True)
         compute = spent(dataset, row)[-1]
-        found.append(
+        made.append(
             MixingRow(
                 setting=row.setting,
                 index=row.index,
                 baseline=row.baseline,
                 runs=seeds[i].size,
-                pairs=0 if i == there else here.size,
+                pairs=0 if i == j else places[0].size,
                 compute=float(compute),
                 extra=float(compute / dataset["eval_step"].values[-1] - 1),
                 shared=shared,
-                **compared,
+                **{
+                    name: Compared(interval(values))
+                    if i == j
+                    else _compared(values, losses[j][name], *places)
+                    for name, values in losses[i].items()
+                },
             )
         )
-    return _adjusted(found)
+    return _adjusted(made)
 
 
-def _losses(
-    dataset: xr.Dataset, row: Row, done: NDArray, shared: float
-) -> dict[str, NDArray[np.float64]]:
+def _losses(dataset: xr.Dataset, row: Row, shared: float) -> dict[str, NDArray[np.float64]]:
     """Return the losses [run] that are compared, by the names of a row's fields."""
-    compute, found = spent(dataset, row), {}
+    compute, losses = spent(dataset, row), {}
     for suffix, name in (("", "test_loss"), ("_worst", WORST)):
-        curves = cell(dataset, name, row.index)[done].astype(np.float64)
-        found[f"final{suffix}"] = curves[:, -1]
-        found[f"equal{suffix}"] = at_compute(compute, curves, shared)
-    return found
+        curves = finished(dataset, name, row)
+        losses[f"final{suffix}"] = curves[:, -1]
+        losses[f"equal{suffix}"] = at_compute(compute, curves, shared)
+    return losses
 
 
 def _compared(
-    values: NDArray, here: NDArray, others: NDArray, there: NDArray, itself: bool
+    values: NDArray, baseline: NDArray, places: NDArray, baseline_places: NDArray
 ) -> Compared:
-    """Return a loss beside the baseline's; `here` and `there` are the places of shared seeds."""
-    value = survival.mean_interval(values[np.isfinite(values)])
-    if itself:
-        return Compared(value)
-    first, second = values[here], others[there]
+    """Return a loss beside the baseline's, of the seeds that stand at these places in each."""
+    first, second = values[places], baseline[baseline_places]
     both = np.isfinite(first) & np.isfinite(second)
     first, second = first[both], second[both]
     ratio, _ = survival.bootstrap_interval((first, second), _ratio)
-    return Compared(value, ratio, paired_p(first, second))
+    return Compared(interval(values), ratio, paired_p(first, second))
 
 
 def _ratio(first: NDArray, second: NDArray, axis: int) -> NDArray:
@@ -186,9 +179,12 @@ def paired_p(first: NDArray, second: NDArray) -> float:
 
 def _adjusted(rows: Sequence[MixingRow]) -> list[MixingRow]:
     """Return the rows with Holm's p-values, each measure's over the settings."""
-    changes: list[dict[str, Any]] = [{} for _ in rows]
     for name in MEASURES:
         adjusted = survival.holm([getattr(row, name).p_value for row in rows])
-        for change, row, p in zip(changes, rows, adjusted, strict=True):
-            change[name] = dataclasses.replace(getattr(row, name), p_adjusted=p)
-    return [dataclasses.replace(row, **change) for row, change in zip(rows, changes, strict=True)]
+        rows = [
+            dataclasses.replace(
+                row, **{name: dataclasses.replace(getattr(row, name), p_adjusted=p)}
+            )
+            for row, p in zip(rows, adjusted, strict=True)
+        ]
+    return list(rows)

@@ -40,8 +40,8 @@ def log_probabilities(
 def scored(logits: Float[Array, "K S V"], prompt: MixedPrompt) -> Float[Array, " K"]:
     """Return the log-probability of each way's answer, from the logits after each of its tokens."""
     log_p = jax.nn.log_softmax(logits)
-    said = jnp.take_along_axis(log_p, prompt.targets[..., None], axis=-1)[..., 0]
-    return jnp.sum(jnp.where(prompt.scored, said, 0.0), axis=-1)
+    of_targets = jnp.take_along_axis(log_p, prompt.targets[..., None], axis=-1)[..., 0]
+    return jnp.sum(jnp.where(prompt.scored, of_targets, 0.0), axis=-1)
 
 
 def most_probable(
@@ -90,7 +90,6 @@ def with_answers(
     stands behind itself in the order of the two.
     """
     same = (texts[:, None, :] == prompt.targets[None]) | ~prompt.scored[None]
-    own = jnp.all(same, axis=-1)  # [W, K], one of each row at most
-    return jnp.where(
-        jnp.any(own, axis=1), jnp.sum(jnp.where(own, log_p[None], 0.0), axis=1), outputs
-    )
+    matches = jnp.all(same, axis=-1)  # [W, K], one of each row at most
+    of_answer = jnp.sum(jnp.where(matches, log_p[None], 0.0), axis=1)
+    return jnp.where(jnp.any(matches, axis=1), of_answer, outputs)

@@ -2,25 +2,21 @@
 
 A line of four panels a setting. P = d in the mean is true of a model that answers each prompt by
 all its tasks, in their shares, and of one that answers it by the task of its last example: the
-panels beside the mean tell these apart.
+panels beside the mean distinguish these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import xarray as xr
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from plateaus.measures.superposition import panels
 from plateaus.measures.superposition import rows as superposition
-from plateaus.report import table
-from plateaus.report.facets import columns, some
+from plateaus.report.facets import legend_above, spaced, title
 from plateaus.report.statistics import Row
-from plateaus.report.style import GREY, PALE, styled
+from plateaus.report.style import styled
 
 TITLES = ("mean over prompts", "single prompts", "between prompts", "effect of one example")
 
@@ -36,7 +32,7 @@ def mixed_prompts(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
     Source: paper 5, evaluation on mixed prompts; None without any.
     """
-    chosen = some(superposition.answered(dataset, rows)) if rows else []
+    chosen = spaced(superposition.with_mixed_prompts(dataset, rows))
     if not chosen:
         return None
     names = superposition.answers(dataset)
@@ -56,9 +52,8 @@ def mixed_prompts(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
                 image = panels.prompts_of_each(line[1], dataset, row)
                 panels.between_of_each(line[2], dataset, row)
             panels.recency(line[3], dataset, row)
-            name = table.label(row.setting).replace(", ", "\n")
             first = f"mean P({names[0]})" if two else "mean P"
-            line[0].set_ylabel(f"{name}\n{first}" if row.setting else first)
+            line[0].set_ylabel(f"{title(row)}\n{first}" if row.setting else first)
             line[1].set_ylabel(f"P({names[0]})" if two else "P")
             line[2].set_ylabel("saturation, switching")
             line[3].set_ylabel("P(its task) - P(not its task)", fontsize=8)
@@ -69,51 +64,13 @@ def mixed_prompts(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
             shrink=0.8,
             aspect=14 * len(chosen),
         )
-        even = superposition.called(dataset, superposition.evenest(dataset))
+        even = superposition.mixture_name(dataset, superposition.evenest(dataset))
         places = [f"share d of {names[0]} in the prompt"] * 3
         if not two:
             places = ["mixture: of one task, or its shares", *[f"answer, mixture {even}"] * 2]
-        for axes, title in zip(grid[0], TITLES, strict=True):
-            axes.set_title(title)
+        for axes, text in zip(grid[0], TITLES, strict=True):
+            axes.set_title(text)
         for axes, place in zip(grid[-1], (*places, f"examples back, mixture {even}"), strict=True):
             axes.set_xlabel(place, fontsize=8 if len(place) > 30 else 9)
-        _legend(figure, dataset, two)
+        legend_above(figure)
     return figure
-
-
-def _legend(figure: Figure, dataset: xr.Dataset, two: bool) -> None:
-    """Put one legend of all panels over the figure."""
-
-    def line(label: str, **look: Any) -> Line2D:
-        return Line2D([], [], label=label, **look)
-
-    mark: dict[str, Any] = {"mec": "white", "mew": 0.5, "ms": 5}
-    handles: list[Line2D | Patch] = []
-    if two:
-        handles.append(line("mean of seeds, 95% interval", color=panels.MEAN, marker="o", **mark))
-        handles.append(line("one seed", color=panels.MEAN, alpha=0.4, lw=0.6))
-    else:
-        looks = panels.answer_looks(dataset)
-        handles += [Patch(color=v.color, alpha=0.55, label=name) for name, v in looks.items()]
-    label = "superposition: P = d, 1/m an example" if two else "superposition: 1/m an example"
-    handles.append(line(label, color=GREY, ls=panels.DASHED, lw=1))
-    if two:
-        label = f"majority of the last {', '.join(map(str, panels.FOLLOWED))} examples"
-        handles.append(line(label, color=PALE, lw=0.9))
-        if superposition.released(superposition.answers(dataset)):
-            x: dict[str, Any] = {"ls": "", "marker": "x", "mew": 1.6, "ms": 6}
-            handles.append(line("released models", color=panels.PAPER, **x))
-    ring: dict[str, Any] = {"color": panels.OWN, "marker": "o", "mfc": "white", "ms": 5}
-    handles.append(line("share in the prompt", ls="" if two else "-", **ring))
-    own: dict[str, Any] = {"color": panels.MEAN, "marker": "o"}
-    handles.append(line("saturation", ls="-" if two else "", **own, **mark))
-    square = {"marker": "s"} | mark if two else {}
-    handles.append(line("switching", color=panels.SWITCHING, **square))
-    if superposition.released(superposition.answers(dataset)):
-        band: dict[str, Any] = {"color": panels.PAPER, "alpha": 0.25, "lw": 0}
-        handles.append(Patch(label="saturation, released models", **band))
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=columns(figure, [str(handle.get_label()) for handle in handles]),
-    )

@@ -11,18 +11,17 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from plateaus.measures.by_task import rows as by_task
-from plateaus.measures.by_task.figures import running
+from plateaus.measures.by_task.figures import averaged_losses
 from plateaus.measures.mixing import figures as mixing_figures
 from plateaus.measures.superposition import rows as superposition
 from plateaus.measures.superposition.panels import answer_looks
 from plateaus.measures.superposition.steps import STEP, no_context, steps_of
-from plateaus.report import panels, table
-from plateaus.report.curves import finished
-from plateaus.report.facets import columns, some
+from plateaus.report import panels, survival
+from plateaus.report.facets import legend_above, spaced, title
+from plateaus.report.selection import finished, interval
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, PALE, Look, styled
 
@@ -46,7 +45,7 @@ def dynamics(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     in nats. Means of seeds, and one deviation within their range. Vertical: the mean step at which
     a task escapes, and at which the mass is above 1/2 (mixed step).
     """
-    chosen = some(superposition.answered(dataset, rows)) if rows else []
+    chosen = spaced(superposition.with_mixed_prompts(dataset, rows))
     if not chosen:
         return None
     with styled():
@@ -55,27 +54,23 @@ def dynamics(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         size = (max(8.0, 1.0 + 2.9 * len(chosen)), 1.2 + 2.0 * lines)
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(lines, len(chosen), squeeze=False, sharex=True, sharey="row")
-        tasks = answer_looks(dataset)
+        tasks, evaluations = answer_looks(dataset), dataset["eval_step"].values
         for column, row in zip(grid.T, chosen, strict=True):
             if losses:
                 _losses(column[0], dataset, row, tasks)
             _measures(column[-2], dataset, row)
-            _curve(
-                column[-1],
-                dataset,
-                even_mixture(dataset, superposition.KL, row),
-                Look(GREY, "-", "", 1.4),
-            )
+            divergence = even_mixture(dataset, superposition.KL, row)
+            panels.deviation_curve(column[-1], evaluations, divergence, Look(GREY, "-", "", 1.4))
             for axes in column:
                 mixing_figures.escapes(axes, dataset, row, tasks)
                 _mixed_step(axes, dataset, row)
                 panels.step_axis(axes, row.horizon)
                 axes.set_xlabel("")
             column[-1].set_xlabel("optimiser steps")
-            column[0].set_title(table.label(row.setting).replace(", ", "\n"))
+            column[0].set_title(title(row))
         if losses:
             grid[0, 0].set_ylabel("training loss /\nno-context loss")
-        even = superposition.called(dataset, superposition.evenest(dataset))
+        even = superposition.mixture_name(dataset, superposition.evenest(dataset))
         grid[-2, 0].set_ylabel(f"prompts mixed {even}")
         grid[-2, 0].set_ylim(-0.05, None)
         grid[-1, 0].set_ylabel("KL (nats)")
@@ -104,64 +99,37 @@ def measures(dataset: xr.Dataset, row: Row) -> dict[str, NDArray[np.float64]]:
 
 def _measures(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     for label, curves in measures(dataset, row).items():
-        _curve(axes, dataset, curves, MEASURES[label])
+        panels.deviation_curve(axes, dataset["eval_step"].values, curves, MEASURES[label])
     axes.axhline(0.5, ls=":", lw=0.8, color=GREY)
     if math.isfinite(level := no_context(dataset, row)):
         axes.axhline(level, **NO_CONTEXT)
 
 
 def _losses(axes: Axes, dataset: xr.Dataset, row: Row, tasks: dict[str, Look]) -> None:
-    window = max(1, round(100 / int(dataset["step"].values[0])))
-    other = Look(PALE, "-", "", 0.7)
+    steps = dataset["step"].values
     names = [name for name in by_task.trained(dataset, row.index) if name not in tasks]
-    for name, look in ({name: other for name in names} | tasks).items():
-        curves = finished(dataset.sel(task=name), TRAIN, row)
-        _curve(axes, dataset, running(curves, window), look, "step", band=name in tasks)
+    for name in (*names, *tasks):
+        curves = averaged_losses(dataset.sel(task=name), TRAIN, row)
+        if name in tasks:
+            panels.deviation_curve(axes, steps, curves, tasks[name])
+        else:
+            axes.plot(steps, survival.mean_band(curves)[0], color=PALE, lw=0.7)
     for level in (0.8, 1.0):
         axes.axhline(level, ls=":", lw=0.8, color=GREY)
-
-
-def _curve(
-    axes: Axes,
-    dataset: xr.Dataset,
-    curves: NDArray,
-    look: Look,
-    when: str = "eval_step",
-    band: bool = True,
-) -> None:
-    """Draw the mean over runs of [run, time], and one deviation within their range."""
-    there = np.isfinite(curves).any(axis=0)
-    some, steps = np.ma.masked_invalid(curves[:, there]), dataset[when].values[there]
-    mean, deviation = some.mean(axis=0), some.std(axis=0)
-    if band and steps.size:
-        low = np.maximum(mean - deviation, some.min(axis=0))
-        high = np.minimum(mean + deviation, some.max(axis=0))
-        axes.fill_between(steps, low, high, color=look.color, alpha=0.14, lw=0)
-    axes.plot(steps, mean, **look.line)
 
 
 def _mixed_step(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     if STEP not in dataset:
         return
-    at = superposition.interval(steps_of(dataset, row)["mixed"]).value
+    at = interval(steps_of(dataset, row)["mixed"]).value
     if np.isfinite(at):
         axes.axvline(at, color="C0", lw=1.0, ls="-", alpha=0.6, zorder=0.5)
 
 
 def _legend(figure: Figure, dataset: xr.Dataset, tasks: dict[str, Look]) -> None:
-    handles: list[Any] = [
-        Line2D([], [], label=name, **look.line) for name, look in (tasks | MEASURES).items()
-    ]
+    handles = mixing_figures.group_handles(tasks | MEASURES, dataset)
     if by_task.COUNT in dataset:
         handles.append(Line2D([], [], label="P without context", **NO_CONTEXT))
-    handles.append(Patch(color=GREY, alpha=0.25, lw=0, label="deviation of seeds"))
-    if by_task.ESCAPE in dataset:
-        mark: dict[str, Any] = {"color": GREY, "marker": "v", "ls": ":", "lw": 0.6}
-        handles.append(Line2D([], [], label="mean escape", **mark))
     if STEP in dataset:
         handles.append(Line2D([], [], label="mean mixed step", color="C0", lw=1.0, alpha=0.6))
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=columns(figure, [str(handle.get_label()) for handle in handles]),
-    )
+    legend_above(figure, handles)

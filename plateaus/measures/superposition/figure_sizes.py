@@ -9,15 +9,15 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from plateaus.measures.superposition import rows as superposition
 from plateaus.measures.superposition.figure_dynamics import even_mixture
 from plateaus.report import table
-from plateaus.report.facets import columns
+from plateaus.report.facets import legend_above
+from plateaus.report.selection import interval
 from plateaus.report.statistics import Row, cell, swept_values
-from plateaus.report.style import looks, styled
+from plateaus.report.style import looks_of, styled
 
 PARAMETERS = "parameters"
 
@@ -32,21 +32,22 @@ def sizes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     if not lines:
         return None
     number = len(superposition.answers(dataset))
-    even = superposition.called(dataset, superposition.evenest(dataset))
+    even = superposition.mixture_name(dataset, superposition.evenest(dataset))
     shown = {
         superposition.COMPLETED: f"tasks completed of {number}, mixture {even}",
         superposition.KL: f"KL (nats), mixture {even}",
     }
+    palette = looks_of(list(lines))
     seed: dict[str, Any] = {"marker": "o", "ms": 3.5, "mfc": "white", "mew": 0.8, "zorder": 3}
     with styled():
         figure = Figure(figsize=(8, 3.3), layout="constrained")
         grid = figure.subplots(1, 2)
         for axes, (name, label) in zip(grid, shown.items(), strict=True):
-            for series, look in zip(lines.values(), looks(len(lines)), strict=True):
+            for series, look in zip(lines.values(), palette.values(), strict=True):
                 middle: list[float] = []
                 for x, row in series:
                     values = even_mixture(dataset, name, row)[:, -1]
-                    ends = superposition.interval(values)
+                    ends = interval(values)
                     axes.plot([x, x], ends[1:], color=look.color, lw=1.2, alpha=0.6)
                     axes.plot(np.full(values.size, x), values, ls="", **seed, mec=look.color)
                     middle.append(ends.value)
@@ -57,20 +58,13 @@ def sizes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         grid[0].set_ylim(-0.05 * number, 1.05 * number)
         grid[1].set_ylim(bottom=0)
         if len(lines) > 1:
-            handles = [
-                Line2D([], [], label=name, **look.line, **look.mark)
-                for name, look in zip(lines, looks(len(lines)), strict=True)
-            ]
-            figure.legend(
-                handles=handles,
-                loc="outside upper center",
-                ncols=columns(figure, [str(handle.get_label()) for handle in handles]),
-            )
+            handles = [look.handle(name, **look.mark) for name, look in palette.items()]
+            legend_above(figure, handles)
     return figure
 
 
 def _count_axis(axes: Axes, counts: Sequence[int]) -> None:
-    """Make the horizontal axis one of numbers of parameters, told where there are models."""
+    """Make the horizontal axis one of numbers of parameters, with a tick for each model."""
     axes.set_xscale("log")
     crowded = len(counts) > 5
     axes.set_xticks(counts, [short(x) for x in counts], rotation=40 if crowded else 0)
@@ -98,13 +92,13 @@ def by_size(dataset: xr.Dataset, rows: Sequence[Row]) -> dict[str, list[tuple[in
     if PARAMETERS not in dataset:
         return {}
     counts = dataset[PARAMETERS].max("seed")
-    known = counts.where(counts > 0)  # 0 where nothing was run, or not recorded
-    fields = [n for n in swept_values(dataset) if bool((known.max(n) > known.min(n)).any())]
+    counted = counts.where(counts > 0)  # 0 where nothing was run, or not recorded
+    fields = [n for n in swept_values(dataset) if bool((counted.max(n) > counted.min(n)).any())]
     if not fields:
         return {}
-    found: dict[str, list[tuple[int, Row]]] = {}
-    for row in superposition.answered(dataset, rows):
+    lines: dict[str, list[tuple[int, Row]]] = {}
+    for row in superposition.with_mixed_prompts(dataset, rows):
         other = {name: value for name, value in row.setting.items() if name not in fields}
         count = int(cell(dataset, PARAMETERS, row.index).max())
-        found.setdefault(table.label(other), []).append((count, row))
-    return {name: sorted(series, key=lambda pair: pair[0]) for name, series in found.items()}
+        lines.setdefault(table.label(other), []).append((count, row))
+    return {name: sorted(series, key=lambda pair: pair[0]) for name, series in lines.items()}

@@ -81,13 +81,13 @@ class Spec:
     ] = 0
 
 
-def asked(values: Mapping[str, Any], groups: tuple[str, ...]) -> tuple[int, ...]:
+def mixed_groups(values: Mapping[str, Any], groups: tuple[str, ...]) -> tuple[int, ...]:
     """Return the numbers of the mixed groups, without names all; ValueError for a bad name."""
-    if not (given := option_strings.parts(values["mixed_tasks"])):
+    if not (names := option_strings.parts(values["mixed_tasks"])):
         return tuple(range(len(groups)))
     for problem in option_strings.name_problems(values["mixed_tasks"], groups):
         raise ValueError(problem)
-    return tuple(groups.index(name) for name in given)
+    return tuple(groups.index(name) for name in names)
 
 
 def shares_of(text: str, tasks: int) -> tuple[tuple[str, tuple[float, ...]], ...]:
@@ -110,7 +110,7 @@ def labels(values: Mapping[str, Any], groups: tuple[str, ...]) -> dict[str, Sequ
     """Return the names along the dimensions of what is measured; {} where nothing is."""
     if not values["mixed_prompts"]:
         return {}
-    mixed = [groups[number] for number in asked(values, groups)]
+    mixed = [groups[number] for number in mixed_groups(values, groups)]
     return {
         ANSWER: mixed,
         MIXTURE: [label for label, _ in shares_of(values["mixed_shares"], len(mixed))],
@@ -133,7 +133,7 @@ def check(values: Mapping[str, Any], task: Task, tokens: int = 0) -> Iterator[tu
         yield "mixed_prompts", f"{values['model.name']} has no cache of keys and values"
         return
     try:
-        chosen = asked(values, task.groups.names)
+        chosen = mixed_groups(values, task.groups.names)
     except ValueError as error:
         yield "mixed_tasks", str(error)
         return
@@ -145,7 +145,7 @@ def check(values: Mapping[str, Any], task: Task, tokens: int = 0) -> Iterator[tu
     except ValueError as error:
         yield "mixed_shares", str(error)
         return
-    if "task.examples" not in values:  # which tells the length of a training prompt
+    if "task.examples" not in values:  # the length of a training prompt
         yield "mixed_prompts", f"{values['task.name']} has no field `examples`, of a prompt"
         return
     examples = examples_of(values)
@@ -155,7 +155,7 @@ def check(values: Mapping[str, Any], task: Task, tokens: int = 0) -> Iterator[tu
             f"must be at least {len(chosen)}, the tasks: a prompt has {examples}",
         )
         return
-    longest = values["task.examples"] - 1  # and a query: that fits is told of training prompts
+    longest = values["task.examples"] - 1  # and a query: training prompts are known to fit
     if values.get("model.positions") == "learned" and examples > longest:
         yield "mixed_examples", f"must be at most {longest}: later positions are not trained"
 
@@ -168,19 +168,19 @@ def counts(share: tuple[float, ...], examples: int) -> NDArray[np.int_]:
     """
     exact = np.asarray(share) * examples
     whole = np.floor(exact + 1e-9).astype(int)
-    left = examples - whole.sum()
-    whole[np.argsort(-(exact - whole), kind="stable")[:left]] += 1
+    missing = examples - whole.sum()
+    whole[np.argsort(-(exact - whole), kind="stable")[:missing]] += 1
     return whole
 
 
-def laid(shares: Sequence[tuple[float, ...]], examples: int) -> NDArray[np.int_]:
+def exact_orders(shares: Sequence[tuple[float, ...]], examples: int) -> NDArray[np.int_]:
     """Return [mixture, m] which task each example is of, by exact counts, before it is shuffled."""
-    return np.stack([np.repeat(np.arange(len(one)), counts(one, examples)) for one in shares])
+    return np.stack([np.repeat(np.arange(len(x)), counts(x, examples)) for x in shares])
 
 
 def drawer(config: Mapping[str, Any], task: Task) -> Callable[..., tuple[Array, MixedPrompt]]:
-    """Return (key, share [K], a row of `laid`) -> (order [m], the prompt), as configured."""
-    chosen, exact = asked(config, task.group_names), config["mixed_order"] == "exact"
+    """Return (key, share [K], one of `exact_orders`) -> (order [m], the prompt), as configured."""
+    chosen, exact = mixed_groups(config, task.group_names), config["mixed_order"] == "exact"
     assert task.groups is not None and task.groups.emit_mixed is not None
     emit = task.groups.emit_mixed
 
@@ -195,37 +195,44 @@ def drawer(config: Mapping[str, Any], task: Task) -> Callable[..., tuple[Array, 
     return draw
 
 
+def over_prompts(
+    key: Key, share: NDArray, exact: NDArray, measure: Callable[[Key, Array, Array], Any]
+) -> Any:
+    """Return what is measured of n prompts, each of its own key, shares [n, K] and order [n, m]."""
+    # by fold_in: keys that are mapped over in batches look used twice to jax's check of them
+    return jax.lax.map(
+        lambda each: measure(jax.random.fold_in(key, each[0]), *each[1:]),
+        (jnp.arange(len(share)), jnp.asarray(share), jnp.asarray(exact)),
+        batch_size=min(TOGETHER, len(share)),
+    )
+
+
 def probe(config: Mapping[str, Any], parts: Parts) -> Probe | None:
     """Return what answers fresh mixed prompts; None of none."""
     if not config["mixed_prompts"]:
         return None
     task, model = parts.task, parts.everywhere
-    tasks = len(asked(config, task.group_names))
+    tasks = len(mixed_groups(config, task.group_names))
     mixtures = [share for _, share in shares_of(config["mixed_shares"], tasks)]
     examples, prompts = examples_of(config), config["mixed_prompts"]
     draw = drawer(config, task)
 
     share_of = np.repeat(np.asarray(mixtures, np.float32), prompts, axis=0)
-    laid_of = np.repeat(laid(mixtures, examples).astype(np.int32), prompts, axis=0)
+    order_of = np.repeat(exact_orders(mixtures, examples).astype(np.int32), prompts, axis=0)
 
-    def one(params: PyTree, key: Key, share: Array, fixed: Array) -> tuple[Array, Array, Array]:
-        order, prompt = draw(key, share, fixed)
+    def answer(params: PyTree, key: Key, share: Array, exact: Array) -> tuple[Array, Array, Array]:
+        order, prompt = draw(key, share, exact)
         past = answers.cached(model, params, prompt.prefix, 2 * tasks)
-        own = {name: value[:tasks] for name, value in past.items()}
-        log_p = answers.log_probabilities(model, params, prompt, own)
+        of_ways = {name: value[:tasks] for name, value in past.items()}
+        log_p = answers.log_probabilities(model, params, prompt, of_ways)
         outputs, texts = answers.most_probable(
             model, params, prompt.ways[0, 0], past, end=prompt.end, tokens=prompt.ways.shape[1]
         )
         return log_p, order, answers.with_answers(outputs, texts, prompt, log_p)
 
     def measured(key: Key, params: PyTree, laws: Mapping[str, Any], losses) -> dict[str, Array]:
-        # by fold_in: keys that are mapped over in batches look used twice to jax's check of them
-        told = jax.lax.map(
-            lambda each: one(params, jax.random.fold_in(key, each[0]), *each[1:]),
-            (jnp.arange(len(share_of)), jnp.asarray(share_of), jnp.asarray(laid_of)),
-            batch_size=min(TOGETHER, len(share_of)),
-        )
-        by_mixture = jax.tree.map(lambda x: x.reshape(-1, prompts, *x.shape[1:]), told)
+        answered = over_prompts(key, share_of, order_of, functools.partial(answer, params))
+        by_mixture = jax.tree.map(lambda x: x.reshape(-1, prompts, *x.shape[1:]), answered)
         back = min(BACK, examples)
         return jax.vmap(functools.partial(superposition.summary, back=back))(*by_mixture)
 

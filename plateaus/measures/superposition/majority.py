@@ -17,5 +17,7 @@ def majority(share: ArrayLike, last: int) -> NDArray[np.float64]:
     ([0.1, 0.5], [0.028, 0.5])
     """
     shares = np.asarray(share, np.float64)
-    more = stats.binom.sf(last // 2, last, shares)
-    return np.asarray(more + (stats.binom.pmf(last // 2, last, shares) / 2 if last % 2 == 0 else 0))
+    above = stats.binom.sf(last // 2, last, shares)
+    return np.asarray(
+        above + (stats.binom.pmf(last // 2, last, shares) / 2 if last % 2 == 0 else 0)
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,10 +14,10 @@ from numpy.typing import NDArray
 
 from plateaus.measures.superposition import rows as superposition
 from plateaus.measures.superposition.majority import majority
-from plateaus.measures.superposition.rows import last
 from plateaus.report import survival
+from plateaus.report.selection import interval, last
 from plateaus.report.statistics import Row
-from plateaus.report.style import GREY, PALE, Look, looks
+from plateaus.report.style import GREY, PALE, Look, looks_of
 
 MEAN, SWITCHING, PAPER, OWN = "C0", "C1", "C3", "C3"
 DASHED = (0, (4, 3))
@@ -31,17 +32,21 @@ def mean(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     share, p = (
         last(dataset, name, row)[:, order, 0] for name in (superposition.SHARE, superposition.P)
     )
-    axes.plot([0, 1], [0, 1], ls=DASHED, lw=1, color=GREY)
+    axes.plot([0, 1], [0, 1], ls=DASHED, lw=1, color=GREY, label="superposition: P = d")
     longest = superposition.examples(dataset, row)
     if superposition.independent(dataset, row):
         for followed in FOLLOWED:
             if longest is None or followed <= longest:
-                axes.plot(FINE, majority(FINE, followed), lw=0.9, color=PALE, zorder=0.5)
+                label = f"majority of the last {', '.join(map(str, FOLLOWED))} examples"
+                curve = majority(FINE, followed)
+                axes.plot(FINE, curve, lw=0.9, color=PALE, zorder=0.5, label=label)
     paper = superposition.released(names)
-    axes.plot(list(paper), list(paper.values()), "x", ms=7, mew=1.6, color=PAPER, zorder=4)
-    for d, one in zip(share, p, strict=True):
-        axes.plot(d, one, lw=0.6, color=MEAN, alpha=0.4)
-    _points(axes, survival.mean_band(share)[0], p, MEAN, "o")
+    label = "released models" if paper else ""
+    crosses: dict[str, Any] = {"ms": 7, "mew": 1.6, "color": PAPER, "zorder": 4, "label": label}
+    axes.plot(list(paper), list(paper.values()), "x", **crosses)
+    for d, run in zip(share, p, strict=True):
+        axes.plot(d, run, lw=0.6, color=MEAN, alpha=0.4, label="one seed")
+    _points(axes, survival.mean_band(share)[0], p, MEAN, "o", label="mean of seeds, 95% interval")
     axes.set_xlim(-0.05, 1.05)
     axes.set_ylim(-0.05, 1.05)
 
@@ -49,11 +54,11 @@ def mean(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
 def prompts(axes: Axes, dataset: xr.Dataset, row: Row) -> QuadMesh:
     """Draw how P of the first task is spread over prompts, a strip a mixture, and its share."""
     order = _order(dataset)
-    shares = superposition.asked(dataset)[order, 0]
+    shares = superposition.named_shares(dataset)[order, 0]
     shares, first = np.unique(shares, return_index=True)  # a mixture may be asked for twice
     edges = _edges(shares)
     image = _strips(axes, edges, last(dataset, superposition.HISTOGRAM, row)[:, order, 0][:, first])
-    _own(axes, shares, shares)
+    _mark_shares(axes, shares, shares)
     axes.set_xlim(edges[0], edges[-1])
     return image
 
@@ -63,9 +68,10 @@ def between(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     order = [m for m in _order(dataset) if superposition.several(dataset)[m]]
     share = survival.mean_band(last(dataset, superposition.SHARE, row)[:, order, 0])[0]
     _band(axes, dataset)
-    one = last(dataset, superposition.SATURATION, row)[:, order, 0]
-    _points(axes, share, one, MEAN, "o")
-    _points(axes, share, superposition.switching(dataset, row)[:, order], SWITCHING, "s")
+    saturation = last(dataset, superposition.SATURATION, row)[:, order, 0]
+    switching = superposition.switching(dataset, row)[:, order]
+    _points(axes, share, saturation, MEAN, "o", label="saturation")
+    _points(axes, share, switching, SWITCHING, "s", label="switching")
     axes.set_xlim(-0.05, 1.05)
     axes.set_ylim(-0.05, 1.05)
 
@@ -77,16 +83,16 @@ def recency(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     back = np.arange(1, effect.shape[1] + 1)
     axes.axhline(0, lw=0.7, color=PALE)
     number = superposition.examples(dataset, row)
-    if number is not None:  # of exact counts the order tells nothing of the shares
+    if number is not None:  # with exact counts an example changes no share
         even = 1 / number if superposition.independent(dataset, row) else 0.0
-        axes.axhline(even, ls=DASHED, lw=1, color=GREY)
-    for one in effect:
-        axes.plot(back, one, lw=0.6, color=MEAN, alpha=0.4)
+        axes.axhline(even, ls=DASHED, lw=1, color=GREY, label="superposition: 1/m an example")
+    for run in effect:
+        axes.plot(back, run, lw=0.6, color=MEAN, alpha=0.4)
     _points(axes, back, effect, MEAN, "o")
     axes.set_xlim(0.4, back[-1] + 0.6)
     axes.set_xticks(back[:: 1 if back.size < 6 else 2] if back.size % 2 else [1, *back[1::2]])
-    known = effect[np.isfinite(effect)]
-    axes.set_ylim(min(-0.2, float(known.min(initial=0)) - 0.05), 1.05)
+    finite = effect[np.isfinite(effect)]
+    axes.set_ylim(min(-0.2, float(finite.min(initial=0)) - 0.05), 1.05)
 
 
 def means(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
@@ -94,16 +100,16 @@ def means(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     palette = answer_looks(dataset)
     p, share = (last(dataset, name, row) for name in (superposition.P, superposition.SHARE))
     width = 0.8 / len(palette)
-    for k, look in enumerate(palette.values()):
+    for k, (name, look) in enumerate(palette.items()):
         at = np.arange(p.shape[1]) + width * (k - (len(palette) - 1) / 2)
         middle, half = survival.mean_band(p[..., k])
-        axes.bar(at, middle, 0.9 * width, color=look.color, alpha=0.55)
+        axes.bar(at, middle, 0.9 * width, color=look.color, alpha=0.55, label=name)
         axes.errorbar(at, middle, half, ls="", color=look.color, lw=1.2)
-        for one in p[..., k]:
-            axes.plot(at, one, ".", ms=2.5, color="black", alpha=0.5)
-        own = survival.mean_band(share[..., k])[0]
-        axes.hlines(own, at - 0.55 * width, at + 0.55 * width, color=OWN, lw=1.4, zorder=4)
-    labels = [superposition.called(dataset, m) for m in range(dataset.sizes["mixture"])]
+        for run in p[..., k]:
+            axes.plot(at, run, ".", ms=2.5, color="black", alpha=0.5)
+        in_prompts = survival.mean_band(share[..., k])[0]
+        axes.hlines(in_prompts, at - 0.55 * width, at + 0.55 * width, color=OWN, lw=1.4, zorder=4)
+    labels = [superposition.mixture_name(dataset, m) for m in range(dataset.sizes["mixture"])]
     crowded = sum(map(len, labels)) > 40
     axes.set_xticks(range(len(labels)), labels, rotation=40 if crowded else 0)
     axes.set_xlim(-0.6, len(labels) - 0.4)
@@ -116,7 +122,9 @@ def prompts_of_each(axes: Axes, dataset: xr.Dataset, row: Row) -> QuadMesh:
     spread = last(dataset, superposition.HISTOGRAM, row)[:, even]
     places = np.arange(spread.shape[1])
     image = _strips(axes, np.arange(spread.shape[1] + 1) - 0.5, spread)
-    _own(axes, places, survival.mean_band(last(dataset, superposition.SHARE, row)[:, even])[0])
+    _mark_shares(
+        axes, places, survival.mean_band(last(dataset, superposition.SHARE, row)[:, even])[0]
+    )
     name_answers(axes, superposition.answers(dataset))
     return image
 
@@ -125,10 +133,11 @@ def between_of_each(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     """Draw the saturation of each answer, and the switching between them, evenest mixture."""
     even = superposition.evenest(dataset)
     _band(axes, dataset)
-    one = last(dataset, superposition.SATURATION, row)[:, even]
-    _points(axes, np.arange(one.shape[1]), one, MEAN, "o", joined=False)
-    middle, low, high = superposition.interval(superposition.switching(dataset, row)[:, even])
-    axes.axhline(middle, color=SWITCHING, lw=1.3)
+    saturation = last(dataset, superposition.SATURATION, row)[:, even]
+    places = np.arange(saturation.shape[1])
+    _points(axes, places, saturation, MEAN, "o", joined=False, label="saturation")
+    middle, low, high = interval(superposition.switching(dataset, row)[:, even])
+    axes.axhline(middle, color=SWITCHING, lw=1.3, label="switching")
     if np.isfinite(low):
         axes.axhspan(low, high, color=SWITCHING, alpha=0.15, lw=0)
     name_answers(axes, superposition.answers(dataset))
@@ -137,8 +146,7 @@ def between_of_each(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
 
 def answer_looks(dataset: xr.Dataset) -> dict[str, Look]:
     """Return the names of the K tasks and their looks."""
-    names = superposition.answers(dataset)
-    return dict(zip(names, looks(len(names)), strict=True))
+    return looks_of(superposition.answers(dataset))
 
 
 def name_answers(axes: Axes, names: Sequence[str]) -> None:
@@ -150,7 +158,7 @@ def name_answers(axes: Axes, names: Sequence[str]) -> None:
 
 def _order(dataset: xr.Dataset) -> NDArray[np.int_]:
     """Return the mixtures in the order of the first task's share."""
-    return np.argsort(superposition.asked(dataset)[:, 0], kind="stable")
+    return np.argsort(superposition.named_shares(dataset)[:, 0], kind="stable")
 
 
 def _edges(places: NDArray) -> NDArray[np.float64]:
@@ -163,27 +171,38 @@ def _edges(places: NDArray) -> NDArray[np.float64]:
 
 def _strips(axes: Axes, edges: NDArray, spread: NDArray) -> QuadMesh:
     """Draw shares of prompts [run, strip, bin], mean over runs, as columns of a map."""
-    runs, strips, bins = spread.shape
-    shown = survival.mean_band(spread.reshape(runs, -1))[0].reshape(strips, bins)
-    image = axes.pcolormesh(edges, np.linspace(0, 1, bins + 1), shown.T, cmap="Blues", norm=NORM)
+    shown, _ = survival.mean_band(spread)
+    bins = np.linspace(0, 1, spread.shape[-1] + 1)
+    image = axes.pcolormesh(edges, bins, shown.T, cmap="Blues", norm=NORM)
     axes.set_ylim(-0.05, 1.05)
     return image
 
 
-def _own(axes: Axes, x: NDArray, share: NDArray) -> None:
-    axes.plot(x, share, "o", ms=5, mfc="none", mec=OWN, mew=1.2, ls="")
+def _mark_shares(axes: Axes, x: NDArray, share: NDArray) -> None:
+    ring: dict[str, Any] = {"ms": 5, "mfc": "none", "mec": OWN, "mew": 1.2, "ls": ""}
+    axes.plot(x, share, "o", label="share in the prompt", **ring)
 
 
 def _band(axes: Axes, dataset: xr.Dataset) -> None:
     """Shade the saturation of the released models, where tasks are like theirs."""
     if superposition.released(superposition.answers(dataset)):
-        axes.axhspan(*superposition.RELEASED_SATURATION, color=PAPER, alpha=0.25, lw=0)
+        label = "saturation, released models"
+        ends = superposition.RELEASED_SATURATION
+        axes.axhspan(*ends, color=PAPER, alpha=0.25, lw=0, label=label)
 
 
 def _points(
-    axes: Axes, x: NDArray, values: NDArray, color: str, marker: str, joined: bool = True
+    axes: Axes,
+    x: NDArray,
+    values: NDArray,
+    color: str,
+    marker: str,
+    joined: bool = True,
+    label: str = "",
 ) -> None:
     """Draw the means over runs of [run, x] with their 95% t intervals."""
     middle, half = survival.mean_band(values)
-    mark = {"marker": marker, "ms": 5.5 if marker == "o" else 3.5, "mec": "white", "mew": 0.5}
-    axes.errorbar(x, middle, half, color=color, lw=1.2, ls="-" if joined else "", **mark)  # type: ignore[arg-type] # keywords
+    size = 5.5 if marker == "o" else 3.5
+    mark: dict[str, Any] = {"marker": marker, "ms": size, "mec": "white", "mew": 0.5}
+    dash = "-" if joined else ""
+    axes.errorbar(x, middle, half, color=color, lw=1.2, ls=dash, label=label, **mark)

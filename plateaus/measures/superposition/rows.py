@@ -9,17 +9,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from plateaus.report import survival
-from plateaus.report.curves import finished
+from plateaus.report.selection import interval, last, settings_with
 from plateaus.report.statistics import Row
-from plateaus.report.survival import NOTHING, Interval
+from plateaus.report.survival import Interval
 
 P, SHARE, SATURATION = "mixed_probability", "mixed_share", "mixed_saturation"
 ENTROPY, ENTROPY_OF_MEAN = "mixed_entropy", "mixed_entropy_of_mean"
@@ -43,7 +42,7 @@ class MixedRow:
     Args:
       setting, index: of the sweep, as in the main table.
       mixture: its label; `answer`: name of the task; `answers`: all K of them.
-      asked: the share of the task that the mixture names; `share`: that in the prompts.
+      named_share: of the task, by the mixture's label; `share`: that in the prompts.
       runs: that finished.
       probability: P of the answer; `paper`: that of the released model, where comparable.
       saturation: var(P) over prompts / (mean (1 - mean)): 1 if every P is 0 or 1, 0 if all equal.
@@ -59,7 +58,7 @@ class MixedRow:
     answer: str
     answers: tuple[str, ...]
     runs: int
-    asked: float
+    named_share: float
     share: Interval
     probability: Interval
     paper: float
@@ -74,14 +73,12 @@ class MixedRow:
 
 def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[MixedRow]:
     """Return a row for each setting, mixture and answer; none where no prompts were mixed."""
-    return [row for one in answered(dataset, rows) for row in _rows(dataset, one)]
+    return [row for setting in with_mixed_prompts(dataset, rows) for row in _rows(dataset, setting)]
 
 
-def answered(dataset: xr.Dataset, rows: Sequence[Row]) -> list[Row]:
+def with_mixed_prompts(dataset: xr.Dataset, rows: Sequence[Row]) -> list[Row]:
     """Return the settings with a finished run that was given mixed prompts."""
-    if P not in dataset:
-        return []
-    return [row for row in rows if np.isfinite(finished(dataset, P, row)).any()]
+    return settings_with(dataset, rows, P)
 
 
 def answers(dataset: xr.Dataset) -> tuple[str, ...]:
@@ -89,10 +86,10 @@ def answers(dataset: xr.Dataset) -> tuple[str, ...]:
     return tuple(str(name) for name in dataset["answer"].values)
 
 
-def asked(dataset: xr.Dataset) -> NDArray[np.float64]:
+def named_shares(dataset: xr.Dataset) -> NDArray[np.float64]:
     """Return the shares [mixture, K] that the labels of the mixtures name.
 
-    >>> asked(xr.Dataset(coords={"mixture": ["1:3", "1:1"]})).tolist()
+    >>> named_shares(xr.Dataset(coords={"mixture": ["1:3", "1:1"]})).tolist()
     [[0.25, 0.75], [0.5, 0.5]]
     """
     parts = [[float(x) for x in str(label).split(":")] for label in dataset["mixture"].values]
@@ -100,14 +97,14 @@ def asked(dataset: xr.Dataset) -> NDArray[np.float64]:
     return shares / shares.sum(axis=1, keepdims=True)
 
 
-def called(dataset: xr.Dataset, mixture: int) -> str:
+def mixture_name(dataset: xr.Dataset, mixture: int) -> str:
     """Return a name of a mixture that fits an axis.
 
     >>> three = {"mixture": ["1:0:0", "1:1:2"], "answer": ["a", "b", "c"]}
-    >>> called(xr.Dataset(coords=three), 0), called(xr.Dataset(coords=three), 1)
+    >>> mixture_name(xr.Dataset(coords=three), 0), mixture_name(xr.Dataset(coords=three), 1)
     ('a', '1:1:2')
     """
-    shares = asked(dataset)[mixture]
+    shares = named_shares(dataset)[mixture]
     if shares.max() == 1:
         return answers(dataset)[int(shares.argmax())]
     if shares.size > 4 and np.ptp(shares) < 1e-9:
@@ -117,36 +114,25 @@ def called(dataset: xr.Dataset, mixture: int) -> str:
 
 def evenest(dataset: xr.Dataset) -> int:
     """Return the number of the mixture whose shares are nearest to equal ones."""
-    shares = asked(dataset)
+    shares = named_shares(dataset)
     return int(np.argmin(np.abs(shares - 1 / shares.shape[1]).max(axis=1).round(9)))
 
 
 def several(dataset: xr.Dataset) -> NDArray[np.bool_]:
     """Return which mixtures are of more than one task: only there is anything to superpose."""
-    return np.sum(asked(dataset) > 0, axis=1) > 1
-
-
-def last(dataset: xr.Dataset, name: str, row: Row) -> NDArray[np.float64]:
-    """Return a measure of the finished runs at the last evaluation, [run, mixture, ..]."""
-    return finished(dataset, name, row)[:, -1]
+    return np.sum(named_shares(dataset) > 0, axis=1) > 1
 
 
 def switching(dataset: xr.Dataset, row: Row) -> NDArray[np.float64]:
     """Return 1 - E[H] / H(E P) of each run and mixture at the last evaluation; NaN of 0 / 0."""
     whole = last(dataset, ENTROPY_OF_MEAN, row)
-    some = whole > 1e-6
-    return np.where(some, 1 - last(dataset, ENTROPY, row) / np.where(some, whole, 1.0), np.nan)
+    ratio = last(dataset, ENTROPY, row) / np.where(whole > 1e-6, whole, 1.0)
+    return np.where(whole > 1e-6, 1 - ratio, np.nan)
 
 
 def recency(dataset: xr.Dataset, row: Row) -> NDArray[np.float64]:
     """Return the effect [run, mixture, j, K] of the example j back on P at the last evaluation."""
     return last(dataset, SAME, row) - last(dataset, OTHER, row)
-
-
-def interval(values: NDArray) -> Interval:
-    """Return the mean over runs and its 95% t interval, of those that are numbers."""
-    known = np.asarray(values)[np.isfinite(values)]
-    return survival.mean_interval(known) if known.size else NOTHING
 
 
 def family(names: Sequence[str]) -> str | None:
@@ -155,9 +141,8 @@ def family(names: Sequence[str]) -> str | None:
     >>> family(("ret2", "ret4")), family(("plus3", "ret4")), family(("ret1", "ret2", "ret3"))
     ('ret', None, None)
     """
-    if len(names) != 2:
-        return None
-    return next((kind for kind in RELEASED if all(n.startswith(kind) for n in names)), None)
+    stems = {name.rstrip("0123456789") for name in names}
+    return next((stem for stem in RELEASED if len(names) == 2 and stems == {stem}), None)
 
 
 def released(names: Sequence[str]) -> dict[float, float]:
@@ -169,8 +154,8 @@ def released(names: Sequence[str]) -> dict[float, float]:
 def examples(dataset: xr.Dataset, row: Row) -> int | None:
     """Return the examples of a mixed prompt; None where the config does not say."""
     config = _config(dataset, row)
-    if given := config.get("mixed_examples"):
-        return int(given)
+    if config.get("mixed_examples"):
+        return int(config["mixed_examples"])
     return int(config["task.examples"]) - 1 if "task.examples" in config else None
 
 
@@ -182,39 +167,42 @@ def independent(dataset: xr.Dataset, row: Row) -> bool:
 def _config(dataset: xr.Dataset, row: Row) -> dict[str, Any]:
     """Return the fields of a setting: what its variant sets goes before what holds for all."""
     variants = json.loads(dataset.attrs.get("variants", "{}"))
-    own = variants.get(row.setting.get("variant"), {})
-    return json.loads(dataset.attrs["config"]) | own | row.setting
+    of_variant = variants.get(row.setting.get("variant"), {})
+    return json.loads(dataset.attrs["config"]) | of_variant | row.setting
 
 
 def _rows(dataset: xr.Dataset, row: Row) -> list[MixedRow]:
-    names, shares = answers(dataset), asked(dataset)
+    names, shares = answers(dataset), named_shares(dataset)
     paper = released(names)
-    by_answer = {n: last(dataset, n, row) for n in (P, SHARE, SATURATION)}
-    whole = {n: last(dataset, n, row) for n in (ENTROPY, ENTROPY_OF_MEAN, KL, COMPLETED)}
-    turns, effect = switching(dataset, row), recency(dataset, row)[:, :, 0]
-    found = []
-    for m, label in enumerate(dataset["mixture"].values):
-        for k, name in enumerate(names):
-            near = [value for d, value in paper.items() if abs(d - shares[m, 0]) < 1e-6]
-            found.append(
-                MixedRow(
-                    setting=row.setting,
-                    index=row.index,
-                    mixture=str(label),
-                    answer=name,
-                    answers=names,
-                    runs=int(np.isfinite(by_answer[P][:, m, k]).sum()),
-                    asked=float(shares[m, k]),
-                    share=interval(by_answer[SHARE][:, m, k]),
-                    probability=interval(by_answer[P][:, m, k]),
-                    paper=near[0] if near and k == 0 else math.nan,
-                    saturation=interval(by_answer[SATURATION][:, m, k]),
-                    entropy=interval(whole[ENTROPY][:, m]),
-                    entropy_of_mean=interval(whole[ENTROPY_OF_MEAN][:, m]),
-                    switching=interval(turns[:, m]),
-                    kl=interval(whole[KL][:, m]),
-                    completed=interval(whole[COMPLETED][:, m]),
-                    recency=interval(effect[:, m, k]),
-                )
-            )
-    return found
+    of_answer = {"share": SHARE, "probability": P, "saturation": SATURATION}
+    of_mixture = {
+        "entropy": ENTROPY,
+        "entropy_of_mean": ENTROPY_OF_MEAN,
+        "kl": KL,
+        "completed": COMPLETED,
+    }
+    by_answer = {field: last(dataset, name, row) for field, name in of_answer.items()}
+    by_answer["recency"] = recency(dataset, row)[:, :, 0]
+    by_mixture = {field: last(dataset, name, row) for field, name in of_mixture.items()}
+    by_mixture["switching"] = switching(dataset, row)
+    return [
+        MixedRow(
+            setting=row.setting,
+            index=row.index,
+            mixture=str(label),
+            answer=name,
+            answers=names,
+            runs=int(np.isfinite(by_answer["probability"][:, m, k]).sum()),
+            named_share=float(shares[m, k]),
+            paper=_paper(paper, shares[m, 0]) if k == 0 else math.nan,
+            **{field: interval(values[:, m, k]) for field, values in by_answer.items()},
+            **{field: interval(values[:, m]) for field, values in by_mixture.items()},
+        )
+        for m, label in enumerate(dataset["mixture"].values)
+        for k, name in enumerate(names)
+    ]
+
+
+def _paper(released: Mapping[float, float], share: float) -> float:
+    """Return the paper's mean P at a share; NaN at any but its own."""
+    return next((p for d, p in released.items() if abs(d - share) < 1e-6), math.nan)

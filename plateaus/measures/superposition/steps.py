@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from plateaus.measures.by_task import rows as by_task
 from plateaus.measures.superposition import rows as superposition
 from plateaus.report import table
-from plateaus.report.statistics import FINISHED, Row, cell
+from plateaus.report.selection import finished, interval
+from plateaus.report.statistics import Row
 from plateaus.report.survival import NOTHING, Interval
+from plateaus.report.terminal import bracketed, print_table
 
 STEP = "mixed_step"
 ANSWERED = 0.5  # P on the answers at that step
@@ -29,9 +31,9 @@ class StepsRow:
 
     Args:
       setting, index: of the sweep, as in the main table.
-      mixture: the evenest one, of which `mixed` tells; `runs`: that finished.
+      mixture: the evenest one, of which `mixed` is; `runs`: that finished.
       no_context: P on the answers of a model that answers by any of the tasks it trains on, where
-        their answers differ: of more than 1/2, `mixed` tells of less than the tasks.
+        their answers differ: above 1/2, `mixed` may come before any task is learned.
       mixed: first evaluation with half of the probability on the answers, mean of three; in
         `mixed_runs` runs. `alone`: the same of prompts of one task, the mean over the tasks.
       escape, last_escape: from the losses, the mean over the mixed tasks, and the last of them; in
@@ -65,47 +67,43 @@ class StepsRow:
         """
         if not self.mixed_runs:
             return f"mixed step of {self.mixture}: none in {self.runs} runs"
-        said = f"mixed step of {self.mixture}: {self.mixed.value:,.0f}"
-        said += f" ({self.mixed_runs} of {self.runs} runs)"
+        line = f"mixed step of {self.mixture}: {self.mixed.value:,.0f}"
+        line += f" ({self.mixed_runs} of {self.runs} runs)"
         if self.pairs:
-            said += f"; after the mean escape {_signed(self.after_escape)}"
+            line += f"; after the mean escape {_signed(self.after_escape)}"
         if self.alone_pairs:
-            said += f", after that of prompts of one task {_signed(self.after_alone)}"
+            line += f", after that of prompts of one task {_signed(self.after_alone)}"
         if self.no_context > ANSWERED:
-            said += f" (by any of its tasks, without context, P is {self.no_context:.2f} already)"
-        return said
+            line += f" (by any of its tasks, without context, P is {self.no_context:.2f} already)"
+        return line
 
 
 def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[StepsRow]:
     """Return a row for each setting that was given mixed prompts, where its steps are recorded."""
     if STEP not in dataset:
         return []
-    return [_row(dataset, row) for row in superposition.answered(dataset, rows)]
+    return [_row(dataset, row) for row in superposition.with_mixed_prompts(dataset, rows)]
 
 
 def steps_of(dataset: xr.Dataset, row: Row) -> dict[str, NDArray[np.float64]]:
     """Return the steps [run] of the finished runs, NaN if never: mixed, alone, escape, .."""
-    done = cell(dataset, "status", row.index) == FINISHED
-    passed = cell(dataset, STEP, row.index)[done].astype(np.float64)  # [run, mixture]
-    shares = superposition.asked(dataset)
+    passed = finished(dataset, STEP, row)  # [run, mixture]
+    shares = superposition.named_shares(dataset)
     single = [int(np.argmax(column == 1)) for column in shares.T if (column == 1).any()]
     never = np.full(passed.shape[0], np.nan)
-    found = {"mixed": passed[:, superposition.evenest(dataset)], "alone": never}
+    steps = {"mixed": passed[:, superposition.evenest(dataset)], "alone": never}
     if len(single) == shares.shape[1]:  # NaN where a task is never answered
-        found["alone"] = passed[:, single].mean(axis=1)
-    found |= {"escape": never, "last_escape": never}
+        steps["alone"] = passed[:, single].mean(axis=1)
+    steps |= {"escape": never, "last_escape": never}
     if by_task.ESCAPE in dataset:
         tasks = dataset.sel(task=list(superposition.answers(dataset)))
-        escapes = sum(
-            cell(tasks, name, row.index)[done].astype(np.float64)
-            for name in (by_task.ESCAPE, by_task.START)
-        )
-        found |= {"escape": np.mean(escapes, axis=1), "last_escape": np.max(escapes, axis=1)}
-    return found
+        escapes = finished(tasks, by_task.ESCAPE, row) + finished(tasks, by_task.START, row)
+        steps |= {"escape": escapes.mean(axis=1), "last_escape": escapes.max(axis=1)}
+    return steps
 
 
 def no_context(dataset: xr.Dataset, row: Row) -> float:
-    """Return K over the number of tasks that a setting trains on; NaN where that is not told."""
+    """Return K over the number of tasks that a setting trains on; NaN where not recorded."""
     if by_task.COUNT not in dataset:
         return math.nan
     tasks = by_task.trained(dataset, row.index)
@@ -114,46 +112,28 @@ def no_context(dataset: xr.Dataset, row: Row) -> float:
 
 
 def _row(dataset: xr.Dataset, row: Row) -> StepsRow:
-    steps, interval = steps_of(dataset, row), superposition.interval
-    apart = {name: steps["mixed"] - steps[name] for name in ("escape", "last_escape", "alone")}
+    steps = steps_of(dataset, row)
+    steps |= {f"after_{name}": steps["mixed"] - steps[name] for name in steps if name != "mixed"}
     count = {name: int(np.isfinite(values).sum()) for name, values in steps.items()}
     return StepsRow(
         setting=row.setting,
         index=row.index,
-        mixture=superposition.called(dataset, superposition.evenest(dataset)),
+        mixture=superposition.mixture_name(dataset, superposition.evenest(dataset)),
         runs=steps["mixed"].size,
         no_context=no_context(dataset, row),
-        mixed=interval(steps["mixed"]),
         mixed_runs=count["mixed"],
-        escape=interval(steps["escape"]),
-        last_escape=interval(steps["last_escape"]),
         escaped_runs=count["escape"],
-        alone=interval(steps["alone"]),
-        after_escape=interval(apart["escape"]),
-        after_last_escape=interval(apart["last_escape"]),
-        pairs=int(np.isfinite(apart["escape"]).sum()),
-        after_alone=interval(apart["alone"]),
-        alone_pairs=int(np.isfinite(apart["alone"]).sum()),
+        pairs=count["after_escape"],
+        alone_pairs=count["after_alone"],
+        **{name: interval(values) for name, values in steps.items()},
     )
 
 
 def csv_text(rows: Sequence[StepsRow]) -> str:
     """Return the table as CSV, in optimiser steps; empty where no run gets so far."""
-    records = []
-    for row in rows:
-        record = table.swept(row.setting)
-        for field in dataclasses.fields(row)[2:]:
-            value = getattr(row, field.name)
-            if isinstance(value, Interval):
-                record |= table.ends(
-                    f"{field.name}_step" if _absolute(field.name) else field.name, value
-                )
-            elif isinstance(value, float):
-                record[field.name] = table.number(value)
-            else:
-                record[field.name] = value
-        records.append(record)
-    return table.as_csv(records)
+    columns = {field.name: field.name for field in dataclasses.fields(StepsRow)[2:]}
+    columns |= {name: f"{name}_step" for name in ("mixed", "escape", "last_escape", "alone")}
+    return table.as_csv([table.swept(row.setting) | table.fields(row, columns) for row in rows])
 
 
 def show(rows: Sequence[StepsRow]) -> None:
@@ -162,13 +142,8 @@ def show(rows: Sequence[StepsRow]) -> None:
     for row in rows:
         where = f"{table.label(row.setting)}: " if row.setting else ""
         lines.append(f"{where}{row.text()}")
-    table.print_lines(None, lines)
+    print_table(None, lines)
 
 
-def _absolute(name: str) -> bool:
-    return not name.startswith("after")
-
-
-def _signed(one: Interval) -> str:
-    ends = "" if math.isnan(one.low) else f" [{one.low:+,.0f}, {one.high:+,.0f}]"
-    return f"{one.value:+,.0f}{ends}"
+def _signed(difference: Interval) -> str:
+    return bracketed(difference, lambda value: f"{value:+,.0f}")

@@ -49,9 +49,9 @@ def saturation(log_p: Float[Array, "N K"]) -> Float[Array, " K"]:
     p = jnp.exp(log_p)
     mean = jnp.mean(p, axis=0)
     room = mean * (1 - mean)
-    some = room > 1e-12
+    varies = room > 1e-12
     variance = jnp.mean(jnp.square(p - mean[None, :]), axis=0)
-    return jnp.where(some, variance / jnp.where(some, room, 1.0), jnp.nan)
+    return jnp.where(varies, variance / jnp.where(varies, room, 1.0), jnp.nan)
 
 
 def divergence(log_p: Float[Array, "N K"], share: Float[Array, "N K"]) -> Float[Array, " N"]:
@@ -59,12 +59,12 @@ def divergence(log_p: Float[Array, "N K"], share: Float[Array, "N K"]) -> Float[
 
     Source: paper 5, calibration.
 
-    >>> said, true = jnp.log(jnp.array([[0.5, 0.25]])), jnp.array([[1.0, 0.0]])
-    >>> round(float(jax.jit(divergence)(said, true)[0]), 4)
+    >>> log_p, share = jnp.log(jnp.array([[0.5, 0.25]])), jnp.array([[1.0, 0.0]])
+    >>> round(float(jax.jit(divergence)(log_p, share)[0]), 4)
     0.6931
     """
-    own = jax.scipy.special.xlogy(share, share) - jnp.where(share > 0, share * log_p, 0.0)
-    return jnp.sum(own, axis=-1)
+    terms = jax.scipy.special.xlogy(share, share) - jnp.where(share > 0, share * log_p, 0.0)
+    return jnp.sum(terms, axis=-1)
 
 
 def completed(log_p: Float[Array, "N K"], outputs: Float[Array, "N W"]) -> Float[Array, " N"]:
@@ -91,20 +91,15 @@ def recency(
 
     Source: paper 5, digest.
 
-    >>> told = jnp.log(jnp.array([[0.9], [0.1]])), jnp.array([[1, 0], [0, 1]])
-    >>> same, other = jax.jit(recency, static_argnums=2)(*told, 2)
+    >>> log_p, order = jnp.log(jnp.array([[0.9], [0.1]])), jnp.array([[1, 0], [0, 1]])
+    >>> same, other = jax.jit(recency, static_argnums=2)(log_p, order, 2)
     >>> (100 * same[:, 0]).round().tolist(), (100 * other[:, 0]).round().tolist()
     ([90.0, 10.0], [10.0, 90.0])
     """
     last = order[:, ::-1][:, :back]
-    own = last[:, :, None] == jnp.arange(log_p.shape[-1])[None, None, :]  # [N, J, K]
-
-    p = jnp.broadcast_to(jnp.exp(log_p)[:, None, :], own.shape)
-
-    def mean(where: Array) -> Array:
-        return jnp.mean(p, axis=0, where=where)
-
-    return mean(own), mean(~own)
+    same = last[:, :, None] == jnp.arange(log_p.shape[-1])[None, None, :]  # [N, J, K]
+    p = jnp.broadcast_to(jnp.exp(log_p)[:, None, :], same.shape)
+    return jnp.mean(p, axis=0, where=same), jnp.mean(p, axis=0, where=~same)
 
 
 def histogram(log_p: Float[Array, "N K"]) -> Float[Array, "K bins"]:
@@ -132,7 +127,7 @@ def summary(
     share = shares(order, log_p.shape[-1])
     same, other = recency(log_p, order, back)
     mean = jax.nn.logsumexp(log_p, axis=0) - jnp.log(log_p.shape[0])
-    found = {
+    measures = {
         "probability": jnp.exp(mean),
         "share": jnp.mean(share, axis=0),
         "saturation": saturation(log_p),
@@ -144,4 +139,4 @@ def summary(
         "recency_other": other,
         "histogram": histogram(log_p),
     }
-    return {f"mixed_{name}": value for name, value in found.items()}
+    return {f"mixed_{name}": value for name, value in measures.items()}

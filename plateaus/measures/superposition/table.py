@@ -8,15 +8,15 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from rich import box
 from rich.table import Table
 
 from plateaus.measures.superposition.rows import RELEASED_SATURATION, MixedRow
 from plateaus.report import table
 from plateaus.report.survival import Interval
+from plateaus.report.terminal import empty_table, field_heading, print_table
 
 MOST = 12  # lines of a setting
-MEASURES = tuple(field.name for field in dataclasses.fields(MixedRow))[7:]
+MEASURES = {field.name: field.name for field in dataclasses.fields(MixedRow)[7:]}
 
 
 def csv_text(rows: Sequence[MixedRow]) -> str:
@@ -24,14 +24,8 @@ def csv_text(rows: Sequence[MixedRow]) -> str:
     records = []
     for row in rows:
         record = table.swept(row.setting) | {"mixture": row.mixture, "answer": row.answer}
-        record |= {"runs": row.runs, "share_asked": table.number(row.asked)}
-        for name in MEASURES:
-            value = getattr(row, name)
-            if isinstance(value, Interval):
-                record |= table.ends(name, value)
-            else:
-                record[name] = table.number(value)
-        records.append(record)
+        record |= {"runs": row.runs, "share_asked": table.number(row.named_share)}
+        records.append(record | table.fields(row, MEASURES))
     return table.as_csv(records)
 
 
@@ -41,15 +35,11 @@ def text_table(rows: Sequence[MixedRow]) -> Table:
     Of two tasks, P and what depends on the answer are the first one's; of more, P of each, and
     means over them.
     """
-    result = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in rows[0].setting:
-        heading = name.replace(".", ".\n", 1).replace("_", "_\n")
-        result.add_column(heading, overflow="fold", vertical="bottom")
     names = rows[0].answers
     two = len(names) == 2
     paper = any(not math.isnan(row.paper) for row in rows)
-    result.add_column(":\n".join(names) if two else "mixture", vertical="bottom")
-    for heading in (
+    labels = [*map(field_heading, rows[0].setting), ":\n".join(names) if two else "mixture"]
+    numbers = (
         f"P({names[0]})\n[95%]" if two else "mean P\nof each",
         *(["paper"] if paper else []),
         "satu-\nration",
@@ -58,31 +48,30 @@ def text_table(rows: Sequence[MixedRow]) -> Table:
         "KL",
         f"completed\nof {len(names)}",
         "last\nexample",
-    ):
-        result.add_column(heading, justify="right", overflow="fold", vertical="bottom")
+    )
+    result = empty_table(labels, numbers)
     for _, setting in itertools.groupby(rows, key=lambda row: row.index):
         mixtures = [list(group) for _, group in itertools.groupby(setting, lambda r: r.mixture)]
-        for place, mixture in enumerate(_some(mixtures)):
-            one = mixture[0]
-            values = [table.value_text(value) for value in one.setting.values()]
-            mine = mixture[:1] if two else mixture
+        for place, mixture in enumerate(_shown(mixtures)):
+            first, averaged = mixture[0], mixture[:1] if two else mixture
+            values = [table.value_text(value) for value in first.setting.values()]
             result.add_row(
                 *(values if not place else [""] * len(values)),
-                one.mixture,
-                _bracketed(one.probability) if two else " ".join(map(_short, mixture)),
-                *([_number(one.paper)] if paper else []),
-                _number(_mean([row.saturation.value for row in mine])),
-                _number(one.switching.value),
-                _number(one.entropy.value),
-                _number(one.kl.value),
-                _number(one.completed.value, 2),
-                _number(_mean([row.recency.value for row in mine])),
+                first.mixture,
+                _bracketed(first.probability) if two else " ".join(map(_short, mixture)),
+                *([_number(first.paper)] if paper else []),
+                _number(_mean([row.saturation.value for row in averaged])),
+                _number(first.switching.value),
+                _number(first.entropy.value),
+                _number(first.kl.value),
+                _number(first.completed.value, 2),
+                _number(_mean([row.recency.value for row in averaged])),
             )
     return result
 
 
 def remarks(rows: Sequence[MixedRow]) -> list[str]:
-    """Return what is said under the table."""
+    """Return the lines under the table."""
     low, high = RELEASED_SATURATION
     lines = [
         "P: mean over prompts, 95% t interval over seeds; entropy and KL in nats",
@@ -91,30 +80,30 @@ def remarks(rows: Sequence[MixedRow]) -> list[str]:
         "last example: P where it is of that task, less P where it is not",
     ]
     if not all(math.isnan(row.paper) for row in rows):
-        told = f"two tasks, 100 examples; their saturation is {low} to {high}"
-        lines.append(f"paper: released models, {told}")
+        prompts = f"two tasks, 100 examples; their saturation is {low} to {high}"
+        lines.append(f"paper: released models, {prompts}")
     return lines
 
 
 def show(rows: Sequence[MixedRow]) -> None:
     """Print the table and its remarks."""
-    table.print_lines(text_table(rows), remarks(rows))
+    print_table(text_table(rows), remarks(rows))
 
 
-def _some(mixtures: list[list[MixedRow]]) -> list[list[MixedRow]]:
+def _shown(mixtures: list[list[MixedRow]]) -> list[list[MixedRow]]:
     """Return the mixtures that are shown: evenly among all, or those of most even shares first."""
     if len(mixtures) <= MOST:
         return mixtures
     chosen = np.unique(np.linspace(0, len(mixtures) - 1, MOST).round().astype(int))
-    even = min(range(len(mixtures)), key=lambda m: max(row.asked for row in mixtures[m]))
+    even = min(range(len(mixtures)), key=lambda m: max(row.named_share for row in mixtures[m]))
     if even not in chosen:  # in the place of its neighbour
         chosen[np.argmin(np.abs(chosen[1:-1] - even)) + 1] = even
     return [mixtures[m] for m in sorted(chosen)]
 
 
 def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
+    finite = [value for value in values if not math.isnan(value)]
+    return sum(finite) / len(finite) if finite else math.nan
 
 
 def _number(value: float, digits: int = 3) -> str:
@@ -125,7 +114,7 @@ def _short(row: MixedRow) -> str:
     return _number(row.probability.value, 2).removeprefix("0")
 
 
-def _bracketed(one: Interval) -> str:
-    if math.isnan(one.low):
-        return _number(one.value)
-    return f"{_number(one.value)} [{_number(one.low, 2)}, {_number(one.high, 2)}]"
+def _bracketed(interval: Interval) -> str:
+    if math.isnan(interval.low):
+        return _number(interval.value)
+    return f"{_number(interval.value)} [{_number(interval.low, 2)}, {_number(interval.high, 2)}]"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -14,10 +15,11 @@ from matplotlib.lines import Line2D
 from plateaus.measures.task_vectors import geometry
 from plateaus.measures.task_vectors.geometry import Floats
 from plateaus.report import survival, table
-from plateaus.report.curves import finished
-from plateaus.report.facets import headed_lines
-from plateaus.report.statistics import FINISHED, Row, cell
+from plateaus.report.facets import headed_lines, spaced
+from plateaus.report.selection import interval, is_finished, last, settings_with
+from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, PALE, styled
+from plateaus.report.terminal import bracketed
 
 SUCCESS, USED, PATH, POINTS = "success", "layer_used", "path", "points"  # of a patch
 REPLACE, SHIFT = "vector_", "vector_shift_"  # the patches: what begins the names of their records
@@ -56,12 +58,10 @@ def task_vectors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     patches = [patch for patch in PATCHES if patch + SUCCESS in dataset]
     if not patches:
         return None
-    shown = [row for row in rows if np.isfinite(_last(dataset, REPLACE + SUCCESS, row)).any()]
-    if not shown:
+    chosen = spaced(settings_with(dataset, rows, REPLACE + SUCCESS), MOST_ROWS // len(patches))
+    if not chosen:
         return None
-    most = min(len(shown), MOST_ROWS // len(patches))
-    chosen = np.unique(np.linspace(0, len(shown) - 1, most).round())
-    drawn = [(shown[int(number)], patch) for number in chosen for patch in patches]
+    drawn = [(row, patch) for row in chosen for patch in patches]
     with styled():
         figure = Figure(figsize=(14, 0.5 + 2.9 * len(drawn)), layout="constrained")
         parts = headed_lines(
@@ -87,42 +87,39 @@ def task_vectors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     return figure
 
 
-def lying(dataset: xr.Dataset, row: Row, patch: str = REPLACE) -> tuple[Floats, Floats]:
+def mixture_positions(dataset: xr.Dataset, row: Row, patch: str = REPLACE) -> tuple[Floats, Floats]:
     """Return the positions and the shares of the examples, both [seed, S, K], of finished runs.
 
-    The position is that of the mean vector of a mixture, see `vector_geometry.positions`, at the
+    The position is that of the mean vector of a mixture, see `geometry.positions`, at the
     last evaluation, at the patch's layer; runs whose single tasks' vectors do not differ are left
     out.
     """
-    found = []
-    for points, share in zip(
-        _last(dataset, patch + POINTS, row), _shares(dataset, row), strict=True
-    ):
-        single, mixed = _clouds(points, share.shape[-1])
-        if geometry.told_apart(single):
-            found.append((geometry.positions(single, mixed.mean(axis=1)), share))
-    if not found:
-        nothing = np.zeros((0, *_shares(dataset, row).shape[1:]))
-        return nothing, nothing
-    positions, shares = zip(*found, strict=True)
-    return np.stack(positions), np.stack(shares)
+    shares = _shares(dataset, row)
+    positions = np.full(shares.shape, np.nan)
+    usable = np.zeros(len(shares), bool)
+    for run, points in enumerate(last(dataset, patch + POINTS, row)):
+        single, mixed = _clouds(points, shares.shape[-1])
+        usable[run] = geometry.separable(single)
+        if usable[run]:
+            positions[run] = geometry.positions(single, mixed.mean(axis=1))
+    return positions[usable], shares[usable]
 
 
 def _shares(dataset: xr.Dataset, row: Row) -> Floats:
     """Return the shares of the examples of the points' own prompts [seed, S, K], if recorded."""
     if OWN_SHARE not in dataset:
-        return _last(dataset, SHARE, row)
-    return _last(dataset, OWN_SHARE, row)[:, dataset.sizes["answer"] :]
+        return last(dataset, SHARE, row)
+    return last(dataset, OWN_SHARE, row)[:, dataset.sizes["answer"] :]
 
 
 def _clouds(points: Floats, tasks: int) -> tuple[Floats, Floats]:
     """Return single [K, n, W] and mixed [S, n, W], without coordinates of wider settings."""
-    there = points[..., np.isfinite(points).any(axis=(0, 1))]
-    return there[:tasks], there[tasks:]
+    used = points[..., np.isfinite(points).any(axis=(0, 1))]
+    return used[:tasks], used[tasks:]
 
 
 def _by_layer(axes: Axes, dataset: xr.Dataset, row: Row, patch: str) -> None:
-    success, used = (_last(dataset, patch + name, row) for name in (SUCCESS, USED))
+    success, used = (last(dataset, patch + name, row) for name in (SUCCESS, USED))
     for run, layer in zip(success, used, strict=True):
         axes.plot(run, color=PALE, lw=0.8)
         if np.isfinite(layer):
@@ -131,43 +128,36 @@ def _by_layer(axes: Axes, dataset: xr.Dataset, row: Row, patch: str) -> None:
             )
     mean, _ = survival.mean_band(success)
     axes.plot(mean, color="k", lw=2)
-    level = survival.mean_interval(_known(_last(dataset, BASELINE, row))).value
+    level = interval(last(dataset, BASELINE, row)).value
     axes.axhline(level, color=GREY, ls="--", lw=1)
-    axes.text(
-        1,
-        level + 0.02,
-        "no patch",
-        color=GREY,
-        fontsize=8,
-        ha="right",
-        transform=axes.get_yaxis_transform(),
-    )
-    last = int(np.isfinite(mean).sum()) - 1
-    axes.set_xticks(range(0, last + 1, max(1, -(-last // 8))))
+    note: dict[str, Any] = {"color": GREY, "fontsize": 8, "ha": "right"}
+    axes.text(1, level + 0.02, "no patch", **note, transform=axes.get_yaxis_transform())
+    layers = int(np.isfinite(mean).sum())
+    axes.set_xticks(range(0, layers, max(1, -(-(layers - 1) // 8))))
     axes.set_ylim(-0.03, 1.03)
     axes.set_xlabel("layer of the residual stream")
     axes.set_ylabel("P(correct)")
 
 
 def _plane(axes: Axes, dataset: xr.Dataset, row: Row, patch: str, method: str) -> None:
-    seed = dataset["seed"].values[cell(dataset, "status", row.index) == FINISHED][0]
+    seed = dataset["seed"].values[is_finished(dataset, row)][0]
     axes.set_title(f"{axes.get_title(loc='left')}, seed {seed}")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_xlabel("LDA axis 1" if method == "lda" else "principal component 1")
     if patch + POINTS not in dataset:
-        _say(axes, "no points were kept")
+        _write(axes, "no points were kept")
         return
-    points, share = _last(dataset, patch + POINTS, row)[0], _shares(dataset, row)[0]
+    points, share = last(dataset, patch + POINTS, row)[0], _shares(dataset, row)[0]
     tasks = share.shape[-1]
     single, mixed = _clouds(points, tasks)
-    if not geometry.told_apart(single):
-        _say(axes, "too few vectors differ at this layer")
+    if not geometry.separable(single):
+        _write(axes, "too few vectors differ at this layer")
         return
     try:
         dots, crosses = geometry.plane(single, mixed, method)
     except ImportError as error:
-        _say(axes, str(error))
+        _write(axes, str(error))
         return
     colors = np.array([to_rgb(_color(k)) for k in range(tasks)])
     for cloud, weights in zip(crosses, share, strict=True):
@@ -180,9 +170,9 @@ def _plane(axes: Axes, dataset: xr.Dataset, row: Row, patch: str, method: str) -
 
 
 def _path(axes: Axes, dataset: xr.Dataset, row: Row, patch: str) -> None:
-    path = _last(dataset, patch + PATH, row)[..., :2]  # [seed, steps, 2]
+    path = last(dataset, patch + PATH, row)[..., :2]  # [seed, steps, 2]
     step = np.linspace(0, 1, path.shape[1])
-    mixed, share = _last(dataset, PROBABILITY, row), _last(dataset, SHARE, row)
+    mixed, share = last(dataset, PROBABILITY, row), last(dataset, SHARE, row)
     only = np.flatnonzero(np.nanmax(np.abs(share[..., 2:]), axis=(0, 2), initial=0.0) == 0)
     for k in range(2):
         for run in path[..., k]:
@@ -200,11 +190,11 @@ def _positions(axes: Axes, dataset: xr.Dataset, row: Row, patch: str) -> None:
     axes.set_xlabel("share of the examples")
     axes.set_ylabel("share of the task's mean vector")
     if patch + POINTS not in dataset:
-        _say(axes, "no points were kept")
+        _write(axes, "no points were kept")
         return
-    positions, shares = lying(dataset, row, patch)
+    positions, shares = mixture_positions(dataset, row, patch)
     if not len(positions):
-        _say(axes, "too few vectors differ at this layer")
+        _write(axes, "too few vectors differ at this layer")
         return
     axes.plot([0, 1], [0, 1], ls=":", color=GREY, lw=1)
     tasks = positions.shape[-1]
@@ -213,48 +203,24 @@ def _positions(axes: Axes, dataset: xr.Dataset, row: Row, patch: str) -> None:
             beside = 0.012 * (k - (tasks - 1) / 2) * (tasks > 2)  # where points would be one
             _bar(axes, shares[:, number, k] + beside, positions[:, number, k], _color(k))
     apart = np.abs(positions - shares).mean(axis=(1, 2))
-    middle, low, high = survival.mean_interval(apart)
-    told = f" [{low:.2f}, {high:.2f}]" if np.isfinite(low) else ""
-    axes.text(
-        0.02,
-        0.98,
-        f"mean |difference| {middle:.2f}{told}",
-        fontsize=8,
-        va="top",
-        transform=axes.transAxes,
-    )
+    difference = bracketed(survival.mean_interval(apart), lambda value: f"{value:.2f}")
+    text = f"mean |difference| {difference}"
+    axes.text(0.02, 0.98, text, fontsize=8, va="top", transform=axes.transAxes)
 
 
 def _bar(axes: Axes, x: Floats, y: Floats, color: str) -> None:
     """Draw the mean over seeds with its interval."""
-    middle, low, high = survival.mean_interval(_known(y))
-    at = survival.mean_interval(_known(x)).value
+    middle, low, high = interval(y)
+    at = interval(x).value
     axes.plot([at, at], [low, high], color=color, lw=1)
     axes.plot(at, middle, marker="o", ls="", color=color, ms=4.5, mec="white", mew=0.5)
 
 
-def _say(axes: Axes, text: str) -> None:
-    axes.text(
-        0.5,
-        0.5,
-        text,
-        ha="center",
-        va="center",
-        fontsize=7,
-        color=GREY,
-        wrap=True,
-        transform=axes.transAxes,
-    )
+def _write(axes: Axes, text: str) -> None:
+    """Write why there is nothing to draw in the middle of the axes."""
+    look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7, "color": GREY}
+    axes.text(0.5, 0.5, text, wrap=True, transform=axes.transAxes, **look)
 
 
 def _color(k: int) -> str:
     return COLORS[k % len(COLORS)]
-
-
-def _known(values: Floats) -> Floats:
-    return values[np.isfinite(values)]
-
-
-def _last(dataset: xr.Dataset, name: str, row: Row) -> Floats:
-    """Return a variable of the finished runs at the last evaluation."""
-    return finished(dataset, name, row)[:, -1]

@@ -45,7 +45,7 @@ def within(single: Floats) -> Floats:
     return np.mean([shrunk(sample) for sample in single], axis=0)
 
 
-def told_apart(single: Floats) -> bool:
+def separable(single: Floats) -> bool:
     """Whether the vectors differ within tasks, in every direction, and between: else no axes.
 
     Of two vectors a task, or hardly any that differ, the covariance is not shrunk: it has no
@@ -100,24 +100,25 @@ def plane(single: Floats, vectors: Floats, method: str) -> tuple[Floats, Floats]
     fitted = single.reshape(tasks * n, width)
     both = np.concatenate([fitted, vectors.reshape(-1, width)])
     if method == "pca":
-        found = _scikit("decomposition").PCA(2, svd_solver="full").fit(fitted).transform(both)
+        flat = _scikit("decomposition").PCA(2, svd_solver="full").fit(fitted).transform(both)
     else:
-        discriminant, told = _scikit("discriminant_analysis"), np.repeat(np.arange(tasks), n)
         solver = "lsqr" if tasks == 2 else "eigen"  # "svd" cannot shrink
-        lda = discriminant.LinearDiscriminantAnalysis(solver=solver, shrinkage="auto")
-        lda.fit(fitted, told)
+        lda = _scikit("discriminant_analysis").LinearDiscriminantAnalysis(
+            solver=solver, shrinkage="auto"
+        )
+        lda.fit(fitted, np.repeat(np.arange(tasks), n))
         if tasks == 2:
             axis = lda.coef_[0] / np.linalg.norm(lda.coef_[0])
             apart = single[1].mean(axis=0) - single[0].mean(axis=0)
             rest = both - np.outer(both @ axis, apart / (apart @ axis))
             pca = _scikit("decomposition").PCA(1, svd_solver="full").fit(rest[: len(fitted)])
-            found = np.stack([both @ axis, pca.transform(rest)[:, 0]], axis=1)
+            flat = np.stack([both @ axis, pca.transform(rest)[:, 0]], axis=1)
         else:
-            found = lda.transform(both)[:, :2]
+            flat = lda.transform(both)[:, :2]
     # signs of axes mean nothing: the first task is left of the second
-    if found[:n, 0].mean() > found[n : 2 * n, 0].mean():
-        found = found * np.array([[-1.0, 1.0]])
-    return found[: len(fitted)].reshape(tasks, n, 2), found[len(fitted) :].reshape(-1, n, 2)
+    if flat[:n, 0].mean() > flat[n : 2 * n, 0].mean():
+        flat = flat * np.array([[-1.0, 1.0]])
+    return flat[: len(fitted)].reshape(tasks, n, 2), flat[len(fitted) :].reshape(-1, n, 2)
 
 
 def _scikit(module: str) -> Any:

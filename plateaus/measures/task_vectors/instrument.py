@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
@@ -17,7 +18,7 @@ from plateaus.measures.superposition import instrument as mixtures
 from plateaus.measures.superposition import summary as superposition
 from plateaus.measures.superposition.instrument import ANSWER, MIXTURE, TOGETHER
 from plateaus.measures.task_vectors import probe as task_vectors
-from plateaus.types import Array, Key, PyTree, Task
+from plateaus.types import Array, Key, MixedPrompt, PyTree, Task
 from plateaus.variables import Variable
 
 BEST = -1
@@ -78,10 +79,10 @@ class Spec:
 
 def labels(values: Mapping[str, Any], groups: tuple[str, ...]) -> dict[str, Sequence[str]]:
     """Return the names along the dimension of clouds: tasks, then mixtures."""
-    known = mixtures.labels(values, groups)
-    if not (known and values["vector_prompts"] and values["vector_shown"]):
+    names = mixtures.labels(values, groups)
+    if not (names and values["vector_prompts"] and values["vector_shown"]):
         return {}
-    return {CLOUD: [*known[ANSWER], *known[MIXTURE]]}
+    return {CLOUD: [*names[ANSWER], *names[MIXTURE]]}
 
 
 def check(values: Mapping[str, Any], task: Task, tokens: int = 0) -> Iterator[tuple[str, str]]:
@@ -92,7 +93,7 @@ def check(values: Mapping[str, Any], task: Task, tokens: int = 0) -> Iterator[tu
         yield "vector_prompts", "needs mixed_prompts, whose tasks and mixtures the vectors are of"
         return
     if any(True for _ in mixtures.check(values, task)):
-        return  # told of there
+        return  # its line says so
     if values["vector_layer"] > values["model.depth"]:
         yield "vector_layer", f"must be at most {values['model.depth']}, the layers of the model"
     if values["vector_shown"] and importlib.util.find_spec("sklearn") is None:
@@ -118,7 +119,7 @@ def probe(config: Mapping[str, Any], parts: Parts) -> Probe | None:
         return None
     task, model = parts.task, parts.everywhere
     assert task.groups is not None and task.groups.emit_mixed is not None
-    chosen = mixtures.asked(config, task.groups.names)
+    chosen = mixtures.mixed_groups(config, task.groups.names)
     tasks, examples = len(chosen), mixtures.examples_of(config)
     prompts, steps = config["vector_prompts"], config["vector_steps"]
     shown = min(config["vector_shown"], prompts)
@@ -127,24 +128,26 @@ def probe(config: Mapping[str, Any], parts: Parts) -> Probe | None:
     shares = alone + (mixed if shown else [])
     number = np.repeat(np.arange(len(shares)), [prompts] * tasks + [shown] * len(shares[tasks:]))
     share_of = np.asarray(shares, np.float32)[number]
-    laid_of = mixtures.laid(shares, examples).astype(np.int32)[number]
+    order_of = mixtures.exact_orders(shares, examples).astype(np.int32)[number]
     draw, emit = mixtures.drawer(config, task), task.groups.emit_mixed
 
-    def taken(params: PyTree, key: Key, share: Array, fixed: Array) -> tuple[Array, Array]:
-        order, prompt = draw(key, share, fixed)
-        own = superposition.shares(order[None], tasks)[0]
-        return task_vectors.of_prompt(model, params, prompt), own
+    def vector(params: PyTree, key: Key, share: Array, exact: Array) -> tuple[Array, Array]:
+        """Return the stream of a fresh prompt at every layer, and the shares of its examples."""
+        order, prompt = draw(key, share, exact)
+        drawn = superposition.shares(order[None], tasks)[0]
+        return task_vectors.of_prompt(model, params, prompt), drawn
 
-    def over_queries(key: Key, measure: Callable[..., Any], first: int = 0) -> Any:
-        """Return the mean over queries without examples, from number `first`."""
+    def queries_of(key: Key, count: int) -> MixedPrompt:
+        """Return so many queries: prompts without examples."""
 
-        def one(i: Array) -> Any:
-            own = jax.random.fold_in(key, i)
-            return measure(emit(own, jnp.zeros(0, jnp.int32), chosen))
+        def query(i: Array) -> MixedPrompt:
+            return emit(jax.random.fold_in(key, i), jnp.zeros(0, jnp.int32), chosen)
 
-        numbers = first + jnp.arange(prompts)
-        told = jax.lax.map(one, numbers, batch_size=min(TOGETHER, prompts))
-        return jax.tree.map(lambda x: jnp.mean(x, axis=0), told)
+        return jax.lax.map(query, jnp.arange(count), batch_size=min(TOGETHER, count))
+
+    def mean_over(queries: MixedPrompt, measure: Callable[[MixedPrompt], Any]) -> Any:
+        each = jax.lax.map(measure, queries, batch_size=min(TOGETHER, prompts))
+        return jax.tree.map(lambda x: jnp.mean(x, axis=0), each)
 
     def clouds(x: Array) -> Array:
         """Return what there is of each prompt [n, ..] as [K + S, shown, ..]."""
@@ -152,18 +155,23 @@ def probe(config: Mapping[str, Any], parts: Parts) -> Probe | None:
         of_mixtures = x[tasks * prompts :].reshape(-1, shown, *x.shape[1:])
         return jnp.concatenate([alone[:, :shown], of_mixtures])
 
-    def done(key: tuple[Key, Key], params: PyTree, put: Array, keep: Array) -> dict[str, Array]:
-        """Return what the tasks' vectors [K, L + 1, W] do, patched into queries."""
-        by_answer, without = over_queries(
-            key[0], lambda query: task_vectors.by_layer(model, params, query, put, keep=keep)
+    def effect(
+        params: PyTree, first: MixedPrompt, second: MixedPrompt, put: Array, keep: Array
+    ) -> dict[str, Array]:
+        """Return what the tasks' vectors [K, L + 1, W] do, patched into queries.
+
+        Their success at each layer is of the first queries, the path of the second.
+        """
+        by_answer, without = mean_over(
+            first, lambda query: task_vectors.by_layer(model, params, query, put, keep=keep)
         )
         success = jnp.mean(by_answer, axis=1)
         best = 1 + jnp.argmax(success[1:])  # layer 0 has the separator alone
         layer = best if config["vector_layer"] == BEST else jnp.asarray(config["vector_layer"])
         at = jnp.broadcast_to(layer, (steps,))
         between = task_vectors.combinations(put[0, layer], put[1, layer], steps)
-        path = over_queries(
-            key[1],
+        path = mean_over(
+            second,
             lambda query: task_vectors.patched(model, params, query, at, between, keep=keep),
         )
         return {
@@ -176,31 +184,30 @@ def probe(config: Mapping[str, Any], parts: Parts) -> Probe | None:
 
     def measured(key: Key, params: PyTree, laws: Mapping[str, Any], losses) -> dict[str, Array]:
         key_prompts, key_layers, key_path = jax.random.split(key, 3)
-        # by fold_in: keys that are mapped over in batches look used twice to jax's check of them
-        vectors, own = jax.lax.map(
-            lambda each: taken(params, jax.random.fold_in(key_prompts, each[0]), *each[1:]),
-            (jnp.arange(len(number)), jnp.asarray(share_of), jnp.asarray(laid_of)),
-            batch_size=min(TOGETHER, len(number)),
-        )
+        of_prompt = functools.partial(vector, params)
+        vectors, drawn = mixtures.over_prompts(key_prompts, share_of, order_of, of_prompt)
         single = vectors[: tasks * prompts].reshape(tasks, prompts, *vectors.shape[1:])
         means = jnp.mean(single, axis=1)  # [K, L + 1, W]
-        bare = over_queries(
-            key_layers, lambda query: task_vectors.of_prompt(model, params, query), first=prompts
+        queries, path_queries = queries_of(key_layers, 2 * prompts), queries_of(key_path, prompts)
+        patched, unpatched = (
+            jax.tree.map(lambda x, part=part: x[part], queries)
+            for part in (slice(prompts), slice(prompts, None))
         )
+        bare = mean_over(unpatched, lambda query: task_vectors.of_prompt(model, params, query))
         both = jax.lax.map(
-            lambda each: done((key_layers, key_path), params, *each),
+            lambda each: effect(params, patched, path_queries, *each),
             (jnp.stack([means, means - bare[None]]), jnp.array([False, True])),
         )
         layers = both["layer_used"]
         if shown:
             both["points"] = jax.vmap(lambda layer: clouds(vectors[:, layer]))(layers)
         both["layer_used"] = layers.astype(jnp.float32)
-        told = {"vector_baseline": both.pop("baseline")[0]}  # the same of both patches
+        result = {"vector_baseline": both.pop("baseline")[0]}  # the same of both patches
         if shown:
-            told["vector_share"] = jnp.mean(clouds(own), axis=1)
+            result["vector_share"] = jnp.mean(clouds(drawn), axis=1)
         for n, name in enumerate(PATCHES):
-            told |= {f"{name}{part}": value[n] for part, value in both.items()}
-        return told
+            result |= {f"{name}{part}": value[n] for part, value in both.items()}
+        return result
 
     return measured
 

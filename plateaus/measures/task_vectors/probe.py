@@ -61,14 +61,14 @@ def patch(
     [[0.0, 0.0], [1.0, 0.0]]
     """
 
-    def edit(stream: Array, *, here: Array) -> Array:
+    def edit(stream: Array, *, patched: Array) -> Array:
         put = vector[None, :].astype(stream.dtype)
         put = jnp.where(keep, stream[:, 0] + put, put)
-        first = jnp.where(here, put, stream[:, 0])
+        first = jnp.where(patched, put, stream[:, 0])
         return stream.at[:, 0].set(first)
 
     return {
-        name: functools.partial(edit, here=jnp.asarray(layer == number))
+        name: functools.partial(edit, patched=jnp.asarray(layer == number))
         for number, name in enumerate(layers(model))
     }
 
@@ -88,11 +88,11 @@ def patched(
     """
     past = answers.cached(model, params, query.prefix, query.ways.shape[0])
 
-    def one(layer: Array, vector: Array) -> Array:
+    def probabilities(layer: Array, vector: Array) -> Array:
         edits = patch(model, layer, vector, keep=keep)
         return jnp.exp(answers.log_probabilities(model, params, query, past, edits=edits))
 
-    return jax.vmap(one)(at, vectors)
+    return jax.vmap(probabilities)(at, vectors)
 
 
 def by_layer(
@@ -112,8 +112,8 @@ def by_layer(
     flat = vectors.reshape(tasks * count, -1)
     patches = jnp.concatenate([flat, jnp.zeros_like(flat[:1])])
     p = patched(model, params, query, at, patches, keep=keep)
-    own = jnp.diagonal(p[:-1].reshape(tasks, count, tasks), axis1=0, axis2=2)  # [layers, K]
-    return own, p[-1]
+    matched = jnp.diagonal(p[:-1].reshape(tasks, count, tasks), axis1=0, axis2=2)  # [layers, K]
+    return matched, p[-1]
 
 
 def combinations(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection, Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +12,8 @@ from flax import linen as nn
 
 from plateaus.fields import Field
 from plateaus.models.networks.mlp import ACTIVATIONS, linear
-from plateaus.models.taps import Tap
-from plateaus.types import EXACT, Array, Edits, Key, Model, PyTree
+from plateaus.models.taps import Tap, direct
+from plateaus.types import EXACT, Array, Model
 
 SMALLEST = 1e-6  # of the square of a norm that is divided by
 
@@ -84,7 +83,8 @@ class _DualEncoder(nn.Module):
     spec: Spec
 
     @nn.compact
-    def __call__(self, image: Array, captions: Array, tap: Tap) -> Array:
+    def __call__(self, inputs: tuple[Array, Array], tap: Tap) -> Array:
+        image, captions = inputs
         spec, activation = self.spec, ACTIVATIONS[self.spec.activation]
 
         def tower(x: Array, name: str) -> Array:
@@ -129,25 +129,5 @@ def dual_encoder(spec: Spec, pixels: int, captions: tuple[int, int, int]) -> Mod
     >>> jax.jit(model.apply)(params, (jnp.ones((7, 64)), jnp.ones((7, 5, 6, 20))))[0].shape
     (7, 5)
     """
-    module, names = _DualEncoder(spec), activations(spec)
-
-    def init(key: Key) -> PyTree:
-        empty = jnp.zeros((1, pixels)), jnp.zeros((1, *captions))
-        return module.init(key, *empty, Tap(names))["params"]
-
-    def apply(
-        params: PyTree,
-        inputs: PyTree,
-        *,
-        edits: Edits | None = None,
-        capture: Collection[str] = (),
-        past: Mapping[str, Array] | None = None,
-    ) -> tuple[Array, dict[str, Array]]:
-        if past is not None:
-            raise ValueError("past must hold nothing: there is no cache")
-        image, texts = inputs
-        tap = Tap(names, edits, capture)
-        predictions: Any = module.apply({"params": params}, image, texts, tap)
-        return predictions, tap.captured
-
-    return Model(init, apply, names)
+    shapes = tuple(jax.ShapeDtypeStruct((1, *of), jnp.float32) for of in ((pixels,), captions))
+    return direct(_DualEncoder(spec), activations(spec), shapes)

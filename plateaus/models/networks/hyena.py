@@ -9,7 +9,15 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from plateaus.fields import Field
-from plateaus.models.layers import ConvolutionWidth, MLPMultiple, Stream, linear, norm, uniform
+from plateaus.models.layers import (
+    ConvolutionWidth,
+    MLPMultiple,
+    Stream,
+    activations,
+    linear,
+    norm,
+    uniform,
+)
 from plateaus.models.networks.transformer import Network
 from plateaus.models.state_space import (
     filter_features,
@@ -116,29 +124,6 @@ class Block(nn.Module):
         return x + named("mlp_down", down), tap.captured
 
 
-def layers(spec: Spec) -> tuple[str, ...]:
-    """Return the names of the layers that learn: the keys of the parameters.
-
-    >>> layers(Spec(depth=2))
-    ('read_in', 'block_0', 'block_1', 'final_norm', 'readout')
-    """
-    blocks = (f"block_{layer}" for layer in range(spec.depth))
-    return ("read_in", *blocks, "final_norm", *(() if spec.tied else ("readout",)))
-
-
-def activations(spec: Spec) -> tuple[str, ...]:
-    """Return the names of all that can be captured or edited, in the order of computation.
-
-    >>> activations(Spec(depth=1))[4:7]
-    ('block_0.convolved', 'block_0.filters', 'block_0.mixed_0')
-    """
-    mixer = ["residual", "mixer_norm", "mixer_in", "convolved", "filters"]
-    mixer += [*(f"mixed_{i}" for i in range(spec.order - 1)), "gated", "mixer_out"]
-    parts = (*mixer, "residual_middle", "mlp_norm", "mlp_up", "mlp_hidden", "mlp_down")
-    blocks = (f"block_{layer}.{part}" for layer in range(spec.depth) for part in parts)
-    return ("read_in", *blocks, "final_residual", "final_norm", "readout")
-
-
 def hyena(
     spec: Spec,
     *,
@@ -184,5 +169,8 @@ def hyena(
     >>> y.shape, seen["block_0.filters"].shape
     ((5, 4), (1, 4, 8))
     """
+    parts = ["residual", "mixer_norm", "mixer_in", "convolved", "filters"]
+    parts += [*(f"mixed_{i}" for i in range(spec.order - 1)), "gated", "mixer_out"]
+    parts += ["residual_middle", "mlp_norm", "mlp_up", "mlp_hidden", "mlp_down"]
     network = Network(spec, Block, vocabulary, hashable(read_at))
-    return build(network, activations(spec), inputs, longest=spec.max_positions)
+    return build(network, activations(spec, parts), inputs, longest=spec.max_positions)

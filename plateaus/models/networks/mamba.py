@@ -17,6 +17,7 @@ from plateaus.models.layers import (
     Initialisation,
     Norm,
     Stream,
+    activations,
     linear,
     norm,
     uniform,
@@ -121,26 +122,6 @@ PARTS = (
 )
 
 
-def layers(spec: Spec) -> tuple[str, ...]:
-    """Return the names of the layers that learn: the keys of the parameters.
-
-    >>> layers(Spec(depth=2))
-    ('read_in', 'block_0', 'block_1', 'final_norm', 'readout')
-    """
-    blocks = (f"block_{layer}" for layer in range(spec.depth))
-    return ("read_in", *blocks, "final_norm", *(() if spec.tied else ("readout",)))
-
-
-def activations(spec: Spec) -> tuple[str, ...]:
-    """Return the names of all that can be captured or edited, in the order of computation.
-
-    >>> activations(Spec(depth=1))[5:8]
-    ('block_0.selection', 'block_0.delta', 'block_0.states')
-    """
-    blocks = (f"block_{layer}.{part}" for layer in range(spec.depth) for part in PARTS)
-    return ("read_in", *blocks, "final_residual", "final_norm", "readout")
-
-
 def mamba(
     spec: Spec,
     *,
@@ -184,4 +165,4 @@ def mamba(
     ((5, 4), (5, 4, 16, 16))
     """
     network = Network(spec, Block, vocabulary, hashable(read_at))
-    return build(network, activations(spec), inputs)
+    return build(network, activations(spec, PARTS), inputs)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from plateaus.fields import Field
-from plateaus.models.taps import Tap
-from plateaus.types import Array, Edits, Key, Model, PyTree
+from plateaus.models.taps import Tap, direct
+from plateaus.types import Array, Key, Model, PyTree
 
 ACTIVATIONS = {"relu": nn.relu, "tanh": jnp.tanh, "erf": jax.lax.erf, "quadratic": jnp.square}
 
@@ -82,28 +81,13 @@ def mlp(spec: Spec, inputs: int, outputs: int | None = None) -> Model:
     >>> jax.jit(model.apply)(params, jnp.ones((7, 20)))[0].shape
     (7,)
     """
-    module = _MLP(spec, outputs)
-    activations = layers(spec)
+    shapes = jax.ShapeDtypeStruct((1, inputs), jnp.float32)
+    model = direct(_MLP(spec, outputs), layers(spec), shapes)
 
     def init(key: Key) -> PyTree:
-        params = module.init(key, jnp.zeros((1, inputs)), Tap(activations))["params"]
-        return jax.tree.map(lambda weight: spec.initialisation_scale * weight, params)
+        return jax.tree.map(lambda weight: spec.initialisation_scale * weight, model.init(key))
 
-    def apply(
-        params: PyTree,
-        inputs: PyTree,
-        *,
-        edits: Edits | None = None,
-        capture: Collection[str] = (),
-        past: Mapping[str, Array] | None = None,
-    ) -> tuple[Array, dict[str, Array]]:
-        if past is not None:
-            raise ValueError("past must hold nothing: there is no cache")
-        tap = Tap(activations, edits, capture)
-        predictions: Any = module.apply({"params": params}, inputs, tap)
-        return predictions, tap.captured
-
-    return Model(init, apply, activations)
+    return model._replace(init=init)
 
 
 def layers(spec: Spec) -> tuple[str, ...]:

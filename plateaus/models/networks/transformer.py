@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from plateaus.fields import Field
+from plateaus.models import layers
 from plateaus.models.layers import MLPMultiple, Stream, end, linear, norm, weight_law
 from plateaus.models.taps import Named, Taps, build, hashable, length
 from plateaus.types import Array, Float, Model, ReadAt
@@ -44,6 +45,11 @@ class Spec(Stream):
     compute: Annotated[
         str, Field(help="type of products and activations", choices=("float32", "bfloat16"))
     ] = "float32"
+
+    @property
+    def table(self) -> int:
+        """How many rows the table of learned positions has; 0 without one."""
+        return self.max_positions if self.positions == "learned" else 0
 
 
 class Knobs(NamedTuple):
@@ -148,7 +154,6 @@ class Network(nn.Module):
     block: Any  # the class of the blocks
     vocabulary: int | None
     read_at: tuple[bool, tuple[Any, ...]]  # whether it is a slice, and its numbers
-    table: int = 0  # rows of learned positions
 
     @nn.compact
     def __call__(self, inputs: Array, taps: Taps, past: Mapping[str, Array] | None = None):
@@ -168,8 +173,8 @@ class Network(nn.Module):
             row = jax.lax.stop_gradient(rows)[jnp.argmax(inputs[:, 0], axis=-1)]
             x = x.at[:, 0].set(row.astype(x.dtype))
         x = tap("read_in", x)
-        if self.table:
-            rows, start = self.param("positions", law, (self.table, spec.width)), length(past)
+        if spec.table:
+            rows, start = self.param("positions", law, (spec.table, spec.width)), length(past)
             x = x + rows[None, start : start + x.shape[1]].astype(x.dtype)
 
         captured: dict[str, Array] = {}
@@ -190,21 +195,13 @@ class Network(nn.Module):
         return y if self.vocabulary else y[..., 0], captured | tap.captured
 
 
-def layers(spec: Spec) -> tuple[str, ...]:
-    """Return the names of the layers that learn: the keys of the parameters."""
-    table = ("positions",) if spec.positions == "learned" else ()
-    blocks = (f"block_{layer}" for layer in range(spec.depth))
-    return ("read_in", *table, *blocks, "final_norm", *(() if spec.tied else ("readout",)))
-
-
 def activations(spec: Spec) -> tuple[str, ...]:
     """Return the names of all that can be captured or edited, in the order of computation."""
     parts = ["residual", "attention_norm", "qkv", *CACHE, "attention_weights", "heads"]
     parts.append("attention_out")
     if not spec.attention_only:
         parts += ["residual_middle", "mlp_norm", "mlp_up", "mlp_hidden", "mlp_down"]
-    blocks = (f"block_{layer}.{part}" for layer in range(spec.depth) for part in parts)
-    return ("read_in", *blocks, "final_residual", "final_norm", "readout")
+    return layers.activations(spec, parts)
 
 
 def transformer(
@@ -248,6 +245,5 @@ def transformer(
     >>> y.shape, seen[name].shape
     ((5, 4), (5, 2, 4, 4))
     """
-    table = spec.max_positions if spec.positions == "learned" else 0
-    network = Network(spec, Block, vocabulary, hashable(read_at), table)
-    return build(network, activations(spec), inputs, longest=table or None, cache=CACHE)
+    network = Network(spec, Block, vocabulary, hashable(read_at))
+    return build(network, activations(spec), inputs, longest=spec.table or None, cache=CACHE)

@@ -35,8 +35,8 @@ def imtl_g() -> Aggregator:
         inverse = jnp.where(nonzero, 1 / jnp.where(nonzero, values, 1), 0)
         v = vectors @ (inverse * (vectors.T @ jnp.sqrt(jnp.diagonal(gram))))
         total = jnp.sum(v)
-        some = jnp.abs(total) > VANISHING * jnp.sum(jnp.abs(v))
-        return jnp.where(some, v / jnp.where(some, total, 1), 0)
+        defined = jnp.abs(total) > VANISHING * jnp.sum(jnp.abs(v))
+        return jnp.where(defined, v / jnp.where(defined, total, 1), 0)
 
     return stateless(weigh)
 

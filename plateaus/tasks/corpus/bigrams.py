@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from plateaus.types import Array, Float, Int
 
@@ -33,83 +34,75 @@ class Bigrams(NamedTuple):
     longest: int
 
 
-Pieces = Iterable[tuple[NDArray, NDArray]]
+Pairs: TypeAlias = tuple[NDArray, NDArray]
+"""Tokens, and the token after each."""
 
 
-def bigrams(groups: Sequence[Pieces], vocabulary: int) -> Bigrams:
-    r"""Count pairs (token, next token), given in pieces for each group.
+def bigrams(pairs: Sequence[Pairs], vocabulary: int) -> Bigrams:
+    r"""Count the pairs (token, next token) of each group.
 
     Smoothed probabilities, c being counts, N their sum, u(a) the number of different followers:
       $p(b) = (c(b) + 1/2) / (N + V/2)$ (Krichevsky and Trofimov);
       $p(b|a) = (c(ab) + u(a) p(b)) / (c(a) + u(a))$ (Witten and Bell); p(b) if a was never seen.
 
     >>> a = np.array([0, 0, 1])
-    >>> found = bigrams([[(a[:-1], a[1:])]], 2)
-    >>> found.unigram.tolist(), found.first.tolist(), found.follower.tolist()
+    >>> counted = bigrams([(a[:-1], a[1:])], 2)
+    >>> counted.unigram.tolist(), counted.first.tolist(), counted.follower.tolist()
     ([[0.5, 0.5]], [0, 2, 2], [0, 1])
     """
-    unigram, rows, followers, counts = [], [], [], []
-    for number, pieces in enumerate(groups):
-        merged: dict[str, NDArray] = {"key": np.zeros(0, np.int64), "count": np.zeros(0, np.int64)}
-        for before, after in _cut(pieces):
-            key, count = np.unique(before.astype(np.int64) * vocabulary + after, return_counts=True)
-            joined = np.concatenate([merged["key"], key])
-            merged["key"], place = np.unique(joined, return_inverse=True)
-            sums = np.zeros(merged["key"].size, np.int64)
-            np.add.at(sums, place, np.concatenate([merged["count"], count]))
-            merged["count"] = sums
-        row, follower = np.divmod(merged["key"], vocabulary)
-        own = np.bincount(follower, merged["count"], vocabulary)
-        unigram.append((own + 0.5) / (own.sum() + 0.5 * vocabulary))
-        rows.append(row + number * vocabulary)
-        followers.append(follower)
-        counts.append(merged["count"])
-    first = np.searchsorted(np.concatenate(rows), np.arange(len(groups) * vocabulary + 1))
+    by_group = [_counts(before, after, vocabulary) for before, after in pairs]
+    singles = np.stack([counts.sum(axis=0) for counts in by_group])  # [G, V]
+    followers = sparse.vstack(by_group, format="csr")
     return Bigrams(
-        unigram=np.stack(unigram),
-        first=first.astype(np.int32),
-        follower=np.concatenate(followers).astype(np.int32),
-        counts=np.concatenate(counts),
-        longest=max(1, int(np.diff(first).max(initial=0))),
+        unigram=(singles + 0.5) / (singles.sum(axis=1, keepdims=True) + 0.5 * vocabulary),
+        first=followers.indptr.astype(np.int32),
+        follower=followers.indices.astype(np.int32),
+        counts=followers.data,
+        longest=max(1, int(np.diff(followers.indptr).max(initial=0))),
     )
 
 
-def _cut(pieces: Pieces) -> Iterable[tuple[NDArray, NDArray]]:
-    for before, after in pieces:
-        for start in range(0, before.size, _CHUNK):
-            yield before[start : start + _CHUNK], after[start : start + _CHUNK]
+def _counts(before: NDArray, after: NDArray, vocabulary: int) -> Any:
+    """Return how often each token is followed by each, a sparse array [V, V]."""
+    counts = sparse.csr_array((vocabulary, vocabulary), dtype=np.int64)
+    for start in range(0, before.size, _CHUNK):
+        pair = before[start : start + _CHUNK], after[start : start + _CHUNK]
+        counts += sparse.csr_array((np.ones(pair[0].size, np.int64), pair), shape=counts.shape)
+    return counts
 
 
-def training_losses(found: Bigrams) -> tuple[NDArray, NDArray]:
+def training_losses(counted: Bigrams) -> tuple[NDArray, NDArray]:
     """Return the cross-entropies on the pairs counted, in nats: [G] unigram, [G] bigram."""
-    groups, vocabulary = found.unigram.shape
-    row = np.repeat(np.arange(groups * vocabulary), np.diff(found.first))
-    seen = np.bincount(row, found.counts, groups * vocabulary)[row]
-    different = np.diff(found.first)[row]
-    alone = found.unigram[row // vocabulary, found.follower]
-    paired = (found.counts + different * alone) / (seen + different)
+    groups, vocabulary = counted.unigram.shape
+    row = np.repeat(np.arange(groups * vocabulary), np.diff(counted.first))
+    group = row // vocabulary
+    seen = np.bincount(row, counted.counts, groups * vocabulary)[row]
+    different = np.diff(counted.first)[row]
+    alone = counted.unigram[group, counted.follower]
+    paired = (counted.counts + different * alone) / (seen + different)
+
+    pairs = np.maximum(np.bincount(group, counted.counts, groups), 1)
 
     def mean(values: NDArray) -> NDArray:
-        totals = [
-            np.bincount(row // vocabulary, weights, groups)
-            for weights in (found.counts * values, found.counts)
-        ]
-        return totals[0] / np.maximum(totals[1], 1)
+        return np.bincount(group, counted.counts * values, groups) / pairs
 
     return mean(-np.log(alone)), mean(-np.log(paired))
 
 
-def logits(found: Bigrams, tokens: Int[Array, " T"], group: Int[Array, ""]) -> Float[Array, "T V"]:
+def logits(
+    counted: Bigrams, tokens: Int[Array, " T"], group: Int[Array, ""]
+) -> Float[Array, "T V"]:
     """Return log p(b | a), float32, after each token a."""
-    alone = jnp.asarray(found.unigram, jnp.float32)[group]
+    alone = jnp.asarray(counted.unigram, jnp.float32)[group]
     row = group * alone.shape[0] + tokens
-    first = jnp.asarray(found.first)
+    first = jnp.asarray(counted.first)
     begin, end = first[row], first[row + 1]
-    place = jnp.arange(found.longest)[None, :] + begin[:, None]
-    there = place < end[:, None]
-    place = jnp.where(there, place, 0)
-    count = jnp.where(there, jnp.asarray(found.counts, jnp.float32)[place], 0.0)
-    follower = jnp.where(there, jnp.asarray(found.follower)[place], alone.shape[0])  # else dropped
+    place = jnp.arange(counted.longest)[None, :] + begin[:, None]
+    in_row = place < end[:, None]
+    place = jnp.where(in_row, place, 0)
+    count = jnp.where(in_row, jnp.asarray(counted.counts, jnp.float32)[place], 0.0)
+    # a token beyond the vocabulary is dropped
+    follower = jnp.where(in_row, jnp.asarray(counted.follower)[place], alone.shape[0])
 
     def spread(count: Array, follower: Array) -> Array:
         return jnp.zeros_like(alone).at[follower].add(count, mode="drop")

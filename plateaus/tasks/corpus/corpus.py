@@ -1,4 +1,4 @@
-"""What a config says of real text, and what follows from the files that it names."""
+"""The fields of a config for real text, and what follows from the files that it names."""
 
 from __future__ import annotations
 
@@ -10,18 +10,13 @@ from typing import Annotated, Any
 from numpy.typing import NDArray
 
 from plateaus.fields import Field
-from plateaus.tasks.corpus import (
-    folders as text_folders,
-)
-from plateaus.tasks.corpus import (
-    streams as corpus_files,
-)
-from plateaus.tasks.corpus import (
-    windows as text_windows,
-)
+from plateaus.tasks.corpus import folders as text_folders
+from plateaus.tasks.corpus import streams as corpus_files
+from plateaus.tasks.corpus import windows as text_windows
 from plateaus.tasks.corpus.folders import Refused
 from plateaus.tasks.corpus.windows import Windows
 from plateaus.tasks.shared.embeddings import ngrams, sentences
+from plateaus.tasks.shared.mixtures import NoKnobs
 
 BORROWS = {"folder": "data.folder", "contents": "data.contents"}  # field -> its name in a config
 GROUPS_FROM = "data.folder"  # the field that the groups follow from
@@ -84,13 +79,16 @@ class Spec:
     ] = NGRAMS
 
 
+Knobs = NoKnobs  # what is varied is which domain and which window are drawn
+
+
 def derive(spec: Spec) -> dict[str, str]:
     """Return the fields that follow from the files: what makes a changed folder another corpus."""
     return {"contents": corpus_files.contents(text_folders.where(spec.folder), spec.tokenizer)}
 
 
 def says(spec: Spec) -> Iterator[str]:
-    """Yield lines to print before a run."""
+    """Yield lines to print before a run: where the sample corpus is, if it is used."""
     if not spec.folder:
         yield f"data.folder: the sample corpus in {text_folders.where('')}"
 
@@ -112,9 +110,9 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if values["target_share"] + values["test_share"] >= 1:
         yield "test_share", "leaves nothing to train on: with target_share it must be below 1"
         return
-    own = {f.name: values[f.name] for f in dataclasses.fields(Spec)}
+    fields = {f.name: values[f.name] for f in dataclasses.fields(Spec)}
     try:
-        windows_of(Spec(**own))
+        windows_of(Spec(**fields))
     except text_windows.NoRoom as error:
         yield error.field, str(error)
     except Refused as error:
@@ -142,16 +140,16 @@ def items(spec: Spec) -> tuple[list[str], list[str]]:
     Held out are first the windows of the target split, then those of the test split; a `Grouping`
     labels them in these orders.
     """
-    found = windows_of(spec)
+    windows = windows_of(spec)
 
     def texts(*rows: Any) -> list[str]:
         return [
-            corpus_files.decoded(row, spec.tokenizer, found.vocabulary)
+            corpus_files.decoded(row, spec.tokenizer, windows.vocabulary)
             for part in rows
             for row in part
         ]
 
-    return texts(found.train.rows), texts(found.target.rows, found.test.rows)
+    return texts(windows.train.rows), texts(windows.target.rows, windows.test.rows)
 
 
 def embeddings(spec: Spec) -> tuple[NDArray, NDArray]:

@@ -23,7 +23,7 @@ def where(folder: str) -> Path:
     """Return the folder meant; "" is the sample corpus, made in the user's cache if need be."""
     if folder:
         return Path(folder).expanduser()
-    with told(sample_corpus.place()):
+    with readable_errors(sample_corpus.place()):
         return sample_corpus.cached()
 
 
@@ -43,19 +43,19 @@ def domains(folder: Path) -> dict[str, Path]:
     """
     if not folder.is_dir():
         raise Refused(f"{'is no folder' if folder.exists() else 'no such folder'}: {folder}")
-    with told(folder):
+    with readable_errors(folder):
         inside = sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
     if not inside:
         raise Refused(f"has no sub-folders, one for each domain: {folder}")
-    found: dict[str, Path] = {}
+    by_name: dict[str, Path] = {}
     for path in inside:
         name = field_name(path.name)
         if not name:
             raise Refused(f"the name of {path} needs a letter or a digit")
-        if name in found:
-            raise Refused(f"{found[name].name!r} and {path.name!r} would both be called {name}")
-        found[name] = path
-    return found
+        if name in by_name:
+            raise Refused(f"{by_name[name].name!r} and {path.name!r} would both be called {name}")
+        by_name[name] = path
+    return by_name
 
 
 def texts(domain: Path) -> list[Path]:
@@ -67,25 +67,25 @@ def texts(domain: Path) -> list[Path]:
     def fail(error: OSError) -> None:
         raise error
 
-    found = []
-    with told(domain):
+    paths = []
+    with readable_errors(domain):
         for place, inner, names in os.walk(domain, onerror=fail, followlinks=True):
             inner[:] = [name for name in inner if name[0] != "."]
             for path in (Path(place, name) for name in inner if Path(place, name).is_symlink()):
                 within = [p.resolve() for p in path.parents if p.is_relative_to(domain)]
                 if any(p.is_relative_to(path.resolve()) for p in within):
                     raise Refused(f"{path} leads back to a folder that it is in")
-            found += [Path(place, name) for name in names if name[0] != "."]
-    for path in found:
+            paths += [Path(place, name) for name in names if name[0] != "."]
+    for path in paths:
         if path.exists() and not path.is_file():
             raise Refused(f"{path} is no file")
-    return sorted(found, key=lambda path: path.relative_to(domain).parts)
+    return sorted(paths, key=lambda path: path.relative_to(domain).parts)
 
 
 def checked(path: Path) -> Iterator[bytes]:
     """Yield a file's bytes, in parts, as far as they are UTF-8."""
     decoder, start = codecs.getincrementaldecoder("utf-8")(), 0
-    with told(path), path.open("rb") as file:
+    with readable_errors(path), path.open("rb") as file:
         while True:
             chunk = file.read(_CHUNK)
             held = len(decoder.getstate()[0])
@@ -101,7 +101,7 @@ def checked(path: Path) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def told(path: Path) -> Iterator[None]:
+def readable_errors(path: Path) -> Iterator[None]:
     """Turn what the system refuses into one line that names the path."""
     try:
         yield

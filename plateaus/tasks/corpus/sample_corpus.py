@@ -24,16 +24,16 @@ OF_A_FILE = 16_000  # at most, so that a domain has many authors
 def place() -> Path:
     """Return where the sample corpus of these versions of Python and packages is kept."""
     versions = [sys.version, *(metadata.version(name) for name in ("numpy", "matplotlib"))]
-    told = "\n".join([str(FORMAT), *versions, sysconfig.get_paths()["include"]])
-    return files.cache() / "sample_corpus" / hashlib.sha256(told.encode()).hexdigest()[:10]
+    identity = "\n".join([str(FORMAT), *versions, sysconfig.get_paths()["include"]])
+    return files.cache() / "sample_corpus" / hashlib.sha256(identity.encode()).hexdigest()[:10]
 
 
 def cached() -> Path:
     """Return the sample corpus in the user's cache, made there if it is not."""
-    found = place()
-    if not found.is_dir():
-        make(found)
-    return found
+    folder = place()
+    if not folder.is_dir():
+        make(folder)
+    return folder
 
 
 def make(folder: Path) -> None:
@@ -89,7 +89,7 @@ def _some(texts: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
     Shuffled, by a digest, so that the last of them, which are held out, are like the others.
     """
     total, seen = 0, set()
-    for title, text in sorted(texts, key=lambda own: hashlib.sha256(own[1]).digest()):
+    for title, text in sorted(texts, key=lambda titled: hashlib.sha256(titled[1]).digest()):
         part = text[:OF_A_FILE]
         part = part[: part.rfind(b"\n") + 1]
         try:

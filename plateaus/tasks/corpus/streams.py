@@ -7,14 +7,13 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plateaus import files
-from plateaus.tasks.corpus import tokenizer as tokenizer_files
-from plateaus.tasks.corpus.folders import Refused, checked, domains, texts, told
+from plateaus.tasks.corpus.folders import Refused, checked, domains, readable_errors, texts
 
 BYTES = 256  # tokens of a byte-level vocabulary
 SEPARATOR = 0xFF  # between files: no byte of UTF-8 text is this one
@@ -37,31 +36,54 @@ class Corpus(NamedTuple):
 def contents(folder: Path, tokenizer: str = "") -> str:
     """Return a digest of what a corpus holds: domains, texts in their order, tokenizer.
 
-    Raises Refused for what `domains` does, for a file that cannot be read, or is not UTF-8 (told
+    Raises Refused for what `domains` does, for a file that cannot be read, or is not UTF-8 (named
     with the offset of the first wrong byte), and for a bad tokenizer.
     """
     total = hashlib.sha256()
     for name, path in domains(folder).items():
         total.update(f"domain {name}\n".encode())
         for text in texts(path):
-            own = hashlib.sha256()
+            text_hash = hashlib.sha256()
             for chunk in checked(text):
-                own.update(chunk)
-            total.update(own.digest())
+                text_hash.update(chunk)
+            total.update(text_hash.digest())
     if tokenizer:
         place = Path(tokenizer).expanduser()
         _vocabulary(tokenizer)
-        with told(place):
+        with readable_errors(place):
             total.update(b"tokenizer" + hashlib.sha256(place.read_bytes()).digest())
     return total.hexdigest()[:16]
 
 
 def _vocabulary(tokenizer: str) -> int:
-    """Return the number of tokens, with the separator."""
+    """Return the number of tokens, added ones too, with the separator."""
+    return max(_tokenizer(tokenizer).get_vocab().values()) + 2 if tokenizer else BYTES
+
+
+def _tokenizer(path: str) -> Any:
+    """Return the tokenizer of a file of the `tokenizers` library, imported only if one is named.
+
+    Raises Refused for no such file, a bad one, or where the package is missing.
+    """
     try:
-        return tokenizer_files.size(tokenizer) + 1 if tokenizer else BYTES
-    except ValueError as error:
-        raise Refused(str(error)) from None
+        stat = Path(path).expanduser().stat()
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror}") from None
+    return _load(path, (stat.st_size, stat.st_mtime_ns))
+
+
+@functools.lru_cache(4)
+def _load(path: str, stamp: tuple[int, int]) -> Any:
+    try:
+        from tokenizers import Tokenizer
+    except ImportError:
+        need = "needs the package tokenizers: pip install 'plateaus[text]'"
+        raise Refused(f"{path} {need}") from None
+    try:
+        return Tokenizer.from_file(str(Path(path).expanduser()))
+    except Exception as error:  # the library raises nothing narrower
+        reason = " ".join(str(error).split())
+        raise Refused(f"{path} is no file of a tokenizer: {reason}") from None
 
 
 def _place(digest: str) -> Path:
@@ -81,7 +103,7 @@ def corpus(folder: Path, tokenizer: str, digest: str) -> Corpus:
     Raises Refused, also where the folder holds something else by now.
     """
     place = _place(digest)
-    with told(place):
+    with readable_errors(place):
         if not kept(digest):
             _write(place, folder, tokenizer, digest)
         index = json.loads((place / "index.json").read_text())
@@ -116,15 +138,17 @@ def _tokens(domain: Path, tokenizer: str, separator: int) -> Iterator[NDArray]:
     """Yield the tokens of a domain's files, in parts, with a separator between two files."""
     begun = False
     for path in texts(domain):
-        with told(path):
+        with readable_errors(path):
             if not path.stat().st_size:
                 continue  # as are the empty __init__.py of Python packages
         if begun:
             yield np.array([separator])
         begun = True
         if tokenizer:
-            with told(path):
-                yield tokenizer_files.encode(tokenizer, path.read_bytes().decode())
+            with readable_errors(path):
+                text = path.read_bytes().decode()
+            encoded = _tokenizer(tokenizer).encode(text, add_special_tokens=False)
+            yield np.array(encoded.ids, np.int64)
         else:
             yield from (np.frombuffer(chunk, np.uint8) for chunk in checked(path))
 
@@ -138,5 +162,6 @@ def decoded(tokens: NDArray, tokenizer: str, vocabulary: int) -> str:
     between = np.flatnonzero(np.asarray(tokens) == vocabulary - 1)
     parts = [part[i > 0 :] for i, part in enumerate(np.split(np.asarray(tokens), between))]
     if tokenizer:
-        return "\n".join(tokenizer_files.decode(tokenizer, part) for part in parts)
+        decode = _tokenizer(tokenizer).decode
+        return "\n".join(decode(part.tolist(), skip_special_tokens=False) for part in parts)
     return "\n".join(part.astype(np.uint8).tobytes().decode(errors="replace") for part in parts)

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from plateaus.tasks.corpus.bigrams import Pieces
+from plateaus.tasks.corpus.bigrams import Pairs
 from plateaus.tasks.corpus.streams import Corpus
 
 MOST = 2**16  # windows of a domain, unless more are asked for
-MOST_HELD_OUT = 2**13  # likewise, of each held-out split
-LARGEST = 2**31 - 1  # tokens of an array whose places are told by int32
+MOST_HELD_OUT = 2**13  # windows of each held-out split of a domain
+LARGEST = 2**31 - 1  # tokens of an array whose places int32 can number
 
 
 class NoRoom(ValueError):
@@ -47,9 +47,9 @@ class Pool(NamedTuple):
         return Pool(self.rows[order], _firsts(count), count.astype(np.int32))
 
     def or_else(self, other: Pool) -> Pool:
-        """Return the pool with the other's rows for groups that have none of their own."""
+        """Return the pool with the other pool's rows for groups without rows here."""
         pairs = zip(self.by_group(), other.by_group(), strict=True)
-        return _pool([own if len(own) else rows for own, rows in pairs])
+        return _pool([rows if len(rows) else others for rows, others in pairs])
 
 
 class Windows(NamedTuple):
@@ -60,7 +60,7 @@ class Windows(NamedTuple):
     train: Pool
     target: Pool
     test: Pool
-    pairs: list[Pieces]
+    pairs: list[Pairs]
 
 
 def _firsts(count: NDArray) -> NDArray:
@@ -68,7 +68,7 @@ def _firsts(count: NDArray) -> NDArray:
 
 
 def _pool(rows: Sequence[NDArray]) -> Pool:
-    count = np.array([len(own) for own in rows], np.int32)
+    count = np.array([len(part) for part in rows], np.int32)
     return Pool(np.concatenate(rows), _firsts(count), count)
 
 
@@ -82,13 +82,10 @@ def splits(length: int, target: float, test: float) -> tuple[slice, slice, slice
     return slice(0, ends[0]), slice(ends[0], ends[1]), slice(ends[1], ends[2])
 
 
-def room(length: int, width: int) -> int:
-    """Return how many windows of `width` tokens `starts` can place without overlap."""
-    return length // width
-
-
 def starts(length: int, width: int, count: int) -> NDArray[np.int64]:
     """Return `count` different places for windows, evenly over a stream.
+
+    Up to `length // width` windows do not overlap.
 
     >>> starts(12, 3, 4).tolist(), starts(12, 3, 5).tolist()
     ([0, 3, 6, 9], [0, 2, 4, 6, 9])
@@ -119,7 +116,7 @@ def windows(corpus: Corpus, context: int, count: int, held_out: tuple[float, flo
     trained = [part[0].stop for part in cut]
     shortest = int(np.argmin(trained))
     if not count:
-        count = min(MOST, room(trained[shortest], width))
+        count = min(MOST, trained[shortest] // width)
     most = trained[shortest] - width + 1
     if count > most:
         name = corpus.names[shortest]
@@ -130,14 +127,14 @@ def windows(corpus: Corpus, context: int, count: int, held_out: tuple[float, flo
     def taken(number: int, most: int) -> Pool:
         rows = []
         for g, (stream, parts) in enumerate(zip(corpus.streams, cut, strict=True)):
-            own = stream[parts[number]]
-            many = min(most, room(own.size, width)) if number else count
+            part = stream[parts[number]]
+            many = min(most, part.size // width) if number else count
             order = np.random.default_rng([number, g]).permutation(many)
-            begin = starts(own.size, width, many)[order]
-            rows.append(np.lib.stride_tricks.sliding_window_view(own, width)[begin])
+            begin = starts(part.size, width, many)[order]
+            rows.append(np.lib.stride_tricks.sliding_window_view(part, width)[begin])
         return _pool(rows)
 
     streams = zip(corpus.streams, cut, strict=True)
-    pairs: list[Pieces] = [[(s[p[0]][:-1], s[p[0]][1:])] for s, p in streams]
+    pairs = [(s[p[0]][:-1], s[p[0]][1:]) for s, p in streams]
     train, target, test = (taken(n, MOST_HELD_OUT) for n in range(3))
     return Windows(corpus.names, corpus.vocabulary, train, target, test, pairs)

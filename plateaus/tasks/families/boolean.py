@@ -14,15 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from plateaus.tasks.families.chances import (
-    binary_entropy,
-    binomial,
-    logits,
-    plus_signs,
-    subset_law,
-)
+from plateaus.tasks.families import chances
 from plateaus.tasks.families.enumeration import bayes_logits
-from plateaus.tasks.families.family import Family, Sizes, noiseless, require
+from plateaus.tasks.families.family import Family, Sizes, require
 from plateaus.tasks.families.inputs import boolean_inputs
 from plateaus.tasks.families.linear import dots, subset
 from plateaus.types import Array
@@ -58,13 +52,13 @@ def _boolean(
     functions: Callable[[], tuple[np.ndarray, np.ndarray]] | None,
 ) -> Family:
     """Return a family from theta's law, a rule, P(y = +1 | m), and all theta with log P(theta)."""
-    weights, said = binomial(len(law) - 1), logits(law)
+    weights, no_context_logits = chances.binomial(len(law) - 1), chances.logits(law)
 
     def signal(theta, x):
         return rule(dots(theta, x), jnp.sum(jnp.abs(theta)))
 
     def no_context(x):
-        return jnp.asarray(said)[plus_signs(x)]
+        return jnp.asarray(no_context_logits)[chances.plus_signs(x)]
 
     def in_context(x, y):
         assert functions is not None
@@ -73,11 +67,10 @@ def _boolean(
 
     return Family(
         parameters=parameters,
-        values=noiseless(signal),
         signal=signal,
         inputs=boolean_inputs,
         no_context=no_context,
-        no_context_loss=float(np.sum(weights * binary_entropy(law))),
+        no_context_loss=float(np.sum(weights * chances.binary_entropy(law))),
         no_context_accuracy=float(np.sum(weights * np.maximum(law, 1 - law))),
         boolean=True,
         in_context=None if functions is None else in_context,
@@ -99,7 +92,7 @@ def _of_subset(sizes: Sizes, size: int, rule: Callable[..., Array]) -> Family:
         return thetas, np.zeros(len(thetas), np.float32)
 
     few = math.comb(d, size) <= MOST_FUNCTIONS
-    return _boolean(parameters, rule, subset_law(d, size, rule), functions if few else None)
+    return _boolean(parameters, rule, chances.subset_law(d, size, rule), functions if few else None)
 
 
 def sparse_parity(bits: int, sizes: Sizes) -> Family:
@@ -138,7 +131,7 @@ def _all_of(values: Sequence[int], dimension: int) -> np.ndarray:
 
 
 def parity(sizes: Sizes) -> Family:
-    """y is the product of a uniform subset of the d signs, of any size; of none, +1.
+    """y is the product of a uniform subset of the d signs, of any size; +1 for the empty one.
 
     Without context: certain at x = (1, .., 1), even odds elsewhere.
 
@@ -180,7 +173,7 @@ def _clause(sizes: Sizes, rule: Callable[..., Array], true: float) -> Family:
 
 
 def conjunction(sizes: Sizes) -> Family:
-    """y is the AND of literals: each sign enters plain, negated or not at all; of none, +1.
+    """y is the AND of literals: each sign enters plain, negated or not at all; no literals: +1.
 
     Without context: whatever x is, true with probability (1 - p)^d, p = `literal_probability`.
 
@@ -194,7 +187,7 @@ def conjunction(sizes: Sizes) -> Family:
 
 
 def disjunction(sizes: Sizes) -> Family:
-    """y is the OR of literals: each sign enters plain, negated or not at all; of none, -1.
+    """y is the OR of literals: each sign enters plain, negated or not at all; no literals: -1.
 
     Without context: whatever x is, true with probability 1 - (1 - p)^d.
 

@@ -31,8 +31,8 @@ def bayes_logits(
       log_prior: log pi_k, up to a constant.
 
     >>> x, thetas = jnp.array([[1.0, -1.0]] * 2), jnp.array([[1.0, 0.0], [0.0, 1.0]])
-    >>> said = lambda x, y: bayes_logits(x, y, thetas, jnp.zeros(2), lambda s, size: s)
-    >>> [float(v) for v in jax.jit(said)(x, jnp.ones(2))]
+    >>> predict = lambda x, y: bayes_logits(x, y, thetas, jnp.zeros(2), lambda s, size: s)
+    >>> [float(v) for v in jax.jit(predict)(x, jnp.ones(2))]
     [0.0, 20.0]
     """
     block = min(block, thetas.shape[0])
@@ -40,17 +40,17 @@ def bayes_logits(
     thetas = jnp.pad(thetas, ((0, missing), (0, 0))).reshape(-1, block, thetas.shape[1])
     log_prior = jnp.pad(log_prior, (0, missing), constant_values=-jnp.inf).reshape(-1, block)
 
-    def step(odds: tuple[Array, Array], some: tuple[Array, Array]):
-        theta, log_weight = some
-        said = rule(
+    def step(odds: tuple[Array, Array], block: tuple[Array, Array]):
+        theta, log_weight = block
+        labels = rule(
             jnp.einsum("nd,kd->nk", x, theta, precision=EXACT),
             jnp.sum(jnp.abs(theta), axis=1)[None, :],
         )
-        wrong = jnp.cumsum((said != y[:, None]).astype(jnp.int32), axis=0)
+        wrong = jnp.cumsum((labels != y[:, None]).astype(jnp.int32), axis=0)
         before = jnp.concatenate([jnp.zeros_like(wrong[:1]), wrong[:-1]])
         alive = jnp.where(before == 0, log_weight[None, :], -jnp.inf)
         plus, minus = (
-            jax.nn.logsumexp(jnp.where(said * sign > 0, alive, -jnp.inf), axis=1)
+            jax.nn.logsumexp(jnp.where(labels * sign > 0, alive, -jnp.inf), axis=1)
             for sign in (1, -1)
         )
         return (jnp.logaddexp(odds[0], plus), jnp.logaddexp(odds[1], minus)), None

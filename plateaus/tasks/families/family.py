@@ -12,14 +12,15 @@ from plateaus.types import Array, PyTree
 LOGIT = 20.0  # a certain prediction, exp(-20) = 2e-9 away from certainty: finite, and free
 
 
+Points = Annotated[int, Field(help="points n in a prompt", low=1, high=2**16, units="points")]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sizes:
     """Everything a family may be built from; each uses what concerns it."""
 
     dimension: Annotated[int, Field(help="length d of x", low=1, high=64)] = 10
-    points: Annotated[
-        int, Field(help="points n in a prompt", low=1, high=2**16, units="points")
-    ] = 120
+    points: Points = 120
     sparse: Annotated[
         int, Field(help="nonzero coordinates of a sparse linear function", low=1, high=64)
     ] = 3
@@ -38,17 +39,11 @@ class Sizes:
     ] = 0.15
 
 
-def no_world(key: Array) -> PyTree:
-    """Draw what a run shares: nothing."""
-    return ()
-
-
 class Family(NamedTuple):
     """A law of functions y = f_theta(x), x in R^d, and what is known of it.
 
     Fields:
       parameters: key -> theta, one function of the family.
-      values: (key, theta, x [n, d]) -> y [n]; only laws with noise use the key.
       signal: (theta, x [n, d]) -> y [n] without noise.
       inputs: (key, world, z [n, d] standard normal) -> x [n, d], so that families can share z.
       init: key -> world, what one run shares (a rotation); () for most.
@@ -59,45 +54,37 @@ class Family(NamedTuple):
       boolean: x are signs and y is -1 or +1.
       in_context: (x [n, d], y [n]) -> [n], the Bayes-optimal prediction of y_i (mean, or clipped
         logit) from x_i and the points before it; None where none is known, or it costs too much.
-      best: (theta, x [n, d]) -> [n], the best prediction of who knows the function; None: `signal`,
+      best: (theta, x [n, d]) -> [n], the best prediction if the function is known; None: `signal`,
         when boolean as a logit of +-`LOGIT`. For laws whose y is random given the function.
       learned_below: the family is learned when the last point's error is below this. The error is
         the squared error over `no_context_loss`, or 1 - accuracy when boolean.
+      noisy: (key, theta, x [n, d]) -> y [n] with noise; None: y is the signal.
     """
 
     parameters: Callable[..., PyTree]
-    values: Callable[..., Array]
     signal: Callable[..., Array]
     inputs: Callable[..., Array]
     no_context: Callable[..., Array]
     no_context_loss: float
     no_context_accuracy: float | None = None
     boolean: bool = False
-    init: Callable[..., PyTree] = no_world
+    init: Callable[..., PyTree] = lambda key: ()
     in_context: Callable[..., Array] | None = None
     learned_below: float = 0.1
     best: Callable[..., Array] | None = None
+    noisy: Callable[..., Array] | None = None
+
+    def values(self, key: Any, theta: PyTree, x: Array) -> Array:
+        """Return y [n] at x [n, d]; only laws with noise use the key."""
+        return self.signal(theta, x) if self.noisy is None else self.noisy(key, theta, x)
 
 
-def known(law: Family, theta: PyTree, x: Array) -> Array:
-    """Return the best prediction of who knows the function, a mean or a logit, [n]."""
+def best_prediction(law: Family, theta: PyTree, x: Array) -> Array:
+    """Return the best prediction if the function is known, a mean or a logit, [n]."""
     if law.best is not None:
         return law.best(theta, x)
     signal = law.signal(theta, x)
     return LOGIT * signal if law.boolean else signal
-
-
-def noiseless(signal: Callable[..., Array]) -> Callable[..., Array]:
-    """Return the `values` of a law without noise.
-
-    >>> noiseless(lambda theta, x: theta * x)(None, 2, 3)
-    6
-    """
-
-    def values(key, theta, x):
-        return signal(theta, x)
-
-    return values
 
 
 def require(fits: bool, field: str, value: Any, why: str) -> None:

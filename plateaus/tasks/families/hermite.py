@@ -5,11 +5,10 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-from plateaus.tasks.families.family import Family, Sizes, noiseless
+from plateaus.tasks.families.family import Family, Sizes
 from plateaus.tasks.families.inputs import InputLaw
 from plateaus.tasks.families.linear import dots, linear
 
-DEGREES = {"linear": 1, "quadratic": 2, "cubic": 3}
 _HERMITE = np.array([[0, 1, 0, 0], [-1, 0, 1, 0], [0, -3, 0, 1]])  # He_1 to He_3, by powers of t
 _NORMAL = (1, 1, 3, 15)  # E[z^(2m)] of a standard normal
 
@@ -71,7 +70,6 @@ def hermite(degree: int, sizes: Sizes, law: InputLaw) -> Family:
 
     straight = linear(sizes, law)
     return straight._replace(
-        values=noiseless(signal),
         signal=signal,
         no_context=no_context,
         no_context_loss=no_context_loss(degree, law),

@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from plateaus.tasks.families.family import no_world
 from plateaus.types import EXACT, Array, Float, PyTree
 
 
@@ -28,7 +27,7 @@ class InputLaw(NamedTuple):
     inputs: Callable[..., Array]
     moments: tuple[float, float, float]
     laplace: Callable[[float], float]
-    init: Callable[..., PyTree] = no_world
+    init: Callable[..., PyTree] = lambda key: ()
 
 
 def signs(z: Float[Array, "n d"]) -> Float[Array, "n d"]:
@@ -71,20 +70,11 @@ def gaussian(dimension: int) -> InputLaw:
     return _normal("Gaussian", np.ones(dimension))
 
 
-def skewed_variances(dimension: int) -> np.ndarray:
-    """Return variances proportional to 1/(i+1), i = 0, 1, ..; their sum is d.
-
-    >>> [round(float(v), 4) for v in skewed_variances(2)]
-    [1.3333, 0.6667]
-    """
-    falling = 1 / np.arange(1, dimension + 1)
-    return dimension * falling / falling.sum()
-
-
 def skewed(dimension: int) -> InputLaw:
     r"""Return $x \sim N(0, Q \Lambda Q^T)$: a world's rotation Q, uniform, and falling variances.
 
-    The world is the root $Q \Lambda^{1/2}$, [d, d].
+    The variances are proportional to 1 / i, i = 1 .. d, of sum d. The world is the root
+    $Q \Lambda^{1/2}$, [d, d].
 
     Source: paper 3, the skewed Gaussian of its curricula over input distributions.
 
@@ -92,7 +82,8 @@ def skewed(dimension: int) -> InputLaw:
     >>> round(float(jnp.sum(world**2)), 4)
     3.0
     """
-    variances = skewed_variances(dimension)
+    falling = 1 / np.arange(1, dimension + 1)
+    variances = dimension * falling / falling.sum()
 
     def init(key):
         q, r = jnp.linalg.qr(jax.random.normal(key, (dimension, dimension)))
@@ -125,7 +116,7 @@ def student(dimension: int) -> InputLaw:
         v = np.arange(-40.0, 40.0, 0.005)
         x = np.sinh(v)
         density = 0.375 * (1 + x**2 / 4) ** -2.5
-        one = np.sum(density * np.exp(-u * x**2) * np.cosh(v)) * 0.005
-        return float(one**dimension)
+        of_coordinate = np.sum(density * np.exp(-u * x**2) * np.cosh(v)) * 0.005
+        return float(of_coordinate**dimension)
 
     return InputLaw("Student's t", inputs, (2.0 * dimension, math.inf, math.inf), laplace)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from plateaus.tasks.families.family import Family, Sizes, noiseless, require
+from plateaus.tasks.families.family import Family, Sizes, require
 from plateaus.tasks.families.inputs import InputLaw
 from plateaus.tasks.shared.predictors import ridge, ridge_evidence
 from plateaus.types import EXACT, Array, Float, Key
@@ -54,17 +54,15 @@ def linear(sizes: Sizes, law: InputLaw) -> Family:
     >>> linear(Sizes(), gaussian(10)).no_context_loss
     10.0
     """
-    root = np.eye(sizes.dimension, dtype=np.float32)
 
     def parameters(key):
         return jax.random.normal(key, (sizes.dimension,))
 
     def in_context(x, y):
-        return ridge(x, y, 0.0, jnp.asarray(root))
+        return ridge(x, y, 0.0, jnp.eye(sizes.dimension))
 
     return Family(
         parameters=parameters,
-        values=noiseless(dots),
         signal=dots,
         inputs=law.inputs,
         init=law.init,
@@ -88,7 +86,7 @@ def noisy_linear(sizes: Sizes, law: InputLaw) -> Family:
     clean = linear(sizes, law)
     loss = clean.no_context_loss + sizes.noise**2
 
-    def values(key, theta, x):
+    def noisy(key, theta, x):
         y = dots(theta, x)
         return y + sizes.noise * jax.random.normal(key, y.shape)
 
@@ -97,7 +95,7 @@ def noisy_linear(sizes: Sizes, law: InputLaw) -> Family:
 
     floor = sizes.noise**2 / loss
     return clean._replace(
-        values=values,
+        noisy=noisy,
         no_context_loss=loss,
         in_context=in_context,
         learned_below=floor + 0.1 * (1 - floor),
@@ -131,8 +129,8 @@ def sparse_linear(sizes: Sizes, law: InputLaw) -> Family:
         def within(support):
             return ridge_evidence(x[:, support], y, _STIFFNESS, jnp.eye(k))
 
-        said, log_evidence = jax.vmap(within)(jnp.asarray(supports))
-        return jnp.sum(jax.nn.softmax(log_evidence, axis=0) * said, axis=0)
+        predictions, log_evidence = jax.vmap(within)(jnp.asarray(supports))
+        return jnp.sum(jax.nn.softmax(log_evidence, axis=0) * predictions, axis=0)
 
     return linear(sizes, law)._replace(
         parameters=parameters,
@@ -178,13 +176,9 @@ def quadratic(sizes: Sizes, law: InputLaw) -> Family:
     def in_context(x, y):
         return ridge(squares(x), y, 0.0, jnp.eye(d * (d + 1) // 2))
 
-    return Family(
+    return linear(sizes, law)._replace(
         parameters=parameters,
-        values=noiseless(signal),
         signal=signal,
-        inputs=law.inputs,
-        init=law.init,
-        no_context=zeros,
         no_context_loss=law.moments[1] / d,
         in_context=in_context,
         learned_below=0.2,

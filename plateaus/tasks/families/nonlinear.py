@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from plateaus.tasks.families.family import Family, Sizes, noiseless
+from plateaus.tasks.families.family import Family, Sizes
 from plateaus.tasks.families.inputs import InputLaw
 from plateaus.tasks.families.linear import dots, linear, zeros
 from plateaus.types import EXACT, Array
@@ -29,7 +29,6 @@ def _of_dot(
         return shape(dots(theta, x))
 
     return linear(sizes, law)._replace(
-        values=noiseless(signal),
         signal=signal,
         no_context=no_context,
         no_context_loss=loss,
@@ -95,9 +94,7 @@ def relu_net(sizes: Sizes, law: InputLaw) -> Family:
         hidden = jax.nn.relu(jnp.dot(x, w, precision=EXACT))
         return math.sqrt(2 / sizes.hidden) * jnp.dot(hidden, a, precision=EXACT)
 
-    return linear(sizes, law)._replace(
-        parameters=parameters, values=noiseless(signal), signal=signal, in_context=None
-    )
+    return linear(sizes, law)._replace(parameters=parameters, signal=signal, in_context=None)
 
 
 def sine(sizes: Sizes, law: InputLaw) -> Family:

@@ -7,25 +7,13 @@ from collections.abc import Callable
 from functools import partial
 
 from plateaus.names import missing
-from plateaus.tasks.families.boolean import (
-    conjunction,
-    disjunction,
-    majority,
-    parity,
-    sparse_parity,
-)
+from plateaus.tasks.families import boolean, teachers
 from plateaus.tasks.families.family import Family, Sizes
 from plateaus.tasks.families.hermite import hermite
 from plateaus.tasks.families.inputs import InputLaw, gaussian, skewed, student
 from plateaus.tasks.families.linear import linear, noisy_linear, quadratic, sparse_linear
 from plateaus.tasks.families.nonlinear import leaky_relu, relu, relu_net, sigmoid, sine
 from plateaus.tasks.families.retrieval import retrieval
-from plateaus.tasks.families.teachers import (
-    hermite_quadratic_teacher,
-    leaky_relu_teacher,
-    relu_teacher,
-    sparse_parity_teacher,
-)
 from plateaus.tasks.families.tree import decision_tree
 
 __all__ = ["FAMILIES", "Family", "Sizes", "family"]
@@ -66,19 +54,19 @@ def _with(law: Callable[[int], InputLaw], build: Callable[[Sizes, InputLaw], Fam
 
 FAMILIES: dict[str, Callable[[Sizes], Family]] = {
     **{name: _with(gaussian, build) for name, build in CONTINUOUS.items()},
-    "sparse_parity_2": partial(sparse_parity, 2),
-    "sparse_parity_3": partial(sparse_parity, 3),
-    "parity": parity,
-    "conjunction": conjunction,
-    "disjunction": disjunction,
-    "majority": majority,
+    "sparse_parity_2": partial(boolean.sparse_parity, 2),
+    "sparse_parity_3": partial(boolean.sparse_parity, 3),
+    "parity": boolean.parity,
+    "conjunction": boolean.conjunction,
+    "disjunction": boolean.disjunction,
+    "majority": boolean.majority,
     "retrieval_gaussian": partial(retrieval, False),
     "retrieval_boolean": partial(retrieval, True),
-    "no_context_hermite_quadratic": hermite_quadratic_teacher,
-    "no_context_relu": relu_teacher,
-    "no_context_leaky_relu": leaky_relu_teacher,
-    "no_context_sparse_parity_2": partial(sparse_parity_teacher, 2),
-    "no_context_sparse_parity_3": partial(sparse_parity_teacher, 3),
+    "no_context_hermite_quadratic": teachers.hermite_quadratic_teacher,
+    "no_context_relu": teachers.relu_teacher,
+    "no_context_leaky_relu": teachers.leaky_relu_teacher,
+    "no_context_sparse_parity_2": partial(teachers.sparse_parity_teacher, 2),
+    "no_context_sparse_parity_3": partial(teachers.sparse_parity_teacher, 3),
     **{
         prefix + name: _with(law, build)
         for prefix, law in LAWS.items()
@@ -104,6 +92,6 @@ def family(name: str, sizes: Sizes) -> Family:
         raise ValueError(f"family {name!r}: not defined: {REFUSED[name]}")
     if name not in FAMILIES:
         raise ValueError(missing("family", name, FAMILIES))
-    found = FAMILIES[name](sizes)
-    assert math.isfinite(found.no_context_loss), name
-    return found
+    made = FAMILIES[name](sizes)
+    assert math.isfinite(made.no_context_loss), name
+    return made

@@ -7,19 +7,10 @@ import math
 import jax
 import jax.numpy as jnp
 
-from plateaus.tasks.families.family import LOGIT, Family, Sizes, noiseless, require
+from plateaus.tasks.families.family import LOGIT, Family, Sizes, require
 from plateaus.tasks.families.inputs import signs
 from plateaus.tasks.families.linear import zeros
 from plateaus.types import Array, Float, Key
-
-
-def fresh_keys(points: int) -> int:
-    """Return how many points, the first ceil(n/2), have a key of their own.
-
-    >>> fresh_keys(5)
-    3
-    """
-    return (points + 1) // 2
 
 
 def _mixed(words: Array) -> Array:
@@ -42,31 +33,30 @@ def fingerprints(x: Float[Array, "n d"]) -> Array:
 
 
 def repeats(key: Key, points: int) -> Array:
-    """Return which fresh point each point is: itself, or for later points a uniform one of them.
+    """Return which fresh point each point repeats: itself, or a uniform one of them.
+
+    Fresh are the first ceil(n/2).
 
     >>> jax.jit(repeats, static_argnums=1)(jax.random.key(0), 6).tolist()[:3]
     [0, 1, 2]
     """
-    fresh = fresh_keys(points)
+    fresh = (points + 1) // 2
     again = jax.random.randint(key, (points - fresh,), 0, fresh)
     return jnp.concatenate([jnp.arange(fresh), again])
 
 
-def look_up(
-    x: Float[Array, "n d"], y: Float[Array, " n"]
-) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
-    """Return the value of each point's key at its first earlier point, and 1 (0 if there is none).
+def look_up(x: Float[Array, "n d"], y: Float[Array, " n"]) -> Float[Array, " n"]:
+    """Return the value of each point's key at its first earlier point; 0 if there is none.
 
     >>> points, values = jnp.array([[1.0], [2.0], [1.0]]), jnp.array([5.0, 6.0, 5.0])
-    >>> value, seen = jax.jit(look_up)(points, values)
-    >>> value.tolist(), seen.tolist()
-    ([0.0, 0.0, 5.0], [0.0, 0.0, 1.0])
+    >>> jax.jit(look_up)(points, values).tolist()
+    [0.0, 0.0, 5.0]
     """
     n = x.shape[0]
     same = jnp.all(x[:, None, :] == x[None, :, :], axis=-1)
     earlier = same & (jnp.arange(n)[:, None] > jnp.arange(n)[None, :])
     seen = jnp.any(earlier, axis=1).astype(y.dtype)
-    return y[jnp.argmax(earlier, axis=1)] * seen, seen
+    return y[jnp.argmax(earlier, axis=1)] * seen
 
 
 def retrieval(boolean: bool, sizes: Sizes) -> Family:
@@ -101,12 +91,11 @@ def retrieval(boolean: bool, sizes: Sizes) -> Family:
         return keys[repeats(key, z.shape[0])]
 
     def in_context(x, y):
-        value, _ = look_up(x, y)
+        value = look_up(x, y)
         return LOGIT * value if boolean else value
 
     return Family(
         parameters=parameters,
-        values=noiseless(signal),
         signal=signal,
         inputs=inputs,
         no_context=zeros,

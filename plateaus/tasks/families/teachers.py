@@ -1,4 +1,4 @@
-"""Teachers that say what is best without context: targets which no context helps with.
+"""Teachers of what is best without context: targets which no context helps with.
 
 A family's plateau is where a model has learned its best prediction from x alone. These controls ask
 for just that: one function, the same in every prompt. Here `no_context` is the best *constant*,
@@ -15,24 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from plateaus.tasks.families import chances
 from plateaus.tasks.families.boolean import product, sparse_parity
-from plateaus.tasks.families.chances import (
-    binary_entropy,
-    binomial,
-    logits,
-    plus_signs,
-    subset_law,
-)
-from plateaus.tasks.families.family import Family, Sizes, noiseless, require
+from plateaus.tasks.families.family import Family, Sizes, require
 from plateaus.tasks.families.hermite import hermite
 from plateaus.tasks.families.inputs import boolean_inputs, gaussian, signs
 from plateaus.tasks.families.nonlinear import leaky_relu
-from plateaus.types import PyTree
-
-
-def _nothing(key) -> PyTree:
-    """Draw the parameters of the only function there is."""
-    return ()
 
 
 def mean_length(dimension: int) -> float:
@@ -46,24 +34,13 @@ def mean_length(dimension: int) -> float:
 
 def _continuous(of: Family, sizes: Sizes, mean: float, variance: float) -> Family:
     """Return the teacher of E[y | x], given the mean and variance of that."""
-
-    def signal(theta, x):
-        return of.no_context(x)
-
-    def constant(x):
-        return jnp.full_like(x[:, 0], mean)
-
-    def in_context(x, y):
-        return of.no_context(x)
-
     return Family(
-        parameters=_nothing,
-        values=noiseless(signal),
-        signal=signal,
+        parameters=lambda key: (),  # there is one function
+        signal=lambda theta, x: of.no_context(x),
         inputs=gaussian(sizes.dimension).inputs,
-        no_context=constant,
+        no_context=lambda x: jnp.full_like(x[:, 0], mean),
         no_context_loss=variance,
-        in_context=in_context,
+        in_context=lambda x, y: of.no_context(x),
     )
 
 
@@ -109,7 +86,7 @@ def hermite_quadratic_teacher(sizes: Sizes) -> Family:
 def sparse_parity_teacher(bits: int, sizes: Sizes) -> Family:
     """Draw y from P(y | x) of sparse parities, afresh at every point: noise about one function.
 
-    `signal` is the likelier label (+1 at even odds). The best accuracy is the parities' own without
+    `signal` is the likelier label (+1 at even odds). The best accuracy is that of parities without
     context: it is learned with a tenth of what the error can fall by to go.
 
     >>> teacher = sparse_parity_teacher(2, Sizes())
@@ -117,39 +94,27 @@ def sparse_parity_teacher(bits: int, sizes: Sizes) -> Family:
     (0.6931, 0.4508)
     """
     of, d = sparse_parity(bits, sizes), sizes.dimension
-    law = subset_law(d, bits, product)
-    base = float(np.sum(binomial(d) * law))  # P(y = +1) at a random x
-    constant = float(logits(np.array([base]))[0])
+    law = chances.subset_law(d, bits, product)
+    base = float(np.sum(chances.binomial(d) * law))  # P(y = +1) at a random x
+    constant = float(chances.logits(np.array([base]))[0])
     accuracy = max(base, 1 - base)
     assert of.no_context_accuracy is not None
     floor = 1 - of.no_context_accuracy
 
-    def values(key, theta, x):
-        p = jnp.asarray(law, jnp.float32)[plus_signs(x)]
+    def noisy(key, theta, x):
+        p = jnp.asarray(law, jnp.float32)[chances.plus_signs(x)]
         return 2.0 * (jax.random.uniform(key, p.shape) < p) - 1.0
 
-    def signal(theta, x):
-        return signs(of.no_context(x)[:, None])[:, 0]
-
-    def no_context(x):
-        return jnp.full_like(x[:, 0], constant)
-
-    def in_context(x, y):
-        return of.no_context(x)
-
-    def best(theta, x):
-        return of.no_context(x)
-
     return Family(
-        parameters=_nothing,
-        values=values,
-        signal=signal,
+        parameters=lambda key: (),
+        noisy=noisy,
+        signal=lambda theta, x: signs(of.no_context(x)[:, None])[:, 0],
         inputs=boolean_inputs,
-        no_context=no_context,
-        no_context_loss=float(binary_entropy(base)),
+        no_context=lambda x: jnp.full_like(x[:, 0], constant),
+        no_context_loss=float(chances.binary_entropy(base)),
         no_context_accuracy=accuracy,
         boolean=True,
-        in_context=in_context,
-        best=best,
+        in_context=lambda x, y: of.no_context(x),
+        best=lambda theta, x: of.no_context(x),
         learned_below=floor + 0.1 * (1 - accuracy - floor),
     )

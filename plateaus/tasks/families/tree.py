@@ -5,9 +5,9 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from plateaus.tasks.families.family import Family, Sizes, noiseless
+from plateaus.tasks.families.family import Family, Sizes
 from plateaus.tasks.families.inputs import InputLaw
-from plateaus.tasks.families.linear import zeros
+from plateaus.tasks.families.linear import linear
 
 
 def decision_tree(sizes: Sizes, law: InputLaw) -> Family:
@@ -40,12 +40,6 @@ def decision_tree(sizes: Sizes, law: InputLaw) -> Family:
             node = 2 * node + 1 + (tested > 0)
         return leaves[node - nodes]
 
-    return Family(
-        parameters=parameters,
-        values=noiseless(signal),
-        signal=signal,
-        inputs=law.inputs,
-        init=law.init,
-        no_context=zeros,
-        no_context_loss=1.0,
+    return linear(sizes, law)._replace(
+        parameters=parameters, signal=signal, no_context_loss=1.0, in_context=None
     )

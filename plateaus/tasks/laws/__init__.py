@@ -1,1 +1,1 @@
-"""The laws: what a world is, how an example is drawn, what predictors say of it."""
+"""The laws: what a world is, how an example is drawn, which predictors are ideal."""

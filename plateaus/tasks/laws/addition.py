@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 
 from plateaus.fields import INFINITE, Field
 from plateaus.tasks.shared import questions
+from plateaus.tasks.shared.mixtures import NoKnobs, Prompts
 from plateaus.types import Array, Example, Float, Int, Key, Task
 
 PLACES = ("ones", "tens", "hundreds", "thousands", "ten_thousands", "hundred_thousands")
@@ -31,13 +32,10 @@ class Spec:
             sweepable=False,
         ),
     ] = 3
-    pool: Annotated[
-        int, Field(help="prompts of each skill; see data.items", low=1, high=INFINITE)
-    ] = INFINITE
+    pool: Prompts = INFINITE
 
 
-class Knobs(NamedTuple):
-    """None: what is varied is which skill is drawn."""
+Knobs = NoKnobs  # what is varied is which skill is drawn
 
 
 def groups(spec: Spec) -> tuple[str, ...]:
@@ -71,10 +69,10 @@ def carries(a: Int[Array, " d"], b: Int[Array, " d"]) -> Int[Array, " d"]:
     >>> jax.jit(carries)(jnp.array([7, 9, 1]), jnp.array([5, 0, 1])).tolist()
     [0, 1, 1]
     """
-    found = [jnp.zeros((), a.dtype)]
+    carry = [jnp.zeros((), a.dtype)]
     for place in range(a.shape[0] - 1):
-        found.append((a[place] + b[place] + found[-1]) // BASE)
-    return jnp.stack(found)
+        carry.append((a[place] + b[place] + carry[-1]) // BASE)
+    return jnp.stack(carry)
 
 
 def addition(spec: Spec) -> Task:
@@ -88,8 +86,8 @@ def addition(spec: Spec) -> Task:
     `index` of a lazy pool of the skill.
 
     Shapes: inputs [2d + 1] of int32, targets.answers [1], predictions [1, V] logits, V = 10 + d.
-    Predictors: "guess", all digits alike; "no_carry", which adds the place's own digits and knows
-    only how often there is a carry: right for ones; "sum".
+    Predictors: "guess", all digits alike; "no_carry", which adds the two digits of the place and
+    knows only how often there is a carry: right for ones; "sum".
 
     Source: Chen et al. 2023 (Skill-It, arXiv 2307.14430), d = 3, and its code, where A[2] of a
     longer sum is its hundreds digit, too, but numbers are below 999.
@@ -110,23 +108,23 @@ def addition(spec: Spec) -> Task:
         tokens = jnp.concatenate([a[::-1], b[::-1], (BASE + group)[None]])
         return Example(tokens.astype(jnp.int32), questions.targets(answer, group))
 
-    def says(example: Example) -> dict[str, Array]:
+    def predict(example: Example) -> dict[str, Array]:
         group = example.targets.group
         a, b = example.inputs[:places][::-1], example.inputs[places:-1][::-1]
-        own, share = (a + b)[group], carried[group]
+        total, share = (a + b)[group], carried[group]
 
         def digit(value: Array) -> Float[Array, " V"]:
             return jax.nn.one_hot(value % BASE, vocabulary)
 
         return {
             "guess": questions.logits(jnp.where(jnp.arange(vocabulary) < BASE, 1 / BASE, 0.0)),
-            "no_carry": questions.logits((1 - share) * digit(own) + share * digit(own + 1)),
+            "no_carry": questions.logits((1 - share) * digit(total) + share * digit(total + 1)),
             "sum": questions.logits(digit(example.targets.answers[0])),
         }
 
     return questions.questions(
         prompt,
-        says,
+        predict,
         skills=groups(spec),
         unit=math.log(BASE),
         vocabulary=vocabulary,

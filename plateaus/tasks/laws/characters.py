@@ -1,4 +1,4 @@
-"""Character tasks in context: which task a prompt is of is told by its examples alone."""
+"""Character tasks in context: only its examples show which task a prompt is of."""
 
 from __future__ import annotations
 
@@ -12,25 +12,13 @@ import numpy as np
 
 from plateaus import option_strings
 from plateaus.fields import INFINITE, Field
-from plateaus.tasks.shared.questions import log_shares
+from plateaus.tasks.shared import questions
+from plateaus.tasks.shared.mixtures import losses_in_units
 from plateaus.tasks.strings import sets
 from plateaus.tasks.strings.checks import problems
 from plateaus.tasks.strings.tables import tables
-from plateaus.types import (
-    Array,
-    Draw,
-    Example,
-    Float,
-    Groups,
-    Int,
-    Key,
-    Learned,
-    MixedPrompt,
-    Number,
-    Reads,
-    Scalar,
-    Task,
-)
+from plateaus.types import Groups, Learned, Reads, Task
+from plateaus.values import Array, Draw, Example, Float, Int, Key, MixedPrompt, Number, Scalar
 
 QUERIES = 64  # tried for one that all tasks answer differently
 
@@ -116,7 +104,7 @@ def characters(spec: Spec) -> Task:
     made = tables(chosen, spec.alphabet, spec.length)
     tasks, m, width = len(chosen), spec.examples, made.width
     separator, units = jnp.array([made.separator]), jnp.asarray(made.units, jnp.float32)
-    alone = log_shares(jnp.asarray(made.marginal, jnp.float32))  # [A + 1, V]
+    alone = questions.log_shares(jnp.asarray(made.marginal, jnp.float32))  # [A + 1, V]
     # from each separator on, the tokens before an answer's
     read = np.add.outer(np.arange(m) * (made.length + 1 + width) + made.length, np.arange(width))
 
@@ -137,8 +125,7 @@ def characters(spec: Spec) -> Task:
         )
 
     def emit(key: object, world: Key, draw: Draw, knobs: Knobs) -> Example:
-        own = jax.random.fold_in(jax.random.fold_in(world, draw.group), draw.index)
-        return sequence(own, draw.group, knobs.switching)
+        return sequence(questions.item_key(world, draw), draw.group, knobs.switching)
 
     def emit_test(key: Key, world: object, number: Number) -> Example:
         return sequence(key, jnp.asarray(number) % tasks, 0.0)
@@ -158,14 +145,10 @@ def characters(spec: Spec) -> Task:
         prefix = jnp.concatenate([before, query[best]])
         return MixedPrompt(prefix, ways, targets, targets != sets.PAD, jnp.int32(sets.NEWLINE))
 
-    def by_example(prediction: Float[Array, "tokens V"], example: Example) -> Float[Array, " m"]:
-        told = example.targets
-        said = jnp.take_along_axis(prediction, told.answers[:, None], axis=-1)[:, 0]
-        each = jnp.where(told.scored, jax.nn.logsumexp(prediction, axis=-1) - said, 0.0)
-        return jnp.sum(each.reshape(m, width), axis=1) / units[told.group]
-
-    def loss(prediction: Array, example: Example) -> Array:
-        return jnp.mean(by_example(prediction, example))
+    def nats(prediction: Float[Array, "tokens V"], example: Example) -> Float[Array, " m"]:
+        losses = questions.token_losses(prediction, example.targets.answers)
+        scored = jnp.where(example.targets.scored, losses, 0.0)
+        return jnp.sum(scored.reshape(m, width), axis=1)
 
     def last_error(prediction: Array, example: Example) -> Array:
         right = jnp.argmax(prediction, axis=-1) == example.targets.answers
@@ -180,14 +163,14 @@ def characters(spec: Spec) -> Task:
         before = jnp.concatenate([jnp.ones((1, tasks)), whole[:-1]])
         begun = jnp.cumprod(agrees.astype(jnp.float32), axis=-1)
         begun = jnp.concatenate([jnp.ones((m, tasks, 1)), begun[..., :-1]], axis=-1)
-        tells = jax.nn.one_hot(every, sets.VOCABULARY)  # [m, K, A + 1, V]
+        tokens_of = jax.nn.one_hot(every, sets.VOCABULARY)  # [m, K, A + 1, V]
 
         def logits(prior: Array) -> Array:
             weight = prior[:, :, None] * begun
             total = jnp.sum(weight, axis=1, keepdims=True)
             share = jnp.where(total > 0, weight / jnp.where(total > 0, total, 1.0), 1 / tasks)
-            mass = jnp.einsum("mkj,mkjv->mjv", share, tells)
-            return log_shares(mass).reshape(m * width, -1)
+            mass = jnp.einsum("mkj,mkjv->mjv", share, tokens_of)
+            return questions.log_shares(mass).reshape(m * width, -1)
 
         return {
             "marginal": jnp.tile(alone, (m, 1)),
@@ -196,10 +179,10 @@ def characters(spec: Spec) -> Task:
         }
 
     def distance(prediction: Array, other: Array, example: Example) -> Array:
-        apart = jnp.square(jax.nn.softmax(prediction) - jax.nn.softmax(other))
-        scored = example.targets.scored
-        return jnp.sum(jnp.sum(apart, axis=-1), where=scored) / jnp.sum(scored)
+        apart, scored = questions.squared_distances(prediction, other), example.targets.scored
+        return jnp.sum(apart, where=scored) / jnp.sum(scored)
 
+    by_example, loss, _ = losses_in_units(nats, units)
     return Task(
         init=lambda key: key,
         emit=emit,
@@ -217,7 +200,7 @@ def characters(spec: Spec) -> Task:
         groups=Groups(
             chosen,
             of=lambda example: example.targets.group,
-            learned=Learned(last_error, (0.05,) * tasks),
+            learned=Learned(last_error, (questions.LEARNED,) * tasks),
             emit_mixed=emit_mixed,
         ),
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 
 from plateaus.fields import Field
-from plateaus.tasks.shared.questions import IMPOSSIBLE
+from plateaus.tasks.shared.mixtures import NoKnobs
+from plateaus.tasks.shared.questions import IMPOSSIBLE, token_losses
 from plateaus.types import Array, Draw, Example, Float, Int, Key, LogPrior, Number, Reads, Task
 
 
@@ -30,8 +31,7 @@ class Spec:
     )
 
 
-class Knobs(NamedTuple):
-    """None: every intervention on the facts is one on which subjects are drawn."""
+Knobs = NoKnobs  # every intervention on the facts is one on which subjects are drawn
 
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -104,15 +104,11 @@ def facts(spec: Spec) -> Task:
         fact = jnp.asarray(number) % (spec.subjects * spec.relations)
         return document(key, world, fact // spec.relations, fact % spec.relations)
 
-    def token_losses(prediction: Array, example: Example) -> Array:
-        chosen = jnp.take_along_axis(prediction, example.targets[:, None], axis=-1)[:, 0]
-        return jax.nn.logsumexp(prediction, axis=-1) - chosen
-
     def answer_loss(prediction: Array, example: Example) -> Array:
-        return token_losses(prediction[-1:], Example((), example.targets[-1:]))[0]
+        return token_losses(prediction[-1:], example.targets[-1:])[0]
 
     def document_loss(prediction: Array, example: Example) -> Array:
-        return jnp.mean(token_losses(prediction, example))
+        return jnp.mean(token_losses(prediction, example.targets))
 
     def accuracy(prediction: Array, example: Example) -> Array:
         return (jnp.argmax(prediction[-1]) == example.targets[-1]).astype(jnp.float32)
@@ -130,11 +126,11 @@ def facts(spec: Spec) -> Task:
             subject, relation = example.inputs[0], example.targets[0] - spec.subjects
             low = first_answer(spec, relation)
             answer = low + world[subject, relation]
-            known = jnp.where(knows(subject), among(answer, answer + 1), 0.0)
+            certain = jnp.where(knows(subject), among(answer, answer + 1), 0.0)
             middle = jnp.broadcast_to(
                 among(end, end + spec.noise_tokens)[None], (spec.noise_length, token.shape[0])
             )
-            last = among(low, low + spec.answers) + known
+            last = among(low, low + spec.answers) + certain
             return jnp.concatenate([among(spec.subjects, end)[None], middle, last[None]])
 
         def everywhere(knows):

@@ -11,21 +11,12 @@ import jax.numpy as jnp
 
 from plateaus import option_strings
 from plateaus.fields import INFINITE, Field
-from plateaus.tasks.families.family import Family, Sizes, known
+from plateaus.tasks.families.family import Family, Points, Sizes, best_prediction
 from plateaus.tasks.families.registry import FAMILIES, family
+from plateaus.tasks.shared.mixtures import NoKnobs, Normalise, Pool, losses_in_units
 from plateaus.tasks.shared.points import pack, unpack
-from plateaus.types import (
-    Array,
-    Draw,
-    Example,
-    Float,
-    Groups,
-    Key,
-    Learned,
-    Number,
-    Reads,
-    Task,
-)
+from plateaus.types import Groups, Learned, Reads, Task
+from plateaus.values import Array, Draw, Example, Float, Key, Number
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,29 +26,22 @@ class Spec(Sizes):
     families: Annotated[str, Field(help="names of families, with commas", sweepable=False)] = (
         "linear"
     )
-    points: Annotated[
-        int, Field(help="points n in a prompt", low=1, high=2**16, units="points")
-    ] = 100  # paper 3's; paper 2 has 120
-    normalise: Annotated[
-        bool, Field(help="train on losses in units of the no-context loss, else as they are")
-    ] = True
+    points: Points = 100  # paper 3's; paper 2 has 120
+    normalise: Normalise = True
     instruction: Annotated[
         str, Field(help="what tells the family before the prompt", choices=("none", "one_hot"))
     ] = "none"
-    pool: Annotated[
-        int, Field(help="functions of each family; see data.items", low=1, high=INFINITE)
-    ] = INFINITE
+    pool: Pool = INFINITE
 
 
-class Knobs(NamedTuple):
-    """None: what is varied is which family and which function are drawn."""
+Knobs = NoKnobs  # what is varied is which family and which function are drawn
 
 
 class Targets(NamedTuple):
     """What a prompt is judged by."""
 
     y: Array  # [n]
-    known: Array  # [n], what the best says who knows the function: a mean, or a logit
+    known: Array  # [n], the best prediction if the function is known: a mean, or a logit
     group: Array  # number of the family
 
 
@@ -91,11 +75,11 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
     for message in option_strings.name_problems(spec.families, FAMILIES, fault):
         yield "families", message
-    given = option_strings.parts(spec.families)
-    if spec.instruction == "one_hot" and len(given) > spec.dimension:
+    names = option_strings.parts(spec.families)
+    if spec.instruction == "one_hot" and len(names) > spec.dimension:
         yield (
             "instruction",
-            f"a token of {spec.dimension} numbers cannot tell {len(given)} families",
+            f"a token of {spec.dimension} numbers cannot tell {len(names)} families",
         )
 
 
@@ -104,14 +88,14 @@ def in_context(spec: Spec) -> Task:
 
     Prompts are x_1, y_1, .., x_n, y_n, y padded to (y, 0, .., 0), as in Garg et al. 2022; f is
     function number `index` of a lazy pool of its family (the draw's group), fresh points each
-    time. Nothing says which family it is, unless `instruction` puts a one-hot token first.
+    time. The prompt does not name its family, unless `instruction` puts a one-hot token first.
     Continuous y: squared error. Boolean y: cross-entropy of the logit, in nats. Both are divided by
     the loss of the family's exact no-context optimum, so that every plateau is at 1 (`normalise`:
     in training, too); mean over the n prefixes. (The paper sums losses over tasks: k times ours.)
 
     Shapes: inputs [2n, d] ([2n + 1, d] with a one-hot token), targets.y and predictions [n].
     Predictors: "no_context", best from x alone; "in_context", Bayes-optimal or the best known
-    from the points before (where none is known: as "known"); "known", who knows the function.
+    from the points before (if there is none: as "known"); "known", which knows the function.
     `distance` is squared, in units of the no-context loss; of probabilities where y is boolean.
 
     Source: paper 2, setup and tasks; paper 3, setup (there without `normalise`).
@@ -124,38 +108,38 @@ def in_context(spec: Spec) -> Task:
     """
     chosen = groups(spec)
     families = [family(name, spec) for name in chosen]
-    units = jnp.array([one.no_context_loss for one in families], jnp.float32)
-    boolean = jnp.array([one.boolean for one in families])
-    told = spec.instruction == "one_hot"
+    units = jnp.array([law.no_context_loss for law in families], jnp.float32)
+    boolean = jnp.array([law.boolean for law in families])
+    instructed = spec.instruction == "one_hot"
 
     def init(key: Key) -> World:
         key_pool, *keys = jax.random.split(key, len(families) + 1)
-        own = (one.init(key) for one, key in zip(families, keys, strict=True))
-        return World(key_pool, tuple(own))
+        worlds = (law.init(key) for law, key in zip(families, keys, strict=True))
+        return World(key_pool, tuple(worlds))
 
     def prompt(key: Key, world: World, keys_function: list[Array], group: Any) -> Example:
         """Draw points; compute all families on them, which is cheap, and keep one."""
         key_z, key_own = jax.random.split(key)
         z = jax.random.normal(key_z, (spec.points, spec.dimension))
 
-        def of(number: int, one: Family, own: Any, key_function: Array) -> tuple[Array, ...]:
+        def of(number: int, law: Family, law_world: Any, key_function: Array) -> tuple[Array, ...]:
             key_x, key_y = jax.random.split(jax.random.fold_in(key_own, number))
-            theta, x = one.parameters(key_function), one.inputs(key_x, own, z)
-            y = one.values(key_y, theta, x)
-            return x, y, known(one, theta, x)
+            theta, x = law.parameters(key_function), law.inputs(key_x, law_world, z)
+            y = law.values(key_y, theta, x)
+            return x, y, best_prediction(law, theta, x)
 
         every = zip(range(len(families)), families, world.families, keys_function, strict=True)
         stacked = [jnp.stack(parts) for parts in zip(*(of(*each) for each in every), strict=True)]
         x, y, best = (part[group] for part in stacked)
         tokens = pack(x, y)
-        if told:
+        if instructed:
             first = jax.nn.one_hot(group, spec.dimension)
             tokens = jnp.concatenate([first[None], tokens])
         return Example(tokens, Targets(y, best, jnp.asarray(group, jnp.int32)))
 
     def function_keys(pool: Key, index: Any) -> list[Array]:
-        own = (jax.random.fold_in(pool, number) for number in range(len(families)))
-        return [jax.random.fold_in(key, index) for key in own]
+        keys = (jax.random.fold_in(pool, number) for number in range(len(families)))
+        return [jax.random.fold_in(key, index) for key in keys]
 
     def emit(key: Key, world: World, draw: Draw, knobs: object) -> Example:
         return prompt(key, world, function_keys(world.pool, draw.index), draw.group)
@@ -170,16 +154,7 @@ def in_context(spec: Spec) -> Task:
         entropy = jax.nn.softplus(-y * prediction)
         return jnp.where(boolean[example.targets.group], entropy, jnp.square(prediction - y))
 
-    def loss_by_prefix(prediction: Array, example: Example) -> Array:
-        return raw(prediction, example) / units[example.targets.group]
-
-    def test_loss(prediction: Array, example: Example) -> Array:
-        return jnp.mean(loss_by_prefix(prediction, example))
-
-    def loss(prediction: Array, example: Example) -> Array:
-        return (
-            test_loss(prediction, example) if spec.normalise else jnp.mean(raw(prediction, example))
-        )
+    loss_by_prefix, test_loss, loss = losses_in_units(raw, units, spec.normalise)
 
     def last_error(prediction: Array, example: Example) -> Array:
         wrong = (1 - jnp.sign(prediction[-1]) * example.targets.y[-1]) / 2  # even odds: a half
@@ -195,18 +170,18 @@ def in_context(spec: Spec) -> Task:
     def predictors(
         world: object, batch: Example, knobs: object, log_prior: object
     ) -> dict[str, Array]:
-        x, y = unpack(batch.inputs[:, 1:] if told else batch.inputs)
+        x, y = unpack(batch.inputs[:, 1:] if instructed else batch.inputs)
         best = batch.targets.known
 
-        def of(one: Family) -> tuple[Array, Array]:
-            alone = jax.vmap(one.no_context)(x)
-            said = best if one.in_context is None else jax.vmap(one.in_context)(x, y)
-            return alone, said
+        def of(law: Family) -> tuple[Array, Array]:
+            alone = jax.vmap(law.no_context)(x)
+            in_context = best if law.in_context is None else jax.vmap(law.in_context)(x, y)
+            return alone, in_context
 
         every = [jnp.stack(parts) for parts in zip(*map(of, families), strict=True)]
         group = batch.targets.group
-        alone, said = (part[group, jnp.arange(group.shape[0])] for part in every)
-        return {"no_context": alone, "in_context": said, "known": best}
+        alone, in_context = (part[group, jnp.arange(group.shape[0])] for part in every)
+        return {"no_context": alone, "in_context": in_context, "known": best}
 
     return Task(
         init=init,
@@ -221,10 +196,10 @@ def in_context(spec: Spec) -> Task:
         size=spec.pool,
         axes={"loss_by_prefix": "prefix"},
         distance=distance,
-        reads=Reads(at=slice(int(told), None, 2)),
+        reads=Reads(at=slice(int(instructed), None, 2)),
         groups=Groups(
             chosen,
             of=lambda example: example.targets.group,
-            learned=Learned(last_error, tuple(one.learned_below for one in families)),
+            learned=Learned(last_error, tuple(law.learned_below for law in families)),
         ),
     )

@@ -20,7 +20,7 @@ from plateaus.tasks.shared import regrouped
 from plateaus.tasks.shared.regrouped import Items
 from plateaus.types import Array, Grouping, Task, streams
 
-__all__ = ["Knobs", "Spec", "check", "embeddings", "groups", "in_context_domains", "origins"]
+__all__ = ["Knobs", "Spec", "check", "embeddings", "groups", "in_context_domains"]
 
 PROBES = 512  # points at which a function is looked at
 BATCH = 64  # functions looked at together
@@ -69,16 +69,10 @@ def items(spec: Spec) -> tuple[Items, Items]:
     number = len(groups(spec))
     ranges = range(spec.pool), range(spec.pool, spec.pool + spec.held_out)
     train, test = (
-        Items(np.repeat(np.arange(number), len(own)), np.tile(np.array(own), number))
-        for own in ranges
+        Items(np.repeat(np.arange(number), len(numbers)), np.tile(np.array(numbers), number))
+        for numbers in ranges
     )
     return train, test
-
-
-def origins(spec: Spec) -> tuple[NDArray, NDArray]:
-    """Return the family of every item, trained on and held out."""
-    train, test = items(spec)
-    return train.group, test.group
 
 
 def in_context_domains(spec: Spec, grouping: Grouping | None = None) -> Task:
@@ -91,8 +85,7 @@ def in_context_domains(spec: Spec, grouping: Grouping | None = None) -> Task:
     task = in_context.in_context(spec)
     if not spec.clusters.strip():
         return task
-    own = Grouping(groups(spec), *origins(spec)) if grouping is None else grouping
-    return regrouped.regrouped(task, own, *items(spec), Knobs(), spec.pool_seed)
+    return regrouped.regrouped(task, grouping, *items(spec), spec.pool_seed)
 
 
 def embeddings(spec: Spec) -> tuple[NDArray, NDArray]:
@@ -104,32 +97,33 @@ def embeddings(spec: Spec) -> tuple[NDArray, NDArray]:
       2 r^4 / mean(y^4), 2 for signs and 2/3 for a normal y: twice, as their losses differ, too;
       R^2 (sum w^2)^2 / (d sum w^4), the share of coordinates that a linear function uses;
       R w / |w|, its direction, times 0.25.
-    Nothing is said of the size of y: losses are relative to it. The first five say of what kind a
-    function is, the direction which one of its kind. Linear functions, ReLUs, quadratics, parities
-    and long conjunctions are told apart. What is not: linear from leaky or, near `sparse` = d, from
-    sparse linear; a conjunction of one literal from a majority; families of many kinds of function
-    (short conjunctions, trees, quadratics by the sign of their trace) fall into parts.
+    The size of y is left out: losses are relative to it. The first five describe the kind of a
+    function, the direction which one of its kind it is. They separate linear functions, ReLUs,
+    quadratics, parities and long conjunctions. They do not separate linear from leaky or, near
+    `sparse` = d, from sparse linear, nor a conjunction of one literal from a majority; families of
+    many kinds of function (short conjunctions, trees, quadratics by the sign of their trace) fall
+    into parts.
 
     >>> embeddings(Spec(families="linear,relu", dimension=3, pool=4, held_out=2))[0].shape
     (8, 8)
     """
     world = in_context.in_context(spec).init(streams(spec.pool_seed).world)
-    found = [_family(spec, world, number, name) for number, name in enumerate(groups(spec))]
-    train, test = (np.concatenate(part) for part in zip(*found, strict=True))
+    by_family = [_family(spec, world, number, name) for number, name in enumerate(groups(spec))]
+    train, test = (np.concatenate(part) for part in zip(*by_family, strict=True))
     return train, test
 
 
 def _family(spec: Spec, world: World, number: int, name: str) -> tuple[NDArray, NDArray]:
     """Return the description of one family's functions: those trained on and those held out."""
-    one, count = family(name, spec), spec.pool + spec.held_out
+    law, count = family(name, spec), spec.pool + spec.held_out
     pool = jax.random.fold_in(world.pool, number)
     key_z, key_x = jax.random.split(jax.random.fold_in(streams(spec.pool_seed).probe, number))
     z = jax.random.normal(key_z, (PROBES, spec.dimension))
-    x = one.inputs(key_x, world.families[number], z)
+    x = law.inputs(key_x, world.families[number], z)
 
     def values(index: Array) -> tuple[Array, Array]:
-        theta = one.parameters(jax.random.fold_in(pool, index))
-        return one.signal(theta, x), one.signal(theta, -x)
+        theta = law.parameters(jax.random.fold_in(pool, index))
+        return law.signal(theta, x), law.signal(theta, -x)
 
     whole = -(-count // BATCH) * BATCH  # a last part of another size would be compiled, too
     y, mirrored = jax.lax.map(values, jnp.arange(whole), batch_size=BATCH)
@@ -145,9 +139,9 @@ def statistics(x: NDArray, y: NDArray, mirrored: NDArray) -> NDArray:
     design = np.concatenate([x, np.ones((len(x), 1))], axis=1)
     fit = np.linalg.lstsq(design, y.T, rcond=None)[0]
     variance = np.var(y, axis=1)
-    left = np.mean((y.T - design @ fit) ** 2, axis=0)
+    residual = np.mean((y.T - design @ fit) ** 2, axis=0)
     varies = variance > 1e-12 * r**2
-    explained = np.where(varies, 1 - left / np.where(varies, variance, 1.0), 0.0)
+    explained = np.where(varies, 1 - residual / np.where(varies, variance, 1.0), 0.0)
     explained = np.clip(explained, 0.0, 1.0)
     w = fit[:-1].T / r[:, None]
     length = np.maximum(np.linalg.norm(w, axis=1), 1e-12)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 
 from plateaus.fields import INFINITE, Field
 from plateaus.tasks.shared import questions
+from plateaus.tasks.shared.mixtures import NoKnobs, Prompts
 from plateaus.types import Array, Example, Float, Key, Task
 
 SYMBOLS = 3  # after the letters: plus, minus, one
@@ -28,13 +29,10 @@ class Spec:
     order: Annotated[
         str, Field(help="order of the clauses in a prompt", choices=("random", "chain"))
     ] = "random"
-    pool: Annotated[
-        int, Field(help="prompts of each skill; see data.items", low=1, high=INFINITE)
-    ] = INFINITE
+    pool: Prompts = INFINITE
 
 
-class Knobs(NamedTuple):
-    """None: what is varied is which skill is drawn."""
+Knobs = NoKnobs  # what is varied is which skill is drawn
 
 
 def groups(spec: Spec) -> tuple[str, ...]:
@@ -78,13 +76,13 @@ def lego(spec: Spec) -> Task:
     >>> example.inputs.shape, bool(example.targets.answers[0] == example.inputs[1])
     ((7,), True)
     """
-    plus, one, vocabulary = spec.letters, spec.letters + 2, spec.letters + SYMBOLS
+    plus, unit, vocabulary = spec.letters, spec.letters + 2, spec.letters + SYMBOLS
 
     def prompt(key: Key, group: Any) -> Example:
         key_names, key_signs, key_order = jax.random.split(key, 3)
         names = jax.random.permutation(key_names, spec.letters)[: spec.links]
         minus = jax.random.bernoulli(key_signs, 0.5, (spec.links,)).astype(jnp.int32)
-        sources = jnp.concatenate([jnp.array([one]), names[:-1]])
+        sources = jnp.concatenate([jnp.array([unit]), names[:-1]])
         clauses = jnp.stack([names, plus + minus, sources], axis=1)
         if spec.order == "random":
             clauses = jax.random.permutation(key_order, clauses)
@@ -92,25 +90,25 @@ def lego(spec: Spec) -> Task:
         value = plus + jnp.cumsum(minus)[group] % 2
         return Example(tokens.astype(jnp.int32), questions.targets(value, group))
 
-    def says(example: Example) -> dict[str, Array]:
+    def predict(example: Example) -> dict[str, Array]:
         clauses = example.inputs[:-1].reshape(spec.links, 3)
         minus = clauses[:, 1] - plus
-        own = jnp.sum(jnp.where(clauses[:, 0] == example.inputs[-1], minus, 0))
+        sign = jnp.sum(jnp.where(clauses[:, 0] == example.inputs[-1], minus, 0))
 
         def sure(token: Array) -> Float[Array, "1 V"]:
             return questions.logits(jax.nn.one_hot(token, vocabulary))
 
         token = jnp.arange(vocabulary)
         return {
-            "guess": questions.logits(jnp.where((token >= plus) & (token < one), 0.5, 0.0)),
-            "own_sign": sure(plus + own),
+            "guess": questions.logits(jnp.where((token >= plus) & (token < unit), 0.5, 0.0)),
+            "own_sign": sure(plus + sign),
             "all_signs": sure(plus + jnp.sum(minus) % 2),
             "chain": sure(example.targets.answers[0]),
         }
 
     return questions.questions(
         prompt,
-        says,
+        predict,
         skills=groups(spec),
         unit=math.log(2),
         vocabulary=vocabulary,

@@ -14,19 +14,8 @@ from plateaus.tasks.shared import baselines
 from plateaus.tasks.shared import out_of_distribution as prompts
 from plateaus.tasks.shared.points import pack, unpack
 from plateaus.tasks.shared.predictors import dmmse, log_rest, ridge
-from plateaus.types import (
-    EXACT,
-    Array,
-    Draw,
-    Example,
-    Float,
-    Int,
-    Key,
-    LogPrior,
-    Reads,
-    Scalar,
-    Task,
-)
+from plateaus.types import LogPrior, Reads, Task
+from plateaus.values import EXACT, Array, Draw, Example, Float, Int, Key, Scalar
 
 MOST_TASKS = 2**20  # that dMMSE may be asked to tell apart
 
@@ -116,13 +105,13 @@ def task_vectors(
     (3, 4)
     """
 
-    def one(index: Array) -> Array:
+    def vector(index: Array) -> Array:
         z = jax.random.normal(jax.random.fold_in(world.pool, index), (spec.dimension,))
         across = jnp.sqrt(1.0 - jnp.float32(knobs.covariance_bias))
         along = jnp.dot(world.direction, z, precision=EXACT) * world.direction
         return spec.prior_scale * (across * z + (1.0 - across) * along)
 
-    return jax.vmap(one)(index) if index.ndim else one(index)
+    return jax.vmap(vector)(index) if index.ndim else vector(index)
 
 
 def loss_unit(spec: Spec) -> int:
@@ -204,9 +193,9 @@ def linear_regression(spec: Spec) -> Task:
         world: World, batch: Example, knobs: Knobs, log_prior: LogPrior
     ) -> dict[str, Array]:
         x, y = unpack(batch.inputs)
-        said = jax.vmap(ridge, (0, 0, None, None))
-        known = min(spec.pool, spec.dmmse_tasks)
-        index = jnp.arange(known + 1, dtype=jnp.int32)
+        regress = jax.vmap(ridge, (0, 0, None, None))
+        count = min(spec.pool, spec.dmmse_tasks)
+        index = jnp.arange(count + 1, dtype=jnp.int32)
         log_weights = log_prior(index)
         tasks = task_vectors(spec, world, index[:-1], knobs)
         root = prior_root(spec, world, knobs)
@@ -219,10 +208,10 @@ def linear_regression(spec: Spec) -> Task:
         }
         return {
             "zero": jnp.zeros_like(y),
-            "ridge": said(x, y, spec.noise, prior_root(spec, world, Knobs())),
-            "biased_ridge": said(x, y, spec.noise, root),
+            "ridge": regress(x, y, spec.noise, prior_root(spec, world, Knobs())),
+            "biased_ridge": regress(x, y, spec.noise, root),
             "dmmse": memory(x, y),
-            **{name: jax.vmap(one)(x, y) for name, one in plain.items() if spec.baselines},
+            **{name: jax.vmap(learner)(x, y) for name, learner in plain.items() if spec.baselines},
         }
 
     return Task(

@@ -59,9 +59,9 @@ def sparse_parity(spec: Spec) -> Task:
 
     Training targets are $\chi_k + \epsilon \sum_{j<k} \chi_j$ (the staircase; neutral at
     epsilon = 0), test targets $\chi_k$. In the first `random_label_steps` steps (neutral at 0) the
-    target of a point is a random sign of its own instead, the same whenever it is drawn. Point i
+    target of a point is instead a random sign, the same whenever the point is drawn. Point i
     of the data set and its random sign are functions of (world, i); test points are fresh. The
-    best predictor that ignores the parity says 0 and has loss 1.
+    best predictor that ignores the parity is 0 and has loss 1.
     (The paper writes x in {0, 1}^d; the product would then be an AND, which shows no plateau.)
 
     Source: paper 1, section 2.2; the staircase: appendix C.3; random labels first: "Less Data,
@@ -76,9 +76,6 @@ def sparse_parity(spec: Spec) -> Task:
 
     def parities(x: Float[Array, " d"]) -> Float[Array, " k"]:
         return jnp.cumprod(x[: spec.relevant_bits])
-
-    def init(key: Key) -> Key:
-        return key
 
     def at(knobs: Knobs, t: Number) -> Knobs:
         return knobs._replace(random_label_steps=jnp.maximum(knobs.random_label_steps - t, 0))
@@ -107,7 +104,7 @@ def sparse_parity(spec: Spec) -> Task:
         return {"zero": jnp.zeros_like(chi), "parity": chi}
 
     return Task(
-        init=init,
+        init=lambda key: key,
         emit=emit,
         emit_test=emit_test,
         loss=loss,

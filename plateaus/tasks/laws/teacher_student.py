@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.fields import INFINITE, Field
+from plateaus.tasks.shared.mixtures import NoKnobs
 from plateaus.types import EXACT, Array, Draw, Example, Float, Key, Reads, Task
 
 
@@ -80,8 +81,7 @@ class Spec:
     ] = INFINITE
 
 
-class Knobs(NamedTuple):
-    """None: what is varied is the teacher."""
+Knobs = NoKnobs  # what is varied is the teacher
 
 
 class World(NamedTuple):
@@ -152,7 +152,7 @@ def teacher_student(spec: Spec) -> Task:
         if spec.activation != MIXED:
             return jnp.matmul(world.heads, ACTIVATIONS[spec.activation].value(z), precision=EXACT)
         values = [ACTIVATIONS[name].value(z) for name in chosen]
-        every = jnp.stack([jnp.matmul(world.heads, one, precision=EXACT) for one in values])
+        every = jnp.stack([jnp.matmul(world.heads, value, precision=EXACT) for value in values])
         return every[number, jnp.arange(spec.heads)]
 
     def point(key: Key, world: World) -> Example:

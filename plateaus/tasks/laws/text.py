@@ -1,4 +1,4 @@
-"""Real text: the next token of a user's own files, one sub-folder a domain."""
+"""Real text: the next token of a user's files, one sub-folder a domain."""
 
 from __future__ import annotations
 
@@ -9,52 +9,14 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.tasks.corpus import bigrams
-from plateaus.tasks.corpus.corpus import (
-    BORROWS,
-    GROUPS_FROM,
-    Spec,
-    check,
-    derive,
-    embeddings,
-    groups,
-    items,
-    says,
-    windows_of,
-)
+from plateaus.tasks.corpus.corpus import Knobs as Knobs
+from plateaus.tasks.corpus.corpus import Spec, windows_of
 from plateaus.tasks.corpus.windows import Pool
-from plateaus.types import (
-    Array,
-    Draw,
-    Example,
-    Float,
-    Grouping,
-    Groups,
-    Key,
-    Learned,
-    Number,
-    Reads,
-    Task,
-)
-
-__all__ = [
-    "BORROWS",
-    "GROUPS_FROM",
-    "Knobs",
-    "Spec",
-    "check",
-    "derive",
-    "embeddings",
-    "groups",
-    "items",
-    "says",
-    "text",
-]
+from plateaus.tasks.shared.questions import token_losses
+from plateaus.types import Grouping, Groups, Learned, Reads, Task
+from plateaus.values import Array, Draw, Example, Float, Key, Number
 
 LEARNED = 0.9  # of the way from the unigram to the bigram
-
-
-class Knobs(NamedTuple):
-    """None: what is varied is which domain and which window are drawn."""
 
 
 class Targets(NamedTuple):
@@ -79,13 +41,13 @@ def text(spec: Spec, grouping: Grouping | None = None) -> Task:
     bytes, or those of a tokenizer. Its last parts are held out, first the target split (what
     adaptive mixing may look at), then the test split; no window crosses a boundary. Training has
     W windows of each domain (`windows`), evenly spaced and shuffled once; item i of the pool is
-    the i-th of the run's own turn of that order, so that a subset is an even one, and another one
-    for each seed. Tests go through the held-out windows evenly. The loss is the mean cross-entropy
-    over positions, in nats.
+    the i-th of that order, turned by a random number of places in each run: so a subset is an even
+    one, and another one for each seed. Tests go through the held-out windows evenly. The loss is
+    the mean cross-entropy over positions, in nats.
 
-    With a `grouping` of the windows (in the order of `items`) groups are its own, and a group's
-    windows those that it labels; a pool has as many items as the largest group, and goes around in
-    smaller ones. A group without a test window is tested on those it trains on, and its share in
+    With a `grouping` of the windows (in the order of `items`) it names the groups, and a group's
+    windows are those that it labels; a pool has as many items as the largest group, and goes around
+    in smaller ones. A group without a test window is tested on those it trains on, and its share in
     `target`, which is of the test windows alone, is 0.
 
     Shapes: inputs and targets.tokens [context] of int32, predictions [context, V] logits.
@@ -103,20 +65,20 @@ def text(spec: Spec, grouping: Grouping | None = None) -> Task:
     >>> example.inputs.shape, bool((example.inputs[1:] == example.targets.tokens[:-1]).all())
     ((8,), True)
     """
-    found = windows_of(spec)
-    chosen, train, target, test = found.names, found.train, found.target, found.test
-    pairs = found.pairs
+    windows = windows_of(spec)
+    chosen, train, target, test = windows.names, windows.train, windows.target, windows.test
+    pairs = windows.pairs
     share: tuple[float, ...] = ()
     if grouping is not None:
         chosen = tuple(grouping.names)
         held = len(target.rows)
         train = train.labelled(grouping.train, len(chosen))
-        pairs = [[(rows[:, :-1].ravel(), rows[:, 1:].ravel())] for rows in train.by_group()]
+        pairs = [(rows[:, :-1].ravel(), rows[:, 1:].ravel()) for rows in train.by_group()]
         target = target.labelled(grouping.test[:held], len(chosen)).or_else(train)
         tested = grouping._replace(test=grouping.test[held:])
         share = tested.target
         test = test.labelled(tested.test, len(chosen)).or_else(train)
-    counted = bigrams.bigrams(pairs, found.vocabulary)
+    counted = bigrams.bigrams(pairs, windows.vocabulary)
     alone, paired = bigrams.training_losses(counted)
     units = jnp.asarray(alone, jnp.float32)
 
@@ -143,8 +105,11 @@ def text(spec: Spec, grouping: Grouping | None = None) -> Task:
         return example(test, world.test, number // len(chosen), number % len(chosen))
 
     def loss(prediction: Float[Array, "T V"], example: Example) -> Array:
-        said = jnp.take_along_axis(prediction, example.targets.tokens[:, None], axis=-1)[:, 0]
-        return jnp.mean(jax.nn.logsumexp(prediction, axis=-1) - said)
+        return jnp.mean(token_losses(prediction, example.targets.tokens))
+
+    def unigram_loss(prediction: Array, example: Example) -> Array:
+        """Return the loss in units of that of the group's unigram."""
+        return loss(prediction, example) / units[example.targets.group]
 
     def accuracy(prediction: Array, example: Example) -> Array:
         right = jnp.argmax(prediction, axis=-1) == example.targets.tokens
@@ -155,7 +120,7 @@ def text(spec: Spec, grouping: Grouping | None = None) -> Task:
     ) -> dict[str, Array]:
         group = batch.targets.group
         unigram = jnp.log(jnp.asarray(counted.unigram, jnp.float32))[group]
-        shape = (*batch.inputs.shape, found.vocabulary)
+        shape = (*batch.inputs.shape, windows.vocabulary)
         after = jax.vmap(functools.partial(bigrams.logits, counted))(batch.inputs, group)
         return {"unigram": jnp.broadcast_to(unigram[:, None, :], shape), "bigram": after}
 
@@ -170,12 +135,12 @@ def text(spec: Spec, grouping: Grouping | None = None) -> Task:
         uninformed="unigram",
         best="bigram",
         size=int(train.counts.max()),
-        reads=Reads(found.vocabulary),
+        reads=Reads(windows.vocabulary),
         groups=Groups(
             chosen,
             of=lambda example: example.targets.group,
             learned=Learned(
-                lambda prediction, own: loss(prediction, own) / units[own.targets.group],
+                unigram_loss,
                 tuple(float(x) for x in 1 - LEARNED * (1 - paired / alone)),
             ),
             target=share,

@@ -1,4 +1,4 @@
-"""Words in context: which word of a list is meant, or its length, is told by examples alone."""
+"""Words in context: examples alone show which word of a list is meant, or its length."""
 
 from __future__ import annotations
 
@@ -12,20 +12,10 @@ import jax.numpy as jnp
 
 from plateaus import option_strings
 from plateaus.fields import INFINITE, Field
-from plateaus.tasks.shared.questions import log_shares
-from plateaus.types import (
-    Array,
-    Draw,
-    Example,
-    Float,
-    Groups,
-    Int,
-    Key,
-    Learned,
-    Number,
-    Reads,
-    Task,
-)
+from plateaus.tasks.shared import questions
+from plateaus.tasks.shared.mixtures import NoKnobs, Normalise, Pool, losses_in_units
+from plateaus.types import Groups, Learned, Reads, Task
+from plateaus.values import Array, Draw, Example, Float, Int, Key, Number
 
 LENGTHS = tuple(range(2, 10))  # letters of the words there are
 LONGEST_LIST = 8
@@ -46,16 +36,11 @@ class Spec:
     )
     words: Annotated[int, Field(help="words there are", low=LONGEST_LIST, high=560)] = 200
     examples: Annotated[int, Field(help="examples before the query", low=1, high=256)] = 5
-    normalise: Annotated[
-        bool, Field(help="train on losses in units of the no-context loss, else as they are")
-    ] = True
-    pool: Annotated[
-        int, Field(help="functions of each family; see data.items", low=1, high=INFINITE)
-    ] = INFINITE
+    normalise: Normalise = True
+    pool: Pool = INFINITE
 
 
-class Knobs(NamedTuple):
-    """None: what is varied is which family and which function are drawn."""
+Knobs = NoKnobs  # what is varied is which family and which function are drawn
 
 
 class Targets(NamedTuple):
@@ -114,8 +99,8 @@ def words(spec: Spec) -> Task:
     training, too). Tokens: words, lengths 2..9, the pad.
 
     Shapes: inputs [n(M + 1) + M] of int32, targets.answers [n + 1], predictions [n + 1, V] logits.
-    Predictors, all told the family: "no_context", the share of the list's positions with an
-    answer; "bayes", the positions that agree with all examples so far; "oracle", told p.
+    Predictors, all of which know the family: "no_context", the share of the list's positions with
+    an answer; "bayes", the positions that agree with all examples so far; "oracle", which knows p.
 
     Source: paper 2, its language version: 5 examples and 1 query. Its rules are not stated there.
 
@@ -133,9 +118,6 @@ def words(spec: Spec) -> Task:
     measures = jnp.array([FAMILIES[name][1] for name in chosen])
     units = jnp.array([no_context_loss(name, spec.words) for name in chosen], jnp.float32)
 
-    def init(key: Key) -> Key:
-        return key
-
     def lists(key: Key) -> Int[Array, "prefixes M"]:
         """Draw lists of different words: the places of the largest of random numbers."""
         random = jax.random.uniform(key, (prefixes, spec.words))
@@ -149,78 +131,60 @@ def words(spec: Spec) -> Task:
     def prompt(key: Key, key_function: Key, group: Any) -> Example:
         size = sizes[group]
         slot = longest - size + jax.random.randint(key_function, (), 0, size)
-        there = jnp.arange(longest) >= longest - size
-        shown = jnp.where(there[None, :], lists(key), jnp.int32(vocabulary - 1))
+        listed = jnp.arange(longest) >= longest - size
+        shown = jnp.where(listed[None, :], lists(key), jnp.int32(vocabulary - 1))
         answers = answers_of(shown, group)[:, slot]
         tokens = jnp.concatenate([shown, answers[:, None]], axis=1).reshape(-1)[:-1]
         return Example(tokens, Targets(answers, slot, jnp.asarray(group, jnp.int32)))
 
     def emit(key: Key, world: Key, draw: Draw, knobs: object) -> Example:
-        own = jax.random.fold_in(jax.random.fold_in(world, draw.group), draw.index)
-        return prompt(key, own, draw.group)
+        return prompt(key, questions.item_key(world, draw), draw.group)
 
     def emit_test(key: Key, world: object, number: Number) -> Example:
         key_function, key_prompt = jax.random.split(key)
         return prompt(key_prompt, key_function, number % len(chosen))
 
-    def raw(prediction: Float[Array, "prefixes V"], example: Example) -> Float[Array, " prefixes"]:
-        said = jnp.take_along_axis(prediction, example.targets.answers[:, None], axis=-1)[:, 0]
-        return jax.nn.logsumexp(prediction, axis=-1) - said
-
-    def loss_by_prefix(prediction: Array, example: Example) -> Array:
-        return raw(prediction, example) / units[example.targets.group]
-
-    def test_loss(prediction: Array, example: Example) -> Array:
-        return jnp.mean(loss_by_prefix(prediction, example))
-
-    def loss(prediction: Array, example: Example) -> Array:
-        whole = jnp.mean(raw(prediction, example))
-        return test_loss(prediction, example) if spec.normalise else whole
-
-    def last_error(prediction: Array, example: Example) -> Array:
-        return (jnp.argmax(prediction[-1]) != example.targets.answers[-1]).astype(jnp.float32)
+    def nats(prediction: Float[Array, "prefixes V"], example: Example) -> Float[Array, " prefixes"]:
+        return questions.token_losses(prediction, example.targets.answers)
 
     def beliefs(example: Example) -> dict[str, Array]:
         """Return every predictor's logits: log of the probability of slots that give a token."""
         group = example.targets.group
         tokens = jnp.pad(example.inputs, (0, 1)).reshape(prefixes, longest + 1)
-        given = answers_of(tokens[:, :-1], group)  # [prefixes, M], what each slot would answer
-        there = jnp.arange(longest) >= longest - sizes[group]
-        agrees = (given == example.targets.answers[:, None]) & there[None, :]
-        before = jnp.concatenate([there[None, :], agrees[:-1]])  # an answer is known afterwards
+        answers = answers_of(tokens[:, :-1], group)  # [prefixes, M], what each slot would answer
+        listed = jnp.arange(longest) >= longest - sizes[group]
+        agrees = (answers == example.targets.answers[:, None]) & listed[None, :]
+        before = jnp.concatenate([listed[None, :], agrees[:-1]])  # an answer is known afterwards
         possible = jnp.cumprod(before.astype(jnp.float32), axis=0)
-        alone = jnp.broadcast_to(there.astype(jnp.float32)[None, :], possible.shape)
+        alone = jnp.broadcast_to(listed.astype(jnp.float32)[None, :], possible.shape)
         oracle = jax.nn.one_hot(jnp.full(prefixes, example.targets.slot), longest)
-        tells = jax.nn.one_hot(given, vocabulary)  # [prefixes, M, V]
+        tokens_of = jax.nn.one_hot(answers, vocabulary)  # [prefixes, M, V]
 
         def logits(slots: Array) -> Array:
             share = slots / jnp.sum(slots, axis=1, keepdims=True)
-            mass = jnp.sum(share[:, :, None] * tells, axis=1)
-            return log_shares(mass)
+            mass = jnp.sum(share[:, :, None] * tokens_of, axis=1)
+            return questions.log_shares(mass)
 
         return {"no_context": logits(alone), "bayes": logits(possible), "oracle": logits(oracle)}
 
-    def distance(prediction: Array, other: Array, example: Example) -> Array:
-        apart = jax.nn.softmax(prediction) - jax.nn.softmax(other)
-        return jnp.mean(jnp.sum(jnp.square(apart), axis=-1))
-
+    loss_by_prefix, test_loss, loss = losses_in_units(nats, units, spec.normalise)
     return Task(
-        init=init,
+        init=lambda key: key,
         emit=emit,
         emit_test=emit_test,
         loss=loss,
         test_loss=test_loss,
-        metrics={"last_error": last_error, "loss_by_prefix": loss_by_prefix},
+        metrics={"last_error": questions.last_error, "loss_by_prefix": loss_by_prefix},
         predictors=lambda world, batch, knobs, log_prior: jax.vmap(beliefs)(batch),
         uninformed="no_context",
         best="oracle",
         size=spec.pool,
         axes={"loss_by_prefix": "prefix"},
-        distance=distance,
+        distance=questions.distance,
         reads=Reads(vocabulary, at=slice(longest - 1, None, longest + 1)),
         groups=Groups(
             chosen,
             of=lambda example: example.targets.group,
-            learned=Learned(last_error, (0.05,) * len(chosen)),
+            learned=Learned(questions.last_error, (questions.LEARNED,) * len(chosen)),
         ),
     )

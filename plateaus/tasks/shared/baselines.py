@@ -1,4 +1,4 @@
-"""What plain learners say of a prompt in context: every y_i from the points before it, and causal.
+"""Plain learners as predictors in context: each predicts every y_i from the points before it.
 
 Each is `(x [n, d], y [n]) -> [n]`, all prefix lengths at once by masks, 0 for the first point. They
 know nothing of the law of the prompts, unlike `plateaus.tasks.shared.predictors`; those of
@@ -38,22 +38,21 @@ def least_squares(x: Float[Array, "n d"], y: Float[Array, " n"]) -> Float[Array,
     """
     cut = jnp.finfo(x.dtype).eps * max(x.shape)
 
-    def one(i: Array) -> Array:
-        there = (jnp.arange(x.shape[0]) < i).astype(x.dtype)
-        u, s, v = jnp.linalg.svd(there[:, None] * x, full_matrices=False)
+    def predict(i: Array) -> Array:
+        before = (jnp.arange(x.shape[0]) < i).astype(x.dtype)
+        u, s, v = jnp.linalg.svd(before[:, None] * x, full_matrices=False)
         kept = s > cut * s[0]
         inverse = jnp.where(kept, 1.0 / jnp.where(kept, s, 1.0), 0.0)
-        w = jnp.dot(inverse * jnp.dot(there * y, u, precision=EXACT), v, precision=EXACT)
+        w = jnp.dot(inverse * jnp.dot(before * y, u, precision=EXACT), v, precision=EXACT)
         return jnp.dot(x[i], w, precision=EXACT)
 
-    return jax.lax.map(one, jnp.arange(x.shape[0]))
+    return jax.lax.map(predict, jnp.arange(x.shape[0]))
 
 
-def nearest_neighbours(k: int = 3, *, weighted: bool = False) -> Baseline:
+def nearest_neighbours(k: int = 3) -> Baseline:
     """Return: predict by the mean y of the k nearest points before, or of all if there are fewer.
 
-    The earlier of two points at the same distance is the nearer. With `weighted` the mean is
-    weighted by 1 / distance, and a point at distance 0 (all of them, if several) is all there is.
+    The earlier of two points at the same distance is the nearer.
 
     Source: Garg et al. 2022 (arXiv 2208.01066), section 3.1: k = 3, not weighted.
 
@@ -67,11 +66,6 @@ def nearest_neighbours(k: int = 3, *, weighted: bool = False) -> Baseline:
         distance = jnp.sqrt(jnp.sum(jnp.square(x[:, None, :] - x[None, :, :]), axis=2))
         order = jnp.argsort(jnp.where(before > 0, distance, jnp.inf), axis=1)[:, :k]
         weights = jnp.take_along_axis(before, order, axis=1)
-        if weighted:
-            near = jnp.take_along_axis(distance, order, axis=1)
-            same = weights * (near == 0.0)
-            shares = weights / jnp.where(near == 0.0, 1.0, near)
-            weights = jnp.where(jnp.any(same > 0, axis=1, keepdims=True), same, shares)
         total = jnp.sum(weights, axis=1)
         return jnp.sum(weights * y[order], axis=1) / jnp.where(total > 0, total, 1.0)
 

@@ -1,13 +1,13 @@
-"""Embeddings of texts and images, by name: what regrouping measures similarity by.
+"""Embeddings of texts and images, by which regrouping measures similarity.
 
-Each is `(train, test, dimensions, seed) -> (train [N, D], test [M, D])`, on the host; what is
-fitted is fitted to the training examples only. `sentences` takes a model's name for `dimensions`.
+Each is `(train, test, dimensions) -> (train [N, D], test [M, D])`, on the host; what is fitted is
+fitted to the training examples only. `sentences` takes a model's name for `dimensions`.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,7 +19,7 @@ HASHED = 2**18  # columns that n-grams are hashed to
 LENGTHS = (2, 4)  # letters of the shortest and of the longest n-gram
 
 
-def ngrams(train: Sequence[str], test: Sequence[str], dimensions: int, seed: int = 0) -> Embedded:
+def ngrams(train: Sequence[str], test: Sequence[str], dimensions: int) -> Embedded:
     """Return: hashed counts of character n-grams within words, of length 1, by truncated SVD.
 
     n from 2 to 4. The right singular vectors are those of the training texts. A text without any
@@ -35,12 +35,12 @@ def ngrams(train: Sequence[str], test: Sequence[str], dimensions: int, seed: int
     hashed = _import("sklearn.feature_extraction.text").HashingVectorizer(
         analyzer="char_wb", ngram_range=LENGTHS, n_features=HASHED, alternate_sign=False
     )
-    svd = _import("sklearn.decomposition").TruncatedSVD(dimensions, random_state=seed)
-    known = svd.fit_transform(hashed.transform(train))
-    return np.asarray(known, np.float64), np.asarray(svd.transform(hashed.transform(test)))
+    svd = _import("sklearn.decomposition").TruncatedSVD(dimensions, random_state=0)
+    embedded = svd.fit_transform(hashed.transform(train))
+    return np.asarray(embedded, np.float64), np.asarray(svd.transform(hashed.transform(test)))
 
 
-def pixels(train: NDArray[Any], test: NDArray[Any], dimensions: int, seed: int = 0) -> Embedded:
+def pixels(train: NDArray[Any], test: NDArray[Any], dimensions: int) -> Embedded:
     """Return: the first principal components of the pixels of images [N, ...].
 
     The mean and the components are those of the training images.
@@ -53,39 +53,19 @@ def pixels(train: NDArray[Any], test: NDArray[Any], dimensions: int, seed: int =
     """
     flat, other = (np.asarray(x, np.float64).reshape(len(x), -1) for x in (train, test))
     _fits(train, test, dimensions, min(flat.shape), "training images or their pixels")
-    pca = _import("sklearn.decomposition").PCA(dimensions, svd_solver="full", random_state=seed)
+    pca = _import("sklearn.decomposition").PCA(dimensions, svd_solver="full", random_state=0)
     return pca.fit_transform(flat), pca.transform(other)
 
 
 def sentences(train: Sequence[str], test: Sequence[str], model: str) -> Embedded:
-    """Return: what a model of sentence-transformers says of texts, a name of its hub or a folder.
+    """Return embeddings by a model of sentence-transformers: a name of its hub, or a folder.
 
     Raises ImportError, in one line, where sentence-transformers is not installed.
     """
     _fits(train, test, 1, 1, "")
     encode = _import("sentence_transformers").SentenceTransformer(model).encode
-    known, other = (np.asarray(encode(list(texts)), np.float64) for texts in (train, test))
-    return known, other
-
-
-EMBEDDINGS: dict[str, Callable[..., Embedded]] = {
-    "ngrams": ngrams,
-    "pixels": pixels,
-    "sentences": sentences,
-}
-
-
-def embedding(name: str) -> Callable[..., Embedded]:
-    """Return the embedding of this name.
-
-    Raises ValueError, in one line, for a name that is not there.
-
-    >>> embedding("ngrams") is ngrams
-    True
-    """
-    if name not in EMBEDDINGS:
-        raise ValueError(f"no embedding {name!r}, of: {', '.join(EMBEDDINGS)}")
-    return EMBEDDINGS[name]
+    embedded, other = (np.asarray(encode(list(texts)), np.float64) for texts in (train, test))
+    return embedded, other
 
 
 def _fits(train: Any, test: Any, dimensions: int, most: int, of: str) -> None:

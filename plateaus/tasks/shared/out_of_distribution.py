@@ -5,7 +5,7 @@ before it. A law under which every x_i is drawn alike (in a subspace, skewed, sc
 all prefixes together, and all positions count. A law of how the *query* lies to the points before
 it cannot: were every x_i orthogonal to all before, the points themselves would be an orthogonal
 family. Such a prompt has one query, at `query(n, d)`, and only what is predicted there counts.
-(Garg et al. make a prompt of its own for every prefix length; ask for it by a smaller n.)
+(Garg et al. draw a separate prompt for every prefix length: here, one with a smaller n.)
 """
 
 from __future__ import annotations
@@ -20,22 +20,17 @@ from plateaus.tasks.shared.points import pack
 from plateaus.types import EXACT, Array, Example, Float, Key, OtherLaw, Scalar
 
 
-def _as_drawn(key: Key, z: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    """Return z: the standard law."""
-    return z
-
-
 class PromptLaw(NamedTuple):
     r"""How a prompt is made: x from independent normals z, then $y = c w^T x + \sigma e$.
 
     Fields:
-      points: (key, z [n, d]) -> x [n, d].
+      points: (key, z [n, d]) -> x [n, d]; by default z itself.
       scale_y: c.
-      noise: sigma, of noise on top of the task's own.
+      noise: sigma, of noise on top of the noise of the task.
       query: (n, d) -> the only position that counts; None: all positions do.
     """
 
-    points: Callable[..., Array] = _as_drawn
+    points: Callable[..., Array] = lambda key, z: z
     scale_y: float = 1.0
     noise: float = 0.0
     query: Callable[[int, int], int] | None = None
@@ -129,7 +124,7 @@ def half_subspace(key: Key, z: Float[Array, "n d"]) -> Float[Array, "n d"]:
     """Confine all points of a prompt to a random subspace of dimension d // 2, with E|x|^2 = d.
 
     Source: Garg et al. 2022 (arXiv 2208.01066), section 3.2; the scale: their code. There one
-    subspace serves all prompts of an evaluation; here every prompt has its own.
+    subspace serves all prompts of an evaluation; here each prompt draws one.
 
     >>> z = jax.random.normal(jax.random.key(1), (9, 4))
     >>> x = jax.jit(half_subspace)(jax.random.key(0), z)
@@ -145,7 +140,7 @@ def half_subspace(key: Key, z: Float[Array, "n d"]) -> Float[Array, "n d"]:
 def skewed(key: Key, z: Float[Array, "n d"]) -> Float[Array, "n d"]:
     """Give x a covariance with eigenvalues proportional to 1 / k^2, k = 1 .. d, and trace d.
 
-    The axes are random, those of a prompt its own.
+    The axes are random, drawn for each prompt.
 
     Source: Garg et al. 2022 (arXiv 2208.01066), section 3.2; the trace: their code.
 

@@ -1,4 +1,4 @@
-"""What the ideal predictors of in-context linear regression say, at every prefix length at once."""
+"""The ideal predictors of in-context linear regression, at every prefix length at once."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def ridge_evidence(
     scale on which a task w has $-\sum_{j<i} (y_j - x_j^T w)^2 / 2 \sigma^2$.
 
     >>> x, y = jnp.ones((2, 1)), jnp.ones(2)
-    >>> said, log_evidence = jax.jit(ridge_evidence)(x, y, 1.0, jnp.ones((1, 1)))
+    >>> predictions, log_evidence = jax.jit(ridge_evidence)(x, y, 1.0, jnp.ones((1, 1)))
     >>> [round(float(p), 4) for p in log_evidence]  # -1/4 - log(2) / 2
     [0.0, -0.5966]
     """
@@ -101,8 +101,8 @@ def dmmse(
     Source: paper 1, section 4.1, equation 6 (there with equal pi_k).
 
     >>> x, tasks = jnp.ones((2, 1)), jnp.array([[1.0], [-1.0]])
-    >>> said = jax.jit(dmmse)(x, jnp.ones(2), tasks, jnp.zeros(2), 1.0)
-    >>> [round(float(p), 4) for p in said]
+    >>> predictions = jax.jit(dmmse)(x, jnp.ones(2), tasks, jnp.zeros(2), 1.0)
+    >>> [round(float(p), 4) for p in predictions]
     [0.0, 0.7616]
     """
     noise = jnp.maximum(sigma, _LEAST_NOISE)
@@ -111,17 +111,17 @@ def dmmse(
     tasks = jnp.pad(tasks, ((0, missing), (0, 0))).reshape(-1, block, tasks.shape[1])
     log_weights = jnp.pad(log_weights, (0, missing), constant_values=-jnp.inf)
 
-    def step(sums: tuple[Array, Array, Array], some: tuple[Array, Array]):
+    def step(sums: tuple[Array, Array, Array], block_of_tasks: tuple[Array, Array]):
         peak, mass, moment = sums
-        w, log_weight = some
-        said = jnp.einsum("nd,kd->nk", x, w, precision=EXACT)
-        surprise = jnp.cumsum(0.5 * jnp.square((y[:, None] - said) / noise), axis=0)
+        w, log_weight = block_of_tasks
+        predictions = jnp.einsum("nd,kd->nk", x, w, precision=EXACT)
+        surprise = jnp.cumsum(0.5 * jnp.square((y[:, None] - predictions) / noise), axis=0)
         before = jnp.concatenate([jnp.zeros_like(surprise[:1]), surprise[:-1]])
         log_odds = log_weight[None, :] - before
         higher = jnp.maximum(peak, jnp.max(log_odds, axis=1))
         odds, kept = jnp.exp(log_odds - higher[:, None]), jnp.exp(peak - higher)
         mass = kept * mass + jnp.sum(odds, axis=1)
-        return (higher, mass, kept * moment + jnp.sum(odds * said, axis=1)), None
+        return (higher, mass, kept * moment + jnp.sum(odds * predictions, axis=1)), None
 
     # The first peak is finite: -inf would make NaN of a first block that is left out entirely.
     nothing = jnp.zeros_like(y)
@@ -129,9 +129,9 @@ def dmmse(
     if rest is not None:
         log_mass, prior_root = rest
         predictions, log_evidence = ridge_evidence(x, y, sigma, prior_root)
-        there = log_mass > -jnp.inf
-        mass = jnp.where(there, 1.0, nothing)
-        start = (jnp.where(there, log_mass + log_evidence, start[0]), mass, mass * predictions)
+        any_mass = log_mass > -jnp.inf
+        mass = jnp.where(any_mass, 1.0, nothing)
+        start = (jnp.where(any_mass, log_mass + log_evidence, start[0]), mass, mass * predictions)
     (_, mass, moment), _ = jax.lax.scan(step, start, (tasks, log_weights.reshape(-1, block)))
     return moment / mass
 
@@ -148,6 +148,6 @@ def log_rest(log_weights: Float[Array, " k"], log_next: Float[Array, ""]) -> Flo
     0.25
     """
     held = jnp.minimum(jnp.exp(jax.nn.logsumexp(log_weights)), 1.0)
-    # the next task's own probability is the least that is left
-    left = jnp.maximum(jnp.log1p(-jnp.minimum(held, 1.0 - 1e-7)), log_next)
-    return jnp.where(log_next > -jnp.inf, left, -jnp.inf)
+    # at least the probability of the next task remains
+    remainder = jnp.maximum(jnp.log1p(-jnp.minimum(held, 1.0 - 1e-7)), log_next)
+    return jnp.where(log_next > -jnp.inf, remainder, -jnp.inf)

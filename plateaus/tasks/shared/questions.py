@@ -1,4 +1,4 @@
-"""Prompts that end in one question: what is measured of the answer, a token, alone."""
+"""Predictions of tokens: losses, errors and distances; tasks whose prompts end in a question."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from plateaus.types import Array, Draw, Example, Float, Groups, Key, Learned, Number, Reads, Task
+from plateaus.types import Groups, Learned, Reads, Task
+from plateaus.values import Array, Draw, Example, Float, Int, Key, Number
 
 LEARNED = 0.05  # a skill is learned when fewer answers are wrong
 IMPOSSIBLE = -1e9  # logit of what cannot come: finite, so that 0 times it is 0
@@ -32,8 +33,8 @@ def log_shares(shares: Float[Array, "*n V"]) -> Float[Array, "*n V"]:
     >>> log_shares(jnp.array([1.0, 0.0])).tolist()
     [0.0, -1000000000.0]
     """
-    there = shares > 0
-    return jnp.where(there, jnp.log(jnp.where(there, shares, 1.0)), IMPOSSIBLE)
+    possible = shares > 0
+    return jnp.where(possible, jnp.log(jnp.where(possible, shares, 1.0)), IMPOSSIBLE)
 
 
 def logits(shares: Float[Array, " V"]) -> Float[Array, "1 V"]:
@@ -45,25 +46,57 @@ def logits(shares: Float[Array, " V"]) -> Float[Array, "1 V"]:
     return log_shares(shares)[None]
 
 
-def cross_entropy(prediction: Float[Array, "1 V"], example: Example) -> Float[Array, ""]:
-    """Return the loss of the answer, in nats."""
-    return jax.nn.logsumexp(prediction[0]) - prediction[0, example.targets.answers[0]]
+def cross_entropy(logits: Float[Array, " V"], token: Int[Array, ""]) -> Float[Array, ""]:
+    """Return the cross-entropy of one token, in nats."""
+    return jax.nn.logsumexp(logits) - logits[token]
 
 
-def error(prediction: Float[Array, "1 V"], example: Example) -> Float[Array, ""]:
-    """Return 1 where the likeliest token is not the answer, else 0."""
-    return (jnp.argmax(prediction[0]) != example.targets.answers[0]).astype(jnp.float32)
+def token_losses(logits: Float[Array, "n V"], tokens: Int[Array, " n"]) -> Float[Array, " n"]:
+    """Return the cross-entropy of each token, in nats.
+
+    >>> round(float(token_losses(jnp.zeros((1, 4)), jnp.array([2]))[0]), 4)  # log 4
+    1.3863
+    """
+    chosen = jnp.take_along_axis(logits, tokens[:, None], axis=-1)[:, 0]
+    return jax.nn.logsumexp(logits, axis=-1) - chosen
+
+
+def wrong(logits: Float[Array, " V"], token: Int[Array, ""]) -> Float[Array, ""]:
+    """Return 1 where the likeliest token is not this one, else 0."""
+    return (jnp.argmax(logits) != token).astype(jnp.float32)
+
+
+def squared_distances(
+    logits: Float[Array, "*n V"], others: Float[Array, "*n V"]
+) -> Float[Array, "*n"]:
+    """Return the squared distance of two predictions at each position, as probabilities.
+
+    >>> float(squared_distances(jnp.array([20.0, -20.0]), jnp.array([-20.0, 20.0])))
+    2.0
+    """
+    apart = jax.nn.softmax(logits) - jax.nn.softmax(others)
+    return jnp.sum(jnp.square(apart), axis=-1)
+
+
+def last_error(prediction: Float[Array, "n V"], example: Example) -> Float[Array, ""]:
+    """Return whether the last of the answers is wrong, 1 or 0."""
+    return wrong(prediction[-1], example.targets.answers[-1])
 
 
 def distance(prediction: Array, other: Array, example: Example) -> Float[Array, ""]:
-    """Return the squared distance of two predictions, as probabilities."""
+    """Return the squared distance of two predictions as probabilities, mean over positions."""
     del example
-    return jnp.sum(jnp.square(jax.nn.softmax(prediction[0]) - jax.nn.softmax(other[0])))
+    return jnp.mean(squared_distances(prediction, other))
+
+
+def item_key(world: Key, draw: Draw) -> Key:
+    """Return the key of item number `index` of the lazy pool of the draw's group."""
+    return jax.random.fold_in(jax.random.fold_in(world, draw.group), draw.index)
 
 
 def questions(
     prompt: Callable[[Key, Array], Example],
-    says: Callable[[Example], dict[str, Array]],
+    predict: Callable[[Example], dict[str, Array]],
     *,
     skills: tuple[str, ...],
     unit: float,
@@ -74,19 +107,18 @@ def questions(
     """Return the task of prompts (key, skill) -> Example that end in a question of one skill.
 
     Prompt number `index` of a lazy pool of the skill, the draw's group. The loss is the answer's
-    cross-entropy over `unit`, that of "guess", so that the plateau is at 1; `says`: example ->
+    cross-entropy over `unit`, that of "guess", so that the plateau is at 1; `predict`: example ->
     predictions by predictor.
     """
 
     def emit(key: object, world: Key, draw: Draw, knobs: object) -> Example:
-        own = jax.random.fold_in(jax.random.fold_in(world, draw.group), draw.index)
-        return prompt(own, jnp.asarray(draw.group))
+        return prompt(item_key(world, draw), jnp.asarray(draw.group))
 
     def emit_test(key: Key, world: object, number: Number) -> Example:
         return prompt(key, jnp.asarray(number) % len(skills))
 
     def loss(prediction: Array, example: Example) -> Array:
-        return cross_entropy(prediction, example) / unit
+        return cross_entropy(prediction[0], example.targets.answers[0]) / unit
 
     return Task(
         init=lambda key: key,
@@ -94,8 +126,8 @@ def questions(
         emit_test=emit_test,
         loss=loss,
         test_loss=loss,
-        metrics={"last_error": error},
-        predictors=lambda world, batch, knobs, log_prior: jax.vmap(says)(batch),
+        metrics={"last_error": last_error},
+        predictors=lambda world, batch, knobs, log_prior: jax.vmap(predict)(batch),
         uninformed="guess",
         best=best,
         size=pool,
@@ -104,6 +136,6 @@ def questions(
         groups=Groups(
             skills,
             of=lambda example: example.targets.group,
-            learned=Learned(error, (LEARNED,) * len(skills)),
+            learned=Learned(last_error, (LEARNED,) * len(skills)),
         ),
     )

@@ -12,19 +12,9 @@ import numpy as np
 
 from plateaus.fields import Field
 from plateaus.signatures import Measure
-from plateaus.types import (
-    Array,
-    Draw,
-    Example,
-    Grouping,
-    Groups,
-    Key,
-    Learned,
-    Number,
-    PyTree,
-    Task,
-    streams,
-)
+from plateaus.tasks.shared.mixtures import NoKnobs
+from plateaus.types import Grouping, Groups, Learned, Task, streams
+from plateaus.values import Array, Draw, Example, Key, Number, PyTree
 
 MOST_INDICES = 2**30  # of a domain
 
@@ -58,100 +48,100 @@ class Items(NamedTuple):
 class Targets(NamedTuple):
     """What the task itself judges an example by, and which domain the example is of."""
 
-    own: PyTree
+    original: PyTree
     domain: Array
 
 
-def regrouped(
-    task: Task, grouping: Grouping, train: Items, test: Items, knobs: Any, seed: int
-) -> Task:
-    """Return the task on a finite pool, in the groups of `grouping`.
+def regrouped(task: Task, grouping: Grouping | None, train: Items, test: Items, seed: int) -> Task:
+    """Return the task on a finite pool, in the groups of `grouping`; None: in its original ones.
 
     Draw(i, g) is item i mod N_g of the N_g training items of domain g; `size` is a multiple of all
     N_g (below 2^30; else nearly), so that uniform indices are uniform items. Test example `number`
-    is of test item `number` mod M, in the order given, at the task's own `knobs`: any M of them
-    hold each once, whatever the grouping, and `target` is the domains' share in these. All runs
-    have the world of `seed`, since a pool is grouped once; points, order and weights are their own.
+    is of test item `number` mod M, in the order given: any M of them hold each once, whatever the
+    grouping, and `target` is the domains' share in these. All runs have the world of `seed`, since
+    a pool is grouped once; each run has its own points, order and weights.
 
-    Losses and metrics are those of the task, in units of the item's own group; what is told by
-    group, trained on and aimed at goes by domain. A domain is learned below the mean of its items'
-    thresholds. `Groups.emit_target` draws training items, not test items, of domain `number` mod G.
+    Losses and metrics are those of the task, in units of the item's original group; what is
+    measured by group, trained on and aimed at goes by domain. A domain is learned below the mean of
+    its items' thresholds. `Groups.emit_target` draws training items of domain `number` mod G.
 
-    `task` must not have other laws, nor `item`, nor predictors that ask which items are drawn.
+    `task` must have `groups` with `learned` and a `distance`, and no other laws, no `item`, no
+    knobs, and no predictors that ask which items are drawn.
 
     Raises ValueError for a domain without a training or a test item: it would have no loss.
     """
-    assert not task.laws and task.item is None and task.groups is not None
+    assert not task.laws and task.item is None
+    assert task.groups is not None and task.groups.learned is not None
+    if grouping is None:
+        grouping = Grouping(task.groups.names, train.group, test.group)
     size, names = len(grouping.names), grouping.names
     members = [np.flatnonzero(np.asarray(grouping.train) == g) for g in range(size)]
     for g, name in enumerate(names):
-        for some, what in ((grouping.train, "trained on"), (grouping.test, "tested on")):
-            if not np.any(np.asarray(some) == g):
+        for labels, what in ((grouping.train, "trained on"), (grouping.test, "tested on")):
+            if not np.any(np.asarray(labels) == g):
                 raise ValueError(f"{name} has no item that is {what}: give fewer clusters or more")
-    counts = [len(own) for own in members]
-    table = jnp.asarray(np.stack([np.resize(own, max(counts)) for own in members]), jnp.int32)
-    known, held, domains = (
-        jax.tree.map(lambda x: jnp.asarray(x, jnp.int32), some)
-        for some in (train, test, grouping.test)
+    counts = [len(items) for items in members]
+    table = jnp.asarray(np.stack([np.resize(items, max(counts)) for items in members]), jnp.int32)
+    train_items, test_items, test_domains = (
+        jax.tree.map(lambda x: jnp.asarray(x, jnp.int32), arrays)
+        for arrays in (train, test, grouping.test)
     )
+    thresholds = np.asarray(task.groups.learned.below)[np.asarray(train.group)]
 
     def init(key: object) -> PyTree:
         return task.init(streams(seed).world)
 
-    def example(
-        key: Key, world: PyTree, items: Items, number: Number, own_knobs: Any, domain: Any
-    ) -> Example:
+    def example(key: Key, world: PyTree, items: Items, number: Number, domain: Any) -> Example:
         draw = Draw(items.index[number], items.group[number])
-        made = task.emit(key, world, draw, own_knobs)
+        made = task.emit(key, world, draw, NoKnobs())
         return Example(made.inputs, Targets(made.targets, jnp.asarray(domain, jnp.int32)))
 
-    def emit(key: Key, world: PyTree, draw: Draw, knobs: Any) -> Example:
+    def emit(key: Key, world: PyTree, draw: Draw, knobs: object) -> Example:
         number = table[draw.group, draw.index % jnp.asarray(counts)[draw.group]]
-        return example(key, world, known, number, knobs, draw.group)
+        return example(key, world, train_items, number, draw.group)
 
     def emit_test(key: Key, world: PyTree, number: Number) -> Example:
-        item = number % held.index.shape[0]
-        return example(key, world, held, item, knobs, domains[item])
+        item = number % test_items.index.shape[0]
+        return example(key, world, test_items, item, test_domains[item])
 
     def emit_target(key: Key, world: PyTree, number: Number) -> Example:
         key_item, key_points = jax.random.split(key)
         domain = number % size
         place = jax.random.randint(key_item, (), 0, jnp.asarray(counts)[domain])
-        return example(key_points, world, known, table[domain, place], knobs, domain)
+        return example(key_points, world, train_items, table[domain, place], domain)
 
-    def own(example: Example) -> Example:
-        return Example(example.inputs, example.targets.own)
+    def original(example: Example) -> Example:
+        return Example(example.inputs, example.targets.original)
 
-    def of(measure: Measure) -> Measure:
-        return lambda prediction, example: measure(prediction, own(example))
+    def of_original(measure: Measure) -> Measure:
+        return lambda prediction, example: measure(prediction, original(example))
 
     def distance(prediction: Array, other: Array, example: Example) -> Array:
         assert task.distance is not None
-        return task.distance(prediction, other, own(example))
+        return task.distance(prediction, other, original(example))
 
-    def unknown(index: Array) -> Array:
+    def refuse(index: Array) -> Array:
         raise ValueError("a regrouped task's predictors cannot ask which items are drawn")
-
-    def learned(one: Learned) -> Learned:
-        each = np.asarray(one.below)[np.asarray(train.group)]
-        return Learned(of(one.error), tuple(float(each[items].mean()) for items in members))
 
     return task._replace(
         init=init,
         emit=emit,
         emit_test=emit_test,
-        loss=of(task.loss),
-        test_loss=of(task.test_loss),
-        metrics={name: of(metric) for name, metric in task.metrics.items()},
+        loss=of_original(task.loss),
+        test_loss=of_original(task.test_loss),
+        metrics={name: of_original(metric) for name, metric in task.metrics.items()},
         predictors=lambda world, batch, knobs, log_prior: task.predictors(
-            world, own(batch), knobs, unknown
+            world, original(batch), knobs, refuse
         ),
-        distance=None if task.distance is None else distance,
+        distance=distance,
         size=indices(counts),
         groups=Groups(
             names,
             of=lambda example: example.targets.domain,
-            learned=None if task.groups.learned is None else learned(task.groups.learned),
+            learned=Learned(
+                of_original(task.groups.learned.error),
+                tuple(float(thresholds[items].mean()) for items in members),
+            ),
             target=grouping.target,
             emit_target=emit_target,
         ),

@@ -22,15 +22,15 @@ def problems(
 
 
 def _found(families: str, alphabet: str, length: int, examples: int) -> Iterator[tuple[str, str]]:
-    told = list(option_strings.name_problems(families, sets.TASKS))
-    yield from (("families", message) for message in told)
+    messages = list(option_strings.name_problems(families, sets.TASKS))
+    yield from (("families", message) for message in messages)
     chosen = option_strings.known_names(families, sets.TASKS)
     kinds = list(dict.fromkeys(sets.TASKS[name] for name in chosen))
-    if told or not chosen:
+    if messages or not chosen:
         return
     if len(kinds) > 1:
-        one = [next(n for n in chosen if sets.TASKS[n] == kind) for kind in kinds]
-        yield "families", f"{one[0]} is of {kinds[0]}, {one[1]} of {kinds[1]}: inputs differ"
+        a, b = (next(n for n in chosen if sets.TASKS[n] == kind) for kind in kinds[:2])
+        yield "families", f"{a} is of {kinds[0]}, {b} of {kinds[1]}: inputs differ"
         return
     if len(chosen) < 2:
         yield "families", f"{chosen[0]} alone leaves nothing to tell from context: name two"
@@ -58,8 +58,8 @@ def _alphabet(alphabet: str) -> str:
         sets.encode(alphabet)
     except ValueError as error:
         return str(error)
-    twice = [one for one in alphabet if alphabet.count(one) > 1]
+    twice = [letter for letter in alphabet if alphabet.count(letter) > 1]
     if twice:
         return f"{twice[0]!r} is there twice"
-    no = [one for one in alphabet if not one.isalpha()]
+    no = [letter for letter in alphabet if not letter.isalpha()]
     return f"{no[0]!r} is not a letter" if no else ""

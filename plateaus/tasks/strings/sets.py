@@ -33,8 +33,8 @@ class Kind(NamedTuple):
     every: tuple[str, ...] = ()  # all inputs, equally likely; (): different letters of an alphabet
 
 
-def _plus(text: str, more: int) -> str:
-    return str((int(text) + more) % 10)
+def _plus(text: str, addend: int) -> str:
+    return str((int(text) + addend) % 10)
 
 
 KINDS = {
@@ -53,7 +53,7 @@ KINDS = {
     ),
     "digit": Kind(
         ">",
-        {f"plus{c}": functools.partial(_plus, more=c) for c in range(10)},
+        {f"plus{c}": functools.partial(_plus, addend=c) for c in range(10)},
         tuple(string.digits),
     ),
     "pair": Kind(
@@ -66,7 +66,7 @@ KINDS = {
         tuple(f"{a}@{b}" for a in NUMBERS for b in NUMBERS),
     ),
 }
-TASKS = {name: kind for kind, one in KINDS.items() for name in one.tasks}
+TASKS = {name: kind for kind, kind_of in KINDS.items() for name in kind_of.tasks}
 
 
 def encode(text: str) -> NDArray[np.int32]:
@@ -77,10 +77,10 @@ def encode(text: str) -> NDArray[np.int32]:
     >>> encode("aB>1").tolist()
     [10, 37, 81, 1]
     """
-    for place, one in enumerate(text):
-        if one not in CHARACTERS:
-            raise ValueError(f"unknown character {one!r} at {place}: only ASCII is")
-    return np.array([CHARACTERS.index(one) for one in text], np.int32)
+    for place, character in enumerate(text):
+        if character not in CHARACTERS:
+            raise ValueError(f"unknown character {character!r} at {place}: only ASCII is")
+    return np.array([CHARACTERS.index(character) for character in text], np.int32)
 
 
 def decode(tokens: Sequence[int]) -> str:
@@ -131,13 +131,13 @@ def collisions(names: Sequence[str], inputs: Sequence[str]) -> str:
     >>> collisions(["ret1", "first"], ["ab", "cd"])
     'ret1 and first answer alike (on 100% of inputs)'
     """
-    told = [answers(name, inputs) for name in names]
-    different = [len(set(each)) == len(names) for each in zip(*told, strict=True)]
+    by_task = [answers(name, inputs) for name in names]
+    different = [len(set(each)) == len(names) for each in zip(*by_task, strict=True)]
     if np.mean(different) >= LEAST:
         return ""
 
     def alike(pair: tuple[int, int]) -> float:
-        return float(np.mean([a == b for a, b in zip(*(told[i] for i in pair), strict=True)]))
+        return float(np.mean([a == b for a, b in zip(*(by_task[i] for i in pair), strict=True)]))
 
     worst = max(itertools.combinations(range(len(names)), 2), key=alike)
     first, second = (names[i] for i in worst)

@@ -38,33 +38,34 @@ def tables(chosen: tuple[str, ...], alphabet: str, length: int) -> Tables:
     >>> made.width, made.units.round(4).tolist()
     (2, [0.6931, 0.6931])
     """
-    kind = sets.TASKS[chosen[0]]
-    one = sets.KINDS[kind]
-    inputs = sets.rotations(kind, alphabet, length)
+    name_of_kind = sets.TASKS[chosen[0]]
+    kind = sets.KINDS[name_of_kind]
+    inputs = sets.rotations(name_of_kind, alphabet, length)
     width = 1 + max(len(text) for name in chosen for text in sets.answers(name, inputs))
     each = np.stack([sets.marginal(name, inputs, width) for name in chosen])
     marginal = each.mean(axis=0)
     marginal[:, sets.PAD] = 0.0
     marginal /= marginal.sum(axis=1, keepdims=True)
-    told = np.array([sets.answers(name, sets.inputs_of(kind, alphabet, length)) for name in chosen])
-    alike = np.mean(told[:, None, :] == told[None, :, :], axis=1)  # n_k / K by input
+    samples = sets.inputs_of(name_of_kind, alphabet, length)
+    texts = np.array([sets.answers(name, samples) for name in chosen])
+    alike = np.mean(texts[:, None, :] == texts[None, :, :], axis=1)  # n_k / K by input
     units = -np.log(alike).mean(axis=1)
-    if one.every:
-        draw = _enumerated(one.every, chosen, width)
+    if kind.every:
+        draw = _enumerated(kind.every, chosen, width)
     else:
         draw = _letterwise(chosen, alphabet, length, width)
     size = len(inputs[0])
-    return Tables(draw, int(sets.encode(one.separator)[0]), size, width, marginal, units)
+    return Tables(draw, int(sets.encode(kind.separator)[0]), size, width, marginal, units)
 
 
 def _enumerated(every: tuple[str, ...], chosen: tuple[str, ...], width: int) -> Callable:
     """Return the draw of one of all inputs, with the answers looked up."""
     tokens = np.stack([sets.encode(text) for text in every])
-    told = np.stack([sets.table(sets.answers(name, every), width) for name in chosen], axis=1)
+    answers = np.stack([sets.table(sets.answers(name, every), width) for name in chosen], axis=1)
 
     def draw(key: Key) -> tuple[Array, Array]:
         number = jax.random.randint(key, (), 0, len(every))
-        return jnp.asarray(tokens)[number], jnp.asarray(told)[number]
+        return jnp.asarray(tokens)[number], jnp.asarray(answers)[number]
 
     return draw
 
@@ -79,10 +80,10 @@ def _letterwise(chosen: tuple[str, ...], alphabet: str, length: int, width: int)
     place = np.zeros((len(chosen), width), np.int32)
     maps = np.full((len(chosen), width, sets.VOCABULARY), sets.PAD, np.int32)
     for task, name in enumerate(chosen):
-        told = sets.table(sets.answers(name, inputs), width)
+        answers = sets.table(sets.answers(name, inputs), width)
         for at in range(width):
-            found, mapped = _source(told[:, at], shown)
-            place[task, at], maps[task, at] = found, mapped
+            where, mapped = _source(answers[:, at], shown)
+            place[task, at], maps[task, at] = where, mapped
     letters = sets.encode(alphabet)
 
     def draw(key: Key) -> tuple[Array, Int[Array, "K width"]]:
@@ -93,14 +94,15 @@ def _letterwise(chosen: tuple[str, ...], alphabet: str, length: int, width: int)
     return draw
 
 
-def _source(told: NDArray[np.int32], shown: NDArray[np.int32]) -> tuple[int, NDArray[np.int32]]:
+def _source(answer: NDArray[np.int32], shown: NDArray[np.int32]) -> tuple[int, NDArray[np.int32]]:
     """Return the place of the input that a token of the answer follows, and the map of its letter.
 
-    The first place whose letter tells the token, in all inputs: of a newline and padding, any.
+    It is the first place whose letter determines the token in all inputs: any, for a newline or
+    padding.
     """
     for place, column in enumerate(shown.T):
         mapped = np.full(sets.VOCABULARY, sets.PAD, np.int32)
-        mapped[column] = told
-        if np.array_equal(mapped[column], told):
+        mapped[column] = answer
+        if np.array_equal(mapped[column], answer):
             return place, mapped
     raise ValueError("a token of an answer follows more than one letter of the input")

@@ -62,7 +62,7 @@ def test_doremi_is_its_loop(smoothing):
     excess = rng.uniform(0, 2, (ROUNDS, GROUPS))
     count = rng.integers(0, 2, (ROUNDS, GROUPS))
     assert 0 in count[0]
-    excess[count == 0] = 0  # as rounds.told says it
+    excess[count == 0] = 0  # as rounds.summary says it
     rounds = [told(excess=e, count=c) for e, c in zip(excess, count, strict=True)]
     found, _ = run(doremi.doremi, doremi.Knobs(0.5, smoothing), rounds)
     q, last = np.full(GROUPS, 1 / GROUPS), np.zeros(GROUPS)

@@ -11,7 +11,7 @@ import xarray as xr
 from plateaus.measures.by_task import figures as task_figures
 from plateaus.measures.by_task import maps as task_maps
 from plateaus.measures.by_task import rows as by_task
-from plateaus.report import statistics
+from plateaus.report import selection, statistics
 
 TASKS, SEEDS, EVERY = ("a", "b", "c"), 6, 50
 NAMES = ("a", "b", "c", "a + b", "a + c", "all", "a then b")
@@ -222,7 +222,7 @@ def test_the_average_over_mixtures_of_a_size(results, found):
 def test_the_running_mean_leaves_out_what_is_missing():
     values = np.array([[1.0, np.nan, 3.0, np.nan, np.nan, np.nan, 5.0]])
     wanted = [[1.0, 1.0, 2.0, 3.0, 3.0, np.nan, 5.0]]
-    np.testing.assert_array_equal(task_figures.running(values, 3), wanted)
+    np.testing.assert_array_equal(selection.running_mean(values, 3), wanted)
 
 
 def test_figures_show_every_task_and_setting(results, rows, found):

@@ -25,8 +25,10 @@ def results(make_results):
     whole = np.where(escaped, 1.0, level)
     made["gradient_cosine"] = (dims, whole)
     for name, share in LAYERS.items():
-        made[f"gradient_cosine_in_{name}"] = (dims, share * whole)
-        made[f"gradient_noise_in_{name}"] = (dims, np.full(whole.shape, share))
+        cosine, noise = share * whole, np.full(whole.shape, share)
+        for part, values in (("cosine", cosine), ("noise", noise)):
+            facts = {"family": f"gradient_{part}", "layer": name}
+            made[f"gradient_{part}_in_{name}"] = (dims, values, facts)
     window = made["train_loss"]
     for name, value in (("conflict_fraction", 0.4), ("effective_rank", 3.0), ("signal", 0.5)):
         made[f"train_{name}"] = (window.dims, np.full(window.shape, value))

@@ -10,18 +10,10 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from plateaus.measures.mixing import (
-    figure_gram as mixing_gram,
-)
-from plateaus.measures.mixing import (
-    figures as mixing_figures,
-)
-from plateaus.measures.mixing import (
-    rows as mixing,
-)
-from plateaus.measures.mixing import (
-    table as mixing_table,
-)
+from plateaus.measures.mixing import figure_gram as mixing_gram
+from plateaus.measures.mixing import figures as mixing_figures
+from plateaus.measures.mixing import rows as mixing
+from plateaus.measures.mixing import table as mixing_table
 from plateaus.report import statistics
 from plateaus.report.figures import save
 

@@ -3,21 +3,11 @@
 import numpy as np
 import pytest
 
-from plateaus.measures.superposition import (
-    figure as superposition_figures,
-)
-from plateaus.measures.superposition import (
-    figure_dynamics as superposition_dynamics,
-)
-from plateaus.measures.superposition import (
-    figure_sizes as superposition_sizes,
-)
-from plateaus.measures.superposition import (
-    majority,
-)
-from plateaus.measures.superposition import (
-    panels as superposition_panels,
-)
+from plateaus.measures.superposition import figure as superposition_figures
+from plateaus.measures.superposition import figure_dynamics as superposition_dynamics
+from plateaus.measures.superposition import figure_sizes as superposition_sizes
+from plateaus.measures.superposition import majority
+from plateaus.measures.superposition import panels as superposition_panels
 from plateaus.report import facets, statistics
 from plateaus.report.style import save
 

@@ -5,12 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from plateaus.measures.superposition import (
-    figure_dynamics as superposition_dynamics,
-)
-from plateaus.measures.superposition import (
-    figure_sizes as superposition_sizes,
-)
+from plateaus.measures.superposition import figure_dynamics as superposition_dynamics
+from plateaus.measures.superposition import figure_sizes as superposition_sizes
 from plateaus.report import statistics
 
 KINDS, SEEDS = ("superposer", "counter", "last", "majority"), 4

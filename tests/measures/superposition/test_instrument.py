@@ -129,7 +129,7 @@ def test_a_model_that_superposes_is_seen_to(order):
 
 
 def test_order_of_the_tasks_that_are_asked_is_kept():
-    chosen = mixtures.asked({"mixed_tasks": "ret3, ret1"}, ("ret1", "ret2", "ret3"))
+    chosen = mixtures.mixed_groups({"mixed_tasks": "ret3, ret1"}, ("ret1", "ret2", "ret3"))
     assert chosen == (2, 0)
     told = mixtures.labels(values(mixed_tasks="ret3,ret1"), ("ret1", "ret2", "ret3"))
     assert told["answer"] == ["ret3", "ret1"] and told["mixture"][0] == "0:10"

@@ -10,18 +10,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from plateaus.measures.superposition import (
-    majority,
-)
-from plateaus.measures.superposition import (
-    rows as superposition,
-)
-from plateaus.measures.superposition import (
-    steps as superposition_steps,
-)
-from plateaus.measures.superposition import (
-    table as superposition_table,
-)
+from plateaus.measures.superposition import majority
+from plateaus.measures.superposition import rows as superposition
+from plateaus.measures.superposition import steps as superposition_steps
+from plateaus.measures.superposition import table as superposition_table
 from plateaus.report import statistics
 
 EXAMPLES, PROMPTS, SEEDS = 20, 400, 4  # of the made-up world
@@ -65,7 +57,7 @@ def test_there_is_a_row_for_each_setting_mixture_and_answer(mixed_results, found
     kinds, mixtures = mixed_results["variant"].values, mixed_results["mixture"].values
     assert list(found) == list(itertools.product(kinds, mixtures, ("ret2", "ret4")))
     row = found["last", "3:7", "ret4"]
-    assert row.answers == ("ret2", "ret4") and row.asked == pytest.approx(0.7)
+    assert row.answers == ("ret2", "ret4") and row.named_share == pytest.approx(0.7)
     shares = mixed_results["mixed_share"].sel(variant="last", mixture="3:7", answer="ret4")
     assert row.share.value == pytest.approx(float(shares[:, -1].mean()))
     assert abs(row.share.value - 0.7) < 5 * error(0.7) / EXAMPLES**0.5
@@ -149,7 +141,8 @@ def test_mixtures_are_read_from_their_labels(mixed_results):
     assert superposition.several(mixed_results).tolist() == [False, *[True] * 9, False]
     three = mixed_results.isel(mixture=[0, 1, 2]).assign_coords(mixture=["2:8", "6:4", "1:1"])
     assert superposition.evenest(three.isel(mixture=[0, 1])) == 1
-    np.testing.assert_allclose(superposition.asked(three), [[0.2, 0.8], [0.6, 0.4], [0.5, 0.5]])
+    shares = [[0.2, 0.8], [0.6, 0.4], [0.5, 0.5]]
+    np.testing.assert_allclose(superposition.named_shares(three), shares)
 
 
 def test_how_prompts_were_made_is_in_the_config(mixed_results, rows):
@@ -226,5 +219,5 @@ def test_what_is_not_told_leaves_rows_without_it(mixed_results):
     lost["status"][1], lost["status"][2, :3] = 2, 2
     made = superposition.summarise(lost, statistics.summarise(lost))
     assert {row.setting["variant"] for row in made} == {"superposer", "last", "majority"}
-    alone = next(row for row in made if row.setting["variant"] == "last" and row.asked == 0.5)
+    alone = next(row for row in made if row.setting["variant"] == "last" and row.named_share == 0.5)
     assert alone.runs == 1 and np.isnan(alone.probability.low)

@@ -160,11 +160,11 @@ def test_an_unknown_method_is_refused():
 
 def test_vectors_that_do_not_differ_are_told():
     single, _, _ = clouds(2)
-    assert geometry.told_apart(single)
-    assert not geometry.told_apart(np.tile(single[:1, :1], (2, 4, 1)))  # a token's embedding
-    assert not geometry.told_apart(np.tile(single[:1], (2, 1, 1)))  # tasks alike
-    assert not geometry.told_apart(np.tile(single[:, :1], (1, 4, 1)))  # prompts alike
-    assert not geometry.told_apart(np.full_like(single, np.nan))
+    assert geometry.separable(single)
+    assert not geometry.separable(np.tile(single[:1, :1], (2, 4, 1)))  # a token's embedding
+    assert not geometry.separable(np.tile(single[:1], (2, 1, 1)))  # tasks alike
+    assert not geometry.separable(np.tile(single[:, :1], (1, 4, 1)))  # prompts alike
+    assert not geometry.separable(np.full_like(single, np.nan))
 
 
 # ---- the figure
@@ -243,7 +243,7 @@ def test_many_settings_and_patches_are_at_most_four_lines(make_results):
 
 
 def test_where_mixtures_lie_is_a_number_for_every_finished_seed(results, rows):
-    positions, shares = task_vectors.lying(results, rows[0])
+    positions, shares = task_vectors.mixture_positions(results, rows[0])
     assert positions.shape == shares.shape == (SEEDS - 1, len(SHARES), 3)
     np.testing.assert_allclose(positions.sum(axis=-1), 1)
     np.testing.assert_allclose(positions, shares, atol=0.03)
@@ -254,7 +254,7 @@ def test_shares_are_those_of_the_points_own_prompts(results, rows):
     tasks, points = len(results["answer"]), results["vector_points"]
     own = np.random.default_rng(0).dirichlet(np.ones(tasks), points.shape[:-2])
     told = results.assign(vector_share=((*points.dims[:-2], "answer"), own))
-    _, shares = task_vectors.lying(told, rows[0])
+    _, shares = task_vectors.mixture_positions(told, rows[0])
     done = results["status"].values[rows[0].index] == statistics.FINISHED
     np.testing.assert_array_equal(shares, own[rows[0].index][done][:, -1, tasks:])
 
@@ -265,8 +265,8 @@ def test_narrower_settings_are_padded(results, rows):
     padded["vector_points"][0, ..., WIDTH // 2 :] = np.nan
     padded["vector_success"][0, ..., -1] = np.nan
     assert len(task_vectors.task_vectors(padded, rows).axes) == 10
-    wanted = task_vectors.lying(results.isel(coordinate=slice(WIDTH // 2)), rows[0])
-    np.testing.assert_array_equal(task_vectors.lying(padded, rows[0]), wanted)
+    wanted = task_vectors.mixture_positions(results.isel(coordinate=slice(WIDTH // 2)), rows[0])
+    np.testing.assert_array_equal(task_vectors.mixture_positions(padded, rows[0]), wanted)
 
 
 def texts(axes):
@@ -286,7 +286,7 @@ def test_two_vectors_a_task_have_no_axes(results, rows):
     for number in (1, 2, 4):
         assert texts(panels(figure)[number]) == ["too few vectors differ at this layer"]
     few = results.isel(point=slice(3))
-    assert len(task_vectors.lying(few, rows[0])[0]) == SEEDS - 1
+    assert len(task_vectors.mixture_positions(few, rows[0])[0]) == SEEDS - 1
 
 
 def test_vectors_that_do_not_differ_are_said_to(results, rows):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from plateaus.tasks.families.family import Family, known
+from plateaus.tasks.families.family import Family, best_prediction
 from plateaus.tasks.families.registry import family
 
 
@@ -68,7 +68,7 @@ def _prompts(name, sizes, number, seed):
             # both at once: in a row they would be compiled in a row
             said = jax.vmap(one.in_context, (None, 0))(x, jnp.stack([y, y.at[1].set(-y[1])]))
         plain = x, y, one.signal(theta, x), one.no_context(x), again, elsewhere, backwards
-        return *plain, known(one, theta, x), *said
+        return *plain, best_prediction(one, theta, x), *said
 
     drawn = jax.device_get(run(*_given(sizes, number, seed)))
     wide = [None if a is None else np.float64(a) for a in drawn]

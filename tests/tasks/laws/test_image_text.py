@@ -140,11 +140,13 @@ def test_words():
 
 def test_groups_and_refusals():
     assert groups(Spec(families="french, english,french")) == ("french", "english")
-    assert not list(check({"families": "french,english"}))
-    assert list(check({"families": "frensh"})) == [
+    assert not list(check({"clusters": "", "families": "french,english"}))
+    assert list(check({"clusters": "", "families": "frensh"})) == [
         (
             "families",
             "no family 'frensh'; did you mean french? (known: english, german, french, spanish)",
         )
     ]
-    assert list(check({"families": "french,french"})) == [("families", "'french': given twice")]
+    assert list(check({"clusters": "", "families": "french,french"})) == [
+        ("families", "'french': given twice")
+    ]

@@ -1,5 +1,7 @@
 """Images in other domains: the same items, tests and losses, and domains that are of digits."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,12 +9,13 @@ import pytest
 from sklearn.decomposition import PCA
 
 from plateaus.data.domains import regroup
-from plateaus.tasks.laws.image_text import Knobs, image_text, images
-from plateaus.tasks.laws.image_text_domains import (
+from plateaus.tasks.laws.image_text import (
+    Knobs,
     Spec,
     check,
     embeddings,
-    image_text_domains,
+    image_text,
+    images,
     items,
 )
 from plateaus.types import Draw, Grouping
@@ -50,7 +53,8 @@ def test_domains_are_of_digits_and_not_of_languages(similar):
 
 
 def test_a_domain_draws_its_own_training_items_and_tests_are_the_test_items(similar):
-    task, plain = image_text_domains(SPEC, similar), image_text(SPEC)
+    task = image_text(SPEC, similar)
+    plain = image_text(dataclasses.replace(SPEC, clusters=""))
     pixels, _ = images("train")
 
     @jax.jit
@@ -60,7 +64,7 @@ def test_a_domain_draws_its_own_training_items_and_tests_are_the_test_items(simi
         batch = jax.vmap(task.emit, (0, None, 0, None))(keys[0], (), draw, Knobs())
         test = jax.vmap(task.emit_test, (0, None, 0))(keys[1], (), numbers)
         losses = jax.vmap(task.loss)(said, test)
-        own = test._replace(targets=test.targets.own)
+        own = test._replace(targets=test.targets.original)
         return batch, jax.vmap(task.groups.of)(batch), test, losses, jax.vmap(plain.loss)(said, own)
 
     said = np.random.default_rng(0).standard_normal((200, 5)).astype(np.float32)
@@ -72,16 +76,16 @@ def test_a_domain_draws_its_own_training_items_and_tests_are_the_test_items(simi
         assert domain_of[batch.inputs[0][i].tobytes()] == {i % 3} == {groups[i]}
     np.testing.assert_array_equal(test.inputs[0], np.repeat(images("test")[0][:100], 2, axis=0))
     np.testing.assert_array_equal(test.targets.domain, np.asarray(similar.test)[:200])
-    np.testing.assert_array_equal(test.targets.own.group, np.arange(200) % 2)
+    np.testing.assert_array_equal(test.targets.original.group, np.arange(200) % 2)
     np.testing.assert_array_equal(losses, plain_losses)
 
 
 def test_without_clusters_it_is_the_task_itself():
-    assert image_text_domains(Spec(families="german,french")).group_names == ("german", "french")
-    own = image_text_domains(SPEC)
+    assert image_text(Spec(families="german,french")).group_names == ("german", "french")
+    own = image_text(SPEC)
     assert own.group_names == ("german", "french") and own.groups.target == (0.5, 0.5)
     given = Grouping(("a",), np.zeros(2320, int), np.zeros(580, int))
-    assert image_text_domains(SPEC, given).group_names == ("a",)
+    assert image_text(SPEC, given).group_names == ("a",)
 
 
 def test_refusals():

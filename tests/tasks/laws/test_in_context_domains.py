@@ -85,7 +85,7 @@ def directions():
 def test_similar_domains_are_families_that_are_far_apart():
     spec = Spec(families=KINDS, clusters="3", pool=64, held_out=32, **SIZES)
     train, test = in_context_domains.embeddings(spec)
-    families = in_context_domains.origins(spec)
+    families = [part.group for part in in_context_domains.items(spec)]
     grouping, _ = regroup(train, test, (3,), 0)
     assert adjusted_rand_score(families[0], grouping.train) > 0.9
     assert adjusted_rand_score(families[1], grouping.test) > 0.9
@@ -97,7 +97,7 @@ def test_similar_domains_are_not_families_of_one_kind():
     """What the docstring owns: linear functions and sparse ones of nearly all coordinates."""
     spec = Spec(families="linear,sparse_linear", dimension=3, sparse=2, pool=64, held_out=8)
     grouping, _ = regroup(*in_context_domains.embeddings(spec), (2,), 0)
-    assert adjusted_rand_score(in_context_domains.origins(spec)[0], grouping.train) < 0.5
+    assert adjusted_rand_score(in_context_domains.items(spec)[0].group, grouping.train) < 0.5
 
 
 def test_statistics_against_closed_forms():
@@ -130,7 +130,9 @@ def test_what_is_embedded_is_what_is_drawn():
     tests = jax.tree.map(lambda x: x[:8], emitted("families")["test"])
     np.testing.assert_allclose(weights(tests)[:4], held, atol=1e-3)
     assert np.abs(known @ held.T).max() < 1 - 1e-4  # none of those held out is trained on
-    assert tests.targets.own.group.tolist() == tests.targets.domain.tolist() == [0] * 4 + [1] * 4
+    assert (
+        tests.targets.original.group.tolist() == tests.targets.domain.tolist() == [0] * 4 + [1] * 4
+    )
 
 
 def test_uniform_indices_are_uniform_items():
@@ -138,14 +140,14 @@ def test_uniform_indices_are_uniform_items():
     assert made("uneven").size == 12 and made("uneven").group_names == UNEVEN.names
     known, _ = directions()
     mixed = of_group("uneven", 0)  # functions 0..3 of family 0, 0 and 1 of family 1
-    assert mixed.targets.own.group.tolist() == 2 * ([0] * 4 + [1] * 2)
-    linear = np.asarray(mixed.targets.own.group) == 0
+    assert mixed.targets.original.group.tolist() == 2 * ([0] * 4 + [1] * 2)
+    linear = np.asarray(mixed.targets.original.group) == 0
     np.testing.assert_allclose(weights(mixed)[linear], np.tile(known[:4], (2, 1)), atol=1e-3)
     assert set(mixed.targets.domain.tolist()) == {0}
     pure = of_group("uneven", 2)
     np.testing.assert_allclose(weights(pure), np.tile(known[4:], (3, 1)), atol=1e-3)
     assert len(np.unique(pure.inputs[:, 0, 0])) == 12  # at fresh points
-    assert of_group("uneven", 1).targets.own.group.tolist() == [1] * 12
+    assert of_group("uneven", 1).targets.original.group.tolist() == [1] * 12
 
 
 def test_tests_are_the_same_examples_in_other_domains():
@@ -158,7 +160,7 @@ def test_tests_are_the_same_examples_in_other_domains():
 def test_what_mixing_aims_at_is_not_what_is_tested():
     found = emitted("uneven")["target"]
     assert found.targets.domain.tolist() == 20 * [0, 1, 2]
-    linear = np.asarray(found.targets.own.group) == 0
+    linear = np.asarray(found.targets.original.group) == 0
     known, _ = directions()
     near = weights(found)[linear] @ known.T
     assert np.all(near.max(axis=1) > 1 - 1e-5)
@@ -175,15 +177,15 @@ def test_losses_are_those_of_the_families():
     @jax.jit
     def run(batch):
         said = jax.random.normal(jax.random.key(1), (16, 6))
-        own = batch._replace(targets=batch.targets.own)
+        own = batch._replace(targets=batch.targets.original)
         found = [jax.vmap(measure)(said, batch) for measure in measures[0]]
         return said, found, [jax.vmap(measure)(said, own) for measure in measures[1]]
 
     said, found, wanted = jax.device_get(run(batch))
     np.testing.assert_array_equal(found, wanted)
     # E|x|^2, and for ReLUs half of it less that of their mean given x, |x|^2 / 2 pi
-    units = np.array([3.0, 1.5 - 1.5 / np.pi])[batch.targets.own.group]
-    by_hand = ((said - batch.targets.own.y) ** 2).mean(axis=1) / units
+    units = np.array([3.0, 1.5 - 1.5 / np.pi])[batch.targets.original.group]
+    by_hand = ((said - batch.targets.original.y) ** 2).mean(axis=1) / units
     np.testing.assert_allclose(found[1], by_hand, rtol=1e-5)
 
 

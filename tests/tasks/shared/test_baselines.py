@@ -13,7 +13,6 @@ N, D = 9, 4
 JAX = {
     "least_squares": baselines.least_squares,
     "nearest_neighbours": baselines.nearest_neighbours(3),
-    "weighted": baselines.nearest_neighbours(3, weighted=True),
     "averaging": baselines.averaging,
 }
 
@@ -58,26 +57,21 @@ def test_least_squares_of_a_noiseless_task_is_right_from_d_points_on():
     assert np.abs(error[D:]).max() < 1e-3 < np.abs(error[:D]).max()
 
 
-def nearest(k, weighted):
+def nearest(k):
     def one(x, y, query):
         distance = np.sqrt(((x - query) ** 2).sum(axis=1))
         near = sorted(range(len(y)), key=lambda j: distance[j])[:k]
-        if not weighted:
-            return np.mean([y[j] for j in near])
-        if any(distance[j] == 0 for j in near):
-            return np.mean([y[j] for j in near if distance[j] == 0])
-        return np.average([y[j] for j in near], weights=[1 / distance[j] for j in near])
+        return np.mean([y[j] for j in near])
 
     return one
 
 
-@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("k", [1, 3, 20])
-def test_nearest_neighbours(k, weighted):
+def test_nearest_neighbours(k):
     x, y = prompt(5)
     x[6], x[7] = x[2], x[2]  # exact matches
-    predict = baselines.nearest_neighbours(k, weighted=weighted)
-    wanted = by_prefix(x, y, nearest(k, weighted))
+    predict = baselines.nearest_neighbours(k)
+    wanted = by_prefix(x, y, nearest(k))
     np.testing.assert_allclose(said(predict, x, y), wanted, rtol=1e-4, atol=1e-5)
 
 
@@ -109,17 +103,15 @@ def test_trees_fit_steps():
     pytest.importorskip("sklearn")
     x = np.array([[[-2.0], [-1.0], [1.0], [2.0], [1.5], [-1.5]]])
     y = np.where(x[..., 0] > 0, 3.0, -3.0)
-    grown = baselines_scikit.tree()(x, y)
-    np.testing.assert_array_equal(grown, [[0.0, -3.0, -3.0, 3.0, 3.0, -3.0]])
     trees, rate = 20, 0.3
     boosted = baselines_scikit.boosted_trees(trees=trees, rate=rate)(x, y)
     mean = y[0, :4].mean()  # each tree takes away `rate` of what is left
     np.testing.assert_allclose(boosted[0, 4], 3.0 + (mean - 3.0) * (1 - rate) ** trees, rtol=1e-6)
     assert boosted[0, 0] == 0 and boosted[0, 1] == -3.0
-    thinned = baselines_scikit.tree(prefixes=(0, 4))(x, y)
-    np.testing.assert_array_equal(thinned, [[0.0, *[np.nan] * 3, 3.0, np.nan]])
+    thinned = baselines_scikit.boosted_trees(trees=trees, rate=rate, prefixes=(0, 4))(x, y)
+    np.testing.assert_array_equal(thinned, [[0.0, *[np.nan] * 3, boosted[0, 4], np.nan]])
     with pytest.raises(ValueError, match="from 0 to 5"):
-        baselines_scikit.tree(prefixes=(6,))(x, y)
+        baselines_scikit.boosted_trees(prefixes=(6,))(x, y)
 
 
 def test_without_scikit_learn_one_line_names_the_extra(monkeypatch):
@@ -135,4 +127,4 @@ def test_without_scikit_learn_one_line_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(ImportError, match=r"^needs scikit-learn: pip install 'plateaus\[baselines"):
-        baselines_scikit.tree()
+        baselines_scikit.boosted_trees()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from plateaus.tasks.shared import embeddings
-from plateaus.tasks.shared.embeddings import EMBEDDINGS, embedding, ngrams, pixels, sentences
+from plateaus.tasks.shared.embeddings import ngrams, pixels, sentences
 
 SUMS = ["12 + 30 = 42", "7 + 30 = 37", "12 + 7 = 19", "42 + 19 = 61"]
 WORDS = ["the cat sat on the mat", "the dog sat on the cat", "a mat is on the dog", "cats and dogs"]
@@ -89,25 +89,19 @@ def test_missing_libraries_are_one_line(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "message"),
+    ("embed", "given", "message"),
     [
-        ("ngrams", (SUMS, SUMS, 5), "dimensions = 5: must be from 1 to 4, the training texts"),
-        ("ngrams", (SUMS, SUMS, 0), "dimensions = 0: must be from 1 to 4"),
-        ("ngrams", ([], SUMS, 1), "nothing to embed: 0 training examples, 4 of tests"),
+        (ngrams, (SUMS, SUMS, 5), "dimensions = 5: must be from 1 to 4, the training texts"),
+        (ngrams, (SUMS, SUMS, 0), "dimensions = 0: must be from 1 to 4"),
+        (ngrams, ([], SUMS, 1), "nothing to embed: 0 training examples, 4 of tests"),
         (
-            "pixels",
+            pixels,
             (np.ones((3, 2, 1)), np.ones((1, 2, 1)), 3),
             "dimensions = 3: must be from 1 to 2",
         ),
-        ("sentences", ([], [], "some/model"), "nothing to embed"),
+        (sentences, ([], [], "some/model"), "nothing to embed"),
     ],
 )
-def test_refusals(name, given, message):
+def test_refusals(embed, given, message):
     with pytest.raises(ValueError, match=message):
-        embedding(name)(*given)
-
-
-def test_a_name_that_is_not_there():
-    with pytest.raises(ValueError, match="no embedding 'ngram', of: ngrams, pixels, sentences"):
-        embedding("ngram")
-    assert set(EMBEDDINGS) == {"ngrams", "pixels", "sentences"}
+        embed(*given)

@@ -1,0 +1,79 @@
+"""What figures and tables read of the results: variables by their family, runs that finished."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from plateaus.report import survival
+from plateaus.report.statistics import FINISHED, Row, cell
+from plateaus.report.survival import Interval
+from plateaus.variables import TASK
+
+
+def of_family(dataset: xr.Dataset, family: str, **facts: Any) -> dict[str, xr.DataArray]:
+    """Return the variables of a family, not by task, in their order: see `Variable.of`.
+
+    `facts` are the values of further attributes.
+
+    >>> norm = ("seed", [1.0], {"family": "weight_norm", "layer": "readout"})
+    >>> list(of_family(xr.Dataset({"norm": norm, "weight_norm_x": ("seed", [1.0])}), "weight_norm"))
+    ['norm']
+    """
+    members = dataset.filter_by_attrs(family=family, **facts).data_vars.items()
+    return {str(name): variable for name, variable in members if TASK not in variable.dims}
+
+
+def recorded(dataset: xr.Dataset, name: str) -> bool:
+    """Return whether any run has a number of this name."""
+    return name in dataset and bool(np.isfinite(dataset[name]).any())
+
+
+def settings_with(dataset: xr.Dataset, rows: Sequence[Row], name: str) -> list[Row]:
+    """Return the settings with a finished run that has a number of this name."""
+    if name not in dataset:
+        return []
+    return [row for row in rows if np.isfinite(finished(dataset, name, row)).any()]
+
+
+def is_finished(dataset: xr.Dataset, row: Row) -> NDArray[np.bool_]:
+    """Return which runs of a setting finished, [seed]."""
+    return cell(dataset, "status", row.index) == FINISHED
+
+
+def finished(dataset: xr.Dataset, name: str, row: Row) -> NDArray[np.float64]:
+    """Return a variable of the finished runs of a setting, NaN where not finite."""
+    values = cell(dataset, name, row.index).astype(np.float64)[is_finished(dataset, row)]
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def last(dataset: xr.Dataset, name: str, row: Row) -> NDArray[np.float64]:
+    """Return a variable of the finished runs of a setting at the last evaluation."""
+    return finished(dataset, name, row)[:, -1]
+
+
+def interval(values: NDArray) -> Interval:
+    """Return the mean over runs and its 95% t interval, of those that are numbers.
+
+    >>> interval(np.array([1.0, np.nan])).value
+    1.0
+    """
+    return survival.mean_interval(values[np.isfinite(values)])
+
+
+def running_mean(values: ArrayLike, window: int, *, centred: bool = False) -> NDArray[np.float64]:
+    """Return the mean over the last `window` entries, or those around, that are numbers.
+
+    Along the last axis; fewer at its ends.
+
+    >>> running_mean([[2.0, 4.0, np.nan, 6.0]], 2).tolist()
+    [[2.0, 3.0, 4.0, 6.0]]
+    """
+    numbers = np.asarray(values, np.float64)
+    array = xr.DataArray(np.where(np.isfinite(numbers), numbers, np.nan))
+    size = {array.dims[-1]: min(window, array.shape[-1])}
+    return array.rolling(size, min_periods=1, center=centred).mean().values
