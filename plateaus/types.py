@@ -53,18 +53,19 @@ class Learned(NamedTuple):
 
 
 class Groups(NamedTuple):
-    """The families or domains that examples are of: all that is measured is told by group, too.
+    """The families or domains of a task's examples, by which all measures are recorded as well.
 
     Fields:
-      names: of the groups, G.
+      names: the names of the G groups.
       of: example -> number of its group.
-      learned: when each is learned; None: that is not told.
-      target: the share of each group in what is tested for; () if equal. Means over groups weigh by
-        it, and adaptive mixing aims at it.
-      emit_target: like `Task.emit_test`, of what adaptive mixing may look at; None: fresh
-        `emit_test`.
-      emit_mixed: (key, order [m], asked) -> MixedPrompt whose example i is of group order[i], with
-        a query that each group of the tuple `asked` answers differently; None: there are none.
+      learned: when each group counts as learned; None: this is not recorded.
+      target: the share of each group in the test law; () if equal. Means over groups weigh by it,
+        and adaptive mixing aims at it.
+      emit_target: like `Task.emit_test`, for the sample that adaptive mixing evaluates; None: fresh
+        examples of `emit_test`.
+      emit_mixed: (key, order [m], queried) -> MixedPrompt whose example i is of group order[i], and
+        whose query each group of the tuple `queried` answers differently; None: the task has no
+        mixed prompts.
     """
 
     names: tuple[str, ...]

@@ -74,7 +74,7 @@ class MixedPrompt(NamedTuple):
     """A prompt whose m examples are of several groups, and its K ways to go on."""
 
     prefix: Array  # [T], the examples and the query
-    ways: Array  # [K, S], the tokens that follow it, if it is answered by each group that is asked
+    ways: Array  # [K, S], the tokens that follow it, if each of the queried groups answers it
     targets: Array  # [K, S], the token after each of `ways`
     scored: Array  # [K, S] of bool, which of `targets` are of an answer
     end: Array  # [], the token that ends an answer

@@ -116,7 +116,7 @@ def plan(options: argparse.Namespace, extras: Sequence[str] = ()) -> Plan:
 
     name = checked("set", one_of(tuple(SETS), "task set"), "pair")
     tasks = checked("tasks", lambda text: _tasks(name, text), text_sets.tasks_of(name))
-    most = len(SETS[name].every) - 1  # one input is the query
+    most = len(SETS[name].inputs) - 1  # one input is the query
     usual = min(EACH * len(tasks), most)
     examples = checked("examples", lambda text: _examples(tasks, most, text), usual)
     mixtures = partial(option_strings.shares, count=len(tasks))

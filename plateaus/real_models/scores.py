@@ -169,7 +169,7 @@ def _cache_name(names: Any) -> str:
 
 
 def shares_cache(model: Any) -> bool:
-    """Return whether a model caches a prompt as keys and values, which can be padded and repeated."""
+    """Return whether a model caches keys and values of a prompt, which can be repeated."""
     takes = inspect.signature(model.forward).parameters
     return _cache_name(takes) in takes and not getattr(model, "_is_stateful", False)
 

@@ -108,7 +108,7 @@ def collide(kind: Kind, tasks: Sequence[str]) -> bool:
     >>> collide(kind, ("same", "upper")), collide(kind, ("same", "copy"))
     (False, True)
     """
-    return not any(len(set(answers(kind, tasks, text))) == len(tasks) for text in kind.every)
+    return not any(len(set(answers(kind, tasks, text))) == len(tasks) for text in kind.inputs)
 
 
 def counts(shares: Sequence[float], examples: int) -> NDArray[np.int64]:
@@ -159,7 +159,7 @@ def mixed_prompt(
     >>> prompt.text, prompt.answers
     ('58@78=136\\n15@30=', ('45\\n', '15\\n'))
     """
-    drawn = [kind.every[number] for number in rng.permutation(len(kind.every)).tolist()]
+    drawn = [kind.inputs[number] for number in rng.permutation(len(kind.inputs)).tolist()]
     order = mixed_order(shares, examples, exact, rng)
     shown = zip(drawn[:examples], order.tolist(), strict=True)
     lines = [text + kind.separator + answers(kind, tasks, text)[task] for text, task in shown]

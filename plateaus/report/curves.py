@@ -89,11 +89,11 @@ def predictors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     Mean squared distance, mean over seeds: near "ridge" it generalises, near "dmmse" it has
     memorised its tasks. Solid on the test law, dashed on the training law.
     """
-    every = {
+    distances = {
         (variable.attrs["law"], variable.attrs["predictor"]): variable
         for variable in of_family(dataset, "distance").values()
     }
-    shown = {key: v for key, v in every.items() if not _repeats_ridge(every, *key)}
+    shown = {key: v for key, v in distances.items() if not _repeats_ridge(distances, *key)}
     if not shown:
         return None
     names = sorted(
