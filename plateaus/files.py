@@ -32,7 +32,7 @@ def cache() -> Path:
 
 
 def beside(path: Path) -> Path:
-    """Return a new path for what is to take the place of `path`, on the same disk."""
+    """Return a new path beside `path`, on the same disk, for its replacement."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PARTIAL}")
 
 
@@ -110,7 +110,7 @@ def replace_folder(new: Path, folder: Path) -> None:
     """Put one folder in the place of another, if there is one, which is removed.
 
     Raises:
-      OSError: what was there before is left as it was.
+      OSError: the old folder is unchanged.
     """
     old = beside(folder)
     if folder.exists():  # a full folder cannot be renamed over

@@ -90,9 +90,9 @@ def cost(
 def kept_model(
     config: Mapping[str, Any], curves: Mapping[str, Any], variables: Mapping[str, Variable]
 ) -> dict[str, Any]:
-    """Return the curves [R, T, ...] with NaN where a reference or a proxy trains, not what is kept.
+    """Return the curves [R, T, ...] with NaN while a reference or a proxy model trains.
 
-    The mixture's own, `train_mixture_by_task`, stays.
+    The curve of the mixture, `train_mixture_by_task`, stays.
     """
     before = config.get("data.reference_steps", 0) + config.get("data.proxy_steps", 0)
     kept = dict(curves)

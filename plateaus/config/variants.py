@@ -67,7 +67,7 @@ def typed(
 
 
 def _nameable(name: Any) -> bool:
-    """Whether `--sweep variant=NAME,NAME` can say the name, and a legend show it."""
+    """Return whether `--sweep variant=NAME,NAME` can hold the name, and a legend show it."""
     if not isinstance(name, str) or name != name.strip():
         return False
     return bool(name) and name.isprintable() and "," not in name

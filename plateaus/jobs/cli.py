@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def planned(arguments: Arguments) -> tuple[Plan, list[str]]:
-    """Return the checked plan, and what to tell the user about how it was read.
+    """Return the checked plan, and notes for the user on how it was read.
 
     Raises ConfigError with every problem found.
     """

@@ -159,7 +159,7 @@ def _compute(
     diverged: Counter[str] = Counter()
     with Progress([_piece(job, chunk) for chunk in job.chunks], at_once(job)) as progress:
 
-        def tell(lane: int, report: worker.Report) -> None:
+        def show(lane: int, report: worker.Report) -> None:
             counts = report.run_steps, report.escaped, report.diverged
             progress.update(lane, *counts, resumed=report.resumed)
             if report.diverged:
@@ -180,8 +180,8 @@ def _compute(
                     return
                 try:
                     progress.begin(lane, _piece(job, chunk))
-                    tell_lane = partial(tell, lane)
-                    _run_chunk(job, chunk, device, opening, tell_lane, progress.message, stop)
+                    show_lane = partial(show, lane)
+                    _run_chunk(job, chunk, device, opening, show_lane, progress.message, stop)
                 except BaseException as error:
                     failures.append(error)
                     stop.set()

@@ -26,7 +26,7 @@ class Program(NamedTuple):
 
     resolved: Resolved  # of any of its members; only the static fields matter
     used: frozenset[str]
-    address: str  # a digest of what is static
+    address: str  # a digest of the static fields and the knobs in use
     members: tuple[Member, ...]
     trained: str  # a digest of the same without observing fields
 

@@ -163,9 +163,9 @@ def _level(dataset: xr.Dataset, row: Row, law: str, predictor: str) -> NDArray[n
 def over_training(
     dataset: xr.Dataset, rows: Sequence[Row], labels: Mapping[str, str]
 ) -> Figure | None:
-    """Return curves over training, a column each and a line of panels a facet; None of none.
+    """Return curves over training: a column for each variable, a line of panels for each facet.
 
-    `labels` are those of the vertical axes, by variable.
+    `labels` are those of the vertical axes, by variable; without any the result is None.
     """
     if not labels:
         return None

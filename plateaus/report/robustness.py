@@ -1,6 +1,6 @@
-"""Figures of a model beside what is known: on other test laws, and beside plain learners.
+"""Figures of a model on other test laws, and beside plain learners.
 
-Drawn where a task has other laws (`Task.laws`), or predictors that are no ideal ones.
+They are drawn where a task has other laws (`Task.laws`), or predictors that are no ideal ones.
 """
 
 from __future__ import annotations
