@@ -124,7 +124,7 @@ def joined(base: type, fields: Declared) -> Any:
     made: Any = collections.namedtuple(  # type: ignore[misc] # its fields are known at run time
         base.__name__,
         all_fields,
-        defaults=[default for _, default in all_fields.values()],
+        defaults=[*(default for _, default in all_fields.values())],
         module=base.__module__,
     )
     made.__annotations__ = {name: kind for name, (kind, _) in all_fields.items()}
