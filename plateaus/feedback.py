@@ -1,4 +1,4 @@
-"""What training tells an adaptive design: gradients, targets, a reference, short runs, stages."""
+"""Feedback of training to an adaptive design: gradients, targets, a reference, short runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def compares(recipe: Recipe) -> bool:
 
 
 def weigh(recipe: Recipe, source: PyTree, plan: PyTree, t: Any) -> Callable[..., Array]:
-    """Return (batch, values [B]) -> the values, times what the design makes of each group."""
+    """Return (batch, values [B]) -> the values, times the design's emphasis of each group."""
     emphasis = recipe.source.emphasis
     if emphasis is None:
         return lambda batch, values: values
@@ -28,7 +28,7 @@ def weigh(recipe: Recipe, source: PyTree, plan: PyTree, t: Any) -> Callable[...,
 
 
 def staged(recipe: Recipe, state: Any, fresh: Callable[[Any], Any], t: Any) -> Any:
-    """Return the state at the beginning of step t: a fresh model where a stage begins."""
+    """Return the state at the beginning of step t, with a fresh model where a stage begins."""
     feedback = recipe.feedback
     if feedback is None:
         return state
@@ -47,16 +47,17 @@ def staged(recipe: Recipe, state: Any, fresh: Callable[[Any], Any], t: Any) -> A
     return state
 
 
-def ears(
+def completion(
     recipe: Recipe,
     keys: Streams,
     world: PyTree,
     short: Callable[[Any, Key, Any], Any],
 ) -> Callable[..., Signals]:
-    """Return (state after a step, signals, batch, told, t) -> the signals, with what is asked for.
+    """Return (state after a step, signals, batch, report, t) -> the signals that the mixer needs.
 
-    `short` is one step of a short run: (state, key, t) -> state. Targets and short runs are looked
-    at in the last step of a round only, which is the same step in all runs of a chunk: a branch.
+    `report` is a `plateaus.gradient.StepReport`, `short` one step of a short run: (state, key, t)
+    -> state. Targets and short runs are evaluated in the last step of a round only, which is the
+    same step in all runs of a chunk, and so a branch.
     """
     feedback, task = recipe.feedback, recipe.task
     assert feedback is not None
@@ -86,13 +87,13 @@ def ears(
         key = jax.random.fold_in(keys.short, t)
 
         def after(shares: Array, number: Array) -> Array:
-            own = jax.random.fold_in(key, number)
+            key_run = jax.random.fold_in(key, number)
             begun = state._replace(source=steer(state.source, shares))
 
-            def one(state: Any, s: Array) -> tuple[Any, None]:
-                return short(state, own, t + 1 + s), None
+            def next_step(state: Any, s: Array) -> tuple[Any, None]:
+                return short(state, key_run, t + 1 + s), None
 
-            ended, _ = jax.lax.scan(one, begun, jnp.arange(feedback.short_steps))
+            ended, _ = jax.lax.scan(next_step, begun, jnp.arange(feedback.short_steps))
             return target_losses(ended.params)
 
         shares = jnp.asarray(feedback.short_shares, jnp.float32)
@@ -104,32 +105,32 @@ def ears(
         return groups.mean_by_group(groups.members(task, batch), jnp.maximum(above, 0.0))
 
     def at_the_end(state: Any, t: Any) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        results: dict[str, Any] = {}
         if feedback.target_points:
-            found["target_loss"] = target_losses(state.params)
+            results["target_loss"] = target_losses(state.params)
         if feedback.target_gradient:
-            found["target_gradient"] = target_gradient(state.params)
+            results["target_gradient"] = target_gradient(state.params)
         if feedback.short_steps:
-            number = (t + 1 - feedback.reference_steps) // feedback.every  # from 1
+            number = (t + 1 - feedback.reference_steps) // feedback.round_steps  # from 1
             due = number == 1
             if feedback.short_every:
                 due = (number - 1) % feedback.short_every == 0
-            found["affinity"] = jax.lax.cond(
+            results["affinity"] = jax.lax.cond(
                 due, affinity, lambda state, t: jnp.zeros((size, size)), state, t
             )
-        return found
+        return results
 
-    def hear(state: Any, signals: Signals, batch: Example, told: Any, t: Any) -> Signals:
-        signals = signals._replace(count=told.groups.count, gradient=told.gradient)
+    def complete(state: Any, signals: Signals, batch: Example, report: Any, t: Any) -> Signals:
+        signals = signals._replace(count=report.groups.count, gradient=report.gradient)
         if compares(recipe):
             signals = signals._replace(
                 excess=jax.lax.cond(
                     _adapting(feedback, t),
-                    lambda: excess(state.reference, batch, told.losses),
+                    lambda: excess(state.reference, batch, report.losses),
                     lambda: jnp.full(size, jnp.nan),
                 )
             )
-        ends = (t + 1) % feedback.every == 0
+        ends = (t + 1) % feedback.round_steps == 0
         shapes = jax.eval_shape(at_the_end, state, t)
         if not shapes:
             return signals
@@ -138,11 +139,11 @@ def ears(
             **jax.lax.cond(ends, at_the_end, lambda state, t: nothing, state, t)
         )
 
-    return hear
+    return complete
 
 
 def _adapting(feedback: Feedback, t: Any) -> Any:
-    """Return whether step t is one on which the mixture adapts."""
+    """Return whether the mixture adapts on step t."""
     begun = t >= feedback.reference_steps
     if not feedback.proxy_steps:
         return begun
@@ -150,9 +151,9 @@ def _adapting(feedback: Feedback, t: Any) -> Any:
 
 
 def _target(recipe: Recipe, keys: Streams, world: PyTree) -> Example:
-    """Return a fixed sample of what is tested for, which no test is made on.
+    """Return a fixed sample of the test law, apart from the examples that are tested on.
 
-    Unused, where a mixer does not ask for it, it costs nothing.
+    The compiler drops it where the mixer does not need it.
     """
     task = recipe.task
     assert recipe.feedback is not None and task.groups is not None

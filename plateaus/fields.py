@@ -1,4 +1,4 @@
-"""What a configuration may say about one number: the declaration beside every spec and knob.
+"""Declarations of configurable quantities, which stand beside every spec and knob.
 
 A field is declared once, in the file that uses it, by `typing.Annotated`. The schema
 (`plateaus.config.schema`) reads the declaration; nothing else repeats a range or a default.
@@ -24,12 +24,12 @@ class Field:
       low, high: bounds of a number, inclusive unless `low_open` / `high_open`.
       choices: the allowed values of a string.
       neutral: the value at which the intervention does nothing, bit for bit; None if it has none.
-      units: of the quantity, for axes ("steps", "1/step"); empty for a pure number.
-      derived: whether it follows from other fields and from files, and cannot be given.
-      observes: whether it only says what is looked at, so that it is no part of what a run is.
-      switch: of a field that observes and only says how, the one that switches it on.
+      units: the unit for axes ("steps", "1/step"); empty for a pure number.
+      derived: whether it follows from other fields and from files, and cannot be set.
+      observes: whether it only selects what is recorded, so that it is no part of a run's identity.
+      switch: for an observing field that only sets how, the field that switches the recording on.
       sweepable: whether its values may be compared within one set of results. Lengths, counts and
-        names of things may not, nor what is derived or observes.
+        names are not sweepable, nor are fields that are derived or observe.
 
     >>> Field(help="fraction of the data set", low=0.0, low_open=True, high=1.0).allowed()
     '(0.0, 1.0]'
@@ -56,12 +56,12 @@ class Field:
         """Return the allowed values as a reader would write them: an interval or a list."""
         if self.choices:
             return " | ".join(self.choices)
-        left = "(" if self.low is None or self.low_open else "["
-        right = ")" if self.high is None or self.high_open else "]"
+        opening = "(" if self.low is None or self.low_open else "["
+        closing = ")" if self.high is None or self.high_open else "]"
         low = "-inf" if self.low is None else f"{self.low}"
         high = "inf" if self.high is None else f"{self.high}"
         infinity = " or inf" if self.high == INFINITE else ""
-        return f"{left}{low}, {high}{right}{infinity}"
+        return f"{opening}{low}, {high}{closing}{infinity}"
 
     def contains(self, value: Any) -> bool:
         """Return whether `value`, already of the right type, is allowed (NaN never is)."""
@@ -92,11 +92,11 @@ def declared(owner: Any) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def joined(base: type, more: Declared) -> Any:
-    """Return a class like `base`, a frozen dataclass or a NamedTuple class, with more fields.
+def joined(base: type, fields: Declared) -> Any:
+    """Return a class like `base`, a frozen dataclass or a NamedTuple class, with further fields.
 
-    For what follows from a registry or from a config: the fields of every instrument, a rate of
-    each layer, a weight of each family.
+    These are fields that follow from a registry or from a config: those of every instrument, a rate
+    for each layer, a weight for each family.
 
     >>> from typing import NamedTuple
     >>> class Knobs(NamedTuple):
@@ -104,23 +104,28 @@ def joined(base: type, more: Declared) -> Any:
     >>> joined(Knobs, {"b": (float, 2.0)})(a=0.5)
     Knobs(a=0.5, b=2.0)
 
-    Raises TypeError for a field that is there already.
+    Raises TypeError for a field that `base` has already.
     """
-    own = declared(base)
-    if twice := ", ".join(name for name in more if name in own):
+    base_fields = declared(base)
+    if twice := ", ".join(name for name in fields if name in base_fields):
         raise TypeError(f"{base.__module__}.{base.__name__}: declared twice: {twice}")
     if dataclasses.is_dataclass(base):
-        more_fields = [(name, kind, default) for name, (kind, default) in more.items()]
         namespace = {"__module__": base.__module__, "__doc__": base.__doc__}
         name = base.__name__.removeprefix("_")
         return dataclasses.make_dataclass(
-            name, more_fields, bases=(base,), frozen=True, kw_only=True, namespace=namespace
+            name,
+            [(field, kind, default) for field, (kind, default) in fields.items()],
+            bases=(base,),
+            frozen=True,
+            kw_only=True,
+            namespace=namespace,
         )
+    all_fields = {**base_fields, **fields}
     made: Any = collections.namedtuple(  # type: ignore[misc] # its fields are known at run time
         base.__name__,
-        [*own, *more],
-        defaults=[*(default for _, default in (*own.values(), *more.values()))],
+        all_fields,
+        defaults=[*(default for _, default in all_fields.values())],
         module=base.__module__,
     )
-    made.__annotations__ = {name: kind for name, (kind, _) in (*own.items(), *more.items())}
+    made.__annotations__ = {name: kind for name, (kind, _) in all_fields.items()}
     return made

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, or belong to one process; the user's cache."""
+"""Files and folders that appear whole or not at all, locks on folders, and the user's cache."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def cache() -> Path:
 
 
 def beside(path: Path) -> Path:
-    """Return a new path for what is to take the place of `path`, on the same disk."""
+    """Return a new path beside `path`, on the same disk, for its replacement."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PARTIAL}")
 
 
@@ -110,7 +110,7 @@ def replace_folder(new: Path, folder: Path) -> None:
     """Put one folder in the place of another, if there is one, which is removed.
 
     Raises:
-      OSError: what was there before is left as it was.
+      OSError: the old folder is unchanged.
     """
     old = beside(folder)
     if folder.exists():  # a full folder cannot be renamed over
@@ -146,18 +146,18 @@ def _sync(path: str | os.PathLike[str]) -> None:
 
 
 def remove_leftovers(folder: str | os.PathLike[str], start: str = "") -> int:
-    """Remove what killed writers left half-written directly in the folder; return how many.
+    """Remove half-written files and folders of killed writers from a folder; return their number.
 
-    Only for the one process that may write there (see `lock`). `start`: of the names that were to
-    be written, where others may be written at the same time.
+    Only the process that holds the folder may call this (see `lock`). `start` is how the intended
+    names begin; it protects other names that may be written at the same time.
     """
-    left = [p for p in Path(folder).glob(f".*{_PARTIAL}") if p.name.startswith(f".{start}")]
-    for partial in left:
+    partials = [p for p in Path(folder).glob(f".*{_PARTIAL}") if p.name.startswith(f".{start}")]
+    for partial in partials:
         if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)
         else:
             partial.unlink(missing_ok=True)
-    return len(left)
+    return len(partials)
 
 
 @contextlib.contextmanager

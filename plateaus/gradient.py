@@ -1,4 +1,4 @@
-"""The gradient that a step trains on, and what else the examples of its batch tell."""
+"""The gradient that a step trains on, and the other measurements on its batch."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from plateaus.recipe import Recipe
 from plateaus.types import Array, Example, Knobs, PyTree
 
 
-class Told(NamedTuple):
-    """What a step tells beside its loss."""
+class StepReport(NamedTuple):
+    """The measurements of a step besides its loss."""
 
     surgery: dict[str, Array]
-    groups: groups.Sums | None  # None of a task without groups
-    gradient: PyTree  # [G, ...], sums of the examples' gradients; None where nobody asks
+    groups: groups.Sums | None  # None for a task without groups
+    gradient: PyTree  # [G, ...], sums of the examples' gradients; None where no mixer needs them
     losses: Any  # [B]
 
 
@@ -33,18 +33,19 @@ def gradient(
     knobs: Knobs,
     key: Array,
     weigh: Weigh,
-) -> tuple[Array, PyTree, PyTree, Told]:
-    """Return (mean loss, gradient to train on, aggregator's state, what was measured).
+) -> tuple[Array, PyTree, PyTree, StepReport]:
+    """Return (mean loss, gradient to train on, aggregator's state, report).
 
-    The mean is of the losses as they are; the gradient is of them as weighed. All gradients are
-    weighted sums of the examples': from the pullback of the losses, or from captured factors.
+    The mean is of the plain losses, the gradient of the losses as `weigh` emphasises them. All
+    gradients are weighted sums of the examples' gradients, which come from the pullback of the
+    losses or from captured factors.
     """
     measured: dict[str, Array] = {}
     if recipe.gradients is None:
 
         def losses_of(params: PyTree) -> tuple[Array, Array]:
-            said, _ = recipe.model.apply(params, batch.inputs)
-            return jax.vmap(recipe.task.loss)(said, batch), said
+            predictions, _ = recipe.model.apply(params, batch.inputs)
+            return jax.vmap(recipe.task.loss)(predictions, batch), predictions
 
         losses, pull, predictions = jax.vjp(losses_of, params, has_aux=True)
         captured = None
@@ -68,4 +69,4 @@ def gradient(
         if recipe.feedback is not None and recipe.feedback.sums is not None:
             sums = recipe.feedback.sums(weighted, groups.members(recipe.task, batch))
     grads = weighted(weigh(batch, weights))
-    return jnp.mean(losses), grads, state, Told(measured, by_group, sums, losses)
+    return jnp.mean(losses), grads, state, StepReport(measured, by_group, sums, losses)

@@ -1,4 +1,4 @@
-"""What is told by group: sums over the examples of each family or domain, and their means."""
+"""Measures by group: sums over the examples of each family or domain, and their means."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ VARIABLES = {
 
 
 class Sums(NamedTuple):
-    """Of a step's examples, by group [G]."""
+    """Sums over a step's examples, by group [G]."""
 
-    loss: Array  # in units of the plateau: `Task.test_loss`, where the predictions are at hand
-    error: Array  # of `Learned.error`; NaN where the predictions are not at hand
+    loss: Array  # of `Task.test_loss`, in units of the plateau, or of the losses trained on
+    error: Array  # of `Learned.error`; NaN without predictions
     count: Array  # type: ignore[assignment] # shadowing tuple.count is harmless here
 
 
 def numbers(task: Task, batch: Example) -> Int[Array, " B"]:
-    """Return the group of each example: 0 for all where the task has one."""
+    """Return the number of each example's group; all are 0 for a task without groups."""
     if task.groups is None:
         return jnp.zeros(jax.tree.leaves(batch.inputs)[0].shape[0], jnp.int32)
     return jax.vmap(task.groups.of)(batch)
@@ -46,7 +46,10 @@ def members(task: Task, batch: Example) -> Float[Array, "G B"]:
 
 
 def sums(task: Task, batch: Example, losses: Array, predictions: Array | None = None) -> Sums:
-    """Return the sums of a batch by group; `losses` are those trained on."""
+    """Return the sums of a batch by group; `losses` are those trained on.
+
+    With `predictions` the sums are of the test loss instead, and of the learned groups' error.
+    """
     member = members(task, batch)
     errors = jnp.full_like(losses, jnp.nan)
     if predictions is not None:
@@ -57,7 +60,7 @@ def sums(task: Task, batch: Example, losses: Array, predictions: Array | None = 
 
 
 def _within(member: Array, values: Array) -> Array:
-    """Return sums over the members of each group; what is not finite stays in its own group."""
+    """Return sums over each group's members; a value that is not finite affects its group only."""
     return jnp.sum(jnp.where(member > 0, values[None, :], 0.0), axis=1)
 
 
@@ -72,10 +75,10 @@ def mean_loss(step: Sums) -> Float[Array, " G"]:
 
 
 def over_steps(means: Sums) -> dict[str, Float[Array, " G"]]:
-    """Return what is recorded of a window, from the means over its steps of their sums.
+    """Return the records of a window, from the means over its steps of their sums.
 
     `train_loss_by_task` and `train_error_by_task` are means over the window's examples of a group
-    (NaN without any), `train_count_by_task` is how many there were to a step.
+    (NaN without examples), `train_count_by_task` is the number of examples to a step.
     """
     count = jnp.where(means.count > 0, means.count, jnp.nan)
     return {
@@ -93,14 +96,14 @@ def mean_by_group(member: Float[Array, "G B"], values: Float[Array, "B ..."]) ->
 
 
 def weighed(task: Task, ever: Float[Array, " G"]) -> Float[Array, " G"]:
-    """Return the groups meant to be trained on, by their shares in what is tested for."""
+    """Return the weights of the groups meant to be trained on: their shares in the test law."""
     target = task.groups.target if task.groups else ()
     return ever * jnp.asarray(target, jnp.float32) if target else ever
 
 
 def mean_over(ever: Float[Array, " G"], by_group: Float[Array, "G ..."]) -> Array:
-    """Return the mean over the groups that are meant to be trained on, as weighed; NaN of none."""
-    there = (ever > 0).reshape(-1, *[1] * (by_group.ndim - 1))
+    """Return the mean over the groups weighted by `ever`; NaN where all weights are 0."""
+    trained = (ever > 0).reshape(-1, *[1] * (by_group.ndim - 1))
     weights = ever / jnp.sum(ever)
-    kept = jnp.where(there, by_group, 0.0)  # 0 times what is not finite is not 0
+    kept = jnp.where(trained, by_group, 0.0)  # 0 times what is not finite is not 0
     return jnp.tensordot(weights, kept, axes=1, precision=EXACT)

@@ -1,4 +1,4 @@
-"""What is only information can never stop a run: it is known, or it is not, and then why."""
+"""Values that are only information: a failure to find one is reported and never stops a run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ T = TypeVar("T")
 
 
 class Unknown(NamedTuple):
-    """Stands for a value that could not be found out, and says why."""
+    """The reason why a value could not be found, in place of the value."""
 
     reason: str
 
 
 def informative(find: Callable[P, T]) -> Callable[P, T | Unknown]:
-    """Make a function return why it failed, where it fails.
+    """Make a function return `Unknown`, with the reason, where it would raise an exception.
 
     >>> divided = informative(lambda a, b: a // b)
     >>> divided(1, 1), divided(1, 0)
@@ -27,19 +27,19 @@ def informative(find: Callable[P, T]) -> Callable[P, T | Unknown]:
     """
 
     @functools.wraps(find)
-    def known(*arguments: P.args, **options: P.kwargs) -> T | Unknown:
+    def attempt(*arguments: P.args, **options: P.kwargs) -> T | Unknown:
         try:
             return find(*arguments, **options)
         except Exception as error:
             return Unknown(failure(error, places=False))
 
-    return known
+    return attempt
 
 
-def told(find: Callable[[], str]) -> str:
-    """Return the text that `find` returns, or that it is not known, and why.
+def text_or_reason(find: Callable[[], str]) -> str:
+    """Return the text that `find` returns or, where it fails, "not known" and the reason.
 
-    >>> told(lambda: {}["name"])
+    >>> text_or_reason(lambda: {}["name"])
     "not known (KeyError: 'name')"
     """
     text = informative(find)()
@@ -49,7 +49,7 @@ def told(find: Callable[[], str]) -> str:
 def failure(error: BaseException, places: bool = True) -> str:
     """Return an exception on one line: its type, its text's first line, and where it was raised.
 
-    The place is the innermost in a file that is not of an installed package.
+    The place is the innermost frame in a file that belongs to no installed package.
     """
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     line = f"{type(error).__name__}: {text}".rstrip(": ")

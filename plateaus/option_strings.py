@@ -79,7 +79,7 @@ def whole_numbers(text: str) -> tuple[int, ...]:
 def shares(text: str, count: int) -> dict[str, tuple[float, ...]]:
     """Return mixtures, each by how it is written: the parts of `count` tasks, in proportion.
 
-    Raises ValueError for what is no mixture of so many tasks, and for one that is given twice.
+    Raises ValueError for a part that is no mixture of so many tasks, and for a mixture given twice.
 
     >>> shares("1:3 2:2", 2)
     {'1:3': (1.0, 3.0), '2:2': (2.0, 2.0)}

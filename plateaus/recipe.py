@@ -50,13 +50,13 @@ class SumGradients(Protocol):
 
 
 class MeasureBatches(Protocol):
-    """Name -> what is measured of batches [N, B, ...]."""
+    """Name -> measurement on batches [N, B, ...]."""
 
     def __call__(self, key: Key, params: PyTree, batches: Example) -> dict[str, Array]: ...
 
 
 class Probe(Protocol):
-    """Name -> what is recorded of the parameters at an evaluation.
+    """Name -> record of the parameters at an evaluation.
 
     `laws` are the samples of `plateaus.evaluation`, by name; `losses` maps edits of the model to
     its test loss under "" and, with groups, under "_by_task".
@@ -89,7 +89,8 @@ class Surgery(NamedTuple):
     Fields:
       gram: captured -> [B, B], inner products of the examples' gradients.
       aggregator: optim knobs -> Aggregator; its weights have the scale of a mean.
-      measure, summarise: what is told of the inner products of a step, and recorded of its means.
+      measure: inner products of a step -> measures, name -> scalar.
+      summarise: their means over `log_every` steps -> records, name -> scalar.
     """
 
     gram: GramOf
@@ -99,15 +100,15 @@ class Surgery(NamedTuple):
 
 
 class Feedback(NamedTuple):
-    """What an adaptive design is told beside the losses of its batches.
+    """The feedback that an adaptive design gets besides the losses of its batches.
 
     Fields:
-      every: steps of a round, at the end of which targets and short runs are looked at.
+      round_steps: steps of a round, at the end of which targets and short runs are evaluated.
       sums: (weighted, member [G, B]) -> tree of [G, ...], the sums of the gradients of each group's
-        examples, of the tracked layers, where `weighted` maps weights [B] of examples to the sum of
-        their gradients so weighed; None: gradients are not asked for.
-      target_points: examples of each group in the sample of what is tested for; 0: none.
-      target_gradient: whether its gradients are asked for.
+        examples, of the tracked layers, where `weighted` maps weights [B] of examples to the
+        weighted sum of their gradients; None: the design needs no gradients.
+      target_points: examples of each group in the sample of the test law; 0: none.
+      target_gradient: whether the design needs the gradients of that sample.
       reference_steps: steps of a first model, kept as the reference; then a fresh one starts.
       proxy_steps: steps of a next model, on which the mixture adapts; then a fresh one starts.
       short_steps: steps of the short runs, one by each row of `short_shares`; 0: none.
@@ -115,7 +116,7 @@ class Feedback(NamedTuple):
       short_every: rounds between two sets of short runs; 0: only at the end of the first.
     """
 
-    every: int
+    round_steps: int
     sums: SumGradients | None = None
     target_points: int = 0
     target_gradient: bool = False
@@ -127,7 +128,7 @@ class Feedback(NamedTuple):
 
 
 class BatchProbe(NamedTuple):
-    """What is measured at evaluations of the training loss on a few random batches.
+    """Measurements, at evaluations, of the training loss on a few random batches.
 
     Fields:
       batches: how many, drawn as training draws them, by keys of their own.
@@ -152,6 +153,6 @@ class Recipe(NamedTuple):
     pool_points: int = 0  # fresh examples of the training law; 0: it is not evaluated on
     gradients: Gradients | None = None  # None: plain differentiation of the mean loss
     surgery: Surgery | None = None  # None: the gradient of the mean loss; else needs `gradients`
-    feedback: Feedback | None = None  # None: the design is told the losses of its batches alone
+    feedback: Feedback | None = None  # None: the design gets only the losses of its batches
     batch_probes: tuple[BatchProbe, ...] = ()
     probes: tuple[Probe, ...] = ()

@@ -1,7 +1,8 @@
-"""What each function of the central records takes and gives: names, types and shapes.
+"""Signatures of the functions in the central records: names, types and shapes.
 
-mypy holds whatever fills a record to these. Batches, groups and steps as in `plateaus.values`. A
-function may take more than it is asked to (`object` for what it does not look at), never less.
+mypy checks every function that is put into a record against its signature. Batches, groups and
+steps are as in `plateaus.values`. A function may accept wider types than its signature (`object`
+for arguments that it ignores), never narrower ones.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ LogPrior: TypeAlias = Callable[[Array], Array]
 
 
 class Init(Protocol):
-    """What one run begins with: a world, parameters, the state of a source."""
+    """The beginning of one run: a world, parameters, the state of a source."""
 
     def __call__(self, key: Key) -> PyTree: ...
 
@@ -48,14 +49,14 @@ class EmitNumber(Protocol):
 
 
 class EmitMixed(Protocol):
-    """A prompt whose example i is of group order[i], order [m], and is asked by several."""
+    """A prompt whose example i is of group order[i], order [m], and the answers of some groups."""
 
-    def __call__(self, key: Key, order: Array, asked: tuple[int, ...]) -> MixedPrompt: ...
+    def __call__(self, key: Key, order: Array, queried: tuple[int, ...]) -> MixedPrompt: ...
 
 
 @runtime_checkable  # it annotates closures, which tests check
 class Measure(Protocol):
-    """What is measured on a prediction [...] of one example: a scalar, or a vector [axis]."""
+    """A measure of a prediction [...] for one example: a scalar, or a vector [axis]."""
 
     def __call__(self, prediction: Array, example: Example) -> Array: ...
 
@@ -67,13 +68,13 @@ class Distance(Protocol):
 
 
 class NumberOf(Protocol):
-    """An integer [] that an example is known by: its index, or its group."""
+    """An integer [] of an example: its index, or the number of its group."""
 
     def __call__(self, example: Example) -> Array: ...
 
 
 class Predict(Protocol):
-    """What each ideal predictor says of a batch: name -> predictions [B, ...]."""
+    """The ideal predictors on a batch: name -> predictions [B, ...]."""
 
     def __call__(
         self, world: PyTree, batch: Example, knobs: Any, log_prior: LogPrior
@@ -90,7 +91,7 @@ class KnobsAt(Protocol):
 
 
 class Prepare(Protocol):
-    """The plan: what draws need that changes with neither step nor state; `size` [] items."""
+    """The plan of a source: all that draws need besides step and state; `size` [] items."""
 
     def __call__(self, knobs: Any, size: Number) -> PyTree: ...
 
@@ -108,7 +109,7 @@ class LogProb(Protocol):
 
 
 class Observe(Protocol):
-    """The state after step t, which has told these signals."""
+    """The state after step t, given the signals of that step."""
 
     def __call__(self, state: PyTree, signals: Signals, plan: PyTree, t: Number) -> PyTree: ...
 
@@ -141,7 +142,7 @@ class MeasureSource(Protocol):
 
 
 class Apply(Protocol):
-    """Predictions [B, ...] of inputs [B, ...], and what was captured on the way, by name."""
+    """Predictions [B, ...] of inputs [B, ...], and captured activations by name."""
 
     def __call__(
         self,

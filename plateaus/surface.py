@@ -1,4 +1,4 @@
-"""What a package exports, read from its modules only when it is asked for."""
+"""The exports of a package, which are imported from its modules on first use."""
 
 from __future__ import annotations
 

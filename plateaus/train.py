@@ -1,7 +1,7 @@
-"""Training as pure functions: a whole run, and what it is made of, its start and a phase of steps.
+"""Training as pure functions: a whole run, and its parts, the start and a phase of steps.
 
-All functions here speak of a single run; whoever calls them maps them over many and compiles the
-result: `jit(vmap(run))`. What is measured is in `plateaus.evaluation`.
+All functions here are of a single run; their callers map them over many and compile the result:
+`jit(vmap(run))`. The measurements are in `plateaus.evaluation`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import optax
 from plateaus import evaluation, feedback, groups
 from plateaus.batches import examples, probe_key, probed
 from plateaus.evaluation import Law, evaluate
-from plateaus.gradient import Told, gradient
+from plateaus.gradient import StepReport, gradient
 from plateaus.recipe import Recipe
 from plateaus.types import (
     Array,
@@ -36,38 +36,38 @@ NEVER = -1  # `RunState.diverged_at` of a run that has not diverged
 
 
 class RunState(NamedTuple):
-    """What a run carries from step to step, and what a checkpoint holds."""
+    """The state that a run carries from step to step, and that a checkpoint holds."""
 
     params: PyTree
     optimiser: PyTree
     source: PyTree
     aggregator: PyTree  # () without surgery
-    reference: PyTree  # parameters of a model trained before; () without
+    reference: PyTree  # the parameters of a model that was trained before; () without one
     diverged_at: Array  # the first step with a loss that is not finite, or NEVER
 
 
 class Phase(NamedTuple):
-    """What one phase of a run has measured."""
+    """The measurements of one phase of a run."""
 
     train_loss: Array  # [windows]
-    training: dict[str, Array]  # [windows] each: what examples' gradients tell, under surgery;
-    # [windows, G]: losses and errors by group, and the share of the batches that each group had
+    training: dict[str, Array]  # [windows]: measures of the examples' gradients, under surgery;
+    # [windows, G]: losses and errors by group, and each group's share of the batches
     evaluation: dict[str, Array]
 
     @property
     def windows(self) -> dict[str, Array]:
-        """All that is measured of every window of `log_every` steps."""
+        """The measurements of every window of `log_every` steps."""
         return {"train_loss": self.train_loss, **self.training}
 
 
 class Run(NamedTuple):
-    """What a whole run comes to.
+    """The results of a whole run.
 
     Fields:
-      state: after the last step; of a run that diverged, before the phase in which it did.
-      curves: name -> [1 + phases, ...], what `evaluate` measured before the first step and after
+      state: the state after the last step, or before the phase in which the run diverged.
+      curves: name -> [1 + phases, ...], the results of `evaluate` before the first step and after
         every phase; and [steps / log_every, ...], "train_loss" and the other means over steps.
-      levels: name -> what never changes: the plateau's height, its floor, the predictors' losses.
+      levels: name -> constant of the run: the plateau's height, its floor, the predictors' losses.
     """
 
     state: RunState
@@ -127,9 +127,9 @@ def phase(
 ) -> tuple[RunState, Phase]:
     """Take `recipe.phase_steps` steps from step `start` on, then evaluate on the run's `laws`.
 
-    `start` must not be batched under vmap: it is the same for all runs of a chunk, so that what
-    happens every so many steps stays a branch. A run whose loss stops being finite keeps the state
-    it had when the phase began, for good, and reports NaN from that step on.
+    `start` must not be batched under vmap: it is the same for all runs of a chunk, so that the
+    work of every so many steps stays a branch. A run whose loss stops being finite keeps the state
+    from the beginning of that phase for good, and reports NaN from that step on.
     """
     keys = streams(seed)
     world = recipe.task.init(keys.world)
@@ -138,8 +138,8 @@ def phase(
 
     def taken(
         state: RunState, draw: Draw, key_noise: Array, key_order: Array, t: Array
-    ) -> tuple[RunState, Array, Example, Told]:
-        """Take one optimiser step; the source is as it was."""
+    ) -> tuple[RunState, Array, Example, StepReport]:
+        """Take one optimiser step, without updating the state of the source."""
         batch = examples(recipe, world, key_noise, draw, knobs, t)
         weigh = feedback.weigh(recipe, state.source, plan, t)
 
@@ -147,7 +147,7 @@ def phase(
             order = jax.random.fold_in(key_order, number)
             return gradient(recipe, params, batch, state.aggregator, knobs, order, weigh)
 
-        loss, grads, aggregator, told = at(state.params, 0)
+        loss, grads, aggregator, report = at(state.params, 0)
         updates, optimiser_state = optimiser.update(
             grads,
             state.optimiser,
@@ -159,10 +159,10 @@ def phase(
             optimiser=optimiser_state,
             aggregator=aggregator,
         )
-        return new, loss, batch, told
+        return new, loss, batch, report
 
     def short(state: RunState, key: Array, t: Array) -> RunState:
-        """Take a step of a short run, on draws of its own."""
+        """Take a step of a short run, on draws from a separate key."""
         data, noise, order = jax.random.split(jax.random.fold_in(key, t), 3)
         draw = recipe.source.draw(data, state.source, plan, t)
         return taken(state, draw, noise, order, t)[0]
@@ -175,24 +175,26 @@ def phase(
             aggregator=_aggregator(recipe, keys, plan, knobs),
         )
 
-    ears = feedback.ears(recipe, keys, world, short) if recipe.feedback else None
+    complete = feedback.completion(recipe, keys, world, short) if recipe.feedback else None
 
-    def step(state: RunState, x: tuple[Array, Draw | None]) -> tuple[RunState, tuple[Array, Told]]:
+    def step(
+        state: RunState, x: tuple[Array, Draw | None]
+    ) -> tuple[RunState, tuple[Array, StepReport]]:
         t, draw = x
         state = feedback.staged(recipe, state, fresh, t)
         noise, order = (jax.random.fold_in(key, t) for key in (keys.noise, keys.order))
         if draw is None:
             draw = recipe.source.draw(keys.data, state.source, plan, t)
-        new, loss, batch, told = taken(state, draw, noise, order, t)
-        by_group = loss[None] if told.groups is None else groups.mean_loss(told.groups)
+        new, loss, batch, report = taken(state, draw, noise, order, t)
+        by_group = loss[None] if report.groups is None else groups.mean_loss(report.groups)
         signals = Signals(by_group)
-        if ears is not None:
-            signals = ears(new, signals, batch, told, t)
+        if complete is not None:
+            signals = complete(new, signals, batch, report, t)
         diverges = (state.diverged_at == NEVER) & ~jnp.isfinite(loss)
         return new._replace(
             source=recipe.source.observe(state.source, signals, plan, t),
             diverged_at=jnp.where(diverges, t, state.diverged_at),
-        ), (loss, told._replace(gradient=None, losses=()))
+        ), (loss, report._replace(gradient=None, losses=()))
 
     def window(state: RunState, first: Array) -> tuple[RunState, tuple[Array, dict[str, Array]]]:
         times = first + jnp.arange(recipe.log_every)
@@ -200,10 +202,10 @@ def phase(
         if not jax.tree.leaves(state.source):  # nothing is learned from step to step: all at once
             draws = jax.vmap(recipe.source.draw, (None, None, None, 0))(keys.data, (), plan, times)
         state, steps = jax.lax.scan(step, state, (times, draws))
-        loss, told = jax.tree.map(lambda x: jnp.mean(x, axis=0), steps)
-        measured = {} if told.groups is None else groups.over_steps(told.groups)
+        loss, report = jax.tree.map(lambda x: jnp.mean(x, axis=0), steps)
+        measured = {} if report.groups is None else groups.over_steps(report.groups)
         if recipe.surgery:
-            measured |= recipe.surgery.summarise(told.surgery)
+            measured |= recipe.surgery.summarise(report.surgery)
         last = recipe.source.measures(state.source, plan, first + recipe.log_every - 1)
         measured |= {f"train_{name}{groups.SUFFIX}": value for name, value in last.items()}
         return state, (loss, measured)
@@ -235,18 +237,19 @@ def run(recipe: Recipe, seed: Array | int, knobs: Knobs) -> Run:
     """Train one run, from its seed to its end.
 
     An ensemble is `jit(vmap(lambda seed: run(recipe, seed, knobs)))(seeds)`. A command trains by
-    the same parts, in programs of their own with checkpoints between them: mapped over as many runs
-    as its chunks have, this gives the same bits of weights, and of training and test losses. Means
-    that are only looked at (distances to predictors before the first step, cosines of gradients)
-    may be off by up to 1e-5 of themselves: XLA fuses their sums with what stands around them.
+    the same parts, as separate programs with checkpoints between them. Mapped over as many runs as
+    a chunk of the command has, `run` gives the same bits of weights and of training and test
+    losses. Means that training does not use (distances to predictors before the first step, cosines
+    of gradients) may differ by up to 1e-5 of themselves: XLA fuses their sums with other code.
     """
     laws, levels = evaluation.laws(recipe, seed, knobs)
     state, first = init(recipe, seed, knobs, laws)
 
-    def one(state: RunState, start: Array) -> tuple[RunState, Phase]:
+    def next_phase(state: RunState, start: Array) -> tuple[RunState, Phase]:
         return phase(recipe, state, seed, knobs, laws, start)
 
-    state, phases = jax.lax.scan(one, state, jnp.arange(0, recipe.steps, recipe.phase_steps))
+    starts = jnp.arange(0, recipe.steps, recipe.phase_steps)
+    state, phases = jax.lax.scan(next_phase, state, starts)
     curves = {name: x.reshape(-1, *x.shape[2:]) for name, x in phases.windows.items()}
     for name, x in phases.evaluation.items():
         curves[name] = jnp.concatenate([first[name][None], x])

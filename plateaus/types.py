@@ -32,8 +32,8 @@ class OtherLaw(NamedTuple):
 
     Fields:
       emit: (key, world, number) -> Example, as `Task.emit_test`.
-      measures: name -> (prediction, example) -> what is measured on it; None: the loss and the
-        metrics of the test law. For a law that says something of one position of a prompt only.
+      measures: name -> (prediction, example) -> measurement; None: the loss and the metrics of the
+        test law. It is for a law about a single position of a prompt.
     """
 
     emit: signatures.EmitNumber
@@ -53,18 +53,19 @@ class Learned(NamedTuple):
 
 
 class Groups(NamedTuple):
-    """The families or domains that examples are of: all that is measured is told by group, too.
+    """The families or domains of a task's examples, by which all measures are recorded as well.
 
     Fields:
-      names: of the groups, G.
+      names: the names of the G groups.
       of: example -> number of its group.
-      learned: when each is learned; None: that is not told.
-      target: the share of each group in what is tested for; () if equal. Means over groups weigh by
-        it, and adaptive mixing aims at it.
-      emit_target: like `Task.emit_test`, of what adaptive mixing may look at; None: fresh
-        `emit_test`.
-      emit_mixed: (key, order [m], asked) -> MixedPrompt whose example i is of group order[i], with
-        a query that each group of the tuple `asked` answers differently; None: there are none.
+      learned: when each group counts as learned; None: this is not recorded.
+      target: the share of each group in the test law; () if equal. Means over groups weigh by it,
+        and adaptive mixing aims at it.
+      emit_target: like `Task.emit_test`, for the sample that adaptive mixing evaluates; None: fresh
+        examples of `emit_test`.
+      emit_mixed: (key, order [m], queried) -> MixedPrompt whose example i is of group order[i], and
+        whose query each group of the tuple `queried` answers differently; None: the task has no
+        mixed prompts.
     """
 
     names: tuple[str, ...]
@@ -90,10 +91,10 @@ class Reads(NamedTuple):
 
 
 class Task(NamedTuple):
-    """The law: what a world is, how an example is drawn, what an ideal predictor says.
+    """A task: its worlds, the laws of its examples, its losses and its ideal predictors.
 
     Fields:
-      init: key -> world, whatever one run's examples share.
+      init: key -> world, the variables that all examples of a run share.
       emit: (key, world, draw, knobs) -> the Example of the training law that a scalar Draw names.
       emit_test: (key, world, number) -> fresh Example of the test law; no knob reaches it. `number`
         counts a test sample from 0, for laws that are gone through in full (all facts, say); with
@@ -104,15 +105,15 @@ class Task(NamedTuple):
       predictors: (world, batch, knobs, log_prior) -> name -> predictions for a batch, where
         `log_prior` maps indices [k] to the log-probabilities with which the design draws them.
       uninformed, best: the predictors whose losses are the plateau's height and its floor.
-      size: how many indices the training law has.
+      size: the number of indices of the training law.
       axes: names of the axes of metrics that are vectors.
       reads: how a model takes the inputs, and where it is read.
-      groups: the families or domains that examples are of; None: there is one, without a name.
+      groups: the families or domains of examples; None: there is one, without a name.
       distance: (prediction, prediction, example) -> scalar, how far a model is from a predictor.
-      item: example -> index; with it, metrics are told apart by whether training draws that index.
+      item: example -> index; with it, metrics are split by whether training draws that index.
       at: (knobs, t) -> the knobs of the law in force at step t, for laws that change.
-      laws: name -> another test law, evaluated like the test law: what is measured is recorded as
-        NAME_loss, NAME_metric, and of predictor P as NAME_loss_of_P. Not "test", "pool", "train".
+      laws: name -> another test law, evaluated like the test law. Its records are NAME_loss and
+        NAME_metric, and NAME_loss_of_P for predictor P. "test", "pool", "train" are no such names.
     """
 
     init: signatures.Init
@@ -140,7 +141,7 @@ class Task(NamedTuple):
 
 
 class Grouping(NamedTuple):
-    """Which group each item of a finite pool is of: of those trained on, and of those tested on.
+    """The group of each item of a finite pool, for training items and for test items.
 
     Fields:
       names: of the groups, G.
@@ -154,7 +155,7 @@ class Grouping(NamedTuple):
 
     @property
     def target(self) -> tuple[float, ...]:
-        """The share of each group in what is tested for."""
+        """The share of each group in the test items."""
         return tuple(float((self.test == group).mean()) for group in range(len(self.names)))
 
 
@@ -214,7 +215,7 @@ class Aggregator(NamedTuple):
     """How the gradients of B examples (or tasks) become one, from their inner products alone.
 
     Fields:
-      init: B -> state, what adapts over a run; () if nothing does.
+      init: B -> state, which adapts over a run; () if nothing does.
       update: (gram [B, B], state, *, key=None) -> (weights [B], state). The combined gradient is
         the sum over b of weights_b g_b. `key` is for aggregators whose result depends on an order.
     """
@@ -233,9 +234,9 @@ class Streams(NamedTuple):
     test: Array
     pool: Array  # fresh examples of the training law, for evaluation only
     order: Array  # of the examples, where an aggregator depends on it
-    probe: Array  # batches that are only looked at, and what else a probe draws
-    target: Array  # the sample that adaptive mixing looks at
-    short: Array  # short runs that tell how groups help one another
+    probe: Array  # batches of probes, which are not trained on, and a probe's other draws
+    target: Array  # the sample that adaptive mixing evaluates
+    short: Array  # short runs that measure how groups help one another
 
 
 def streams(seed: Array | int) -> Streams:

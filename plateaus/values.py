@@ -26,7 +26,7 @@ Number: TypeAlias = Array | int
 """A whole number, traced or not: a step, a size, a place in a sample."""
 
 Edits: TypeAlias = Mapping[str, Callable[[Array], Array]]
-"""Name of an activation -> what is put in its place, as a function of it."""
+"""Name of an activation -> its replacement, as a function of it."""
 
 EXACT = jax.lax.Precision.HIGHEST  # an accelerator's default rounds factors to 10 bits or 8
 
@@ -42,7 +42,7 @@ class Example(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """Which examples make a batch [B], or which one example an `emit` is asked for."""
+    """The draw of a batch [B], or of the single example that an `emit` returns."""
 
     # shadowing tuple.index is harmless here
     index: Any  # number of the example or of the task, from 0
@@ -50,14 +50,14 @@ class Draw(NamedTuple):
 
 
 class Signals(NamedTuple):
-    """What a step tells the design: read by adaptive sources. None: nothing asks for it."""
+    """The signals of a step to adaptive sources; None where no source needs a signal."""
 
     group_loss: Array  # [G], NaN for a group that the step did not draw
     count: Array | None = None  # type: ignore[assignment] # [G], examples drawn; hides it
     gradient: PyTree = None  # [G, ...] sums of the examples' gradients, of tracked layers
     excess: Array | None = None  # [G], mean of max(loss - the reference model's, 0), else NaN
     # known at the last step of a round only, zeros at others
-    target_loss: Array | None = None  # [G], on a sample of what is tested for
+    target_loss: Array | None = None  # [G], on a sample of the test law
     target_gradient: PyTree = None  # [G, ...], mean gradients of that sample, of tracked layers
     affinity: Array | None = None  # [G, G], fall of j's target loss after a short run on i
 
@@ -74,7 +74,7 @@ class MixedPrompt(NamedTuple):
     """A prompt whose m examples are of several groups, and its K ways to go on."""
 
     prefix: Array  # [T], the examples and the query
-    ways: Array  # [K, S], the tokens that follow it, if it is answered by each group that is asked
+    ways: Array  # [K, S], the tokens that follow it, if each of the queried groups answers it
     targets: Array  # [K, S], the token after each of `ways`
     scored: Array  # [K, S] of bool, which of `targets` are of an answer
     end: Array  # [], the token that ends an answer

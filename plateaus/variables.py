@@ -1,7 +1,7 @@
-"""What is recorded of a run: the dimensions, units and meaning of everything, by name. No jax.
+"""The recorded variables of a run: dimensions, units and meaning, by name. No jax.
 
-A variable is declared beside the code that records it, under its exact name. Which family it is of
-is an attribute that it carries to the results: nothing is read from a part of a name.
+A variable is declared beside the code that records it, under its exact name. Its family is an
+attribute that it carries to the results: no code reads it from a part of the name.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 EVALUATIONS, WINDOWS = "eval_step", "step"  # dimensions of time: evaluations, windows of training
-ONCE = ""  # of what is constant over a run
+ONCE = ""  # stands for time in variables that are constant over a run
 TASK = "task"  # the dimension of groups
-SUFFIX = "_by_task"  # ends the names of what has it
+SUFFIX = "_by_task"  # ends the names of variables with that dimension
 
 
 class Variable(NamedTuple):
-    """One thing that is recorded.
+    """One recorded variable.
 
     Fields:
       meaning: one line, without a full stop.
       units: "1" for a pure number.
-      axes: the dimensions that it has of its own, beside the sweep's, the seed's and time's.
+      axes: its dimensions besides those of the sweep, the seed and time.
       time: its dimension of time: `EVALUATIONS`, `WINDOWS` or `ONCE`.
       notes: further attributes in the results.
 
@@ -41,10 +41,11 @@ class Variable(NamedTuple):
         return (self.time, *self.axes) if self.time else self.axes
 
     def of(self, **facts: str) -> Variable:
-        """Return the same with what it is of among its attributes, by which a reader selects it.
+        """Return the variable with further attributes, by which a reader of the results selects it.
 
-        `family` comes first ("metric", "predictor", "distance", "weight_norm", ..), then what tells
-        the members of a family apart: `law`, `measure`, `predictor`, `items`, `layer`.
+        `family` comes first ("metric", "predictor", "distance", "weight_norm", ..), then the
+        attributes that distinguish the members of a family: `law`, `measure`, `predictor`, `items`,
+        `layer`.
 
         >>> Variable("norm of readout").of(family="weight_norm", layer="readout").notes
         {'family': 'weight_norm', 'layer': 'readout'}
@@ -52,7 +53,7 @@ class Variable(NamedTuple):
         return self._replace(notes={**self.notes, **facts})
 
     def by_task(self, after: int = 0) -> Variable:
-        """Return the same told by group: with an axis of groups after so many of its own.
+        """Return the variable by group: with an axis of groups after its first `after` axes.
 
         >>> Variable("loss", axes=("prefix",)).by_task()[:3]
         ('loss, by task', '1', ('task', 'prefix'))
@@ -64,13 +65,15 @@ class Variable(NamedTuple):
 def with_groups(
     variables: Mapping[str, Variable], groups: Sequence[str], after: int = 0
 ) -> dict[str, Variable]:
-    """Return variables and, where a task has groups, each of them told by group.
+    """Return variables and, where a task has groups, each of them by group as well.
 
     >>> list(with_groups({"loss": Variable("loss")}, ("linear", "relu")))
     ['loss', 'loss_by_task']
     """
-    by_group = {f"{name}{SUFFIX}": one.by_task(after) for name, one in variables.items()}
-    return {**variables, **(by_group if groups else {})}
+    if not groups:
+        return dict(variables)
+    by_group = {f"{name}{SUFFIX}": variable.by_task(after) for name, variable in variables.items()}
+    return {**variables, **by_group}
 
 
 def differences(programs: Iterable[Mapping[str, Variable]]) -> Iterator[str]:
@@ -79,12 +82,12 @@ def differences(programs: Iterable[Mapping[str, Variable]]) -> Iterator[str]:
     >>> list(differences([{"miss": Variable("", axes=("place",))}, {"miss": Variable("")}]))
     ['miss: its axes are place in some runs, in others none']
     """
-    known: dict[str, tuple[str, ...]] = {}
+    declared: dict[str, tuple[str, ...]] = {}
     for variables in programs:
-        for name, one in variables.items():
-            if (before := known.setdefault(name, one.axes)) != one.axes:
-                told = (", ".join(axes) or "none" for axes in (before, one.axes))
-                yield f"{name}: its axes are {' in some runs, in others '.join(told)}"
+        for name, variable in variables.items():
+            if (before := declared.setdefault(name, variable.axes)) != variable.axes:
+                shown = (", ".join(axes) or "none" for axes in (before, variable.axes))
+                yield f"{name}: its axes are {' in some runs, in others '.join(shown)}"
 
 
 def faults(
@@ -93,9 +96,9 @@ def faults(
     groups: int,
     swept: Collection[str],
 ) -> Iterator[str]:
-    """Yield a line for each record of a run that could not be laid out with the others.
+    """Yield a line for each record that cannot be laid out with the others in one data set.
 
-    `shapes` are those of an evaluation, without time; `swept` are the fields of the sweep.
+    `shapes` are the records of an evaluation, without time; `swept` are the fields of the sweep.
 
     >>> list(faults({}, {"spectrum": (5,)}, 0, ()))
     ['spectrum: is recorded but not declared: add it to the variables of its instrument']
@@ -113,24 +116,24 @@ def faults(
         if name not in variables:
             yield f"{name}: is recorded but not declared: add it to the variables of its instrument"
             continue
-        own = variables[name].axes
+        axes_of_name = variables[name].axes
         if "/" in name:
             yield f"{name}: a name in results.nc cannot have a '/'"
-        if len(own) != len(shape):
+        if len(axes_of_name) != len(shape):
             dimensions = f"{len(shape)} dimension{'s' * (len(shape) != 1)} of its own"
-            declared = f"the axes {own}" if own else "no axes"
+            declared = f"the axes {axes_of_name}" if axes_of_name else "no axes"
             hint = "name each in Variable(axes=(...))"
             yield f"{name}: has {dimensions}, its declaration {declared}; {hint}"
             continue
-        for axis, length in zip(own, shape, strict=True):
-            known, other = lengths.setdefault(axis, (length, name))
+        for axis, length in zip(axes_of_name, shape, strict=True):
+            expected, other = lengths.setdefault(axis, (length, name))
             line = ""
             if "/" in axis:
                 line = f"its axis {axis!r} cannot have a '/' in its name"
-            elif axis in taken or own.count(axis) > 1:
+            elif axis in taken or axes_of_name.count(axis) > 1:
                 line = f"{axis!r} is a dimension of all results; give its axis another name"
-            elif known != length:
-                line = f"its axis {axis!r} has {length} places, that of {other} has {known}"
+            elif expected != length:
+                line = f"its axis {axis!r} has {length} places, that of {other} has {expected}"
             if line and axis not in refused:
                 refused.add(axis)
                 yield f"{name}: {line}"

@@ -280,7 +280,7 @@ def says_the_parity():
 def test_a_task_without_distance_or_item_reports_neither():
     found, constants, results = says_the_parity()[0](0, knobs_of(sparse_parity))
     assert set(results) == {f"{law}_{n}" for law in ("test", "pool") for n in ("loss", "accuracy")}
-    assert all(not law.said for law in found.values())
+    assert all(not law.predictions for law in found.values())
     assert (float(constants["uninformed_loss"]), float(constants["best_loss"])) == (1.0, 0.0)
 
 

@@ -108,7 +108,7 @@ def recipe_of(source, **feedback):
         log_every=ROUND,
         eval_points=3,
         gradients=gradients.gradients_of(MODEL, TASK),
-        feedback=Feedback(every=ROUND, sums=sums, **feedback),
+        feedback=Feedback(round_steps=ROUND, sums=sums, **feedback),
     )
 
 

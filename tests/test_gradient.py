@@ -76,7 +76,7 @@ def recipe_of(task, model, layers, captured):
         eval_points=1,
         gradients=gradients.gradients_of(model, task) if captured else None,
         feedback=Feedback(
-            every=1, sums=lambda weighted, member: by_group.sums(weighted, member, layers)
+            round_steps=1, sums=lambda weighted, member: by_group.sums(weighted, member, layers)
         ),
     )
 

@@ -175,7 +175,7 @@ def test_evaluations_are_told_by_group_and_averaged_over_those_trained_on():
         return *values, jax.vmap(TASK.distance)(said, alone, batch)
 
     values, prefixes, apart = map(
-        np.asarray, by_example(np.uint32(3), batch, laws["test"].said["no_context"])
+        np.asarray, by_example(np.uint32(3), batch, laws["test"].predictions["no_context"])
     )
     means = [values[group == g].mean() for g in range(3)]
     np.testing.assert_allclose(first["test_loss_by_task"], means, rtol=1e-5)

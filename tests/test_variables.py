@@ -36,7 +36,12 @@ def test_an_axis_is_not_one_that_all_results_have(axis):
         ("x", Variable("x", axes=("a/b",)), (2,), "x: its axis 'a/b' cannot have a '/'"),
         ("x", Variable("x", axes=("place",)), (4,), "has 4 places, that of by_place has 3"),
         ("x", Variable("x", axes=("place",)), (), "x: has 0 dimensions of its own"),
-        ("x", Variable("x"), (2,), "x: has 1 dimension of its own, its declaration no axes; name each"),
+        (
+            "x",
+            Variable("x"),
+            (2,),
+            "x: has 1 dimension of its own, its declaration no axes; name each",
+        ),
         ("place", Variable("x"), (), "place: is the name of a dimension of the results"),
         ("x", Variable("x", axes=("task", "task")), (2, 2), "'task' is a dimension of all results"),
         ("x", Variable("x", axes=("task",)), (3,), "has 3 places, that of the groups has 2"),

@@ -1,4 +1,4 @@
-"""How the gradients of a batch's examples are captured, and trained on by an aggregator."""
+"""Gradients of a batch's examples: how they are captured, and combined by an aggregator."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ VARIABLES = {
 
 
 def gradients_of(model: Model, task: Task) -> Gradients:
-    """Return how the gradients of a batch's examples are captured."""
+    """Return the functions that capture and combine the gradients of a batch's examples."""
 
-    def one(params: PyTree, example: Example) -> tuple[Array, Array]:
-        alone = jax.tree.map(lambda x: x[None], example)
-        prediction = model.apply(params, alone.inputs)[0][0]
+    def loss_of_example(params: PyTree, example: Example) -> tuple[Array, Array]:
+        batch_of_one = jax.tree.map(lambda x: x[None], example)
+        prediction = model.apply(params, batch_of_one.inputs)[0][0]
         return task.loss(prediction, example), prediction
 
     def capture(params: PyTree, batch: Example) -> tuple[Array, Array, gram.Captured]:
-        (losses, predictions), captured = gram.capture(one, params, batch, has_aux=True)
+        (losses, predictions), captured = gram.capture(loss_of_example, params, batch, has_aux=True)
         return losses, predictions, captured
 
     return Gradients(capture, gram.combine)
 
 
 def surgery(spec: Spec) -> Surgery | None:
-    """Return training on what an aggregator makes of the examples' gradients; None without one."""
+    """Return training on a combination of the examples' gradients; None without an aggregator."""
     made = aggregator(spec)
     if made is None:
         return None

@@ -1,4 +1,4 @@
-"""Adaptive mixing of a config: what its mixer learns of a run, and by what means."""
+"""Adaptive mixing of a config: the feedback that its mixer gets, and its gradients' layers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def check(values: Mapping[str, Any], layers: Sequence[str]) -> Iterator[tuple[st
 
 
 def tracked_layers(option: str, layers: Sequence[str], tied: bool = False) -> tuple[str, ...]:
-    """Return the layers whose gradients a mixer sees; the last is the one that is read out.
+    """Return the layers whose gradients a mixer sees; "last" is the layer of the logits.
 
     >>> tracked_layers("last", ("read_in", "block_0", "readout"))
     ('readout',)
@@ -63,7 +63,7 @@ def gradient_shapes(
 
 
 def feedback(spec: Any, task: Task, layers: tuple[str, ...]) -> Feedback | None:
-    """Return what the mixer learns beside losses; None where shares are fixed."""
+    """Return the mixer's feedback besides losses; None where shares are fixed."""
     if spec.mixer == adaptive.FIXED or task.groups is None:
         return None
     registered, groups = MIXERS[spec.mixer], len(task.groups.names)
@@ -71,7 +71,7 @@ def feedback(spec: Any, task: Task, layers: tuple[str, ...]) -> Feedback | None:
 
     mixed = registered.short * np.ones((groups, groups)) / groups
     return Feedback(
-        every=spec.round_steps,
+        round_steps=spec.round_steps,
         sums=functools.partial(by_group.sums, layers=layers) if needs.gradients else None,
         target_points=spec.target_points if needs.targets else 0,
         target_gradient=needs.target_gram,

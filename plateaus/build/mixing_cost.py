@@ -29,7 +29,7 @@ VARIABLES = {
 
 
 def of_gradients(recipe: Recipe, inputs: Any) -> float:
-    r"""Return what the sums of the groups' gradients add to a step, as a part of it; 0 without any.
+    r"""Return the cost of the groups' gradients as a fraction of a step; 0 where none are summed.
 
     $G p T / (3 P T')$: dense products, G times that of an ordinary gradient, for p of P parameters
     at T of T' positions of an example's `inputs`. Of layers below the last it is this much out of
@@ -39,12 +39,12 @@ def of_gradients(recipe: Recipe, inputs: Any) -> float:
     if feedback is None or feedback.sums is None:
         return 0.0
     shapes = mixing.gradient_shapes(feedback.sums, recipe.model, len(task.group_names))
-    tracked, every = (sum(leaf.size for leaf in jax.tree.leaves(x)) for x in shapes)
+    tracked, total = (sum(leaf.size for leaf in jax.tree.leaves(x)) for x in shapes)
     shape = jax.tree.leaves(inputs)[0].shape
     tokens = shape[0] if len(shape) == 2 or task.reads.vocabulary is not None else 1
     at = task.reads.at
     read = len(at) if isinstance(at, tuple) else len(range(tokens)[at])
-    return tracked * read / (3 * every * tokens)
+    return tracked * read / (3 * total * tokens)
 
 
 def cost(
@@ -90,9 +90,9 @@ def cost(
 def kept_model(
     config: Mapping[str, Any], curves: Mapping[str, Any], variables: Mapping[str, Variable]
 ) -> dict[str, Any]:
-    """Return the curves [R, T, ...] with NaN where a reference or a proxy trains, not what is kept.
+    """Return the curves [R, T, ...] with NaN while a reference or a proxy model trains.
 
-    The mixture's own, `train_mixture_by_task`, stays.
+    The curve of the mixture, `train_mixture_by_task`, stays.
     """
     before = config.get("data.reference_steps", 0) + config.get("data.proxy_steps", 0)
     kept = dict(curves)

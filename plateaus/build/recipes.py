@@ -81,8 +81,8 @@ def _check_run(
 
 
 def _refused(task: Component, values: Mapping[str, Any]) -> bool:
-    """Return whether the task's own check refuses something, or fails: it says so itself."""
-    fields = {key: values[name] for key, name in task.own("task", values).items()}
+    """Return whether the task's check refuses the values or fails; its messages are its affair."""
+    fields = {key: values[name] for key, name in task.config_names("task", values).items()}
     try:
         return task.check is not None and any(True for _ in task.check({**values, **fields}))
     except Exception:
@@ -96,15 +96,15 @@ def _layers(model: Component, spec: Any) -> tuple[str, ...]:
 
 
 def _groups(task: Component, spec: Any) -> tuple[str, ...]:
-    """Return the groups of a task; () of one without."""
+    """Return the names of a task's groups; () for a task without groups."""
     return () if task.groups is None else task.groups(spec)
 
 
 def _unnamed(task: Component, spec: Any, config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what the task says, at its own sizes, of the names of its families, and of domains.
+    """Yield the problems with the names of a task's families, and with its domains.
 
-    Before all else: the fields of `data` that there are follow from them. `spec` is of what is
-    sound in `config`.
+    This check comes first, since the fields of `data` follow from these names. The task's check
+    runs at the default sizes; `spec` has the sound values of `config`.
     """
     name = task.groups_from
     if task.groups is None:
@@ -181,7 +181,7 @@ def make_recipe(resolved: Resolved, used: frozenset[str]) -> Recipe:
     task, example = shapes_of(parts["task"], spec["task"])
     # a sweep over the depth may leave multipliers of layers not there
     names = _layers(parts["model"], spec["model"])
-    knobs = {name: frozenset(parts[name].own(name, used)) for name in ("data", "optim")}
+    knobs = {name: frozenset(parts[name].config_names(name, used)) for name in ("data", "optim")}
     rates = {name for name in knobs["optim"] if name.startswith(RATE)}
     gone = {name for name in rates if name.removeprefix(RATE) not in names}
     model = parts["model"].make(spec["model"], task, example)
@@ -225,7 +225,7 @@ def stack_knobs(resolved: Resolved, configs: Sequence[Mapping[str, Any]]) -> Kno
 
     def stack(section: str) -> Any:
         columns = {}
-        for key, name in resolved.sections[section].own(section, knobs).items():
+        for key, name in resolved.sections[section].config_names(section, knobs).items():
             dtype = np.int32 if schema[name].kind is int else np.float32
             columns[key] = np.asarray([config[name] for config in configs], dtype)
         return resolved.sections[section].knobs(**columns)

@@ -25,11 +25,11 @@ Embeddings = Callable[[Any], tuple[Any, Any]]
 
 
 def regroupable(component: Component, embeddings: Embeddings) -> Component:
-    """Return a task's component with `clusters` and `grouping` obeyed.
+    """Return a task's component that applies the fields `clusters` and `grouping`.
 
-    Without `clusters` it is the task as it is. With them its groups are domain_0, .., as many as
-    `clusters` says, or the number of its grid that suits similar domains best: the same for
-    `original`, `similar` and `random`, so that these can be variants of one sweep.
+    Without `clusters` the task is unchanged. With it the groups are domain_0, .., as many as
+    `clusters` states or, where that is a grid, as suit similar domains best. The number is the same
+    for `original`, `similar` and `random`, so that these can be variants of one sweep.
     """
     original, sound, build = component.groups, component.check, component.make
     assert original is not None and sound is not None
@@ -64,7 +64,7 @@ def regroupable(component: Component, embeddings: Embeddings) -> Component:
 
 
 def _faults(embeddings: Embeddings, spec: Any, originals: Sequence[str]) -> Iterator[str]:
-    """Yield why the items of a spec cannot be grouped as it says."""
+    """Yield the reasons why the items of a spec cannot be grouped by its fields."""
     try:
         k = _number(embeddings, spec)
         if spec.grouping != ORIGINAL:
@@ -80,7 +80,7 @@ def _faults(embeddings: Embeddings, spec: Any, originals: Sequence[str]) -> Iter
 def unnamed(component: Component, spec: Any, config: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each reason why a flat config's domains cannot be named.
 
-    Nothing where one of its fields is bad by itself, and so not in `spec`: that is refused later.
+    It yields nothing where a field is bad by itself, and so not in `spec`: that is refused later.
     """
     fields = {n.removeprefix("task."): v for n, v in config.items() if n.startswith("task.")}
     if any(str(getattr(spec, field, value)) != str(value) for field, value in fields.items()):
@@ -91,7 +91,7 @@ def unnamed(component: Component, spec: Any, config: Mapping[str, Any]) -> Itera
 
 
 def differ(groups: Sequence[str], values: Mapping[str, Any]) -> str:
-    """Return a line where a setting's groups are not those that a flat config has knobs for."""
+    """Return a line where a setting's groups are not those of a flat config's knobs; else ""."""
     base = groups_of(name.removeprefix("data.") for name in values if name.startswith("data."))
     if groups == base:
         return ""
@@ -123,7 +123,7 @@ def _grouping(embeddings: Embeddings, spec: Any, kind: str) -> Grouping:
 
 
 def _number(embeddings: Embeddings, spec: Any) -> int:
-    """Return how many domains there are, without clustering where there is one number only."""
+    """Return the number of domains; it takes a clustering only where `clusters` is a grid."""
     spec, numbers = dataclasses.replace(spec, grouping=ORIGINAL), whole_numbers(spec.clusters)
     if len(numbers) > 1:
         return len(_similar(embeddings, spec).names)

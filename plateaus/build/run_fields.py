@@ -1,4 +1,4 @@
-"""What a config says outside its sections: lengths and counts, and the batch that follows."""
+"""The fields of a config outside its sections: lengths and counts, and the size of a batch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from plateaus.optim.optimisers import NO_AGGREGATOR
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _RunSpec:
-    """The lengths and counts of a run, the same for every task, and what is looked at in it."""
+    """The lengths and counts of a run, the same for every task, and its instruments."""
 
     steps: Annotated[
         int, Field(help="optimiser steps", low=1, high=2**30, units="steps", sweepable=False)
@@ -67,7 +67,7 @@ def batch_of(values: Mapping[str, Any]) -> int:
 
 
 def design_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the section `data` of a flat config, under its own names."""
+    """Return the section `data` of a flat config, without the prefix of its names."""
     return {n.removeprefix("data."): v for n, v in values.items() if n.startswith("data.")}
 
 
@@ -86,8 +86,8 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     batch = batch_of(values)
     if values["batch_per_item"] and values["data.batch_split"] == "per_task":
         yield "batch_per_item", "cannot be combined with data.batch_split = per_task"
-    if values["eval_points"] < len(every := groups_of(design_of(values))):
-        yield "eval_points", f"must be at least {len(every)}, the number of families"
+    if values["eval_points"] < len(families := groups_of(design_of(values))):
+        yield "eval_points", f"must be at least {len(families)}, the number of families"
     tasks = len(_in_mixture(values))
     if values["data.mixing"] == "split" and batch < tasks:
         yield "batch", f"must be at least {tasks}, the number of tasks in the mixture"

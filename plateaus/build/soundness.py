@@ -1,4 +1,4 @@
-"""A task as a config describes it: its shapes, and whether it keeps to the contract of tasks."""
+"""The task of a config: its shapes, and whether it fulfils the contract of tasks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from plateaus.types import Task
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """Collect no garbage meanwhile: among a trace's many objects, looking takes a quarter of it."""
+    """Suspend garbage collection, which takes a quarter of a trace because of its many objects."""
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -27,12 +27,12 @@ def uncollected() -> Iterator[None]:
 
 
 def unsound(task: Component, spec: Any) -> tuple[str, ...]:
-    """Return what is wrong with the task itself, not with what is asked of it."""
+    """Return the faults of the task itself, as opposed to faults of the config."""
     return _faults(task.make, task.knobs, task.inputs, spec)
 
 
 def traced(task: Component, spec: Any) -> Traced:
-    """Return the task of a spec, whose functions are traced once for all who ask."""
+    """Return the task of a spec, whose functions are traced only once."""
     return _traced(task.make, task.knobs, spec)
 
 

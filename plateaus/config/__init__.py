@@ -1,1 +1,1 @@
-"""What a config may say, and how it is read; imports no jax."""
+"""Configs: their fields, and how they are read; imports no jax."""

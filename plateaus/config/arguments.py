@@ -24,7 +24,7 @@ EPILOG = f"""examples:
 
 
 class Arguments(NamedTuple):
-    """A command line; `unknown` are flags that do not exist, `problems` lines on what is wrong."""
+    """A parsed command line; `unknown` are flags that do not exist, `problems` are error lines."""
 
     options: argparse.Namespace
     overrides: dict[str, str]
@@ -43,14 +43,14 @@ class Once(argparse.Action):
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, refusing in our way."""
+    """argparse, which raises ConfigError where it would exit."""
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(message.removeprefix("argument "))
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of every option; `--config.FIELD` is there for its line of help."""
+    """Return the parser of every option; `--config.FIELD` is only for its line of help."""
     made = Parser(
         prog="run.py",
         description="Train every setting of a sweep, with every seed, in one compiled program.",
@@ -124,7 +124,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         if not options.workdir or (folder.exists() and not folder.is_dir()):
             problems.append(f"--workdir = {shown(options.workdir)}: must be a folder or a new name")
         options.workdir = folder
-    if options.list:  # of other commands the fields are known later
+    if options.list:  # with any other option the fields are known only later
         problems += no_such(unknown)
     return Arguments(options, overrides, sweep, unknown, problems)
 
@@ -153,7 +153,7 @@ def _overrides(argv: Sequence[str]) -> tuple[dict[str, str], list[str], list[str
 
 
 def _sorted_out(extras: list[str]) -> tuple[list[str], list[str]]:
-    """Return what argparse did not know: flags, and stray words that are not a flag's value."""
+    """Return the words that argparse did not recognise: flags, and stray words without a flag."""
     flags, strays, takes_value = [], [], False
     for word in extras:
         if word == "--":  # ends the options; whether argparse leaves it in depends on its version
@@ -195,7 +195,7 @@ def no_such(flags: Sequence[str], fields: Sequence[Any] = ()) -> list[str]:
     >>> no_such(["--steps"], ["steps"])
     ['--steps: no such option; did you mean --config.steps?']
     """
-    known = [text for action in parser()._actions for text in action.option_strings]
+    options = [text for action in parser()._actions for text in action.option_strings]
     lines = []
     for flag in flags:
         name = flag.lstrip("-").replace("-", "_")
@@ -203,7 +203,7 @@ def no_such(flags: Sequence[str], fields: Sequence[Any] = ()) -> list[str]:
             close: str | None = f"{OVERRIDE}{name}"
         else:
             field = nearest(name, fields)
-            close = nearest(flag, known) or (f"{OVERRIDE}{field}" if field else None)
+            close = nearest(flag, options) or (f"{OVERRIDE}{field}" if field else None)
         hint = f"did you mean {close}?" if close else "see --help"
         lines.append(f"{shown(flag)[1:-1]}: no such option; {hint}")
     return lines

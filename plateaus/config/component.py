@@ -1,4 +1,4 @@
-"""One buildable thing, the fields that it declares, and what may be said about it; no jax."""
+"""Components: buildable things, with the fields and checks that they declare; no jax."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Check = Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]]
 
 
 class Component(NamedTuple):
-    """One buildable thing and what may be said about it.
+    """One buildable thing, with its fields and checks.
 
     `spec` is a frozen dataclass (static fields), `knobs` a NamedTuple class (traced numbers), both
     with `Annotated[T, Field(...)]` fields that have defaults. `make` builds the thing. `check`
@@ -24,9 +24,9 @@ class Component(NamedTuple):
     model's layers; `groups`: spec -> the names of a task's groups, which follow from the field
     `groups_from`.
 
-    `borrows`: own field -> its name in a config, where that is of another section; `derive`: spec
-    -> the values of its derived fields; `says`: spec -> lines to print before a run. What `groups`
-    and `derive` cannot do they tell by ValueError.
+    `borrows`: field -> its name in a config, for fields that belong to another section; `derive`:
+    spec -> the values of its derived fields; `says`: spec -> lines to print before a run. `groups`
+    and `derive` raise ValueError where a spec has none.
     """
 
     spec: type
@@ -42,25 +42,25 @@ class Component(NamedTuple):
     says: Callable[[Any], Iterable[str]] | None = None
 
     def dotted(self, section: str, key: str) -> str:
-        """Return the name in a config of one of the component's own fields."""
+        """Return the name in a config of one of the component's fields."""
         return self.borrows.get(key, f"{section}.{key}" if section else key)
 
-    def own(self, section: str, names: Iterable[str]) -> dict[str, str]:
-        """Map the component's own field names to those of a config, of those that are there.
+    def config_names(self, section: str, names: Iterable[str]) -> dict[str, str]:
+        """Map the component's field names to their names in a config, for those among `names`.
 
         >>> component = Component(object, tuple, dict, borrows={"b": "data.b"})
-        >>> component.own("task", ["task.a", "data.b"])
+        >>> component.config_names("task", ["task.a", "data.b"])
         {'a': 'task.a', 'b': 'data.b'}
         """
         names, prefix = tuple(names), f"{section}." if section else ""
-        own = {name.removeprefix(prefix): name for name in names if name.startswith(prefix)}
-        return own | {key: name for key, name in self.borrows.items() if name in names}
+        inside = {name.removeprefix(prefix): name for name in names if name.startswith(prefix)}
+        return inside | {key: name for key, name in self.borrows.items() if name in names}
 
     def spec_of(self, section: str, config: Mapping[str, Any]) -> Any:
         """Return the spec with the values of a complete config."""
-        known = {field.name for field in dataclasses.fields(self.spec)}
-        names = self.own(section, config)
-        return self.spec(**{key: config[names[key]] for key in names if key in known})
+        spec_fields = {field.name for field in dataclasses.fields(self.spec)}
+        names = self.config_names(section, config)
+        return self.spec(**{key: config[names[key]] for key in names if key in spec_fields})
 
 
 class Entry(NamedTuple):
@@ -100,10 +100,10 @@ def derive(sections: Mapping[str, Component], config: dict[str, Any]) -> list[st
         if component.derive is None:
             continue
         try:
-            found = component.derive(component.spec_of(section, config))
+            derived = component.derive(component.spec_of(section, config))
         except ValueError as error:
             name = component.groups_from
             problems.append(f"{name} = {shown(config[name])}: {error}")
         else:
-            config.update({component.dotted(section, key): v for key, v in found.items()})
+            config.update({component.dotted(section, key): v for key, v in derived.items()})
     return problems

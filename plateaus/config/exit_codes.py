@@ -1,4 +1,4 @@
-"""What a command line says of what it refuses, and the exit code it ends with. No jax."""
+"""The exit codes of a command, and its messages where it refuses its arguments. No jax."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ P = ParamSpec("P")
 
 
 def with_exit_code(command: Callable[P, int]) -> Callable[P, int]:
-    """Make a command return 2 where it is refused, with its problems printed; 130, interrupted.
+    """Make a command print its problems and return 2 on ConfigError, and 130 on an interrupt.
 
     >>> with_exit_code(lambda: 0)()
     0

@@ -1,7 +1,7 @@
 """One config file: run as a module, its shape checked, its functions called.
 
-Whatever fails in it, or is not what it must be, becomes a ConfigError of one line that names the
-file and the line.
+Any failure in it, and any wrong shape, becomes a ConfigError of one line that names the file and
+the line.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class ConfigFile:
     """A config file that was run and whose shape is sound.
 
     Args:
-      path: of the file.
-      name: how messages name it.
+      path: the path of the file.
+      name: its name in messages.
 
     Raises ConfigError for a file that fails or is not a config file.
     """
@@ -101,7 +101,7 @@ class ConfigFile:
         return dict(vars(module))
 
     def _parsed(self, content: bytes) -> ast.Module:
-        """Return the syntax tree of the file; refuse what is no text in plain words."""
+        """Return the syntax tree of the file; a file that is no text is refused in plain words."""
         if (null := content.find(b"\0")) >= 0:
             line = content.count(b"\n", 0, null) + 1
             text = "holds null bytes; a config file is Python text in UTF-8"
@@ -115,7 +115,7 @@ class ConfigFile:
     def _run(self, function: Callable[..., Any], *arguments: Any, place: Place = Place()) -> Any:  # noqa: B008
         """Return what a function of the file returns; its failure becomes one line.
 
-        `place` is named where the failure says no line of this file.
+        `place` is named where the failure has no line of this file.
         """
         try:
             return function(*arguments)
@@ -175,7 +175,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _refuse_data(path: Path, name: str) -> None:
-    """Refuse what is no Python by its name: the record of a run folder, and other data."""
+    """Refuse a file whose name is not that of Python: a record of a run folder, or other data."""
     if path.suffix == ".py":
         return
     record = record_of(path.parent)

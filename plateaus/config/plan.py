@@ -1,4 +1,4 @@
-"""What a command asks for: the plan of what to run, and the options of how."""
+"""The plan of what to run, and the options of how to run it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from plateaus.config.variants import Variants
 class Plan:
     """What to run: the resolved base config and, in order, the values of `sweep`.
 
-    `variants` are all that the preset has, by name; "variant" in `sweep` says which of them run.
+    `variants` are all variants of the preset, by name; "variant" in `sweep` lists those that run.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Plan:
     def idle(self, config: Mapping[str, Any]) -> frozenset[str]:
         """Return the fields that do nothing in a config: neutral, or of an instrument that is off.
 
-        A config with such a field and one that never heard of it describe the same program.
+        A config with such a field and one without it describe the same program.
         """
         return frozenset(
             name
@@ -54,13 +54,13 @@ class Plan:
 
     @property
     def observing(self) -> frozenset[str]:
-        """The fields that only say what is looked at while a run trains."""
+        """The fields that only select what is recorded while a run trains."""
         return frozenset(name for name, entry in self.schema.items() if entry.field.observes)
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How to run it; none of these changes what a run is."""
+    """How to run a plan; no option changes the identity of a run."""
 
     workdir: Path | None = None
     dry_run: bool = False
@@ -73,17 +73,18 @@ class Options:
 def checked_plan(
     name: str,
     sections: Mapping[str, Component],
-    given: Mapping[str, Any],
+    fields: Mapping[str, Any],
     sweep: Mapping[str, Sequence[Any]],
     title: str = "",
     variants: Variants | None = None,
     schema: Mapping[str, Entry] | None = None,
     seeds: tuple[int, ...] | None = None,
 ) -> Plan:
-    """Return the checked plan of fields, a sweep and variants, as `resolve` takes them.
+    """Return the checked plan of fields, a sweep and variants, which are as in `resolve`.
 
-    `schema`: `entries(sections)`, where it is known already. `seeds`: in place of the first ones.
+    `schema` is `entries(sections)`, for callers that have it already. `seeds` replaces the first
+    seeds, as many as the config says.
     """
     schema = entries(sections) if schema is None else schema
-    resolved, values, typed = resolve(schema, sections, given, sweep, variants)
+    resolved, values, typed = resolve(schema, sections, fields, sweep, variants)
     return Plan(name, resolved, values, title, typed, seeds)

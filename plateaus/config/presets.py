@@ -32,12 +32,12 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Page(NamedTuple):
-    """One preset as read: flat `given` fields, `sweep` in order, its docstring and its name.
+    """One preset as read: flat `fields`, `sweep` in order, its docstring and its name.
 
-    `variants`: name -> flat overrides; where there are some, `sweep` has their axis, "variant".
+    `variants`: name -> flat overrides; unless it is empty, `sweep` has their axis, "variant".
     """
 
-    given: dict[str, Any]
+    fields: dict[str, Any]
     sweep: dict[str, Sequence[Any]]
     doc: str
     preset: str
@@ -129,12 +129,12 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _few(values: Any) -> Any:
     """Return at most `SMOKE_VALUES` of the values, from the first (the baseline) to the last."""
     if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
-        return values  # told of as a sweep that is no list
-    every = tuple(values)  # a range or an array of NumPy, too
-    if len(every) <= SMOKE_VALUES:
+        return values  # `resolve` refuses a sweep that is no list
+    sequence = tuple(values)  # a range or an array of NumPy, too
+    if len(sequence) <= SMOKE_VALUES:
         return values
-    places = {round(i * (len(every) - 1) / (SMOKE_VALUES - 1)) for i in range(SMOKE_VALUES)}
-    return tuple(every[i] for i in sorted(places))
+    places = {round(i * (len(sequence) - 1) / (SMOKE_VALUES - 1)) for i in range(SMOKE_VALUES)}
+    return tuple(sequence[i] for i in sorted(places))
 
 
 def listing(paths: Iterable[Path]) -> list[str]:

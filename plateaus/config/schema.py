@@ -1,8 +1,8 @@
-"""What a config may say: the fields every component declares, and the check of all of them at once.
+"""The schema of a config: the fields of all components in one table, and the check of a config.
 
-A component declares its fields beside its own code (`plateaus.fields.Field`); here they become one
-flat table of dotted names, against which a config file, a preset and the command line are read.
-Nothing here imports jax, so that a bad field is answered at once.
+A component declares its fields beside its code (`plateaus.fields.Field`); this module puts them
+into one flat table of dotted names, against which a config file, a preset and the command line are
+read. It does not import jax, so that a bad field is refused at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ConfigError(Exception):
 
 
 class Undeclared(ConfigError, TypeError):
-    """A component's own field is not declared as it should be."""
+    """A component's field has no complete declaration, or two."""
 
 
 def entries(sections: Mapping[str, Component]) -> dict[str, Entry]:
@@ -46,13 +46,13 @@ def entries(sections: Mapping[str, Component]) -> dict[str, Entry]:
             table[name] = Entry(name, str, field, False, None)
         for owner, knob in ((component.spec, False), (component.knobs, True)):
             for key, (hint, default) in declared(owner).items():
-                said = [m for m in getattr(hint, "__metadata__", ()) if type(m) is Field]
+                declarations = [m for m in getattr(hint, "__metadata__", ()) if type(m) is Field]
                 name, kind = component.dotted(section, key), type(default)
-                if not said or kind not in (bool, int, float, str):
+                if not declarations or kind not in (bool, int, float, str):
                     raise Undeclared(f"{_place(owner)}.{key} needs a Field and a plain default")
                 if name in table:
                     raise Undeclared(f"{_place(owner)}.{key}: {name} is declared twice")
-                table[name] = Entry(name, kind, said[0], knob, default)
+                table[name] = Entry(name, kind, declarations[0], knob, default)
     return table
 
 
@@ -61,36 +61,37 @@ def _place(owner: type) -> str:
 
 
 def lenient_spec(component: Component, section: str, config: Mapping[str, Any]) -> Any:
-    """Return a component's spec with the sound values of its section; the default for others."""
-    given = {}
+    """Return a component's spec, where a field whose value in the config is bad has its default."""
+    values = {}
     table = entries({section: component})
-    for own, name in component.own(section, table).items():
+    for key, name in component.config_names(section, table).items():
         entry = table[name]
         if name in config and name != f"{section}.name" and not entry.knob:
             try:
-                given[own] = convert(entry.kind, entry.field, config[name])
+                values[key] = convert(entry.kind, entry.field, config[name])
             except ValueError:
-                continue  # told of when the fields are checked
-    return component.spec(**given)
+                continue  # refused when the fields are checked
+    return component.spec(**values)
 
 
 def resolve(
     schema: Mapping[str, Entry],
     sections: Mapping[str, Component],
-    given: Mapping[str, Any],
+    fields: Mapping[str, Any],
     sweep: Mapping[str, Sequence[Any]],
     variants: Variants | None = None,
 ) -> tuple[Resolved, dict[str, tuple[Any, ...]], dict[str, dict[str, Any]]]:
-    """Return the config, `given` over the defaults, the sweep and the variants: typed and checked.
+    """Return the config, the sweep and the variants, typed and checked.
 
-    In the config the swept fields keep their base value. The cross-field checks see the settings of
-    the sweep, and run only when each field is sound by itself.
+    The config has the values of `fields`, and the default of every other field; swept fields keep
+    their base value in it. The cross-field checks see the settings of the sweep, and run only when
+    each field is sound by itself.
 
     Raises ConfigError with every problem found.
     """
     config = {name: entry.default for name, entry in schema.items()}
     problems = []
-    for name, value in given.items():
+    for name, value in fields.items():
         if name not in schema:
             problems.append(f"{name} = {shown(value)}: {unknown(name, schema)}")
             continue
@@ -104,7 +105,7 @@ def resolve(
     problems += [
         f"{name}: must be given"
         for name, value in config.items()
-        if value is None and name not in given
+        if value is None and name not in fields
     ]
     typed, refused = axis.typed(schema, variants or {}, convert)
     values, bad = _swept_values(schema, sweep, variants or {})
@@ -124,8 +125,8 @@ def _swept_values(
 ) -> tuple[dict[str, tuple[Any, ...]], list[str]]:
     """Return the typed values of every swept field, in order, and a line for each refusal.
 
-    Refused are a field that cannot be swept, an empty sweep, a bad or repeated value, a variant
-    that is not there, and a field that a variant of the sweep sets too.
+    It refuses a field that cannot be swept, an empty sweep, a bad or repeated value, an unknown
+    variant, and a field that a variant of the sweep also sets.
     """
     typed: dict[str, tuple[Any, ...]] = {}
     problems = []

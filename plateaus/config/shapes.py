@@ -1,6 +1,6 @@
-"""The shape of a config file: a line for each of its names that is not what it must be.
+"""The shape of a config file: a line for each of its names that has the wrong shape.
 
-Every line says what must stand there, and what does; with it goes its place in the file.
+Every line states the shape that is needed and the one found, and comes with its place in the file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NAMEABLE = re.compile(r"\w[\w.+-]*")  # after FILE: on a command line, and in a
 
 
 def kind(value: Any) -> str:
-    """Return what a value is, for a message that says what was wanted instead.
+    """Return the kind of a value in words, for a message.
 
     >>> kind(None), kind("zipf"), kind({}), kind(3), kind(len), kind(lambda: 0)
     ('None', "the text 'zipf'", 'a dict', 'an int', 'the function len', 'a lambda')
@@ -39,7 +39,7 @@ def kind(value: Any) -> str:
 
 
 def problems(names: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
-    """Yield whatever is wrong with the names that a config file defines: where, and a line."""
+    """Yield the problems with the names that a config file defines, as (place, line)."""
     missing = [name for name in NEEDED if name not in names]
     others = [name for name in names if name not in NEEDED and not name.startswith("_")]
     close = {name: other for name in missing if (other := nearest(name, others))}
@@ -60,9 +60,9 @@ def problems(names: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
 def _callable(
     label: str, function: Any, place: Place, arguments: int
 ) -> Iterator[tuple[Place, str]]:
-    """Yield why something cannot be called with so many arguments, 0 or 1, if it cannot.
+    """Yield a problem where `function` cannot be called with so many arguments, 0 or 1.
 
-    What takes the config may ask for the scale, too.
+    A function of the config may also have a parameter `scale`.
     """
     if not callable(function):
         form = f"{label}(config) -> None" if arguments else f"{label}() -> ConfigDict"
@@ -138,9 +138,9 @@ def _scales(scales: Any) -> Iterator[tuple[Place, str]]:
 
 
 def shape_problems(tree: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
-    """Yield what is wrong with the shape of a config's sweep and of its variants.
+    """Yield the problems with the shape of a config's sweep and of its variants.
 
-    Each is the field, the key to look for (None: the field as a whole) and a line.
+    Each is (field, key at fault or None for the whole field, line).
     """
     sweep, variants = tree.get("sweep", {}), tree.get("variants", {})
     for key, problem in _dotted("config.sweep", sweep, '{"dotted.name": [value, ...]}'):
@@ -158,7 +158,7 @@ def shape_problems(tree: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
 
 
 def _dotted(label: str, value: Any, form: str) -> Iterator[tuple[Any, str]]:
-    """Yield why something is no dict by names, with the key at fault, if it is none."""
+    """Yield problems where a value is no dict with text keys, each with the key at fault."""
     if not isinstance(value, Mapping):
         yield None, f"{label} must be a dict, {form}; it is {kind(value)}"
         return
@@ -168,7 +168,7 @@ def _dotted(label: str, value: Any, form: str) -> Iterator[tuple[Any, str]]:
 
 
 def _is_list(values: Any) -> bool:
-    """Whether values stand in an order, and can be gone through twice."""
+    """Return whether values have an order, and can be iterated over twice."""
     if isinstance(values, str | bytes | Mapping | Set | Iterator):
         return False
     try:
@@ -179,7 +179,7 @@ def _is_list(values: Any) -> bool:
 
 
 def returned(label: str, value: Any, config: Any) -> str | None:
-    """Return why a preset, a scale or smoke may not return what it does, if it may not."""
+    """Return the problem with the value that a preset, a scale or smoke returned, or None."""
     if value is None:
         return None
     what = "the config itself" if value is config else f"{kind(value)}, which nothing would use"

@@ -117,7 +117,7 @@ class Source:
 
 
 def _level(node: ast.AST) -> Iterator[Any]:
-    """Yield the nodes below one, but for what is inside functions and classes, in order."""
+    """Yield the nodes below `node` in order, without those inside functions and classes."""
     for child in ast.iter_child_nodes(node):
         yield child
         if not isinstance(child, _SCOPES):

@@ -21,7 +21,7 @@ NOUNS = {bool: "true or false", int: "an integer", float: "a number", str: "text
 def convert(kind: type, field: Field, value: Any) -> Any:
     """Return `value`, a Python value or the text of one, as `kind` and within `field`'s range.
 
-    Raises ValueError, whose message says what is allowed, for a wrong type, range or choice.
+    Raises ValueError, with the allowed values, for a wrong type, range or choice.
 
     "inf" is the top of a lazy range.
 

@@ -2,8 +2,8 @@
 
 A preset's `config.variants = {"plain": {}, "nesterov": {"optim.name": "nesterov"}, ...}` compares
 interventions that live in different fields, each at values of its own. The axis is called
-"variant" and its values are the names, in order; the first is the baseline. What a variant
-overrides is part of what its runs are, and of theirs alone.
+"variant" and its values are the names, in order; the first is the baseline. The overrides of a
+variant are part of the identity of its runs, and of no other runs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from plateaus.config.values import shown, unknown
 from plateaus.names import hint
 
-AXIS = "variant"  # a swept "field" that no component declares
+AXIS = "variant"  # swept like a field, though no component declares it
 FAMILIES = "task.families"  # names the groups, whose knobs of `data` begin like this
 GROUP = re.compile(r"data\.(?:weight|from|until|then)_(\w+)")
 
@@ -34,15 +34,15 @@ def place(variant: str, name: str) -> str:
 def typed(
     schema: Mapping[str, Any], variants: Variants, convert: Callable
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Return every variant with its values typed, and a line for each name or value refused.
+    """Return every variant with typed values, and a line for each refused name or value.
 
     `convert`: (kind, Field, value) -> typed value.
     """
-    found: dict[str, dict[str, Any]] = {}
+    checked: dict[str, dict[str, Any]] = {}
     problems = []
     absent: dict[str, None] = {}  # groups of a mixture
     for variant, overrides in variants.items():
-        found[variant] = {}
+        checked[variant] = {}
         if not _nameable(variant):
             problems.append(
                 f"variants: {shown(variant)}: a name must be text on one line without commas"
@@ -58,23 +58,23 @@ def typed(
             else:
                 entry = schema[name]
                 try:
-                    found[variant][name] = convert(entry.kind, entry.field, value)
+                    checked[variant][name] = convert(entry.kind, entry.field, value)
                 except ValueError as error:
                     problems.append(f"{place(variant, name)} = {shown(value, entry.kind)}: {error}")
     if absent:
         problems.append(f"{FAMILIES}: the preset's variants need {', '.join(absent)}, too")
-    return found, problems
+    return checked, problems
 
 
 def _nameable(name: Any) -> bool:
-    """Whether `--sweep variant=NAME,NAME` can say the name, and a legend show it."""
+    """Return whether `--sweep variant=NAME,NAME` can hold the name, and a legend show it."""
     if not isinstance(name, str) or name != name.strip():
         return False
     return bool(name) and name.isprintable() and "," not in name
 
 
 def chosen(variants: Variants, names: Any) -> tuple[tuple[str, ...], list[str]]:
-    """Return which variants a sweep asks for, in its order, and a line for each that is refused."""
+    """Return the variants that a sweep names, in its order, and a line for each refused one."""
     if isinstance(names, str) or not isinstance(names, Iterable):
         return (), [f"{AXIS} = {shown(names)}: a sweep must be a list of values"]
     names = tuple(names)
@@ -84,8 +84,8 @@ def chosen(variants: Variants, names: Any) -> tuple[tuple[str, ...], list[str]]:
     kept: list[str] = []
     for name in names:
         if not _is_key(name, variants):
-            known = hint(name if isinstance(name, str) else shown(name), variants)
-            problems.append(f"{AXIS} = {shown(name)}: no such variant{known}")
+            suggestion = hint(name if isinstance(name, str) else shown(name), variants)
+            problems.append(f"{AXIS} = {shown(name)}: no such variant{suggestion}")
         elif name in kept:
             problems.append(f"{AXIS} = {shown(name)}: given twice in the sweep")
         else:
@@ -114,17 +114,17 @@ def clashes(variants: Variants, sweep: Mapping[str, Sequence[Any]]) -> Iterator[
 def settled(
     config: Mapping[str, Any], values: Mapping[str, Any], variants: Variants
 ) -> dict[str, Any]:
-    """Return a flat config with the values of swept fields, and what its variant overrides.
+    """Return a flat config with the values of swept fields and its variant's overrides.
 
     >>> settled({"a": 1, "b": 2}, {"variant": "more", "b": 3}, {"more": {"a": 9}})
     {'a': 9, 'b': 3}
     """
-    own = {name: value for name, value in values.items() if name != AXIS}
-    return {**config, **own, **(variants[values[AXIS]] if AXIS in values else {})}
+    fields = {name: value for name, value in values.items() if name != AXIS}
+    return {**config, **fields, **(variants[values[AXIS]] if AXIS in values else {})}
 
 
 def with_axis(sweep: Mapping[str, Any], variants: Variants) -> dict[str, Any]:
-    """Return the sweep with the axis of the variants, first unless it is there already.
+    """Return the sweep with the axis of the variants, in front unless the sweep has it.
 
     >>> with_axis({"data.subset": (1.0,)}, {"plain": {}, "other": {"b": 1}})
     {'variant': ('plain', 'other'), 'data.subset': (1.0,)}

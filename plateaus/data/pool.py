@@ -60,13 +60,13 @@ class _Growth(NamedTuple):
     knobs: Any
     size: Int[Array, ""]  # at the end
     switch: Int[Array, ""]
-    every: Int[Array, ""]
+    stage_steps: Int[Array, ""]
 
 
 def _in_play(plan: _Growth, t: Array | int) -> Int[Array, ""]:
     """Return how many items are in play at step t, without ever leaving int32."""
     start = jnp.minimum(jnp.int32(plan.knobs.curriculum_start), plan.size)
-    times = jnp.clip(1 + (t - plan.switch) // plan.every, 1, 31)
+    times = jnp.clip(1 + (t - plan.switch) // plan.stage_steps, 1, 31)
     grown = jnp.where(start <= plan.size >> times, start << times, plan.size)
     grows = (plan.knobs.curriculum_doubling > 0) & (plan.switch > 0)
     later = jnp.where(grows, grown, plan.size)
@@ -121,13 +121,13 @@ def curriculum(source: Source, doubles: bool = True) -> Source:
 
     def prepare(knobs: Any, size: Number) -> _Growth:
         switch = opening(knobs)
-        every = jnp.round(jnp.float32(knobs.curriculum_doubling) * switch.astype(jnp.float32))
+        stage_steps = jnp.round(jnp.float32(knobs.curriculum_doubling) * switch.astype(jnp.float32))
         longest = jnp.float32(2**30)  # a longer stage than any run: what is cast must fit int32
         return _Growth(
             knobs=knobs,
             size=jnp.int32(size),
             switch=switch,
-            every=jnp.clip(every, 1, longest).astype(jnp.int32),
+            stage_steps=jnp.clip(stage_steps, 1, longest).astype(jnp.int32),
         )
 
     def now(plan: _Growth, t: Number) -> PyTree:

@@ -16,8 +16,8 @@ def sums(
 
     `weighted` maps weights [B] to $\sum_b w_b g_b$: `combine` of captured factors, or the pullback
     of the losses, `jax.vjp`. With m the membership of examples in groups these are the sums of the
-    groups' gradients. The compiler drops what these layers do not need: of the pullback to
-    a last layer, the backward pass below it.
+    groups' gradients. The compiler drops the work that these layers do not need, such as the
+    backward pass below the last layer.
 
     >>> import jax.numpy as jnp
     >>> losses = lambda p: p["a"] * jnp.array([1.0, 3.0]) + p["b"] * jnp.array([2.0, 4.0])

@@ -1,4 +1,4 @@
-"""Evaluating a program that has been cut: its results, and the factors that must leave it."""
+"""Evaluation of a program up to its cut: its results, and the factors that it exports."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from plateaus.types import Array
 def run(
     scope: Scope, arguments: Sequence[Any], wanted: Sequence[Any], consts: Sequence[Any] = ()
 ) -> tuple[list[Any], dict[int, Array]]:
-    """Return the wanted values of the program, and the factors it exports, by place.
+    """Return the wanted values of the program, and the factors that it exports, by place.
 
-    What only the gradients themselves need is not computed.
+    Equations that only the gradients need are not evaluated.
     """
     env: dict[Any, Any] = dict(zip(scope.jaxpr.invars, arguments, strict=True))
     env.update(zip(scope.jaxpr.constvars, consts, strict=True))
@@ -38,8 +38,8 @@ def run(
         if inner is None or not _exporting(inner):
             out = jaxprs.evaluate(eqn, values)
         else:
-            out, more = _call(inner, eqn, values)
-            taken |= more
+            out, inner_taken = _call(inner, eqn, values)
+            taken |= inner_taken
         env.update(zip(eqn.outvars, out, strict=True))
     for place, (value, order, shape) in scope.exports.items():
         taken[place] = jnp.transpose(read(value), order).reshape(shape)
@@ -47,7 +47,7 @@ def run(
 
 
 def _exporting(scope: Scope) -> bool:
-    """Return whether anything leaves this program, or one called in it."""
+    """Return whether this program, or one called in it, exports factors."""
     return bool(scope.exports) or any(map(_exporting, scope.inner.values()))
 
 
@@ -68,7 +68,7 @@ def _live(scope: Scope, wanted: Sequence[Any]) -> set[int]:
 def _call(
     inner: Scope, eqn: Equation, values: Sequence[Any]
 ) -> tuple[Sequence[Any], dict[int, Array]]:
-    """Evaluate a call whose program exports: inlined, but what is rematerialised stays so."""
+    """Evaluate a call whose program exports: inlined, unless it is rematerialised."""
     wanted = inner.jaxpr.outvars
     if eqn.primitive.name not in REMATERIALISED:
         return run(inner, values, wanted, jaxprs.called(eqn)[1])

@@ -27,7 +27,7 @@ class Leaf(NamedTuple):
 
 @jax.tree_util.register_pytree_node_class
 class Captured:
-    """Factors [B, ...] of every parameter's gradients on B examples, and what they are factors of.
+    """Factors [B, ...] of every parameter's gradients on B examples, and the parameters' structure.
 
     A pytree: it passes through jit, vmap over runs, and scan.
     """
@@ -37,7 +37,7 @@ class Captured:
         self.factors, self.leaves, self.structure = factors, leaves, structure
 
     def tree_flatten(self):
-        """Return (children, what is static)."""
+        """Return (children, static data)."""
         return (self.factors,), (self.leaves, self.structure)
 
     @classmethod
@@ -95,11 +95,11 @@ def per_example_gram(
         _check_batch(params, batch)
         _check_loss(apply, loss, params, batch)
 
-        def one(params: PyTree, example: Any) -> Array:
-            alone = jax.tree.map(lambda x: x[None], example)
-            return loss(apply(params, alone[0]), alone)[0]
+        def loss_of_example(params: PyTree, example: Any) -> Array:
+            batch_of_one = jax.tree.map(lambda x: x[None], example)
+            return loss(apply(params, batch_of_one[0]), batch_of_one)[0]
 
-        losses, captured = capture(one, params, batch)
+        losses, captured = capture(loss_of_example, params, batch)
         return losses, gram(captured), captured
 
     return engine
@@ -120,9 +120,9 @@ def capture(
     >>> losses.tolist(), jax.jit(gram)(captured).tolist()
     ([3.0, 8.0], [[2.25, 6.0], [6.0, 16.0]])
     """
-    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), units)
+    unit_shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), units)
     gradient = jax.value_and_grad(loss, has_aux=has_aux)
-    program, (value_shapes, _) = jax.make_jaxpr(gradient, return_shape=True)(params, one)
+    program, (value_shapes, _) = jax.make_jaxpr(gradient, return_shape=True)(params, unit_shapes)
     returned: Any = jax.tree.structure(value_shapes)
     flat, structure = jax.tree.flatten(params)
     ours, results = len(flat), returned.num_leaves
@@ -181,8 +181,8 @@ def layer_grams(captured: Captured) -> dict[str, Float[Array, "B B"]]:
     """
     grams: dict[str, Array] = {}
     for leaf in captured.leaves:
-        one = products.gram(leaf.terms, captured.factors)
-        grams[leaf.layer] = grams[leaf.layer] + one if leaf.layer in grams else one
+        leaf_gram = products.gram(leaf.terms, captured.factors)
+        grams[leaf.layer] = grams[leaf.layer] + leaf_gram if leaf.layer in grams else leaf_gram
     return grams
 
 
@@ -215,10 +215,10 @@ def _check_batch(params: PyTree, batch: Any) -> None:
 def _check_loss(apply, loss, params, batch) -> None:
     size = jax.tree.leaves(batch)[0].shape[0]
     for examples in (size, 1):
-        some = jax.tree.map(
+        shapes = jax.tree.map(
             lambda x, n=examples: jax.ShapeDtypeStruct((n, *x.shape[1:]), x.dtype), batch
         )
-        returned = jax.eval_shape(lambda p, b: loss(apply(p, b[0]), b), params, some)
+        returned = jax.eval_shape(lambda p, b: loss(apply(p, b[0]), b), params, shapes)
         shape = getattr(returned, "shape", type(returned).__name__)
         if shape != (examples,) and examples == size:
             raise ValueError(

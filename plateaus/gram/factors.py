@@ -1,10 +1,10 @@
 """Finding, in the program of a gradient, the two factors whose product a parameter's gradient is.
 
 The gradient of a weight matrix on one example is D^T A, of the cotangents D [T, o] of its layer's
-outputs and the layer's inputs A [T, i]. In the program of the gradient it is the last step; cut
-before it, the program returns A and D, which are smaller, and all that inner products of gradients
-and weighted sums of them need. This holds for any function that JAX can differentiate: no layer is
-known by name, and a parameter used twice has two terms.
+outputs and the layer's inputs A [T, i]. This product is the last step in the program of the
+gradient. Cut before it, the program returns A and D, which are smaller and suffice for inner
+products and weighted sums of gradients. This holds for any function that JAX can differentiate: no
+layer is recognised by name, and a parameter that is used twice has two terms.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ELEMENTWISE = frozenset(
 
 
 class Summand(NamedTuple):
-    """A term before anything is captured: its factors are (value, order of axes, shape)."""
+    """A term before its factors are captured; each factor is (value, order of axes, shape)."""
 
     scope: Scope
     kind: str
@@ -41,14 +41,14 @@ class Summand(NamedTuple):
     unknown: str = ""  # the primitive that made it, where it is not understood
 
     def captured(self, count: Iterator[int]) -> Term:
-        """Have its factors leave the program, each at the next place."""
+        """Export the factors from the program, each at the next place, and return the term."""
         places = tuple(next(count) for _ in self.factors)
         self.scope.exports.update(zip(places, self.factors, strict=True))
         return Term(self.kind, places, self.shape, self.finish)
 
 
 class Scope:
-    """A program being cut, or a program called in it: what makes its values, what must leave it."""
+    """A program to be cut, or a program called in it: the makers of its values, and its exports."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class Scope:
         return Summand(self, LOOKUP, factors, (rows, *table.aval.shape[1:]), finish)
 
     def _rows_added(self, eqn: Equation) -> int | None:
-        """Return how many rows the table of zeros has to which the equation adds; else None."""
+        """Return the rows of the table of zeros to which the equation adds; None if it does not."""
         if eqn.primitive.name != "scatter-add" or not self._zero(eqn.invars[0]):
             return None
         return eqn.invars[0].aval.shape[0] if jaxprs.adds_whole_rows(eqn) else None
@@ -146,7 +146,7 @@ class Scope:
         )
 
     def _not_understood(self, value: Any) -> str:
-        """Return what made a per-example gradient that outgrows what it is made from; or ""."""
+        """Return the primitive of a gradient that is larger than its operands; "" for others."""
         eqn = self.maker.get(value) if self.varies(value) else None
         if eqn is None or eqn.primitive.name == "reduce_sum":  # of a parameter that was broadcast
             return ""
@@ -161,9 +161,9 @@ class Scope:
 
     def _outer(self, value: Any, size: int) -> bool:
         """Return whether a value is elementwise of an outer product at least of this size."""
-        left, visited = [value], set()
-        while left:
-            value = left.pop()
+        pending, visited = [value], set()
+        while pending:
+            value = pending.pop()
             eqn = None if isinstance(value, Literal) else self.maker.get(value)
             if eqn is None or id(eqn) in visited or value.aval.size < size:
                 continue
@@ -173,7 +173,7 @@ class Scope:
                 if all(map(self.varies, eqn.invars)) and value.aval.size > largest:
                     return True
             elif eqn.primitive.name in ELEMENTWISE or _shape_step(eqn) is not None:
-                left += eqn.invars
+                pending += eqn.invars
         return False
 
 

@@ -1,6 +1,6 @@
-"""What is read off the equations of a program: all of it here, since a new JAX may rename it.
+"""Access to the equations of a JAX program, in one place since a new JAX may rename their parts.
 
-A test reads each of these off programs of the installed JAX.
+A test reads each of these parts from programs of the installed JAX.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ PARAMETERS = {  # of a primitive: the names under which JAX has kept what is rea
 
 
 def _parameter(eqn: Equation, name: str) -> Any:
-    """Return a parameter of an equation, whatever JAX calls it."""
+    """Return a parameter of an equation, under any of its names in JAX."""
     return eqn.params[_key(eqn, name)]
 
 
 def _key(eqn: Equation, name: str) -> str:
-    """Return what the installed JAX calls a parameter of an equation.
+    """Return the name of an equation's parameter in the installed JAX.
 
-    Raises RuntimeError, naming JAX's version, where it is not there under any known name.
+    Raises RuntimeError, with JAX's version, where the equation has none of the known names.
     """
     for names in PARAMETERS[eqn.primitive.name]:
         if name in names:
-            for known in names:
-                if known in eqn.params:
-                    return known
+            for candidate in names:
+                if candidate in eqn.params:
+                    return candidate
     raise RuntimeError(
         f"jax {jax.__version__} has no {name} of {eqn.primitive.name}: plateaus.gram.jaxprs does "
         f"not know this version (there are {', '.join(sorted(eqn.params))})"
@@ -53,7 +53,7 @@ def called(eqn: Equation) -> tuple[Jaxpr, Sequence[Any]]:
 
 
 def contraction(eqn: Equation) -> tuple[Any, Any]:
-    """Return ((left, right), (left, right)) axes that a product sums over, and that it batches."""
+    """Return the ((left, right), (left, right)) axes of a product: summed over, and batched."""
     return _parameter(eqn, "dimension_numbers")
 
 
@@ -80,13 +80,13 @@ def permutation(eqn: Equation) -> tuple[int, ...]:
 
 
 def keeps_order(eqn: Equation) -> bool:
-    """Return whether a reshape reads its operand in the order in which it lies."""
+    """Return whether a reshape keeps the order of its operand's entries."""
     return _parameter(eqn, "dimensions") is None
 
 
 def padding(eqn: Equation) -> tuple[tuple[int, ...], ...]:
-    """Return what a padding puts before, after and between, along each axis."""
-    return tuple(tuple(int(i) for i in one) for one in _parameter(eqn, "padding_config"))
+    """Return the padding before, after and between entries, along each axis."""
+    return tuple(tuple(int(i) for i in axis) for axis in _parameter(eqn, "padding_config"))
 
 
 def evaluate(eqn: Equation, values: Sequence[Any], program: Jaxpr | None = None) -> Sequence[Any]:

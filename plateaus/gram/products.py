@@ -21,10 +21,10 @@ class Term(NamedTuple):
     Fields:
       kind: PRODUCT of factors L [e, t, p] and R [e, t, q]: sum over t of L R, [e, p, q]. LOOKUP of
         rows [t] and values [t, q]: values added up in those rows, [1, p, q]. DENSE: the summand
-        itself. All have one more axis in front, of examples, when captured.
+        itself. Captured factors have another axis, of examples, in front.
       places: the numbers of its factors among the captured ones.
       shape: the product's shape before `finish`.
-      finish: what is done to it then; it keeps inner products. (name, argument) in order.
+      finish: the operations after it, as (name, argument) in order; they keep inner products.
     """
 
     kind: str
@@ -61,21 +61,22 @@ def gram(terms: Sequence[Term], factors: Sequence[Array]) -> Float[Array, "B B"]
     """Return the inner products of one parameter's gradients, by the form with fewer operations."""
     pairs = _pairs(terms, factors)
     if pairs is None or not ghost_is_cheaper(pairs):
-        alone = pairs is not None and len(pairs) == 1 and not pairs[0].lookup
-        return _in_parts(pairs[0]) if alone and pairs else _squared(_direct(terms, factors))
+        if pairs is not None and len(pairs) == 1 and not pairs[0].lookup:
+            return _in_parts(pairs[0])
+        return _squared(_direct(terms, factors))
     total = jnp.float32(0.0)
-    for i, one in enumerate(pairs):
-        total += _symmetric(one)
+    for i, pair in enumerate(pairs):
+        total += _symmetric(pair)
         for other in pairs[i + 1 :]:
-            across = _ghost(one, other)
+            across = _ghost(pair, other)
             total += across + across.T
     return total
 
 
 def _in_parts(pair: Pair) -> Array:
-    """Return a term's inner products from its gradients, made some columns at a time.
+    """Return a term's inner products from its gradients, computed in blocks of columns.
 
-    A buffer that is used again is faster than one for all columns: a quarter less time on a CPU.
+    A small buffer that is used again takes a quarter less time on a CPU than one for all columns.
     """
     short, long = sorted(pair, key=lambda factor: factor.shape[-1])
     entries = short.shape[0] * short.shape[1] * short.shape[-1] * long.shape[-1]
@@ -117,7 +118,7 @@ def ghost_is_cheaper(pairs: Sequence[Pair]) -> bool:
 
 
 def _pairs(terms: Sequence[Term], factors: Sequence[Array]) -> list[Pair] | None:
-    """Return the factors of all terms, rows with rows; None where they cannot be put so."""
+    """Return the factors of all terms as pairs of equal orientation; None where there are none."""
     pairs, shapes = [], set()
     for term in terms:
         if term.kind == DENSE:
@@ -140,13 +141,13 @@ def _pairs(terms: Sequence[Term], factors: Sequence[Array]) -> list[Pair] | None
 
 
 def _in_table(term: Term, index: Array, values: Array) -> tuple[Array, Array]:
-    """Return a look-up whose numbers are all rows of the table: what is beyond adds nothing."""
+    """Return a look-up in which numbers beyond the table are row 0 with a value of 0."""
     inside = (index >= 0) & (index < term.shape[0])
     return jnp.where(inside, index, 0), jnp.where(inside[..., None], values, 0)
 
 
 def _turned(term: Term) -> bool | None:
-    """Return whether a term's matrix is transposed in the end; None if it is more than that."""
+    """Return whether `finish` transposes a term's matrix; None if it does anything else."""
     turned = False
     for name, argument in term.finish:
         if name == "transpose" and argument == (1, 0):
@@ -170,31 +171,31 @@ def _symmetric(pair: Pair) -> Array:
     )
 
 
-def _ghost(one: Pair, other: Pair) -> Array:
+def _ghost(first: Pair, second: Pair) -> Array:
     """Return the inner products of two terms' gradients, [A, B], from those of their positions."""
-    columns = _positions(one.columns, other.columns)
-    if one.lookup and other.lookup:
-        alike = one.rows[:, None, :, None, None] == other.rows[None, None, None]
+    columns = _positions(first.columns, second.columns)
+    if first.lookup and second.lookup:
+        alike = first.rows[:, None, :, None, None] == second.rows[None, None, None]
         return jnp.sum(jnp.where(alike, columns, 0.0), axis=(1, 2, 4))
-    if one.lookup:
-        return _ghost(other, one).T
-    if other.lookup:  # a row of zeros but for a one picks an entry
-        picked = jnp.take(one.rows[:, 0], other.rows, axis=-1)  # [A, t, B, s]
+    if first.lookup:
+        return _ghost(second, first).T
+    if second.lookup:  # a row of zeros but for a one picks an entry
+        picked = jnp.take(first.rows[:, 0], second.rows, axis=-1)  # [A, t, B, s]
         return jnp.sum(picked[:, None].astype(jnp.float32) * columns, axis=(1, 2, 4))
-    return jnp.sum(_positions(one.rows, other.rows) * columns, axis=(1, 2, 4))
+    return jnp.sum(_positions(first.rows, second.rows) * columns, axis=(1, 2, 4))
 
 
-def _positions(one: Array, other: Array) -> Float[Array, "A e t B s"]:
+def _positions(first: Array, second: Array) -> Float[Array, "A e t B s"]:
     """Return the inner products of all positions of all examples."""
     return jnp.einsum(
-        "aetp,besp->aetbs", one, other, precision=EXACT, preferred_element_type=jnp.float32
+        "aetp,besp->aetbs", first, second, precision=EXACT, preferred_element_type=jnp.float32
     )
 
 
 def _direct(terms: Sequence[Term], factors: Sequence[Array]) -> Float[Array, "B n"]:
     """Return one parameter's gradients on each example."""
     each = [
-        jax.vmap(lambda *single, term=term: _alone(term, single))(
+        jax.vmap(lambda *single, term=term: _of_example(term, single))(
             *(factors[place] for place in term.places)
         )
         for term in terms
@@ -203,11 +204,11 @@ def _direct(terms: Sequence[Term], factors: Sequence[Array]) -> Float[Array, "B 
     return total.reshape(total.shape[0], -1)
 
 
-def _alone(term: Term, factors: Sequence[Array]) -> Array:
-    """Return a term of one example, from its factors without the axis of examples."""
-    one = jnp.ones(1, jnp.float32)
+def _of_example(term: Term, factors: Sequence[Array]) -> Array:
+    """Return a term of a single example, from its factors without the axis of examples."""
+    weight = jnp.ones(1, jnp.float32)
     places = tuple(range(len(factors)))
-    value = _weighted(term._replace(places=places), [x[None] for x in factors], one, EXACT)
+    value = _weighted(term._replace(places=places), [x[None] for x in factors], weight, EXACT)
     return _finished(term, value)
 
 
@@ -230,24 +231,24 @@ def _weighted(
         table = jnp.zeros((term.shape[0], width), jnp.float32)
         table = table.at[index.reshape(-1)].add(scaled.reshape(-1, width))
         return table.reshape(term.shape)
-    left, right = parts
-    scale = weights[:, None, None, None].astype(left.dtype)
-    if left.shape[-1] <= right.shape[-1]:
-        left = left * scale
+    rows, columns = parts
+    scale = weights[:, None, None, None].astype(rows.dtype)
+    if rows.shape[-1] <= columns.shape[-1]:
+        rows = rows * scale
     else:
-        right = right * scale
+        columns = columns * scale
     # Examples and positions as one axis: over two, XLA copies both factors on a CPU.
-    left, right = (
-        jnp.moveaxis(x, 1, 0).reshape(x.shape[1], -1, x.shape[-1]) for x in (left, right)
+    rows, columns = (
+        jnp.moveaxis(x, 1, 0).reshape(x.shape[1], -1, x.shape[-1]) for x in (rows, columns)
     )
     total = jnp.einsum(
-        "enp,enq->epq", left, right, precision=precision, preferred_element_type=jnp.float32
+        "enp,enq->epq", rows, columns, precision=precision, preferred_element_type=jnp.float32
     )
     return total.reshape(term.shape)
 
 
 def _finished(term: Term, value: Array) -> Array:
-    """Return a term in the shape of its parameter; conversions wait for the end."""
+    """Return a term in the shape of its parameter; `combine` makes the conversions at the end."""
     for name, argument in term.finish:
         if name == "transpose":
             value = jnp.transpose(value, argument)

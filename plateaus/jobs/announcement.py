@@ -1,4 +1,4 @@
-"""The plan in words, said before anything is run."""
+"""The announcement of a plan, in words, before anything runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _listed(seeds: Sequence[int]) -> str:
 
 
 def announce(job: Job) -> Iterator[str]:
-    """Say the plan: programs, runs, device, memory, folder."""
+    """Yield the lines of the announcement: task, programs, runs, device, memory."""
     plan, chunks = job.plan, job.chunks
     if plan.title:
         yield plan.title
@@ -65,13 +65,13 @@ def announce(job: Job) -> Iterator[str]:
 
 @informative
 def _of_task(setting: Resolved) -> list[str]:
-    """Return what a task has to say of itself, in a setting that runs."""
+    """Return the lines of a task about itself, in a setting of the plan."""
     says = setting.sections["task"].says
     return [] if says is None else list(says(setting.spec("task")))
 
 
 def _memory(job: Job) -> str:
-    """Return what is known of the memory that a chunk needs before it is compiled."""
+    """Return in words the least memory that a chunk needs, and the memory of the device."""
     least, available = 0, job.available
     for needed in job.least.values():
         if isinstance(needed, Unknown):
@@ -83,7 +83,7 @@ def _memory(job: Job) -> str:
 
 
 def _variants(plan: Plan) -> Iterator[str]:
-    """Say what each variant sets: the first in full, of the others what differs from it."""
+    """Yield a line for each variant: the first in full, the others as they differ from it."""
     names = plan.sweep.get(AXIS, ())
     settled = {name: {**plan.config, **plan.variants[name]} for name in names}
     for name in names:
@@ -97,7 +97,7 @@ def _variants(plan: Plan) -> Iterator[str]:
 
 
 def _unobserved(job: Job) -> Iterator[str]:
-    """Say which finished runs lack an observation that is asked for, and how to get it."""
+    """Yield notes on finished runs that lack an observation of the plan, and on how to get it."""
     config = job.plan.config
     for name in sorted(job.plan.observing - job.plan.idle(config)):
         lacking = [

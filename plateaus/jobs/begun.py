@@ -1,4 +1,4 @@
-"""The runs that an interrupted command was at: which go on from its checkpoints, which start again.
+"""The runs of an interrupted command: which go on from its checkpoints, and which start again.
 
 `checkpoints/running/CHUNK/` holds the checkpoints of a chunk, and a note of its members.
 """
@@ -19,15 +19,15 @@ from plateaus.jobs.sweep import Member
 
 
 class Begun(NamedTuple):
-    """Runs that an interrupted command was at, as one chunk."""
+    """Runs that an interrupted command trained as one chunk."""
 
     members: list[Member]
     address: str  # of the chunk
-    exactness: Record | None  # under which its checkpoint was made; None: there is none to use
+    exactness: Record | None  # of the runs until their checkpoint; None without a checkpoint
 
 
 def groups(folder: Path, plan: Plan) -> list[Begun]:
-    """Return the groups of members that an interrupted command was at."""
+    """Return the groups of members that an interrupted command was training."""
     interrupted: list[Begun] = []
     for path in sorted((folder / "checkpoints" / "running").glob("*/chunk.json")):
         try:
@@ -77,9 +77,9 @@ def of(plan: Plan, program: sweep.Program, interrupted: Sequence[Begun]) -> list
 def usable(
     plan: Plan, program: sweep.Program, width: int, interrupted: Sequence[Begun]
 ) -> list[list[Member]]:
-    """Return the groups that can go on from their checkpoints: made at the width that holds now.
+    """Return the groups that can go on from their checkpoints, which have the current width.
 
-    At another width a chunk starts again, and may be cut as any other.
+    A chunk of another width starts again, and its members may be grouped anew.
     """
     return [
         group.members
@@ -97,11 +97,11 @@ def lost(
     used = {chunk.address for chunk in chunks}
     programs = {chunk.program.address: chunk.program for chunk in chunks}.values()
     missing = {member for chunk in chunks for member in chunk.members}
-    own = {group.address for p in programs for group in of(plan, p, interrupted)}
+    resumable = {group.address for p in programs for group in of(plan, p, interrupted)}
     for group in interrupted:
         again = len({*group.members} & missing)
         if group.exactness is not None and again and group.address not in used:
-            cause = "at another width" if group.address in own else "with other observations"
+            cause = "at another width" if group.address in resumable else "with other observations"
             yield (
                 f"{again} interrupted run(s) start again: checkpoints/running/{group.address} was "
                 f"made {cause}"

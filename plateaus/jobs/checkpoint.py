@@ -1,8 +1,8 @@
-"""Named arrays on disk that are either right or refused: digests, and two generations.
+"""Named arrays on disk, verified by digests when read, and kept in two generations.
 
 A pair of files holds one set of arrays: `NAME.npz`, a plain zip that `numpy.load` opens (arrays as
-`arrays/<name>`, `header` as JSON), and its manifest `NAME.npz.json`, written after it. The manifest
-is what commits the pair: it must be, byte for byte, the one that the data call for.
+`arrays/<name>`, `header` as JSON), and its manifest `NAME.npz.json`, written after it. The pair is
+valid if the manifest is, byte for byte, the one that follows from the data.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 from plateaus.files import remove_leftovers, write_atomically
 
 _HEADER, _ARRAYS = "header", "arrays/"
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # zip's own; so that equal arrays make equal files
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date of zip; so that equal arrays make equal files
 _NAME = re.compile(r"checkpoint-(\d{8,})\.npz")
 _USER_DEFINED = 2  # numpy.dtype.isbuiltin of bfloat16 and its kin, which .npy cannot name
 
@@ -76,7 +76,7 @@ def write_arrays(
 
 
 def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read back what `write_arrays` wrote: the arrays, with their dtypes and order, and `meta`.
+    """Return the arrays, with their dtypes and order, and the `meta` of a verified pair.
 
     Raises:
       Damaged: a bit is wrong, a file is cut short or either of the two is missing.
@@ -95,7 +95,7 @@ def save(
 ) -> Path:
     """Write a new generation into the folder and return its file; the newest two valid ones stay.
 
-    One writer at a time. What is older goes only when the new generation is durable.
+    Only one writer is allowed at a time. Older generations go only when the new one is durable.
 
     Raises:
       TypeError, OSError: see `write_arrays`; the older generations are untouched.
@@ -129,7 +129,7 @@ def load(
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
     """Return the arrays and meta of the newest generation that verifies, or None if none does.
 
-    Each newer one that does not is passed over, with a line given to `report`.
+    `report` is called with a line about each newer generation, which does not verify.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -170,13 +170,13 @@ def _verified(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, Any]]]:
     """Open a pair; nothing is parsed before its digest is right."""
     try:
         with open(path, "rb") as file, open(_manifest_path(path), "rb") as manifest:
-            found = manifest.read()
+            content = manifest.read()
             digest, size = _digest(file)
-            if digest.encode() not in found:
+            if digest.encode() not in content:
                 raise Damaged(f"{path}: does not match its SHA-256 manifest")
             with zipfile.ZipFile(file) as archive:
                 header = json.loads(_get(archive, f"{_HEADER}.npy").tobytes())
-                if found != _manifest(digest, size, header["meta"]):
+                if content != _manifest(digest, size, header["meta"]):
                     raise Damaged(f"{path}: its manifest {path.name}.json is damaged")
                 yield archive, header
     except Damaged:
@@ -219,8 +219,8 @@ def _get(archive: zipfile.ZipFile, member: str) -> np.ndarray:
 
 def _generations(folder: Path) -> dict[int, Path]:
     """Data files by number, newest first; manifests alone count for nothing."""
-    found = {int(m[1]): path for path in folder.glob("*.npz") if (m := _NAME.fullmatch(path.name))}
-    return dict(sorted(found.items(), reverse=True))
+    paths = {int(m[1]): path for path in folder.glob("*.npz") if (m := _NAME.fullmatch(path.name))}
+    return dict(sorted(paths.items(), reverse=True))
 
 
 def _is_valid(path: Path) -> bool:

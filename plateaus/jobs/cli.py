@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def planned(arguments: Arguments) -> tuple[Plan, list[str]]:
-    """Return the checked plan, and what to tell the user about how it was read.
+    """Return the checked plan, and notes for the user on how it was read.
 
     Raises ConfigError with every problem found.
     """
@@ -64,28 +64,28 @@ def planned(arguments: Arguments) -> tuple[Plan, list[str]]:
         path, preset = presets.find(options.config)
         scale = "small" if options.scale is None else options.scale
         page = presets.load(path, preset, scale, options.smoke)
-        sections, refused = _sections(page.given, overrides)
+        sections, refused = _sections(page.fields, overrides)
         schema = entries(sections)
         bad = tuple(f"{s}." for s in NAMED if any(r.startswith(f"{s}.name") for r in refused))
         if AXIS in overrides:
             value = overrides.pop(AXIS)
             refused.append(f"{AXIS} = {shown(value)}: is no field; use --sweep {AXIS}={value}")
-        given, notes = _merged(page.given, overrides, schema)
+        fields, notes = _merged(page.fields, overrides, schema)
         if options.seeds is not None:
-            given["seeds"] = len(options.seeds)
+            fields["seeds"] = len(options.seeds)
         sweep, variants = _swept(page, arguments.sweep), page.variants
         fixed = [name for name in sweep if name in overrides]
         sweep = {name: values for name, values in sweep.items() if name not in overrides}
         if bad:  # with a component unknown, nothing can be said about its fields
-            given, sweep = _without(given, bad), _without(sweep, bad)
-            given |= {n: page.given[n] for n in (f"{s}name" for s in bad)}
-            variants = {name: _without(fields, bad) for name, fields in variants.items()}
+            fields, sweep = _without(fields, bad), _without(sweep, bad)
+            fields |= {n: page.fields[n] for n in (f"{s}name" for s in bad)}
+            variants = {name: _without(values, bad) for name, values in variants.items()}
         name, title = f"{path.stem}-{page.preset}", presets.title(page.doc)
         import jax
 
         with jax.transfer_guard("allow"):
             plan = checked_plan(
-                name, sections, given, sweep, title, variants, schema, options.seeds
+                name, sections, fields, sweep, title, variants, schema, options.seeds
             )
     except ConfigError as error:
         refused += error.problems
@@ -102,12 +102,12 @@ def planned(arguments: Arguments) -> tuple[Plan, list[str]]:
     return plan, notes
 
 
-def _swept(page: presets.Page, given: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
-    """Return the sweep: what --sweep gives, or the preset's; its variants stay unless chosen."""
-    if not given:
+def _swept(page: presets.Page, sweep: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Return the sweep of the options, else the preset's, whose variants stay unless set anew."""
+    if not sweep:
         return page.sweep
-    axis = {AXIS: page.sweep[AXIS]} if AXIS in page.sweep and AXIS not in given else {}
-    return {**axis, **given}
+    axis = {AXIS: page.sweep[AXIS]} if AXIS in page.sweep and AXIS not in sweep else {}
+    return {**axis, **sweep}
 
 
 def _without(fields: Mapping[str, Any], sections: tuple[str, ...]) -> dict[str, Any]:
@@ -127,17 +127,17 @@ def _sections(
     configure()  # the checks may be the first to compute: a task's constants, its domains
     problems = refused()
     names = [f"{section}.name" for section in NAMED]
-    given = {**base, **overrides}
+    config = {**base, **overrides}
     for name in names:
-        if name not in given:
+        if name not in config:
             problems.append(f"{name}: must be given")
-        elif not isinstance(given[name], str):
-            problems.append(f"{name} = {shown(given[name])}: must be text")
+        elif not isinstance(config[name], str):
+            problems.append(f"{name} = {shown(config[name])}: must be text")
     if problems:
         raise ConfigError(*problems)
     with jax.transfer_guard("allow"):  # a user's guard is for a user's own code
         try:
-            return sections(given), []
+            return sections(config), []
         except ConfigError as error:
             if all(name in base for name in names) and any(name in overrides for name in names):
                 return sections(base), error.problems
@@ -154,7 +154,7 @@ def _merged(
         if (n := f"{section}.name") in overrides and n in base and overrides[n] != base[n]
     )
     dropped = [n for n in base if n not in schema and n.startswith(exchanged)] if exchanged else []
-    given = {n: v for n, v in base.items() if n not in dropped} | dict(overrides)
-    return given, [
+    fields = {n: v for n, v in base.items() if n not in dropped} | dict(overrides)
+    return fields, [
         f"{n} is dropped: the {n.split('.')[0]} chosen has no such field" for n in dropped
     ]

@@ -12,7 +12,7 @@ import jax
 
 from plateaus import files
 from plateaus.config.schema import ConfigError
-from plateaus.information import told
+from plateaus.information import text_or_reason
 
 # A program of many small matrices gains nothing from splitting each matrix over threads: on two
 # cores, one single-threaded program a core ran 2.6 times as fast as one program over both.
@@ -46,18 +46,18 @@ def alike() -> list[Any]:
 def threads(device: Any) -> int:
     """Return the number of threads that XLA shares a CPU's work among, on a `jax.Device`.
 
-    Large sums and products are cut by it, whatever `_ONE_THREAD` says, so that last bits depend on
-    it: one for each processor, or as many as PJRT_NPROC or NPROC says, and at least one a device.
+    It is one for each processor, or the number in PJRT_NPROC or NPROC, and at least one a device.
+    XLA cuts large sums and products by it, whatever `_ONE_THREAD` says, so last bits depend on it.
     """
-    said = [os.environ.get(name, "") for name in ("PJRT_NPROC", "NPROC")]
-    numbers = [int(text) for text in said if text.isdecimal() and int(text) > 0]
+    texts = [os.environ.get(name, "") for name in ("PJRT_NPROC", "NPROC")]
+    numbers = [int(text) for text in texts if text.isdecimal() and int(text) > 0]
     return max(next(iter(numbers), cores()), device.client.device_count())
 
 
 def started() -> bool:
     """Return whether JAX has made its devices in this process, so that flags come too late.
 
-    JAX has no public way to ask; a version that cannot be asked counts as not started.
+    JAX has no public function for this; a version without the private one counts as not started.
     """
     try:
         from jax._src import xla_bridge
@@ -70,8 +70,8 @@ def started() -> bool:
 def configure() -> None:
     """Give JAX one single-threaded device a CPU core, and a compilation cache in the user's home.
 
-    What the user has set stays. After JAX's first computation in this process its devices are what
-    they are, and no flag is set: flags that do not act must not be on record.
+    The user's settings stay. After JAX's first computation in this process its devices are fixed,
+    and no flag is set: flags that have no effect must not be recorded.
 
     Raises ConfigError where JAX finds no device, or no file that XLA_FLAGS names.
     """
@@ -85,16 +85,16 @@ def configure() -> None:
     try:
         jax.devices()
     except (RuntimeError, ValueError, AssertionError) as error:  # the last says nothing
-        asked = jax.config.jax_platforms  # type: ignore[attr-defined] # made at run time
+        names = jax.config.jax_platforms  # type: ignore[attr-defined] # made at run time
         reason = " ".join(str(error).split()) or "none of these is here"
-        raise ConfigError(f"JAX finds no device (JAX_PLATFORMS = {asked!r}): {reason}") from None
+        raise ConfigError(f"JAX finds no device (JAX_PLATFORMS = {names!r}): {reason}") from None
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined] # made at run time
         jax.config.update("jax_compilation_cache_dir", str(files.cache() / "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
 def spelt_out(text: str) -> str:
-    """Return the flags that XLA_FLAGS says: `text` itself, or what is in the file that it names.
+    """Return the flags in XLA_FLAGS: `text` itself, or the content of the file that it names.
 
     Raises ConfigError where there is no such file.
     """
@@ -125,42 +125,42 @@ def width(parameters: int, platform: str) -> int:
 
 
 def processor() -> str:
-    """Return the model of the CPU, as far as the system tells."""
+    """Return the model of the CPU, as far as the system reports it."""
     return _cpuinfo().get("model name") or platform.processor() or platform.machine()
 
 
 def instructions() -> str:
-    """Return the make of the CPU in numbers, and a digest of the arithmetic that it knows.
+    """Return the make of the CPU in numbers, and a digest of its arithmetic instruction sets.
 
-    Its name may be one of many ("AMD EPYC", or none on ARM), and the compiler looks at these. What
-    else the kernel lists, of safety and of power, changes with its version and is left out.
+    The compiler depends on these, and a name does not determine them ("AMD EPYC" is many, ARM has
+    none). The kernel's other entries, of safety and of power, change with its version.
     """
-    found = _cpuinfo()
-    known = found.get("flags", found.get("Features", "")).replace("/", " ").split()
-    arithmetic = sorted({name for name in known if name.startswith(_ARITHMETIC)})
+    entries = _cpuinfo()
+    names = entries.get("flags", entries.get("Features", "")).replace("/", " ").split()
+    arithmetic = sorted({name for name in names if name.startswith(_ARITHMETIC)})
     digest = hashlib.sha256(" ".join(arithmetic).encode()).hexdigest()[:10]
-    numbers = [f"{name} {found[name]}" for name in _MAKE if name in found]
+    numbers = [f"{name} {entries[name]}" for name in _MAKE if name in entries]
     return ", ".join([platform.machine(), *numbers, f"instructions {digest}"])
 
 
 def _cpuinfo() -> dict[str, str]:
-    """Return what Linux says of the CPUs, of each entry every value there is; {} elsewhere."""
+    """Return the entries of /proc/cpuinfo, each with all of its values; {} outside Linux."""
     try:
         lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
     except OSError:
         return {}
-    found: dict[str, dict[str, None]] = {}
+    entries: dict[str, dict[str, None]] = {}
     for name, colon, value in (line.partition(":") for line in lines):
         if colon:
-            found.setdefault(name.strip(), {})[value.strip()] = None
-    return {name: "/".join(sorted(values)) for name, values in found.items()}
+            entries.setdefault(name.strip(), {})[value.strip()] = None
+    return {name: "/".join(sorted(values)) for name, values in entries.items()}
 
 
 def kind(device: Any) -> str:
-    """Return what a `jax.Device` is: the model of the processor or of the accelerator."""
-    return told(processor if device.platform == "cpu" else lambda: device.device_kind)
+    """Return the model of a `jax.Device`: of the processor or of the accelerator."""
+    return text_or_reason(processor if device.platform == "cpu" else lambda: device.device_kind)
 
 
 def platform_version(device: Any) -> str:
-    """Return the version of a `jax.Device`'s platform (of CUDA, say), as far as it tells."""
-    return told(lambda: " ".join(str(device.client.platform_version).split()))
+    """Return the version of a `jax.Device`'s platform (of CUDA, say), as far as it is reported."""
+    return text_or_reason(lambda: " ".join(str(device.client.platform_version).split()))

@@ -1,7 +1,7 @@
 """The record of exactness: all that bit-identical results rest on, besides the config and the code.
 
-Finished runs, interrupted chunks and what is added to them later are compared by it alike. The code
-answers for itself by the format of run folders (`plateaus.jobs.identities.FORMAT`).
+Runs that are finished, interrupted or added later are compared by it. The format of run folders
+(`plateaus.jobs.identities.FORMAT`) stands for the code.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from importlib import metadata
 from typing import Any
 
-from plateaus.information import told
+from plateaus.information import text_or_reason
 from plateaus.jobs import devices, switches
 
 Record = Mapping[str, Any]
@@ -27,7 +27,7 @@ HARMLESS = (  # beginnings of XLA flags that no result depends on
     "--xla_log",
     "--xla_vlog",
 )
-RESUMED = "resumed"  # the entry of runs that went on under another record: what had changed
+RESUMED = "resumed"  # the entry of runs that went on under another record: their differences
 
 
 def record(device: Any, width: int) -> dict[str, Any]:
@@ -46,15 +46,16 @@ def record(device: Any, width: int) -> dict[str, Any]:
 
 
 def _of_cpu(device: Any) -> dict[str, Any]:
-    """Return what an accelerator has none of: what its programs are compiled and cut for."""
-    return {"instructions": told(devices.instructions), "threads": devices.threads(device)}
+    """Return the properties of a CPU that its programs are compiled and cut for."""
+    instructions = text_or_reason(devices.instructions)
+    return {"instructions": instructions, "threads": devices.threads(device)}
 
 
 def effective_flags(text: str) -> list[str]:
     """Return the XLA flags that can change a result, each once, in order.
 
-    `text` is XLA_FLAGS: flags, or the path of a file with flags. Of a flag given twice the last
-    counts; one without a value is true.
+    `text` is XLA_FLAGS: flags, or the path of a file with flags. The last occurrence of a flag
+    counts; a flag without a value is true.
 
     >>> effective_flags("--xla_b=2 --xla_a --xla_dump_to=/tmp --xla_b=3")
     ['--xla_a=true', '--xla_b=3']
@@ -64,21 +65,21 @@ def effective_flags(text: str) -> list[str]:
     return sorted(f"{n}={v}" for n, v in flags.items() if not n.startswith(HARMLESS))
 
 
-def differences(there: Record, here: Record) -> list[str]:
+def differences(recorded: Record, current: Record) -> list[str]:
     """Return how two records differ, a phrase each; [] if runs of both have the same bits.
 
     >>> differences({"jax": "1", "width": 4}, {"jax": "2", "width": 4})
     ['jax was 1, is 2']
     """
-    absent = [name for name in here if name not in there]
+    absent = [name for name in current if name not in recorded]
     changed = [
-        f"{name} was {_shown(there[name])}, is {_shown(here[name])}"
-        for name in here
-        if name in there and there[name] != here[name]
+        f"{name} was {_shown(recorded[name])}, is {_shown(current[name])}"
+        for name in current
+        if name in recorded and recorded[name] != current[name]
     ]
-    if RESUMED in there and RESUMED not in here:
-        changed.append(f"they went on under other circumstances once ({there[RESUMED]})")
-    gone = [name for name in there if name not in here and name != RESUMED]
+    if RESUMED in recorded and RESUMED not in current:
+        changed.append(f"they went on under other circumstances once ({recorded[RESUMED]})")
+    gone = [name for name in recorded if name not in current and name != RESUMED]
     return [
         *changed,
         *([f"{', '.join(absent)} {_were(absent)} not recorded"] if absent else []),
@@ -86,10 +87,10 @@ def differences(there: Record, here: Record) -> list[str]:
     ]
 
 
-def resumed(there: Record, here: Record) -> dict[str, Any]:
+def resumed(recorded: Record, current: Record) -> dict[str, Any]:
     """Return the record of runs that begin under one record and go on under another."""
-    changed = differences(there, here)
-    return {**here, RESUMED: "; ".join(changed)} if changed else dict(here)
+    changed = differences(recorded, current)
+    return {**current, RESUMED: "; ".join(changed)} if changed else dict(current)
 
 
 def _shown(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The runs that a folder holds: the records of finished chunks, read and added to."""
+"""The finished runs in a folder: the records of their chunks, read and extended."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Finished:
     """The records of finished chunks: one verified file each, never rewritten.
 
     `records`: variable -> array, by member. `names`: how files name a member. `exactness`: records
-    of exactness. `observed`: the observing fields that a member ran
-    with, None where they are not written down.
+    of exactness. `observed`: the observing fields of a member's run, None where they are not
+    recorded.
     """
 
     def __init__(self, folder: Path, plan: Plan, warn: Callable[[str], None]) -> None:
-        """Read every chunk in the folder; a damaged one is told of, and counts as missing."""
+        """Read every chunk in the folder; a damaged one counts as missing, with a warning."""
         self._folder, self._plan = folder / "checkpoints" / "finished", plan
         self.records: dict[Member, dict[str, np.ndarray]] = {}
         self.names: dict[Member, Any] = {}
@@ -67,7 +67,7 @@ class Finished:
         self._take(chunk.members, arrays, meta)
 
     def as_observed(self) -> dict[str, Any]:
-        """Return the plan's config with what the runs were observed with, where they were."""
+        """Return the plan's config with the observing fields of the finished runs."""
         return observations.joined(self._plan, self.observed.values())
 
     def sweep(self) -> dict[str, tuple[Any, ...]]:
@@ -81,14 +81,14 @@ class Finished:
         return {name: tuple(several) for name, several in values.items()}
 
     def contents(self) -> str:
-        """Return a digest of which runs there are, in which order they are laid out."""
+        """Return a digest of the runs and of the order in which they are laid out."""
         runs = sorted(json.dumps(name, sort_keys=True) for name in self.names.values())
         values = {name: list(swept) for name, swept in self.sweep().items()}
         return identities.digest([runs, values, list(self._plan.sweep)])
 
 
 def _observed_of_old(folder: Path) -> Mapping[str, Any] | None:
-    """Return what the runs of a folder of format 2 were observed with: it is in their identity."""
+    """Return the config in a folder of format 2, whose runs have their observing fields there."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         held = identities.held(folder)
         return dict(held["config"]) if held["format"] == 2 else None

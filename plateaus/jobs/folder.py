@@ -1,4 +1,4 @@
-"""The run folder: whose it is while a command is at work, and what is written at its top."""
+"""The run folder: its lock while a command is at work, and the files at its top."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from plateaus.jobs import identities, provenance
 
 
 def take(held: contextlib.ExitStack, place: Path) -> None:
-    """Lock the folder for this process, and clear away what a killed one left half-written."""
+    """Lock the folder for this process, and remove half-written files of a killed one."""
     try:
         held.enter_context(files.lock(place))
     except files.FolderBusy as busy:
@@ -27,14 +27,14 @@ def take(held: contextlib.ExitStack, place: Path) -> None:
 
 
 def remove_empty(place: Path) -> None:
-    """Remove a folder that nothing but its lock is in."""
+    """Remove a folder that holds only its lock."""
     if [path.name for path in place.iterdir()] == [files.LOCK]:
         (place / files.LOCK).unlink()
         place.rmdir()
 
 
 def write_config(place: Path, plan: Plan) -> None:
-    """Write down what the runs in the folder are: the first thing that is written there."""
+    """Write config.json, which identifies the runs in the folder; it is the first file there."""
     content = {
         "identity": identities.kept(place, plan),
         "config": plan.config,
@@ -47,7 +47,7 @@ def write_config(place: Path, plan: Plan) -> None:
 def record_session(folder: Path, session: Mapping[str, Any]) -> None:
     """Add a session to provenance.json: its command, code, versions, device and wall time.
 
-    Raises OSError where the sessions that are there cannot be read: none is written over them.
+    Raises OSError where the earlier sessions cannot be read; they are not overwritten.
     """
     path = folder / "provenance.json"
     sessions = []

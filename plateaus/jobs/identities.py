@@ -1,4 +1,4 @@
-"""What the runs of a plan are, and the folder that is theirs: found by that, or refused."""
+"""The identity of a plan's runs, and the folder that belongs to it."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def digest(thing: Any, length: int = 10) -> str:
 
 
 def identity(plan: Plan) -> dict[str, Any]:
-    """Return what a run of this plan *is*, of everything that has an effect on it.
+    """Return the identity of the plan's runs: the values of all fields that affect their results.
 
-    Neither its seeds nor the values of swept fields, nor what variants override: that is in the
-    names of the runs (see `named`). Fields at their neutral value, and those that only observe, are
-    left out, so that a field that is added later changes nothing.
+    Seeds, values of swept fields and overrides of variants are not part of it but of the names of
+    the runs (see `plateaus.jobs.sweep.named`). Fields at their neutral value, and those that only
+    observe, are left out, so that a field that is added later changes no identity.
     """
     return {
         "format": FORMAT,
@@ -59,17 +59,17 @@ def identity(plan: Plan) -> dict[str, Any]:
 
 
 def effective(plan: Plan, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a config that make a run of the plan what it is."""
+    """Return the fields of a config that are part of the identity of the plan's runs."""
     left_out = {"seeds", *plan.sweep, *plan.idle(config), *plan.observing}
     return {name: value for name, value in config.items() if name not in left_out}
 
 
 def locate(plan: Plan, workdir: Path | None, tell: Callable[[str], None]) -> Path:
-    """Return the folder of a plan: as asked for, or under `runs/`, named by what its runs are.
+    """Return the folder of a plan: `workdir`, or a folder under `runs/` named by the identity.
 
-    A folder there that an earlier version named otherwise is found by what it holds: of several the
-    one whose runs are observed as the plan's, then the one with the most runs. Of any others that
-    hold runs of the plan a line is told.
+    A folder with another name, from an earlier version, is recognised by the identity in it. Among
+    several the one whose runs are observed as the plan's is preferred, then the one with the most
+    runs; `tell` is called with a line about any others that hold runs of the plan.
     """
     if workdir is not None:
         return workdir
@@ -93,16 +93,17 @@ def locate(plan: Plan, workdir: Path | None, tell: Callable[[str], None]) -> Pat
 
 
 def held(folder: Path) -> dict[str, Any]:
-    """Return the identity of the runs that a folder holds; raises one of several if it is damaged.
+    """Return the identity of the runs that a folder holds.
 
-    These are OSError, ValueError, KeyError and TypeError.
+    Raises OSError, ValueError, KeyError or TypeError where it is damaged.
     """
-    found = dict(_content(folder)["identity"])
-    if not isinstance(found["config"], dict) or not isinstance(found["format"], int):
+    recorded = dict(_content(folder)["identity"])
+    if not isinstance(recorded["config"], dict) or not isinstance(recorded["format"], int):
         raise ValueError("its config or its format is none")
-    if not isinstance(found["swept"], list) or not all(isinstance(n, str) for n in found["swept"]):
+    swept = recorded["swept"]
+    if not isinstance(swept, list) or not all(isinstance(name, str) for name in swept):
         raise ValueError("what is swept are no names")
-    return found
+    return recorded
 
 
 def _content(folder: Path) -> dict[str, Any]:
@@ -116,35 +117,35 @@ def _holds(folder: Path, plan: Plan, ours: Mapping[str, Any]) -> bool:
 
 
 def _has_its_name(folder: Path, plan: Plan) -> bool:
-    """Return whether a version has named the folder so, and no user has since."""
+    """Return whether the folder has a name that a version of this package gave it."""
     suffix = folder.name.removeprefix(f"{plan.name}-")
-    there = held(folder)
-    named = there["format"] in poolable(plan) or suffix == digest(there)
+    recorded = held(folder)
+    named = recorded["format"] in poolable(plan) or suffix == digest(recorded)
     return bool(_DIGEST.fullmatch(suffix)) and named
 
 
 def _worth(folder: Path, plan: Plan) -> tuple[bool, int]:
-    """Return whether the runs of a folder are observed as the plan's, and how many there are."""
+    """Return whether the runs of a folder are observed as the plan's, and their number."""
     runs = 0
     for path in (folder / "checkpoints" / "finished").glob("*.npz.json"):
         with contextlib.suppress(*_UNREADABLE):
             runs += len(json.loads(path.read_text())["meta"]["members"])
     config = _content(folder).get("config")
-    there = config if isinstance(config, dict) else {}
+    config = config if isinstance(config, dict) else {}
     idle = {name: plan.schema[name].idle for name in plan.observing}
-    seen = {name: there.get(name, value) for name, value in idle.items()}
-    return seen == {**idle, **observations.of(plan)}, runs
+    observed = {name: config.get(name, value) for name, value in idle.items()}
+    return observed == {**idle, **observations.of(plan)}, runs
 
 
-def _as_of_now(there: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
-    """Return an identity as this version would have written it, where its runs are as good."""
-    if there["format"] not in poolable(plan):
-        return dict(there)
-    return {**there, "format": FORMAT, "config": effective(plan, there["config"])}
+def _as_of_now(recorded: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """Return an identity in the current format where its runs can be pooled; else unchanged."""
+    if recorded["format"] not in poolable(plan):
+        return dict(recorded)
+    return {**recorded, "format": FORMAT, "config": effective(plan, recorded["config"])}
 
 
 def check(folder: Path, plan: Plan) -> None:
-    """Refuse, by ConfigError, a folder whose runs are of another experiment, or none can tell."""
+    """Raise ConfigError for a folder whose runs are of another or of an unknown experiment."""
     path = folder / "config.json"
     if not path.exists():
         occupants = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
@@ -157,27 +158,29 @@ def check(folder: Path, plan: Plan) -> None:
             )
         return
     try:
-        there = _as_of_now(held(folder), plan)
+        recorded = _as_of_now(held(folder), plan)
     except _UNREADABLE:
         raise ConfigError(f"{path}: damaged; move the folder away to start anew") from None
-    if there["format"] != FORMAT:
+    if recorded["format"] != FORMAT:
         raise ConfigError(
-            f"{folder} holds runs of format {there['format']}, this version makes format "
+            f"{folder} holds runs of format {recorded['format']}, this version makes format "
             f"{FORMAT}: other random streams or bits. Use another --workdir, or the version whose "
             f"commit {folder / 'provenance.json'} names"
         )
     ours = json.loads(json.dumps(identity(plan)))
-    differ = list(_differences(plan, there["config"], ours["config"]))
-    if there["swept"] != ours["swept"]:
+    differ = list(_differences(plan, recorded["config"], ours["config"]))
+    if recorded["swept"] != ours["swept"]:
         differ.append(
-            f"swept are {', '.join(there['swept'])} there, {', '.join(ours['swept'])} here"
+            f"swept are {', '.join(recorded['swept'])} there, {', '.join(ours['swept'])} here"
         )
     if differ:
         raise ConfigError(f"{folder} holds another experiment: {'; '.join(differ)}")
 
 
-def _differences(plan: Plan, there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[str]:
-    """Yield how two configs differ in effect: what is left out stands where it does nothing."""
+def _differences(
+    plan: Plan, recorded: Mapping[str, Any], current: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield how two configs differ in effect; a field that one lacks has its idle value there."""
 
     def value(config: Mapping[str, Any], name: str, absent: str) -> str:
         if name in config:
@@ -185,18 +188,18 @@ def _differences(plan: Plan, there: Mapping[str, Any], here: Mapping[str, Any]) 
         entry = plan.schema.get(name)
         return absent if entry is None or entry.idle is None else shown(entry.idle)
 
-    for name in sorted({*there, *here} - {*plan.sweep}):
-        if (name in there) != (name in here) or there[name] != here[name]:
+    for name in sorted({*recorded, *current} - {*plan.sweep}):
+        if (name in recorded) != (name in current) or recorded[name] != current[name]:
             yield (
-                f"{name} is {value(there, name, 'absent')} there, "
-                f"{value(here, name, 'absent')} here"
+                f"{name} is {value(recorded, name, 'absent')} there, "
+                f"{value(current, name, 'absent')} here"
             )
 
 
 def kept(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Return what to write down as the identity of the folder's runs: the first to be, for ever.
+    """Return the identity to record in a folder: the one that it has or, in a new one, the plan's.
 
-    By it a folder keeps its name, and runs of an earlier format stay known as such.
+    So a folder keeps its name, and the format of its earlier runs stays recorded.
     """
     with contextlib.suppress(*_UNREADABLE):
         return held(folder)

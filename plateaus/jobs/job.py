@@ -1,4 +1,4 @@
-"""What a command comes down to: which runs are missing, in which chunks, and whether they fit."""
+"""The job of a command: the missing runs, their chunks, and the check that they can run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from plateaus.variables import differences, faults
 
 
 class Job(NamedTuple):
-    """All that the workers share; what is of a program is found by its address."""
+    """All that the workers share; properties of programs are keyed by the program's address."""
 
     plan: Plan
     options: Options
@@ -36,13 +36,16 @@ class Job(NamedTuple):
     widths: dict[str, int]
     compiled: dict[str, tracing.Compiled]
     held: dict[str, tracing.Held]
-    least: dict[str, int | Unknown]  # bytes that its runs hold at the very least
+    least: dict[str, int | Unknown]  # least bytes that its runs hold
     exactness: dict[str, exactness.Record]
-    needed: dict[str, int | Unknown]  # bytes that its programs need, once they are compiled
+    needed: dict[str, int | Unknown]  # bytes that its programs need; filled when compiled
 
 
 def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], None]) -> Job:
-    """Find out what is missing, cut it into chunks, and refuse what cannot be run here."""
+    """Return the job of a plan: its missing runs, cut into chunks.
+
+    Raises ConfigError for runs that cannot be computed here or do not belong in the folder.
+    """
     programs = sweep.programs(plan, sweep.members(plan))
     finished = Finished(place, plan, warn)
     if any(run not in finished.records for program in programs for run in program.members):
@@ -69,7 +72,8 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
         wanted = program._replace(members=missing)
         chunks += sweep.chunks(plan, wanted, width, begun.usable(plan, wanted, width, interrupted))
     job = job._replace(chunks=tuple(chunks))
-    if differing := list(differences(one.facts.variables for one in job.compiled.values())):
+    declared = (program.facts.variables for program in job.compiled.values())
+    if differing := list(differences(declared)):
         raise ConfigError(*differing)
     if not options.allow_inexact_resume:
         _refuse_inexact(job, interrupted)
@@ -81,9 +85,9 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
 
 
 def try_out(job: Job) -> None:
-    """Trace the programs, and refuse what cannot be computed, or is measured and has no axes.
+    """Trace the programs; raise ConfigError for one that fails or records undeclared shapes.
 
-    It takes a second or more a program, so that a dry run tries the first alone, and of one run.
+    A trace takes a second or more, so a dry run traces only the first program, for one run.
     """
     dry = job.options.dry_run
     for address, width in list(job.widths.items())[: 1 if dry else None]:
@@ -104,7 +108,7 @@ def _available_bytes(device: jax.Device) -> int:
 
 @contextlib.contextmanager
 def _computing() -> Iterator[None]:
-    """Refuse, in a line with its place, what fails while a program is made and traced."""
+    """Turn an exception while a program is made or traced into a ConfigError with its place."""
     try:
         with uncollected():  # of one program: a sweep may have hundreds
             yield
@@ -115,7 +119,7 @@ def _computing() -> Iterator[None]:
 
 
 def _refuse_unfitting(program: sweep.Program, recipe: Recipe) -> None:
-    """Refuse a model that does not say of examples what the task's predictors say."""
+    """Refuse a model whose predictions have other shapes than those of the task's predictors."""
     resolved = program.resolved
     shapes = traced(resolved.sections["task"], resolved.spec("task"))
     task, model = (program.config[f"{section}.name"] for section in ("task", "model"))
@@ -127,24 +131,24 @@ def _refuse_inexact(job: Job, interrupted: Sequence[begun.Begun]) -> None:
     """Refuse to add runs to a folder under circumstances that change the last bits."""
     added: dict[str, None] = {}
     programs = {chunk.program.address: chunk.program for chunk in job.chunks}.values()
-    there = {
+    records = {
         (finished.trained, json.dumps(record)): record
         for finished in sweep.programs(job.plan, job.finished.exactness)
         for record in map(job.finished.exactness.__getitem__, finished.members)
     }
     for program in programs:
-        here = job.exactness[program.address]
-        for (trained, _), record in there.items():
+        current = job.exactness[program.address]
+        for (trained, _), record in records.items():
             # The width belongs to what is trained; all else has to be the same in all of a folder.
             left_out = () if trained == program.trained else ("width",)
             added |= dict.fromkeys(
-                exactness.differences(*(_without(r, left_out) for r in (record, here)))
+                exactness.differences(*(_without(r, left_out) for r in (record, current)))
             )
     continued: dict[str, None] = {}
     for program in programs:
-        here = job.exactness[program.address]
+        current = job.exactness[program.address]
         for group in begun.of(job.plan, program, interrupted):
-            continued |= dict.fromkeys(exactness.differences(group.exactness or {}, here))
+            continued |= dict.fromkeys(exactness.differences(group.exactness or {}, current))
     missing = sum(len(chunk.members) for chunk in job.chunks)
     way_on = "Use another --workdir, or --allow-inexact-resume"
     if added:
@@ -171,7 +175,7 @@ def at_once(job: Job) -> int:
 def sharing(job: Job, width: int | None = None) -> int:
     """Return how many chunks share one memory: all CPU devices are one machine.
 
-    `width`: of the chunks, in place of what it is.
+    `width` replaces the width of the chunks.
     """
     lanes = devices.alike()
     if lanes[0].platform != "cpu":
@@ -188,9 +192,9 @@ def _least_bytes(held: tracing.Held, width: int) -> int:
 
 
 def refuse_above(job: Job, address: str, bytes_at: Callable[[int], int | Unknown]) -> int | Unknown:
-    """Return the bytes that a program needs, `bytes_at` its width, where they can be known.
+    """Return the bytes that a program needs, which are `bytes_at` its width, if they are known.
 
-    Raises ConfigError, saying how many runs would fit, if that is more than there are.
+    Raises ConfigError, with the number of runs that would fit, if these are more than is available.
     """
     width, available = job.widths[address], job.available
     needed = bytes_at(width)

@@ -1,4 +1,4 @@
-"""Memory: what there is, what a program needs, and how many runs would fit."""
+"""Memory: the bytes available, the bytes of a program, and the number of runs that would fit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import psutil
 
 
 def least_bytes(*shapes: Any) -> int:
-    """Return the bytes of arrays, or of shapes that stand for arrays: what must be held at once.
+    """Return the bytes of arrays, or of shapes that stand for arrays, all held at once.
 
     >>> import numpy as np
     >>> least_bytes({"weights": np.zeros((10, 4), np.float32)}, np.int32(0))
@@ -25,7 +25,7 @@ def program_bytes(compiled: Any) -> int:
 
     Arguments that are donated, and written over, count once.
 
-    Raises ValueError where the platform does not tell.
+    Raises ValueError where the platform does not report it.
 
     >>> import numpy as np
     >>> add = jax.jit(lambda x: x + 1).lower(np.zeros(1000, np.float32)).compile()
@@ -42,8 +42,9 @@ def program_bytes(compiled: Any) -> int:
 def available_bytes(device: Any) -> int:
     """Return the bytes that new arrays on a `jax.Device` may take now.
 
-    On a CPU the less of what the machine has available and what its control group still allows; on
-    an accelerator what its allocator has left, or the host's figure where it does not say.
+    On a CPU this is the minimum of the machine's available memory and the rest of its control
+    group's limit; on an accelerator the rest of its allocator's limit, or the host's figure where
+    the allocator reports none.
     """
     if device.platform != "cpu":
         statistics = device.memory_stats()
@@ -58,7 +59,7 @@ def _host_bytes(root: Path) -> int:
 
 
 def _group_bytes(root: Path) -> Iterator[int]:
-    """What each control group that this process is in, versions 1 and 2, still allows."""
+    """Yield the bytes below the limit of each control group of this process, versions 1 and 2."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -113,10 +114,10 @@ def fitting_width(
     """Return about how many runs, fewer than `width`, fit in memory; 0 if not even one does.
 
     Args:
-      bytes_at: what a program of so many runs needs; asked at 1 and at `width`, being nearly
-        affine.
+      bytes_at: number of runs -> bytes of their program; nearly affine, so that it is called only
+        at 1 and at `width`.
       width: a number of runs that does not fit.
-      available_at: bytes for a program of so many runs: narrow ones may share with more others.
+      available_at: number of runs -> bytes for their program; narrow ones may share with more.
 
     >>> fitting_width(lambda width: 100 + 8 * width, 512, available_at=lambda width: 1000)
     112

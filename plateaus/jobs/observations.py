@@ -1,6 +1,7 @@
-"""What runs were observed with: what may stand side by side in one folder, and what may not.
+"""The observing fields of runs: which runs may stand in one folder, and which may not.
 
-Observed or not is told by NaN. What was observed in two ways, though, has one name for two things.
+A run that was not observed has NaN in the results. Runs that were observed in two ways would have
+one name for two quantities.
 """
 
 from __future__ import annotations
@@ -17,25 +18,25 @@ Observed = Mapping[str, Any]  # the observing fields of a run that stand off the
 
 
 def of(plan: Plan) -> dict[str, Any]:
-    """Return what the runs of a plan are observed with."""
+    """Return the observing fields of a plan that differ from their idle values."""
     return {name: plan.config[name] for name in sorted(plan.observing - plan.idle(plan.config))}
 
 
-def conflicts(plan: Plan, there: Observed) -> Iterator[tuple[str, Any, Any]]:
-    """Yield (field, value there, value here) where both look at the same thing in two ways."""
-    here = of(plan)
+def conflicts(plan: Plan, recorded: Observed) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (field, recorded value, current value) where both observe a quantity in two ways."""
+    current = of(plan)
     for name in sorted(plan.observing):
         switch = _switch(plan, name)
         idle = plan.schema[name].idle
         off = plan.schema[switch].idle if switch in plan.schema else None
-        if off in (there.get(switch, off), here.get(switch, off)):
+        if off in (recorded.get(switch, off), current.get(switch, off)):
             continue
-        if (was := there.get(name, idle)) != (now := here.get(name, idle)):
+        if (was := recorded.get(name, idle)) != (now := current.get(name, idle)):
             yield name, was, now
 
 
 def refuse_other(plan: Plan, place: Path, ways: Iterable[Observed | None]) -> None:
-    """Refuse to add runs that are looked at in another way than those that are there."""
+    """Raise ConfigError where a folder's runs were observed otherwise than the plan's."""
     differ = dict.fromkeys(
         f"{name} is {shown(was)} there, {shown(now)} here"
         for observed in ways
@@ -48,14 +49,14 @@ def refuse_other(plan: Plan, place: Path, ways: Iterable[Observed | None]) -> No
         )
 
 
-def joined(plan: Plan, some: Iterable[Observed | None]) -> dict[str, Any]:
-    """Return the config of a plan as runs were observed, where any of `some` was."""
+def joined(plan: Plan, runs: Iterable[Observed | None]) -> dict[str, Any]:
+    """Return the config of a plan with the observing fields of `runs`, where any was observed."""
     config = dict(plan.config)
-    for observed in some:
-        known = {n: value for n, value in (observed or {}).items() if n in plan.observing}
-        on = {_switch(plan, name) for name in known}
+    for observed in runs:
+        recorded = {n: value for n, value in (observed or {}).items() if n in plan.observing}
+        on = {_switch(plan, name) for name in recorded}
         config |= {
-            name: known.get(name, plan.schema[name].idle)
+            name: recorded.get(name, plan.schema[name].idle)
             for name in plan.observing
             if _switch(plan, name) in on
         }
@@ -63,6 +64,6 @@ def joined(plan: Plan, some: Iterable[Observed | None]) -> dict[str, Any]:
 
 
 def _switch(plan: Plan, name: str) -> str:
-    """Return the field that switches on what a field observes; itself, if it is that one."""
+    """Return the field that switches on a field's observation, which may be the field itself."""
     entry = plan.schema.get(name)
     return (entry.field.switch if entry else "") or name

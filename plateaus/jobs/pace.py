@@ -1,8 +1,8 @@
 """How fast the chunks of a job go on its devices, and when the last of them will be done.
 
-A chunk opens, which is over when its first phase is: where its program is new to the device, that
-is compilation, no work. From there on its phases take the same time each. What is left is the end
-of a list schedule: the chunks under way, then every waiting one on the device that is free first.
+A chunk's opening ends with its first phase; where its program is new to the device, this is mostly
+compilation. Its later phases take the same time each. The remaining time is that of a list
+schedule: the chunks under way, then every waiting one on the device that is free first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MEMORY = 60.0  # seconds of a device's work after which a measured speed counts
 
 
 class Piece(NamedTuple):
-    """A chunk, as far as time goes: so many runs, of so many steps, go through it together."""
+    """The size of a chunk for the schedule: its runs, which train together, and their steps."""
 
     program: Hashable  # compiled once on a device
     runs: int
@@ -26,7 +26,7 @@ class Piece(NamedTuple):
 
 
 class _Mean:
-    """Seconds by how often, or by how many steps; a sum that may forget."""
+    """A mean of seconds per event or per step, whose older terms may decay."""
 
     def __init__(self) -> None:
         self.seconds = self.count = 0.0
@@ -45,22 +45,22 @@ class _Lane:
     piece: Piece | None = None
     done: int = 0  # steps of the piece
     opening: bool = False
-    new: bool = False  # the program is: opening compiles it
+    new: bool = False  # whether the program is new, so that opening compiles it
     since: float | None = None  # the last report, of this chunk or the one before; None: no chunk
-    known: set[Hashable] = dataclasses.field(default_factory=set)
+    compiled: set[Hashable] = dataclasses.field(default_factory=set)
 
 
 class Pace:
-    """The clockwork of a progress display; every time is in seconds, `now` of any clock.
+    """The timing of a progress display; every time is in seconds, `now` of any clock.
 
     >>> piece = Piece("a", runs=4, steps=30, phase=10)
     >>> pace = Pace([piece] * 3, lanes=1)
     >>> pace.begin(0, piece, now=0)
     >>> pace.advance(0, 40, now=7)  # compiled, and its first phase done
-    >>> pace.rate(), pace.left(now=7)
+    >>> pace.rate(), pace.seconds_left(now=7)
     (None, None)
     >>> pace.advance(0, 40, now=9)
-    >>> pace.rate(), pace.left(now=9)  # a phase of this piece, and six of two others
+    >>> pace.rate(), pace.seconds_left(now=9)  # a phase of this piece, and six of two others
     (20.0, 14.0)
     """
 
@@ -76,13 +76,13 @@ class Pace:
         self._waiting.remove(piece)
         device = self._lanes[lane]
         device.piece, device.done, device.opening = piece, 0, True
-        device.new = piece.program not in device.known
-        device.known.add(piece.program)
+        device.new = piece.program not in device.compiled
+        device.compiled.add(piece.program)
         if device.since is None:
             device.since = now
 
     def resume(self, lane: int, run_steps: int) -> None:
-        """Note what was done of a device's chunk in an earlier session."""
+        """Note the run-steps of a device's chunk that an earlier session has done."""
         self._add(self._lanes[lane], run_steps)
 
     def advance(self, lane: int, run_steps: int, now: float) -> None:
@@ -137,19 +137,19 @@ class Pace:
             piece, opening, new = device.piece, device.opening, device.new
             if piece is None and self._waiting and device.since is not None:  # just between two
                 piece, opening = self._waiting[0], True
-                new = piece.program not in device.known
+                new = piece.program not in device.compiled
             if piece is not None and not (opening and new):
                 seconds = self._measured(piece)
                 speeds += [piece.runs / seconds] if seconds else []
         return speeds
 
     def guessed(self) -> bool:
-        """Whether `left` takes a program to be like others, since it has yet to be measured."""
+        """Whether `seconds_left` takes an unmeasured program to be like others."""
         pieces = {*self._waiting, *(device.piece for device in self._lanes if device.piece)}
         return any(self._measured(piece) is None for piece in pieces)
 
-    def left(self, now: float) -> float | None:
-        """Return the seconds until the last chunk is done; None while nothing can be said."""
+    def seconds_left(self, now: float) -> float | None:
+        """Return the seconds until the last chunk is done; None while nothing is measured."""
         free: list[tuple[float, int]] = []  # when each device will be
         for lane, device in enumerate(self._lanes):
             seconds = self._rest(device, now)
@@ -157,17 +157,17 @@ class Pace:
                 return None
             free.append((seconds, lane))
         heapq.heapify(free)
-        known = [set(device.known) for device in self._lanes]
+        compiled = [set(device.compiled) for device in self._lanes]
         durations: dict[tuple[Piece, bool], float | None] = {}  # many chunks are alike
         for piece in self._waiting:
             begins, lane = free[0]
-            key = piece, piece.program not in known[lane]
+            key = piece, piece.program not in compiled[lane]
             if key not in durations:
                 durations[key] = self._whole(*key)
             duration = durations[key]
             if duration is None:
                 return None
-            known[lane].add(piece.program)
+            compiled[lane].add(piece.program)
             heapq.heapreplace(free, (begins + duration, lane))
         return max(free)[0]
 
@@ -187,7 +187,7 @@ class Pace:
         return None if whole is None else max(whole - passed, 0.0)
 
     def _whole(self, piece: Piece, new: bool, done: int = 0) -> float | None:
-        """Return the seconds that a chunk takes from its beginning on, `done` steps before it."""
+        """Return the seconds that a chunk takes from its beginning, after `done` earlier steps."""
         opening, steps = self._opening(piece, new), piece.steps - done - piece.phase
         if opening is None or steps <= 0:
             return opening
@@ -204,7 +204,7 @@ class Pace:
         return None if step is None else piece.phase * step
 
     def _step(self, piece: Piece) -> float | None:
-        """Return the seconds of a step: as measured, or as those of other programs are."""
+        """Return the seconds of a step: measured or, failing that, the mean over other programs."""
         measured = self._measured(piece)
         return _mean(x.value() for x in self._steps.values()) if measured is None else measured
 

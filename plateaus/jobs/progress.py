@@ -1,4 +1,4 @@
-"""How far the runs are: a bar on a terminal, a plain line now and then elsewhere."""
+"""The progress of the runs: a bar on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Forgiving:
                 self._hang_up()
 
     def _hang_up(self) -> None:
-        """Lead the stream nowhere: what is left in its buffer would fail again at exit, as 120."""
+        """Redirect the stream to the null device, since its buffer would fail again at exit."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)
@@ -57,8 +57,8 @@ class _Forgiving:
 class Progress:
     """Show the share done, run-steps per second, time left, and how many runs escaped or diverged.
 
-    A run-step is one optimiser step of one run. Thread-safe. Nothing it does raises because of its
-    stream: a closed terminal or pipe only makes it silent.
+    A run-step is one optimiser step of one run. The class is thread-safe, and no method raises
+    because of its stream: a closed terminal or pipe only makes it silent.
 
     Args:
       pieces: the chunks of the job, in the order in which they are taken.
@@ -119,7 +119,7 @@ class Progress:
                 self._bar = None
 
     def begin(self, lane: int, piece: Piece) -> None:
-        """Say that a device takes one of the chunks: what it does until its report is to start."""
+        """Note that a device takes one of the chunks."""
         with self._lock:
             now = self._clock()
             informative(self._pace.begin)(lane, piece, now)
@@ -172,32 +172,32 @@ class Progress:
                 self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _columns(self, now: int | float) -> dict[str, str]:
-        pace = self._rate_and_left(now)
-        rate, left = ("speed not known", "") if isinstance(pace, Unknown) else pace
+        pace = self._rate_and_remaining(now)
+        rate, remaining = ("speed not known", "") if isinstance(pace, Unknown) else pace
         return {
             "percent": f"{100 * self._completed() // max(self._total, 1):3d}%",
             "rate": rate,
-            "left": left,
+            "left": remaining,
             "escaped": f"escaped {self._escaped}/{self._runs}",
             "diverged": f"diverged {self._diverged}",
         }
 
     @informative
-    def _rate_and_left(self, now: int | float) -> tuple[str, str]:
-        """Return how fast it goes, or why that cannot be said, and how long it still takes."""
+    def _rate_and_remaining(self, now: int | float) -> tuple[str, str]:
+        """Return in words the speed, or the activity without one, and the remaining time."""
         pace, lanes = self._pace, self._pace.lanes()
         if self._done >= self._total:
             rate = pace.mean_rate()
             took = f"in {_duration(now - self._began)}"
             return "" if rate is None else f"{_short(rate)} run-steps/s", took
-        rate, seconds = pace.rate(), pace.left(now)
-        left = "" if seconds is None else f"{_duration(seconds)} left"
-        if left and pace.guessed():
-            left = f"about {left}"
+        rate, seconds = pace.rate(), pace.seconds_left(now)
+        remaining = "" if seconds is None else f"{_duration(seconds)} left"
+        if remaining and pace.guessed():
+            remaining = f"about {remaining}"
         if rate is None:
-            return "compiling" if pace.compiling() else "timing the first steps", left
-        some = f" on {pace.at_work()} of {lanes} devices" if pace.at_work() < lanes else ""
-        return f"{_short(rate)} run-steps/s{some}", left
+            return "compiling" if pace.compiling() else "timing the first steps", remaining
+        devices = f" on {pace.at_work()} of {lanes} devices" if pace.at_work() < lanes else ""
+        return f"{_short(rate)} run-steps/s{devices}", remaining
 
     def _completed(self) -> int:
         return min(self._done, self._total) if self._total else 1

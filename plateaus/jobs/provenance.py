@@ -1,4 +1,4 @@
-"""Where results come from: the package's own code and its state, versions, the machine."""
+"""The origin of results: the commit and the state of the code, versions, the machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from plateaus.information import Unknown, informative, told
+from plateaus.information import Unknown, informative, text_or_reason
 
 PACKAGES = (
     *("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "xarray"),
@@ -23,24 +23,28 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def origin(packages: Iterable[str] = PACKAGES) -> dict[str, Any]:
-    """Return what is known of the code and the machine; what is not says why.
+    """Return facts about the code and the machine; an unknown one is replaced by the reason.
 
-    A digest of the package's own files stands for the code where no commit does.
+    A digest of the package's files identifies the code where there is no commit.
     """
     code = _code(PACKAGE)
     return {
         **(_unknown(code.reason) if isinstance(code, Unknown) else code),
-        "source": told(lambda: source(PACKAGE)),
+        "source": text_or_reason(lambda: source(PACKAGE)),
         "versions": {
             "python": platform.python_version(),
-            **{name: told(functools.partial(metadata.version, name)) for name in packages},
+            **{name: _version(name) for name in packages},
         },
-        "machine": told(platform.platform),
+        "machine": text_or_reason(platform.platform),
     }
 
 
+def _version(name: str) -> str:
+    return text_or_reason(functools.partial(metadata.version, name))
+
+
 def source(package: Path) -> str:
-    """Return a digest of the Python files of a package: it changes with any of them."""
+    """Return a digest of the Python files of a package, which changes with any of them."""
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes() + b"\0")
@@ -49,25 +53,25 @@ def source(package: Path) -> str:
 
 @informative
 def _code(package: Path) -> dict[str, Any]:
-    """Return the commit that a package is of and whether its files differ from it.
+    """Return the commit of a package's files, and whether they differ from it.
 
-    Only a repository that keeps the package's files speaks for them, not one that a virtual
-    environment happens to lie in; an installation from a repository names its commit, and nobody
-    has looked whether its files were changed since.
+    The repository must track the package's files; one that merely contains the virtual environment
+    does not count. An installation from a repository names its commit, and whether its files were
+    changed since is unknown.
     """
     try:
         _git(package, "ls-files", "--error-unmatch", "__init__.py")
     except (OSError, subprocess.SubprocessError) as error:
         if (commit := _installed_from(package)) is not None:
             return {"commit": commit, "dirty": None}
-        said = getattr(error, "stderr", "") or str(error)
-        return _unknown(f"not kept in a repository: {said.strip().splitlines()[0]}")
+        message = getattr(error, "stderr", "") or str(error)
+        return _unknown(f"not kept in a repository: {message.strip().splitlines()[0]}")
     changes = _git(package, "status", "--porcelain", "--untracked-files=all", "--", "*.py")
     return {"commit": _git(package, "rev-parse", "HEAD"), "dirty": bool(changes)}
 
 
 def _git(package: Path, *words: str) -> str:
-    """Ask git of the folder alone: GIT_DIR and its kin, as a hook has them, name another place."""
+    """Run git in the folder, without GIT_DIR and its kin, which a hook sets to another place."""
     done = subprocess.run(
         ["git", *words],
         cwd=package,
@@ -81,7 +85,7 @@ def _git(package: Path, *words: str) -> str:
 
 
 def _installed_from(package: Path) -> str | None:
-    """Return the commit that pip installed these very files from, if it did from a repository."""
+    """Return the commit from which pip installed these files; None if it installed no commit."""
     try:
         installed = metadata.distribution("plateaus")
     except metadata.PackageNotFoundError:

@@ -22,7 +22,7 @@ from plateaus.tasks import recorded
 from plateaus.variables import ONCE, WINDOWS, Variable
 
 BOUNDS = ("uninformed_loss", "best_loss")  # of the plateau, constant over a run
-AVERAGED = 3  # evaluations, to tell a passage
+AVERAGED = 3  # evaluations whose mean marks a passage
 STEPS = "optimiser steps"
 _PASSAGE = "first evaluation at which the mean over three evaluations of the normalised test loss"
 VARIABLES = {
@@ -49,15 +49,15 @@ VARIABLES = {
 
 
 class Facts(NamedTuple):
-    """What the records of a program's runs follow from, beside their curves."""
+    """The facts about a program that its runs' records follow from, beside their curves."""
 
     variables: Mapping[str, Variable]
     learned_below: tuple[float, ...]  # of the task's groups
-    gradients: float  # what the groups' gradients add to a step: see `mixing_cost`
+    gradients: float  # the cost of the groups' gradients, as a part of a step: see `mixing_cost`
 
 
 def variables(resolved: Resolved) -> dict[str, Variable]:
-    """Return all that runs of a config may record, by name, whatever instruments are on."""
+    """Return the variables that runs of a config may record, with any instruments, by name."""
     section, spec = resolved.sections["task"], resolved.spec("task")
     task, model = shapes_of(section, spec)[0], resolved.sections["model"]
     assert model.layers is not None
@@ -85,7 +85,7 @@ def records_of(
 ) -> dict[str, np.ndarray]:
     """Return the variables of results.nc for the members of a chunk, stacked on the first axis.
 
-    `parameters`: how many numbers the model's weights hold.
+    `parameters` is the number of the model's weights.
     """
     kept = mixing_cost.kept_model(config, curves, facts.variables)
     stacked = {

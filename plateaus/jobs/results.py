@@ -1,4 +1,4 @@
-"""Everything a finished job leaves for a reader: arrays, tables, figures, event files."""
+"""The results of a finished job: arrays, tables, figures, event files."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def write(
 ) -> None:
     """Write results.nc, the tables, figures/ and tensorboard/ from all runs in the folder.
 
-    Each appears whole or not at all; results.nc comes last, and names the runs it shows, so that a
-    killed report is written again. TensorBoard files may be given up, with a warning.
+    Each appears whole or not at all. results.nc comes last and names the runs in it, so that an
+    interrupted report is written again. If the TensorBoard files fail, there is only a warning.
     """
     swept, contents, observed = finished.sweep(), finished.contents(), finished.as_observed()
     ran = plan.resolved._replace(config=sweep.setting(plan, next(iter(finished.records))))
@@ -44,7 +44,7 @@ def write(
         "contents": contents,
     }
     declared = _variables(plan, finished)
-    undeclared = {name for one in finished.records.values() for name in one} - {*declared}
+    undeclared = {name for record in finished.records.values() for name in record} - {*declared}
     if undeclared:
         names = ", ".join(sorted(undeclared))
         warn(f"results.nc leaves out what no instrument or task declares any more: {names}")
@@ -54,13 +54,13 @@ def write(
     }
     groups = task.group_names
     labels = ({TASK: groups} if groups else {}) | instruments.labels(observed, groups)
-    every = plan.config["log_every"], plan.config["eval_every"]
-    dataset = store.assemble(records, swept, *every, attributes, declared, labels)
+    intervals = plan.config["log_every"], plan.config["eval_every"]
+    dataset = store.assemble(records, swept, *intervals, attributes, declared, labels)
     rows = statistics.summarise(dataset)
     tables = summaries(dataset, rows)
-    for file, found in tables.items():
-        if found:
-            files.write_atomically(place / file, TABLES[file].csv(found).encode())
+    for file, summary in tables.items():
+        if summary:
+            files.write_atomically(place / file, TABLES[file].csv(summary).encode())
     for stem, figure in drawn(dataset, rows, tables).items():
         save_figure(figure, place / "figures", stem)
     if not sinks.write_tensorboard(dataset, rows, place / "tensorboard"):
@@ -69,18 +69,18 @@ def write(
 
 
 def _variables(plan: Plan, finished: Finished) -> dict[str, Variable]:
-    """Return what the runs in a folder may have recorded, over all of their settings."""
+    """Return the variables that the runs in a folder may have recorded, over all their settings."""
     one_each = {member.values: member for member in finished.records}
-    found: dict[str, Variable] = {}
+    declared: dict[str, Variable] = {}
     for member in one_each.values():
-        found |= variables(plan.resolved._replace(config=sweep.setting(plan, member)))
-    return found
+        declared |= variables(plan.resolved._replace(config=sweep.setting(plan, member)))
+    return declared
 
 
 def _neutral(plan: Plan, swept: Mapping[str, tuple[Any, ...]], name: str, size: int) -> Any:
-    """Return the value at which a swept field does nothing; all items, `size`, are infinity too.
+    """Return the baseline of a swept field: its neutral value, or the first variant in the sweep.
 
-    Of the variants it is the first of the preset's that is there.
+    For `data.items` a sweep without infinity has its neutral value at all items, `size`.
     """
     if name == AXIS:
         return next(variant for variant in plan.variants if variant in swept[AXIS])
@@ -91,7 +91,7 @@ def _neutral(plan: Plan, swept: Mapping[str, tuple[Any, ...]], name: str, size: 
 
 
 def reported(place: Path) -> str | None:
-    """Return the digest of the runs that the folder's results show, if all of them are in place."""
+    """Return the digest of the runs in a folder's results; None where a file is missing."""
     outputs = ("results.nc", "summary.csv", "figures", "tensorboard", "config.json")
     if not all((place / name).exists() for name in outputs):
         return None
@@ -106,8 +106,8 @@ def show(place: Path) -> None:
     dataset = store.load(place / "results.nc")
     rows = statistics.summarise(dataset)
     for table in TABLES.values():
-        if table.show is not None and (found := table.summarise(dataset, rows)):
-            table.show(found)
+        if table.show is not None and (summary := table.summarise(dataset, rows)):
+            table.show(summary)
     names = (*(f"figures/{stem}.png" for stem in FIGURES), *TABLES, "results.nc")
     for name in names:
         if (place / name).exists():

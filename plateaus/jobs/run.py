@@ -1,4 +1,4 @@
-"""A plan to its results: what is missing runs, chunk by chunk, on every device; then the report."""
+"""Executing a plan: missing runs train chunk by chunk on every device, then results are written."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _warn(line: str) -> None:
 
 
 def _run(job: Job) -> int:
-    """Run the missing chunks in a locked folder, then write what is not yet written."""
+    """Run the missing chunks in a locked folder, then write its results."""
     begun.clear_away(job.place, job.plan, job.finished.records)
     if not job.chunks and results.reported(job.place) == job.finished.contents():
         print(f"nothing to do: all {sum(len(p.members) for p in job.programs)} runs are finished")
@@ -129,7 +129,7 @@ def _run(job: Job) -> int:
 
 
 def _record(job: Job, finished: bool, wall: float) -> None:
-    """Add the session to provenance.json; that it cannot be written stops nothing."""
+    """Add the session to provenance.json, with a warning where that fails."""
     session = {
         "command": job.options.command,
         "runs": sum(len(chunk.members) for chunk in job.chunks),
@@ -147,10 +147,10 @@ def _record(job: Job, finished: bool, wall: float) -> None:
 def _compute(
     job: Job, stop: threading.Event, opening: Callable[[], None], opened: threading.Event
 ) -> str | None:
-    """Let every device take chunks until none is left; return why it ended early, if it did.
+    """Let every device take chunks until all are done; return the reason of an early end, or None.
 
-    `opening` is called when a chunk is about to run, and sets `opened`. Raises ConfigError for what
-    is refused before.
+    `opening` is called when a chunk is about to run, and sets `opened`. Raises ConfigError where
+    the job is refused before that.
     """
     todo: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
     for chunk in job.chunks:
@@ -159,7 +159,7 @@ def _compute(
     diverged: Counter[str] = Counter()
     with Progress([_piece(job, chunk) for chunk in job.chunks], at_once(job)) as progress:
 
-        def tell(lane: int, report: worker.Report) -> None:
+        def show(lane: int, report: worker.Report) -> None:
             counts = report.run_steps, report.escaped, report.diverged
             progress.update(lane, *counts, resumed=report.resumed)
             if report.diverged:
@@ -180,8 +180,8 @@ def _compute(
                     return
                 try:
                     progress.begin(lane, _piece(job, chunk))
-                    told = partial(tell, lane)
-                    _run_chunk(job, chunk, device, opening, told, progress.message, stop)
+                    show_lane = partial(show, lane)
+                    _run_chunk(job, chunk, device, opening, show_lane, progress.message, stop)
                 except BaseException as error:
                     failures.append(error)
                     stop.set()
@@ -217,7 +217,7 @@ def _run_chunk(
     warn: Callable[[str], None],
     stop: threading.Event,
 ) -> None:
-    """Run one chunk and make its records safe."""
+    """Run one chunk and write its records to disk."""
     address = chunk.program.address
     programs, width, exactly = job.compiled[address], job.widths[address], job.exactness[address]
     compile_at = informative(partial(tracing.compile_on, device, job.plan, chunk, programs))
@@ -234,9 +234,9 @@ def _run_chunk(
 
 
 def _explained(error: BaseException, kept: bool) -> str:
-    """Return one line about an error that a user can do something about; raise any other.
+    """Return one line about an error that a user can avoid; raise any other error.
 
-    What is refused before anything is written or `kept` stays a refusal.
+    A ConfigError stays one while nothing is written or `kept`.
     """
     if "RESOURCE_EXHAUSTED" in str(error):
         return "the device ran out of memory; try a smaller --runs-per-batch"

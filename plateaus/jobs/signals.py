@@ -16,8 +16,8 @@ SAME = 1.0  # seconds
 def requests(stop: threading.Event) -> Iterator[list[int]]:
     """Turn SIGINT and SIGTERM into a request to save and stop; a later one kills at once.
 
-    One that comes `SAME` seconds after the first, or sooner, is the same: a terminal or a scheduler
-    asks a process and its group, and each is heard.
+    A signal at most `SAME` seconds after the first counts as the same request: a terminal or a
+    scheduler signals a process and its group, and both arrive.
     """
     caught: list[int] = []
     first = 0.0

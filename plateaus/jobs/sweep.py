@@ -1,4 +1,4 @@
-"""From a plan to its unit of work: settings, members, programs, chunks, and their addresses."""
+"""From a plan to its units of work: settings, members, programs, chunks, and their addresses."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Program(NamedTuple):
 
     resolved: Resolved  # of any of its members; only the static fields matter
     used: frozenset[str]
-    address: str  # a digest of what is static
+    address: str  # a digest of the static fields and the knobs in use
     members: tuple[Member, ...]
-    trained: str  # a digest of the same, but for what is only observed
+    trained: str  # a digest of the same without observing fields
 
     @property
     def config(self) -> dict[str, Any]:
@@ -59,18 +59,19 @@ def setting(plan: Plan, member: Member) -> dict[str, Any]:
 def programs(plan: Plan, wanted: Iterable[Member]) -> tuple[Program, ...]:
     """Group members by program: one for each combination of *static* fields and knobs in use.
 
-    A variant's own knobs are in use in its runs alone: the others compile to what they would
-    without it.
+    The knobs that a variant overrides are in use in its runs only: the programs of the other runs
+    are the same as without the variant.
     """
     by_values: dict[tuple[Any, ...], list[Member]] = {}
     for member in wanted:
         by_values.setdefault(member.values, []).append(member)
-    found: dict[str, Program] = {}
+    by_address: dict[str, Program] = {}
     for runs in by_values.values():
-        own = _overridden(plan, runs[0])
-        if "batch" in {*plan.sweep, *own} and {**plan.config, **own}["batch_per_item"]:
+        overrides = _overrides(plan, runs[0])
+        base = {**plan.config, **overrides}
+        if "batch" in {*plan.sweep, *overrides} and base["batch_per_item"]:
             raise ConfigError("batch: cannot be swept where batch_per_item sets it")
-        used = used_knobs(plan.schema, {**plan.config, **own}, plan.sweep)
+        used = used_knobs(plan.schema, base, plan.sweep)
         config = setting(plan, runs[0])
         idle = plan.idle(config)
         static = {
@@ -82,13 +83,13 @@ def programs(plan: Plan, wanted: Iterable[Member]) -> tuple[Program, ...]:
         blind = {name: value for name, value in static.items() if name not in plan.observing}
         trained = digest({"static": blind, "used": sorted(used)})
         first = Program(plan.resolved._replace(config=config), used, address, (), trained)
-        before = found.get(address, first)
-        found[address] = before._replace(members=(*before.members, *runs))
-    return tuple(found.values())
+        before = by_address.get(address, first)
+        by_address[address] = before._replace(members=(*before.members, *runs))
+    return tuple(by_address.values())
 
 
-def _overridden(plan: Plan, member: Member) -> dict[str, Any]:
-    """Return what a member's variant overrides; nothing where there are no variants."""
+def _overrides(plan: Plan, member: Member) -> dict[str, Any]:
+    """Return the overrides of a member's variant; {} where the sweep has no variants."""
     values = dict(zip(plan.sweep, member.values, strict=True))
     return plan.variants[values[AXIS]] if AXIS in values else {}
 
@@ -96,19 +97,19 @@ def _overridden(plan: Plan, member: Member) -> dict[str, Any]:
 def named(plan: Plan, member: Member) -> list[Any]:
     """Return a member as JSON can keep it, under any order of the swept fields.
 
-    What its variant overrides stands beside the variant's name: a name alone may change its
-    meaning, and would then find the runs of another one.
+    The overrides of its variant stand beside the variant's name: a later preset may give the name
+    another meaning, and its runs must not be taken for the earlier ones.
 
     >>> plan = Plan("x", Resolved({}, {}, {}), {"b": (1,), "a": (2,)}, "")
     >>> named(plan, Member((1, 2), 7))
     [{'a': 2, 'b': 1}, 7]
     """
-    values = dict(zip(plan.sweep, member.values, strict=True)) | _overridden(plan, member)
+    values = dict(zip(plan.sweep, member.values, strict=True)) | _overrides(plan, member)
     return [{name: values[name] for name in sorted(values)}, member.seed]
 
 
 def unnamed(plan: Plan, name: Sequence[Any]) -> Member | None:
-    """Return the member that `named` wrote; None if its variant is another, or no more, here."""
+    """Return the member of a name from `named`; None if its variant is absent or changed."""
     values, seed = name
     if AXIS in plan.sweep and values[AXIS] not in plan.variants:
         return None
@@ -116,27 +117,27 @@ def unnamed(plan: Plan, name: Sequence[Any]) -> Member | None:
     return member if named(plan, member)[0] == values else None
 
 
-def chunk(plan: Plan, program: Program, some: Sequence[Member]) -> Chunk:
-    """Make a chunk of some members of a program."""
-    names = [named(plan, member) for member in some]
-    return Chunk(program, tuple(some), digest([program.address, names]), tuple(names))
+def chunk(plan: Plan, program: Program, runs: Sequence[Member]) -> Chunk:
+    """Return the chunk of a program's runs."""
+    names = [named(plan, member) for member in runs]
+    return Chunk(program, tuple(runs), digest([program.address, names]), tuple(names))
 
 
 def chunks(
     plan: Plan, program: Program, width: int, begun: Iterable[Sequence[Member]] = ()
 ) -> tuple[Chunk, ...]:
-    """Cut a program's members into chunks of `width`, first those already `begun` as a group.
+    """Return a program's members in chunks of `width`, first those already `begun` as a group.
 
-    Neither neighbours nor places in a chunk change a run's bits, so members that are missing may be
-    grouped anew; a group with a checkpoint is kept together to use it, unless it is too large.
+    A run's bits depend neither on its neighbours nor on its place in a chunk, so members may be
+    grouped anew. A group with a checkpoint stays together to use it, unless it is too large.
     """
-    left = dict.fromkeys(program.members)
+    missing = dict.fromkeys(program.members)
     groups: list[Sequence[Member]] = []
     for group in begun:
-        if 0 < len(group) <= width and all(member in left for member in group):
+        if 0 < len(group) <= width and all(member in missing for member in group):
             groups.append(group)
             for member in group:
-                del left[member]
-    rest = list(left)
+                del missing[member]
+    rest = list(missing)
     groups += [rest[i : i + width] for i in range(0, len(rest), width)]
     return tuple(chunk(plan, program, group) for group in groups)

@@ -1,7 +1,7 @@
-"""What each switch of JAX's configuration means for the bits of a result.
+"""The switches of JAX's configuration, by their effect on the bits of a result.
 
-A switch that is not listed here counts as one that can change them: its value is part of the record
-of exactness (`plateaus.jobs.exactness`), also one that a later JAX brings.
+A switch that is not listed here, such as one of a later JAX, counts as changing them: its value is
+part of the record of exactness (`plateaus.jobs.exactness`).
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class Compiled(NamedTuple):
 
 
 class Held(NamedTuple):
-    """The shapes of what one run holds from phase to phase."""
+    """The shapes of the arrays that one run holds from phase to phase."""
 
     seed: Any
     knobs: Any
@@ -40,7 +40,7 @@ class Held(NamedTuple):
 
     @property
     def parameters(self) -> int:
-        """How many numbers the model's weights hold."""
+        """The number of the model's weights."""
         return sum(leaf.size for leaf in jax.tree.leaves(self.state.params))
 
 
@@ -71,9 +71,9 @@ def mapped(recipe: Recipe, facts: Facts) -> Compiled:
 
 
 def held(program: Program, recipe: Recipe, samples: dict[Any, Any] | None = None) -> Held:
-    """Return the shapes of what a run of a program holds; nothing is computed.
+    """Return the shapes of the arrays that a run of a program holds; nothing is computed.
 
-    `samples` keeps those of the laws from program to program: no design or optimiser changes them.
+    `samples` caches the shapes of the laws between programs: no design or optimiser changes them.
     """
     resolved, config = program.resolved, program.config
     seed, knobs = np.uint32(0), stack_knobs(resolved, [config])
@@ -88,10 +88,10 @@ def held(program: Program, recipe: Recipe, samples: dict[Any, Any] | None = None
 
 
 def traced(compiled: Compiled, held: Held, width: int | None = None) -> train.Phase:
-    """Return the shapes of what a phase of a run measures; nothing is computed.
+    """Return the shapes of a phase's measurements on one run; nothing is computed.
 
-    With `width` it is traced for so many runs at once, as it is compiled later, which then takes
-    no second trace; without, for one, in less time.
+    With `width` the phase is traced for so many runs at once, and compiling it later needs no
+    second trace; without, it is traced for one run, in less time.
     """
     run = (held.state, held.seed, held.knobs, held.laws)
     if width is None:
@@ -113,7 +113,7 @@ def arguments(plan: Plan, chunk: Chunk, width: int) -> tuple:
 def compile_on(device: jax.Device, plan: Plan, chunk: Chunk, programs: Compiled, width: int) -> int:
     """Compile a chunk's programs for a device; return the bytes that the largest needs there.
 
-    Calling them later compiles nothing more. Raises ValueError where the platform does not tell.
+    Later calls compile nothing more. Raises ValueError where the platform reports no bytes.
     """
 
     def placed(shapes: Any) -> Any:
@@ -122,12 +122,12 @@ def compile_on(device: jax.Device, plan: Plan, chunk: Chunk, programs: Compiled,
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), shapes
         )
 
-    some = chunk._replace(members=chunk.members[:1])  # any will do for `width` of them
-    seeds, knobs = jax.device_put(arguments(plan, some, width), device)
+    first = chunk._replace(members=chunk.members[:1])  # repeated up to the width
+    seeds, knobs = jax.device_put(arguments(plan, first, width), device)
     laws = placed(jax.eval_shape(programs.laws, seeds, knobs)[0])
     state = placed(jax.eval_shape(programs.start, seeds, knobs, laws)[0])
     lowered = (
         programs.laws.lower(seeds, knobs),
         programs.phase.lower(state, seeds, knobs, laws, np.int32(0)),
     )  # `start` evaluates as `phase` does, and needs less
-    return max([memory.program_bytes(one.compile()) for one in lowered])
+    return max([memory.program_bytes(program.compile()) for program in lowered])

@@ -23,12 +23,12 @@ CHECKPOINT_SECONDS = 10.0  # of work between two checkpoints
 
 
 class Report(NamedTuple):
-    """What a phase of a chunk tells the progress bar."""
+    """A report to the progress bar after a phase of a chunk."""
 
-    run_steps: int  # done just now ...
-    escaped: int
+    run_steps: int  # of this phase
+    escaped: int  # runs since the last report, as are the diverged
     diverged: int
-    resumed: int = 0  # ... and run-steps found in a checkpoint
+    resumed: int = 0  # run-steps that a checkpoint held already
 
 
 class _Curves:
@@ -52,7 +52,7 @@ class _Curves:
         return joined
 
     def _counts(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return who passes the plateau, and who has diverged, by the last evaluations."""
+        """Return whether each member passes the plateau, and has diverged, by its last losses."""
         last = np.concatenate(self.parts["test_loss"][-AVERAGED:], axis=1)[: self.members]
         bounds = (self.parts[name][0][: self.members, 0] for name in BOUNDS)
         level = plateau.normalised(last, *bounds)
@@ -87,14 +87,14 @@ def run_chunk(
     exactly: exactness.Record,
     inexactly: bool = False,
 ) -> tuple[dict[str, np.ndarray], exactness.Record] | None:
-    """Run a chunk to its end; return its members' records, stacked, and their record of exactness.
+    """Run a chunk; return its members' records, stacked, and their record of exactness.
 
-    None if stopped before. Resumes from the checkpoint in `folder` if there is one, and keeps one
-    there. Metrics of a phase are fetched while the next phase runs.
+    Returns None if stopped before the end. It resumes from the checkpoint in `folder`, if there is
+    one, and writes checkpoints there. Metrics of a phase are fetched while the next phase runs.
 
     Args:
-      exactly: the record of exactness that holds here and now.
-      inexactly: whether to go on from a checkpoint that was made under another.
+      exactly: the current record of exactness.
+      inexactly: whether to go on from a checkpoint that was made under another record.
     """
     config = chunk.program.config
     phases = config["steps"] // config["eval_every"]
@@ -152,10 +152,10 @@ def _fits(
     warn: Callable[[str], None],
 ) -> bool:
     """Return whether a chunk can go on from a checkpoint with this `meta`."""
-    there = meta.get("exactness", {})
-    if meta["chunk"] != chunk.address or there.get("width") != exactly["width"]:
+    recorded = meta.get("exactness", {})
+    if meta["chunk"] != chunk.address or recorded.get("width") != exactly["width"]:
         return False
-    if (differ := exactness.differences(there, exactly)) and not inexactly:
+    if (differ := exactness.differences(recorded, exactly)) and not inexactly:
         warn(f"checkpoint passed over, the runs start again: {'; '.join(differ)}")
         return False
     return True
@@ -166,7 +166,7 @@ def _totals(curves: _Curves) -> tuple[int, int]:
 
 
 def _save(folder, chunk, exactly, phases, state, curves, warn) -> None:
-    """Keep a checkpoint; a full disk costs the checkpoint, not the run."""
+    """Write a checkpoint; on a full disk there is a warning, and the run goes on."""
     arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(state).items()}
     meta = {"chunk": chunk.address, "phases": phases, "exactness": exactly}
     try:

@@ -45,19 +45,19 @@ def from_gpt2(weights: Mapping[str, np.ndarray], heads: int) -> tuple[Spec, dict
     >>> spec.width, spec.depth, spec.mlp_multiple, spec.max_positions
     (4, 1, 2, 7)
     """
-    left = {name.removeprefix("transformer."): np.asarray(a) for name, a in weights.items()}
+    remaining = {name.removeprefix("transformer."): np.asarray(a) for name, a in weights.items()}
 
     def take(name: str) -> Any:
-        if name not in left:
+        if name not in remaining:
             raise ValueError(f"{name} is not among the weights")
-        return jnp.asarray(left.pop(name), jnp.float32)
+        return jnp.asarray(remaining.pop(name), jnp.float32)
 
     def layer(name: str, kernel: str) -> dict[str, Any]:
         return {kernel: take(f"{name}.weight"), "bias": take(f"{name}.bias")}
 
-    depth = len({name.split(".")[1] for name in left if name.startswith("h.")})
+    depth = len({name.split(".")[1] for name in remaining if name.startswith("h.")})
     embedding = take("wte.weight")
-    head = take("lm_head.weight") if "lm_head.weight" in left else embedding
+    head = take("lm_head.weight") if "lm_head.weight" in remaining else embedding
     params: dict[str, Any] = {
         "read_in": {"embedding": embedding},
         "positions": take("wpe.weight"),
@@ -71,7 +71,7 @@ def from_gpt2(weights: Mapping[str, np.ndarray], heads: int) -> tuple[Spec, dict
     tied = head.shape == embedding.shape and bool((head == embedding).all())
     if not tied:
         params["readout"] = {"kernel": head.T}
-    unknown = sorted(name for name in left if not BUFFERS.fullmatch(name))
+    unknown = sorted(name for name in remaining if not BUFFERS.fullmatch(name))
     if unknown or not depth:
         raise ValueError(f"not the weights of a GPT-2: {', '.join(unknown) or 'there is no block'}")
 
@@ -95,7 +95,7 @@ def _check_shapes(spec: Spec, vocabulary: int, params: dict[str, Any]) -> None:
     wanted = jax.tree.leaves_with_path(
         jax.eval_shape(model.init, jax.eval_shape(jax.random.key, 0))
     )
-    for (path, leaf), given in zip(wanted, jax.tree.leaves(params), strict=True):
-        if leaf.shape != given.shape:
+    for (path, leaf), array in zip(wanted, jax.tree.leaves(params), strict=True):
+        if leaf.shape != array.shape:
             name = jax.tree_util.keystr(path, simple=True, separator=".")
-            raise ValueError(f"{name} is {given.shape}, not {leaf.shape}")
+            raise ValueError(f"{name} is {array.shape}, not {leaf.shape}")

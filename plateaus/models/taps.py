@@ -137,7 +137,7 @@ def build(
         def taps() -> Tap:
             return Tap(names, edits, capture)
 
-        found: Any = network.apply({"params": params}, inputs, taps, *before)
-        return found
+        outputs: Any = network.apply({"params": params}, inputs, taps, *before)
+        return outputs
 
     return Model(init, apply, names, held)

@@ -34,11 +34,15 @@ class Plan(NamedTuple):
     """What to evaluate.
 
     Fields:
-      folder: of the model.
-      set, tasks: a set of `text_sets` and K of its tasks, in order.
-      shares: by mixture, as it was written: K numbers, in proportion to which tasks are shown.
-      examples, prompts, exact, seed: of the prompts; `exact` shares, or each example by itself.
-      batch, dtype: of the passes.
+      folder: the model's folder.
+      set, tasks: the name of a set of `text_sets`, and K of its tasks, in order.
+      shares: mixture, as the user wrote it -> K numbers, the shares of its tasks up to a factor.
+      examples: examples in a prompt.
+      prompts: prompts of each mixture.
+      exact: whether every prompt has the shares exactly; else each task is drawn independently.
+      seed: seed of the prompts.
+      batch: prompts to a pass.
+      dtype: numbers that the model computes in.
       workdir: folder of the results.
     """
 
@@ -91,30 +95,30 @@ def plan(options: argparse.Namespace, extras: Sequence[str] = ()) -> Plan:
     problems = [_stray(word) for word in extras]
 
     def checked(flag: str, read: Any, default: Any) -> Any:
-        """Return what `read` makes of an option, or the default where it is missing or bad."""
-        given = getattr(options, flag)
+        """Return an option as `read` reads it, or the default where it is missing or refused."""
+        text = getattr(options, flag)
         try:
-            return default if given is None else read(given)
+            return default if text is None else read(text)
         except ValueError as error:
-            problems.append(f"--{flag} = {shown(given, int)}: {error}")
+            problems.append(f"--{flag} = {shown(text, int)}: {error}")
             return default
 
     def one_of(names: Sequence[str], what: str) -> Any:
-        def read(given: str) -> str:
-            if given not in names:
-                raise ValueError(f"no such {what}{hint(given, names)}")
-            return given
+        def read(word: str) -> str:
+            if word not in names:
+                raise ValueError(f"no such {what}{hint(word, names)}")
+            return word
 
         return read
 
     def number(field: Field) -> Any:
-        return lambda given: convert(int, field, given)
+        return lambda text: convert(int, field, text)
 
     name = checked("set", one_of(tuple(SETS), "task set"), "pair")
-    tasks = checked("tasks", lambda given: _tasks(name, given), text_sets.tasks_of(name))
-    most = len(SETS[name].every) - 1  # one is asked about
+    tasks = checked("tasks", lambda text: _tasks(name, text), text_sets.tasks_of(name))
+    most = len(SETS[name].inputs) - 1  # one input is the query
     usual = min(EACH * len(tasks), most)
-    examples = checked("examples", lambda given: _examples(tasks, most, given), usual)
+    examples = checked("examples", lambda text: _examples(tasks, most, text), usual)
     mixtures = partial(option_strings.shares, count=len(tasks))
     shares = checked("shares", mixtures, mixtures(":".join("1" for _ in tasks)))
     numbers = {n: checked(n, number(field), default) for n, (default, field) in NUMBERS.items()}
@@ -152,16 +156,19 @@ def _stray(word: str) -> str:
     if not word.startswith("-"):
         return f"{shown(word)}: one DIR only; every option starts with --"
     flag = word.partition("=")[0]
-    known = [text for action in parser()._actions for text in action.option_strings]
-    close = nearest(flag, known)
+    flags = [text for action in parser()._actions for text in action.option_strings]
+    close = nearest(flag, flags)
     return f"{flag}: no such option; {f'did you mean {close}?' if close else 'see --help'}"
 
 
-def _tasks(name: str, given: str) -> tuple[str, ...]:
-    """Return tasks of a set."""
-    for problem in option_strings.name_problems(given, SETS[name].tasks, kind=f"{name} task"):
+def _tasks(name: str, text: str) -> tuple[str, ...]:
+    """Return the tasks of a set that an option names.
+
+    Raises ValueError where they are not two or more tasks of it whose answers differ.
+    """
+    for problem in option_strings.name_problems(text, SETS[name].tasks, kind=f"{name} task"):
         raise ValueError(problem)
-    tasks = option_strings.parts(given)
+    tasks = option_strings.parts(text)
     if len(tasks) < 2:
         raise ValueError("must be at least two tasks")
     if text_sets.collide(SETS[name], tasks):
@@ -169,9 +176,9 @@ def _tasks(name: str, given: str) -> tuple[str, ...]:
     return tasks
 
 
-def _examples(tasks: Sequence[str], most: int, given: str) -> int:
-    """Return how many examples a prompt has: at least one a task, at most all inputs but one."""
-    examples = int(convert(int, Field(help="examples", low=1, high=most), given))
+def _examples(tasks: Sequence[str], most: int, text: str) -> int:
+    """Return the number of examples in a prompt, from one a task to all inputs but one."""
+    examples = int(convert(int, Field(help="examples", low=1, high=most), text))
     if examples < len(tasks):
         raise ValueError(f"must be at least {len(tasks)}: there are more tasks than examples")
     return examples

@@ -19,9 +19,9 @@ class Text(NamedTuple):
     """How a folder's model reads text.
 
     Fields:
-      tokenizer: of transformers.
-      start: tokens that every text begins with.
-      longest: tokens that the model can read; None: no limit is known.
+      tokenizer: a tokenizer of transformers.
+      start: the tokens that every text begins with.
+      longest: the most tokens that the model can read; None where its config states no limit.
     """
 
     tokenizer: Any
@@ -29,7 +29,7 @@ class Text(NamedTuple):
     longest: int | None
 
 
-class Asked(NamedTuple):
+class Question(NamedTuple):
     """A prompt as tokens, and the tokens of each of its K answers, the last of them `end`."""
 
     prompt: tuple[int, ...]
@@ -38,7 +38,9 @@ class Asked(NamedTuple):
 
 
 def check(folder: Path) -> None:
-    """Raise ValueError, one line, where a folder does not look like a model's. Imports nothing.
+    """Raise ValueError, one line, where a folder does not look like a model's.
+
+    Nothing heavy is imported.
 
     >>> check(Path("nowhere"))
     Traceback (most recent call last):
@@ -57,9 +59,9 @@ def check(folder: Path) -> None:
 
 
 def _line(error: BaseException) -> str:
-    """Return what an error says, on one line and short."""
-    said = " ".join(str(error).split()) or type(error).__name__
-    return said if len(said) <= 200 else f"{said[:197]}..."
+    """Return the message of an error on one line of at most 200 characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 def _transformers() -> Any:
@@ -77,7 +79,7 @@ def _transformers() -> Any:
 def reader(folder: Path) -> Text:
     """Return the tokenizer of a folder and the length of its model's context.
 
-    Raises ValueError, one line: no tokenizer, a bad one, or a package is missing.
+    Raises ValueError, one line, where the tokenizer or a package is missing or broken.
     """
     check(folder)
     transformers = _transformers()
@@ -94,28 +96,29 @@ def reader(folder: Path) -> Text:
 
 
 def weights(folder: Path, dtype: str = "float32") -> Any:
-    """Return the model of a folder, ready to be read out, on an accelerator if there is one.
+    """Return the model of a folder in evaluation mode, on an accelerator if there is one.
 
-    Raises ValueError, one line: no causal language model, or weights that are missing or broken.
+    Raises ValueError, one line, where the folder has no causal language model, or weights are
+    missing or broken.
     """
     check(folder)
     transformers = _transformers()
     import torch
 
     try:
-        model, told = transformers.AutoModelForCausalLM.from_pretrained(
+        model, loading = transformers.AutoModelForCausalLM.from_pretrained(
             folder, local_files_only=True, output_loading_info=True
         )
     except Exception as error:
         raise ValueError(f"{folder}: no causal language model: {_line(error)}") from None
-    if told["missing_keys"]:  # else they would be random numbers
-        first = sorted(told["missing_keys"])[0]
+    if loading["missing_keys"]:  # else they would be random numbers
+        first = sorted(loading["missing_keys"])[0]
         raise ValueError(f"{folder}: its weights lack {first}: is it a causal language model?")
     place = "cuda" if torch.cuda.is_available() else "cpu"
     return model.to(place, getattr(torch, dtype)).eval()
 
 
-def encode(text: Text, prompt: str, answers: Sequence[str]) -> Asked:
+def encode(text: Text, prompt: str, answers: Sequence[str]) -> Question:
     """Return the tokens of a prompt, and those of each answer after it.
 
     Raises ValueError, one line, where these are not well defined: the tokenizer joins the prompt's
@@ -136,20 +139,22 @@ def encode(text: Text, prompt: str, answers: Sequence[str]) -> Asked:
             raise ValueError(f"the tokenizer joins {line!r} with {answer!r}: no answer of its own")
         if unknown is not None and unknown in whole[len(text.start) :]:
             raise ValueError(f"the tokenizer does not know a part of {line + answer!r}, or before")
-        own = whole[len(before) :]
-        if own in after:
-            raise ValueError(f"answers collide: {after[own]!r} and {answer!r} are the same tokens")
-        after[own] = answer
-    ends = {own[-1] for own in after}
+        continuation = whole[len(before) :]
+        if continuation in after:
+            raise ValueError(
+                f"answers collide: {after[continuation]!r} and {answer!r} are the same tokens"
+            )
+        after[continuation] = answer
+    ends = {continuation[-1] for continuation in after}
     end = ends.pop()
     if ends or "\n" not in text.tokenizer.decode([end]):
         raise ValueError(f"the tokenizer has no one token for the newline after {answers[0]!r}")
-    return Asked(before, tuple(after), end)
+    return Question(before, tuple(after), end)
 
 
-def fits(text: Text, asked: Sequence[Asked], tokens: int) -> None:
+def fits(text: Text, questions: Sequence[Question], tokens: int) -> None:
     """Raise ValueError, one line, where a prompt and `tokens` after it exceed the context."""
-    longest = max(len(one.prompt) for one in asked) + tokens
+    longest = max(len(question.prompt) for question in questions) + tokens
     if text.longest is not None and longest > text.longest:
         raise ValueError(
             f"a prompt with its answer is {longest} tokens: more than the model's context of "

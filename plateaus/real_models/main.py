@@ -1,6 +1,6 @@
-"""Task superposition in language models on disk: what `experiments/real_models.py` does.
+"""Task superposition in language models on disk: the command `experiments/real_models.py`.
 
-Answers at once: jax, torch and transformers are imported only to run.
+It starts quickly: jax, torch and transformers are imported only to run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     options, extras = parser().parse_known_args(argv)
     made = plan(options, extras)
-    print(*told(made), sep="\n")
+    print(*describe(made), sep="\n")
     if options.dry_run:
         print("\na prompt:", prompts(made, next(iter(made.shares.values())))[0].text, sep="\n")
         return 0
@@ -30,8 +30,8 @@ def main(argv: Sequence[str]) -> int:
     return execute(made, shlex.join(argv))
 
 
-def told(made: Plan) -> list[str]:
-    """Return the plan in words."""
+def describe(made: Plan) -> list[str]:
+    """Return lines that state the plan in words."""
     many = f"{len(made.shares)} mixture{'s' * (len(made.shares) > 1)}"
     return [
         f"{made.folder}: set {made.set}, tasks {', '.join(made.tasks)}",

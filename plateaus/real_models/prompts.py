@@ -1,4 +1,4 @@
-"""The prompts of a plan: what a language model is asked."""
+"""The prompts of a plan, which a language model is to continue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from plateaus.real_models.text_sets import SETS, TextPrompt
 
 
 def prompts(made: Plan, shares: Sequence[float]) -> list[TextPrompt]:
-    """Return the prompts of a mixture: the same inputs for every mixture of a seed."""
+    """Return the prompts of a mixture; their inputs are the same for every mixture of a seed."""
     return [
         text_sets.mixed_prompt(
             SETS[made.set],

@@ -1,7 +1,7 @@
-"""What is told of prompts that mix tasks: the table, its CSV, and a figure.
+"""The results on prompts that mix tasks: a table, its CSV, and a figure.
 
-The figure shows whether a language model superposes tasks or switches between them: in the mean
-over prompts both look alike.
+The figure shows whether a language model superposes tasks or switches between them, which look
+alike in the mean over prompts.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Mixture(NamedTuple):
     """What was measured on the prompts of one mixture of K tasks.
 
     Fields:
-      name: the shares as they were written.
-      log_p: [N, K], of the answers, in nats.
-      measured: what `plateaus.measures.superposition.summary.summary` returns.
+      name: the shares as the user wrote them.
+      log_p: log-probabilities [N, K] of the answers, in nats.
+      measured: the result of `plateaus.measures.superposition.summary.summary`.
     """
 
     name: str
@@ -43,16 +43,17 @@ class Mixture(NamedTuple):
 def records(tasks: Sequence[str], mixtures: Sequence[Mixture]) -> list[dict[str, Any]]:
     """Return a row of the CSV for each mixture; entropies and the divergence in nats.
 
-    "recency_same": mean P of a task where the last example is of it; "recency_other": of another.
-    Empty: undefined.
+    "recency_same" is the mean P of a task over the prompts whose last example is of this task,
+    "recency_other" over the others. An empty cell is undefined.
     """
     rows = []
     for mixture in mixtures:
-        found = {name: np.asarray(mixture.measured[f"mixed_{name}"]) for name in _BY_TASK + _PLAIN}
+        names = _BY_TASK + _PLAIN
+        measures = {name: np.asarray(mixture.measured[f"mixed_{name}"]) for name in names}
         row: dict[str, Any] = {"mixture": mixture.name, "prompts": len(mixture.log_p)}
         for name in _BY_TASK:
-            row |= {f"{name}.{task}": _number(found[name][k]) for k, task in enumerate(tasks)}
-        row |= {name: _number(found[name]) for name in _PLAIN}
+            row |= {f"{name}.{task}": _number(measures[name][k]) for k, task in enumerate(tasks)}
+        row |= {name: _number(measures[name]) for name in _PLAIN}
         for name in ("recency_same", "recency_other"):
             last = np.asarray(mixture.measured[f"mixed_{name}"])[0]
             row |= {f"{name}.{task}": _number(last[k]) for k, task in enumerate(tasks)}
@@ -67,7 +68,7 @@ def _number(value: Any) -> str:
 def table(tasks: Sequence[str], mixtures: Sequence[Mixture]) -> Table:
     """Return the table for the terminal: a line for each task of each mixture.
 
-    "after same", "after other": mean P where the last example is of the task, and of another.
+    "after same" is the mean P where the last example is of the task, "after other" where it is not.
     """
     by_task = ("share", "mean\nP", "satu-\nration", "after\nsame", "after\nother")
     numbers = (*by_task, "entropy", "of the\nmean", "KL", "com-\npleted")
@@ -75,9 +76,9 @@ def table(tasks: Sequence[str], mixtures: Sequence[Mixture]) -> Table:
     for mixture, row in zip(mixtures, records(tasks, mixtures), strict=True):
         names = ("share", "probability", "saturation", "recency_same", "recency_other")
         for k, task in enumerate(tasks):
-            own = [_short(row[f"{name}.{task}"]) for name in names]
+            cells = [_short(row[f"{name}.{task}"]) for name in names]
             shared = [_short(row[name]) for name in _PLAIN]
-            made.add_row(mixture.name if k == 0 else "", task, *own, *(shared if k == 0 else []))
+            made.add_row(mixture.name if k == 0 else "", task, *cells, *(shared if k == 0 else []))
     return made
 
 

@@ -1,4 +1,4 @@
-"""A plan of `real_models` carried out: prompts to scores to measures, files and a figure."""
+"""Carrying out a plan of `real_models`: from prompts to scores, measures, files and a figure."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ ROOM = 1  # tokens by which another output may be longer than the longest answer
 
 
 def execute(made: Plan, command: str) -> int:
-    """Carry out a plan; return the exit code 0.
+    """Carry out a plan and return the exit code 0.
 
-    Raises ConfigError for a folder, a tokenizer or a context that will not do, before any pass.
+    Raises ConfigError, before any pass, for an unusable folder or tokenizer or a context too short.
     """
     began = time.monotonic()
     written = {name: prompts(made, shares) for name, shares in made.shares.items()}
     with _refusing(ValueError):
-        asked, tokens = _encoded(made, written)
+        encoded, tokens = _encoded(made, written)
     with contextlib.ExitStack() as held:
         with _refusing(files.FolderBusy, OSError):
             held.enter_context(files.lock(made.workdir))
@@ -52,12 +52,15 @@ def execute(made: Plan, command: str) -> int:
         mixtures: list[report.Mixture] = []
         arrays: dict[str, NDArray[Any]] = {}
         with _progress(len(made.shares) * made.prompts) as (advance, say):
-            for name, some in asked.items():
-                log_p, outputs = _scored(made, model, some, tokens, advance)
-                order = np.stack([one.order for one in written[name]])
+            for name, questions in encoded.items():
+                log_p, outputs = _scored(made, model, questions, tokens, advance)
+                order = np.stack([prompt.order for prompt in written[name]])
                 mixtures.append(report.Mixture(name, log_p, measures(log_p, order, outputs)))
-                own = {"log_p": log_p, "order": order, "outputs": outputs}
-                arrays |= {f"{name}/{what}": array for what, array in own.items()}
+                arrays |= {
+                    f"{name}/log_p": log_p,
+                    f"{name}/order": order,
+                    f"{name}/outputs": outputs,
+                }
                 say(f"shares {name}: done after {time.monotonic() - began:.1f} s")
         _write(made, mixtures, arrays, command, time.monotonic() - began)
     Console(width=WIDTH).print(report.table(made.tasks, mixtures))
@@ -67,7 +70,7 @@ def execute(made: Plan, command: str) -> int:
 
 @contextlib.contextmanager
 def _refusing(*kinds: type[Exception]) -> Iterator[None]:
-    """Turn errors that tell of the user's input into a refusal."""
+    """Turn errors that the user's input causes into ConfigError."""
     try:
         yield
     except kinds as error:
@@ -76,34 +79,34 @@ def _refusing(*kinds: type[Exception]) -> Iterator[None]:
 
 def _encoded(
     made: Plan, written: Mapping[str, Sequence[TextPrompt]]
-) -> tuple[dict[str, list[hugging_face.Asked]], int]:
-    """Return the tokens of all prompts, and how many an output may have."""
+) -> tuple[dict[str, list[hugging_face.Question]], int]:
+    """Return the questions of each mixture in tokens, and the most tokens of an output."""
     text = hugging_face.reader(made.folder)
-    asked = {
-        name: [hugging_face.encode(text, one.text, one.answers) for one in some]
-        for name, some in written.items()
+    encoded = {
+        name: [hugging_face.encode(text, prompt.text, prompt.answers) for prompt in mixture]
+        for name, mixture in written.items()
     }
-    every = [one for some in asked.values() for one in some]
-    if len({one.end for one in every}) > 1:
+    questions = [question for mixture in encoded.values() for question in mixture]
+    if len({question.end for question in questions}) > 1:
         raise ValueError("the tokenizer has several tokens for the newline after an answer")
-    tokens = ROOM + max(len(own) for one in every for own in one.answers)
-    hugging_face.fits(text, every, tokens)
-    return asked, tokens
+    tokens = ROOM + max(len(answer) for question in questions for answer in question.answers)
+    hugging_face.fits(text, questions, tokens)
+    return encoded, tokens
 
 
 def _scored(
-    made: Plan, model: Any, asked: list[hugging_face.Asked], tokens: int, advance: Callable
+    made: Plan, model: Any, questions: list[hugging_face.Question], tokens: int, advance: Callable
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return log P of the answers [N, K] and of the most probable outputs [N, W], W = 2 K."""
-    found = []
-    for first in range(0, len(asked), made.batch):
-        some = asked[first : first + made.batch]
+    scored = []
+    for first in range(0, len(questions), made.batch):
+        batch = questions[first : first + made.batch]
         beams = 2 * len(made.tasks)
-        found.append(
-            hugging_face_scores.scores(model, some, beams=beams, tokens=tokens, batch=made.batch)
+        scored.append(
+            hugging_face_scores.scores(model, batch, beams=beams, tokens=tokens, batch=made.batch)
         )
-        advance(len(some))
-    log_p, outputs = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        advance(len(batch))
+    log_p, outputs = (np.concatenate(parts) for parts in zip(*scored, strict=True))
     if not np.isfinite(log_p).all():
         raise ConfigError(f"{made.folder}: the model's probabilities are not finite numbers")
     return log_p, outputs
@@ -112,7 +115,7 @@ def _scored(
 def measures(
     log_p: NDArray[np.float64], order: NDArray[np.int64], outputs: NDArray[np.float64]
 ) -> dict[str, NDArray[Any]]:
-    """Return the measures of `probes.superposition.summary`, as numpy arrays."""
+    """Return the measures of `plateaus.measures.superposition.summary`, as numpy arrays."""
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # the accelerator is torch's
     import jax.numpy as jnp
 
@@ -120,8 +123,8 @@ def measures(
 
     arrays = jnp.asarray(log_p, jnp.float32), jnp.asarray(order, jnp.int32)
     back = min(BACK, order.shape[1])
-    found = superposition.summary(*arrays, jnp.asarray(outputs, jnp.float32), back)
-    return {name: np.asarray(value) for name, value in found.items()}
+    measured = superposition.summary(*arrays, jnp.asarray(outputs, jnp.float32), back)
+    return {name: np.asarray(value) for name, value in measured.items()}
 
 
 def _write(
@@ -143,7 +146,7 @@ def _write(
 
 
 def _provenance(made: Plan, command: str, seconds: float) -> dict[str, Any]:
-    """Return what is needed to know how the numbers were made."""
+    """Return the command, the plan, the model and the versions that made the numbers."""
     fields = {k: str(v) if k in ("folder", "workdir") else v for k, v in made._asdict().items()}
     packages = [name for name in PACKAGES if importlib.util.find_spec(name)]
     config = made.folder / hugging_face.CONFIG
@@ -159,7 +162,7 @@ def _provenance(made: Plan, command: str, seconds: float) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
-    """Yield what is told of prompts done, a bar on a terminal, and of lines to say."""
+    """Yield functions that advance a progress bar by some prompts, and that print a line."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     console = Console(stderr=True, highlight=False)

@@ -1,7 +1,7 @@
-"""How probable answers are to a language model of Hugging Face's, and which outputs are the most.
+"""Probabilities of answers under a language model of Hugging Face's, and its most probable outputs.
 
-What `plateaus.measures.superposition.answers` does for our own models: each prompt is read once,
-and all that may follow goes on from its cached keys and values.
+The counterpart of `plateaus.measures.superposition.answers` for this package's models: each prompt
+is read once, and every continuation starts from its cached keys and values.
 """
 
 from __future__ import annotations
@@ -14,27 +14,29 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from plateaus.real_models.hugging_face import Asked
+from plateaus.real_models.hugging_face import Question
 
-NOTHING, LONGER = -1, -2  # after the end of an output; an answer that no output is long enough for
+NOTHING = -1  # stands after the end of an output
+LONGER = -2  # stands for an answer that is longer than any output
 
 
 def scores(
-    model: Any, asked: Sequence[Asked], *, beams: int, tokens: int, batch: int
+    model: Any, questions: Sequence[Question], *, beams: int, tokens: int, batch: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     r"""Return [N, K] $\sum_j \log P(a_j \mid \text{prompt}, a_{<j})$ and [N, W] the best outputs'.
 
-    The second holds the log-probabilities, in nats, of the W = `beams` most probable outputs of at
-    most `tokens` tokens that end with `Asked.end`: of a beam search, -inf for beams without an end
-    by then. Exact for outputs of one token and an end that is sure; in general a lower bound on
-    each rank. One pass over `batch` prompts, from whose keys and values all continuations go on;
-    models that keep a running state instead (Mamba) read each prompt anew, one at a time.
+    The second array holds the log-probabilities, in nats, of the W = `beams` most probable outputs
+    of at most `tokens` tokens that end with `Question.end`. A beam search finds them; a beam that
+    has not ended by then counts as -inf. They are exact for outputs of one token after which the
+    end is certain, and in general a lower bound on each rank. One pass reads `batch` prompts, and
+    all continuations go on from their keys and values; models that keep a running state instead
+    (Mamba) read each prompt anew, one at a time.
 
     Args:
-      model: of `hugging_face.weights`.
-      asked: N prompts, of K answers each, with one and the same end.
+      model: a model of `hugging_face.weights`.
+      questions: N prompts with K answers each, all with the same end.
       beams: W, at least K.
-      tokens: of the longest output, its end too.
+      tokens: the most tokens of an output, with its end.
       batch: prompts to a pass.
 
     Source: paper 5: the probability of a task is the product over its answer and the newline (its
@@ -46,17 +48,17 @@ def scores(
     answers, outputs = [], []
     with torch.inference_mode():
         first = 0
-        while first < len(asked):
-            some = asked[first : first + size]
-            prefix = _read(model, [one.prompt for one in some])
-            if prefix.cache is None and len(some) > 1:  # padding would be part of the state
+        while first < len(questions):
+            part = questions[first : first + size]
+            prefix = _read(model, [question.prompt for question in part])
+            if prefix.cache is None and len(part) > 1:  # padding would be part of the state
                 size = 1
                 continue
-            first += len(some)
-            wanted = [one.answers for one in some]
+            first += len(part)
+            wanted = [question.answers for question in part]
             answers.append(_answers(prefix, wanted))
-            found = _most_probable(prefix, some[0].end, beams, tokens)
-            outputs.append(_with_answers(*found, wanted, answers[-1]))
+            best = _most_probable(prefix, part[0].end, beams, tokens)
+            outputs.append(_with_answers(*best, wanted, answers[-1]))
     return _array(torch.cat(answers)), _array(torch.cat(outputs))
 
 
@@ -68,60 +70,60 @@ def _answers(prefix: _Prefix, answers: Sequence[tuple[tuple[int, ...], ...]]) ->
     """Return the log-probabilities [N, K] of answers after their prompts."""
     import torch
 
-    longest = max(len(own) for each in answers for own in each)
-    rows = [[list(own) + [0] * (longest - len(own)) for own in each] for each in answers]
-    lengths = [[len(own) for own in each] for each in answers]
+    longest = max(len(answer) for row in answers for answer in row)
+    rows = [[list(answer) + [0] * (longest - len(answer)) for answer in row] for row in answers]
+    lengths = [[len(answer) for answer in row] for row in answers]
     written = torch.tensor(rows, device=prefix.following.device)  # [N, K, S]
     places = torch.arange(longest, device=written.device)
     scored = places < torch.tensor(lengths, device=written.device)[..., None]
-    said = prefix.following.gather(1, written[..., 0])[..., None]
+    log_p = prefix.following.gather(1, written[..., 0])[..., None]
     if longest > 1:
         later = _go_on(prefix, written[..., :-1])
         later = later.gather(-1, written[..., 1:, None])[..., 0]
-        said = torch.cat([said, later], -1)
-    return torch.where(scored, said, 0.0).sum(-1)
+        log_p = torch.cat([log_p, later], -1)
+    return torch.where(scored, log_p, 0.0).sum(-1)
 
 
 def _with_answers(
     outputs: Any, texts: Any, answers: Sequence[tuple[tuple[int, ...], ...]], log_p: Any
 ) -> Any:
-    """Return the outputs [N, W], of those that are answers as `log_p` [N, K] has them.
+    """Return the outputs [N, W]; one that is an answer gets that answer's value in `log_p` [N, K].
 
-    Passes of other shapes round otherwise (in bfloat16 by 1e-2 nats): so that an answer never
-    stands behind itself in the order of the two.
+    Passes of other shapes round differently (in bfloat16 by 1e-2 nats), and two values of the same
+    answer would otherwise rank it behind itself.
     """
     import torch
 
     size = texts.shape[-1]
     rows = [
         [
-            [*own, *[NOTHING] * (size - len(own))] if len(own) <= size else [LONGER] * size
-            for own in each
+            [*answer, *[NOTHING] * (size - len(answer))] if len(answer) <= size else [LONGER] * size
+            for answer in row
         ]
-        for each in answers
+        for row in answers
     ]
     wanted = torch.tensor(rows, device=texts.device)  # [N, K, S]
     same = (texts[:, :, None] == wanted[:, None]).all(-1)  # [N, W, K]
-    own = torch.where(same, log_p[:, None], 0.0).sum(-1)
-    return torch.where(same.any(-1), own, outputs)
+    exact = torch.where(same, log_p[:, None], 0.0).sum(-1)
+    return torch.where(same.any(-1), exact, outputs)
 
 
 def _most_probable(prefix: _Prefix, end: int, beams: int, tokens: int) -> tuple[Any, Any]:
     """Return the log-probabilities [N, W] of the most probable outputs, highest first, and tokens.
 
-    A beam search: W beams without an end go on; what each would be with an end is kept. Tokens
-    [N, W, S] end with `NOTHING`, as do all of fewer than W outputs.
+    This is a beam search: W beams without an end go on, and each with its end is a candidate.
+    Tokens [N, W, S] are filled up with `NOTHING`, as are outputs that do not exist.
     """
     import torch
 
     n, vocabulary = prefix.following.shape
     following = prefix.following[:, None, :]  # [N, beams so far, V]: one beam, of no token
-    found = torch.full((n, beams), -torch.inf, device=following.device)
+    best = torch.full((n, beams), -torch.inf, device=following.device)
     written = torch.zeros((n, 1, 0), dtype=torch.long, device=following.device)
     texts = torch.full((n, beams, tokens), NOTHING, device=following.device)
     for place in range(tokens):
         ended = following[..., end]
-        found, kept = torch.cat([found, ended], 1).topk(beams)
+        best, kept = torch.cat([best, ended], 1).topk(beams)
         whole = torch.full((*ended.shape, tokens), NOTHING, device=following.device)
         whole[..., :place], whole[..., place] = written, end
         texts = torch.cat([texts, whole], 1).gather(1, kept[..., None].expand(-1, -1, tokens))
@@ -129,17 +131,17 @@ def _most_probable(prefix: _Prefix, end: int, beams: int, tokens: int) -> tuple[
             -1, torch.tensor([end], device=following.device), -torch.inf
         )
         score, chosen = following.reshape(n, -1).topk(min(beams, following[0].numel()))
-        if place == tokens - 1 or bool((score[:, 0] <= found[:, -1]).all()):
+        if place == tokens - 1 or bool((score[:, 0] <= best[:, -1]).all()):
             break  # at its length; or nothing that follows can be among the best
         beam, token = chosen // vocabulary, (chosen % vocabulary)[..., None]
         before = written.gather(1, beam[..., None].expand(-1, -1, place))
         written = torch.cat([before, token], -1)
         following = score[..., None] + _go_on(prefix, written)[..., -1, :]
-    return found, texts
+    return best, texts
 
 
 class _Prefix(NamedTuple):
-    """N prompts that were read once: their keys and values, or, without a cache, their tokens."""
+    """N prompts after one pass: their keys and values or, without a cache, their tokens."""
 
     model: Any
     cache: Any
@@ -167,7 +169,7 @@ def _cache_name(names: Any) -> str:
 
 
 def shares_cache(model: Any) -> bool:
-    """Return whether what a model keeps of a prompt can be padded and repeated: keys and values."""
+    """Return whether a model caches keys and values of a prompt, which can be repeated."""
     takes = inspect.signature(model.forward).parameters
     return _cache_name(takes) in takes and not getattr(model, "_is_stateful", False)
 
@@ -192,9 +194,10 @@ def _read(model: Any, prompts: Sequence[tuple[int, ...]]) -> _Prefix:
 
 
 def _log_p(logits: Any) -> Any:
-    """Return log P [..., V] of the next token.
+    """Return log P [..., V] of the next token, in float64.
 
-    In float32 the sum over V = 50,000 tokens loses its tail beside 1: 6e-5 of a pretrained model's.
+    In float32 the sum over V = 50,000 tokens loses its tail beside 1, which is 6e-5 of the
+    probability under a pretrained model.
     """
     return logits.double().log_softmax(-1)
 

@@ -1,6 +1,6 @@
-"""Sets of tasks in plain text, and prompts that mix them, for language models as they come.
+"""Sets of tasks in plain text, and prompts that mix them, for pretrained language models; no jax.
 
-No jax. A prompt is lines of an input, a separator and the answer of some task, then the query:
+A prompt is lines of an input, a separator and the answer of one of the tasks, then the query:
 
     91@83=174
     20@14=20
@@ -8,8 +8,9 @@ No jax. A prompt is lines of an input, a separator and the answer of some task, 
 
 Source: paper 5, section 3 (real models) and its released settings: inputs of two digits each;
 "add": `91+83->`, the sum in digits, English, French and Spanish; "country": `France->`; "pair":
-`91@83=`; "word": `house->`. Chosen here, as it is not told there: the countries and words
-(`text_lists`), the spelling of numbers (`number_words`), and that all inputs of a prompt differ.
+`91@83=`; "word": `house->`. The paper does not state the countries and words
+(`text_lists`), the spelling of numbers (`number_words`), or that all inputs of a prompt differ:
+these are choices made here.
 """
 
 from __future__ import annotations
@@ -65,16 +66,16 @@ SETS = {
         WORDS,
     ),
 }
-PAPER = {"country": ("capital", "continent", "upper")}  # the tasks of a set, where not all it has
+PAPER = {"country": ("capital", "continent", "upper")}  # sets of which the paper mixes a part
 
 
 class TextPrompt(NamedTuple):
-    """A prompt up to its query's separator, and what each task would write next.
+    """A prompt up to its query's separator, and each task's answer to the query.
 
     Fields:
       text: the prompt.
       answers: K texts, all different, each with its newline.
-      order: [m] of int, which of the tasks each example is of.
+      order: [m] of int, the number of each example's task.
     """
 
     text: str
@@ -92,7 +93,7 @@ def tasks_of(name: str) -> tuple[str, ...]:
 
 
 def answers(kind: Kind, tasks: Sequence[str], text: str) -> tuple[str, ...]:
-    """Return what each task answers to an input, with the newline.
+    """Return each task's answer to an input, with the newline.
 
     >>> answers(SETS["word"], ("first", "last_upper"), "house")
     ('h\\n', 'E\\n')
@@ -107,11 +108,11 @@ def collide(kind: Kind, tasks: Sequence[str]) -> bool:
     >>> collide(kind, ("same", "upper")), collide(kind, ("same", "copy"))
     (False, True)
     """
-    return not any(len(set(answers(kind, tasks, text))) == len(tasks) for text in kind.every)
+    return not any(len(set(answers(kind, tasks, text))) == len(tasks) for text in kind.inputs)
 
 
 def counts(shares: Sequence[float], examples: int) -> NDArray[np.int64]:
-    """Return how many examples each task gets: remainders rounded up, the largest first.
+    """Return the number of examples of each task: the largest remainders are rounded up.
 
     >>> counts([2, 1, 1], 10).tolist(), counts([1, 1, 1], 10).tolist()
     ([5, 3, 2], [4, 3, 3])
@@ -126,7 +127,7 @@ def counts(shares: Sequence[float], examples: int) -> NDArray[np.int64]:
 def mixed_order(
     shares: Sequence[float], examples: int, exact: bool, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Return which task each example is of: each drawn by itself, or in exact shares, shuffled.
+    """Return the number of each example's task: drawn independently, or shuffled in exact shares.
 
     >>> sorted(mixed_order([3, 1], 4, True, np.random.default_rng(0)).tolist())
     [0, 0, 0, 1]
@@ -153,16 +154,17 @@ def mixed_prompt(
     Raises ValueError where no input is left to which the tasks answer differently.
 
     >>> rng = np.random.default_rng(0)
-    >>> found = mixed_prompt(SETS["pair"], ("sum", "left"), (1, 0), examples=1, exact=True, rng=rng)
-    >>> found.text, found.answers
+    >>> pair = SETS["pair"]
+    >>> prompt = mixed_prompt(pair, ("sum", "left"), (1, 0), examples=1, exact=True, rng=rng)
+    >>> prompt.text, prompt.answers
     ('58@78=136\\n15@30=', ('45\\n', '15\\n'))
     """
-    drawn = [kind.every[number] for number in rng.permutation(len(kind.every)).tolist()]
+    drawn = [kind.inputs[number] for number in rng.permutation(len(kind.inputs)).tolist()]
     order = mixed_order(shares, examples, exact, rng)
     shown = zip(drawn[:examples], order.tolist(), strict=True)
     lines = [text + kind.separator + answers(kind, tasks, text)[task] for text, task in shown]
     for query in drawn[examples:]:
-        asked = answers(kind, tasks, query)
-        if len(set(asked)) == len(asked):
-            return TextPrompt("".join(lines) + query + kind.separator, asked, order)
+        wanted = answers(kind, tasks, query)
+        if len(set(wanted)) == len(wanted):
+            return TextPrompt("".join(lines) + query + kind.separator, wanted, order)
     raise ValueError("no input is left to which all tasks answer differently")

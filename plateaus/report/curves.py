@@ -89,11 +89,11 @@ def predictors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     Mean squared distance, mean over seeds: near "ridge" it generalises, near "dmmse" it has
     memorised its tasks. Solid on the test law, dashed on the training law.
     """
-    every = {
+    distances = {
         (variable.attrs["law"], variable.attrs["predictor"]): variable
         for variable in of_family(dataset, "distance").values()
     }
-    shown = {key: v for key, v in every.items() if not _repeats_ridge(every, *key)}
+    shown = {key: v for key, v in distances.items() if not _repeats_ridge(distances, *key)}
     if not shown:
         return None
     names = sorted(
@@ -163,9 +163,9 @@ def _level(dataset: xr.Dataset, row: Row, law: str, predictor: str) -> NDArray[n
 def over_training(
     dataset: xr.Dataset, rows: Sequence[Row], labels: Mapping[str, str]
 ) -> Figure | None:
-    """Return curves over training, a column each and a line of panels a facet; None of none.
+    """Return curves over training: a column for each variable, a line of panels for each facet.
 
-    `labels` are those of the vertical axes, by variable.
+    `labels` are those of the vertical axes, by variable; without any the result is None.
     """
     if not labels:
         return None

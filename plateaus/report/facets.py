@@ -77,7 +77,10 @@ def panel_grid(figure: Figure | SubFigure, count: int, columns: int, **options: 
 def label_outer(
     grid: Sequence[Axes], columns: int, xlabel: str, ylabel: str, **options: Any
 ) -> None:
-    """Label the last panel of each column and the first of each line; `options` of the latter."""
+    """Label the last panel of each column and the first of each line.
+
+    `options` are those of `set_ylabel`.
+    """
     for number, axes in enumerate(grid):
         bottom = number + columns >= len(grid)
         axes.set_xlabel(xlabel if bottom else "")
@@ -126,9 +129,9 @@ def labelled(figure: Figure) -> list[Artist]:
 
 
 def legend_above(figure: Figure, handles: Sequence[Artist] | None = None, **options: Any) -> None:
-    """Put a legend over the figure, of all that has a label, in as many columns as fit.
+    """Put a legend over the figure, in as many columns as fit.
 
-    `handles` stand for what is drawn, where given; `options` are those of `legend`.
+    It shows `handles` or, without them, all labelled artists; `options` are those of `legend`.
     """
     handles = labelled(figure) if handles is None else handles
     fitting = columns(figure, [str(handle.get_label()) for handle in handles])

@@ -1,6 +1,6 @@
-"""Figures of a model beside what is known: on other test laws, and beside plain learners.
+"""Figures of a model on other test laws, and beside plain learners.
 
-Drawn where a task has other laws (`Task.laws`), or predictors that are no ideal ones.
+They are drawn where a task has other laws (`Task.laws`), or predictors that are no ideal ones.
 """
 
 from __future__ import annotations
@@ -99,17 +99,17 @@ def other_laws(dataset: xr.Dataset) -> list[str]:
 
 
 def _law_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) -> None:
-    every = f"{law}{PREFIX}" in dataset
+    by_prefix = f"{law}{PREFIX}" in dataset
     _model(axes, dataset, facet, law)
     framed = list(axes.lines)  # not least squares: its error has no bound where n = d
     for name, dash in SHOWN.items():
-        variable = f"{law}{PREFIX if every else LOSS}{OF}{name}"
+        variable = f"{law}{PREFIX if by_prefix else LOSS}{OF}{name}"
         if variable not in dataset:
             continue
         values = finished(dataset, variable, facet[0])
         mean, _ = survival.mean_band(values)
         look: dict[str, Any] = {"color": GREY, "ls": dash, "label": _text(name)}
-        if every:
+        if by_prefix:
             axes.plot(dataset["prefix"].values, mean, **look)
         elif mean > 0:
             axes.axhline(float(mean), **look)
@@ -117,12 +117,12 @@ def _law_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) 
             continue
         if name == "zero":
             framed.append(axes.lines[-1])
-    if every:
+    if by_prefix:
         axes.set_xlabel("points before")
     else:
         panels.step_axis(axes, facet[0].horizon)
         axes.set_xticks([0, facet[0].horizon])
-    axes.set_title("test law" if law == "test" else _text(law) + ("" if every else " (query)"))
+    axes.set_title("test law" if law == "test" else _text(law) + ("" if by_prefix else " (query)"))
     top = max((float(np.nanmax(line.get_ydata())) for line in framed), default=1.0)
     panels.log_axis(axes)
     low = min(_least_positive(line.get_ydata()) for line in axes.lines)
@@ -133,11 +133,11 @@ def _law_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) 
 
 def _model(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) -> None:
     """Draw the model's loss on a law, a line a row: by prefix where that is recorded."""
-    every = f"{law}{PREFIX}" in dataset
-    where = dataset["prefix" if every else "eval_step"].values
+    by_prefix = f"{law}{PREFIX}" in dataset
+    where = dataset["prefix" if by_prefix else "eval_step"].values
     for row, look in zip(facet, styles_of(facet), strict=True):
-        values = finished(dataset, f"{law}{PREFIX if every else LOSS}", row)
-        mean, _ = survival.mean_band(values[:, -1] if every else values)
+        values = finished(dataset, f"{law}{PREFIX if by_prefix else LOSS}", row)
+        mean, _ = survival.mean_band(values[:, -1] if by_prefix else values)
         axes.plot(where, mean, **look.line, label="" if row.setting else "model")
 
 

@@ -37,8 +37,8 @@ class Row:
       p_adjusted: the same, Holm-adjusted over the table.
       final_loss: test loss at the last evaluation of the finished runs, mean and t interval.
       lowest_loss: the same of the lowest test loss of each finished run, at whatever step.
-      trained_escape: median escape of the loss on trained items, where these are told apart.
-      batch: examples to a step, so that steps can be told in examples seen; 0 if not recorded.
+      trained_escape: median escape of the loss on trained items, where this is recorded.
+      batch: examples to a step, by which steps become examples seen; 0 if not recorded.
       horizon: steps after which every run is censored.
       notes: why a number is missing.
     """

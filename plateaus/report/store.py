@@ -1,4 +1,4 @@
-"""Labelled results on disk: one array a variable, one dimension a swept field, and `seed`."""
+"""Labelled results on disk: an array for each variable, a dimension for each swept field."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def assemble(
     variables: Mapping[str, Variable],
     labels: Mapping[str, Sequence[str]] | None = None,
 ) -> xr.Dataset:
-    """Lay the records of runs, keyed by (swept values, seed), out on the grid of the sweep.
+    """Return the records of runs, keyed by (swept values, seed), on the grid of the sweep.
 
-    Cells without a record hold NaN, and `status` 0; so do those of runs without a variable that
-    others have. A variable has the dimensions (*sweep, seed), that of time, and the axes of its
-    own that `variables` declares, numbered from 0, or named by `labels`, and padded with NaN where
-    a setting's are shorter.
+    Cells without a record hold NaN, and `status` 0, as do the cells of runs that lack a variable. A
+    variable has the dimensions (*sweep, seed), its dimension of time, and the axes that `variables`
+    declares. These are numbered from 0 or named by `labels`, and padded with NaN in settings where
+    they are shorter.
 
-    Raises ValueError without any record, and for one that is not as its variable is declared.
+    Raises ValueError where there is no record, or one whose shape does not fit its declaration.
     """
     if not records:
         raise ValueError("no run to assemble")
@@ -49,22 +49,22 @@ def assemble(
     for record in records.values():
         for name, value in record.items():
             if name not in variables or len(variables[name].dims) != np.ndim(value):
-                told = variables[name].dims if name in variables else "nothing"
-                raise ValueError(f"{name} is of shape {np.shape(value)}, its declaration of {told}")
+                dims = variables[name].dims if name in variables else "nothing"
+                raise ValueError(f"{name} is of shape {np.shape(value)}, its declaration of {dims}")
             examples[name] = np.asarray(value)
             for dimension, length in zip(variables[name].dims, np.shape(value), strict=True):
                 lengths[dimension] = max(length, lengths.get(dimension, 0))
     laid = {}
     for name, example in examples.items():
-        one = variables[name]
-        longest = (lengths[dimension] for dimension in one.dims)
+        variable = variables[name]
+        longest = (lengths[dimension] for dimension in variable.dims)
         empty = np.nan if example.dtype.kind == "f" else 0
         array = np.full((*grid, *longest), empty, example.dtype)
         for key, record in records.items():
             if name in record:
                 array[places[key] + tuple(map(slice, np.shape(record[name])))] = record[name]
-        notes = {"units": one.units, "long_name": one.meaning, **one.notes}
-        laid[name] = ((*sweep, "seed", *one.dims), array, notes)
+        notes = {"units": variable.units, "long_name": variable.meaning, **variable.notes}
+        laid[name] = ((*sweep, "seed", *variable.dims), array, notes)
     coordinates: dict[str, Any] = {name: list(values) for name, values in sweep.items()}
     coordinates["seed"] = seeds
     for dimension, length in lengths.items():
@@ -88,7 +88,7 @@ def _coordinate(dimension: str, length: int, log_every: int, eval_every: int) ->
 
 
 def save(dataset: xr.Dataset, path: Path) -> None:
-    """Write the data set as netCDF-4 at `path` (aside and renaming is the caller's affair)."""
+    """Write the data set as netCDF-4 at `path`; this is not atomic (see `plateaus.files`)."""
     dataset.to_netcdf(path, engine="h5netcdf")
 
 

@@ -21,7 +21,7 @@ def variables(task: Task, predictors: Iterable[str]) -> dict[str, Variable]:
         ),
         "best_loss": Variable("test loss of the optimal predictor", "loss", time=ONCE),
     }
-    return bounds | {name: variable for name, _, variable in _every(task, tuple(predictors))}
+    return bounds | {name: variable for name, _, variable in _records(task, tuple(predictors))}
 
 
 def problems(task: Task, predictors: Iterable[str]) -> Iterator[str]:
@@ -54,13 +54,13 @@ def problems(task: Task, predictors: Iterable[str]) -> Iterator[str]:
             taken = ", ".join(DIMENSIONS)
             yield f"axes: {axis!r} of {metric!r} is a dimension that is there already ({taken})"
     recorded: dict[str, str] = {}
-    for name, what, _ in _every(task, predictors):
+    for name, what, _ in _records(task, predictors):
         if recorded.setdefault(name, what) != what:
             yield f"{what}: would be recorded as {name}, as {recorded[name]} is; rename one of them"
 
 
-def _every(task: Task, predictors: tuple[str, ...]) -> Iterator[tuple[str, str, Variable]]:
-    """Yield the name of every record, what it is of, and its declaration."""
+def _records(task: Task, predictors: tuple[str, ...]) -> Iterator[tuple[str, str, Variable]]:
+    """Yield the name, the description and the declaration of every record."""
     for law in ("test", "pool", *task.laws):
         measures = task.laws[law].measures if law in task.laws else None
         where = f"on the {'training' if law == 'pool' else law} law"

@@ -76,7 +76,7 @@ def test_the_file_that_these_tests_change_is_sound():
     path, _ = placed("", "", "def wide", "")
     for preset in ("wide", "plain"):
         page = presets.load(path, preset, "paper", True)
-        assert page.given["steps"] == 1 and bool(page.variants) == (preset == "wide")
+        assert page.fields["steps"] == 1 and bool(page.variants) == (preset == "wide")
 
 
 SHAPES = [

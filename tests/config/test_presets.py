@@ -58,7 +58,7 @@ def refusal(*arguments):
 
 def test_a_preset_is_flat_and_its_sweep_keeps_its_order():
     page = presets.load(written(GOOD), None, "small", False)
-    assert page.given == {"steps": 10, "rate": 0.5, "task.name": "toy", "task.size": 3}
+    assert page.fields == {"steps": 10, "rate": 0.5, "task.name": "toy", "task.size": 3}
     assert list(page.sweep) == ["task.size", "data.a"]
     assert page.sweep["task.size"] == (5, 4, 3, 2, 1)
     assert page.preset == "wide" and presets.title(page.doc) == "Wider is better."
@@ -66,7 +66,7 @@ def test_a_preset_is_flat_and_its_sweep_keeps_its_order():
 
 def test_scale_comes_before_preset_and_smoke_last():
     page = presets.load(written(GOOD), "plain", "paper", True)
-    assert page.given["task.size"] == 101 and page.given["steps"] == 1 and page.sweep == {}
+    assert page.fields["task.size"] == 101 and page.fields["steps"] == 1 and page.sweep == {}
 
 
 @pytest.mark.parametrize("name", ["plain", "paper", "smoke"])
@@ -78,7 +78,7 @@ def test_who_asks_for_the_scale_is_told_it(name, parameters, scale):
         f"def {name}(config):", f"def {name}({parameters}):\n    config.told = scale"
     )
     text = text.replace('"steps": 10', '"told": "", "steps": 10')
-    assert presets.load(written(text), "plain", scale, True).given["told"] == scale
+    assert presets.load(written(text), "plain", scale, True).fields["told"] == scale
 
 
 def test_smoke_cuts_a_sweep_to_three_values_with_its_ends():
@@ -198,8 +198,8 @@ def test_sparse_parity_presets_are_as_the_paper_says(smoke):
         if not smoke:
             paper = {"task.dimension": 20, "task.relevant_bits": 6, "steps": 50_000, "batch": 20}
             paper |= {"model.width": 40, "model.depth": 2, "optim.learning_rate": 0.1, "seeds": 16}
-            assert paper.items() <= page.given.items()
-            assert page.given["task.dataset_size"] == page.given["steps"] * page.given["batch"]
+            assert paper.items() <= page.fields.items()
+            assert page.fields["task.dataset_size"] == page.fields["steps"] * page.fields["batch"]
     assert [line.split()[0] for line in presets.listing([path])[1:]] == [f":{n}" for n in NAMES]
 
 
@@ -210,5 +210,5 @@ def test_teacher_student_presets_are_complete(smoke):
         page = presets.load(path, preset, "small", smoke)
         for word in ("Source:", "Command: python experiments/run.py", "Expected:", "Reached ("):
             assert word in page.doc, (preset, word)
-        assert page.given["task.name"] == "teacher_student" and page.sweep
-        assert page.given["seeds"] == (2 if smoke else 32)
+        assert page.fields["task.name"] == "teacher_student" and page.sweep
+        assert page.fields["seeds"] == (2 if smoke else 32)

@@ -20,8 +20,8 @@ def test_every_preset_is_a_sound_page_of_the_lab_book(path, preset):
     for scale in ("small", "paper"):
         for smoke in (False, True):
             page = presets.load(path, preset, scale, smoke)
-            parts = sections(page.given)
-            found, *_ = resolve(entries(parts), parts, page.given, page.sweep, page.variants)
+            parts = sections(page.fields)
+            found, *_ = resolve(entries(parts), parts, page.fields, page.sweep, page.variants)
             assert not smoke or found.config["steps"] <= 5_000
     command = f"Command: python experiments/run.py --config=configs/{path.name}"
     for word in ("Source:", command, "Expected:", "Reached ("):
@@ -39,13 +39,15 @@ def test_curricula_keep_equal_phases_in_their_smoke_form(preset, scale):
     path = next(path for path in FILES if path.stem == "function_classes")
     page = presets.load(path, preset, scale, True)
     phases = sorted(value for name, value in page.variants["mixed"].items())
-    assert phases == pytest.approx([0, page.given["steps"] / 3, 2 * page.given["steps"] / 3], abs=2)
+    assert phases == pytest.approx(
+        [0, page.fields["steps"] / 3, 2 * page.fields["steps"] / 3], abs=2
+    )
 
 
 def test_mixtures_at_paper_scale_have_the_papers_prompts():
     sizes = {"task.dimension": 10, "task.points": 120, "model.width": 256, "steps": 100_000}
     for path, preset in ALL:
         if path.stem in ("diversity", "multitask"):
-            given = presets.load(path, preset, "paper", False).given
+            given = presets.load(path, preset, "paper", False).fields
             wanted = sizes if given["task.name"] == "in_context" else {"steps": 100_000}
             assert wanted.items() <= given.items(), (path, preset)

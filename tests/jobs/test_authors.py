@@ -123,7 +123,8 @@ def test_a_probe_whose_axes_are_forgotten(monkeypatch, capsys, tmp_path):
     lines = refused("sparse_parity", monkeypatch, capsys, tmp_path)
     assert [line.strip() for line in lines[1:]] == [
         "spectra: is recorded but not declared: add it to the variables of its instrument",
-        "spectrum: has 1 dimension of its own, its declaration no axes",
+        "spectrum: has 1 dimension of its own, its declaration no axes; "
+        "name each in Variable(axes=(...))",
     ]
 
 

@@ -17,7 +17,7 @@ class Device:
     """What the simulation needs to know of a device."""
 
     def __init__(self):
-        self.known, self.piece, self.done = set(), None, 0
+        self.compiled, self.piece, self.done = set(), None, 0
 
 
 def schedule(pieces, lanes, seconds, compiling, noise=0.0, closing=0.1, resumed=()):
@@ -52,8 +52,8 @@ def schedule(pieces, lanes, seconds, compiling, noise=0.0, closing=0.1, resumed=
                 continue
         program = device.piece.program
         later = seconds[program] * (1 + noise * randomly.uniform(-1, 1))
-        if opening and program not in device.known:
-            device.known.add(program)
+        if opening and program not in device.compiled:
+            device.compiled.add(program)
             later += compiling[program] * (1 + 0.15 * lane)  # no two devices are alike
         heapq.heappush(events, (now + later, lane))
     yield now, None, "end", None
@@ -190,7 +190,8 @@ def test_chunks_of_one_phase_are_timed_once_nothing_is_compiled():
 
 def test_nothing_is_known_before_a_chunk_began():
     pace = Pace([a()], 2)
-    assert (pace.left(0), pace.rate(), pace.mean_rate(), pace.at_work()) == (None, None, None, 0)
+    assert (pace.seconds_left(0), pace.rate(), pace.mean_rate()) == (None, None, None)
+    assert pace.at_work() == 0
     assert pace.guessed() and pace.compiling()
 
 
@@ -201,7 +202,7 @@ def test_a_chunk_that_was_done_in_an_earlier_session_takes_no_time():
     pace.begin(0, a(), 1)
     pace.advance(0, 1_920, 10)
     pace.advance(0, 1_920, 12)
-    assert pace.left(12) == 2 * 8
+    assert pace.seconds_left(12) == 2 * 8
 
 
 def test_a_thousand_chunks_are_laid_out_in_no_time():
@@ -211,5 +212,5 @@ def test_a_thousand_chunks_are_laid_out_in_no_time():
         pace.advance(lane, 1_920, 9)
         pace.advance(lane, 1_920, 11)
     began = perf_counter()
-    assert pace.left(11) == pytest.approx(20 * 5000 / 8 - 4)
+    assert pace.seconds_left(11) == pytest.approx(20 * 5000 / 8 - 4)
     assert perf_counter() - began < 0.5

@@ -419,7 +419,7 @@ def test_an_estimate_of_memory_never_stops_a_run(tmp_path, monkeypatch, capsys, 
     "broken",
     [
         *((provenance, name) for name in ("origin", "source", "_git")),
-        *((pace.Pace, name) for name in ("begin", "advance", "left", "rate")),
+        *((pace.Pace, name) for name in ("begin", "advance", "seconds_left", "rate")),
         (devices, "processor"),
     ],
     ids=lambda pair: pair[1],

@@ -134,7 +134,7 @@ def stand_in(monkeypatch, scores):
 
     def encode(text, prompt, answers):
         tokens = [tuple(map(ord, answer)) for answer in answers]
-        return hugging_face.Asked(tuple(map(ord, prompt)), tuple(tokens), 10)
+        return hugging_face.Question(tuple(map(ord, prompt)), tuple(tokens), 10)
 
     monkeypatch.setattr(hugging_face, "reader", lambda folder: hugging_face.Text(None, (), 500))
     monkeypatch.setattr(hugging_face, "encode", encode)

@@ -20,7 +20,7 @@ KNOWN = {  # set -> input -> answers by task, by hand
 @pytest.mark.parametrize("name", SETS)
 def test_answers(name):
     text, wanted = KNOWN[name]
-    assert text in SETS[name].every and set(wanted) == set(SETS[name].tasks)
+    assert text in SETS[name].inputs and set(wanted) == set(SETS[name].tasks)
     found = text_sets.answers(SETS[name], tuple(wanted), text)
     assert found == tuple(f"{answer}\n" for answer in wanted.values())
 
@@ -28,7 +28,7 @@ def test_answers(name):
 def test_lists():
     """No input twice; nothing ambiguous; enough for the paper's prompts."""
     for name, kind in SETS.items():
-        assert len(set(kind.every)) == len(kind.every) > 20 * len(tasks_of(name)), name
+        assert len(set(kind.inputs)) == len(kind.inputs) > 20 * len(tasks_of(name)), name
     assert all(word.isascii() and word.islower() and word.isalpha() for word in text_lists.WORDS)
     assert all(word[0] != word[-1] for word in text_lists.WORDS)
     capitals = list(text_lists.CAPITAL.values())
@@ -105,7 +105,7 @@ def test_counts(shares, examples, wanted):
 
 
 def test_no_query_is_left():
-    kind = SETS["pair"]._replace(every=("11@11", "20@20", "20@21"))
+    kind = SETS["pair"]._replace(inputs=("11@11", "20@20", "20@21"))
     with pytest.raises(ValueError, match="no input is left"):
         for seed in range(20):
             mixed_prompt(

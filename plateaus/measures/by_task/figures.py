@@ -72,12 +72,12 @@ def sequences(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     name = "train_count_by_task"
     if name not in dataset:
         return None
-    every = int(dataset["step"].values[0])
+    window = int(dataset["step"].values[0])
 
     def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
         of_task = dataset.sel(task=task)
-        seen = every * np.nancumsum(finished(of_task, name, row), axis=1).mean(axis=0)
-        at = dataset["eval_step"].values // every - 1  # the last window before each evaluation
+        seen = window * np.nancumsum(finished(of_task, name, row), axis=1).mean(axis=0)
+        at = dataset["eval_step"].values // window - 1  # the last window before each evaluation
         mean, _ = survival.mean_band(finished(of_task, "test_loss_by_task", row))
         later = (at >= 0) & (seen[np.maximum(at, 0)] > 0)
         axes.plot(seen[at[later]], mean[later], **look.line)

@@ -86,7 +86,7 @@ def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[TaskRow]:
         return []
     sets = {row.index: trained(dataset, row.index) for row in rows}
     made = [
-        _row(dataset, row, task, sets[row.index], _alone(rows, sets, row, task))
+        _row(dataset, row, task, sets[row.index], _single_task(rows, sets, row, task))
         for row in rows
         for task in sets[row.index]
     ]
@@ -94,15 +94,15 @@ def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[TaskRow]:
     return [dataclasses.replace(row, p_adjusted=p) for row, p in zip(made, adjusted, strict=True)]
 
 
-def _alone(
+def _single_task(
     rows: Sequence[Row], sets: dict[tuple[int, ...], tuple[str, ...]], row: Row, task: str
 ) -> tuple[int, ...] | None:
     """Return the setting that trains on the task alone and shares most with this one."""
-    alone = [other for other in rows if sets[other.index] == (task,)]
-    shared = [sum(map(int.__eq__, other.index, row.index)) for other in alone]
+    settings = [other for other in rows if sets[other.index] == (task,)]
+    shared = [sum(map(int.__eq__, other.index, row.index)) for other in settings]
     best = max(shared, default=-1)
     needed = len(row.index) - 1  # all axes but the one along which the task sets change
-    return alone[shared.index(best)].index if alone and best >= needed else None
+    return settings[shared.index(best)].index if settings and best >= needed else None
 
 
 def _row(
@@ -110,7 +110,7 @@ def _row(
     row: Row,
     task: str,
     tasks: tuple[str, ...],
-    alone: tuple[int, ...] | None,
+    single: tuple[int, ...] | None,
 ) -> TaskRow:
     index = row.index
     escape, completion = (passages(dataset, index, task, v) for v in (ESCAPE, COMPLETION))
@@ -137,11 +137,11 @@ def _row(
         final_loss=interval(finished(of_task, "test_loss_by_task", row)[:, -1]),
         distance=_distance(of_task, index),
     )
-    if alone is None or alone == index:
+    if single is None or single == index:
         return result
-    scratch = passages(dataset, alone, task, ESCAPE)
+    scratch = passages(dataset, single, task, ESCAPE)
     ratio, pairs = _ratio(escape, scratch, dataset)
-    completed = passages(dataset, alone, task, COMPLETION)
+    completed = passages(dataset, single, task, COMPLETION)
     return dataclasses.replace(
         result,
         ratio=ratio,

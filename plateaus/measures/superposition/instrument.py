@@ -99,9 +99,9 @@ def shares_of(text: str, tasks: int) -> tuple[tuple[str, tuple[float, ...]], ...
     ['1:0:0', '0:1:0', '0:0:1', '1:1:1']
     """
     if not text.strip():
-        alone = [":".join("1" if i == k else "0" for i in range(tasks)) for k in range(tasks)]
+        single = [":".join("1" if i == k else "0" for i in range(tasks)) for k in range(tasks)]
         grid = [f"{i}:{GRID - i}" for i in range(GRID + 1)]
-        text = " ".join(grid if tasks == 2 else [*alone, ":".join("1" * tasks)])
+        text = " ".join(grid if tasks == 2 else [*single, ":".join("1" * tasks)])
     mixtures = option_strings.shares(text, tasks).items()
     return tuple((label, tuple(x / sum(parts) for x in parts)) for label, parts in mixtures)
 

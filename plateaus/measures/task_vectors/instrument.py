@@ -123,9 +123,9 @@ def probe(config: Mapping[str, Any], parts: Parts) -> Probe | None:
     tasks, examples = len(chosen), mixtures.examples_of(config)
     prompts, steps = config["vector_prompts"], config["vector_steps"]
     shown = min(config["vector_shown"], prompts)
-    alone = [tuple(float(i == k) for i in range(tasks)) for k in range(tasks)]
+    single = [tuple(float(i == k) for i in range(tasks)) for k in range(tasks)]
     mixed = [share for _, share in mixtures.shares_of(config["mixed_shares"], tasks)]
-    shares = alone + (mixed if shown else [])
+    shares = single + (mixed if shown else [])
     number = np.repeat(np.arange(len(shares)), [prompts] * tasks + [shown] * len(shares[tasks:]))
     share_of = np.asarray(shares, np.float32)[number]
     order_of = mixtures.exact_orders(shares, examples).astype(np.int32)[number]
@@ -151,9 +151,9 @@ def probe(config: Mapping[str, Any], parts: Parts) -> Probe | None:
 
     def clouds(x: Array) -> Array:
         """Return what there is of each prompt [n, ..] as [K + S, shown, ..]."""
-        alone = x[: tasks * prompts].reshape(tasks, prompts, *x.shape[1:])
+        single = x[: tasks * prompts].reshape(tasks, prompts, *x.shape[1:])
         of_mixtures = x[tasks * prompts :].reshape(-1, shown, *x.shape[1:])
-        return jnp.concatenate([alone[:, :shown], of_mixtures])
+        return jnp.concatenate([single[:, :shown], of_mixtures])
 
     def effect(
         params: PyTree, first: MixedPrompt, second: MixedPrompt, put: Array, keep: Array

@@ -180,8 +180,8 @@ class Network(nn.Module):
         captured: dict[str, Array] = {}
         block = nn.remat(self.block, static_argnums=(2,)) if spec.rematerialise else self.block
         for layer in range(spec.depth):
-            x, more = block(spec, name=f"block_{layer}")(x, taps, *before)
-            captured |= more
+            x, block_captured = block(spec, name=f"block_{layer}")(x, taps, *before)
+            captured |= block_captured
 
         sliced, numbers = self.read_at
         x = tap("final_residual", x[:, slice(*numbers) if sliced else jnp.array(numbers)])

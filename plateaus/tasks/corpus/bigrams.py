@@ -78,23 +78,23 @@ def training_losses(counted: Bigrams) -> tuple[NDArray, NDArray]:
     group = row // vocabulary
     seen = np.bincount(row, counted.counts, groups * vocabulary)[row]
     different = np.diff(counted.first)[row]
-    alone = counted.unigram[group, counted.follower]
-    paired = (counted.counts + different * alone) / (seen + different)
+    unigram = counted.unigram[group, counted.follower]
+    bigram = (counted.counts + different * unigram) / (seen + different)
 
     pairs = np.maximum(np.bincount(group, counted.counts, groups), 1)
 
     def mean(values: NDArray) -> NDArray:
         return np.bincount(group, counted.counts * values, groups) / pairs
 
-    return mean(-np.log(alone)), mean(-np.log(paired))
+    return mean(-np.log(unigram)), mean(-np.log(bigram))
 
 
 def logits(
     counted: Bigrams, tokens: Int[Array, " T"], group: Int[Array, ""]
 ) -> Float[Array, "T V"]:
     """Return log p(b | a), float32, after each token a."""
-    alone = jnp.asarray(counted.unigram, jnp.float32)[group]
-    row = group * alone.shape[0] + tokens
+    unigram = jnp.asarray(counted.unigram, jnp.float32)[group]
+    row = group * unigram.shape[0] + tokens
     first = jnp.asarray(counted.first)
     begin, end = first[row], first[row + 1]
     place = jnp.arange(counted.longest)[None, :] + begin[:, None]
@@ -102,12 +102,12 @@ def logits(
     place = jnp.where(in_row, place, 0)
     count = jnp.where(in_row, jnp.asarray(counted.counts, jnp.float32)[place], 0.0)
     # a token beyond the vocabulary is dropped
-    follower = jnp.where(in_row, jnp.asarray(counted.follower)[place], alone.shape[0])
+    follower = jnp.where(in_row, jnp.asarray(counted.follower)[place], unigram.shape[0])
 
     def spread(count: Array, follower: Array) -> Array:
-        return jnp.zeros_like(alone).at[follower].add(count, mode="drop")
+        return jnp.zeros_like(unigram).at[follower].add(count, mode="drop")
 
     after = jax.vmap(spread)(count, follower)
     seen = jnp.sum(count, axis=1, keepdims=True)
     different = jnp.maximum(end - begin, 1).astype(jnp.float32)[:, None]
-    return jnp.log((after + different * alone[None, :]) / (seen + different))
+    return jnp.log((after + different * unigram[None, :]) / (seen + different))

@@ -45,7 +45,7 @@ def make(folder: Path) -> None:
     with files.new_folder(folder) as draft:
         for name, texts in _domains().items():
             (draft / name).mkdir()
-            for title, text in _some(texts):
+            for title, text in _select(texts):
                 (draft / name / title).write_bytes(text)
 
 
@@ -83,7 +83,7 @@ def _read(paths: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
         yield path.name, path.read_bytes()
 
 
-def _some(texts: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+def _select(texts: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
     """Yield the first whole lines of UTF-8 texts, shuffled and numbered, up to `BYTES`.
 
     Shuffled, by a digest, so that the last of them, which are held out, are like the others.

@@ -56,7 +56,7 @@ class Targets(NamedTuple):
 
     answers: Array  # [m (A + 1)], padded
     scored: Array  # [m (A + 1)] of bool: not padding
-    every: Array  # [m, K, A + 1], the answers of all tasks of the set
+    all_answers: Array  # [m, K, A + 1], the answers of all tasks of the set
     group: Array  # number of the task
 
 
@@ -104,7 +104,7 @@ def characters(spec: Spec) -> Task:
     made = tables(chosen, spec.alphabet, spec.length)
     tasks, m, width = len(chosen), spec.examples, made.width
     separator, units = jnp.array([made.separator]), jnp.asarray(made.units, jnp.float32)
-    alone = questions.log_shares(jnp.asarray(made.marginal, jnp.float32))  # [A + 1, V]
+    marginal = questions.log_shares(jnp.asarray(made.marginal, jnp.float32))  # [A + 1, V]
     # from each separator on, the tokens before an answer's
     read = np.add.outer(np.arange(m) * (made.length + 1 + width) + made.length, np.arange(width))
 
@@ -114,14 +114,14 @@ def characters(spec: Spec) -> Task:
 
     def sequence(key: Key, group: Any, switching: Scalar) -> Example:
         key_inputs, key_switch, key_other = jax.random.split(key, 3)
-        inputs, every = jax.vmap(made.draw)(jax.random.split(key_inputs, m))
+        inputs, all_answers = jax.vmap(made.draw)(jax.random.split(key_inputs, m))
         switches = jax.random.bernoulli(key_switch, switching, (m,))
         order = jnp.where(switches, jax.random.randint(key_other, (m,), 0, tasks), group)
-        answers = every[jnp.arange(m), order]
+        answers = all_answers[jnp.arange(m), order]
         tokens = written(inputs, answers).reshape(-1)[:-1]
         shown = answers.reshape(-1)
         return Example(
-            tokens, Targets(shown, shown != sets.PAD, every, jnp.asarray(group, jnp.int32))
+            tokens, Targets(shown, shown != sets.PAD, all_answers, jnp.asarray(group, jnp.int32))
         )
 
     def emit(key: object, world: Key, draw: Draw, knobs: Knobs) -> Example:
@@ -130,15 +130,15 @@ def characters(spec: Spec) -> Task:
     def emit_test(key: Key, world: object, number: Number) -> Example:
         return sequence(key, jnp.asarray(number) % tasks, 0.0)
 
-    def emit_mixed(key: Key, order: Array, asked: tuple[int, ...]) -> MixedPrompt:
+    def emit_mixed(key: Key, order: Array, queried: tuple[int, ...]) -> MixedPrompt:
         key_examples, key_query = jax.random.split(key)
         keys = jax.random.split(key_examples, order.shape[0])
-        inputs, every = jax.vmap(made.draw)(keys)
-        before = written(inputs, every[jnp.arange(order.shape[0]), order]).reshape(-1)
+        inputs, all_answers = jax.vmap(made.draw)(keys)
+        before = written(inputs, all_answers[jnp.arange(order.shape[0]), order]).reshape(-1)
         query, answers = jax.vmap(made.draw)(jax.random.split(key_query, QUERIES))
-        answers = answers[:, jnp.array(asked)]
+        answers = answers[:, jnp.array(queried)]
         same = jnp.all(answers[:, :, None] == answers[:, None, :], axis=-1)
-        apart = jnp.sum(same, axis=(1, 2)) == len(asked)  # each like itself only
+        apart = jnp.sum(same, axis=(1, 2)) == len(queried)  # each like itself only
         best = jnp.argmax(apart)
         targets = answers[best]
         ways = written(targets[:, :0], targets)[:, :-1]
@@ -157,13 +157,14 @@ def characters(spec: Spec) -> Task:
 
     def beliefs(example: Example) -> dict[str, Array]:
         """Return every predictor's logits: log of the probability of tasks that give a token."""
-        every, shown = example.targets.every, example.targets.answers.reshape(m, 1, width)
-        agrees = every == shown  # [m, K, A + 1]
+        all_answers = example.targets.all_answers
+        shown = example.targets.answers.reshape(m, 1, width)
+        agrees = all_answers == shown  # [m, K, A + 1]
         whole = jnp.cumprod(jnp.all(agrees, axis=-1).astype(jnp.float32), axis=0)
         before = jnp.concatenate([jnp.ones((1, tasks)), whole[:-1]])
         begun = jnp.cumprod(agrees.astype(jnp.float32), axis=-1)
         begun = jnp.concatenate([jnp.ones((m, tasks, 1)), begun[..., :-1]], axis=-1)
-        tokens_of = jax.nn.one_hot(every, sets.VOCABULARY)  # [m, K, A + 1, V]
+        tokens_of = jax.nn.one_hot(all_answers, sets.VOCABULARY)  # [m, K, A + 1, V]
 
         def logits(prior: Array) -> Array:
             weight = prior[:, :, None] * begun
@@ -173,7 +174,7 @@ def characters(spec: Spec) -> Task:
             return questions.log_shares(mass).reshape(m * width, -1)
 
         return {
-            "marginal": jnp.tile(alone, (m, 1)),
+            "marginal": jnp.tile(marginal, (m, 1)),
             "no_context": logits(jnp.ones((m, tasks))),
             "bayes": logits(before),
         }

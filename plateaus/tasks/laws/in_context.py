@@ -128,8 +128,9 @@ def in_context(spec: Spec) -> Task:
             y = law.values(key_y, theta, x)
             return x, y, best_prediction(law, theta, x)
 
-        every = zip(range(len(families)), families, world.families, keys_function, strict=True)
-        stacked = [jnp.stack(parts) for parts in zip(*(of(*each) for each in every), strict=True)]
+        arguments = zip(range(len(families)), families, world.families, keys_function, strict=True)
+        by_family = (of(*each) for each in arguments)
+        stacked = [jnp.stack(parts) for parts in zip(*by_family, strict=True)]
         x, y, best = (part[group] for part in stacked)
         tokens = pack(x, y)
         if instructed:
@@ -174,14 +175,14 @@ def in_context(spec: Spec) -> Task:
         best = batch.targets.known
 
         def of(law: Family) -> tuple[Array, Array]:
-            alone = jax.vmap(law.no_context)(x)
+            no_context = jax.vmap(law.no_context)(x)
             in_context = best if law.in_context is None else jax.vmap(law.in_context)(x, y)
-            return alone, in_context
+            return no_context, in_context
 
-        every = [jnp.stack(parts) for parts in zip(*map(of, families), strict=True)]
+        by_family = [jnp.stack(parts) for parts in zip(*map(of, families), strict=True)]
         group = batch.targets.group
-        alone, in_context = (part[group, jnp.arange(group.shape[0])] for part in every)
-        return {"no_context": alone, "in_context": in_context, "known": best}
+        no_context, in_context = (part[group, jnp.arange(group.shape[0])] for part in by_family)
+        return {"no_context": no_context, "in_context": in_context, "known": best}
 
     return Task(
         init=init,

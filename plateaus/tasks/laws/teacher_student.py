@@ -108,9 +108,9 @@ def head_weights(key: Key, spec: Spec) -> Float[Array, "k m"]:
     """
     normal = jax.random.normal(key, (spec.heads, spec.teacher_width))
     names = list(LAWS)[: spec.laws] if spec.head_law == DIFFERENT else [spec.head_law]
-    every = jnp.stack([jax.vmap(LAWS[name])(normal) for name in names])
+    by_law = jnp.stack([jax.vmap(LAWS[name])(normal) for name in names])
     head = jnp.arange(spec.heads)
-    rows = every[head % len(names), head]
+    rows = by_law[head % len(names), head]
     return rows / jnp.linalg.norm(rows, axis=1, keepdims=True)
 
 
@@ -152,8 +152,8 @@ def teacher_student(spec: Spec) -> Task:
         if spec.activation != MIXED:
             return jnp.matmul(world.heads, ACTIVATIONS[spec.activation].value(z), precision=EXACT)
         values = [ACTIVATIONS[name].value(z) for name in chosen]
-        every = jnp.stack([jnp.matmul(world.heads, value, precision=EXACT) for value in values])
-        return every[number, jnp.arange(spec.heads)]
+        outputs = jnp.stack([jnp.matmul(world.heads, value, precision=EXACT) for value in values])
+        return outputs[number, jnp.arange(spec.heads)]
 
     def point(key: Key, world: World) -> Example:
         x = jax.random.normal(key, (spec.dimension,))

@@ -79,8 +79,8 @@ def text(spec: Spec, grouping: Grouping | None = None) -> Task:
         share = tested.target
         test = test.labelled(tested.test, len(chosen)).or_else(train)
     counted = bigrams.bigrams(pairs, windows.vocabulary)
-    alone, paired = bigrams.training_losses(counted)
-    units = jnp.asarray(alone, jnp.float32)
+    unigram_losses, bigram_losses = bigrams.training_losses(counted)
+    units = jnp.asarray(unigram_losses, jnp.float32)
 
     def init(key: Key) -> World:
         def turn(key: Key, pool: Pool) -> Array:
@@ -141,7 +141,7 @@ def text(spec: Spec, grouping: Grouping | None = None) -> Task:
             of=lambda example: example.targets.group,
             learned=Learned(
                 unigram_loss,
-                tuple(float(x) for x in 1 - LEARNED * (1 - paired / alone)),
+                tuple(float(x) for x in 1 - LEARNED * (1 - bigram_losses / unigram_losses)),
             ),
             target=share,
             emit_target=emit_target,

@@ -156,7 +156,7 @@ def words(spec: Spec) -> Task:
         agrees = (answers == example.targets.answers[:, None]) & listed[None, :]
         before = jnp.concatenate([listed[None, :], agrees[:-1]])  # an answer is known afterwards
         possible = jnp.cumprod(before.astype(jnp.float32), axis=0)
-        alone = jnp.broadcast_to(listed.astype(jnp.float32)[None, :], possible.shape)
+        slots = jnp.broadcast_to(listed.astype(jnp.float32)[None, :], possible.shape)
         oracle = jax.nn.one_hot(jnp.full(prefixes, example.targets.slot), longest)
         tokens_of = jax.nn.one_hot(answers, vocabulary)  # [prefixes, M, V]
 
@@ -165,7 +165,7 @@ def words(spec: Spec) -> Task:
             mass = jnp.sum(share[:, :, None] * tokens_of, axis=1)
             return questions.log_shares(mass)
 
-        return {"no_context": logits(alone), "bayes": logits(possible), "oracle": logits(oracle)}
+        return {"no_context": logits(slots), "bayes": logits(possible), "oracle": logits(oracle)}
 
     loss_by_prefix, test_loss, loss = losses_in_units(nats, units, spec.normalise)
     return Task(

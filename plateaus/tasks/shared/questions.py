@@ -83,6 +83,12 @@ def last_error(prediction: Float[Array, "n V"], example: Example) -> Float[Array
     return wrong(prediction[-1], example.targets.answers[-1])
 
 
+def last_distance(prediction: Array, other: Array, example: Example) -> Float[Array, ""]:
+    """Return the squared distance of two predictions of the last answer, as probabilities."""
+    del example
+    return squared_distances(prediction[-1], other[-1])
+
+
 def distance(prediction: Array, other: Array, example: Example) -> Float[Array, ""]:
     """Return the squared distance of two predictions as probabilities, mean over positions."""
     del example
@@ -131,7 +137,7 @@ def questions(
         uninformed="guess",
         best=best,
         size=pool,
-        distance=distance,
+        distance=last_distance,
         reads=Reads(vocabulary, at=slice(-1, None)),
         groups=Groups(
             skills,

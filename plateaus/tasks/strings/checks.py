@@ -18,10 +18,10 @@ def problems(
     >>> problems("ret1,first", "abcd", 2, 11)[0][1]
     'ret1 and first answer alike (on 100% of inputs): no query tells them apart'
     """
-    return tuple(_found(families, alphabet, length, examples))
+    return tuple(_faults(families, alphabet, length, examples))
 
 
-def _found(families: str, alphabet: str, length: int, examples: int) -> Iterator[tuple[str, str]]:
+def _faults(families: str, alphabet: str, length: int, examples: int) -> Iterator[tuple[str, str]]:
     messages = list(option_strings.name_problems(families, sets.TASKS))
     yield from (("families", message) for message in messages)
     chosen = option_strings.known_names(families, sets.TASKS)

@@ -30,7 +30,7 @@ class Kind(NamedTuple):
 
     separator: str
     tasks: dict[str, Callable[[str], str]]
-    every: tuple[str, ...] = ()  # all inputs, equally likely; (): different letters of an alphabet
+    inputs: tuple[str, ...] = ()  # all inputs, equally likely; (): different letters of an alphabet
 
 
 def _plus(text: str, addend: int) -> str:
@@ -98,8 +98,8 @@ def inputs_of(kind: str, alphabet: str, length: int) -> tuple[str, ...]:
     >>> len(inputs_of("digit", "", 0)), len(inputs_of("pair", "", 0))
     (10, 8100)
     """
-    if KINDS[kind].every:
-        return KINDS[kind].every
+    if KINDS[kind].inputs:
+        return KINDS[kind].inputs
     letters = np.array(list(alphabet))
     lots = np.random.default_rng(0).random((TRIED, len(letters)))
     return tuple("".join(letters[order[:length]]) for order in np.argsort(lots, axis=1))
@@ -113,7 +113,7 @@ def rotations(kind: str, alphabet: str, length: int) -> tuple[str, ...]:
     """
     twice = alphabet + alphabet
     letters = tuple(twice[i : i + length] for i in range(len(alphabet)))
-    return KINDS[kind].every or letters
+    return KINDS[kind].inputs or letters
 
 
 def answers(name: str, inputs: Sequence[str]) -> tuple[str, ...]:
@@ -159,7 +159,7 @@ def table(texts: Sequence[str], width: int) -> NDArray[np.int32]:
 def marginal(name: str, inputs: Sequence[str], width: int) -> NDArray[np.float64]:
     """Return [width, V], how often a task's answer has each token at each place, over the inputs.
 
-    >>> marginal("plus3", KINDS["digit"].every, 2)[0, :10].tolist() == [0.1] * 10
+    >>> marginal("plus3", KINDS["digit"].inputs, 2)[0, :10].tolist() == [0.1] * 10
     True
     """
     rows = table(answers(name, inputs), width)

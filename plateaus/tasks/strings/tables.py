@@ -50,21 +50,21 @@ def tables(chosen: tuple[str, ...], alphabet: str, length: int) -> Tables:
     texts = np.array([sets.answers(name, samples) for name in chosen])
     alike = np.mean(texts[:, None, :] == texts[None, :, :], axis=1)  # n_k / K by input
     units = -np.log(alike).mean(axis=1)
-    if kind.every:
-        draw = _enumerated(kind.every, chosen, width)
+    if kind.inputs:
+        draw = _enumerated(kind.inputs, chosen, width)
     else:
         draw = _letterwise(chosen, alphabet, length, width)
     size = len(inputs[0])
     return Tables(draw, int(sets.encode(kind.separator)[0]), size, width, marginal, units)
 
 
-def _enumerated(every: tuple[str, ...], chosen: tuple[str, ...], width: int) -> Callable:
+def _enumerated(inputs: tuple[str, ...], chosen: tuple[str, ...], width: int) -> Callable:
     """Return the draw of one of all inputs, with the answers looked up."""
-    tokens = np.stack([sets.encode(text) for text in every])
-    answers = np.stack([sets.table(sets.answers(name, every), width) for name in chosen], axis=1)
+    tokens = np.stack([sets.encode(text) for text in inputs])
+    answers = np.stack([sets.table(sets.answers(name, inputs), width) for name in chosen], axis=1)
 
     def draw(key: Key) -> tuple[Array, Array]:
-        number = jax.random.randint(key, (), 0, len(every))
+        number = jax.random.randint(key, (), 0, len(inputs))
         return jnp.asarray(tokens)[number], jnp.asarray(answers)[number]
 
     return draw

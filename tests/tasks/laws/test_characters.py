@@ -82,7 +82,7 @@ def test_answers_are_those_of_the_python_functions(name):
 @each_set
 def test_every_task_answers_every_example(name):
     batch, chosen = drawn(name), groups(SETS[name])
-    for tokens, every in zip(batch.inputs[:9], batch.targets.every[:9], strict=True):
+    for tokens, every in zip(batch.inputs[:9], batch.targets.all_answers[:9], strict=True):
         for (text, _), told in zip(lines(tokens), every, strict=True):
             for task, row in zip(chosen, told, strict=True):
                 (answer,) = sets.answers(task, [text])
@@ -170,7 +170,7 @@ def test_bayes_is_what_going_through_all_tasks_says(name):
 def test_switching_draws_tasks_afresh():
     for switching, wanted in ((0.0, 0.0), (0.5, 1 / 3), (1.0, 2 / 3)):
         targets = jax.tree.map(lambda x: x[:300], found("digit", switching)[0].targets)
-        own = targets.every[np.arange(300), :, targets.group]
+        own = targets.all_answers[np.arange(300), :, targets.group]
         differs = np.any(own != targets.answers.reshape(300, 7, -1), axis=-1)
         assert abs(differs.mean() - wanted) < 4 * (0.25 / differs.size) ** 0.5
 
