@@ -6,6 +6,7 @@ All functions here are of a single run; their callers map them over many and com
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -200,7 +201,8 @@ def phase(
         times = first + jnp.arange(recipe.log_every)
         draws = None
         if not jax.tree.leaves(state.source):  # nothing is learned from step to step: all at once
-            draws = jax.vmap(recipe.source.draw, (None, None, None, 0))(keys.data, (), plan, times)
+            draw = functools.partial(recipe.source.draw, keys.data, state.source, plan)
+            draws = jax.vmap(draw)(times)
         state, steps = jax.lax.scan(step, state, (times, draws))
         loss, report = jax.tree.map(lambda x: jnp.mean(x, axis=0), steps)
         measured = {} if report.groups is None else groups.over_steps(report.groups)

@@ -57,7 +57,8 @@ def epochs(batch: int) -> Source:
     def draw(key: Key, state: object, plan: Number, t: Number) -> Draw:
         position = t * batch + jnp.arange(batch, dtype=jnp.int32)
         epoch, place = position // plan, position % plan
-        index = jax.vmap(permute, (None, 0, None, 0))(key, place, plan, epoch)
+        orders = jax.random.fold_in(key, 0)  # the same at every step
+        index = jax.vmap(permute, (None, 0, None, 0))(orders, place, plan, epoch)
         return Draw(index, jnp.zeros_like(index))
 
     return _uniform(draw)
