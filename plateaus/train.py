@@ -6,7 +6,6 @@ All functions here are of a single run; their callers map them over many and com
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -21,7 +20,6 @@ from plateaus.gradient import StepReport, gradient
 from plateaus.recipe import Recipe
 from plateaus.types import (
     Array,
-    Draw,
     Example,
     Int,
     Knobs,
@@ -138,9 +136,10 @@ def phase(
     optimiser = optax.with_extra_args_support(recipe.optimiser(knobs.optim))
 
     def taken(
-        state: RunState, draw: Draw, key_noise: Array, key_order: Array, t: Array
+        state: RunState, key_data: Array, key_noise: Array, key_order: Array, t: Array
     ) -> tuple[RunState, Array, Example, StepReport]:
         """Take one optimiser step, without updating the state of the source."""
+        draw = recipe.source.draw(key_data, state.source, plan, t)
         batch = examples(recipe, world, key_noise, draw, knobs, t)
         weigh = feedback.weigh(recipe, state.source, plan, t)
 
@@ -165,8 +164,7 @@ def phase(
     def short(state: RunState, key: Array, t: Array) -> RunState:
         """Take a step of a short run, on draws from a separate key."""
         data, noise, order = jax.random.split(jax.random.fold_in(key, t), 3)
-        draw = recipe.source.draw(data, state.source, plan, t)
-        return taken(state, draw, noise, order, t)[0]
+        return taken(state, data, noise, order, t)[0]
 
     def fresh(state: RunState) -> RunState:
         params = recipe.model.init(keys.params)
@@ -178,15 +176,10 @@ def phase(
 
     complete = feedback.completion(recipe, keys, world, short) if recipe.feedback else None
 
-    def step(
-        state: RunState, x: tuple[Array, Draw | None]
-    ) -> tuple[RunState, tuple[Array, StepReport]]:
-        t, draw = x
+    def step(state: RunState, t: Array) -> tuple[RunState, tuple[Array, StepReport]]:
         state = feedback.staged(recipe, state, fresh, t)
         noise, order = (jax.random.fold_in(key, t) for key in (keys.noise, keys.order))
-        if draw is None:
-            draw = recipe.source.draw(keys.data, state.source, plan, t)
-        new, loss, batch, report = taken(state, draw, noise, order, t)
+        new, loss, batch, report = taken(state, keys.data, noise, order, t)
         by_group = loss[None] if report.groups is None else groups.mean_loss(report.groups)
         signals = Signals(by_group)
         if complete is not None:
@@ -198,12 +191,7 @@ def phase(
         ), (loss, report._replace(gradient=None, losses=()))
 
     def window(state: RunState, first: Array) -> tuple[RunState, tuple[Array, dict[str, Array]]]:
-        times = first + jnp.arange(recipe.log_every)
-        draws = None
-        if not jax.tree.leaves(state.source):  # nothing is learned from step to step: all at once
-            draw = functools.partial(recipe.source.draw, keys.data, state.source, plan)
-            draws = jax.vmap(draw)(times)
-        state, steps = jax.lax.scan(step, state, (times, draws))
+        state, steps = jax.lax.scan(step, state, first + jnp.arange(recipe.log_every))
         loss, report = jax.tree.map(lambda x: jnp.mean(x, axis=0), steps)
         measured = {} if report.groups is None else groups.over_steps(report.groups)
         if recipe.surgery:

@@ -166,9 +166,7 @@ class Source(NamedTuple):
       init: key -> state, what adapts over a run; () if nothing does.
       prepare: (knobs, size) -> plan, what draws need that changes with neither step nor state:
         evaluated once a phase, outside the loop. `size` items of the pool are in play.
-      draw: (key, state, plan, t) -> Draw of step t, a function of the key and t. Where the state is
-        empty, many steps are drawn at once: on a CPU random bits for one step take five times as
-        long.
+      draw: (key, state, plan, t) -> Draw of step t, a function of the key and t.
       log_prob: (plan, index, t) -> log-probabilities with which step t draws these indices.
       observe: (state, signals, plan, t) -> state.
       weights: (state, plan, t) -> [G], the share of each group in what step t draws.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 
-MOST = 2**20  # seeds of a command, and values of a range
+MOST_SEEDS = 2**20  # of a command
+MOST_VALUES = 10_000  # of a range: as many settings as the checks of a sweep look at
 LARGEST = 2**31 - 1
-_RANGE = re.compile(r"([^:]+):([^:]+):(\d+)(log)?")
+_RANGE = re.compile(r"\s*([^:]+?)\s*:\s*([^:]+?)\s*:\s*(\d+)\s*(log)?\s*")
+_FORMS = "must be N, A:B or A,B,C of whole numbers"
 
 
 def seeds(text: str) -> tuple[int, ...]:
@@ -17,47 +20,71 @@ def seeds(text: str) -> tuple[int, ...]:
     >>> seeds("3"), seeds("5:6"), seeds("9,2")
     ((0, 1, 2), (5,), (9, 2))
     """
-    comma, colon = "," in text, ":" in text
-    try:
-        numbers = [int(part) for part in re.split("[,:]", text)]
-    except ValueError:
-        raise ValueError("must be N, A:B or A,B,C of whole numbers") from None
-    if (comma and colon) or (colon and len(numbers) != 2):
-        raise ValueError("must be N, A:B or A,B,C of whole numbers")
-    low, high = (numbers if colon else (0, numbers[0])) if not comma else (0, len(numbers))
+    numbers = [_whole(part) for part in re.split("[,:]", text)]
+    listed, colons = "," in text, text.count(":")
+    if colons > 1 or (listed and colons):
+        raise ValueError(_FORMS)
     if min(numbers) < 0 or max(numbers) > LARGEST:
         raise ValueError(f"seeds must be in [0, {LARGEST}]")
+    if listed:
+        if len(set(numbers)) < len(numbers):
+            raise ValueError("names a seed twice")
+        return tuple(numbers)
+    low, high = numbers if colons else (0, numbers[0])
     if low >= high:
-        raise ValueError("names no seed" if colon else f"must be in [1, {MOST}]")
-    if high - low > MOST:
-        raise ValueError(f"names {high - low} seeds; at most {MOST}")
-    if len(set(numbers)) < len(numbers) and comma:
-        raise ValueError("names a seed twice")
-    return tuple(numbers) if comma else tuple(range(low, high))
+        raise ValueError("names no seed" if colons else f"must be in [1, {MOST_SEEDS}]")
+    if high - low > MOST_SEEDS:
+        raise ValueError(f"names {high - low} seeds; at most {MOST_SEEDS}")
+    return tuple(range(low, high))
+
+
+def _whole(text: str) -> int:
+    """Return a whole number, `1e2` among them; raises ValueError."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(_FORMS) from None
+    if not number.is_integer():  # nor are inf and NaN
+        raise ValueError(_FORMS)
+    return int(number)
 
 
 def values(text: str) -> tuple[str, ...]:
-    """Return the values that one entry of a sweep stands for, both ends among them.
+    """Return the values that one entry of a sweep stands for, both ends among them as written.
 
-    `A:B:N` are N even steps, `A:B:Nlog` even in the logarithm, each to 6 digits; any other text
-    stands for itself.
+    `A:B:N` are N even steps, `A:B:Nlog` even in the logarithm; those between the ends are rounded
+    to 6 digits unless they are whole. Any other text stands for itself.
 
-    Raises ValueError where the ends are no numbers, or N is less than 2.
+    Raises ValueError for ends that are not finite, or not above 0 in a logarithm, and for N.
 
     >>> values("1e-4:1e-2:5log"), values("0:1:3"), values("adam")
-    (('0.0001', '0.000316228', '0.001', '0.00316228', '0.01'), ('0', '0.5', '1'), ('adam',))
+    (('1e-4', '0.000316228', '0.001', '0.00316228', '1e-2'), ('0', '0.5', '1'), ('adam',))
+    >>> values("1:1048576:3log")
+    ('1', '1024', '1048576')
     """
     if not (found := _RANGE.fullmatch(text)):
         return (text,)
+    first, last, count, log = found[1], found[2], int(found[3]), found[4]
     try:
-        low, high, count = float(found[1]), float(found[2]), int(found[3])
+        low, high = float(first), float(last)
     except ValueError:
         return (text,)
-    if not 2 <= count <= MOST:
-        raise ValueError(f"{text}: a range must have from 2 to {MOST} values")
-    if found[4] and min(low, high) <= 0:
+    if not 2 <= count <= MOST_VALUES:
+        raise ValueError(f"{text}: a range must have from 2 to {MOST_VALUES} values")
+    if not math.isfinite(low) or not math.isfinite(high):
+        raise ValueError(f"{text}: both ends must be finite")
+    if log and min(low, high) <= 0:
         raise ValueError(f"{text}: both ends must be above 0, to be even in the logarithm")
-    parts = [i / (count - 1) for i in range(count)]
-    if found[4]:
-        return tuple(f"{low * (high / low) ** part:.6g}" for part in parts)
-    return tuple(f"{low + part * (high - low):.6g}" for part in parts)
+    parts = [i / (count - 1) for i in range(1, count - 1)]
+    inner = [low * (high / low) ** part if log else low + part * (high - low) for part in parts]
+    return (first, *map(_short, inner), last)
+
+
+def _short(value: float) -> str:
+    """Return a number as text: whole where it is, but for rounding, else to 6 digits."""
+    whole = round(value)
+    return str(whole) if math.isclose(value, whole, rel_tol=1e-9) else f"{value:.6g}"

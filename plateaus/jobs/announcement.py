@@ -25,10 +25,13 @@ def _listed(seeds: Sequence[int]) -> str:
     >>> _listed((0, 1)), _listed((4, 5, 6)), _listed((9, 2))
     ('', ' (4 to 6)', ' (9, 2)')
     """
-    if [*seeds] == [*range(len(seeds))]:
+    first, count = seeds[0], len(seeds)
+    if count > 2 and tuple(seeds) == tuple(range(first, first + count)):
+        return f" ({first} to {seeds[-1]})" if first else ""
+    if tuple(seeds) == tuple(range(count)):
         return ""
-    several = len(seeds) > 2 and [*seeds] == [*range(seeds[0], seeds[-1] + 1)]
-    return f" ({seeds[0]} to {seeds[-1]})" if several else f" ({', '.join(map(str, seeds))})"
+    more = f" and {count - 8} more" if count > 8 else ""
+    return f" ({', '.join(map(str, seeds[:8]))}{more})"
 
 
 def announce(job: Job) -> Iterator[str]:

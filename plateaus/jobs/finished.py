@@ -19,9 +19,9 @@ from plateaus.jobs.sweep import Chunk, Member, unnamed
 class Finished:
     """The records of finished chunks: one verified file each, never rewritten.
 
-    `records`: variable -> array, by member. `names`: how files name a member. `exactness`: records
-    of exactness. `observed`: the observing fields of a member's run, None where they are not
-    recorded.
+    `records`: variable -> array, by member. `names`: how files name a member. `exactness`: its
+    record of exactness; `foreign`, those of files whose runs are all of variants that have changed.
+    `observed`: the observing fields of a member's run, None where they are not recorded.
     """
 
     def __init__(self, folder: Path, plan: Plan, warn: Callable[[str], None]) -> None:
@@ -30,6 +30,7 @@ class Finished:
         self.records: dict[Member, dict[str, np.ndarray]] = {}
         self.names: dict[Member, Any] = {}
         self.exactness: dict[Member, Record] = {}
+        self.foreign: list[Record] = []
         self.observed: dict[Member, Mapping[str, Any] | None] = {}
         of_folder = _observed_of_old(folder)
         for path in sorted(self._folder.glob("*.npz")):
@@ -40,6 +41,8 @@ class Finished:
                 continue
             members = [unnamed(plan, name) for name in meta["members"]]
             self._take(members, arrays, {"observed": of_folder, **meta})
+            if not any(members):
+                self.foreign.append(meta["exactness"])
 
     def _take(
         self,

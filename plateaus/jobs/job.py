@@ -78,7 +78,7 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
     if not options.allow_inexact_resume:
         _refuse_inexact(job, interrupted)
     for address, held in job.held.items():
-        job.least[address] = refuse_above(job, address, functools.partial(_least_bytes, held))
+        refuse_above(job, address, functools.partial(_least_bytes, held), job.least)
     for line in begun.lost(plan, chunks, interrupted):
         warn(line)
     return job
@@ -131,11 +131,13 @@ def _refuse_inexact(job: Job, interrupted: Sequence[begun.Begun]) -> None:
     """Refuse to add runs to a folder under circumstances that change the last bits."""
     added: dict[str, None] = {}
     programs = {chunk.program.address: chunk.program for chunk in job.chunks}.values()
+    if not programs:
+        return
     records = {
         (finished.trained, json.dumps(record)): record
         for finished in sweep.programs(job.plan, job.finished.exactness)
         for record in map(job.finished.exactness.__getitem__, finished.members)
-    }
+    } | {("", json.dumps(record)): record for record in job.finished.foreign}
     for program in programs:
         current = job.exactness[program.address]
         for (trained, _), record in records.items():
@@ -191,17 +193,19 @@ def _least_bytes(held: tracing.Held, width: int) -> int:
     return width * memory.least_bytes(held)
 
 
-def refuse_above(job: Job, address: str, bytes_at: Callable[[int], int | Unknown]) -> int | Unknown:
-    """Return the bytes that a program needs, which are `bytes_at` its width, if they are known.
+def refuse_above(
+    job: Job, address: str, bytes_at: Callable[[int], int | Unknown], book: dict[str, int | Unknown]
+) -> None:
+    """Refuse a program that needs more bytes, `bytes_at` its width, than are available.
 
-    Raises ConfigError, with the number of runs that would fit, if these are more than is available.
+    What it needs is noted in `book`, also if it is refused: with how many runs would fit.
     """
     width, available = job.widths[address], job.available
-    needed = bytes_at(width)
+    needed = book[address] = bytes_at(width)
     if isinstance(needed, Unknown) or isinstance(available, Unknown):
-        return needed
+        return
     if needed * sharing(job) <= available:
-        return needed
+        return
     fits = _fitting_width(job, width, lambda w: needed if w == width else bytes_at(w))
     hint = f": --runs-per-batch {fits} would fit" if fits else ": not even one run fits"
     if isinstance(fits, Unknown):  # the hint is only information

@@ -221,7 +221,7 @@ def _run_chunk(
     address = chunk.program.address
     programs, width, exactly = job.compiled[address], job.widths[address], job.exactness[address]
     compile_at = informative(partial(tracing.compile_on, device, job.plan, chunk, programs))
-    job.needed[address] = refuse_above(job, address, compile_at)
+    refuse_above(job, address, compile_at, job.needed)
     opening()
     place = begun.open_chunk(job.place, chunk)
     inexactly = job.options.allow_inexact_resume

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -88,6 +89,17 @@ def test_all_orders_of_four_and_of_pairs_are_equally_likely(of_one_key):
     counts = np.bincount(10 * pair[:, 0] + pair[:, 1], minlength=100)
     assert stats.chisquare(counts[counts > 0]).pvalue > LEVEL
     assert np.count_nonzero(counts) == 90
+
+
+@BOTH
+@pytest.mark.parametrize("size", (5, 6, 7))
+def test_all_orders_of_a_small_pool_are_equally_likely(size, of_one_key):
+    """Its table has cells to spare, through which images are sent on: few rounds are not even."""
+    found = images(100_000, size, size, size, of_one_key)
+    places = size ** np.arange(size)
+    _, counts = np.unique(found @ places, return_counts=True)
+    assert counts.size == math.factorial(size)
+    assert stats.chisquare(counts).pvalue > LEVEL
 
 
 @BOTH

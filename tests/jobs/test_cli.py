@@ -140,6 +140,7 @@ REFUSALS = [
     ([CONFIG, "--seeds=1:2:3"], ["--seeds = '1:2:3': must be N, A:B or A,B,C"]),
     ([CONFIG, "--seeds=-1:2"], ["seeds must be in [0, 2147483647]"]),
     ([CONFIG, "--sweep", "optim.learning_rate=0:1:3log"], ["0:1:3log: both ends must be above 0"]),
+    ([CONFIG, "--sweep", "optim.learning_rate=0:inf:3"], ["0:inf:3: both ends must be finite"]),
     ([CONFIG, "--sweep", "optim.learning_rate=0:1:1"], ["0:1:1: a range must have from 2 to"]),
     ([CONFIG, "--seeds=3", "--config.seeds=3"], ["both --seeds and --config.seeds"]),
     ([CONFIG, "--scale=papper"], ["--scale = 'papper'", "did you mean paper?"]),
@@ -185,6 +186,9 @@ def test_seeds_and_values_by_choice(planned):
     assert plan.sweep["optim.learning_rate"] == (0.001, 0.01, 0.1, 0.5)
     runs = [(member.values, member.seed) for member in sweep.members(plan)]
     assert runs[:3] == [((0.001,), 5), ((0.001,), 6), ((0.01,), 5)] and len(runs) == 8
+    ends = planned("--sweep", "data.curriculum_step=0:1234567:3")
+    assert ends.sweep["data.curriculum_step"] == (0, 617284, 1234567)  # as written, and whole
+    assert planned("--seeds=1e2").seeds == tuple(range(100))
     first = planned("--sweep", "optim.learning_rate=1e-3:1e-1:3log,0.5")
     assert identities.identity(plan) == identities.identity(first)  # seeds are no part of it
 

@@ -250,6 +250,13 @@ def test_runs_are_not_added_where_an_entry_differs(name, more):
     job._refuse_inexact(more, [])  # under the record that it has, nothing is refused
 
 
+def test_runs_of_a_variant_that_has_changed_are_compared_too(more):
+    more.finished.foreign.append({**record(), "jax": "0.1"})
+    with pytest.raises(ConfigError, match=r"jax was 0\.1"):
+        job._refuse_inexact(more, [])
+    more.finished.foreign.clear()
+
+
 def test_what_is_finished_stays_finished_and_may_be_added_to_knowingly(whole, monkeypatch):
     here = {**record(), "jax": "another"}
     monkeypatch.setattr(exactness, "record", lambda device, width: here)

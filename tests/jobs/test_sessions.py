@@ -68,7 +68,7 @@ def test_a_folder_that_changes_before_it_is_locked_is_looked_at_again(there, tmp
 def test_a_refusal_after_another_device_has_begun_is_an_end(tmp_path, monkeypatch, capsys):
     """Not "refused", which promises that nothing was written."""
 
-    def refuse(job, address, bytes_at):
+    def refuse(job, address, bytes_at, book):
         (program,) = (one for one in job.programs if one.address == address)
         if program.config["model.width"] == 8:
             while not (tmp_path / "run" / "config.json").exists():
