@@ -76,8 +76,8 @@ def subset(config: ConfigDict) -> None:
 
     Source: paper 1, section 4.1 and figure 4 (1/rho epochs).
     Command: python experiments/run.py --config=configs/sparse_parity.py:subset
-    Expected: 80 runs in about 75 seconds on 2 idle cores.
-    Reached (16 seeds): 0.38 [0.28, 0.47] of the baseline at .005; .0005 never generalises.
+    Expected: 80 runs in about 40 seconds on 2 idle cores.
+    Reached (16 seeds): 0.36 [0.27, 0.44] of the baseline at .005; .0005 never generalises.
     """
     config.data.order = "epochs"
     config.sweep = {"data.subset": (1.0, 0.1, 0.02, 0.005, 0.0005)}
