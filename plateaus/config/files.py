@@ -25,6 +25,7 @@ from plateaus.config.schema import ConfigError
 from plateaus.config.source import Place, Source
 
 _LONGEST = 300  # characters of an exception's text; some of jax's are a page
+_NOWHERE = Place()  # but in the file
 _RECORDS = ("config.json", "provenance.json")  # of a run folder
 
 
@@ -112,7 +113,7 @@ class ConfigFile:
             _refuse_encoding(content, self._source)
             raise
 
-    def _run(self, function: Callable[..., Any], *arguments: Any, place: Place = Place()) -> Any:  # noqa: B008
+    def _run(self, function: Callable[..., Any], *arguments: Any, place: Place = _NOWHERE) -> Any:
         """Return what a function of the file returns; its failure becomes one line.
 
         `place` is named where the failure has no line of this file.

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import re
 
+from plateaus.config.values import LARGEST_INT, convert
+from plateaus.fields import Field
+
 MOST_SEEDS = 2**20  # of a command
 MOST_VALUES = 10_000  # of a range: as many settings as the checks of a sweep look at
-LARGEST = 2**31 - 1
+_SEED = Field(help="a seed", low=0, high=LARGEST_INT)
 _RANGE = re.compile(r"\s*([^:]+?)\s*:\s*([^:]+?)\s*:\s*(\d+)\s*(log)?\s*")
-_FORMS = "must be N, A:B or A,B,C of whole numbers"
+_FORMS = f"must be N, A:B or A,B,C of integers in {_SEED.allowed()}"
 
 
 def seeds(text: str) -> tuple[int, ...]:
@@ -20,12 +23,13 @@ def seeds(text: str) -> tuple[int, ...]:
     >>> seeds("3"), seeds("5:6"), seeds("9,2")
     ((0, 1, 2), (5,), (9, 2))
     """
-    numbers = [_whole(part) for part in re.split("[,:]", text)]
     listed, colons = "," in text, text.count(":")
+    try:
+        numbers = [convert(int, _SEED, part) for part in re.split("[,:]", text)]
+    except ValueError:
+        raise ValueError(_FORMS) from None
     if colons > 1 or (listed and colons):
         raise ValueError(_FORMS)
-    if min(numbers) < 0 or max(numbers) > LARGEST:
-        raise ValueError(f"seeds must be in [0, {LARGEST}]")
     if listed:
         if len(set(numbers)) < len(numbers):
             raise ValueError("names a seed twice")
@@ -36,21 +40,6 @@ def seeds(text: str) -> tuple[int, ...]:
     if high - low > MOST_SEEDS:
         raise ValueError(f"names {high - low} seeds; at most {MOST_SEEDS}")
     return tuple(range(low, high))
-
-
-def _whole(text: str) -> int:
-    """Return a whole number, `1e2` among them; raises ValueError."""
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        number = float(text)
-    except ValueError:
-        raise ValueError(_FORMS) from None
-    if not number.is_integer():  # nor are inf and NaN
-        raise ValueError(_FORMS)
-    return int(number)
 
 
 def values(text: str) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ class Source:
     def __init__(self, name: str, path: str, tree: ast.Module) -> None:
         self.name, self._path, self._tree = name, path, tree
 
-    def at(self, place: Place | int | None) -> str:
+    def at(self, place: Place | int) -> str:
         """Return how a message names a line, or the line of a place."""
         line = self.line(place) if isinstance(place, Place) else place
         return self.name if line is None else f"{self.name}:{line}"
