@@ -16,7 +16,6 @@ from plateaus.tasks import kinds, recorded
 from plateaus.tasks.kinds import shown
 from plateaus.types import Draw, Example, Model, Task
 
-KEPT = 16  # functions of tasks that are traced once: JAX knows them by identity
 _POINTS = 7  # examples of the batch that predictors are asked about: enough to rank some
 
 

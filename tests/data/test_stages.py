@@ -80,8 +80,9 @@ def test_draws_come_from_what_is_in_play_and_old_items_are_kept():
     "inner",
     (uniform(16), epochs(16), pytest.param(zipf(uniform(4), 50), marks=pytest.mark.thorough)),
 )
-def test_without_doubling_all_items_open_at_once_bit_for_bit(inner):
-    steps, staged = np.arange(12, dtype=np.int32), curriculum(inner)
+@pytest.mark.parametrize("doubles", (False, True))
+def test_without_doubling_all_items_open_at_once_bit_for_bit(inner, doubles):
+    steps, staged = np.arange(12, dtype=np.int32), curriculum(inner, doubles)
     for start, step, more in [(4, 7, 0.0), (4, 0, 0.0), (INFINITE, 7, 0.0), (8, 0, 0.5)]:
         knobs = Knobs(
             curriculum_start=np.int32(start),

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from plateaus import files
 from plateaus.tasks.corpus.folders import Refused, checked, domains, readable_errors, texts
 
-BYTES = 256  # tokens of a byte-level vocabulary
-SEPARATOR = 0xFF  # between files: no byte of UTF-8 text is this one
+BYTES = 256  # tokens of a byte-level vocabulary; the last, between files, is no byte of UTF-8
 
 
 class Corpus(NamedTuple):
