@@ -13,6 +13,7 @@ import numpy as np
 from plateaus.config.plan import Plan
 from plateaus.jobs import checkpoint, identities, observations
 from plateaus.jobs.exactness import Record
+from plateaus.jobs.records import ended_by
 from plateaus.jobs.sweep import Chunk, Member, unnamed
 
 
@@ -53,7 +54,9 @@ class Finished:
         for i, (member, name) in enumerate(zip(members, meta["members"], strict=True)):
             if member is None:  # of a variant that is another one by now
                 continue
-            self.records[member] = {name: array[i] for name, array in arrays.items()}
+            record = {name: array[i] for name, array in arrays.items()}
+            record.setdefault("ended_by", ended_by(record["status"]))  # of runs made before it
+            self.records[member] = record
             self.names[member], self.observed[member] = name, meta["observed"]
             self.exactness[member] = meta["exactness"]
 

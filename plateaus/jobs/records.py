@@ -17,7 +17,7 @@ from plateaus.data import mixtures
 from plateaus.measures import plateau
 from plateaus.measures import registry as instruments
 from plateaus.measures.by_task import passages
-from plateaus.report.store import DIVERGED, FINISHED
+from plateaus.report.store import DIVERGED, ENDINGS, FINISHED
 from plateaus.tasks import recorded
 from plateaus.variables import ONCE, WINDOWS, Variable
 
@@ -42,9 +42,20 @@ VARIABLES = {
     "status": Variable(
         "what became of the run",
         time=ONCE,
-        notes={"flag_values": [0, 1, 2], "flag_meanings": "not_run finished diverged"},
+        notes={
+            "flag_values": [0, 1, 2, 3],
+            "flag_meanings": "not_run finished diverged unfinished",
+        },
     ),
-    "last_step": Variable("last step with a finite loss, or the horizon", STEPS, time=ONCE),
+    "ended_by": Variable(
+        "why the run ended: at the horizon, diverged, at the event of --stop-when, or stopped by a "
+        "budget or a signal, in which case it can go on",
+        time=ONCE,
+        notes={"flag_values": [*range(len(ENDINGS))], "flag_meanings": " ".join(ENDINGS)},
+    ),
+    "last_step": Variable(
+        "last evaluation of the run, or the step at which it diverged", STEPS, time=ONCE
+    ),
 }
 
 
@@ -109,4 +120,11 @@ def records_of(
     last = np.where(diverged, diverged_at[:members], config["steps"])
     stacked["status"] = np.where(diverged, DIVERGED, FINISHED).astype(np.int8)
     stacked["last_step"] = last.astype(np.int32)
+    stacked["ended_by"] = ended_by(stacked["status"])
     return stacked
+
+
+def ended_by(status: np.ndarray) -> np.ndarray:
+    """Return why runs of a status ended, where nothing but the horizon could stop them."""
+    endings = {DIVERGED: ENDINGS.index("diverged"), FINISHED: ENDINGS.index("horizon")}
+    return np.vectorize(lambda value: endings.get(int(value), 0), otypes=[np.int8])(status)
