@@ -6,7 +6,6 @@ of its training law are those of its last step.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from plateaus import evaluation
 from plateaus.config.plan import Plan
 from plateaus.config.schema import ConfigError
 from plateaus.jobs import identities, sweep
 from plateaus.jobs.sweep import Member, Program
-from plateaus.jobs.tracing import Compiled, arguments
+from plateaus.jobs.tracing import Compiled, arguments, laws_of
 
 
 def steps_before(place: Path, plan: Plan) -> int | None:
@@ -72,7 +70,7 @@ def _other_laws(
     one_each = list({member.values: member for member in runs}.values())
     seeds, knobs = arguments(plan, sweep.chunk(plan, program, one_each), len(one_each))
     shorter = compiled.recipe._replace(steps=before)
-    laws = jax.jit(jax.vmap(functools.partial(evaluation.laws, shorter)))
+    laws = laws_of(shorter)
     both = [keyed(*make(seeds, knobs)) for make in (compiled.laws, laws)]
     return [
         name for name in both[0] if not np.array_equal(both[0][name], both[1][name], equal_nan=True)
