@@ -80,6 +80,16 @@ def locate(plan: Plan, workdir: Path | None, tell: Callable[[str], None]) -> Pat
         for other in sorted(Path("runs").glob(f"{glob.escape(plan.name)}-*"))
         if other != place and _holds(other, plan, ours)
     ]
+    shorter = [
+        other
+        for other in sorted(Path("runs").glob(f"{glob.escape(plan.name)}-*"))
+        if (other / "checkpoints" / "states").is_dir() and _holds_shorter(other, plan, ours)
+    ]
+    if shorter and not place.exists():
+        tell(
+            f"note: {shorter[0]} holds the same runs for fewer steps, with their states; "
+            f"--workdir {shorter[0]} goes on from there"
+        )
     if not place.exists():
         named = [other for other in alike if _has_its_name(other, plan)]
         place = max(named, key=lambda other: _worth(other, plan), default=place)
@@ -118,6 +128,14 @@ def _content(folder: Path) -> dict[str, Any]:
 def _holds(folder: Path, plan: Plan, ours: Mapping[str, Any]) -> bool:
     with contextlib.suppress(*UNREADABLE):
         return _as_of_now(held(folder), plan) == ours
+    return False
+
+
+def _holds_shorter(folder: Path, plan: Plan, ours: Mapping[str, Any]) -> bool:
+    with contextlib.suppress(*UNREADABLE):
+        recorded, steps = _as_of_now(held(folder), plan), plan.config["steps"]
+        longer = {**recorded, "config": {**recorded["config"], "steps": steps}}
+        return steps_of(recorded) < steps and longer == ours
     return False
 
 

@@ -128,5 +128,6 @@ def keep_weights(
         for name, leaf in named_leaves(state).items()
         if name.startswith(f"state{_PARAMS}")
     }
-    meta = {"members": list(chunk.names), "step": step}
+    width = len(np.asarray(state.diverged_at))
+    meta = {"members": list(chunk.names), "step": step, "width": width}
     checkpoint.write_arrays(folder / f"{chunk.endless}-{step}.npz", arrays, meta)

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import xarray as xr
 
-from plateaus.build.recipes import make_recipe, stack_knobs
+from plateaus.build.recipes import make_recipe
 from plateaus.config.plan import Plan
 from plateaus.config.schema import ConfigError
 from plateaus.jobs import checkpoint, sweep, tracing
@@ -45,6 +45,7 @@ class _File(NamedTuple):
     program: sweep.Program
     members: tuple[sweep.Member, ...]
     step: int
+    width: int  # of their chunk
     params: Any  # stacked
 
 
@@ -76,9 +77,9 @@ def load(folder: str | Path) -> list[Weights]:
 def measure(folder: str | Path, **fields: Any) -> xr.Dataset:
     """Return what a command records at evaluations, of the kept weights, without training.
 
-    `fields` are those that turn instruments on, as `weight_norms=True`. The results have the bits
-    of a run that was so observed while it trained, on the same device. Measures of training
-    batches, which follow from more than weights, cannot be had.
+    `fields` are those that turn instruments on, as `weight_norms=True`. The results are those of a
+    run that was so observed while it trained, but for last places: XLA fuses sums with what stands
+    around them. Measures of training batches, which follow from more than weights, cannot be had.
 
     Raises ConfigError for other fields, and where it is no run folder or keeps no weights.
     """
@@ -134,15 +135,20 @@ def _files(plan: Plan, folder: Path) -> Iterator[tuple[_File, Recipe]]:
             leaves, structure = jax.tree_util.tree_flatten_with_path(shapes)
             stacked = [arrays[jax.tree_util.keystr(place)][some] for place, _ in leaves]
             params = jax.tree.unflatten(structure, stacked)
-            yield _File(program, program.members, meta["step"], params), recipe
+            yield _File(program, program.members, meta["step"], meta["width"], params), recipe
 
 
 def _evaluated(plan: Plan, part: _File, recipe: Recipe) -> dict[str, np.ndarray]:
-    """Return the evaluation of stacked weights, as training has it at their step."""
-    knobs = stack_knobs(plan.resolved, [sweep.setting(plan, run) for run in part.members])
-    seeds = np.asarray([member.seed for member in part.members], np.uint32)
+    """Return the evaluation of stacked weights, padded as their chunk was, at their step."""
+    seeds, knobs = tracing.arguments(
+        plan, sweep.chunk(plan, part.program, part.members), part.width
+    )
+    padding = part.width - len(part.members)
+    params = jax.tree.map(
+        lambda leaf: np.concatenate([leaf, np.repeat(leaf[-1:], padding, axis=0)]), part.params
+    )
 
     laws, _ = tracing.laws_of(recipe)(seeds, knobs)
     last = np.int32(max(part.step - 1, 0))  # the step that made them
-    measured = tracing.evaluate_of(recipe)(seeds, knobs, part.params, laws, last)
+    measured = tracing.evaluate_of(recipe)(seeds, knobs, params, laws, last)
     return {name: np.asarray(values) for name, values in measured.items()}
