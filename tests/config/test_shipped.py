@@ -17,7 +17,7 @@ ALL = [
 @pytest.mark.programs(40)  # domains are found by embeddings, operation by operation
 @pytest.mark.parametrize(("path", "preset"), ALL, ids=[f"{f.stem}:{p}" for f, p in ALL])
 def test_every_preset_is_a_sound_page_of_the_lab_book(path, preset):
-    for scale in ("small", "paper"):
+    for scale in ("small", "medium", "paper"):
         for smoke in (False, True):
             page = presets.load(path, preset, scale, smoke)
             parts = sections(page.fields)
