@@ -161,8 +161,8 @@ def heads(config: ConfigDict, scale: str) -> None:
     """
     alone = {f"{name} alone": only([name], CLASSES) for name in CLASSES[:2]}
     config.variants = {"mixed": curriculum("mixed", CLASSES, config.steps), **alone}
-    heads, every = {"small": (2, 350), "medium": (4, 1_500), "paper": (7, 50_000)}[scale]
-    config.update({"attention_scores": True, "ablated_heads": heads, "eval_every": every})
+    ablated, every = {"small": (2, 350), "medium": (4, 1_500), "paper": (7, 50_000)}[scale]
+    config.update({"attention_scores": True, "ablated_heads": ablated, "eval_every": every})
 
 
 def instructions(config: ConfigDict, scale: str) -> None:
