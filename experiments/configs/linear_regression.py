@@ -293,6 +293,8 @@ def optimisers(config: ConfigDict, scale: str) -> None:
     }
     if scale == "small":
         config.steps = 3_000
+    if scale == "medium":
+        config.update({"steps": 10_000, "seeds": 3})
 
 
 def data_x_optimiser(config: ConfigDict, scale: str) -> None:

@@ -52,7 +52,7 @@ def paper(config: ConfigDict) -> None:
 
 
 def medium(config: ConfigDict) -> None:
-    """Prompts of five points a dimension and half of the paper's model; rounds as at the paper's."""
+    """Prompts of five points a dimension, half of the paper's model, its rounds."""
     config.update({"steps": 3_000, "batch": 64, "eval_every": 100, "log_every": 20})
     config.data.round_steps = 200
     config.task.update({"dimension": 5, "points": 24})
@@ -247,6 +247,7 @@ def _of_text(config: ConfigDict, scale: str) -> None:
         config.task = ConfigDict({"name": "text", "context": 256})
         config.model.max_positions = 256
     elif scale == "medium":
+        config.update({"batch": 32, "eval_every": 50, "log_every": 25})
         config.task = ConfigDict({"name": "text", "context": 128})
         config.model.max_positions = 128
     else:

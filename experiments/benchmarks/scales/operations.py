@@ -36,11 +36,12 @@ def _of_equation(equation: Any) -> int:
     if equation.primitive.name == "dot_general":
         (contracted, _), _ = equation.params["dimension_numbers"]
         left = equation.invars[0].aval.shape
-        return 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(left[i] for i in contracted)
+        terms = math.prod(left[axis] for axis in contracted)
+        return 2 * terms * equation.outvars[0].aval.size
     if equation.primitive.name == "conv_general_dilated":
-        kernel = equation.invars[1].aval.shape
-        outputs = kernel[equation.params["dimension_numbers"].rhs_spec[0]]
-        return 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) // outputs
+        kernel = equation.invars[1].aval
+        terms = kernel.size // kernel.shape[equation.params["dimension_numbers"].rhs_spec[0]]
+        return 2 * terms * equation.outvars[0].aval.size
     inner = [_of(jaxpr) for jaxpr in _jaxprs(equation.params.values())]
     if equation.primitive.name == "cond":
         return min(inner)
