@@ -136,7 +136,7 @@ def ret(config: ConfigDict, scale: str) -> None:
       at d = .1, .3, .5, .7, .9, but saturation .97 to .99: one example, the first or second of the
       prompt, decides. On the plateau (steps 200 to 600 .. 1,400) P is 1/3 each and saturation .02.
     """
-    if scale == "paper":
+    if scale != "small":
         config.variants = {"rotary": {}, "gpt2": GPT2}
 
 

@@ -43,7 +43,8 @@ def test_a_medium_scale_lies_between_the_small_one_and_the_papers(path, preset):
         assert sizes == sorted(sizes), name
     rates = [fields["optim.learning_rate"] for fields in (paper, medium, small)]
     assert rates == sorted(rates)
-    assert all(list(page.sweep) == list(pages[0].sweep) for page in pages)
+    axes = [list(page.sweep) for page in pages]
+    assert axes[1] in (axes[0], axes[2])
     if small == paper:
         assert medium == small
     elif preset not in ("skills", "image_text"):  # whose sizes are the same at every scale
