@@ -247,7 +247,7 @@ def _of_text(config: ConfigDict, scale: str) -> None:
         config.task = ConfigDict({"name": "text", "context": 256})
         config.model.max_positions = 256
     elif scale == "medium":
-        config.update({"batch": 32, "eval_every": 50, "log_every": 25})
+        config.update({"batch": 32, "eval_every": 25, "log_every": 25})
         config.task = ConfigDict({"name": "text", "context": 128})
         config.model.max_positions = 128
     else:
