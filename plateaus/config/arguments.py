@@ -77,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
         "(but not its variants: choose among them by variant=NAME,...)",
     )
     value("--seeds", "N|A:B|A,B,C", "seeds 0 to N-1, A to B-1, or exactly those")
-    value("--scale", "small|paper", "a laptop's sizes (default) or the paper's")
+    value("--scale", "small|medium|paper", "sizes of a laptop (default), of one GPU, the paper's")
     switch("--smoke", "shrink the preset to about 30 seconds on 2 cores")
     value("--workdir", "DIR", "folder of the results (default: runs/<config>-<preset>-<hash>)")
     switch("--list", "print the presets, with a line each")

@@ -7,7 +7,8 @@ A config file is a Python module with
                                sets fields, config.sweep = {dotted name: values} and, to compare
                                sets of fields, config.variants = {name: {dotted name: value}};
                                its docstring is a page of the lab book, the claim its first line
-  SCALES                       {"small": f, "paper": f}: f(config) -> None, or None to leave it
+  SCALES                       {"small": f, "medium": f, "paper": f}: f(config) -> None, or None to
+                               leave it; a file may have fewer, or others
   smoke(config) -> None        shrinks any preset to seconds
 
 applied in the order base, scale, preset, smoke. A function of these that has a parameter `scale`
