@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from plateaus.config.plan import Plan
-from plateaus.jobs import checkpoint, identities, observations
+from plateaus.jobs import additions, checkpoint, identities, observations, thinning
 from plateaus.jobs.exactness import Record
 from plateaus.jobs.records import ended_by
-from plateaus.jobs.sweep import Chunk, Member, unnamed
+from plateaus.jobs.sweep import Chunk, Member, completed, unnamed
 
 
 class Finished:
@@ -33,15 +33,17 @@ class Finished:
         self.exactness: dict[Member, Record] = {}
         self.foreign: list[Record] = []
         self.observed: dict[Member, Mapping[str, Any] | None] = {}
-        of_folder = _observed_of_old(folder)
+        of_folder, earlier = observed_of_old(folder), additions.earlier(folder, plan)
         for path in sorted(self._folder.glob("*.npz")):
             try:
                 arrays, meta = checkpoint.read_arrays(path)
             except checkpoint.Damaged as error:
                 warn(f"finished runs passed over, they will run again: {error}")
                 continue
-            members = [unnamed(plan, name) for name in meta["members"]]
-            self._take(members, arrays, {"observed": of_folder, **meta})
+            names = [completed(name, earlier) for name in meta["members"]]
+            members = [unnamed(plan, name) for name in names]
+            arrays = thinning.on_grid(plan, members, arrays, path)
+            self._take(members, arrays, {"observed": of_folder, **meta, "members": names})
             if not any(members):
                 self.foreign.append(meta["exactness"])
 
@@ -93,7 +95,7 @@ class Finished:
         return identities.digest([runs, values, list(self._plan.sweep)])
 
 
-def _observed_of_old(folder: Path) -> Mapping[str, Any] | None:
+def observed_of_old(folder: Path) -> Mapping[str, Any] | None:
     """Return the config in a folder of format 2, whose runs have their observing fields there."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         held = identities.held(folder)

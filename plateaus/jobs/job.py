@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from plateaus.build.soundness import traced, uncollected
 from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
 from plateaus.information import Unknown, failure, informative
-from plateaus.jobs import begun, devices, exactness, memory, observations, sweep, tracing
+from plateaus.jobs import begun, devices, exactness, memory, observations, pairs, sweep, tracing
 from plateaus.jobs.finished import Finished
 from plateaus.jobs.sweep import Chunk
 from plateaus.recipe import Recipe
@@ -129,23 +128,10 @@ def _refuse_unfitting(program: sweep.Program, recipe: Recipe) -> None:
 
 def _refuse_inexact(job: Job, interrupted: Sequence[begun.Begun]) -> None:
     """Refuse to add runs to a folder under circumstances that change the last bits."""
-    added: dict[str, None] = {}
     programs = {chunk.program.address: chunk.program for chunk in job.chunks}.values()
     if not programs:
         return
-    records = {
-        (finished.trained, json.dumps(record)): record
-        for finished in sweep.programs(job.plan, job.finished.exactness)
-        for record in map(job.finished.exactness.__getitem__, finished.members)
-    } | {("", json.dumps(record)): record for record in job.finished.foreign}
-    for program in programs:
-        current = job.exactness[program.address]
-        for (trained, _), record in records.items():
-            # The width belongs to what is trained; all else has to be the same in all of a folder.
-            left_out = () if trained == program.trained else ("width",)
-            added |= dict.fromkeys(
-                exactness.differences(*(_without(r, left_out) for r in (record, current)))
-            )
+    added = dict.fromkeys(_unlike(job, programs))
     continued: dict[str, None] = {}
     for program in programs:
         current = job.exactness[program.address]
@@ -165,8 +151,22 @@ def _refuse_inexact(job: Job, interrupted: Sequence[begun.Begun]) -> None:
         )
 
 
-def _without(record: exactness.Record, names: Sequence[str]) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name not in names}
+def _unlike(job: Job, programs: Iterable[sweep.Program]) -> Iterator[str]:
+    """Yield how runs that are added would differ in exactness from those in the folder."""
+    there = pairs.standings(job.plan, job.finished.exactness)
+    if pairs.several(there.values()):  # merged, or added to knowingly: pairs count
+        new = {
+            run: pairs.Standing(job.exactness[chunk.program.address], chunk.program.trained)
+            for chunk in job.chunks
+            for run in chunk.members
+        }
+        yield from pairs.unlike(job.plan, job.finished.sweep(), there, new)
+        return
+    foreign = [pairs.Standing(record, "") for record in job.finished.foreign]
+    for program in programs:
+        current = pairs.Standing(job.exactness[program.address], program.trained)
+        for standing in pairs.distinct([*there.values(), *foreign]):
+            yield from standing.unlike(current)
 
 
 def at_once(job: Job) -> int:

@@ -1,0 +1,45 @@
+"""The plan of a run folder, as its config.json says."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from plateaus.build.recipes import sections
+from plateaus.config.plan import Plan, checked_plan
+from plateaus.config.schema import ConfigError, entries
+from plateaus.jobs import identities
+from plateaus.report import store
+
+
+def plan_of(folder: Path) -> Plan:
+    """Return the plan that a folder's runs were last asked for with.
+
+    Fields that this version does not have are left out: `identities.unlike` sees those that matter.
+
+    Raises ConfigError where the folder is none of runs, or of runs that cannot be had any more.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ConfigError(f"{folder}: not a run folder (it has no config.json)")
+    try:
+        content = identities.content(folder)
+        config, sweep = dict(content["config"]), dict(content["sweep"])
+        variants = {name: dict(values) for name, values in content["variants"].items()}
+        if not all(isinstance(config.get(f"{part}.name"), str) for part in ("task", "model")):
+            raise ValueError("it names no task or no model")
+    except (*identities.UNREADABLE, AttributeError):
+        raise ConfigError(f"{path}: damaged, or of no run") from None
+    parts = sections(config)
+    schema = entries(parts)
+    fields = {n: v for n, v in config.items() if n in schema and not schema[n].field.derived}
+    title = content.get("title")
+    title = title if isinstance(title, str) else _title(folder)
+    return checked_plan(folder.name, parts, fields, sweep, title, variants, schema)
+
+
+def _title(folder: Path) -> str:
+    """Return the title in the results of a folder; "" where there is none."""
+    with contextlib.suppress(OSError, ValueError):
+        return str(store.load(folder / "results.nc").attrs.get("title", ""))
+    return ""
