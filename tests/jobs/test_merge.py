@@ -354,7 +354,7 @@ def test_a_merge_killed_at_any_moment_is_completed_by_the_same_command(
     if files_written:
         assert execute(plan_of(), into, dry_run=True) == 0  # a valid folder, with fewer runs
         runs = 8 * max(0, (files_written - 1) // 2)
-        assert (f"{runs} of 16 runs are" in capsys.readouterr().out) == (0 < runs < 16)
+        assert (f"{runs} of 16 runs are" in capsys.readouterr().out) == (runs > 0)
     assert merge(into, *halves) == 0
     xr.testing.assert_identical(results(into), results(made()))
     sessions = json.loads((into / "provenance.json").read_text())["sessions"]
