@@ -19,7 +19,11 @@ from plateaus.config.schema import ConfigError
 
 CONFIG = "config.json"
 KINDS = ".zip, .tar or .tar.gz"
-_TAKEN = ("config.json", "provenance.json", "checkpoints/finished/*", "checkpoints/kept/*")
+KEPT = ("states", "weights")  # folders of what may be kept beside the records
+_TAKEN = (
+    *("config.json", "provenance.json", "checkpoints/finished/*"),
+    *(f"checkpoints/{name}/*" for name in KEPT),
+)
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
 _ENCRYPTED = (RuntimeError, NotImplementedError)  # of zipfile: encrypted, or packed otherwise
 

@@ -105,6 +105,11 @@ def held(folder: Path) -> dict[str, Any]:
     return recorded
 
 
+def steps_of(recorded: Mapping[str, Any]) -> int:
+    """Return the number of steps of the runs of a recorded identity."""
+    return int(recorded["config"]["steps"])
+
+
 def content(folder: Path) -> dict[str, Any]:
     """Return what config.json of a folder says; raises as `held` does."""
     return json.loads((folder / "config.json").read_text())
@@ -174,6 +179,8 @@ def check(folder: Path, plan: Plan) -> None:
             f"commit {folder / 'provenance.json'} names"
         )
     ours = json.loads(json.dumps(identity(plan)))
+    if steps_of(recorded) < plan.config["steps"]:  # they may go on
+        recorded["config"] = {**recorded["config"], "steps": plan.config["steps"]}
     if refusal := differences.refusal(plan, recorded, ours, as_written["config"]):
         raise ConfigError(f"{folder} holds another experiment: {refusal}")
 
@@ -198,11 +205,13 @@ def kept(folder: Path, plan: Plan) -> dict[str, Any]:
     """Return the identity to record in a folder: the one that it has or, in a new one, the plan's.
 
     So a folder keeps its name, and the format of its earlier runs stays recorded. What the plan
-    sweeps, and how far apart its evaluations are, is as in the plan from now on.
+    sweeps, and how far apart its evaluations are, is as in the plan from now on; the number of
+    steps may only grow.
     """
     with contextlib.suppress(*UNREADABLE):
         recorded = held(folder)
         config = {n: value for n, value in recorded["config"].items() if n not in plan.sweep}
+        config["steps"] = max(steps_of(recorded), plan.config["steps"])
         if differences.GRID in config:
             config[differences.GRID] = plan.config[differences.GRID]
         return {**recorded, "config": config, "swept": sorted(plan.sweep)}

@@ -32,6 +32,7 @@ from plateaus.jobs import (
 )
 from plateaus.jobs.archives import Source
 from plateaus.jobs.finished import Finished
+from plateaus.jobs.identities import digest
 from plateaus.jobs.recorded import plan_of
 from plateaus.jobs.sweep import Member
 from plateaus.jobs.unions import Arrival, Run
@@ -44,7 +45,7 @@ class Merge(NamedTuple):
     into: Path
     sources: list[Source]
     arrivals: list[Arrival]
-    kept: dict[str, Path]  # weights and states beside the records, by the name of their file
+    kept: dict[Path, Path]  # states and weights beside the records: where to -> where from
 
 
 def merge(paths: Sequence[Path], into: Path, options: Options) -> int:
@@ -152,23 +153,27 @@ def _refuse_unlike(plan: Plan, known: Mapping[Member, Run]) -> None:
         )
 
 
-def _kept(sources: Sequence[Source], into: Path) -> dict[str, Path]:
-    """Return the sound files of weights and states that are not there yet."""
-    kept: dict[str, Path] = {}
+def _kept(sources: Sequence[Source], into: Path) -> dict[Path, Path]:
+    """Return the sound files of states and weights that are not there, or go less far there."""
+    kept: dict[Path, Path] = {}
     for source in sources:
-        for path in sorted((source.folder / "checkpoints" / "kept").glob("*.npz")):
-            if not _sound(into / "checkpoints" / "kept" / path.name) and _sound(path, _warn):
-                kept.setdefault(path.name, path)
+        for path in sorted((source.folder / "checkpoints").glob("*/*.npz")):
+            place = into / path.relative_to(source.folder)
+            if path.parent.name in archives.KEPT and _steps(path, _warn) > max(
+                _steps(place), _steps(kept.get(place))
+            ):
+                kept[place] = path
     return kept
 
 
-def _sound(path: Path, warn: Callable[[str], None] = lambda line: None) -> bool:
+def _steps(path: Path | None, warn: Callable[[str], None] = lambda line: None) -> int:
+    """Return how far the states in a file have gone; 0 of other sound files, else -1."""
     try:
-        checkpoint.read_arrays(path)
+        return -1 if path is None else int(checkpoint.read_arrays(path)[1].get("steps", 0))
     except checkpoint.Damaged as error:
-        warn(f"kept states passed over, they are not merged: {error}")
-        return False
-    return True
+        if path is not None and path.exists():
+            warn(f"kept states passed over, they are not merged: {error}")
+        return -1
 
 
 def _write(merged: Merge, options: Options) -> int:
@@ -184,19 +189,26 @@ def _write(merged: Merge, options: Options) -> int:
     folder.write_config(into, plan)
     print(f"folder: {into}", flush=True)
     for arrival in merged.arrivals:
-        place = into / "checkpoints" / "finished"
-        place.mkdir(parents=True, exist_ok=True)
-        checkpoint.write_arrays(place / f"{arrival.stem}.npz", arrival.arrays, arrival.meta)
-    for name, path in merged.kept.items():
-        place = into / "checkpoints" / "kept"
-        place.mkdir(parents=True, exist_ok=True)
-        checkpoint.write_arrays(place / name, *checkpoint.read_arrays(path))
+        checkpoint.write_arrays(_new_file(into, arrival), arrival.arrays, arrival.meta)
+    for place, path in merged.kept.items():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.write_arrays(place, *checkpoint.read_arrays(path))
     runs = sum(len(arrival.meta["members"]) for arrival in merged.arrivals)
     session = {"command": options.command, "merged": [s.name for s in merged.sources], "runs": runs}
     folder.record(into, [*sessions, {**session, "finished": True, **provenance.origin()}])
     results.write(plan, into, Finished(into, plan, _warn), _warn)
     results.show(into)
     return 0
+
+
+def _new_file(into: Path, arrival: Arrival) -> Path:
+    """Return the file for some runs: not one that holds records of the same that end earlier."""
+    place = into / "checkpoints" / "finished"
+    place.mkdir(parents=True, exist_ok=True)
+    path = place / f"{arrival.stem}.npz"
+    if _steps(path) < 0:  # none, or one that a kill has cut short
+        return path
+    return place / f"{digest([arrival.stem, arrival.arrays['last_step'].tolist()])}.npz"
 
 
 def _sessions(merged: Merge) -> list[dict[str, Any]]:

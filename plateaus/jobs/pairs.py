@@ -103,6 +103,27 @@ def differing(pairs: Iterable[tuple[Member, Member]], of: Mapping[Member, Standi
     return [f"{phrase} ({_seeds(sorted(several))})" for phrase, several in seeds.items()]
 
 
+def inexact(
+    plan: Plan,
+    swept: Swept,
+    there: Mapping[Member, Standing],
+    foreign: Iterable[Record],
+    new: Mapping[Member, Standing],
+) -> Iterator[str]:
+    """Yield how new runs would differ in exactness from those of a folder.
+
+    A folder of one record of exactness stays of one; `foreign` are records of runs that no name of
+    the plan fits any more. Of several, as after a merge, pairs count.
+    """
+    if several(there.values()):
+        yield from unlike(plan, swept, there, new)
+        return
+    before = distinct([*there.values(), *(Standing(record, "") for record in foreign)])
+    for standing in distinct(new.values()):
+        for one in before:
+            yield from one.unlike(standing)
+
+
 def unlike(
     plan: Plan, swept: Swept, there: Mapping[Member, Standing], new: Mapping[Member, Standing]
 ) -> Iterator[str]:

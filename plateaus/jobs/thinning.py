@@ -73,4 +73,8 @@ def thinned(
         else array
         for name, array in arrays.items()
     }
+    if "ended_by" in kept:  # one that was stopped goes as far as its last evaluation here
+        stopped = kept["ended_by"] == ENDINGS.index("stopped")
+        last = kept["last_step"]
+        kept["last_step"] = np.where(stopped, last // every * every, last).astype(last.dtype)
     return kept | passed(kept, every * np.arange(kept["test_loss"].shape[1]))

@@ -20,14 +20,13 @@ from plateaus.config.variants import AXIS
 from plateaus.jobs import additions, checkpoint, identities, pairs, sweep, thinning
 from plateaus.jobs.archives import Source
 from plateaus.jobs.exactness import Record
-from plateaus.jobs.finished import observed_of_old
-from plateaus.jobs.records import ended_by
+from plateaus.jobs.finished import ending, observed_of_old
 from plateaus.jobs.sweep import Member
-from plateaus.report.store import UNFINISHED
+from plateaus.jobs.unfinished import length
 
 
 class Run(NamedTuple):
-    """A finished run of a folder: its records at the plan's evaluations."""
+    """A run of a folder: its records at the plan's evaluations."""
 
     records: Mapping[str, np.ndarray]
     exactness: Record
@@ -44,7 +43,7 @@ class Arrival(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """The runs of a source: how many are new, and how many are there already, bit for bit."""
+    """The runs of a source: how many are new or go further, and how many are there already."""
 
     new: int
     again: int
@@ -105,7 +104,7 @@ def gather(
     Raises ConfigError where a run is known with other bits.
     """
     arrivals: list[Arrival] = []
-    again, before = 0, len(known)
+    again = added = 0
     for path, arrays, meta, members in _files(plan, source.folder, warn):
         runs = _runs(plan, path, arrays, meta, members, source.name)
         new = []
@@ -113,10 +112,10 @@ def gather(
             if member is None:
                 continue
             there = known.get(member)
-            if there is None or (_unfinished(there) and not _unfinished(run)):
+            if there is None or length(there.records) < length(run.records):
                 new.append(place)
                 known[member] = run
-            elif _unfinished(run) and not _unfinished(there):
+            elif length(there.records) > length(run.records):
                 again += 1
             elif differ := [*_other_bits(there.records, run.records)]:
                 raise ConfigError(
@@ -125,9 +124,10 @@ def gather(
                 )
             else:
                 again += 1
+        added += len(new)
         if new:
             arrivals.append(_arrival(path, arrays, meta, new))
-    return arrivals, Counts(len(known) - before, again)
+    return arrivals, Counts(added, again)
 
 
 def _files(
@@ -157,7 +157,7 @@ def _runs(
     on_grid = thinning.on_grid(plan, members, arrays, path)
     for i in range(len(members)):
         records = {name: array[i] for name, array in on_grid.items()}
-        records.setdefault("ended_by", ended_by(records["status"]))
+        records |= ending(records, plan.config["steps"])
         yield Run(records, meta["exactness"], meta["observed"], source)
 
 
@@ -173,10 +173,6 @@ def _arrival(
         {name: array if whole else array[list(new)] for name, array in arrays.items()},
         {**meta, "members": names},
     )
-
-
-def _unfinished(run: Run) -> bool:
-    return int(run.records["status"]) == UNFINISHED
 
 
 def _other_bits(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> Iterator[str]:

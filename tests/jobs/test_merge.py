@@ -308,14 +308,19 @@ def test_folders_with_another_swept_field_and_another_grid_are_joined(made, tmp_
 
 def test_kept_states_come_along(made, tmp_path):
     place = shutil.copytree(made(*HALVES["seeds"][0]), tmp_path / "one")
-    (place / "checkpoints" / "kept").mkdir()
+    states, into = place / "checkpoints" / "states", tmp_path / "into"
+    states.mkdir()
     for name in ("a", "b"):
-        checkpoint.write_arrays(place / f"checkpoints/kept/{name}.npz", {"w": [1.0]}, {})
-    (place / "checkpoints/kept/b.npz").write_bytes(b"")
-    assert merge(tmp_path / "into", place) == 0
-    kept = tmp_path / "into" / "checkpoints" / "kept"
-    assert sorted(p.name for p in kept.iterdir()) == ["a.npz", "a.npz.json"]
-    assert checkpoint.read_arrays(kept / "a.npz")[0]["w"].tolist() == [1.0]
+        checkpoint.write_arrays(states / f"{name}.npz", {"w": [1.0]}, {"steps": 400})
+    (states / "b.npz").write_bytes(b"")
+    assert merge(into, place) == 0
+    there = into / "checkpoints" / "states"
+    assert sorted(p.name for p in there.iterdir()) == ["a.npz", "a.npz.json"]
+    assert checkpoint.read_arrays(there / "a.npz")[0]["w"].tolist() == [1.0]
+    assert merge(into, place) == 0
+    checkpoint.write_arrays(states / "a.npz", {"w": [2.0]}, {"steps": 200})  # goes less far
+    assert merge(into, place) == 0
+    assert checkpoint.read_arrays(there / "a.npz")[0]["w"].tolist() == [1.0]
 
 
 # Kills.
