@@ -164,8 +164,8 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 def _beside_merge(options: argparse.Namespace, fields: Sequence[str]) -> list[str]:
     """Return a line for each option that --merge needs, or that says nothing beside it."""
-    said = ("config", "seeds", "scale", "smoke", "list", "fail_fast", "runs_per_batch")
-    said = (*said, "budget", "stop_when")
+    said = [*("config", "seeds", "scale", "smoke", "list", "fail_fast", "runs_per_batch")]
+    said += ["budget", "stop_when"]
     given = [f"--{name.replace('_', '-')}" for name in said if getattr(options, name)]
     given += ["--keep"] * (options.keep != lives.KEEP_NOTHING)
     given += [f"{OVERRIDE}{name} or --sweep" for name in fields[:1]]

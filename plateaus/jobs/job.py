@@ -177,12 +177,7 @@ def _refuse_inexact(job: Job, interrupted: Sequence[begun.Begun]) -> None:
     if not programs:
         return
     there = pairs.standings(job.plan, job.finished.exactness)
-    new = {
-        run: pairs.Standing(job.exactness[chunk.program.address], chunk.program.trained)
-        for chunk in job.chunks
-        for run in chunk.members
-    }
-    swept = job.finished.sweep()
+    swept, new = job.finished.sweep(), pairs.of_chunks(job.chunks, job.exactness)
     added = dict.fromkeys(pairs.inexact(job.plan, swept, there, job.finished.foreign, new))
     continued: dict[str, None] = {}
     for program in programs:

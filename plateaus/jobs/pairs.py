@@ -50,6 +50,17 @@ def standings(plan: Plan, recorded: Mapping[Member, Record]) -> dict[Member, Sta
     }
 
 
+def of_chunks(
+    chunks: Iterable[sweep.Chunk], recorded: Mapping[str, Record]
+) -> dict[Member, Standing]:
+    """Return the standing of the runs of chunks from records by the address of a program."""
+    return {
+        run: Standing(recorded[chunk.program.address], chunk.program.trained)
+        for chunk in chunks
+        for run in chunk.members
+    }
+
+
 def several(runs: Iterable[Standing]) -> bool:
     """Return whether some of the runs could not have been made beside the others."""
     each = distinct(runs)
