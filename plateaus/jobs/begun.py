@@ -113,7 +113,8 @@ def lost(
     for group in interrupted:
         again = len({*group.members} & missing)
         if group.exactness is not None and again and group.address not in used:
-            cause = "at another width" if group.address in resumable else "with other observations"
+            otherwise = "with other observations, swept fields or evaluations"
+            cause = "at another width" if group.address in resumable else otherwise
             yield (
                 f"{again} interrupted run(s) start again: checkpoints/running/{group.address} was "
                 f"made {cause}"

@@ -66,7 +66,8 @@ def plan_of_all(sources: Sequence[Source], plans: Sequence[Plan]) -> Plan:
     schema, parts = base.schema, base.resolved.sections
     fields = {n: v for n, v in base.config.items() if not schema[n].field.derived}
     fields["eval_every"] = every
-    wide = checked_plan(base.name, parts, fields, swept, base.title, variants, schema)
+    title = next((plan.title for plan in plans if plan.title), "")
+    wide = checked_plan(base.name, parts, fields, swept, title, variants, schema)
     for source in sources:
         if phrases := identities.unlike(source.folder, wide):
             there = "" if source is first else f" than {first.name}"

@@ -140,6 +140,40 @@ def test_archives_are_added_to_a_folder_that_holds_runs(made, tmp_path):
     xr.testing.assert_identical(results(into), results(made()))
 
 
+def test_an_archive_may_hold_several_folders(made, tmp_path, capsys):
+    for i, half in enumerate(HALVES["seeds"]):
+        shutil.copytree(made(*half), tmp_path / "runs" / f"half{i}")
+    archive = Path(shutil.make_archive(str(tmp_path / "runs"), "tar", tmp_path, "runs"))
+    capsys.readouterr()
+    assert merge(tmp_path / "into", archive) == 0
+    assert f"{archive}: runs/half1: 8 runs are added" in capsys.readouterr().out
+    xr.testing.assert_identical(results(tmp_path / "into"), results(made()))
+
+
+def test_runs_of_an_earlier_format_are_merged(tmp_path):
+    old = Path(__file__).parents[1] / "fixtures" / "run_of_format_2"
+    assert merge(tmp_path / "into", shutil.copytree(old, tmp_path / "old")) == 0
+    found, before = results(tmp_path / "into"), store.load(old / "results.nc")
+    assert found.attrs["title"] == before.attrs["title"]
+    xr.testing.assert_equal(found[[*before]].drop_attrs(), before.drop_attrs())
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_of_two_records_of_a_run_the_longer_counts(backwards, made, tmp_path, capsys):
+    whole = made()
+
+    def stop(arrays, meta):
+        arrays["last_step"] = arrays["last_step"] - 200
+        arrays["status"] = arrays["status"] * 0 + store.UNFINISHED
+        arrays["ended_by"] = arrays["ended_by"] * 0 + store.ENDINGS.index("stopped")
+
+    stopped = changed(whole, tmp_path / "stopped", stop)
+    both = [whole, stopped][:: -1 if backwards else 1]
+    assert merge(tmp_path / "into", *both) == 0
+    xr.testing.assert_identical(results(tmp_path / "into"), results(whole))
+    assert len(finished(tmp_path / "into")) == 1 + backwards
+
+
 def test_a_dry_run_says_what_would_be_added(made, tmp_path, capsys):
     halves = [made(*half) for half in HALVES["seeds"]]
     capsys.readouterr()
