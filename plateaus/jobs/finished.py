@@ -133,7 +133,8 @@ class Finished:
 def ending(record: Mapping[str, np.ndarray], steps: int) -> dict[str, np.ndarray]:
     """Return why and in what status a run ended, as a plan of so many steps sees it."""
     status: Any = record["status"]
-    ended_by: Any = record.get("ended_by", ending_of(status))  # some runs were made before it
+    before = "ended_by" not in record  # made before that was recorded
+    ended_by: Any = ending_of(status) if before else record["ended_by"]
     if ENDINGS[int(ended_by)] == "horizon" and record["last_step"] < steps:
         status, ended_by = UNFINISHED, ENDINGS.index("stopped")
     return {"status": np.asarray(status, np.int8), "ended_by": np.asarray(ended_by, np.int8)}

@@ -15,7 +15,7 @@ import xarray as xr
 from plateaus.build.recipes import sections
 from plateaus.config.plan import Options, checked_plan
 from plateaus.config.schema import ConfigError
-from plateaus.jobs import identities, run, thinning
+from plateaus.jobs import checkpoint, identities, run, thinning
 from plateaus.report import store
 
 pytestmark = pytest.mark.versions
@@ -179,7 +179,7 @@ def test_a_folder_that_could_be_added_to_is_named(made, tmp_path, monkeypatch, c
 @pytest.mark.parametrize(
     ("there", "here", "said"),
     [
-        ({}, {"steps": 800}, "steps is 400 there, 800 here. Use another --workdir, or the values"),
+        ({}, {"steps": 200}, "steps is 400 there, 200 here. Use another --workdir, or the values"),
         ({}, {"eval_points": 32, "batch": 4}, "batch is 8 there, 4 here; eval_points is 64 there"),
         (
             {"optim.learning_rate": 0.05},
@@ -245,13 +245,13 @@ def test_killed_while_the_added_runs_train(swept, given, made, grown, capsys):
     killed(grown, swept, **given)
     assert records_in(grown) == before and list(grown.rglob("checkpoint-*.npz"))
     with pytest.MonkeyPatch.context() as patch:
-        loads, real = [], run.worker.checkpoint.load
+        loads, real = [], checkpoint.load
 
         def load(*arguments):
             loads.append(real(*arguments))
             return loads[-1]
 
-        patch.setattr(run.worker.checkpoint, "load", load)
+        patch.setattr(checkpoint, "load", load)
         assert execute(plan_of(swept, **given), grown) == 0
     assert loads[0][1]["phases"] > 0  # went on, and did not start anew
     xr.testing.assert_identical(results(grown), results(made(swept, **given)))
