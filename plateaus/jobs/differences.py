@@ -61,7 +61,8 @@ def _of_sweeps(plan: Plan, there: list[str], values: Mapping[str, Any]) -> Itera
     """Yield the swept fields of one side that runs of the other have no value of."""
     for name in there:
         if name not in plan.sweep:
-            yield f"{name} is swept there, and no field here"
+            here = "the plan here has no variants" if name == AXIS else "no field here"
+            yield f"{name} is swept there, and {here}"
     for name in plan.sweep:
         if name in there:
             continue

@@ -281,6 +281,7 @@ def rewritten(place, change):
         (lambda i: i["config"].update({"model.gone": 3}), "model.gone is 3 there, absent here"),
         (lambda i: i["config"].pop("batch"), "batch is absent there, 8 here"),
         (lambda i: i.update(swept=["model.gone"]), "model.gone is swept there, and no field here"),
+        (lambda i: i.update(swept=["variant"]), "swept there, and the plan here has no variants"),
         (lambda i: i.update(format=1), "holds runs of format 1, this version makes format"),
         (lambda i: i.update(format=99), "holds runs of format 99, this version makes format"),
         (lambda i: i.pop("config"), "damaged; move the folder away to start anew"),
