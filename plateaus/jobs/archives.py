@@ -34,6 +34,10 @@ class Source(NamedTuple):
     folder: Path
     name: str
 
+    def named(self, text: str) -> str:
+        """Return a message with this name in place of where the folder was unpacked."""
+        return text.replace(str(self.folder), self.name)
+
 
 def opened(held: contextlib.ExitStack, path: Path, locked: bool) -> list[Source]:
     """Return the run folders that a path holds: itself, or all in an archive.

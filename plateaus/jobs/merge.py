@@ -100,7 +100,7 @@ def _prepared(sources: list[Source], into: Path, options: Options) -> Merge:
     base = [Source(into, str(into))] if (into / archives.CONFIG).exists() else []
     if not base and into.exists() and any(not p.name.startswith(".") for p in into.iterdir()):
         raise ConfigError(f"--workdir {into}: exists, and is not a run folder")
-    plan = unions.plan_of_all([*base, *sources], [plan_of(s.folder) for s in (*base, *sources)])
+    plan = unions.plan_of_all([*base, *sources], [_plan(one) for one in (*base, *sources)])
     known: dict[Member, Run] = {}
     for source in base:
         unions.gather(plan, source, known, _warn)
@@ -119,6 +119,13 @@ def _prepared(sources: list[Source], into: Path, options: Options) -> Merge:
         _refuse_unlike(plan, known)
     print(*lines, sep="\n")
     return Merge(plan, into, sources, arrivals, _kept(sources, into))
+
+
+def _plan(source: Source) -> Plan:
+    try:
+        return plan_of(source.folder)
+    except ConfigError as error:
+        raise ConfigError(*map(source.named, error.problems)) from None
 
 
 def _refuse_otherwise_observed(plan: Plan, known: Mapping[Member, Run]) -> None:

@@ -30,12 +30,15 @@ def plan_of(folder: Path) -> Plan:
             raise ValueError("it names no task or no model")
     except (*identities.UNREADABLE, AttributeError):
         raise ConfigError(f"{path}: damaged, or of no run") from None
-    parts = sections(config)
-    schema = entries(parts)
-    fields = {n: v for n, v in config.items() if n in schema and not schema[n].field.derived}
     title = content.get("title")
     title = title if isinstance(title, str) else _title(folder)
-    return checked_plan(folder.name, parts, fields, sweep, title, variants, schema)
+    try:
+        parts = sections(config)
+        schema = entries(parts)
+        fields = {n: v for n, v in config.items() if n in schema and not schema[n].field.derived}
+        return checked_plan(folder.name, parts, fields, sweep, title, variants, schema)
+    except ConfigError as error:
+        raise ConfigError(*(f"{path}: {problem}" for problem in error.problems)) from None
 
 
 def _title(folder: Path) -> str:

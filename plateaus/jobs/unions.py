@@ -106,7 +106,7 @@ def gather(
     """
     arrivals: list[Arrival] = []
     again = added = 0
-    for path, arrays, meta, members in _files(plan, source.folder, warn):
+    for path, arrays, meta, members in _files(plan, source, warn):
         runs = _runs(plan, path, arrays, meta, members, source.name)
         new = []
         for place, (member, run) in enumerate(zip(members, runs, strict=True)):
@@ -132,15 +132,17 @@ def gather(
 
 
 def _files(
-    plan: Plan, folder: Path, warn: Callable[[str], None]
+    plan: Plan, source: Source, warn: Callable[[str], None]
 ) -> Iterator[tuple[Path, dict[str, np.ndarray], dict[str, Any], list[Member | None]]]:
     """Yield a folder's files of records, verified, with their names as the plan has them."""
+    folder = source.folder
     of_folder, earlier = observed_of_old(folder), additions.earlier(folder, plan)
     for path in sorted((folder / "checkpoints" / "finished").glob("*.npz")):
         try:
             arrays, meta = checkpoint.read_arrays(path)
         except checkpoint.Damaged as error:
-            warn(f"finished runs passed over, they are not merged: {error}")
+            line = f"finished runs passed over, they are not merged: {error}"
+            warn(source.named(line))
             continue
         names = [sweep.completed(name, earlier) for name in meta["members"]]
         meta = {"observed": of_folder, **meta, "members": names}

@@ -16,6 +16,7 @@ import xarray as xr
 
 from plateaus import files
 from plateaus.build.recipes import sections
+from plateaus.config.arguments import parse
 from plateaus.config.plan import Options, checked_plan
 from plateaus.jobs import checkpoint, cli, run
 from plateaus.jobs.recorded import plan_of as recorded_plan
@@ -174,6 +175,12 @@ def test_of_two_records_of_a_run_the_longer_counts(backwards, made, tmp_path, ca
     assert len(finished(tmp_path / "into")) == 1 + backwards
 
 
+def test_a_home_is_expanded(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = parse(["--merge", "~/a", "b.zip", "--workdir=~/c"]).options
+    assert options.merge == [tmp_path / "a", Path("b.zip")] and options.workdir == tmp_path / "c"
+
+
 def test_a_dry_run_says_what_would_be_added(made, tmp_path, capsys):
     halves = [made(*half) for half in HALVES["seeds"]]
     capsys.readouterr()
@@ -211,6 +218,10 @@ def test_what_is_no_run_is_refused(made, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     cut = Path(shutil.make_archive(str(tmp_path / "cut"), "gztar", half))
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    bad = tmp_path / "bad.zip"
+    with zipfile.ZipFile(bad, "w") as archive:
+        archive.writestr("run/config.json", '{"config": {}}')
+    assert line(bad) == f"error: {bad}/config.json: damaged, or of no run"
     assert "neither a folder nor an archive" in line(half, tmp_path / "text.zip")
     assert "not a run folder (it has no config.json)" in line(half, tmp_path / "empty")
     assert f"--merge {cut}: cannot be unpacked" in line(cut)
@@ -373,14 +384,10 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
-@pytest.mark.parametrize("files_written", [0, 2, 3, 6])  # config, arrays | their digest, .., table
-def test_a_merge_killed_at_any_moment_is_completed_by_the_same_command(
-    files_written, made, tmp_path, capsys
-):
-    halves, into = [made(*half) for half in HALVES["settings"]], tmp_path / "into"
-    words = ["--merge", *map(str, halves), f"--workdir={into}"]
+def killed_after(files_written, *words):
+    """Run a merge in its own process, which is killed before it puts one more file in its place."""
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(files_written + 1), *words],
+        [sys.executable, "-c", KILLED, str(files_written + 1), "--merge", *words],
         cwd=Path(__file__).parents[2],
         env=dict(os.environ),
         capture_output=True,
@@ -389,6 +396,14 @@ def test_a_merge_killed_at_any_moment_is_completed_by_the_same_command(
         timeout=120,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+@pytest.mark.parametrize("files_written", [0, 2, 3, 6])  # config, arrays | their digest, .., table
+def test_a_merge_killed_at_any_moment_is_completed_by_the_same_command(
+    files_written, made, tmp_path, capsys
+):
+    halves, into = [made(*half) for half in HALVES["settings"]], tmp_path / "into"
+    killed_after(files_written, *map(str, halves), f"--workdir={into}")
     assert not (into / "results.nc").exists()
     if files_written:
         assert execute(plan_of(), into, dry_run=True) == 0  # a valid folder, with fewer runs
@@ -398,3 +413,15 @@ def test_a_merge_killed_at_any_moment_is_completed_by_the_same_command(
     xr.testing.assert_identical(results(into), results(made()))
     sessions = json.loads((into / "provenance.json").read_text())["sessions"]
     assert [bool(one.get("merged_from")) for one in sessions].count(True) == 2
+
+
+@pytest.mark.parametrize("files_written", [1, 2])
+def test_a_folder_that_held_runs_is_whole_after_a_kill(files_written, made, tmp_path):
+    one, two = (made(*half) for half in HALVES["seeds"])
+    into = shutil.copytree(one, tmp_path / "into")
+    killed_after(files_written, str(two), f"--workdir={into}")
+    xr.testing.assert_identical(results(into), results(one))
+    assert execute(plan_of(*HALVES["seeds"][0]), into) == 0
+    xr.testing.assert_identical(results(into), results(one))
+    assert merge(into, two) == 0
+    xr.testing.assert_identical(results(into), results(made()))
