@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from plateaus import files
 from plateaus.build.soundness import shapes_of
 from plateaus.config.plan import Plan
-from plateaus.config.variants import AXIS
-from plateaus.jobs import sweep
+from plateaus.jobs import pairs, sweep
 from plateaus.jobs.finished import Finished
 from plateaus.jobs.records import variables
 from plateaus.measures import registry as instruments
@@ -38,7 +36,7 @@ def write(
         "title": plan.title,
         "config": {n: v for n, v in plan.config.items() if n not in ("seeds", *plan.sweep)},
         "swept": list(plan.sweep),
-        "baseline": {name: _neutral(plan, swept, name, task.size) for name in plan.sweep},
+        "baseline": {name: pairs.neutral(plan, swept, name, task.size) for name in plan.sweep},
         "variants": plan.variants,
         "horizon": plan.config["steps"],
         "contents": contents,
@@ -75,19 +73,6 @@ def _variables(plan: Plan, finished: Finished) -> dict[str, Variable]:
     for member in one_each.values():
         declared |= variables(plan.resolved._replace(config=sweep.setting(plan, member)))
     return declared
-
-
-def _neutral(plan: Plan, swept: Mapping[str, tuple[Any, ...]], name: str, size: int) -> Any:
-    """Return the baseline of a swept field: its neutral value, or the first variant in the sweep.
-
-    For `data.items` a sweep without infinity has its neutral value at all items, `size`.
-    """
-    if name == AXIS:
-        return next(variant for variant in plan.variants if variant in swept[AXIS])
-    neutral = plan.schema[name].field.neutral
-    if name == "data.items" and neutral not in plan.sweep[name]:
-        return size
-    return neutral
 
 
 def reported(place: Path) -> str | None:
