@@ -87,7 +87,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp()) / "a"
     >>> with new_folder(folder) as draft:
-    ...     (draft / "b").write_text("whole")
+    ...     (draft / "b").write_text("whole", encoding="utf-8")
     5
     >>> [path.name for path in folder.parent.glob("**/*")]
     ['a', 'b']
@@ -183,11 +183,12 @@ def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
     except Timeout:
         holder = ""
         with contextlib.suppress(OSError):  # Windows lets nobody else read it
-            holder = label.read_text(errors="replace").strip()
+            holder = label.read_text(encoding="utf-8", errors="replace").strip()
         raise FolderBusy(f"{folder} is in use by {holder or 'another process'}") from None
     try:
         with contextlib.suppress(OSError):  # a full disk, say: the lock holds without its label
-            label.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+            text = f"process {os.getpid()} on {socket.gethostname()}\n"
+            label.write_text(text, encoding="utf-8")
         yield
     finally:
         held.release()  # also for children that inherited it by fork

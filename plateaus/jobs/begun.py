@@ -31,7 +31,7 @@ def groups(folder: Path, plan: Plan) -> list[Begun]:
     interrupted: list[Begun] = []
     for path in sorted((folder / "checkpoints" / "running").glob("*/chunk.json")):
         try:
-            group = [sweep.unnamed(plan, name) for name in json.loads(path.read_text())["members"]]
+            group = [sweep.unnamed(plan, name) for name in json.loads(path.read_bytes())["members"]]
             hash(tuple(group))
         except (OSError, ValueError, KeyError, TypeError):
             continue  # the note only says how to group: without it, runs start afresh

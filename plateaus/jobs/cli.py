@@ -81,9 +81,9 @@ def planned(arguments: Arguments) -> tuple[Plan, list[str]]:
             fields |= {n: page.fields[n] for n in (f"{s}name" for s in bad)}
             variants = {name: _without(values, bad) for name, values in variants.items()}
         name, title = f"{path.stem}-{page.preset}", presets.title(page.doc)
-        import jax
+        from plateaus.jobs import switches
 
-        with jax.transfer_guard("allow"):
+        with switches.pinned():
             plan = checked_plan(
                 name, sections, fields, sweep, title, variants, schema, options.seeds
             )
@@ -118,14 +118,16 @@ def _sections(
     base: Mapping[str, Any], overrides: Mapping[str, Any]
 ) -> tuple[dict[str, Component], list[str]]:
     """Return the components that the config names; where an override names none, why not."""
-    import jax
-
+    try:
+        import jax  # noqa: F401 # which reads its switches of the environment
+    except (ImportError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"jax cannot be imported: {error}") from None
     from plateaus.build.recipes import sections
+    from plateaus.jobs import switches
     from plateaus.jobs.devices import configure
-    from plateaus.jobs.switches import refused
 
     configure()  # the checks may be the first to compute: a task's constants, its domains
-    problems = refused()
+    problems = switches.refused()
     names = [f"{section}.name" for section in NAMED]
     config = {**base, **overrides}
     for name in names:
@@ -135,7 +137,7 @@ def _sections(
             problems.append(f"{name} = {shown(config[name])}: must be text")
     if problems:
         raise ConfigError(*problems)
-    with jax.transfer_guard("allow"):  # a user's guard is for a user's own code
+    with switches.pinned():
         try:
             return sections(config), []
         except ConfigError as error:

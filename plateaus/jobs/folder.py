@@ -52,7 +52,7 @@ def record_session(folder: Path, session: Mapping[str, Any]) -> None:
     path = folder / "provenance.json"
     sessions = []
     try:
-        sessions = list(json.loads(path.read_text())["sessions"])
+        sessions = list(json.loads(path.read_bytes())["sessions"])
     except FileNotFoundError:
         pass
     except (ValueError, KeyError, TypeError):  # damaged, and not to be read but by its owner

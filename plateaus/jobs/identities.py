@@ -107,7 +107,7 @@ def held(folder: Path) -> dict[str, Any]:
 
 
 def _content(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "config.json").read_text())
+    return json.loads((folder / "config.json").read_bytes())
 
 
 def _holds(folder: Path, plan: Plan, ours: Mapping[str, Any]) -> bool:
@@ -129,7 +129,7 @@ def _worth(folder: Path, plan: Plan) -> tuple[bool, int]:
     runs = 0
     for path in (folder / "checkpoints" / "finished").glob("*.npz.json"):
         with contextlib.suppress(*_UNREADABLE):
-            runs += len(json.loads(path.read_text())["meta"]["members"])
+            runs += len(json.loads(path.read_bytes())["meta"]["members"])
     config = _content(folder).get("config")
     config = config if isinstance(config, dict) else {}
     idle = {name: plan.schema[name].idle for name in plan.observing}

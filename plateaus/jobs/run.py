@@ -47,7 +47,7 @@ def execute(plan: Plan, options: Options) -> int:
     place = identities.locate(plan, options.workdir, print)
     identities.check(place, plan)
     with contextlib.ExitStack() as held:
-        held.enter_context(jax.transfer_guard("allow"))
+        held.enter_context(switches.pinned())
         if place.is_dir() and not options.dry_run:
             folder.take(held, place)
             identities.check(place, plan)  # again: before the lock, others may have been at work
@@ -168,8 +168,7 @@ def _compute(
                     stop.set()
 
         def work(lane: int, device: jax.Device) -> None:
-            # A run that diverges is marked, and disturbs nobody: no switch may stop all for it.
-            with jax.debug_nans(False), jax.debug_infs(False), jax.transfer_guard("allow"):
+            with switches.pinned():
                 take_chunks(lane, device)
 
         def take_chunks(lane: int, device: jax.Device) -> None:

@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from plateaus import files
+from plateaus.config.exit_codes import with_exit_code
 
 FORMAT = 1  # of the corpus; a new one is another corpus
 BYTES = 250_000  # of a domain, at most
@@ -105,6 +106,7 @@ def _select(texts: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
         yield f"{len(seen):03d}_{title}", part
 
 
+@with_exit_code
 def main(arguments: list[str]) -> int:
     """Make the corpus in a new folder; return the exit code."""
     if len(arguments) != 1 or arguments[0].startswith("-"):

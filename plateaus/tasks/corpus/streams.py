@@ -105,7 +105,7 @@ def corpus(folder: Path, tokenizer: str, digest: str) -> Corpus:
     with readable_errors(place):
         if not kept(digest):
             _write(place, folder, tokenizer, digest)
-        index = json.loads((place / "index.json").read_text())
+        index = json.loads((place / "index.json").read_bytes())
         mapped = np.memmap(place / "tokens.bin", np.dtype(index["dtype"]), "r")
     ends = np.cumsum(index["lengths"])
     streams = tuple(np.split(mapped, ends[:-1]))
@@ -128,7 +128,7 @@ def _write(place: Path, folder: Path, tokenizer: str, digest: str) -> None:
                 raise Refused(f"holds no text: {folder}")
         names = list(domains(folder))
         index = {"names": names, "lengths": lengths, "dtype": dtype, "vocabulary": vocabulary}
-        (draft / "index.json").write_text(json.dumps(index))
+        (draft / "index.json").write_text(json.dumps(index), encoding="utf-8")
         if contents(folder, tokenizer) != digest:
             raise Refused(f"changed while it was read: {folder}")
 
