@@ -77,6 +77,7 @@ REFUSED = {
 PINNED = {
     "jax_debug_infs": False,  # a run that diverges is marked, and disturbs nobody
     "jax_debug_nans": False,
+    "jax_enable_checks": False,  # under which keys that are folded in a loop count as used twice
     "jax_numpy_dtype_promotion": "standard",
     "jax_transfer_guard": "allow",
 }
