@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from plateaus import paths
 from plateaus.config import ranges
 from plateaus.config.schema import ConfigError
 from plateaus.config.values import convert, shown
@@ -120,10 +120,10 @@ def parse(argv: Sequence[str]) -> Arguments:
         except ValueError as error:
             problems.append(f"--runs-per-batch = {shown(options.runs_per_batch, int)}: {error}")
     if options.workdir is not None:
-        folder = Path(options.workdir).expanduser()
-        if not options.workdir or (folder.exists() and not folder.is_dir()):
-            problems.append(f"--workdir = {shown(options.workdir)}: must be a folder or a new name")
-        options.workdir = folder
+        try:
+            options.workdir = paths.folder(options.workdir)
+        except ValueError as error:
+            problems.append(f"--workdir = {shown(options.workdir)}: {error}")
     if options.list:  # with any other option the fields are known only later
         problems += no_such(unknown)
     return Arguments(options, overrides, sweep, unknown, problems)

@@ -14,7 +14,9 @@ P = ParamSpec("P")
 
 
 def with_exit_code(command: Callable[P, int]) -> Callable[P, int]:
-    """Make a command print its problems and return 2 on ConfigError, and 130 on an interrupt.
+    """Make a command print its problems and return its code.
+
+    It is 2 on ConfigError, 1 where the file system refuses something, and 130 on an interrupt.
 
     Nothing that it prints can fail meanwhile (`plateaus.output`).
 
@@ -45,6 +47,9 @@ def _code(command: Callable[[], int]) -> int:
         lines += [f"  {line}" if many else line for line in problems]
         print("error:", "\n".join(lines), file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

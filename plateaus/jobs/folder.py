@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,17 @@ def take(held: contextlib.ExitStack, place: Path) -> None:
     except files.FolderBusy as busy:
         raise ConfigError(str(busy)) from None
     except OSError as error:
-        raise ConfigError(f"--workdir {place}: {error.strerror}") from None
+        raise ConfigError(f"--workdir {place}: {error.strerror or error}") from None
     for where in (place, place / "figures", place / "checkpoints" / "finished"):
         files.remove_leftovers(where)
 
 
-def remove_empty(place: Path) -> None:
-    """Remove a folder that holds only its lock."""
-    if [path.name for path in place.iterdir()] == [files.LOCK]:
-        (place / files.LOCK).unlink()
-        place.rmdir()
+def remove_empty(made: Sequence[Path]) -> None:
+    """Remove a folder that holds only its lock, the first, and the others above it."""
+    with contextlib.suppress(OSError):
+        if made and [path.name for path in made[0].iterdir()] == [files.LOCK]:
+            (made[0] / files.LOCK).unlink()
+            files.remove_empty(made)
 
 
 def write_config(place: Path, plan: Plan) -> None:
@@ -56,5 +57,5 @@ def record_session(folder: Path, session: Mapping[str, Any]) -> None:
     except FileNotFoundError:
         pass
     except (ValueError, KeyError, TypeError):  # damaged, and not to be read but by its owner
-        path.rename(path.with_name("provenance.damaged.json"))
+        path.replace(path.with_name("provenance.damaged.json"))
     files.write_json(path, {"sessions": [*sessions, {**session, **provenance.origin()}]})
