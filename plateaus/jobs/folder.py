@@ -37,6 +37,8 @@ def remove_empty(made: Sequence[Path]) -> None:
 def write_config(place: Path, plan: Plan) -> None:
     """Write config.json, which identifies the runs in the folder; it is the first file there."""
     content = {
+        "name": plan.name,
+        "title": plan.title,
         "identity": identities.kept(place, plan),
         "config": plan.config,
         "sweep": plan.sweep,
