@@ -32,7 +32,7 @@ def groups(folder: Path, plan: Plan) -> list[Begun]:
     earlier = additions.earlier(folder, plan)
     for path in sorted((folder / "checkpoints" / "running").glob("*/chunk.json")):
         try:
-            names = json.loads(path.read_text())["members"]
+            names = json.loads(path.read_bytes())["members"]
             group = [sweep.unnamed(plan, sweep.completed(name, earlier)) for name in names]
             hash(tuple(group))
         except (OSError, ValueError, KeyError, TypeError):

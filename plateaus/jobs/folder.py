@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +21,29 @@ def take(held: contextlib.ExitStack, place: Path) -> None:
     except files.FolderBusy as busy:
         raise ConfigError(str(busy)) from None
     except OSError as error:
-        raise ConfigError(f"--workdir {place}: {error.strerror}") from None
+        raise ConfigError(f"--workdir {place}: {error.strerror or error}") from None
     for where in (place, place / "figures", place / "checkpoints" / "finished"):
         files.remove_leftovers(where)
 
 
-def remove_empty(place: Path) -> None:
-    """Remove a folder that holds only its lock."""
-    if [path.name for path in place.iterdir()] == [files.LOCK]:
-        (place / files.LOCK).unlink()
-        place.rmdir()
+def remove_empty(made: Sequence[Path]) -> None:
+    """Remove a folder that holds only its lock, the first, and the others above it."""
+    with contextlib.suppress(OSError):
+        if made and [path.name for path in made[0].iterdir()] == [files.LOCK]:
+            (made[0] / files.LOCK).unlink()
+            files.remove_empty(made)
 
 
 def write_config(place: Path, plan: Plan) -> None:
     """Write config.json, which identifies the runs in the folder; it is the first file there."""
     content = {
+        "name": plan.name,
+        "title": plan.title,
         "identity": identities.kept(place, plan),
         "config": plan.config,
         "sweep": plan.sweep,
         **({} if plan.chosen is None else {"seeds": list(plan.chosen)}),
         "variants": plan.variants,
-        "title": plan.title,
         additions.EARLIER: additions.earlier(place, plan),
     }
     files.write_json(place / "config.json", content)
@@ -61,7 +63,7 @@ def record(folder: Path, more: Iterable[Mapping[str, Any]]) -> None:
     try:
         before = sessions(folder)
     except (ValueError, KeyError, TypeError):  # damaged, and not to be read but by its owner
-        path.rename(path.with_name("provenance.damaged.json"))
+        path.replace(path.with_name("provenance.damaged.json"))
     files.write_json(path, {"sessions": [*before, *more]})
 
 
@@ -71,7 +73,7 @@ def sessions(folder: Path) -> list[dict[str, Any]]:
     Raises OSError, ValueError, KeyError or TypeError where it cannot be read or is damaged.
     """
     try:
-        text = (folder / "provenance.json").read_text(encoding="utf-8")
+        content = (folder / "provenance.json").read_bytes()
     except FileNotFoundError:
         return []
-    return list(json.loads(text)["sessions"])
+    return list(json.loads(content)["sessions"])

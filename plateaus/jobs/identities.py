@@ -122,7 +122,7 @@ def steps_of(recorded: Mapping[str, Any]) -> int:
 
 def content(folder: Path) -> dict[str, Any]:
     """Return what config.json of a folder says; raises as `held` does."""
-    return json.loads((folder / "config.json").read_text())
+    return json.loads((folder / "config.json").read_bytes())
 
 
 def same(folder: Path, plan: Plan) -> bool:
@@ -157,7 +157,7 @@ def _worth(folder: Path, plan: Plan) -> tuple[bool, int]:
     runs = 0
     for path in (folder / "checkpoints" / "finished").glob("*.npz.json"):
         with contextlib.suppress(*UNREADABLE):
-            runs += len(json.loads(path.read_text())["meta"]["members"])
+            runs += len(json.loads(path.read_bytes())["meta"]["members"])
     config = content(folder).get("config")
     config = config if isinstance(config, dict) else {}
     idle = {name: plan.schema[name].idle for name in plan.observing}

@@ -9,8 +9,7 @@ import sys
 import threading
 import time
 
-import jax
-
+from plateaus import files
 from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
 from plateaus.information import Unknown, informative
@@ -49,7 +48,7 @@ def execute(plan: Plan, options: Options) -> int:
     for line in warnings:
         _warn(line)
     with contextlib.ExitStack() as held:
-        held.enter_context(jax.transfer_guard("allow"))
+        held.enter_context(switches.pinned())
         if place.is_dir() and not options.dry_run:
             folder.take(held, place)
             identities.check(place, plan)  # again: before the lock, others may have been at work
@@ -60,7 +59,7 @@ def execute(plan: Plan, options: Options) -> int:
         if options.dry_run:
             print(f"dry run: nothing was run or written; the folder would be {place}")
             return 0
-        made = not place.is_dir()
+        made = files.missing(place)
         if made:  # only now that nothing is left to refuse before compiling
             folder.take(held, place)
             if (place / "config.json").exists():
@@ -68,10 +67,10 @@ def execute(plan: Plan, options: Options) -> int:
         try:
             return _run(job)
         except ConfigError:
-            if made:
-                folder.remove_empty(place)
+            folder.remove_empty(made)
             raise
         except OSError as error:
+            folder.remove_empty(made)
             print(
                 f"error: {error}; what is finished is kept, and the same command goes on from it",
                 file=sys.stderr,

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from plateaus import files
+from plateaus import files, paths
 from plateaus.report import survival
 from plateaus.report.selection import is_finished
 from plateaus.report.statistics import Row, cell
@@ -87,8 +87,9 @@ def _write_all(dataset: xr.Dataset, rows: Sequence[Row], folder: Path) -> None:
     from tensorboardX.proto.summary_pb2 import Summary
 
     folder.mkdir()
-    for row in rows:
-        run = folder / (label(row.setting).replace(", ", ",").replace("/", "_") or "all")
+    names = [label(row.setting).replace(", ", ",") or "all" for row in rows]
+    for row, name in zip(rows, paths.portable(names), strict=True):
+        run = folder / name
         run.mkdir()
         metrics = _metrics(row)
         # TensorBoard takes a folder of event files by "tfevents" in their names.
