@@ -23,11 +23,12 @@ def plan_of(folder: Path, fields: Mapping[str, Any] | None = None) -> Plan:
     """
     path = folder / "config.json"
     if not path.is_file():
-        raise ConfigError(f"{folder}: not a run folder (it has no config.json)")
+        raise ConfigError(f"{folder}: no run folder (it has no config.json)")
     try:
         content = identities.content(folder)
         config, sweep = {**content["config"], **(fields or {})}, dict(content["sweep"])
         variants = {name: dict(values) for name, values in content["variants"].items()}
+        seeds = tuple(content["seeds"]) if "seeds" in content else None
         if not all(isinstance(config.get(f"{part}.name"), str) for part in ("task", "model")):
             raise ValueError("it names no task or no model")
     except (*identities.UNREADABLE, AttributeError):
@@ -43,7 +44,7 @@ def plan_of(folder: Path, fields: Mapping[str, Any] | None = None) -> Plan:
             for name, value in config.items()
             if name in asked or (name in schema and not schema[name].field.derived)
         }
-        return checked_plan(folder.name, parts, known, sweep, title, variants, schema)
+        return checked_plan(folder.name, parts, known, sweep, title, variants, schema, seeds)
     except ConfigError as error:
         raise ConfigError(*(f"{path}: {problem}" for problem in error.problems)) from None
 

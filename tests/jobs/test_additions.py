@@ -13,9 +13,10 @@ import pytest
 import xarray as xr
 
 from plateaus.build.recipes import sections
+from plateaus.config.lives import Keep
 from plateaus.config.plan import Options, checked_plan
 from plateaus.config.schema import ConfigError
-from plateaus.jobs import checkpoint, identities, run, thinning
+from plateaus.jobs import checkpoint, identities, run, thinning, weights
 from plateaus.report import store
 
 pytestmark = pytest.mark.versions
@@ -198,6 +199,17 @@ def test_what_cannot_be_added_is_explained(there, here, said, tmp_path):
 
 def checked(given):
     return checked_plan("tiny", sections(TINY), {**TINY, **given}, ZIPF)
+
+
+def test_what_was_kept_is_known_along_the_other_field(tmp_path, made):
+    """Runs go on from states that were kept before it was swept, and their weights are loaded."""
+    place, keep = tmp_path / "run", Keep(state=True, weights=True)
+    assert execute(plan_of(steps=200), place, keep=keep) == 0
+    assert execute(plan_of(BOTH), place, keep=keep) == 0
+    xr.testing.assert_identical(results(place), results(made(BOTH)))
+    rate = "optim.learning_rate"
+    known = [(one.setting[rate], one.step) for one in weights.load(place)]
+    assert sorted(known) == [(0.05, 400)] * 4 + [(0.1, 200)] * 4 + [(0.1, 400)] * 4
 
 
 CRASH = """
