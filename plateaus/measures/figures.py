@@ -1,4 +1,4 @@
-"""Every figure and every table of finished runs, one line each, in the order they are named in."""
+"""Every figure and every table of a job's runs, one line each, in the order they are named in."""
 
 from __future__ import annotations
 

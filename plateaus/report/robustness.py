@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from plateaus.report import panels, survival
 from plateaus.report.curves import LAWS, ORDER, PREFIX
 from plateaus.report.facets import by_facet, labelled, panel_grid, styles_of
-from plateaus.report.selection import finished, of_family
+from plateaus.report.selection import followed, of_family
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, styled
 
@@ -70,7 +70,7 @@ def baselines(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         axes = part.subplots()
         _model(axes, dataset, facet, "test")
         for i, name in enumerate(shown):
-            level, _ = survival.mean_band(finished(dataset, variables[name], facet[0]))
+            level, _ = survival.mean_band(followed(dataset, variables[name], facet[0]))
             look: dict[str, Any] = {
                 "color": f"C{i % 10}",
                 "ls": (0, (4, 1.5)),
@@ -106,7 +106,7 @@ def _law_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) 
         variable = f"{law}{PREFIX if by_prefix else LOSS}{OF}{name}"
         if variable not in dataset:
             continue
-        values = finished(dataset, variable, facet[0])
+        values = followed(dataset, variable, facet[0])
         mean, _ = survival.mean_band(values)
         look: dict[str, Any] = {"color": GREY, "ls": dash, "label": _text(name)}
         if by_prefix:
@@ -136,7 +136,7 @@ def _model(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) -> N
     by_prefix = f"{law}{PREFIX}" in dataset
     where = dataset["prefix" if by_prefix else "eval_step"].values
     for row, look in zip(facet, styles_of(facet), strict=True):
-        values = finished(dataset, f"{law}{PREFIX if by_prefix else LOSS}", row)
+        values = followed(dataset, f"{law}{PREFIX if by_prefix else LOSS}", row)
         mean, _ = survival.mean_band(values[:, -1] if by_prefix else values)
         axes.plot(where, mean, **look.line, label="" if row.setting else "model")
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from plateaus.report import survival
-from plateaus.report.statistics import baseline_of, passages, summarise
+from plateaus.report.cells import passages
+from plateaus.report.statistics import baseline_of, summarise
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from plateaus.report import panels, survival, table
+from plateaus.report.cells import cell
 from plateaus.report.facets import legend_above, spaced, title
 from plateaus.report.heat_map import heat_map
-from plateaus.report.selection import interval, is_finished, last, recorded
-from plateaus.report.statistics import Row, cell
+from plateaus.report.selection import interval, is_followed, last, recorded
+from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, styled
 
 SCORE = "attention_retrospective"
@@ -144,9 +145,9 @@ def persistence(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
 
 def overlap(dataset: xr.Dataset, rows: Sequence[Row]) -> NDArray[np.float64]:
-    """Return [row, row] the mean Jaccard index of the highest heads of finished runs of one seed.
+    """Return [row, row] the mean Jaccard index of the highest heads of runs of one seed.
 
-    NaN where no seed finished in both, or the two have not the same layers and heads.
+    NaN where no seed came to the horizon in both, or the two have not the same layers and heads.
     """
     count = _count(dataset)
     highest = [_highest(dataset, row, count) for row in rows]
@@ -177,8 +178,8 @@ def expected_overlap(heads: int, count: int) -> float:
 
 
 def _highest(dataset: xr.Dataset, row: Row, count: int) -> dict[int, tuple[bytes, set[int]]]:
-    """Return seed -> (which heads there are, the highest of them), of finished runs."""
-    seeds = dataset["seed"].values[is_finished(dataset, row)]
+    """Return seed -> (which heads there are, the highest of them), of the followed runs."""
+    seeds = dataset["seed"].values[is_followed(dataset, row)]
     highest = {}
     for seed, values in zip(seeds, last(dataset, SCORE, row), strict=True):
         exists = np.isfinite(values)
@@ -195,8 +196,8 @@ def _count(dataset: xr.Dataset) -> int:
 
 
 def _escaped(dataset: xr.Dataset, row: Row) -> NDArray[np.bool_]:
-    """Return which finished runs left the plateau."""
-    return np.isfinite(cell(dataset, "escape_step", row.index)[is_finished(dataset, row)])
+    """Return which followed runs left the plateau."""
+    return np.isfinite(cell(dataset, "escape_step", row.index)[is_followed(dataset, row)])
 
 
 def _over_runs(values: NDArray[np.float64]) -> tuple[float, float, float]:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from plateaus.measures.by_task.rows import trained
 from plateaus.report import panels, survival, table
-from plateaus.report.facets import label_outer, legend_above, panel_grid
-from plateaus.report.selection import finished, last, running_mean
+from plateaus.report.facets import label_outer, legend_above, panel_grid, shortened
+from plateaus.report.selection import followed, last, running_mean
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, Look, looks, styled
 
@@ -56,7 +56,7 @@ def mechanism(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
         of_task, steps = dataset.sel(task=task), dataset["eval_step"].values
         for name, width, dash in ((apart, 1.4, "-"), ("test_loss_by_task", 0.9, ":")):
-            mean, _ = survival.mean_band(finished(of_task, name, row))
+            mean, _ = survival.mean_band(followed(of_task, name, row))
             axes.plot(steps, np.maximum(mean, 1e-5), color=look.color, lw=width, ls=dash)
         panels.log_axis(axes)
 
@@ -76,9 +76,9 @@ def sequences(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
     def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
         of_task = dataset.sel(task=task)
-        seen = window * np.nancumsum(finished(of_task, name, row), axis=1).mean(axis=0)
+        seen = window * np.nancumsum(followed(of_task, name, row), axis=1).mean(axis=0)
         at = dataset["eval_step"].values // window - 1  # the last window before each evaluation
-        mean, _ = survival.mean_band(finished(of_task, "test_loss_by_task", row))
+        mean, _ = survival.mean_band(followed(of_task, "test_loss_by_task", row))
         later = (at >= 0) & (seen[np.maximum(at, 0)] > 0)
         axes.plot(seen[at[later]], mean[later], **look.line)
         axes.axhline(1.0, ls=":", lw=0.8, color=GREY)
@@ -102,7 +102,7 @@ def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         axes.plot(where, mean, color=look.color, lw=look.width)
         known, best = (f"{name}_of_{predictor}" for predictor in ("known", "in_context"))
         if best in of_task and not of_task[best].equals(of_task[known].rename(best)):
-            level = survival.mean_band(finished(of_task, best, row))[0]
+            level = survival.mean_band(followed(of_task, best, row))[0]
             axes.plot(where, level, color=GREY, ls=(0, (4, 2)), lw=1.0)
         axes.axhline(1.0, ls=":", lw=0.8, color=GREY)
         axes.set_ylim(0, 1.6)
@@ -113,7 +113,7 @@ def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 def averaged_losses(dataset: xr.Dataset, name: str, row: Row) -> NDArray[np.float64]:
     """Return a variable of training windows, [run, .., window], as running means over 100 steps."""
     window = max(1, round(100 / int(dataset["step"].values[0])))
-    return running_mean(finished(dataset, name, row), window)
+    return running_mean(followed(dataset, name, row), window)
 
 
 def each_task(
@@ -183,7 +183,8 @@ def _shown(
 
 def _name(row: Row) -> str:
     """Return a setting's name; of variants alone, the variant's."""
-    return table.label(row.setting) if len(row.setting) > 1 else str(panels.last_value(row))
+    name = table.label(row.setting) if len(row.setting) > 1 else str(panels.last_value(row))
+    return name + shortened([row])
 
 
 def _short(row: Row, tasks: Sequence[str]) -> str:

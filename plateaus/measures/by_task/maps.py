@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from plateaus.measures.by_task import rows as by_task
 from plateaus.measures.by_task.rows import COMPLETION, ESCAPE, TaskRow
-from plateaus.report import panels, survival, table
+from plateaus.report import cells, panels, survival, table
 from plateaus.report.heat_map import heat_map
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, looks, styled
@@ -101,12 +101,16 @@ def counts(dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow
 def by_count(
     dataset: xr.Dataset, task_rows: Sequence[TaskRow], variable: str
 ) -> dict[tuple[int, str], NDArray[np.float64]]:
-    """Return, by number of tasks and task, each seed's mean over settings of min(T, horizon)."""
+    """Return, by number of tasks and task, each seed's mean over settings of min(T, horizon).
+
+    Of the settings of which it is known for each seed: all runs were started, and none stopped.
+    """
     horizon = float(dataset.attrs["horizon"])
     parts: dict[tuple[int, str], list[NDArray[np.float64]]] = {}
     for row in task_rows:
         times = by_task.passages(dataset, row.index, row.task, variable).times
-        if times.size == dataset.sizes["seed"]:
+        stopped = np.isin(cells.endings(dataset, row.index), ["stopped", *cells.AT_EVENT]).any()
+        if times.size == dataset.sizes["seed"] and not stopped:
             parts.setdefault((len(row.tasks), row.task), []).append(np.minimum(times, horizon))
     return {key: np.mean(times, axis=0) for key, times in parts.items()}
 

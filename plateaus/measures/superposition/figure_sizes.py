@@ -14,9 +14,10 @@ from matplotlib.ticker import MaxNLocator
 from plateaus.measures.superposition import rows as superposition
 from plateaus.measures.superposition.figure_dynamics import even_mixture
 from plateaus.report import table
+from plateaus.report.cells import cell, swept_values
 from plateaus.report.facets import legend_above
 from plateaus.report.selection import interval
-from plateaus.report.statistics import Row, cell, swept_values
+from plateaus.report.statistics import Row
 from plateaus.report.style import looks_of, styled
 
 PARAMETERS = "parameters"

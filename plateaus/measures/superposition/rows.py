@@ -35,7 +35,7 @@ RELEASED_SATURATION = (0.96, 0.999)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MixedRow:
-    """One answer to the prompts of one mixture in one setting, at the end of its finished runs.
+    """One answer to the prompts of one mixture in one setting, at the horizon.
 
     Every measure is a run's mean over prompts, then the mean over runs with a t interval.
 
@@ -43,7 +43,7 @@ class MixedRow:
       setting, index: of the sweep, as in the main table.
       mixture: its label; `answer`: name of the task; `answers`: all K of them.
       named_share: of the task, by the mixture's label; `share`: that in the prompts.
-      runs: that finished.
+      runs: that came to the horizon.
       probability: P of the answer; `paper`: that of the released model, where comparable.
       saturation: var(P) over prompts / (mean (1 - mean)): 1 if every P is 0 or 1, 0 if all equal.
       entropy: of the outputs to a prompt, nats; `entropy_of_mean`: of their mean over prompts.
@@ -77,7 +77,7 @@ def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[MixedRow]:
 
 
 def with_mixed_prompts(dataset: xr.Dataset, rows: Sequence[Row]) -> list[Row]:
-    """Return the settings with a finished run that was given mixed prompts."""
+    """Return the settings with a run that was given mixed prompts."""
     return settings_with(dataset, rows, P)
 
 
