@@ -22,6 +22,7 @@ class Finished:
 
     `records`: variable -> array, by member. `names`: how files name a member. `exactness`: its
     record of exactness; `foreign`, those of files whose runs are all of variants that have changed.
+    `seconds`: of its chunk, shared out among the members, where recorded.
     `observed`: the observing fields of a member's run, None where they are not recorded.
     """
 
@@ -31,6 +32,7 @@ class Finished:
         self.records: dict[Member, dict[str, np.ndarray]] = {}
         self.names: dict[Member, Any] = {}
         self.exactness: dict[Member, Record] = {}
+        self.seconds: dict[Member, float] = {}
         self.foreign: list[Record] = []
         self.observed: dict[Member, Mapping[str, Any] | None] = {}
         of_folder = _observed_of_old(folder)
@@ -59,6 +61,8 @@ class Finished:
             self.records[member] = record
             self.names[member], self.observed[member] = name, meta["observed"]
             self.exactness[member] = meta["exactness"]
+            if "seconds" in meta:
+                self.seconds[member] = float(meta["seconds"]) / len(meta["members"])
 
     def add(self, chunk: Chunk, arrays: dict[str, np.ndarray], exactness: Record) -> None:
         """Keep the records of one more chunk, on disk first."""

@@ -27,7 +27,14 @@ from plateaus.report.facets import (
     styles_of,
     title,
 )
-from plateaus.report.selection import followed, last, of_family, recorded
+from plateaus.report.selection import (
+    came_to_the_end,
+    followed,
+    last,
+    of_family,
+    recorded,
+    settings_with,
+)
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, styled
 from plateaus.variables import EVALUATIONS
@@ -62,6 +69,8 @@ def examples(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     started = dataset["status"].values != 0
     if len(np.unique(dataset["batch_size"].values[started])) < 2:
         return None
+    if not settings_with(dataset.isel(eval_step=slice(1, None)), rows, "test_loss"):
+        return None  # in log scale, there is nothing at no example
     with styled():
         groups = facets(rows)
         columns = min(2, len(groups))
@@ -128,7 +137,7 @@ def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     Dotted: "zero" and "ridge" (in the first setting). Dashed, in a setting's own colour: "dmmse",
     best on its tasks.
     """
-    laws = [law for law in LAWS if f"{law}{PREFIX}" in dataset]
+    laws = [law for law in LAWS if came_to_the_end(dataset, rows, f"{law}{PREFIX}")]
     if not laws:
         return None
 

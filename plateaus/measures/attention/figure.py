@@ -17,7 +17,7 @@ from plateaus.report import panels, survival, table
 from plateaus.report.cells import cell
 from plateaus.report.facets import legend_above, spaced, title
 from plateaus.report.heat_map import heat_map
-from plateaus.report.selection import interval, is_followed, last, recorded
+from plateaus.report.selection import came_to_the_end, interval, is_followed, last
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, styled
 
@@ -33,7 +33,7 @@ SHARE = 12  # of the heads one in so many is compared, where no number of them i
 
 def scores(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """Return every head's scores at the end, layer by head: a line a setting, means over seeds."""
-    names = [name for name in SCORES if name in dataset]
+    names = [name for name in SCORES if came_to_the_end(dataset, rows, name)]
     if not names:
         return None
     chosen = spaced(rows)
@@ -63,7 +63,7 @@ def ablation(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     Means over seeds; the first two with a 95% t interval, the last with the range that holds 95% of
     all draws of all seeds.
     """
-    if not recorded(dataset, REMOVED):
+    if not came_to_the_end(dataset, rows, REMOVED):
         return None
     kinds = {
         "intact": ("test_loss", "o", "C2"),
@@ -95,8 +95,7 @@ def by_outcome(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
     A line a run, coloured by whether it left the plateau.
     """
-    if SCORE not in dataset:
-        return None
+    rows = came_to_the_end(dataset, rows, SCORE)
     mixed = [row for row in rows if len(set(_escaped(dataset, row))) == 2]
     if not mixed:
         return None
@@ -125,7 +124,7 @@ def persistence(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     The Jaccard index of the two sets of k heads at the end, mean over seeds, beside what two random
     sets of that size have. k is the number of ablated heads, or a twelfth of all.
     """
-    if SCORE not in dataset or len(rows) < 2:
+    if len(rows) < 2 or not came_to_the_end(dataset, rows, SCORE):
         return None
     with styled():
         shared = overlap(dataset, rows)

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from plateaus.measures.by_task.rows import trained
 from plateaus.report import panels, survival, table
 from plateaus.report.facets import label_outer, legend_above, panel_grid, shortened
-from plateaus.report.selection import followed, last, running_mean
+from plateaus.report.selection import (
+    came_to_the_end,
+    followed,
+    is_followed,
+    last,
+    running_mean,
+    settings_with,
+)
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, Look, looks, styled
 
@@ -69,16 +76,20 @@ def sequences(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
     So that a mixture that gives a task few of its prompts is compared at equal data of it.
     """
-    name = "train_count_by_task"
-    if name not in dataset:
+    name, loss = "train_count_by_task", "test_loss_by_task"
+    later_on = dataset.isel(eval_step=slice(1, None))  # in log scale there is nothing at no prompt
+    if name not in dataset or not settings_with(later_on, rows, loss):
         return None
-    window = int(dataset["step"].values[0])
+    ends, evaluations = dataset["step"].values, dataset["eval_step"].values
+    at = np.searchsorted(ends, evaluations, side="right") - 1  # the last window before each
 
     def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
         of_task = dataset.sel(task=task)
-        seen = window * np.nancumsum(followed(of_task, name, row), axis=1).mean(axis=0)
-        at = dataset["eval_step"].values // window - 1  # the last window before each evaluation
-        mean, _ = survival.mean_band(followed(of_task, "test_loss_by_task", row))
+        if not is_followed(dataset, row).any():
+            return
+        counts = followed(of_task, name, row) * np.diff(ends, prepend=0)
+        seen = np.nancumsum(counts, axis=1).mean(axis=0)
+        mean, _ = survival.mean_band(followed(of_task, loss, row))
         later = (at >= 0) & (seen[np.maximum(at, 0)] > 0)
         axes.plot(seen[at[later]], mean[later], **look.line)
         axes.axhline(1.0, ls=":", lw=0.8, color=GREY)
@@ -93,7 +104,7 @@ def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     Dashed: the Bayes-optimal or best known predictor, where there is one.
     """
     name = "test_loss_by_prefix_by_task"
-    if name not in dataset:
+    if not came_to_the_end(dataset, rows, name):
         return None
 
     def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
@@ -112,8 +123,19 @@ def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
 def averaged_losses(dataset: xr.Dataset, name: str, row: Row) -> NDArray[np.float64]:
     """Return a variable of training windows, [run, .., window], as running means over 100 steps."""
-    window = max(1, round(100 / int(dataset["step"].values[0])))
-    return running_mean(followed(dataset, name, row), window)
+    steps, values = dataset["step"].values, followed(dataset, name, row)
+    widths = np.diff(steps, prepend=0)
+    if np.ptp(widths) == 0:
+        return running_mean(values, max(1, round(100 / int(steps[0]))))
+    # Of thinned curves, which are means over longer and longer windows.
+    first = np.searchsorted(steps, steps - 100, side="right")
+    return np.stack(
+        [
+            survival.mean_band(np.moveaxis(values[:, i : j + 1], 1, 0))[0]
+            for j, i in enumerate(first)
+        ],
+        axis=1,
+    )
 
 
 def each_task(
@@ -162,9 +184,9 @@ def _fit(axes: Axes) -> None:
     """Let the lines set the limits, not their bands: of two runs left, one may be far off."""
     if axes.get_yscale() == "log" or not axes.get_autoscaley_on():
         return
-    values = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
+    values = np.concatenate([[], *(np.asarray(line.get_ydata(), float) for line in axes.lines)])
     values = values[np.isfinite(values)]
-    if values.size:
+    if values.size and values.min() < values.max():
         low, high = values.min(), values.max()
         axes.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
 

@@ -217,6 +217,22 @@ def distances(of_task: xr.Dataset, index: Sequence[int]) -> NDArray[np.float64]:
     return np.array(means)
 
 
+def plateau_distances(dataset: xr.Dataset, rows: Sequence[Row]) -> dict[str, xr.DataArray]:
+    """Return `distances` of all tasks and settings under the name of their variable, if recorded.
+
+    So that the table needs no evaluation but the last.
+    """
+    if APART not in dataset or ESCAPE not in dataset:
+        return {}
+    values = np.full(dataset[ESCAPE].shape, np.nan)
+    for row in rows:
+        for g, task in enumerate(dataset["task"].values):
+            if cell(dataset, "status", row.index).any():
+                values[(*row.index, slice(None), g)] = distances(dataset.sel(task=task), row.index)
+    attributes = {"long_name": "distance to the no-context optimum on the plateau", "units": "1"}
+    return {DISTANCE: xr.DataArray(values, dims=dataset[ESCAPE].dims, attrs=attributes)}
+
+
 def _distance(of_task: xr.Dataset, index: Sequence[int]) -> Interval:
     if DISTANCE in of_task:
         return interval(cell(of_task, DISTANCE, index).astype(np.float64))

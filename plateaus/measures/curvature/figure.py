@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from plateaus.report import panels, survival
 from plateaus.report.facets import by_facet, styles_of
-from plateaus.report.selection import followed, recorded
+from plateaus.report.selection import followed, settings_with
 from plateaus.report.statistics import Row
 from plateaus.report.style import Look
 
@@ -26,8 +26,8 @@ def landscape(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     Geometric means over seeds with their 95% t band; what is not positive is left out. A tick at
     the foot marks the mean escape of the runs of a setting that escaped.
     """
-    names = [name for name in MEASURES if name in dataset]
-    if not any(recorded(dataset, name) for name in names):
+    names = [name for name in MEASURES if settings_with(dataset, rows, name)]
+    if not names:
         return None
 
     def draw(part: SubFigure, facet: Sequence[Row]) -> None:

@@ -87,6 +87,17 @@ def least(dataset: xr.Dataset, rows: Sequence[Row]) -> float:
     return float(np.nanmin(ends)) if np.isfinite(ends).any() else math.nan
 
 
+def steps_read(dataset: xr.Dataset, rows: Sequence[Row]) -> set[int]:
+    """Return the evaluations between which the table at equal compute draws its lines."""
+    if not adapts(dataset) or not math.isfinite(shared := least(dataset, rows)):
+        return set()
+    steps, read = dataset["eval_step"].values, set()
+    for row in rows:
+        place = int(np.searchsorted(np.nan_to_num(spent(dataset, row), nan=np.inf), shared))
+        read |= {int(step) for step in steps[max(0, place - 1) : place + 2]}
+    return read
+
+
 def at_compute(compute: NDArray, curves: NDArray, where: float) -> NDArray[np.float64]:
     """Return the losses [run] after so much compute, on the line between two evaluations.
 

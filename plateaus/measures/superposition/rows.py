@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from plateaus.report.selection import interval, last, settings_with
+from plateaus.report.selection import came_to_the_end, interval, last, settings_with
 from plateaus.report.statistics import Row
 from plateaus.report.survival import Interval
 
@@ -72,8 +72,9 @@ class MixedRow:
 
 
 def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[MixedRow]:
-    """Return a row for each setting, mixture and answer; none where no prompts were mixed."""
-    return [row for setting in with_mixed_prompts(dataset, rows) for row in _rows(dataset, setting)]
+    """Return a row for each setting at the horizon, mixture and answer, if prompts were mixed."""
+    ended = came_to_the_end(dataset, rows, P)
+    return [row for setting in ended for row in _rows(dataset, setting)]
 
 
 def with_mixed_prompts(dataset: xr.Dataset, rows: Sequence[Row]) -> list[Row]:

@@ -16,7 +16,7 @@ from plateaus.measures.task_vectors import geometry
 from plateaus.measures.task_vectors.geometry import Floats
 from plateaus.report import survival, table
 from plateaus.report.facets import headed_lines, spaced
-from plateaus.report.selection import interval, is_followed, last, settings_with
+from plateaus.report.selection import came_to_the_end, interval, is_followed, last
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, PALE, styled
 from plateaus.report.terminal import bracketed
@@ -51,14 +51,15 @@ def task_vectors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     shares of the examples, with 95% t intervals over seeds: on the diagonal, mixtures lie between
     in proportion. Mixtures of one task alone are of other prompts than the means.
 
-    None where no vectors were taken.
+    None where no vectors were taken, or no run came to the horizon.
 
     Source: paper 5, task vectors.
     """
     patches = [patch for patch in PATCHES if patch + SUCCESS in dataset]
     if not patches:
         return None
-    chosen = spaced(settings_with(dataset, rows, REPLACE + SUCCESS), MOST_ROWS // len(patches))
+    rows = came_to_the_end(dataset, rows, REPLACE + SUCCESS)
+    chosen = spaced(rows, MOST_ROWS // len(patches))
     if not chosen:
         return None
     drawn = [(row, patch) for row in chosen for patch in patches]
