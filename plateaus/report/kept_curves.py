@@ -25,7 +25,7 @@ from plateaus.variables import EVALUATIONS, TASK, WINDOWS
 FILE = "curves.csv.gz"
 VERSION = 1
 STEPS = 60
-DIGITS = 5  # of a curve between its ends
+DIGITS = 4  # of a curve between its ends
 IN_RUNS = {name for column in COLUMNS.values() for name in column[2:] if name}  # of runs.csv
 
 

@@ -1,6 +1,8 @@
 """Tables and figures from runs.csv and curves.csv.gz are those from results.nc."""
 
+import csv
 import gzip
+import io
 from pathlib import Path
 
 import numpy as np
@@ -65,16 +67,14 @@ def test_few_evaluations_come_back_whole(everything, tmp_path):
     for name, variable in dataset.data_vars.items():
         assert back[name].dims == variable.dims and back[name].dtype == variable.dtype
         if not {*variable.dims} & {"layer", "draw", "prefix", "head"}:
-            np.testing.assert_allclose(back[name], variable, rtol=6e-5)
+            np.testing.assert_allclose(back[name], variable, rtol=6e-4)
     assert back.attrs == dataset.attrs and set(back.coords) == set(dataset.coords)
 
 
 def test_a_row_is_a_run_and_a_task(everything, tmp_path):
-    import csv
-
     dataset = mixed_endings(everything, "mixture")
     written(dataset, tmp_path)
-    rows = list(csv.DictReader((tmp_path / "runs.csv").open()))
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "runs.csv").read_text())))
     assert list(rows[0]) == ["version", "data.zipf_exponent", "seed", "task", *kept_runs.COLUMNS]
     assert [row["task"] for row in rows[:4]] == ["", "ret1", "ret2", "ret3"]
     assert len(rows) == 4 * dataset["status"].size
@@ -89,13 +89,10 @@ def test_windows_become_means_and_counts_stay(everything):
     fewer = kept_curves.thinned(dataset)
     assert fewer.sizes["step"] == fewer.sizes["eval_step"] == kept_curves.STEPS
     assert fewer["step"].values[[0, -1]].tolist() == [5, 2000]
-    for found, wanted in ((fewer, dataset),):
-        counts = found["train_count_by_task"].values.astype(float)
-        widths = np.diff(found["step"].values, prepend=0)[:, None] / 5
-        total = np.sum(counts * widths, axis=2)
-        np.testing.assert_allclose(
-            total, wanted["train_count_by_task"].astype(float).sum("step"), rtol=1e-5
-        )
+    widths = np.diff(fewer["step"].values, prepend=0)[:, None] / 5
+    total = np.sum(fewer["train_count_by_task"].values.astype(float) * widths, axis=2)
+    wanted = dataset["train_count_by_task"].astype(float).sum("step")
+    np.testing.assert_allclose(total, wanted, rtol=1e-5)
 
 
 def test_the_same_results_are_the_same_bytes_and_small(make_results, tmp_path):
@@ -104,15 +101,14 @@ def test_the_same_results_are_the_same_bytes_and_small(make_results, tmp_path):
     first, second = (kept_files(results, summarise(results)) for _ in range(2))
     assert first == second
     rows = gzip.decompress(first["curves.csv.gz"]).count(b"\n")
-    print({file: len(content) for file, content in first.items()}, rows)
-    assert len(first["curves.csv.gz"]) < 8 * rows and len(first["runs.csv"]) < 25_000
+    assert len(first["curves.csv.gz"]) < 7 * rows and len(first["runs.csv"]) < 25_000
 
 
 def test_another_version_is_refused(everything, tmp_path):
     written(everything.results("regression", steps=100), tmp_path)
     text = (tmp_path / "runs.csv").read_text().replace("\n1,", "\n2,")
     (tmp_path / "runs.csv").write_text(text)
-    with pytest.raises(ValueError, match="runs.csv: its columns are of version 2; this reads 1"):
+    with pytest.raises(ValueError, match=r"runs\.csv: its columns are of version 2; this reads 1"):
         kept.from_csv(tmp_path)
 
 

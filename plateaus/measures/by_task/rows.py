@@ -228,7 +228,7 @@ def plateau_distances(dataset: xr.Dataset, rows: Sequence[Row]) -> dict[str, xr.
     for row in rows:
         for g, task in enumerate(dataset["task"].values):
             if cell(dataset, "status", row.index).any():
-                values[(*row.index, slice(None), g)] = distances(dataset.sel(task=task), row.index)
+                values[row.index][:, g] = distances(dataset.sel(task=task), row.index)
     attributes = {"long_name": "distance to the no-context optimum on the plateau", "units": "1"}
     return {DISTANCE: xr.DataArray(values, dims=dataset[ESCAPE].dims, attrs=attributes)}
 
