@@ -26,6 +26,7 @@ class Finished:
 
     `records`: variable -> array, by member. `names`: how files name a member. `exactness`: its
     record of exactness; `foreign`, those of files whose runs are all of variants that have changed.
+    `seconds`: of its chunk, shared out among the members, where recorded.
     `observed`: the observing fields of a member's run, None where they are not recorded.
     """
 
@@ -35,6 +36,7 @@ class Finished:
         self.records: dict[Member, dict[str, np.ndarray]] = {}
         self.names: dict[Member, Any] = {}
         self.exactness: dict[Member, Record] = {}
+        self.seconds: dict[Member, float] = {}
         self.foreign: list[Record] = []
         self.observed: dict[Member, Mapping[str, Any] | None] = {}
         of_folder, earlier = observed_of_old(folder), additions.earlier(folder, plan)
@@ -67,6 +69,8 @@ class Finished:
             self.records[member] = record
             self.names[member], self.observed[member] = name, meta["observed"]
             self.exactness[member] = meta["exactness"]
+            if "seconds" in meta:
+                self.seconds[member] = float(meta["seconds"]) / len(meta["members"])
 
     def complete(self, event: str | None) -> set[Member]:
         """Return the runs whose records go on to the plan's horizon, or to an event before it."""
