@@ -18,7 +18,7 @@ FLOORS = (  # from the lowest up; a part imports from its own and from lower flo
     ("values", "config", "option_strings"),
     ("signatures",),
     ("types",),
-    ("trees", "groups"),
+    ("trees", "groups", "threefry"),
     ("tasks", "data", "models", "optim", "gram", "loop", "report"),
     ("measures",),
     ("build",),
