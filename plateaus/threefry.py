@@ -1,14 +1,11 @@
 """JAX's threefry keys and their bits, in less time on a CPU: for what is drawn in every step.
 
 On a CPU JAX writes the hash as a loop of five rounds, each of several passes over its words: that
-compiles soon, and runs at a sixth of the speed of the same rounds written out. Written out they
-would be computed anew by whatever reads them, which a loop of one pass, of which the compiler
-cannot tell that it is one, prevents.
+compiles soon, and runs at a sixth of the speed of the same rounds written out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.random import define_prng_impl
 
-from plateaus.types import Array, Key, PyTree
+from plateaus.fusing import apart
+from plateaus.types import Array, Key
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)
@@ -50,25 +48,13 @@ def _hashed(key: Array, high: Array, low: Array) -> tuple[Array, Array]:
     return x, y
 
 
-def _apart(function: Callable[..., PyTree], *given: Array) -> PyTree:
-    """Return function(*given), on a CPU computed once and apart from what reads it."""
-
-    def loop(*given: Array) -> PyTree:
-        shapes = jax.eval_shape(function, *given)
-        nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-        once = jax.lax.optimization_barrier(jnp.int32(1))
-        return jax.lax.fori_loop(0, once, lambda number, value: function(*given), nothing)
-
-    return jax.lax.platform_dependent(*given, cpu=loop, default=function)
-
-
 def _seed(seed: Array) -> Array:
     return jnp.stack([jnp.uint32(0), jnp.asarray(seed, jnp.uint32)])
 
 
 def _fold_in(key: Array, data: Any) -> Array:
     data = jnp.asarray(data, jnp.uint32)
-    return jnp.stack(_apart(lambda key, data: _hashed(key, jnp.uint32(0), data), key, data))
+    return jnp.stack(apart(lambda key, data: _hashed(key, jnp.uint32(0), data), key, data))
 
 
 def _numbers(shape: tuple[int, ...]) -> Array:
@@ -82,7 +68,7 @@ def _split(key: Array, shape: tuple[int, ...]) -> Array:
     def blocks(key: Array) -> tuple[Array, Array]:
         return _hashed(key, jnp.uint32(0), _numbers(shape))
 
-    return jnp.stack(_apart(blocks, key), axis=-1)
+    return jnp.stack(apart(blocks, key), axis=-1)
 
 
 def _random_bits(key: Array, bit_width: int, shape: tuple[int, ...]) -> Array:
@@ -93,7 +79,7 @@ def _random_bits(key: Array, bit_width: int, shape: tuple[int, ...]) -> Array:
         high, low = _hashed(key, jnp.uint32(0), _numbers(shape))
         return high ^ low
 
-    return _apart(words, key).astype(f"uint{bit_width}")
+    return apart(words, key).astype(f"uint{bit_width}")
 
 
 _IMPLEMENTATION = define_prng_impl(

@@ -17,7 +17,7 @@ FLOORS = (  # from the lowest up; a part imports from its own and from lower flo
     ("fields", "files", "information", "names", "surface", "variables"),
     ("values", "config", "option_strings"),
     ("signatures",),
-    ("types",),
+    ("types", "fusing"),
     ("trees", "groups", "threefry"),
     ("tasks", "data", "models", "optim", "gram", "loop", "report"),
     ("measures",),
