@@ -114,8 +114,11 @@ def sparse_parity(spec: Spec) -> Task:
     def emit(key: object, world: Key, draw: Draw, knobs: Knobs) -> Example:
         d = spec.dimension
         words = _words(jax.random.fold_in(world, draw.index), d + 1)
-        random = _sign(words[d // 32] >> (d % 32))  # one bit more of the same words costs nothing
-        chi, lower = apart(lambda words: _parities(words, spec.relevant_bits), words)
+
+        def labels(words: Array) -> tuple[Array, ...]:  # one bit more of the words costs nothing
+            return (*_parities(words, spec.relevant_bits), _sign(words[d // 32] >> (d % 32)))
+
+        chi, lower, random = apart(labels, words)
         target = chi + knobs.staircase_epsilon * lower
         target = jnp.where(knobs.random_label_steps > 0, random, target)
         return Example(_signs(words, d), target)
