@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from plateaus.config import ranges
+from plateaus.config import lives, ranges
 from plateaus.config.schema import ConfigError
 from plateaus.config.values import convert, shown
 from plateaus.fields import Field
@@ -83,6 +83,16 @@ def parser() -> argparse.ArgumentParser:
     switch("--list", "print the presets, with a line each")
     switch("--dry-run", "print the plan only")
     switch("--fail-fast", "stop at the first run that diverges")
+    value("--budget", "TIME", "end within TIME, as 8m; seed 0 of every setting comes first")
+    value("--stop-when", "EVENT", "end each run when it has escaped, or completed")
+    made.add_argument(
+        "--keep",
+        metavar="WHAT",
+        action="append",
+        default=[],
+        help="keep the state of each run at its end, to go on with more steps, or its weights "
+        "(weights=STEPS: at these; weights=1:1e4:9log: at evaluations near these); repeatable",
+    )
     value("--runs-per-batch", "W", "runs in one chunk (default: from the kind of device)")
     switch("--allow-inexact-resume", "resume under another chunk width, version or device")
     return made
@@ -119,6 +129,18 @@ def parse(argv: Sequence[str]) -> Arguments:
             )
         except ValueError as error:
             problems.append(f"--runs-per-batch = {shown(options.runs_per_batch, int)}: {error}")
+    for flag, read in (
+        ("budget", lives.duration),
+        ("stop_when", lives.event),
+        ("keep", lives.joined),
+    ):
+        text = getattr(options, flag)
+        try:
+            setattr(options, flag, None if text is None else read(text))
+        except ValueError as error:
+            written = " ".join(text) if isinstance(text, list) else text
+            problems.append(f"--{flag.replace('_', '-')} = {shown(written, int)}: {error}")
+            setattr(options, flag, None)
     if options.workdir is not None:
         folder = Path(options.workdir).expanduser()
         if not options.workdir or (folder.exists() and not folder.is_dir()):

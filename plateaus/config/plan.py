@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from plateaus.config.component import Component, Resolved
+from plateaus.config.lives import KEEP_NOTHING, Keep
 from plateaus.config.schema import Entry, entries, resolve
 from plateaus.config.variants import Variants
 
@@ -67,6 +68,9 @@ class Options:
     fail_fast: bool = False
     runs_per_batch: int | None = None
     allow_inexact_resume: bool = False
+    budget: float | None = None  # seconds from the start of the process
+    stop_when: str | None = None  # the event at which each run ends
+    keep: Keep = KEEP_NOTHING
     command: str = ""
 
 

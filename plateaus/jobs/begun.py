@@ -43,9 +43,19 @@ def groups(folder: Path, plan: Plan) -> list[Begun]:
     return interrupted
 
 
+def place_of(folder: Path, chunk: sweep.Chunk) -> Path:
+    """Return the folder of the checkpoints of a chunk."""
+    return folder / "checkpoints" / "running" / chunk.address
+
+
+def has_checkpoint(folder: Path, chunk: sweep.Chunk) -> bool:
+    """Return whether a chunk has a checkpoint, by its manifest alone."""
+    return checkpoint.newest_meta(place_of(folder, chunk)) is not None
+
+
 def open_chunk(folder: Path, chunk: sweep.Chunk) -> Path:
     """Make the folder of a chunk that is about to run, with a note of its members."""
-    place = folder / "checkpoints" / "running" / chunk.address
+    place = place_of(folder, chunk)
     place.mkdir(parents=True, exist_ok=True)
     files.write_json(place / "chunk.json", {"members": list(chunk.names)})
     return place

@@ -45,6 +45,9 @@ def main(argv: Sequence[str]) -> int:
             fail_fast=options.fail_fast,
             runs_per_batch=options.runs_per_batch,
             allow_inexact_resume=options.allow_inexact_resume,
+            budget=options.budget,
+            stop_when=options.stop_when,
+            keep=options.keep,
             command=shlex.join(argv),
         ),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -13,7 +14,11 @@ import numpy as np
 from plateaus.config.plan import Plan
 from plateaus.jobs import checkpoint, identities, observations
 from plateaus.jobs.exactness import Record
+from plateaus.jobs.identities import digest
+from plateaus.jobs.records import ending_of
 from plateaus.jobs.sweep import Chunk, Member, unnamed
+from plateaus.jobs.unfinished import Partial, goes_far_enough, length
+from plateaus.report.store import ENDINGS, UNFINISHED
 
 
 class Finished:
@@ -53,20 +58,48 @@ class Finished:
         for i, (member, name) in enumerate(zip(members, meta["members"], strict=True)):
             if member is None:  # of a variant that is another one by now
                 continue
-            self.records[member] = {name: array[i] for name, array in arrays.items()}
+            record = {name: array[i] for name, array in arrays.items()}
+            record |= ending(record, self._plan.config["steps"])
+            if member in self.records and length(self.records[member]) >= length(record):
+                continue
+            self.records[member] = record
             self.names[member], self.observed[member] = name, meta["observed"]
             self.exactness[member] = meta["exactness"]
 
-    def add(self, chunk: Chunk, arrays: dict[str, np.ndarray], exactness: Record) -> None:
-        """Keep the records of one more chunk, on disk first."""
+    def complete(self, event: str | None) -> set[Member]:
+        """Return the runs whose records go on to the plan's horizon, or to an event before it."""
+        steps = self._plan.config["steps"]
+        return {m for m, record in self.records.items() if goes_far_enough(record, steps, event)}
+
+    def beside(self, partial: Mapping[Member, Partial]) -> Finished:
+        """Return these runs and, where they are longer, those of runs on their way."""
+        both = copy.copy(self)
+        both.records, both.names = dict(self.records), dict(self.names)
+        both.exactness, both.observed = dict(self.exactness), dict(self.observed)
+        for member, one in partial.items():
+            if member not in both.records or length(both.records[member]) < length(one.record):
+                both.records[member], both.names[member] = one.record, one.name
+                both.exactness[member], both.observed[member] = one.exactness, one.observed
+        return both
+
+    def add(
+        self, chunk: Chunk, arrays: dict[str, np.ndarray], exactness: Record, seconds: float
+    ) -> None:
+        """Keep the records of one more chunk, on disk first; it took so many `seconds` of work."""
         self._folder.mkdir(parents=True, exist_ok=True)
         meta = {
             "program": chunk.program.address,
             "members": list(chunk.names),
             "exactness": dict(exactness),
             "observed": observations.of(self._plan),
+            "steps": self._plan.config["steps"],
+            "seconds": round(seconds, 3),
         }
-        checkpoint.write_arrays(self._folder / f"{chunk.address}.npz", arrays, meta)
+        path = self._folder / f"{chunk.address}.npz"
+        if path.exists():  # records of the same runs that ended earlier
+            longer = digest([chunk.address, arrays["last_step"].tolist()])
+            path = self._folder / f"{longer}.npz"
+        checkpoint.write_arrays(path, arrays, meta)
         self._take(chunk.members, arrays, meta)
 
     def as_observed(self) -> dict[str, Any]:
@@ -84,10 +117,24 @@ class Finished:
         return {name: tuple(several) for name, several in values.items()}
 
     def contents(self) -> str:
-        """Return a digest of the runs and of the order in which they are laid out."""
+        """Return a digest of the runs, where they end, and the order in which they are laid out."""
         runs = sorted(json.dumps(name, sort_keys=True) for name in self.names.values())
         values = {name: list(swept) for name, swept in self.sweep().items()}
-        return identities.digest([runs, values, list(self._plan.sweep)])
+        early = sorted(
+            [json.dumps(self.names[member], sort_keys=True), length(record)]
+            for member, record in self.records.items()
+            if ENDINGS[int(record["ended_by"])] not in ("horizon", "diverged")
+        )
+        return digest([runs, values, list(self._plan.sweep), *([early] if early else [])])
+
+
+def ending(record: Mapping[str, np.ndarray], steps: int) -> dict[str, np.ndarray]:
+    """Return why and in what status a run ended, as a plan of so many steps sees it."""
+    status: Any = record["status"]
+    ended_by: Any = record.get("ended_by", ending_of(status))  # some runs were made before it
+    if ENDINGS[int(ended_by)] == "horizon" and record["last_step"] < steps:
+        status, ended_by = UNFINISHED, ENDINGS.index("stopped")
+    return {"status": np.asarray(status, np.int8), "ended_by": np.asarray(ended_by, np.int8)}
 
 
 def _observed_of_old(folder: Path) -> Mapping[str, Any] | None:

@@ -20,7 +20,7 @@ from plateaus.jobs import observations
 # Of a run folder. Whatever changes a random stream or a bit of a result raises it; `poolable` says
 # which runs of earlier formats have the same streams and bits.
 FORMAT = 4
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError)
+UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 _DIGEST = re.compile(r"[0-9a-f]{10}")
 
 
@@ -106,12 +106,17 @@ def held(folder: Path) -> dict[str, Any]:
     return recorded
 
 
+def steps_of(recorded: Mapping[str, Any]) -> int:
+    """Return the number of steps of the runs of a recorded identity."""
+    return int(recorded["config"]["steps"])
+
+
 def _content(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "config.json").read_text())
 
 
 def _holds(folder: Path, plan: Plan, ours: Mapping[str, Any]) -> bool:
-    with contextlib.suppress(*_UNREADABLE):
+    with contextlib.suppress(*UNREADABLE):
         return _as_of_now(held(folder), plan) == ours
     return False
 
@@ -128,7 +133,7 @@ def _worth(folder: Path, plan: Plan) -> tuple[bool, int]:
     """Return whether the runs of a folder are observed as the plan's, and their number."""
     runs = 0
     for path in (folder / "checkpoints" / "finished").glob("*.npz.json"):
-        with contextlib.suppress(*_UNREADABLE):
+        with contextlib.suppress(*UNREADABLE):
             runs += len(json.loads(path.read_text())["meta"]["members"])
     config = _content(folder).get("config")
     config = config if isinstance(config, dict) else {}
@@ -159,7 +164,7 @@ def check(folder: Path, plan: Plan) -> None:
         return
     try:
         recorded = _as_of_now(held(folder), plan)
-    except _UNREADABLE:
+    except UNREADABLE:
         raise ConfigError(f"{path}: damaged; move the folder away to start anew") from None
     if recorded["format"] != FORMAT:
         raise ConfigError(
@@ -168,6 +173,8 @@ def check(folder: Path, plan: Plan) -> None:
             f"commit {folder / 'provenance.json'} names"
         )
     ours = json.loads(json.dumps(identity(plan)))
+    if steps_of(recorded) < plan.config["steps"]:  # they may go on
+        recorded["config"] = {**recorded["config"], "steps": plan.config["steps"]}
     differ = list(_differences(plan, recorded["config"], ours["config"]))
     if recorded["swept"] != ours["swept"]:
         differ.append(
@@ -199,8 +206,11 @@ def _differences(
 def kept(folder: Path, plan: Plan) -> dict[str, Any]:
     """Return the identity to record in a folder: the one that it has or, in a new one, the plan's.
 
-    So a folder keeps its name, and the format of its earlier runs stays recorded.
+    So a folder keeps its name, and the format of its earlier runs stays recorded. Only their number
+    of steps may grow.
     """
-    with contextlib.suppress(*_UNREADABLE):
-        return held(folder)
+    with contextlib.suppress(*UNREADABLE):
+        recorded = held(folder)
+        steps = max(steps_of(recorded), plan.config["steps"])
+        return {**recorded, "config": {**recorded["config"], "steps": steps}}
     return identity(plan)

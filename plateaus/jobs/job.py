@@ -15,9 +15,20 @@ from plateaus.build.soundness import traced, uncollected
 from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
 from plateaus.information import Unknown, failure, informative
-from plateaus.jobs import begun, devices, exactness, memory, observations, sweep, tracing
+from plateaus.jobs import (
+    begun,
+    devices,
+    exactness,
+    extension,
+    keeping,
+    memory,
+    observations,
+    sweep,
+    tracing,
+)
 from plateaus.jobs.finished import Finished
-from plateaus.jobs.sweep import Chunk
+from plateaus.jobs.keeping import Kept
+from plateaus.jobs.sweep import Chunk, Member
 from plateaus.recipe import Recipe
 from plateaus.tasks.contract import fits
 from plateaus.variables import differences, faults
@@ -31,6 +42,7 @@ class Job(NamedTuple):
     place: Path
     finished: Finished
     programs: tuple[sweep.Program, ...]  # of all runs, finished or not
+    complete: frozenset[Member]  # runs whose records go as far as the command asks
     chunks: tuple[Chunk, ...]  # of the runs that are missing
     available: int | Unknown  # bytes on a device, or on all that share one memory
     widths: dict[str, int]
@@ -39,6 +51,7 @@ class Job(NamedTuple):
     least: dict[str, int | Unknown]  # least bytes that its runs hold
     exactness: dict[str, exactness.Record]
     needed: dict[str, int | Unknown]  # bytes that its programs need; filled when compiled
+    kept: dict[str, Kept]  # the kept state of the runs of a chunk that go on from it
 
 
 def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], None]) -> Job:
@@ -48,19 +61,25 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
     """
     programs = sweep.programs(plan, sweep.members(plan))
     finished = Finished(place, plan, warn)
-    if any(run not in finished.records for program in programs for run in program.members):
+    complete = frozenset(finished.complete(options.stop_when))
+    if any(run not in complete for program in programs for run in program.members):
         observations.refuse_other(plan, place, finished.observed.values())
+        keeping.steps_of_weights(options.keep, plan.config)
     interrupted = begun.groups(place, plan)
     device = jax.devices()[0]
     available = _available_bytes(device)
     recorded = functools.cache(functools.partial(exactness.record, device))  # by width
-    job = Job(plan, options, place, finished, programs, (), available, {}, {}, {}, {}, {}, {})
+    tables: tuple[dict, ...] = ({}, {}, {}, {}, {}, {}, {})
+    job = Job(plan, options, place, finished, programs, complete, (), available, *tables)
     chunks: list[Chunk] = []
     samples: dict[Any, Any] = {}
+    states = list(keeping.states(place, plan))
     for program in programs:
-        missing = tuple(run for run in program.members if run not in finished.records)
+        missing = tuple(run for run in program.members if run not in complete)
         if not missing:
             continue
+        if options.budget is not None:  # the first seeds of all settings come first
+            missing = tuple(sorted(missing, key=lambda run: plan.seeds.index(run.seed)))
         address = program.address
         with _computing():
             job.compiled[address] = tracing.compiled(program)
@@ -70,8 +89,20 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
         width = options.runs_per_batch or devices.width(held.parameters, device.platform)
         job.widths[address], job.exactness[address] = width, recorded(width)
         wanted = program._replace(members=missing)
-        chunks += sweep.chunks(plan, wanted, width, begun.usable(plan, wanted, width, interrupted))
+        groups = begun.usable(plan, wanted, width, interrupted)
+        rest = {*missing} - {run for group in groups for run in group}
+        going_on = list(keeping.groups(states, program, rest, width))
+        groups += [runs for _, runs in going_on]
+        some = sweep.chunks(plan, wanted, width, groups)
+        sources = {tuple(runs): kept for kept, runs in going_on}
+        job.kept.update(
+            {chunk.address: sources[chunk.members] for chunk in some if chunk.members in sources}
+        )
+        chunks += some
+    if options.budget is not None:
+        chunks.sort(key=lambda chunk: min(plan.seeds.index(run.seed) for run in chunk.members))
     job = job._replace(chunks=tuple(chunks))
+    _refuse_shorter(job)
     declared = (program.facts.variables for program in job.compiled.values())
     if differing := list(differences(declared)):
         raise ConfigError(*differing)
@@ -82,6 +113,19 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
     for line in begun.lost(plan, chunks, interrupted):
         warn(line)
     return job
+
+
+def _refuse_shorter(job: Job) -> None:
+    """Refuse more steps for runs that cannot go on."""
+    before = extension.steps_before(job.place, job.plan)
+    members = {member for chunk in job.chunks for member in chunk.members}
+    short = members & {*job.finished.records}
+    if before is None or not short:
+        return
+    going_on = {m for c in job.chunks if c.address in job.kept for m in c.members}
+    going_on |= {m for c in job.chunks for m in c.members if begun.has_checkpoint(job.place, c)}
+    with _computing():
+        extension.refuse(job.place, job.plan, before, short, going_on, job.compiled, job.programs)
 
 
 def try_out(job: Job) -> None:
@@ -151,6 +195,13 @@ def _refuse_inexact(job: Job, interrupted: Sequence[begun.Begun]) -> None:
         current = job.exactness[program.address]
         for group in begun.of(job.plan, program, interrupted):
             continued |= dict.fromkeys(exactness.differences(group.exactness or {}, current))
+    for chunk in job.chunks:
+        if chunk.address in job.kept:
+            recorded, current = (
+                job.kept[chunk.address].exactness,
+                job.exactness[chunk.program.address],
+            )
+            continued |= dict.fromkeys(exactness.differences(recorded, current))
     missing = sum(len(chunk.members) for chunk in job.chunks)
     way_on = "Use another --workdir, or --allow-inexact-resume"
     if added:

@@ -7,22 +7,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from plateaus import groups, train
+from plateaus import groups
 from plateaus.build import gradients, mixing_cost
 from plateaus.build.run_fields import batch_of
 from plateaus.build.soundness import predictors_of, shapes_of
 from plateaus.config.component import Resolved
 from plateaus.config.schema import ConfigError
 from plateaus.data import mixtures
+from plateaus.jobs.endings import AVERAGED, BOUNDS, Ends, cut
 from plateaus.measures import plateau
 from plateaus.measures import registry as instruments
 from plateaus.measures.by_task import passages
-from plateaus.report.store import DIVERGED, FINISHED
+from plateaus.report.store import DIVERGED, ENDINGS, FINISHED, NOT_RUN, UNFINISHED
 from plateaus.tasks import recorded
 from plateaus.variables import ONCE, WINDOWS, Variable
 
-BOUNDS = ("uninformed_loss", "best_loss")  # of the plateau, constant over a run
-AVERAGED = 3  # evaluations whose mean marks a passage
 STEPS = "optimiser steps"
 _PASSAGE = "first evaluation at which the mean over three evaluations of the normalised test loss"
 VARIABLES = {
@@ -42,9 +41,20 @@ VARIABLES = {
     "status": Variable(
         "what became of the run",
         time=ONCE,
-        notes={"flag_values": [0, 1, 2], "flag_meanings": "not_run finished diverged"},
+        notes={
+            "flag_values": [0, 1, 2, 3],
+            "flag_meanings": "not_run finished diverged unfinished",
+        },
     ),
-    "last_step": Variable("last step with a finite loss, or the horizon", STEPS, time=ONCE),
+    "ended_by": Variable(
+        "why the run ended: at the horizon, diverged, at the event of --stop-when, or stopped by a "
+        "budget or a signal, in which case it can go on",
+        time=ONCE,
+        notes={"flag_values": [*range(len(ENDINGS))], "flag_meanings": " ".join(ENDINGS)},
+    ),
+    "last_step": Variable(
+        "last evaluation of the run, or the step at which it diverged", STEPS, time=ONCE
+    ),
 }
 
 
@@ -77,7 +87,7 @@ def variables(resolved: Resolved) -> dict[str, Variable]:
 
 def records_of(
     curves: Mapping[str, np.ndarray],
-    diverged_at: np.ndarray,
+    ended: Ends,
     facts: Facts,
     config: Mapping[str, Any],
     members: int,
@@ -85,11 +95,19 @@ def records_of(
 ) -> dict[str, np.ndarray]:
     """Return the variables of results.nc for the members of a chunk, stacked on the first axis.
 
-    `parameters` is the number of the model's weights.
+    Args:
+      curves: of all runs of the chunk, padded ones included; nothing after a run's end is used.
+      ended: where the records of the members end.
+      parameters: the number of the model's weights.
     """
+    curves = {name: array[:members] for name, array in curves.items()}
+    intervals = config["log_every"], config["eval_every"]
+    whole = ended.ending != ENDINGS.index("diverged")  # these have their NaN where it belongs
+    last = np.where(whole, ended.step, config["steps"])
+    curves = cut(curves, last, facts.variables, *intervals)
     kept = mixing_cost.kept_model(config, curves, facts.variables)
     stacked = {
-        name: array[:members, 0] if facts.variables[name].time == ONCE else array[:members]
+        name: array[:, 0] if facts.variables[name].time == ONCE else array
         for name, array in kept.items()
     }
     steps = config["eval_every"] * np.arange(stacked["test_loss"].shape[1])
@@ -105,8 +123,21 @@ def records_of(
     stacked |= mixing_cost.records(config, stacked, steps, facts.gradients)
     stacked["parameters"] = np.full(members, parameters, np.int64)
     stacked["batch_size"] = np.full(members, batch_of(config), np.int32)
-    diverged = diverged_at[:members] != train.NEVER
-    last = np.where(diverged, diverged_at[:members], config["steps"])
-    stacked["status"] = np.where(diverged, DIVERGED, FINISHED).astype(np.int8)
-    stacked["last_step"] = last.astype(np.int32)
+    stacked["last_step"], stacked["ended_by"] = ended
+    stacked["status"] = _status(ended.ending)
     return stacked
+
+
+def _status(ending: np.ndarray) -> np.ndarray:
+    special = {"not_run": NOT_RUN, "diverged": DIVERGED, "stopped": UNFINISHED}
+    by_ending = np.asarray([special.get(name, FINISHED) for name in ENDINGS], np.int8)
+    return by_ending[ending]
+
+
+def ending_of(status: np.ndarray) -> int:
+    """Return why a run of a status ended, where only the horizon could stop it.
+
+    >>> ENDINGS[ending_of(np.int8(FINISHED))]
+    'horizon'
+    """
+    return ENDINGS.index(("not_run", "horizon", "diverged")[int(status)])

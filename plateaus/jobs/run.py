@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import queue
+import os
 import signal
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable
-from functools import partial
 
 import jax
 
@@ -22,17 +19,15 @@ from plateaus.jobs import (
     devices,
     folder,
     identities,
+    lanes,
+    live,
     results,
     signals,
     switches,
-    tracing,
-    worker,
 )
 from plateaus.jobs.announcement import announce
-from plateaus.jobs.job import Job, at_once, prepare, refuse_above, try_out
-from plateaus.jobs.pace import Piece
-from plateaus.jobs.progress import Progress
-from plateaus.jobs.sweep import Chunk
+from plateaus.jobs.budget import Budget
+from plateaus.jobs.job import Job, at_once, prepare, try_out
 
 
 def execute(plan: Plan, options: Options) -> int:
@@ -83,7 +78,7 @@ def _warn(line: str) -> None:
 
 def _run(job: Job) -> int:
     """Run the missing chunks in a locked folder, then write its results."""
-    begun.clear_away(job.place, job.plan, job.finished.records)
+    begun.clear_away(job.place, job.plan, job.complete)
     if not job.chunks and results.reported(job.place) == job.finished.contents():
         print(f"nothing to do: all {sum(len(p.members) for p in job.programs)} runs are finished")
         results.show(job.place)
@@ -91,6 +86,8 @@ def _run(job: Job) -> int:
     began = time.monotonic()
     stop = threading.Event()
     opened = threading.Event()
+    budget = Budget(job.options.budget)
+    end = lanes.End()
 
     def opening() -> None:  # twice, by two threads, does no harm
         if not opened.is_set():
@@ -104,15 +101,15 @@ def _run(job: Job) -> int:
     finished = False
     try:
         with signals.requests(stop) as caught:
-            ended = _compute(job, stop, opening, opened) if job.chunks else None
-        if not caught and not ended:
-            begun.clear_away(job.place, job.plan, job.finished.records)
-            results.write(job.plan, job.place, job.finished, _warn)
-            finished = True
+            if job.chunks:
+                meanwhile = live.Reports(job, budget, _warn)
+                end = lanes.compute(job, stop, opening, opened, budget, meanwhile)
+        if not caught and not end.reason:
+            finished = _report(job, end)
     finally:  # a session whose report fails has trained all the same
         wall = time.monotonic() - began
         if opened.is_set():
-            _record(job, finished, wall)
+            _record(job, finished and not end.spent, wall)
     if caught:
         name = signal.Signals(caught[0]).name
         print(
@@ -120,12 +117,51 @@ def _run(job: Job) -> int:
             file=sys.stderr,
         )
         return 128 + caught[0]
-    if ended:
-        print(f"stopped: {ended}; finished runs are kept in {job.place}", file=sys.stderr)
+    if end.reason:
+        print(f"stopped: {end.reason}; finished runs are kept in {job.place}", file=sys.stderr)
         return 1
-    results.show(job.place)
-    print(f"{runs} runs in {wall:.1f} s")
+    if finished:
+        results.show(job.place)
+    if end.spent:
+        print(_spent(job))
+    else:
+        print(f"{runs} runs in {wall:.1f} s")
+    if end.abandoned:  # a device is at work that nothing can stop
+        leave(0)
     return 0
+
+
+def _report(job: Job, end: lanes.End) -> bool:
+    """Write the results; return whether there was a run to write of."""
+    if end.spent:
+        both = live.so_far(job)
+        if both.records:
+            results.write(job.plan, job.place, both, _warn)
+        return bool(both.records)
+    begun.clear_away(job.place, job.plan, job.finished.complete(job.options.stop_when))
+    results.write(job.plan, job.place, job.finished, _warn)
+    return True
+
+
+def _spent(job: Job) -> str:
+    """Return the line about a budget that was spent before all runs came to their end."""
+    complete = job.finished.complete(job.options.stop_when)
+    wanted = {member for program in job.programs for member in program.members}
+    waiting = wanted - complete
+    stopped = {m for c in job.chunks if begun.has_checkpoint(job.place, c) for m in c.members}
+    return (
+        f"the budget is spent: {len(wanted & complete)} of {len(wanted)} runs are finished, "
+        f"{len(waiting & stopped)} stopped on their way, {len(waiting - stopped)} not begun; "
+        f"the same command goes on from here: {job.place}"
+    )
+
+
+def leave(code: int) -> None:
+    """End the process at once, whatever other threads do."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _record(job: Job, finished: bool, wall: float) -> None:
@@ -142,104 +178,3 @@ def _record(job: Job, finished: bool, wall: float) -> None:
     written = informative(folder.record_session)(job.place, session)
     if isinstance(written, Unknown):
         _warn(f"provenance.json was not written: {written.reason}")
-
-
-def _compute(
-    job: Job, stop: threading.Event, opening: Callable[[], None], opened: threading.Event
-) -> str | None:
-    """Let every device take chunks until all are done; return the reason of an early end, or None.
-
-    `opening` is called when a chunk is about to run, and sets `opened`. Raises ConfigError where
-    the job is refused before that.
-    """
-    todo: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
-    for chunk in job.chunks:
-        todo.put(chunk)
-    failures: list[BaseException] = []
-    diverged: Counter[str] = Counter()
-    with Progress([_piece(job, chunk) for chunk in job.chunks], at_once(job)) as progress:
-
-        def show(lane: int, report: worker.Report) -> None:
-            counts = report.run_steps, report.escaped, report.diverged
-            progress.update(lane, *counts, resumed=report.resumed)
-            if report.diverged:
-                diverged["runs"] += report.diverged
-                if job.options.fail_fast:
-                    stop.set()
-
-        def work(lane: int, device: jax.Device) -> None:
-            # A run that diverges is marked, and disturbs nobody: no switch may stop all for it.
-            with jax.debug_nans(False), jax.debug_infs(False), jax.transfer_guard("allow"):
-                take_chunks(lane, device)
-
-        def take_chunks(lane: int, device: jax.Device) -> None:
-            while not stop.is_set():
-                try:
-                    chunk = todo.get_nowait()
-                except queue.Empty:
-                    return
-                try:
-                    progress.begin(lane, _piece(job, chunk))
-                    show_lane = partial(show, lane)
-                    _run_chunk(job, chunk, device, opening, show_lane, progress.message, stop)
-                except BaseException as error:
-                    failures.append(error)
-                    stop.set()
-
-        threads = [
-            threading.Thread(target=work, args=(lane, device), daemon=True)
-            for lane, device in enumerate(devices.alike()[: at_once(job)])
-        ]
-        for thread in threads:
-            thread.start()
-        while alive := [thread for thread in threads if thread.is_alive()]:
-            alive[0].join(0.1)  # short, so that signals are heard; of one that ended, no wait
-            progress.show()
-    if failures:
-        return _explained(failures[0], opened.is_set() or bool(job.finished.records))
-    if job.options.fail_fast and diverged["runs"]:
-        return f"--fail-fast, {diverged['runs']} run(s) diverged"
-    return None
-
-
-def _piece(job: Job, chunk: Chunk) -> Piece:
-    """Return a chunk as the progress display sees it."""
-    config = job.plan.config
-    return Piece(chunk.program.address, len(chunk.members), config["steps"], config["eval_every"])
-
-
-def _run_chunk(
-    job: Job,
-    chunk: Chunk,
-    device: jax.Device,
-    opening: Callable[[], None],
-    tell: Callable[[worker.Report], None],
-    warn: Callable[[str], None],
-    stop: threading.Event,
-) -> None:
-    """Run one chunk and write its records to disk."""
-    address = chunk.program.address
-    programs, width, exactly = job.compiled[address], job.widths[address], job.exactness[address]
-    compile_at = informative(partial(tracing.compile_on, device, job.plan, chunk, programs))
-    refuse_above(job, address, compile_at, job.needed)
-    opening()
-    place = begun.open_chunk(job.place, chunk)
-    inexactly = job.options.allow_inexact_resume
-    ended = worker.run_chunk(
-        job.plan, chunk, programs, width, device, place, tell, warn, stop, exactly, inexactly
-    )
-    if ended is not None:
-        job.finished.add(chunk, *ended)
-        begun.close_chunk(place)
-
-
-def _explained(error: BaseException, kept: bool) -> str:
-    """Return one line about an error that a user can avoid; raise any other error.
-
-    A ConfigError stays one while nothing is written or `kept`.
-    """
-    if "RESOURCE_EXHAUSTED" in str(error):
-        return "the device ran out of memory; try a smaller --runs-per-batch"
-    if isinstance(error, ConfigError) and kept:
-        return str(error)
-    raise error

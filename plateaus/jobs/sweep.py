@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from plateaus.build.recipes import batch_of, used_knobs
@@ -29,6 +29,7 @@ class Program(NamedTuple):
     address: str  # a digest of the static fields and the knobs in use
     members: tuple[Member, ...]
     trained: str  # a digest of the same without observing fields
+    endless: str  # a digest of the address's content without the number of steps
 
     @property
     def config(self) -> dict[str, Any]:
@@ -43,6 +44,11 @@ class Chunk(NamedTuple):
     members: tuple[Member, ...]
     address: str  # a digest of the program and the names
     names: tuple[Any, ...]  # how files name the members
+
+    @property
+    def endless(self) -> str:
+        """A digest of the program without its number of steps, and of the names."""
+        return digest([self.program.endless, list(self.names)])
 
 
 def members(plan: Plan) -> tuple[Member, ...]:
@@ -82,10 +88,16 @@ def programs(plan: Plan, wanted: Iterable[Member]) -> tuple[Program, ...]:
         address = digest({"static": static, "used": sorted(used)})
         blind = {name: value for name, value in static.items() if name not in plan.observing}
         trained = digest({"static": blind, "used": sorted(used)})
-        first = Program(plan.resolved._replace(config=config), used, address, (), trained)
+        endless = digest({"static": _without_steps(static), "used": sorted(used)})
+        resolved = plan.resolved._replace(config=config)
+        first = Program(resolved, used, address, (), trained, endless)
         before = by_address.get(address, first)
         by_address[address] = before._replace(members=(*before.members, *runs))
     return tuple(by_address.values())
+
+
+def _without_steps(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name != "steps"}
 
 
 def _overrides(plan: Plan, member: Member) -> dict[str, Any]:

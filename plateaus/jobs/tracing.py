@@ -63,11 +63,16 @@ def mapped(recipe: Recipe, facts: Facts) -> Compiled:
     phase = jax.vmap(functools.partial(train.phase, recipe), in_axes=(0, 0, 0, 0, None))
     return Compiled(
         recipe,
-        laws=jax.jit(jax.vmap(functools.partial(evaluation.laws, recipe))),
+        laws=laws_of(recipe),
         start=jax.jit(jax.vmap(functools.partial(train.init, recipe))),
         phase=jax.jit(phase, donate_argnums=0),
         facts=facts,
     )
+
+
+def laws_of(recipe: Recipe) -> Any:
+    """Return the function (seeds, knobs) -> (laws, constants) of a recipe, for many runs."""
+    return jax.jit(jax.vmap(functools.partial(evaluation.laws, recipe)))
 
 
 def held(program: Program, recipe: Recipe, samples: dict[Any, Any] | None = None) -> Held:

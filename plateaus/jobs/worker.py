@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from plateaus import train
-from plateaus.config.plan import Plan
-from plateaus.jobs import checkpoint, exactness
-from plateaus.jobs.records import AVERAGED, BOUNDS, records_of
+from plateaus.config.plan import Options, Plan
+from plateaus.jobs import checkpoint, endings, exactness, keeping
+from plateaus.jobs.curves import Curves
+from plateaus.jobs.records import records_of
 from plateaus.jobs.sweep import Chunk
 from plateaus.jobs.tracing import Compiled, arguments
-from plateaus.measures import plateau
 
 CHECKPOINT_SECONDS = 10.0  # of work between two checkpoints
 
@@ -28,50 +27,15 @@ class Report(NamedTuple):
     run_steps: int  # of this phase
     escaped: int  # runs since the last report, as are the diverged
     diverged: int
-    resumed: int = 0  # run-steps that a checkpoint held already
+    resumed: int = 0  # run-steps that a checkpoint held already, or that are not needed
 
 
-class _Curves:
-    """The measurements of a chunk so far, on the host; arrays [width, time]."""
+class Outcome(NamedTuple):
+    """A chunk that has come to its end."""
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], members: int) -> None:
-        self.parts = {name: [array] for name, array in arrays.items()}
-        self.members = members
-        self.escaped, self.diverged = self._counts()
-
-    def add(self, measured: train.Phase) -> None:
-        """Append one phase; blocks until the device has computed it."""
-        for name, value in measured.windows.items():
-            self.parts.setdefault(name, []).append(np.asarray(value))
-        for name, value in measured.evaluation.items():
-            self.parts[name].append(np.asarray(value)[:, None])
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        joined = {name: np.concatenate(parts, axis=1) for name, parts in self.parts.items()}
-        self.parts = {name: [array] for name, array in joined.items()}
-        return joined
-
-    def _counts(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return whether each member passes the plateau, and has diverged, by its last losses."""
-        last = np.concatenate(self.parts["test_loss"][-AVERAGED:], axis=1)[: self.members]
-        bounds = (self.parts[name][0][: self.members, 0] for name in BOUNDS)
-        level = plateau.normalised(last, *bounds)
-        passed = plateau.passage_step(
-            level, np.arange(level.shape[1]), plateau.THRESHOLDS["escape_step"], AVERAGED
-        )
-        return ~np.isnan(passed), np.isnan(last[:, -1])
-
-    def news(self) -> tuple[int, int]:
-        """Return how many members have escaped, and diverged, since the last call."""
-        escaped, diverged = self._counts()
-        news = (np.sum(escaped & ~self.escaped), np.sum(diverged & ~self.diverged))
-        self.escaped, self.diverged = self.escaped | escaped, self.diverged | diverged
-        return int(news[0]), int(news[1])
-
-
-def _named_leaves(state: Any) -> dict[str, Any]:
-    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
-    return {"state" + jax.tree_util.keystr(path): leaf for path, leaf in leaves}
+    arrays: dict[str, np.ndarray]  # its members' records, stacked
+    exactness: exactness.Record
+    seconds: float  # of work, in all sessions, from the start of the chunk to its end
 
 
 def run_chunk(
@@ -85,91 +49,134 @@ def run_chunk(
     warn: Callable[[str], None],
     stop: threading.Event,
     exactly: exactness.Record,
-    inexactly: bool = False,
-) -> tuple[dict[str, np.ndarray], exactness.Record] | None:
-    """Run a chunk; return its members' records, stacked, and their record of exactness.
+    options: Options,
+    run_folder: Path,
+    kept: keeping.Kept | None = None,
+) -> Outcome | None:
+    """Run a chunk; return None if stopped before the end.
 
-    Returns None if stopped before the end. It resumes from the checkpoint in `folder`, if there is
-    one, and writes checkpoints there. Metrics of a phase are fetched while the next phase runs.
+    It resumes from the checkpoint in `folder` or, failing that, from the `kept` state of its runs,
+    and writes checkpoints there. Metrics of a phase are fetched while the next phase runs.
 
     Args:
       exactly: the current record of exactness.
-      inexactly: whether to go on from a checkpoint that was made under another record.
+      options: `allow_inexact_resume`, whether to go on from a checkpoint that was made under
+        another record; `stop_when`, the event at which runs end; `keep`, what is kept of them.
+      run_folder: where it is kept.
     """
     config = chunk.program.config
-    phases = config["steps"] // config["eval_every"]
-    members = len(chunk.members)
+    every, members = config["eval_every"], len(chunk.members)
+    phases = config["steps"] // every
+    began = time.monotonic()
     seeds, knobs = jax.device_put(arguments(plan, chunk, width), device)
     laws, constants = programs.laws(seeds, knobs)
-    saved = checkpoint.load(folder, warn)
-    if saved is not None and _fits(saved[1], chunk, exactly, inexactly, warn):
+    inexactly, event = options.allow_inexact_resume, options.stop_when
+    kept_at = keeping.steps_of_weights(options.keep, config)
+    saved = _beginning(folder, kept, chunk, exactly, inexactly, warn)
+    seconds = 0.0
+    if saved is not None:
         arrays, meta = saved
         exactly = exactness.resumed(meta["exactness"], exactly)
         shapes = jax.eval_shape(programs.start, seeds, knobs, laws)[0]
-        leaves = [arrays.pop(name) for name in _named_leaves(shapes)]
+        leaves = [arrays.pop(name) for name in keeping.named_leaves(shapes)]
         state = jax.device_put(jax.tree.unflatten(jax.tree.structure(shapes), leaves), device)
-        curves, done = _Curves(arrays, members), meta["phases"]
+        curves, done = Curves(arrays, members, every, event), meta["phases"]
+        seconds = meta.get("seconds", 0.0)
     else:
         state, measured = programs.start(seeds, knobs, laws)
         first = {name: np.asarray(x)[:, None] for name, x in {**measured, **constants}.items()}
-        curves = _Curves({"train_loss": np.zeros((width, 0), np.float32), **first}, members)
-        done = 0
-    tell(Report(0, *_totals(curves), resumed=done * config["eval_every"] * members))
+        first = {"train_loss": np.zeros((width, 0), np.float32), **first}
+        curves, done = Curves(first, members, every, event), 0
+    tell(Report(0, *_totals(curves), resumed=done * every * members))
 
-    def absorb(measured: train.Phase) -> None:
+    def absorb(measured: Any) -> None:
         curves.add(measured)
-        tell(Report(config["eval_every"] * members, *curves.news()))
+        tell(Report(every * members, *curves.news()))
 
+    def save(number: int) -> None:
+        meta = _meta(chunk, exactly, number, seconds + time.monotonic() - began)
+        _save(folder, {**keeping.on_host(state), **curves.arrays()}, meta, warn)
+
+    if missed := [str(step) for step in kept_at if step < done * every]:
+        warn(
+            f"no weights of steps before {done * every}, from where runs go on: {', '.join(missed)}"
+        )
     pending, last_save = None, time.monotonic()
-    for number in range(done, phases):
+    number = done
+    while number < phases and not curves.over():
+        keeping.keep_weights(run_folder, chunk, kept_at, number * every, state)
         if stop.is_set() or time.monotonic() - last_save > CHECKPOINT_SECONDS:
             if pending is not None:
                 absorb(pending)
                 pending = None
-            _save(folder, chunk, exactly, number, state, curves, warn)
+            save(number)
             last_save = time.monotonic()
             if stop.is_set():
                 return None
-        state, measured = programs.phase(
-            state, seeds, knobs, laws, np.int32(number * config["eval_every"])
-        )
+        state, measured = programs.phase(state, seeds, knobs, laws, np.int32(number * every))
+        number += 1
         if pending is not None:
             absorb(pending)
         pending = measured
     if pending is not None:
         absorb(pending)
-    diverged_at = np.asarray(state.diverged_at)
+    keeping.keep_weights(run_folder, chunk, kept_at, number * every, state)
+    seconds += time.monotonic() - began
+    arrays = curves.arrays()
+    if options.keep.state:
+        meta = _meta(chunk, exactly, number, seconds)
+        keeping.keep_state(run_folder, chunk, {**keeping.on_host(state), **arrays}, meta)
+    tell(Report(0, 0, 0, resumed=(phases - number) * every * members))
+    diverged_at = np.asarray(state.diverged_at)[:members]
+    ended = endings.ends(curves.event_steps(), diverged_at, number * every, config["steps"], event)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params)) // width
-    arrays = records_of(curves.arrays(), diverged_at, programs.facts, config, members, parameters)
-    return arrays, exactly
+    records = records_of(arrays, ended, programs.facts, config, members, parameters)
+    return Outcome(records, exactly, seconds)
 
 
-def _fits(
-    meta: Mapping[str, Any],
+def _beginning(
+    folder: Path,
+    kept: keeping.Kept | None,
     chunk: Chunk,
     exactly: exactness.Record,
     inexactly: bool,
     warn: Callable[[str], None],
-) -> bool:
-    """Return whether a chunk can go on from a checkpoint with this `meta`."""
-    recorded = meta.get("exactness", {})
-    if meta["chunk"] != chunk.address or recorded.get("width") != exactly["width"]:
-        return False
+) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    """Return the checkpoint that a chunk can go on from, its arrays and meta; None without one."""
+    saved = checkpoint.load(folder, warn)
+    if saved is not None and saved[1]["chunk"] != chunk.address:
+        saved = None
+    if saved is None and kept is not None:
+        saved = keeping.state_of(kept, chunk, exactly["width"])
+    if saved is None:
+        return None
+    recorded = saved[1].get("exactness", {})
+    if recorded.get("width") != exactly["width"]:
+        return None
     if (differ := exactness.differences(recorded, exactly)) and not inexactly:
         warn(f"checkpoint passed over, the runs start again: {'; '.join(differ)}")
-        return False
-    return True
+        return None
+    return saved
 
 
-def _totals(curves: _Curves) -> tuple[int, int]:
+def _totals(curves: Curves) -> tuple[int, int]:
     return int(np.sum(curves.escaped)), int(np.sum(curves.diverged))
 
 
-def _save(folder, chunk, exactly, phases, state, curves, warn) -> None:
+def _meta(chunk: Chunk, exactly: exactness.Record, phases: int, seconds: float) -> dict[str, Any]:
+    return {
+        "chunk": chunk.address,
+        "phases": phases,
+        "exactness": dict(exactly),
+        "seconds": round(seconds, 3),
+    }
+
+
+def _save(
+    folder: Path, arrays: Mapping[str, Any], meta: Mapping[str, Any], warn: Callable[[str], None]
+) -> None:
     """Write a checkpoint; on a full disk there is a warning, and the run goes on."""
-    arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(state).items()}
-    meta = {"chunk": chunk.address, "phases": phases, "exactness": exactly}
     try:
-        checkpoint.save(folder, {**arrays, **curves.arrays()}, meta)
+        checkpoint.save(folder, arrays, meta)
     except OSError as error:
         warn(f"checkpoint not written: {error}")

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from plateaus.variables import EVALUATIONS, WINDOWS, Variable
 
-NOT_RUN, FINISHED, DIVERGED = 0, 1, 2
+NOT_RUN, FINISHED, DIVERGED, UNFINISHED = 0, 1, 2, 3  # values of `status`
+# Values of `ended_by`, by their places: why a run has no evaluation after its last one.
+ENDINGS = ("not_run", "horizon", "diverged", "escaped", "completed", "stopped")
 Record = Mapping[str, np.ndarray]  # variable -> the values of one run
 
 

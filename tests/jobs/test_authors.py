@@ -12,7 +12,7 @@ from plateaus import train
 from plateaus.build import registry, soundness
 from plateaus.data.mixers import registry as registry_of_mixers
 from plateaus.data.mixers.mixer import Mixer
-from plateaus.jobs import cli, run
+from plateaus.jobs import cli, lanes
 from plateaus.measures import registry as instruments
 from plateaus.measures.instrument import Instrument
 from plateaus.report import store
@@ -30,7 +30,7 @@ def refused(name, monkeypatch, capsys, tmp_path, *arguments, **component):
     def no_training(*_):
         raise AssertionError("trained")
 
-    monkeypatch.setattr(run, "_compute", no_training)
+    monkeypatch.setattr(lanes, "compute", no_training)
     changed = TASKS[name]._replace(**component)
     monkeypatch.setitem(registry.TASKS, name, changed)
     soundness._faults.cache_clear()

@@ -22,6 +22,7 @@ from plateaus.fields import INFINITE
 from plateaus.jobs import (
     checkpoint,
     devices,
+    lanes,
     memory,
     pace,
     provenance,
@@ -30,6 +31,7 @@ from plateaus.jobs import (
     tracing,
     worker,
 )
+from plateaus.jobs.budget import Budget
 from plateaus.jobs.sweep import Chunk
 from plateaus.report import store
 
@@ -156,7 +158,7 @@ def test_every_device_reports_its_own_chunks(monkeypatch, capsys):
     """Each chunk begins on the display before it reports, on the device that took it."""
     seen = []
 
-    class Recorded(run.Progress):
+    class Recorded(lanes.Progress):
         def begin(self, lane, piece):
             seen.append((lane, piece))
             super().begin(lane, piece)
@@ -173,9 +175,10 @@ def test_every_device_reports_its_own_chunks(monkeypatch, capsys):
     chunks = [Chunk(program, (0,) * runs, "", ()) for program in programs for runs in (2, 2, 1)]
     finished = SimpleNamespace(records={})
     job = SimpleNamespace(chunks=chunks, plan=plan, options=Options(), finished=finished)
-    monkeypatch.setattr(run, "Progress", Recorded)
-    monkeypatch.setattr(run, "_run_chunk", fake)
-    assert run._compute(job, threading.Event(), lambda: None, threading.Event()) is None
+    monkeypatch.setattr(lanes, "Progress", Recorded)
+    monkeypatch.setattr(lanes, "run_chunk", fake)
+    idle = threading.Event(), lambda: None, threading.Event(), Budget(None), lambda: None
+    assert lanes.compute(job, *idle) == lanes.End()
     assert sorted(piece.program for _, piece in seen) == list("aaabbb")
     assert capsys.readouterr().err.splitlines()[-1].startswith("100%")
 
@@ -359,7 +362,7 @@ def test_what_cannot_fit_is_refused_before_compiling(tmp_path, monkeypatch):
         raise AssertionError("compiled")
 
     monkeypatch.setattr(memory, "available_bytes", lambda device: 50_000)
-    monkeypatch.setattr(run, "_compute", no_compiling)
+    monkeypatch.setattr(lanes, "compute", no_compiling)
     with pytest.raises(ConfigError, match=r"--runs-per-batch \d+ would fit"):
         execute(make_plan(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -391,7 +394,7 @@ def test_what_needs_too_much_is_refused_before_anything_is_written(tmp_path, mon
 
 
 def test_a_later_program_that_needs_too_much_keeps_what_is_finished(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(run, "at_once", lambda job: 1)  # one program after the other
+    monkeypatch.setattr(lanes, "at_once", lambda job: 1)  # one program after the other
     plan = make_plan(swept={"model.width": (4, 256)})
     monkeypatch.setattr(memory, "program_bytes", lambda compiled: next(needed))
     small, large = 10**6, 10**12

@@ -15,7 +15,7 @@ from plateaus import files
 from plateaus.build.recipes import sections
 from plateaus.config.plan import Options, checked_plan
 from plateaus.config.schema import ConfigError
-from plateaus.jobs import devices, folder, results, run, signals, worker
+from plateaus.jobs import devices, folder, lanes, results, run, signals, worker
 
 pytestmark = pytest.mark.versions
 
@@ -78,7 +78,7 @@ def test_a_refusal_after_another_device_has_begun_is_an_end(tmp_path, monkeypatc
     def wait(plan, chunk, programs, width, device, place, tell, warn, stop, *_):
         assert stop.wait(60)
 
-    monkeypatch.setattr(run, "refuse_above", refuse)
+    monkeypatch.setattr(lanes, "refuse_above", refuse)
     monkeypatch.setattr(worker, "run_chunk", wait)
     assert execute(plan_of({"model.width": (4, 8)}), tmp_path / "run") == 1
     assert "stopped: too large" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import pytest
 from plateaus import evaluation, train
 from plateaus.build import recipes
 from plateaus.config import plan, schema
-from plateaus.jobs import cli, run, tracing
+from plateaus.jobs import cli, lanes, tracing
 
 WORDS = ("--config=configs/mixing.py:methods", "--smoke")
 PROGRAMS = 3  # of the smoke form: uniform, one in the middle, exp3
@@ -35,7 +35,7 @@ def calls(monkeypatch, tmp_path):
         *((train, name) for name in ("begin", "init", "phase")),
     ):
         monkeypatch.setattr(module, name, counted(getattr(module, name)))
-    monkeypatch.setattr(run, "_compute", lambda *_: "stopped here")
+    monkeypatch.setattr(lanes, "compute", lambda *_: lanes.End("stopped here"))
     monkeypatch.chdir(tmp_path)
     return found
 

@@ -22,7 +22,7 @@ import numpy as np
 from experiments.benchmarks.timing import Contender, Sample, side_by_side
 from plateaus.config import presets
 from plateaus.config.arguments import parse
-from plateaus.config.plan import Plan
+from plateaus.config.plan import Options, Plan
 from plateaus.jobs import cli, devices, exactness, sweep, tracing, worker
 
 CONFIG = str(presets.REPOSITORY / "experiments" / "configs" / "sparse_parity.py")
@@ -131,6 +131,8 @@ def run(
             lambda line: None,
             threading.Event(),
             exactness.record(device, group.width),
+            Options(),
+            Path(folder),
         )
     assert ended is not None  # nobody stops it
     return ended[0]
