@@ -475,6 +475,13 @@ def test_a_dry_run_writes_nothing(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_dry_run_says_what_each_program_is_for(tmp_path, capsys):
+    assert execute(make_plan({"batch": (8, 16)}), tmp_path / "run", dry_run=True) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (place,) = [n for n, line in enumerate(lines) if line.startswith("2 programs x 2 runs")]
+    assert lines[place + 1 : place + 3] == ["  2 runs: batch = 8", "  2 runs: batch = 16"]
+
+
 def test_runs_off_the_main_thread_too(tmp_path):
     codes = []
     thread = threading.Thread(target=lambda: codes.append(execute(make_plan(), tmp_path / "run")))
