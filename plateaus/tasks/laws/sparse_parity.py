@@ -48,7 +48,7 @@ def _words(key: Key, bits: int) -> Array:
 
 
 def _sign(word: Array) -> Array:
-    """Return 1.0 where the lowest bit is 0, -1.0 where it is 1: the bit becomes that of the sign."""
+    """Return 1.0 where the lowest bit is 0, else -1.0: the bit becomes that of the sign."""
     return jax.lax.bitcast_convert_type((word << 31) | jnp.uint32(0x3F800000), jnp.float32)
 
 
