@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from typing import NamedTuple
 
@@ -81,13 +82,13 @@ def keep(text: str) -> Keep:
     if name != "weights" or (equals and not steps):
         raise ValueError(_KEPT)
     entries = [entry.strip() for entry in steps.split(",")] if steps else []
-    texts = itertools.chain.from_iterable(map(ranges.values, entries))
+    texts = list(itertools.chain.from_iterable(map(ranges.values, entries)))
     try:
         numbers = [float(one) for one in texts]
     except ValueError:
         raise ValueError(_KEPT) from None
     rounded = any(":" in entry for entry in entries)
-    if not all(number >= 0 and (rounded or number == int(number)) for number in numbers):
+    if not all(0 <= n < math.inf and (rounded or n.is_integer()) for n in numbers):
         raise ValueError("steps must be whole numbers of at least 0")
     return Keep(weights=True, steps=tuple(round(number) for number in numbers), rounded=rounded)
 

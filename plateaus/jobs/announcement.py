@@ -11,8 +11,9 @@ from plateaus.config.plan import Plan
 from plateaus.config.values import shown
 from plateaus.config.variants import AXIS
 from plateaus.information import Unknown, informative
-from plateaus.jobs import devices, memory
+from plateaus.jobs import begun, devices, memory
 from plateaus.jobs.job import Job, at_once, sharing
+from plateaus.jobs.progress import duration
 from plateaus.jobs.sweep import Program
 
 _SHOWN = 12  # programs whose reasons are written out
@@ -59,6 +60,7 @@ def announce(job: Job) -> Iterator[str]:
     missing = sum(len(chunk.members) for chunk in chunks)
     if missing < runs:
         yield f"{runs - missing} of {runs} runs are finished already; {missing} to run"
+    yield from _going_on(job)
     yield from _unobserved(job)
     if not chunks:
         return
@@ -91,6 +93,32 @@ def _programs(plan: Plan, programs: Sequence[Program]) -> Iterator[str]:
         yield f"  {_counted(len(program.members), 'run')}: {reasons}"
     if len(programs) > _SHOWN:
         yield f"  and {len(programs) - _SHOWN} more programs, by {', '.join(fields) or 'knobs'}"
+
+
+def _going_on(job: Job) -> Iterator[str]:
+    """Yield lines on the runs whose records end too early, on what is kept, and on the budget."""
+    going = [chunk for chunk in job.chunks if chunk.address in job.kept]
+    if count := sum(len(chunk.members) for chunk in going):
+        steps = sorted({job.kept[chunk.address].steps for chunk in going})
+        last = " or ".join(map(str, steps))
+        yield f"{_counted(count, 'run')} of these go on from step {last}, with their kept state"
+    again = [
+        member
+        for chunk in job.chunks
+        if chunk.address not in job.kept and not begun.has_checkpoint(job.place, chunk)
+        for member in chunk.members
+        if member in job.finished.records
+    ]
+    if again:
+        yield (
+            f"{_counted(len(again), 'run')} of these ended at an event, and start again: their "
+            "state was not kept (--keep state)"
+        )
+    keep = job.options.keep
+    if job.complete and (keep.state or keep.weights):
+        yield f"note: of {_counted(len(job.complete), 'finished run')} here nothing more is kept"
+    if job.options.budget is not None:
+        yield f"within {duration(job.options.budget)}: the first seeds of all settings come first"
 
 
 @informative

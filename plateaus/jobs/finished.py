@@ -69,7 +69,8 @@ class Finished:
     def complete(self, event: str | None) -> set[Member]:
         """Return the runs whose records go on to the plan's horizon, or to an event before it."""
         steps = self._plan.config["steps"]
-        return {m for m, record in self.records.items() if goes_far_enough(record, steps, event)}
+        now = list(self.records.items())  # a device may be adding to them
+        return {member for member, record in now if goes_far_enough(record, steps, event)}
 
     def beside(self, partial: Mapping[Member, Partial]) -> Finished:
         """Return these runs and, where they are longer, those of runs on their way."""

@@ -39,6 +39,7 @@ def write_config(place: Path, plan: Plan) -> None:
         "identity": identities.kept(place, plan),
         "config": plan.config,
         "sweep": plan.sweep,
+        **({} if plan.chosen is None else {"seeds": list(plan.chosen)}),
         "variants": plan.variants,
     }
     files.write_json(place / "config.json", content)

@@ -19,7 +19,7 @@ from plateaus.jobs import observations
 
 # Of a run folder. Whatever changes a random stream or a bit of a result raises it; `poolable` says
 # which runs of earlier formats have the same streams and bits.
-FORMAT = 4
+FORMAT = 5
 UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 _DIGEST = re.compile(r"[0-9a-f]{10}")
 
@@ -28,10 +28,21 @@ def poolable(plan: Plan) -> tuple[int, ...]:
     """Return the formats, with this one, whose runs of a plan have the same streams and bits.
 
     Formats 2 and 3 differ in what is written down only; format 4 draws other orders of epochs.
+    Format 5 has all draws of format 4, and other last bits of losses on sparse parity where labels
+    are random at first, or the examples' gradients are combined by an aggregator.
     """
-    values = (plan.config, *plan.variants.values())
-    orders = {*plan.sweep.get("data.order", ()), *(one.get("data.order") for one in values)}
-    return (FORMAT,) if "epochs" in orders else (2, 3, FORMAT)
+    parity = "sparse_parity" in _values(plan, "task.name")
+    labels = _values(plan, "task.random_label_steps") - {None, 0}
+    aggregators = _values(plan, "optim.aggregator") - {None, "none"}
+    if parity and (labels or aggregators):
+        return (FORMAT,)
+    return (4, FORMAT) if "epochs" in _values(plan, "data.order") else (2, 3, 4, FORMAT)
+
+
+def _values(plan: Plan, name: str) -> set[Any]:
+    """Return the values that a field has anywhere in a plan; None where it is left out."""
+    settings = (plan.config, *plan.variants.values())
+    return {*plan.sweep.get(name, ()), *(setting.get(name) for setting in settings)}
 
 
 def digest(thing: Any, length: int = 10) -> str:
@@ -80,6 +91,16 @@ def locate(plan: Plan, workdir: Path | None, tell: Callable[[str], None]) -> Pat
         for other in sorted(Path("runs").glob(f"{glob.escape(plan.name)}-*"))
         if other != place and _holds(other, plan, ours)
     ]
+    shorter = [
+        other
+        for other in sorted(Path("runs").glob(f"{glob.escape(plan.name)}-*"))
+        if (other / "checkpoints" / "states").is_dir() and _holds_shorter(other, plan, ours)
+    ]
+    if shorter and not place.exists():
+        tell(
+            f"note: {shorter[0]} holds the same runs for fewer steps, with their states; "
+            f"--workdir {shorter[0]} goes on from there"
+        )
     if not place.exists():
         named = [other for other in alike if _has_its_name(other, plan)]
         place = max(named, key=lambda other: _worth(other, plan), default=place)
@@ -118,6 +139,14 @@ def _content(folder: Path) -> dict[str, Any]:
 def _holds(folder: Path, plan: Plan, ours: Mapping[str, Any]) -> bool:
     with contextlib.suppress(*UNREADABLE):
         return _as_of_now(held(folder), plan) == ours
+    return False
+
+
+def _holds_shorter(folder: Path, plan: Plan, ours: Mapping[str, Any]) -> bool:
+    with contextlib.suppress(*UNREADABLE):
+        recorded, steps = _as_of_now(held(folder), plan), plan.config["steps"]
+        longer = {**recorded, "config": {**recorded["config"], "steps": steps}}
+        return steps_of(recorded) < steps and longer == ours
     return False
 
 

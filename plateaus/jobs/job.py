@@ -64,7 +64,7 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
     complete = frozenset(finished.complete(options.stop_when))
     if any(run not in complete for program in programs for run in program.members):
         observations.refuse_other(plan, place, finished.observed.values())
-        keeping.steps_of_weights(options.keep, plan.config)
+        keeping.steps_of_weights(options.keep, plan.config, options.stop_when)
     interrupted = begun.groups(place, plan)
     device = jax.devices()[0]
     available = _available_bytes(device)

@@ -46,11 +46,19 @@ def on_host(state: Any) -> dict[str, np.ndarray]:
     return {name: np.asarray(leaf) for name, leaf in named_leaves(state).items()}
 
 
-def steps_of_weights(keep: lives.Keep, config: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return the steps at which weights are kept of a run; raise ConfigError for one that is none.
+def steps_of_weights(
+    keep: lives.Keep, config: Mapping[str, Any], event: str | None = None
+) -> tuple[int, ...]:
+    """Return the steps, evaluations all, at which weights are kept of a run.
 
-    They are evaluations.
+    Raises ConfigError for a step that is no evaluation, and where a run ends at an `event`, which
+    is known only after it.
     """
+    if keep.weights and not keep.steps and event is not None:
+        raise ConfigError(
+            f"--keep weights with --stop-when {event}: each run ends at its event, and the others "
+            "of its chunk train on; give steps, as in --keep weights=100,1000, or --keep state"
+        )
     try:
         return lives.evaluations(keep, config["steps"], config["eval_every"])
     except ValueError as error:
@@ -120,5 +128,6 @@ def keep_weights(
         for name, leaf in named_leaves(state).items()
         if name.startswith(f"state{_PARAMS}")
     }
-    meta = {"members": list(chunk.names), "step": step}
+    width = len(np.asarray(state.diverged_at))
+    meta = {"members": list(chunk.names), "step": step, "width": width}
     checkpoint.write_arrays(folder / f"{chunk.endless}-{step}.npz", arrays, meta)

@@ -188,10 +188,10 @@ class Progress:
         pace, lanes = self._pace, self._pace.lanes()
         if self._done >= self._total:
             rate = pace.mean_rate()
-            took = f"in {_duration(now - self._began)}"
+            took = f"in {duration(now - self._began)}"
             return "" if rate is None else f"{_short(rate)} run-steps/s", took
         rate, seconds = pace.rate(), pace.seconds_left(now)
-        remaining = "" if seconds is None else f"{_duration(seconds)} left"
+        remaining = "" if seconds is None else f"{duration(seconds)} left"
         if remaining and pace.guessed():
             remaining = f"about {remaining}"
         if rate is None:
@@ -227,7 +227,12 @@ def _short(rate: int | float) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
-def _duration(seconds: int | float) -> str:
+def duration(seconds: int | float) -> str:
+    """Return a time in words.
+
+    >>> duration(90), duration(3 * 3600)
+    ('1 min 30 s', '3 h 00 min')
+    """
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -85,15 +85,16 @@ def _run(job: Job) -> int:
         return 0
     began = time.monotonic()
     stop = threading.Event()
-    opened = threading.Event()
+    opened, one_at_a_time = threading.Event(), threading.Lock()
     budget = Budget(job.options.budget)
     end = lanes.End()
 
-    def opening() -> None:  # twice, by two threads, does no harm
-        if not opened.is_set():
-            folder.write_config(job.place, job.plan)
-            print(f"folder: {job.place}", flush=True)
-            opened.set()
+    def opening() -> None:
+        with one_at_a_time:
+            if not opened.is_set():
+                folder.write_config(job.place, job.plan)
+                print(f"folder: {job.place}", flush=True)
+                opened.set()
 
     if not job.chunks:
         opening()

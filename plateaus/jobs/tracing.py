@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from plateaus import evaluation, train
+from plateaus.batches import probe_key
 from plateaus.build import mixing_cost
 from plateaus.build.recipes import make_recipe, stack_knobs
 from plateaus.build.soundness import shapes_of
@@ -17,6 +18,7 @@ from plateaus.jobs import memory
 from plateaus.jobs.records import Facts, variables
 from plateaus.jobs.sweep import Chunk, Program, setting
 from plateaus.recipe import Recipe
+from plateaus.types import streams
 
 
 class Compiled(NamedTuple):
@@ -73,6 +75,16 @@ def mapped(recipe: Recipe, facts: Facts) -> Compiled:
 def laws_of(recipe: Recipe) -> Any:
     """Return the function (seeds, knobs) -> (laws, constants) of a recipe, for many runs."""
     return jax.jit(jax.vmap(functools.partial(evaluation.laws, recipe)))
+
+
+def evaluate_of(recipe: Recipe) -> Any:
+    """Return (seeds, knobs, params, laws, step) -> evaluation after a step, for many runs."""
+
+    def evaluated(seed: Any, knobs: Any, params: Any, laws: Any, t: Any) -> dict[str, Any]:
+        source = recipe.source.prepare(knobs.data, recipe.task.size)
+        return evaluation.evaluate(recipe, params, laws, source, t, probe_key(streams(seed), t))
+
+    return jax.jit(jax.vmap(evaluated, in_axes=(0, 0, 0, 0, None)))
 
 
 def held(program: Program, recipe: Recipe, samples: dict[Any, Any] | None = None) -> Held:
