@@ -16,7 +16,8 @@ class Job(NamedTuple):
     config: str  # the file of the config
     words: tuple[str, ...]  # of a command line of run.py
     counts: tuple[int, ...]  # numbers of runs
-    run_steps: int  # of a timed slice, about
+    run_steps: int  # of a timed slice, about, those of a padded chunk included
+    width: int  # runs of a chunk on a CPU
     phase: int  # steps between evaluations
 
 
@@ -26,7 +27,8 @@ JOBS = {
         "sparse_parity.py",
         ("--config.eval_points=256", "--sweep", "optim.learning_rate=0.1"),
         (1, 4, 16, 64, 256, 1024, 4096),
-        400_000,
+        120_000,
+        16,
         200,
     ),
     "transformer": Job(
@@ -34,7 +36,8 @@ JOBS = {
         "linear_regression.py",
         ("--sweep", "optim.learning_rate=2e-3"),
         (1, 4, 16, 64),
-        4_000,
+        2_000,
+        4,
         50,
     ),
 }
@@ -54,7 +57,8 @@ def words(job: Job, runs: int) -> list[str]:
 def steps(job: Job, runs: int, quick: bool) -> int:
     """Return the steps of a timed slice: whole phases, one at least.
 
-    >>> steps(JOBS["parity"], 4096, False), steps(JOBS["parity"], 16, False)
-    (200, 25000)
+    >>> steps(JOBS["parity"], 4096, False), steps(JOBS["parity"], 1, False)
+    (200, 7400)
     """
-    return job.phase * (1 if quick else max(1, job.run_steps // (runs * job.phase)))
+    computed = max(runs, job.width)
+    return job.phase * (1 if quick else max(1, job.run_steps // (computed * job.phase)))
