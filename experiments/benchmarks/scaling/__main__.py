@@ -43,14 +43,17 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield f"{job['title']}; {first['devices']} device(s), chunks of {first['width']} runs"
         yield f"{'runs':>6}{'us':>10}{'cpu us':>10}{'planned MiB':>13}{'measured':>10}  ratio"
-        for row in job["rows"]:
-            line = f"{row['runs']:6}{row['wall_us']:10.2f}{row['cpu_us']:10.2f}"
-            line += f"{row['planned_mib']:13.1f}{row['peak_mib']:10.1f}"
-            if row["planned_mib"] >= LEAST_MIB:
-                ratio = row["peak_mib"] / row["planned_mib"]
-                met = "met" if abs(ratio - 1) <= WITHIN else "NOT met"
-                line += f"  {ratio:.2f}; aim within {WITHIN:.0%}: {met}"
-            yield line
+        yield from map(_line, job["rows"])
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    line = f"{row['runs']:6}{row['wall_us']:10.2f}{row['cpu_us']:10.2f}"
+    line += f"{row['planned_mib']:13.1f}{row['peak_mib']:10.1f}"
+    if row["planned_mib"] < LEAST_MIB:
+        return line
+    ratio = row["peak_mib"] / row["planned_mib"]
+    met = "met" if abs(ratio - 1) <= WITHIN else "NOT met"
+    return f"{line}  {ratio:.2f}; aim within {WITHIN:.0%}: {met}"
 
 
 def draw(jobs: Sequence[Mapping[str, Any]], path: Path) -> Path:
@@ -84,7 +87,8 @@ def main(argv: Sequence[str]) -> int:
         rows = []
         for runs in QUICK[name] if options.quick else job.counts:
             timing.say(f"{job.title}: {runs} runs")
-            rows.append(measure(name, runs, options.quick))
+            rows.append(row := measure(name, runs, options.quick))
+            timing.say(_line(row))
         jobs.append({"name": name, "title": job.title, "rows": rows})
     timing.write(options, lines, load, format=FORMAT, rounds=3, jobs=jobs)
     print(f"figure: {draw(jobs, options.json)}")
