@@ -8,12 +8,15 @@ import pytest
 from plateaus.optim.aggregators import orders as module
 from plateaus.optim.aggregators.orders import orders
 
-KEY = jax.random.key(4)
+
+def drawn(size):
+    """Orders of one seed, and their inverses."""
+    return jax.jit(lambda key: orders(key, size)[:2])(jax.random.key(4))
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 20, 65])
 def test_each_row_is_an_order_with_its_inverse(size):
-    order, place = jax.jit(lambda key: orders(key, size)[:2])(KEY)
+    order, place = drawn(size)
     assert order.shape == place.shape == (size, size)
     np.testing.assert_array_equal(np.sort(order), np.tile(np.arange(size), (size, 1)))
     inverse = np.take_along_axis(np.asarray(order), np.asarray(place), axis=1)
@@ -21,9 +24,8 @@ def test_each_row_is_an_order_with_its_inverse(size):
 
 
 def test_counting_gives_the_orders_of_sorting(monkeypatch):
-    counted = jax.jit(lambda key: orders(key, 20)[:2])(KEY)
+    counted = drawn(20)
     monkeypatch.setattr(module, "_PAIRED", 0)
-    by_sort = jax.jit(lambda key: orders(key, 20)[:2])(KEY)
-    for one, other in zip(counted, by_sort, strict=True):
+    for one, other in zip(counted, drawn(20), strict=True):
         np.testing.assert_array_equal(one, other)
     assert jnp.any(counted[0][0] != counted[0][1])
