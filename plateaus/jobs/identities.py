@@ -18,7 +18,7 @@ from plateaus.jobs import differences, observations
 
 # Of a run folder. Whatever changes a random stream or a bit of a result raises it; `poolable` says
 # which runs of earlier formats have the same streams and bits.
-FORMAT = 4
+FORMAT = 5
 UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 _DIGEST = re.compile(r"[0-9a-f]{10}")
 
@@ -27,10 +27,21 @@ def poolable(plan: Plan) -> tuple[int, ...]:
     """Return the formats, with this one, whose runs of a plan have the same streams and bits.
 
     Formats 2 and 3 differ in what is written down only; format 4 draws other orders of epochs.
+    Format 5 has all draws of format 4, and other last bits of losses on sparse parity where labels
+    are random at first, or the examples' gradients are combined by an aggregator.
     """
-    values = (plan.config, *plan.variants.values())
-    orders = {*plan.sweep.get("data.order", ()), *(one.get("data.order") for one in values)}
-    return (FORMAT,) if "epochs" in orders else (2, 3, FORMAT)
+    parity = "sparse_parity" in _values(plan, "task.name")
+    labels = _values(plan, "task.random_label_steps") - {None, 0}
+    aggregators = _values(plan, "optim.aggregator") - {None, "none"}
+    if parity and (labels or aggregators):
+        return (FORMAT,)
+    return (4, FORMAT) if "epochs" in _values(plan, "data.order") else (2, 3, 4, FORMAT)
+
+
+def _values(plan: Plan, name: str) -> set[Any]:
+    """Return the values that a field has anywhere in a plan; None where it is left out."""
+    settings = (plan.config, *plan.variants.values())
+    return {*plan.sweep.get(name, ()), *(setting.get(name) for setting in settings)}
 
 
 def digest(thing: Any, length: int = 10) -> str:

@@ -314,18 +314,34 @@ def test_a_name_that_is_a_number_now_and_was_an_integer_is_the_same():
 def test_runs_of_an_earlier_format_are_as_good_unless_their_streams_were_others(order):
     plan = plan_of(sections(PARITY), {"data.order": order})
     ours = json.loads(json.dumps(identities.identity(plan)))
-    for earlier in (2, 3):
+    for earlier in (2, 3, 4):
         there = {**ours, "format": earlier}
-        assert (identities._as_of_now(there, plan) == ours) == (order == "replacement")
+        pools = order == "replacement" or earlier == 4
+        assert (identities._as_of_now(there, plan) == ours) == pools
     with_variant = plan_of(sections(PARITY))
     with_variant.variants["shuffled"] = {"data.order": "epochs"}
-    assert identities.poolable(with_variant) == (4,)
+    assert identities.poolable(with_variant) == (4, 5)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"optim.aggregator": "pcgrad"},
+        {"task.random_label_steps": 10},
+        {"data.order": "epochs", "optim.aggregator": "pcgrad"},
+    ],
+    ids=lambda given: "-".join(given),
+)
+def test_runs_of_format_4_are_others_where_a_loss_was_rounded_otherwise(given):
+    assert identities.poolable(plan_of(sections(PARITY), given)) == (5,)
+    swept = checked_plan("x", sections(PARITY), PARITY, {name: (v,) for name, v in given.items()})
+    assert identities.poolable(swept) == (5,)
 
 
 def test_the_digest_of_a_plan_is_that_of_its_neighbours_in_time():
     """The name of a folder, spelt out: if this changes, every folder's name does."""
     plan = plan_of(sections(PARITY))
-    assert identities.identity(plan)["format"] == identities.FORMAT == 4
+    assert identities.identity(plan)["format"] == identities.FORMAT == 5
     assert set(identities.identity(plan)["config"]) <= set(plan.config)
     assert "weight_norms" not in identities.identity(plan)["config"]
     assert np.isfinite(int(identities.digest(identities.identity(plan)), 16))
