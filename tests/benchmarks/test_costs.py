@@ -14,7 +14,7 @@ from plateaus.jobs import sweep, tracing
 
 @pytest.fixture
 def operations(module):
-    return module("scales.operations").operations
+    return module("costs.operations").operations
 
 
 X, W = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((7, 3), (3, 5)))
@@ -46,10 +46,10 @@ def test_a_convolution_counts_its_window(operations):
 
 
 def test_a_cost_is_that_of_all_runs_and_agrees_with_xla(module, operations):
-    scales = module("scales.__main__")
+    costs = module("costs.__main__")
     path, _ = presets.find("configs/linear_regression.py")
-    plan = scales.plan_of(path, "covariance", "small")
-    found = scales.cost(plan, compiling=False)
+    plan = costs.plan_of(path, "covariance", "small")
+    found = costs.cost(plan, compiling=False)
     assert found.runs == 25 and found.width == 128 and found.held is None
     assert found.total == pytest.approx(25 * 10_000 * found.step)
     (program,) = sweep.programs(plan, sweep.members(plan))

@@ -1,6 +1,6 @@
 """What every preset costs at a scale: an estimate, made without the devices that it is of.
 
-    python -m experiments.benchmarks.scales [--scale medium] [--memory] [NAME]
+    python -m experiments.benchmarks.costs [--scale medium] [--memory] [NAME]
 
 A row for each preset, or for those whose `config:preset` contains NAME: runs; matrix products of a
 step of the dearest program, its share of evaluation counted in, and of all runs; the minutes that
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments.benchmarks.scales.operations import operations
+from experiments.benchmarks.costs.operations import operations
 from plateaus import train
 from plateaus.build import recipes
 from plateaus.config import presets
