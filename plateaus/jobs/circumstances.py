@@ -1,4 +1,4 @@
-"""Where each run of a folder was made and how long it took, as variables of results.nc."""
+"""Where each run of a folder was made and how long it took, as variables of its results."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from plateaus.jobs import identities
 from plateaus.jobs.finished import Finished
 from plateaus.jobs.sweep import Member
 from plateaus.variables import ONCE, Variable
+
+SECONDS = "seconds"  # of runs.csv alone, since equal runs are to make equal results
 
 
 def of_runs(finished: Finished) -> tuple[dict[str, Variable], dict[Member, dict[str, np.ndarray]]]:
@@ -35,7 +37,7 @@ def of_runs(finished: Finished) -> tuple[dict[str, Variable], dict[Member, dict[
         for member in finished.records
     }
     for member, seconds in finished.seconds.items():
-        values[member]["seconds"] = np.float32(seconds)
+        values[member][SECONDS] = np.float32(seconds)
     meanings = {
         "device": "device of the run",
         "exactness": "digest of all that the bits of the run rest on, besides its config",
@@ -44,7 +46,7 @@ def of_runs(finished: Finished) -> tuple[dict[str, Variable], dict[Member, dict[
         kind: Variable(meaning, time=ONCE, notes=_flags(names[kind]))
         for kind, meaning in meanings.items()
     }
-    declared["seconds"] = Variable(
+    declared[SECONDS] = Variable(
         "wall seconds of the run's chunk, shared out among its runs", "seconds", time=ONCE
     )
     return declared, values

@@ -9,6 +9,7 @@ from plateaus import files
 from plateaus.build.soundness import shapes_of
 from plateaus.config.plan import Plan
 from plateaus.jobs import circumstances, pairs, sweep
+from plateaus.jobs.circumstances import SECONDS
 from plateaus.jobs.finished import Finished
 from plateaus.jobs.records import variables
 from plateaus.measures import registry as instruments
@@ -69,7 +70,8 @@ def write(
         save_figure(figure, place / "figures", stem)
     if not sinks.write_tensorboard(dataset, rows, place / "tensorboard"):
         warn("the TensorBoard files could not be written; everything else is complete")
-    files.write_atomically(place / "results.nc", lambda file: store.save(dataset, Path(file.name)))
+    timeless = dataset.drop_vars(SECONDS, errors="ignore")  # equal runs make equal results
+    files.write_atomically(place / "results.nc", lambda file: store.save(timeless, Path(file.name)))
 
 
 def _variables(plan: Plan, finished: Finished) -> dict[str, Variable]:
