@@ -47,7 +47,7 @@ def opened(held: contextlib.ExitStack, path: Path, locked: bool) -> list[Source]
     """
     if path.is_dir():
         if not (path / CONFIG).is_file():
-            raise ConfigError(f"--merge {path}: no run folder (it has no {CONFIG})")
+            raise ConfigError(f"--merge {path}: not a run folder (it has no {CONFIG})")
         if locked:
             _lock(held, path)
         return [Source(path, str(path))]

@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-
 from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
 from plateaus.config.values import shown
@@ -57,7 +55,7 @@ def merge(paths: Sequence[Path], into: Path, options: Options) -> int:
     if refused := switches.refused():
         raise ConfigError(*refused)
     with contextlib.ExitStack() as held:
-        held.enter_context(jax.transfer_guard("allow"))
+        held.enter_context(switches.pinned())
         there = into.is_dir() and not options.dry_run
         if there:
             folder.take(held, into)

@@ -23,7 +23,7 @@ def plan_of(folder: Path, fields: Mapping[str, Any] | None = None) -> Plan:
     """
     path = folder / "config.json"
     if not path.is_file():
-        raise ConfigError(f"{folder}: no run folder (it has no config.json)")
+        raise ConfigError(f"{folder}: not a run folder (it has no config.json)")
     try:
         content = identities.content(folder)
         config, sweep = {**content["config"], **(fields or {})}, dict(content["sweep"])

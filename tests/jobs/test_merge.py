@@ -223,7 +223,7 @@ def test_what_is_no_run_is_refused(made, tmp_path, capsys):
         archive.writestr("run/config.json", '{"config": {}}')
     assert line(bad) == f"error: {bad}/config.json: damaged, or of no run"
     assert "neither a folder nor an archive" in line(half, tmp_path / "text.zip")
-    assert "no run folder (it has no config.json)" in line(half, tmp_path / "empty")
+    assert "not a run folder (it has no config.json)" in line(half, tmp_path / "empty")
     assert f"--merge {cut}: cannot be unpacked" in line(cut)
     assert "no such folder or archive" in line(tmp_path / "nowhere")
     assert "--seeds: not with --merge" in line(half, words=["--seeds=3"])
