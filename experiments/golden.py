@@ -32,7 +32,8 @@ sys.path.insert(0, str(HERE))
 def presets(every: bool) -> list[str]:
     """Return FILE:PRESET of the first preset of each config file, or of every preset."""
     words = [sys.executable, str(HERE / "run.py"), "--list"]
-    lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+    done = subprocess.run(words, capture_output=True, encoding="utf-8", check=True)
+    lines = done.stdout.splitlines()
     names: list[str] = []
     file = ""
     for line in lines:
@@ -61,7 +62,7 @@ def run(name: str, place: Path) -> int:
     words = io.StringIO()
     with contextlib.redirect_stdout(words):
         code = main([f"--config={name}", "--smoke", "--workdir", str(place)])
-    place.with_suffix(".log").write_text(words.getvalue())
+    place.with_suffix(".log").write_text(words.getvalue(), encoding="utf-8")
     return code
 
 
@@ -80,7 +81,7 @@ def differences(before: Path, after: Path) -> list[str]:
                 lines.append(f"{name}: other values")
     tables = {path.name for folder in (before, after) for path in folder.glob("*.csv")}
     for name in sorted(tables):
-        texts = [(f / name).read_text() if (f / name).exists() else None for f in (before, after)]
+        texts = [(f / name).read_bytes() if (f / name).exists() else None for f in (before, after)]
         if texts[0] != texts[1]:
             lines.append(f"{name}: another table")
     figures = [{path.name for path in (f / "figures").iterdir()} for f in (before, after)]

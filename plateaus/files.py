@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,7 +19,10 @@ from filelock import FileLock, Timeout
 
 _PARTIAL = ".partial"  # suffix of what is still being written
 LOCK = ".lock"
-_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EISDIR}
+# What a file system answers that does not know how: to make a file durable, to lock one.
+_NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+_NO_FOLDER_SYNC = _NO_SYNC | {errno.EACCES, errno.EPERM, errno.EISDIR}
+_NO_LOCK = _NO_SYNC | {errno.ENOLCK, 524}  # the last is an NFS's, which C has no name for
 
 
 class FolderBusy(RuntimeError):
@@ -27,8 +30,12 @@ class FolderBusy(RuntimeError):
 
 
 def cache() -> Path:
-    """Return the user's cache folder of this project; it need not be there yet."""
-    return platformdirs.user_cache_path("plateaus", appauthor=False)
+    """Return the user's cache folder of this project; it need not be there yet.
+
+    A user without a home, as in some containers, has it below the current folder.
+    """
+    place = platformdirs.user_cache_path("plateaus", appauthor=False)
+    return place if place.is_absolute() else Path(".cache", "plateaus").absolute()
 
 
 def beside(path: Path) -> Path:
@@ -64,11 +71,13 @@ def write_atomically(
                 data(file)
             else:
                 file.write(data)
-        _sync(partial)  # by name: `data` may have written it by name
+        _sync(partial, _NO_SYNC, os.O_RDWR)  # by name: `data` may have written it by name
         os.replace(partial, path)
-    except BaseException:  # an interrupt too must leave nothing behind
+    except BaseException as error:  # an interrupt too must leave nothing behind
         with contextlib.suppress(OSError):
             partial.unlink()
+        if isinstance(error, OSError) and error.filename in (None, str(partial), partial):
+            error.filename = str(path)
         raise
     sync_folder(path.parent)
 
@@ -87,7 +96,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp()) / "a"
     >>> with new_folder(folder) as draft:
-    ...     (draft / "b").write_text("whole")
+    ...     (draft / "b").write_text("whole", encoding="utf-8")
     5
     >>> [path.name for path in folder.parent.glob("**/*")]
     ['a', 'b']
@@ -130,19 +139,20 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
     Raises:
       OSError: the disk failed.
     """
+    _sync(folder, _NO_FOLDER_SYNC, os.O_RDONLY)
+
+
+def _sync(path: str | os.PathLike[str], unknown: Collection[int], mode: int) -> None:
+    """Make a file or a folder durable; errors in `unknown` mean that the system cannot."""
     try:
-        _sync(folder)
+        descriptor = os.open(path, mode)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
-        if error.errno not in _NO_FOLDER_SYNC:
+        if error.errno not in unknown:
             raise
-
-
-def _sync(path: str | os.PathLike[str]) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def remove_leftovers(folder: str | os.PathLike[str], start: str = "") -> int:
@@ -168,7 +178,7 @@ def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
 
     Raises:
       FolderBusy: another process, or another `lock` of this one, holds it.
-      OSError: the folder cannot be made or written.
+      OSError: the folder cannot be made, written or locked; what was made of it is removed.
 
     >>> import tempfile
     >>> folder = tempfile.mkdtemp()
@@ -176,21 +186,48 @@ def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
     ...     print("never printed")
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    held, label = FileLock(folder / LOCK, timeout=0), folder / LOCK
+    new, label = missing(folder), folder / LOCK
+    held = FileLock(label, timeout=0, fallback_to_soft=False)
+    there = label.exists()
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         held.acquire()
-    except Timeout:
-        holder = ""
-        with contextlib.suppress(OSError):  # Windows lets nobody else read it
-            holder = label.read_text(errors="replace").strip()
-        raise FolderBusy(f"{folder} is in use by {holder or 'another process'}") from None
+    except OSError as error:
+        if isinstance(error, Timeout):
+            raise _busy(folder, label) from None
+        if not there:
+            with contextlib.suppress(OSError):
+                label.unlink()
+        remove_empty(new)
+        if error.errno in _NO_LOCK:
+            error.strerror = f"its file system cannot lock a file ({error.strerror})"
+        raise
     try:
         with contextlib.suppress(OSError):  # a full disk, say: the lock holds without its label
-            label.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+            text = f"process {os.getpid()} on {socket.gethostname()}\n"
+            label.write_text(text, encoding="utf-8")
         yield
     finally:
         held.release()  # also for children that inherited it by fork
+
+
+def _busy(folder: Path, label: Path) -> FolderBusy:
+    holder = ""
+    with contextlib.suppress(OSError):  # Windows lets nobody else read it
+        holder = label.read_text(encoding="utf-8", errors="replace").strip()
+    return FolderBusy(f"{folder} is in use by {holder or 'another process'}")
+
+
+def missing(folder: Path) -> list[Path]:
+    """Return the folder, and those above it, as far as they are not there yet, the lowest first."""
+    return [path for path in (folder, *folder.parents) if not os.path.exists(path)]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, the lowest first, as far as they are empty."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

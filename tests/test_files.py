@@ -134,6 +134,38 @@ def test_a_failure_midway_leaves_the_old_file_and_nothing_else(tmp_path, error):
     assert path.read_bytes() == b"old" and names(tmp_path) == ["a"]
 
 
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP])
+def test_where_nothing_can_be_made_durable_files_are_written_all_the_same(
+    number, tmp_path, monkeypatch
+):
+    def fail(_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files.os, "fsync", fail)
+    files.write_atomically(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"new" and names(tmp_path) == ["a"]
+
+
+def test_a_write_that_fails_names_the_file(tmp_path, monkeypatch):
+    def full(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match=f"No space left on device: '{tmp_path}/a'$"):
+        files.write_atomically(tmp_path / "a", full)
+    monkeypatch.setattr(files.os, "replace", lambda old, new: os.rename(old, new / "none"))
+    with pytest.raises(OSError) as failure:
+        files.write_atomically(tmp_path / "b", b"")
+    assert failure.value.filename == str(tmp_path / "b")
+
+
+def test_the_cache_of_a_user_without_a_home_is_below_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        files.platformdirs, "user_cache_path", lambda *_, **__: Path("~/.cache/plateaus")
+    )
+    assert files.cache() == tmp_path / ".cache" / "plateaus"
+
+
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_failing_system_call_leaves_the_old_file(tmp_path, monkeypatch, call):
     path = tmp_path / "a"
@@ -227,6 +259,33 @@ def test_lock_excludes_this_process_and_lets_go(tmp_path):
         raise ZeroDivisionError
     with files.lock(folder):
         pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, 524])
+@pytest.mark.parametrize("there", [[], ["a"], ["a", "a/b"]], ids=len)
+def test_a_file_system_without_locks_is_named_and_nothing_is_left(
+    number, there, tmp_path, monkeypatch
+):
+    fcntl = pytest.importorskip("fcntl")
+
+    def flock(_, operation):
+        if operation & fcntl.LOCK_EX:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    for name in there:
+        (tmp_path / name).mkdir()
+    with pytest.raises(OSError) as failure, files.lock(tmp_path / "a" / "b"):
+        pass
+    cause = f"its file system cannot lock a file ({os.strerror(number)})"
+    assert (failure.value.errno, failure.value.strerror) == (number, cause)
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == there
+
+
+def test_a_folder_that_cannot_be_made_leaves_none_above_it(tmp_path):
+    with pytest.raises(OSError, match="too long"), files.lock(tmp_path / "a" / "b" / ("c" * 300)):
+        pass
+    assert names(tmp_path) == []
 
 
 def test_another_process_is_named_and_its_death_frees_the_folder(tmp_path):

@@ -52,7 +52,7 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            text=True,
+            encoding="utf-8",
             cwd=ROOT,
             env=environment,
         )
@@ -90,7 +90,7 @@ class Process:
 
 def serve(work: Callable[..., None]) -> None:
     """Do work(*words, answer), the work of such a process, which answers by `answer`."""
-    out = os.fdopen(os.dup(1), "w")
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints is not an answer
 
     def answer(content: dict[str, Any]) -> None:

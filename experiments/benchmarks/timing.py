@@ -167,5 +167,5 @@ def write(
         "load_after": load(),
     }
     print(*lines(result), sep="\n")
-    options.json.write_text(json.dumps(result, indent=1) + "\n")
+    options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(f"\nwritten: {options.json}")

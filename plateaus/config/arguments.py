@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from plateaus.config import lives, ranges
+from plateaus import paths
+from plateaus.config import lives, pairs, ranges
 from plateaus.config.schema import ConfigError
 from plateaus.config.values import convert, shown
 from plateaus.fields import Field
@@ -28,7 +27,7 @@ class Arguments(NamedTuple):
 
     options: argparse.Namespace
     overrides: dict[str, str]
-    sweep: dict[str, tuple[str, ...]]
+    sweep: dict[str, tuple[Any, ...]]
     unknown: list[str]
     problems: list[str]
 
@@ -73,13 +72,21 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         help="sweep a field, A:B:N and A:B:Nlog being N values from A to B; repeatable, a product; "
-        "replaces the preset's own sweep "
+        "F,G=a:b,c:d sweeps fields together, in pairs; replaces the preset's own sweep "
         "(but not its variants: choose among them by variant=NAME,...)",
     )
     value("--seeds", "N|A:B|A,B,C", "seeds 0 to N-1, A to B-1, or exactly those")
-    value("--scale", "small|paper", "a laptop's sizes (default) or the paper's")
+    value("--scale", "small|medium|paper", "sizes of a laptop (default), of one GPU, the paper's")
     switch("--smoke", "shrink the preset to about 30 seconds on 2 cores")
     value("--workdir", "DIR", "folder of the results (default: runs/<config>-<preset>-<hash>)")
+    made.add_argument(
+        "--merge",
+        metavar="FOLDER|ARCHIVE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="add the finished runs of other run folders to the one of --workdir; trains nothing",
+    )
     switch("--list", "print the presets, with a line each")
     switch("--dry-run", "print the plan only")
     switch("--fail-fast", "stop at the first run that diverges")
@@ -110,9 +117,10 @@ def parse(argv: Sequence[str]) -> Arguments:
     sweep, refused = _sweep(options.sweep)
     problems += refused
     problems += [
-        f"{name}: both --sweep and {OVERRIDE}{name} given; keep one"
+        f"{field}: both --sweep and {OVERRIDE}{field} given; keep one"
         for name in sweep
-        if name in overrides
+        for field in pairs.fields(name)
+        if field in overrides
     ]
     if options.seeds is not None:
         if "seeds" in overrides:
@@ -142,13 +150,27 @@ def parse(argv: Sequence[str]) -> Arguments:
             problems.append(f"--{flag.replace('_', '-')} = {shown(written, int)}: {error}")
             setattr(options, flag, None)
     if options.workdir is not None:
-        folder = Path(options.workdir).expanduser()
-        if not options.workdir or (folder.exists() and not folder.is_dir()):
-            problems.append(f"--workdir = {shown(options.workdir)}: must be a folder or a new name")
-        options.workdir = folder
+        try:
+            options.workdir = paths.folder(options.workdir)
+        except ValueError as error:
+            problems.append(f"--workdir = {shown(options.workdir)}: {error}")
+    if options.merge:
+        options.merge = [paths.expanded(name) for name in options.merge]
+        problems += _beside_merge(options, [*overrides, *sweep])
     if options.list:  # with any other option the fields are known only later
         problems += no_such(unknown)
     return Arguments(options, overrides, sweep, unknown, problems)
+
+
+def _beside_merge(options: argparse.Namespace, fields: Sequence[str]) -> list[str]:
+    """Return a line for each option that --merge needs, or that says nothing beside it."""
+    said = [*("config", "seeds", "scale", "smoke", "list", "fail_fast", "runs_per_batch")]
+    said += ["budget", "stop_when"]
+    given = [f"--{name.replace('_', '-')}" for name in said if getattr(options, name)]
+    given += ["--keep"] * (options.keep != lives.KEEP_NOTHING)
+    given += [f"{OVERRIDE}{name} or --sweep" for name in fields[:1]]
+    lines = [f"{one}: not with --merge, which takes all finished runs as they are" for one in given]
+    return lines + ["--merge: needs --workdir DIR, the folder to add to"] * (not options.workdir)
 
 
 def _overrides(argv: Sequence[str]) -> tuple[dict[str, str], list[str], list[str]]:
@@ -189,23 +211,25 @@ def _sorted_out(extras: list[str]) -> tuple[list[str], list[str]]:
     return flags, strays
 
 
-def _sweep(texts: list[str]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+def _sweep(texts: list[str]) -> tuple[dict[str, tuple[Any, ...]], list[str]]:
     """Return the --sweep options as values by field, in order, and a line for each bad one."""
-    sweep: dict[str, tuple[str, ...]] = {}
+    sweep: dict[str, tuple[Any, ...]] = {}
     problems = []
     for text in texts:
         name, equals, values = (part.strip() for part in text.partition("="))
+        name = pairs.key(name)
         if not (name and equals):
             problems.append(f"--sweep {shown(text)}: must be FIELD=v1,v2,...")
         elif name in sweep:
             problems.append(f"--sweep {name}: given twice; give all its values at once")
         else:
             try:
-                every = [ranges.values(value.strip()) for value in values.split(",") if values]
+                if "," in name:
+                    sweep[name] = pairs.entries(name, values)
+                else:
+                    sweep[name] = ranges.listed(values)
             except ValueError as error:
                 problems.append(f"--sweep {name}: {error}")
-            else:
-                sweep[name] = tuple(itertools.chain.from_iterable(every))
     return sweep, problems
 
 

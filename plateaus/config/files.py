@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from plateaus.config import shapes
+from plateaus.config import pairs, shapes
 from plateaus.config.schema import ConfigError
 from plateaus.config.source import Place, Source
 
@@ -77,6 +77,8 @@ class ConfigFile:
                     self._refuse([(place, problem)])
                 setters.append(change)
         tree = self._run(config.to_dict, place=base)
+        if isinstance(tree.get("sweep"), dict):
+            tree["sweep"] = {pairs.key(name): values for name, values in tree["sweep"].items()}
         default = Place("PRESETS", function=self.presets[preset])
         self._refuse(
             (self._source.setting(reversed(setters), field, key) or default, f"{preset}: {problem}")

@@ -9,7 +9,8 @@ from typing import Any
 
 from plateaus.config.component import Component, Resolved
 from plateaus.config.lives import KEEP_NOTHING, Keep
-from plateaus.config.schema import Entry, entries, resolve
+from plateaus.config.pairs import expanded
+from plateaus.config.schema import ConfigError, Entry, entries, resolve
 from plateaus.config.variants import Variants
 
 
@@ -86,9 +87,16 @@ def checked_plan(
 ) -> Plan:
     """Return the checked plan of fields, a sweep and variants, which are as in `resolve`.
 
-    `schema` is `entries(sections)`, for callers that have it already. `seeds` replaces the first
+    In the sweep, the key "a,b" joins two fields, whose values come in pairs. `schema` is
+    `entries(sections)`, for callers that have it already. `seeds` replaces the first
     seeds, as many as the config says.
     """
     schema = entries(sections) if schema is None else schema
-    resolved, values, typed = resolve(schema, sections, fields, sweep, variants)
+    sweep, variants, problems = expanded(schema, sweep, variants or {})
+    try:
+        resolved, values, typed = resolve(schema, sections, fields, sweep, variants)
+    except ConfigError as error:
+        raise ConfigError(*problems, *error.problems) from None
+    if problems:
+        raise ConfigError(*problems)
     return Plan(name, resolved, values, title, typed, seeds)

@@ -7,7 +7,8 @@ A config file is a Python module with
                                sets fields, config.sweep = {dotted name: values} and, to compare
                                sets of fields, config.variants = {name: {dotted name: value}};
                                its docstring is a page of the lab book, the claim its first line
-  SCALES                       {"small": f, "paper": f}: f(config) -> None, or None to leave it
+  SCALES                       {"small": f, "medium": f, "paper": f}: f(config) -> None, or None to
+                               leave it; a file may have fewer, or others
   smoke(config) -> None        shrinks any preset to seconds
 
 applied in the order base, scale, preset, smoke. A function of these that has a parameter `scale`
@@ -18,14 +19,17 @@ refuses dotted keys and sorts what it holds, so sweep and variants must stay pla
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from plateaus.config.files import ConfigFile, record_of
+from plateaus.config import recorded
+from plateaus.config.files import ConfigFile
 from plateaus.config.schema import ConfigError
 from plateaus.config.variants import with_axis
 from plateaus.names import hint, nearest
+from plateaus.paths import expanded
 
 SMOKE_VALUES = 3  # of each swept field under --smoke
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -35,6 +39,7 @@ class Page(NamedTuple):
     """One preset as read: flat `fields`, `sweep` in order, its docstring and its name.
 
     `variants`: name -> flat overrides; unless it is empty, `sweep` has their axis, "variant".
+    `name` and `seeds` are those of a run folder's config; "" and None otherwise.
     """
 
     fields: dict[str, Any]
@@ -42,24 +47,28 @@ class Page(NamedTuple):
     doc: str
     preset: str
     variants: dict[str, dict[str, Any]]
+    name: str = ""
+    seeds: tuple[int, ...] | None = None
 
 
 def find(text: str) -> tuple[Path, str | None]:
     """Return the file and the preset (None: the default) that `FILE[:PRESET]` names.
 
-    FILE is looked up under the current folder, its `experiments/` and the repository's.
+    FILE is looked up under the current folder, its `experiments/` and the repository's; it may be
+    a run folder.
 
     Raises ConfigError, with the places searched and the nearest config file, if there is none.
     """
-    name, colon, preset = text.partition(":")
+    name, preset = _parts(text)
     for folder in _folders():
-        if name and (folder / name).is_file():
-            return folder / name, preset if colon else None
-        record = record_of(folder / name) if name else None
-        if record is not None:
-            raise ConfigError(f"{name}: is a run folder, not a config file; {record}")
+        if name and os.path.isfile(folder / name):  # which no name makes raise an error
+            return folder / name, preset
+        if name and recorded.is_record(folder / name / recorded.FILE):
+            return folder / name / recorded.FILE, preset
     near = [folder / name for folder in _folders()]
-    others = {_name(p): None for f in near if f.parent.is_dir() for p in f.parent.glob("*.py")}
+    others = {
+        _name(p): None for f in near if os.path.isdir(f.parent) for p in f.parent.glob("*.py")
+    }
     others |= dict.fromkeys(map(_name, config_files()))
     by_stem = {Path(other).stem: other for other in reversed(others)}
     close = nearest(name, others) or by_stem.get(nearest(Path(name).stem, by_stem) or "")
@@ -68,9 +77,22 @@ def find(text: str) -> tuple[Path, str | None]:
     raise ConfigError(f"--config = {name!r}: no such file under {places}{meant}")
 
 
+def _parts(text: str) -> tuple[str, str | None]:
+    """Return the file and the preset in a text; folders, too, may have a colon in their names."""
+    name, colon, after = text.rpartition(":")
+    preset: str | None = after
+    if not colon or "/" in after or "\\" in after or os.path.isfile(expanded(text)):
+        name, preset = text, None
+    return str(expanded(name)) if name else "", preset
+
+
 def _folders() -> list[Path]:
     """Return the folders under which a config file is looked up, in order."""
-    folders = [Path.cwd(), Path.cwd() / "experiments", REPOSITORY / "experiments"]
+    try:
+        here = Path.cwd()
+    except OSError as error:
+        raise ConfigError(f"the current folder cannot be used: {error.strerror}") from None
+    folders = [here, here / "experiments", REPOSITORY / "experiments"]
     return list(dict.fromkeys(f for f in folders if f.is_dir()))
 
 
@@ -86,11 +108,16 @@ def config_files() -> list[Path]:
     return list({p.resolve(): p for f in folders for p in sorted(f.glob("*.py"))}.values())
 
 
-def load(path: Path, preset: str | None, scale: str, smoke: bool) -> Page:
-    """Return one preset (None: the first) at a scale, flattened.
+def load(path: Path, preset: str | None, scale: str | None, smoke: bool) -> Page:
+    """Return one preset (None: the first) at a scale (None: "small"), flattened.
+
+    Of a run folder's config.json it is the plan of the folder.
 
     Raises ConfigError for a file that fails, and for an unknown preset or scale.
     """
+    if recorded.is_record(path):
+        return Page(**recorded.page(path, preset, scale, smoke))
+    scale = "small" if scale is None else scale
     file_name = _name(path)
     file = ConfigFile(path, file_name)
     chosen = next(iter(file.presets)) if preset is None else preset

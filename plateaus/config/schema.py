@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from plateaus.config import ranges
 from plateaus.config import variants as axis
 from plateaus.config.component import Component, Entry, Resolved, derive
 from plateaus.config.cross_checks import NAMED, cross_checked
@@ -155,7 +156,9 @@ def _typed_values(entry: Entry, values: tuple[Any, ...]) -> tuple[tuple[Any, ...
         try:
             typed = convert(entry.kind, entry.field, value)
         except ValueError as error:
-            problems.append(f"{entry.name} = {shown(value, entry.kind)}: {error}")
+            problems.append(
+                f"{entry.name} = {shown(value, entry.kind)}: {error}{ranges.hint(value)}"
+            )
         else:
             if typed in kept:
                 problems.append(f"{entry.name} = {shown(typed)}: given twice in the sweep")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import struct
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,6 +29,7 @@ def convert(kind: type, field: Field, value: Any) -> Any:
     >>> convert(int, Field(help="optimiser steps", low=1), "1e6")
     1000000
     """
+    value = _plain(value)
     real = isinstance(value, numbers.Real | str) and not isinstance(value, numbers.Integral)
     text = str(value).strip().lower() if real else ""
     if kind is int and field.high == INFINITE and text in ("inf", "infinity"):
@@ -48,6 +50,22 @@ def convert(kind: type, field: Field, value: Any) -> Any:
     if kind is float and typed and not SMALLEST_FLOAT <= abs(typed) <= LARGEST_FLOAT:
         raise ValueError("must be 0 or from 1.2e-38 to 3.4e38 in size (float32)")
     return typed
+
+
+def _plain(value: Any) -> Any:
+    """Return the number that an array without dimensions holds, as one of JAX's; else `value`.
+
+    In 32 bits it becomes the shortest decimal that is rounded to it.
+    """
+    if isinstance(value, numbers.Number | str) or getattr(value, "shape", None) != ():
+        return value
+    number = value.item()
+    if str(getattr(value, "dtype", "")).endswith("float32") and math.isfinite(number):
+        texts = (f"{number:.{digits}g}" for digits in range(1, 10))
+        return next(
+            float(t) for t in texts if struct.pack("f", float(t)) == struct.pack("f", number)
+        )
+    return number
 
 
 def _typed(kind: type, value: Any) -> Any:

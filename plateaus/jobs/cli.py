@@ -33,6 +33,17 @@ def main(argv: Sequence[str]) -> int:
         files = presets.config_files() if chosen is None else [presets.find(chosen)[0]]
         print(*presets.listing(files), sep="\n")
         return 0
+    if options.merge:
+        if problems := [*arguments.problems, *no_such(arguments.unknown)]:
+            raise ConfigError(*problems)
+        from plateaus.jobs.merge import merge
+
+        how = Options(
+            dry_run=options.dry_run,
+            allow_inexact_resume=options.allow_inexact_resume,
+            command=shlex.join(argv),
+        )
+        return merge(options.merge, options.workdir, how)
     plan, notes = planned(arguments)
     print(*notes, sep="\n", end="\n" if notes else "")
     from plateaus.jobs.run import execute
@@ -65,17 +76,21 @@ def planned(arguments: Arguments) -> tuple[Plan, list[str]]:
         if options.config is None:
             raise ConfigError(f"no --config given: name a config file, as in {EXAMPLE}; see --list")
         path, preset = presets.find(options.config)
-        scale = "small" if options.scale is None else options.scale
-        page = presets.load(path, preset, scale, options.smoke)
+        page = presets.load(path, preset, options.scale, options.smoke)
         sections, refused = _sections(page.fields, overrides)
         schema = entries(sections)
+        if page.name:  # of a run folder, whose config has the derived fields, too
+            derived = [name for name, entry in schema.items() if entry.field.derived]
+            page = page._replace(fields={n: v for n, v in page.fields.items() if n not in derived})
+        seeds = page.seeds if options.seeds is None else options.seeds
         bad = tuple(f"{s}." for s in NAMED if any(r.startswith(f"{s}.name") for r in refused))
         if AXIS in overrides:
             value = overrides.pop(AXIS)
             refused.append(f"{AXIS} = {shown(value)}: is no field; use --sweep {AXIS}={value}")
         fields, notes = _merged(page.fields, overrides, schema)
-        if options.seeds is not None:
-            fields["seeds"] = len(options.seeds)
+        seeds = None if "seeds" in overrides else seeds
+        if seeds is not None:
+            fields["seeds"] = len(seeds)
         sweep, variants = _swept(page, arguments.sweep), page.variants
         fixed = [name for name in sweep if name in overrides]
         sweep = {name: values for name, values in sweep.items() if name not in overrides}
@@ -83,13 +98,12 @@ def planned(arguments: Arguments) -> tuple[Plan, list[str]]:
             fields, sweep = _without(fields, bad), _without(sweep, bad)
             fields |= {n: page.fields[n] for n in (f"{s}name" for s in bad)}
             variants = {name: _without(values, bad) for name, values in variants.items()}
-        name, title = f"{path.stem}-{page.preset}", presets.title(page.doc)
-        import jax
+        name = page.name or f"{path.stem}-{page.preset}"
+        title = presets.title(page.doc)
+        from plateaus.jobs import switches
 
-        with jax.transfer_guard("allow"):
-            plan = checked_plan(
-                name, sections, fields, sweep, title, variants, schema, options.seeds
-            )
+        with switches.pinned():
+            plan = checked_plan(name, sections, fields, sweep, title, variants, schema, seeds)
     except ConfigError as error:
         refused += error.problems
     problems = [*arguments.problems, *no_such(arguments.unknown, list(schema)), *refused]
@@ -99,7 +113,7 @@ def planned(arguments: Arguments) -> tuple[Plan, list[str]]:
         f"{n} is fixed at {plan.config[n]}; the preset's sweep over it is dropped" for n in fixed
     ]
     for name in overrides:
-        setting = [shown(v) for v in sweep.get(AXIS, ()) if name in variants[v]]
+        setting = [shown(v) for v in plan.sweep.get(AXIS, ()) if name in plan.variants[v]]
         if setting:
             notes.append(f"{name} is {plan.config[name]} but in variant {', '.join(setting)}")
     return plan, notes
@@ -121,14 +135,16 @@ def _sections(
     base: Mapping[str, Any], overrides: Mapping[str, Any]
 ) -> tuple[dict[str, Component], list[str]]:
     """Return the components that the config names; where an override names none, why not."""
-    import jax
-
+    try:
+        import jax  # noqa: F401 # which reads its switches of the environment
+    except (ImportError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"jax cannot be imported: {error}") from None
     from plateaus.build.recipes import sections
+    from plateaus.jobs import switches
     from plateaus.jobs.devices import configure
-    from plateaus.jobs.switches import refused
 
     configure()  # the checks may be the first to compute: a task's constants, its domains
-    problems = refused()
+    problems = switches.refused()
     names = [f"{section}.name" for section in NAMED]
     config = {**base, **overrides}
     for name in names:
@@ -138,7 +154,7 @@ def _sections(
             problems.append(f"{name} = {shown(config[name])}: must be text")
     if problems:
         raise ConfigError(*problems)
-    with jax.transfer_guard("allow"):  # a user's guard is for a user's own code
+    with switches.pinned():
         try:
             return sections(config), []
         except ConfigError as error:

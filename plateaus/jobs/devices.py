@@ -85,9 +85,11 @@ def configure() -> None:
     try:
         jax.devices()
     except (RuntimeError, ValueError, AssertionError) as error:  # the last says nothing
-        names = jax.config.jax_platforms  # type: ignore[attr-defined] # made at run time
+        values = jax.config.values
+        name = "jax_platforms" if values["jax_platforms"] else "jax_platform_name"
         reason = " ".join(str(error).split()) or "none of these is here"
-        raise ConfigError(f"JAX finds no device (JAX_PLATFORMS = {names!r}): {reason}") from None
+        asked = f"{name.upper()} = {values[name]!r}"
+        raise ConfigError(f"JAX finds no device ({asked}): {reason}") from None
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined] # made at run time
         jax.config.update("jax_compilation_cache_dir", str(files.cache() / "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
@@ -101,7 +103,7 @@ def spelt_out(text: str) -> str:
     if not text.strip() or text.strip().startswith("-"):
         return text
     try:
-        return Path(text.strip()).read_text()
+        return Path(text.strip()).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no text"
         raise ConfigError(
@@ -146,7 +148,7 @@ def instructions() -> str:
 def _cpuinfo() -> dict[str, str]:
     """Return the entries of /proc/cpuinfo, each with all of its values; {} outside Linux."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return {}
     entries: dict[str, dict[str, None]] = {}

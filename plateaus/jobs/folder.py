@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from plateaus import files
 from plateaus.config.plan import Plan
 from plateaus.config.schema import ConfigError
-from plateaus.jobs import identities, provenance
+from plateaus.jobs import additions, identities, provenance
 
 
 def take(held: contextlib.ExitStack, place: Path) -> None:
@@ -21,26 +21,30 @@ def take(held: contextlib.ExitStack, place: Path) -> None:
     except files.FolderBusy as busy:
         raise ConfigError(str(busy)) from None
     except OSError as error:
-        raise ConfigError(f"--workdir {place}: {error.strerror}") from None
+        raise ConfigError(f"--workdir {place}: {error.strerror or error}") from None
     for where in (place, place / "figures", place / "checkpoints" / "finished"):
         files.remove_leftovers(where)
 
 
-def remove_empty(place: Path) -> None:
-    """Remove a folder that holds only its lock."""
-    if [path.name for path in place.iterdir()] == [files.LOCK]:
-        (place / files.LOCK).unlink()
-        place.rmdir()
+def remove_empty(made: Sequence[Path]) -> None:
+    """Remove a folder that holds only its lock, the first, and the others above it."""
+    with contextlib.suppress(OSError):
+        if made and [path.name for path in made[0].iterdir()] == [files.LOCK]:
+            (made[0] / files.LOCK).unlink()
+            files.remove_empty(made)
 
 
 def write_config(place: Path, plan: Plan) -> None:
     """Write config.json, which identifies the runs in the folder; it is the first file there."""
     content = {
+        "name": plan.name,
+        "title": plan.title,
         "identity": identities.kept(place, plan),
         "config": plan.config,
         "sweep": plan.sweep,
         **({} if plan.chosen is None else {"seeds": list(plan.chosen)}),
         "variants": plan.variants,
+        additions.EARLIER: additions.earlier(place, plan),
     }
     files.write_json(place / "config.json", content)
 
@@ -50,12 +54,26 @@ def record_session(folder: Path, session: Mapping[str, Any]) -> None:
 
     Raises OSError where the earlier sessions cannot be read; they are not overwritten.
     """
-    path = folder / "provenance.json"
-    sessions = []
+    record(folder, [{**session, **provenance.origin()}])
+
+
+def record(folder: Path, more: Iterable[Mapping[str, Any]]) -> None:
+    """Add whole sessions to provenance.json; raises as `record_session` does."""
+    path, before = folder / "provenance.json", []
     try:
-        sessions = list(json.loads(path.read_text())["sessions"])
-    except FileNotFoundError:
-        pass
+        before = sessions(folder)
     except (ValueError, KeyError, TypeError):  # damaged, and not to be read but by its owner
-        path.rename(path.with_name("provenance.damaged.json"))
-    files.write_json(path, {"sessions": [*sessions, {**session, **provenance.origin()}]})
+        path.replace(path.with_name("provenance.damaged.json"))
+    files.write_json(path, {"sessions": [*before, *more]})
+
+
+def sessions(folder: Path) -> list[dict[str, Any]]:
+    """Return the sessions in provenance.json; [] where there is none.
+
+    Raises OSError, ValueError, KeyError or TypeError where it cannot be read or is damaged.
+    """
+    try:
+        content = (folder / "provenance.json").read_bytes()
+    except FileNotFoundError:
+        return []
+    return list(json.loads(content)["sessions"])

@@ -13,7 +13,7 @@ import jax
 
 from plateaus.config.schema import ConfigError
 from plateaus.information import informative
-from plateaus.jobs import begun, devices, tracing, worker
+from plateaus.jobs import begun, devices, switches, tracing, worker
 from plateaus.jobs.budget import Budget
 from plateaus.jobs.job import Job, at_once, refuse_above
 from plateaus.jobs.pace import Piece
@@ -65,8 +65,7 @@ def compute(
                     stop.set()
 
         def work(lane: int, device: jax.Device) -> None:
-            # A run that diverges is marked, and disturbs nobody: no switch may stop all for it.
-            with jax.debug_nans(False), jax.debug_infs(False), jax.transfer_guard("allow"):
+            with switches.pinned():
                 take_chunks(lane, device)
 
         def take_chunks(lane: int, device: jax.Device) -> None:

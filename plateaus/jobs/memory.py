@@ -61,7 +61,7 @@ def _host_bytes(root: Path) -> int:
 def _group_bytes(root: Path) -> Iterator[int]:
     """Yield the bytes below the limit of each control group of this process, versions 1 and 2."""
     try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
+        lines = (root / "proc/self/cgroup").read_text("utf-8").splitlines()
     except OSError:
         return
     for line in lines:
@@ -82,12 +82,12 @@ def _group_bytes(root: Path) -> Iterator[int]:
 
 def _group_left(folder: Path, limit: str, usage: str, reclaimable: str) -> Iterator[int]:
     try:
-        allowed, used = int((folder / limit).read_text()), int((folder / usage).read_text())
+        allowed, used = (int((folder / name).read_text("utf-8")) for name in (limit, usage))
     except (OSError, ValueError):  # no such file, or "max"
         return
     cache = 0  # pages of files that the kernel gives back on demand
     try:
-        for line in (folder / "memory.stat").read_text().splitlines():
+        for line in (folder / "memory.stat").read_text("utf-8").splitlines():
             if line.split()[0] == reclaimable:
                 cache = int(line.split()[1])
     except OSError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import threading
@@ -12,46 +11,9 @@ from typing import Any
 
 from plateaus.information import Unknown, informative
 from plateaus.jobs.pace import Pace, Piece
+from plateaus.output import Forgiving
 
 _REDRAWN = 0.2  # seconds: as often as an eye follows, and cheap with a thousand chunks to lay out
-
-
-class _Forgiving:
-    """A stream whose reader may go away, or which may be closed: writing is never an error."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        with contextlib.suppress(OSError, ValueError):
-            try:
-                self._stream.write(text)
-            except UnicodeEncodeError:
-                self._stream.write(text.encode("ascii", "replace").decode())
-            except BrokenPipeError:
-                self._hang_up()
-        return len(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            try:
-                self._stream.flush()
-            except BrokenPipeError:
-                self._hang_up()
-
-    def _hang_up(self) -> None:
-        """Redirect the stream to the null device, since its buffer would fail again at exit."""
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self._stream.fileno())
-        os.close(nowhere)
-
-    def isatty(self) -> bool:
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            return bool(self._stream.isatty())
-        return False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
 
 
 class Progress:
@@ -94,7 +56,7 @@ class Progress:
         self._runs = sum(piece.runs for piece in pieces)
         self._done = self._escaped = self._diverged = 0
         # sys.stderr as it is now, not as it was at import
-        self._stream = _Forgiving(sys.stderr if stream is None else stream)
+        self._stream = Forgiving(sys.stderr if stream is None else stream)
         self._plain_every, self._clock = plain_every, clock
         self._lock = threading.RLock()
         self._bar: Any = None
@@ -207,7 +169,7 @@ class Progress:
         self._stream.flush()
 
 
-def _bar(stream: _Forgiving) -> Any:
+def _bar(stream: Forgiving) -> Any:
     from rich import console, progress  # a tenth of a second, and only on a terminal
 
     texts = ("percent", "rate", "left", "escaped", "diverged")
@@ -216,7 +178,7 @@ def _bar(stream: _Forgiving) -> Any:
         *(progress.TextColumn(f"{{task.fields[{name}]}}", markup=False) for name in texts),
         console=console.Console(file=stream),  # type: ignore[arg-type] # it writes and flushes
         # Other people's lines go above the bar, unless they were on their way to a file.
-        redirect_stdout=_Forgiving(sys.stdout).isatty(),
+        redirect_stdout=Forgiving(sys.stdout).isatty(),
     )
 
 

@@ -77,7 +77,8 @@ def _git(package: Path, *words: str) -> str:
         cwd=package,
         env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",  # names of files may be no text
         timeout=10,
         check=True,
     )

@@ -9,12 +9,12 @@ import sys
 import threading
 import time
 
-import jax
-
+from plateaus import files
 from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
 from plateaus.information import Unknown, informative
 from plateaus.jobs import (
+    additions,
     begun,
     devices,
     folder,
@@ -40,9 +40,15 @@ def execute(plan: Plan, options: Options) -> int:
     if refused := switches.refused():
         raise ConfigError(*refused)
     place = identities.locate(plan, options.workdir, print)
+    plan, notes, warnings = additions.fitted(place, plan)
     identities.check(place, plan)
+    if options.workdir is None and not place.exists():
+        notes = (*notes, *additions.alike(plan, place))
+    print(*notes, sep="\n", end="\n" if notes else "")
+    for line in warnings:
+        _warn(line)
     with contextlib.ExitStack() as held:
-        held.enter_context(jax.transfer_guard("allow"))
+        held.enter_context(switches.pinned())
         if place.is_dir() and not options.dry_run:
             folder.take(held, place)
             identities.check(place, plan)  # again: before the lock, others may have been at work
@@ -53,7 +59,7 @@ def execute(plan: Plan, options: Options) -> int:
         if options.dry_run:
             print(f"dry run: nothing was run or written; the folder would be {place}")
             return 0
-        made = not place.is_dir()
+        made = files.missing(place)
         if made:  # only now that nothing is left to refuse before compiling
             folder.take(held, place)
             if (place / "config.json").exists():
@@ -61,10 +67,10 @@ def execute(plan: Plan, options: Options) -> int:
         try:
             return _run(job)
         except ConfigError:
-            if made:
-                folder.remove_empty(place)
+            folder.remove_empty(made)
             raise
         except OSError as error:
+            folder.remove_empty(made)
             print(
                 f"error: {error}; what is finished is kept, and the same command goes on from it",
                 file=sys.stderr,

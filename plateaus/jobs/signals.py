@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as requests to save and stop."""
+"""SIGINT, SIGTERM and SIGHUP as requests to save and stop."""
 
 from __future__ import annotations
 
@@ -12,9 +12,17 @@ from typing import Any
 SAME = 1.0  # seconds
 
 
+def _numbers() -> list[signal.Signals]:
+    """Return the signals that are requests: of a terminal that closes too, but under nohup."""
+    closes = getattr(signal, "SIGHUP", None)  # not on Windows
+    if closes is None or signal.getsignal(closes) is signal.SIG_IGN:
+        return [signal.SIGINT, signal.SIGTERM]
+    return [signal.SIGINT, signal.SIGTERM, closes]
+
+
 @contextlib.contextmanager
 def requests(stop: threading.Event) -> Iterator[list[int]]:
-    """Turn SIGINT and SIGTERM into a request to save and stop; a later one kills at once.
+    """Turn SIGINT, SIGTERM and SIGHUP into a request to save and stop; a later one kills at once.
 
     A signal at most `SAME` seconds after the first counts as the same request: a terminal or a
     scheduler signals a process and its group, and both arrive.
@@ -34,7 +42,7 @@ def requests(stop: threading.Event) -> Iterator[list[int]]:
         stop.set()
 
     try:
-        before = {n: signal.signal(n, handle) for n in (signal.SIGINT, signal.SIGTERM)}
+        before = {n: signal.signal(n, handle) for n in _numbers()}
     except ValueError:  # not the main thread (a notebook's executor): signals are not ours
         before = {}
     try:

@@ -6,6 +6,8 @@ part of the record of exactness (`plateaus.jobs.exactness`).
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -72,6 +74,29 @@ REFUSED = {
 }
 """Switches that no run works under when they are on, and why."""
 
+PINNED = {
+    "jax_debug_infs": False,  # a run that diverges is marked, and disturbs nobody
+    "jax_debug_nans": False,
+    "jax_enable_checks": False,  # under which keys that are folded in a loop count as used twice
+    "jax_numpy_dtype_promotion": "standard",
+    "jax_transfer_guard": "allow",
+}
+"""Checks for a user's own code, and the value that they have while this package computes."""
+
+
+@contextlib.contextmanager
+def pinned() -> Iterator[None]:
+    """Give the checks of `PINNED` their values, in this thread, for a while.
+
+    >>> with jax.numpy_dtype_promotion("strict"), pinned():
+    ...     print(jax.numpy.ones(1, "float32") + jax.numpy.ones(1, "int32"))
+    [2.]
+    """
+    with contextlib.ExitStack() as held:
+        for name, value in PINNED.items():
+            held.enter_context(getattr(jax, name.removeprefix("jax_"))(value))
+        yield
+
 
 def refused() -> list[str]:
     """Return a line for each switch that is on and that no run works under."""
@@ -86,7 +111,7 @@ def refused() -> list[str]:
 def recorded() -> dict[str, Any]:
     """Return the value of every switch that bits may depend on, as JSON can keep it."""
     return {
-        name: _plain(value)
+        name: _plain(PINNED.get(name, value))
         for name, value in sorted(jax.config.values.items())
         if name not in NEUTRAL and name not in REFUSED
     }

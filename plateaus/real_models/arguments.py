@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from plateaus import option_strings
+from plateaus import option_strings, paths
 from plateaus.config.arguments import Once, Parser
 from plateaus.config.schema import ConfigError
 from plateaus.config.values import convert, shown
@@ -124,7 +124,7 @@ def plan(options: argparse.Namespace, extras: Sequence[str] = ()) -> Plan:
     numbers = {n: checked(n, number(field), default) for n, (default, field) in NUMBERS.items()}
     order = checked("order", one_of(ORDERS, "order"), ORDERS[0])
     dtype = checked("dtype", one_of(hugging_face.DTYPES, "type"), hugging_face.DTYPES[0])
-    folder = Path(options.folder or "").expanduser()
+    folder = paths.expanded(options.folder or "")
     if not options.folder:
         problems.insert(0, "no DIR given: name the folder of a language model; see --help")
     else:
@@ -133,9 +133,7 @@ def plan(options: argparse.Namespace, extras: Sequence[str] = ()) -> Plan:
         except ValueError as error:
             problems.insert(0, f"DIR = {error}")
     named = Path("runs") / f"real_models-{name}-{folder.resolve().name}"
-    workdir = named if options.workdir is None else Path(options.workdir).expanduser()
-    if options.workdir == "" or (workdir.exists() and not workdir.is_dir()):
-        problems.append(f"--workdir = {shown(options.workdir)}: must be a folder or a new name")
+    workdir = checked("workdir", paths.folder, named)
     if problems:
         raise ConfigError(*problems)
     return Plan(

@@ -49,7 +49,7 @@ def check(folder: Path) -> None:
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder; a model is read from a folder on disk only")
     try:
-        config = json.loads((folder / CONFIG).read_text())
+        config = json.loads((folder / CONFIG).read_bytes())
     except FileNotFoundError:
         raise ValueError(f"{folder}: is no Hugging Face model: it has no {CONFIG}") from None
     except (OSError, ValueError) as error:

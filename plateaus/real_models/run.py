@@ -150,7 +150,7 @@ def _provenance(made: Plan, command: str, seconds: float) -> dict[str, Any]:
     fields = {k: str(v) if k in ("folder", "workdir") else v for k, v in made._asdict().items()}
     packages = [name for name in PACKAGES if importlib.util.find_spec(name)]
     config = made.folder / hugging_face.CONFIG
-    kind = json.loads(config.read_text())["model_type"]
+    kind = json.loads(config.read_bytes())["model_type"]
     return {
         "command": command,
         "plan": fields,

@@ -104,19 +104,6 @@ def test_where_jax_finds_no_device_there_is_one_line(monkeypatch):
     assert "\n" not in line
 
 
-@pytest.mark.parametrize("name", ["jax_transfer_guard", "jax_transfer_guard_host_to_device"])
-def test_a_guard_of_transfers_stops_nothing(name, tmp_path):
-    """It is for the user's own code; by the whole command, in workers and before."""
-    words = ["--config=configs/sparse_parity.py", "--sweep", "data.zipf_exponent=0,1"]
-    words += [f"--config.{n}={v}" for n, v in TINY.items() if not n.endswith(("name", "seeds"))]
-    before = jax.config.values[name]
-    jax.config.update(name, "disallow")
-    try:
-        assert cli.main([*words, "--seeds=1", f"--workdir={tmp_path / 'run'}"]) == 0
-    finally:
-        jax.config.update(name, before)
-
-
 ZEN = """\
 processor	: 0
 vendor_id	: AuthenticAMD

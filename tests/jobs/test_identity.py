@@ -248,19 +248,25 @@ def test_an_observation_that_old_runs_lack_is_said_to_be_missing(old, capsys):
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("field", "value", "message", "both"),
     [
-        ({"--config.model.activation": "tanh"}, "model.activation is 'relu' there, 'tanh' here"),
-        ({"--config.data.subset": ".5"}, "data.subset is 1.0 there, 0.5 here"),  # 1: left out
-        ({"--config.optim.gradient_bias": ".5"}, "optim.gradient_bias is 0.0 there, 0.5 here"),
-        ({"--config.optim.name": "adam"}, "optim.name is 'sgd' there, 'adam' here"),
+        ("model.activation", "tanh", "is 'relu' there, 'tanh' here", "relu,tanh"),
+        ("data.subset", ".5", "is 1.0 there, 0.5 here", "1.0,0.5"),  # 1: left out
+        ("optim.gradient_bias", ".5", "is 0.0 there, 0.5 here", "0.0,0.5"),
+        ("optim.name", "adam", "is 'sgd' there, 'adam' here", "sgd,adam"),
     ],
 )
-def test_a_refusal_names_what_differs_in_effect(old, change, message, capsys):
-    words = [*WORDS, "--seeds=2", f"--workdir={old}", *(f"{n}={v}" for n, v in change.items())]
+def test_a_refusal_names_what_differs_in_effect_and_how_to_hold_both(
+    old, field, value, message, both, capsys
+):
+    words = [*WORDS, "--seeds=2", f"--workdir={old}", f"--config.{field}={value}"]
     assert cli.main(words) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == f"error: {old} holds another experiment: {message}"
+    way = f"--sweep {field}={both} holds both; or use another --workdir"
+    assert line == f"error: {old} holds another experiment: {field} {message}. {way}"
+    words = [*WORDS, "--seeds=2", f"--workdir={old}", "--sweep", f"{field}={both}", "--dry-run"]
+    assert cli.main([*words, "--allow-inexact-resume"]) == 0  # the way on is one
+    assert "4 of 8 runs are finished already; 4 to run" in capsys.readouterr().out
 
 
 def rewritten(place, change):
@@ -274,7 +280,8 @@ def rewritten(place, change):
     [
         (lambda i: i["config"].update({"model.gone": 3}), "model.gone is 3 there, absent here"),
         (lambda i: i["config"].pop("batch"), "batch is absent there, 8 here"),
-        (lambda i: i.update(swept=["data.subset"]), "swept are data.subset there, data.zipf_expon"),
+        (lambda i: i.update(swept=["model.gone"]), "model.gone is swept there, and no field here"),
+        (lambda i: i.update(swept=["variant"]), "swept there, and the plan here has no variants"),
         (lambda i: i.update(format=1), "holds runs of format 1, this version makes format"),
         (lambda i: i.update(format=99), "holds runs of format 99, this version makes format"),
         (lambda i: i.pop("config"), "damaged; move the folder away to start anew"),

@@ -104,7 +104,7 @@ def test_sessions_that_cannot_be_read_are_not_written_over(tmp_path, monkeypatch
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_text", closed)
+        patch.setattr(Path, "read_bytes", closed)
         with pytest.raises(PermissionError):
             folder.record_session(tmp_path, {"command": "second"})
     assert path.read_bytes() == before
@@ -120,6 +120,19 @@ def test_devices_of_another_kind_are_left_alone(monkeypatch):
     some = [SimpleNamespace(platform="gpu", device_kind=kind) for kind in kinds]
     monkeypatch.setattr(jax, "devices", lambda: some)
     assert devices.alike() == [some[0], some[1], some[3]]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="terminals do not signal here")
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_terminal_that_closes_is_a_request_but_under_nohup(ignored):
+    stop = threading.Event()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        with signals.requests(stop) as caught:
+            signal.raise_signal(signal.SIGHUP)
+        assert caught == ([] if ignored else [signal.SIGHUP]) and stop.is_set() != ignored
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_signal_heard_twice_at_once_is_one(monkeypatch):

@@ -20,7 +20,7 @@ def begin() -> float:
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
     try:
-        REFERENCES.write_text("5")  # Linux: the peak becomes what is resident
+        REFERENCES.write_text("5", encoding="utf-8")  # Linux: the peak becomes what is resident
     except OSError:
         return math.nan
     return _field("VmRSS")
@@ -33,7 +33,7 @@ def peak() -> float:
 
 def _field(name: str) -> float:
     try:
-        lines = STATUS.read_text().splitlines()
+        lines = STATUS.read_text(encoding="utf-8").splitlines()
     except OSError:
         return math.nan
     return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1024

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+from plateaus import paths
 from plateaus.tasks.corpus import sample_corpus
 
 _CHUNK = 2**22  # bytes read at once
@@ -22,7 +23,7 @@ class Refused(ValueError):
 def where(folder: str) -> Path:
     """Return the folder meant; "" is the sample corpus, made in the user's cache if need be."""
     if folder:
-        return Path(folder).expanduser()
+        return paths.expanded(folder)
     with readable_errors(sample_corpus.place()):
         return sample_corpus.cached()
 

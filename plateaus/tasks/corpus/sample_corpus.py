@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
-from plateaus import files
+from plateaus import files, paths
+from plateaus.config.exit_codes import with_exit_code
 
 FORMAT = 1  # of the corpus; a new one is another corpus
 BYTES = 250_000  # of a domain, at most
@@ -105,12 +106,13 @@ def _select(texts: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
         yield f"{len(seen):03d}_{title}", part
 
 
+@with_exit_code
 def main(arguments: list[str]) -> int:
     """Make the corpus in a new folder; return the exit code."""
     if len(arguments) != 1 or arguments[0].startswith("-"):
         print("usage: python -m plateaus.tasks.corpus.sample_corpus DIR", file=sys.stderr)
         return 2
-    folder = Path(arguments[0]).expanduser()
+    folder = paths.expanded(arguments[0])
     if folder.exists():
         print(f"error: {folder}: exists already; name a new folder", file=sys.stderr)
         return 2

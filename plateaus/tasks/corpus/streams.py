@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from plateaus import files
+from plateaus import files, paths
 from plateaus.tasks.corpus.folders import Refused, checked, domains, readable_errors, texts
 
 BYTES = 256  # tokens of a byte-level vocabulary; the last, between files, is no byte of UTF-8
@@ -47,7 +47,7 @@ def contents(folder: Path, tokenizer: str = "") -> str:
                 text_hash.update(chunk)
             total.update(text_hash.digest())
     if tokenizer:
-        place = Path(tokenizer).expanduser()
+        place = paths.expanded(tokenizer)
         _vocabulary(tokenizer)
         with readable_errors(place):
             total.update(b"tokenizer" + hashlib.sha256(place.read_bytes()).digest())
@@ -65,7 +65,7 @@ def _tokenizer(path: str) -> Any:
     Raises Refused for no such file, a bad one, or where the package is missing.
     """
     try:
-        stat = Path(path).expanduser().stat()
+        stat = paths.expanded(path).stat()
     except OSError as error:
         raise Refused(f"{path} cannot be read: {error.strerror}") from None
     return _load(path, (stat.st_size, stat.st_mtime_ns))
@@ -79,7 +79,7 @@ def _load(path: str, stamp: tuple[int, int]) -> Any:
         need = "needs the package tokenizers: pip install 'plateaus[text]'"
         raise Refused(f"{path} {need}") from None
     try:
-        return Tokenizer.from_file(str(Path(path).expanduser()))
+        return Tokenizer.from_file(str(paths.expanded(path)))
     except Exception as error:  # the library raises nothing narrower
         reason = " ".join(str(error).split())
         raise Refused(f"{path} is no file of a tokenizer: {reason}") from None
@@ -105,7 +105,7 @@ def corpus(folder: Path, tokenizer: str, digest: str) -> Corpus:
     with readable_errors(place):
         if not kept(digest):
             _write(place, folder, tokenizer, digest)
-        index = json.loads((place / "index.json").read_text())
+        index = json.loads((place / "index.json").read_bytes())
         mapped = np.memmap(place / "tokens.bin", np.dtype(index["dtype"]), "r")
     ends = np.cumsum(index["lengths"])
     streams = tuple(np.split(mapped, ends[:-1]))
@@ -128,7 +128,7 @@ def _write(place: Path, folder: Path, tokenizer: str, digest: str) -> None:
                 raise Refused(f"holds no text: {folder}")
         names = list(domains(folder))
         index = {"names": names, "lengths": lengths, "dtype": dtype, "vocabulary": vocabulary}
-        (draft / "index.json").write_text(json.dumps(index))
+        (draft / "index.json").write_text(json.dumps(index), encoding="utf-8")
         if contents(folder, tokenizer) != digest:
             raise Refused(f"changed while it was read: {folder}")
 
