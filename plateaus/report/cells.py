@@ -73,7 +73,7 @@ def refusal(ended: NDArray[np.str_], known: NDArray[np.bool_] | None = None) -> 
 
 
 def ends(dataset: xr.Dataset, index: Sequence[int]) -> NDArray[np.float64]:
-    """Return to which step each run of a setting counts as followed; a diverged one to the horizon."""
+    """Return to which step each run of a setting counts as followed; diverged: to the horizon."""
     diverged = cell(dataset, "status", index) == DIVERGED
     last = cell(dataset, "last_step", index).astype(np.float64)
     return np.where(diverged, float(dataset.attrs["horizon"]), last)
