@@ -72,6 +72,13 @@ def refusal(ended: NDArray[np.str_], known: NDArray[np.bool_] | None = None) -> 
     return f"{count} run{'s' * (count != 1)} stopped at {events}"
 
 
+def ends(dataset: xr.Dataset, index: Sequence[int]) -> NDArray[np.float64]:
+    """Return to which step each run of a setting counts as followed; diverged: to the horizon."""
+    diverged = cell(dataset, "status", index) == DIVERGED
+    last = cell(dataset, "last_step", index).astype(np.float64)
+    return np.where(diverged, float(dataset.attrs["horizon"]), last)
+
+
 def passages(dataset: xr.Dataset, index: Sequence[int], variable: str = "escape_step") -> Passages:
     """Return when the runs of one setting passed a threshold, or were censored.
 
@@ -80,9 +87,8 @@ def passages(dataset: xr.Dataset, index: Sequence[int], variable: str = "escape_
     their event would have passed later is refused: see `passage_refusal`.
     """
     status, step = cell(dataset, "status", index), cell(dataset, variable, index)
-    last = cell(dataset, "last_step", index)
     escaped = np.isfinite(step) & (status != DIVERGED)
-    times = np.where(escaped, step, np.where(status == DIVERGED, dataset.attrs["horizon"], last))
+    times = np.where(escaped, step, ends(dataset, index))
     ran = status != NOT_RUN
     return Passages(dataset["seed"].values[ran], times[ran].astype(np.float64), escaped[ran])
 

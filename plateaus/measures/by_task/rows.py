@@ -80,7 +80,7 @@ def passages(dataset: xr.Dataset, index: Sequence[int], task: str, variable: str
     """
     of_task = dataset.sel(task=task)
     status, step, start = (cell(of_task, name, index) for name in ("status", variable, START))
-    followed = _ends(dataset, index) - start
+    followed = cells.ends(dataset, index) - start
     passed = np.isfinite(step) & (status != DIVERGED)
     ran = (status != NOT_RUN) & np.isfinite(start)  # a task that waits for another may never come
     times = np.where(passed, step, followed)
@@ -208,7 +208,7 @@ def distances(of_task: xr.Dataset, index: Sequence[int]) -> NDArray[np.float64]:
     escape = np.nan_to_num(cell(of_task, ESCAPE, index), nan=np.inf)[:, None]
     # The first tenth of a plateau is the way to it: initial outputs are not the optimum.
     steps = of_task["eval_step"].values[None, :] - start
-    last = np.minimum(escape, _ends(of_task, index)[:, None] - start)
+    last = np.minimum(escape, cells.ends(of_task, index)[:, None] - start)
     on = (steps >= last / 10) & (steps <= last * 0.9)
     usable = [np.isfinite(a[o]).any() for a, o in zip(apart, on, strict=True)]
     means = [
@@ -237,13 +237,6 @@ def _distance(of_task: xr.Dataset, index: Sequence[int]) -> Interval:
     if DISTANCE in of_task:
         return interval(cell(of_task, DISTANCE, index).astype(np.float64))
     return interval(distances(of_task, index)) if APART in of_task else NOTHING
-
-
-def _ends(dataset: xr.Dataset, index: Sequence[int]) -> NDArray[np.float64]:
-    """Return to which step each run of a setting counts as followed, [seed]."""
-    diverged = cell(dataset, "status", index) == DIVERGED
-    last = cell(dataset, "last_step", index).astype(np.float64)
-    return np.where(diverged, float(dataset.attrs["horizon"]), last)
 
 
 def csv_text(rows: Sequence[TaskRow]) -> str:
