@@ -340,7 +340,10 @@ def test_a_dry_run_says_what_each_variant_is(tmp_path, capsys):
     assert execute(plan_of(more), tmp_path / "run", dry_run=True) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == "3 programs x 2 runs: 3 variants x 2 seeds"
-    assert lines[2:5] == [
+    assert lines[2:8] == [
+        "  2 runs: optim.name = 'sgd'",
+        "  2 runs: optim.name = 'sgd', optim.gradient_bias in use",
+        "  2 runs: optim.name = 'nesterov', optim.gradient_bias in use",
         "  plain: as configured",
         "  bias: optim.gradient_bias = 0.05",
         "  stronger: optim.gradient_bias = 1.0, optim.name = 'nesterov'",  # batch as in `plain`
