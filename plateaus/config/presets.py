@@ -79,9 +79,9 @@ def find(text: str) -> tuple[Path, str | None]:
 def _parts(text: str) -> tuple[str, str | None]:
     """Return the file and the preset in a text; folders, too, may have a colon in their names."""
     name, colon, preset = text.rpartition(":")
-    if not colon or "/" in preset or "\\" in preset or os.path.isfile(expanded(text)):
-        name, preset = text, None
-    return str(expanded(name)) if name else "", preset
+    if colon and not {"/", "\\"} & set(preset) and not os.path.isfile(expanded(text)):
+        return (str(expanded(name)) if name else ""), preset
+    return (str(expanded(text)) if text else ""), None
 
 
 def _folders() -> list[Path]:

@@ -113,8 +113,8 @@ def hint(value: Any) -> str:
         except (ValueError, OverflowError, IndexError):
             pass
         return "; a range is A:B:N, or A:B:Nlog"
-    ends = value.split(":")
-    if len(ends) == 2 and all(map(_is_number, ends)):
+    parts = value.split(":")
+    if len(parts) == 2 and all(map(_is_number, parts)):
         return f"; a range is {value}:5, or {value}:5log"
     return ""
 
