@@ -18,6 +18,7 @@ from plateaus.batches import examples, probe_key, probed
 from plateaus.evaluation import Law, evaluate
 from plateaus.gradient import StepReport, gradient
 from plateaus.recipe import Recipe
+from plateaus.threefry import quick
 from plateaus.types import (
     Array,
     Example,
@@ -130,7 +131,7 @@ def phase(
     work of every so many steps stays a branch. A run whose loss stops being finite keeps the state
     from the beginning of that phase for good, and reports NaN from that step on.
     """
-    keys = streams(seed)
+    keys = jax.tree.map(quick, streams(seed))
     world = recipe.task.init(keys.world)
     plan = recipe.source.prepare(knobs.data, recipe.task.size)
     optimiser = optax.with_extra_args_support(recipe.optimiser(knobs.optim))

@@ -3,7 +3,7 @@
 Paper 1 shortens plateaus by fewer functions of one family, paper 2 by more families. Here the
 number of functions of each family and the number of families are two axes of one program.
 
-    python experiments/run.py --config=configs/diversity.py
+    python experiments/run.py --config=configs/diversity.py [--scale medium|paper]
 """
 
 from ml_collections import ConfigDict
@@ -53,6 +53,16 @@ def paper(config: ConfigDict) -> None:
     config.optim.learning_rate = 1e-4
 
 
+def medium(config: ConfigDict) -> None:
+    """Prompts of five points a dimension, so that a mixture is worth learning; half a model."""
+    config.update({"steps": 8_000, "batch": 64, "seeds": 3, "eval_every": 100, "log_every": 20})
+    config.eval_points = 360
+    config.task.update({"dimension": 5, "points": 24})
+    config.model.update({"width": 128, "depth": 6, "heads": 4, "max_positions": 48})
+    config.model.initialisation = "icl"
+    config.optim.learning_rate = 3e-4
+
+
 def within_x_across(config: ConfigDict) -> None:
     """Do fewer functions within families and more families shorten plateaus together?
 
@@ -79,4 +89,4 @@ def smoke(config: ConfigDict) -> None:
 
 
 PRESETS = (within_x_across,)
-SCALES = {"small": None, "paper": paper}
+SCALES = {"small": None, "medium": medium, "paper": paper}

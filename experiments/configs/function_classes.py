@@ -2,9 +2,11 @@
 
 Normalised Hermite sums of degree 1, 2, 3; one class to a batch; losses as they are, not in units of
 a class. `--scale small` (default): d = 2, 12 points, 2 layers of width 32. `--scale paper`: d = 20,
-100 points, 12 layers of width 256, Adam 1e-4, batch 64, 500,001 steps. Run a preset with
+100 points, 12 layers of width 256, Adam 1e-4, batch 64, 500,001 steps. `--scale medium`: d = 5, 25
+points, 6 layers of width 128, Adam 3e-4, batch 64, 15,000 steps (docs/scales.md; not run). Run a
+preset with
 
-    python experiments/run.py --config=configs/function_classes.py:PRESET [--scale paper]
+    python experiments/run.py --config=configs/function_classes.py:PRESET [--scale medium|paper]
 """
 
 from ml_collections import ConfigDict
@@ -52,6 +54,16 @@ def paper(config: ConfigDict) -> None:
     config.model.update({"width": 256, "depth": 12, "heads": 8, "max_positions": 201})
     config.model.initialisation = "icl"
     config.optim.learning_rate = 1e-4
+
+
+def medium(config: ConfigDict) -> None:
+    """The paper's five points a dimension and half of its model, 15,000 steps."""
+    config.update({"steps": 15_000, "batch": 64, "eval_every": 100, "log_every": 20})
+    config.update({"eval_points": 384})
+    config.task.update({"dimension": 5, "points": 25})
+    config.model.update({"width": 128, "depth": 6, "heads": 4, "max_positions": 51})
+    config.model.initialisation = "icl"
+    config.optim.learning_rate = 3e-4
 
 
 def _curricula(config: ConfigDict, classes) -> dict:
@@ -149,9 +161,8 @@ def heads(config: ConfigDict, scale: str) -> None:
     """
     alone = {f"{name} alone": only([name], CLASSES) for name in CLASSES[:2]}
     config.variants = {"mixed": curriculum("mixed", CLASSES, config.steps), **alone}
-    config.update({"attention_scores": True, "ablated_heads": 2, "eval_every": 350})
-    if scale == "paper":
-        config.update({"ablated_heads": 7, "eval_every": 50_000})
+    ablated, every = {"small": (2, 350), "medium": (4, 1_500), "paper": (7, 50_000)}[scale]
+    config.update({"attention_scores": True, "ablated_heads": ablated, "eval_every": every})
 
 
 def instructions(config: ConfigDict, scale: str) -> None:
@@ -194,4 +205,4 @@ def smoke(config: ConfigDict) -> None:
 
 
 PRESETS = (curricula, convergence, data_efficiency, input_laws, heads, instructions)
-SCALES = {"small": None, "paper": paper}
+SCALES = {"small": None, "medium": medium, "paper": paper}

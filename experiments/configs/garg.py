@@ -3,9 +3,10 @@
 Noiseless prompts, all with a new task. `--scale small` (default): d = 3, 8 points, 2 layers of
 width 32, Adam 3e-3, where the plateau ends after some 1,500 of 10,000 steps. `--scale paper` is
 Garg et al.'s: d = 20, 41 points, 12 layers of width 256, Adam 1e-4, batch 64, for a GPU or a TPU,
-without their curriculum over dimensions and points.
+without their curriculum over dimensions and points. `--scale medium`: d = 10, 20 points, the middle
+one of their three models (6 layers of width 128), Adam 3e-4 (docs/scales.md; not run).
 
-    python experiments/run.py --config=configs/garg.py:PRESET [--scale paper]
+    python experiments/run.py --config=configs/garg.py:PRESET [--scale medium|paper]
 
 Paper scale, estimated and not measured: half of a step of configs/linear_regression.py, five times
 as many: 50 minutes a run at 60 TFLOP/s.
@@ -56,6 +57,15 @@ def paper(config: ConfigDict) -> None:
     config.optim.learning_rate = 1e-4
 
 
+def medium(config: ConfigDict) -> None:
+    """Half of Garg et al.'s dimensions and points, and the middle one of their models."""
+    config.update({"steps": 50_000, "batch": 64, "eval_every": 500, "log_every": 50})
+    config.task.update({"dimension": 10, "points": 20})
+    config.model.update({"width": 128, "depth": 6, "heads": 4, "max_positions": 40})
+    config.model.initialisation = "icl"
+    config.optim.learning_rate = 3e-4
+
+
 def robustness(config: ConfigDict) -> None:
     """Does a model that has learned in context hold on prompts of other laws, like least squares?
 
@@ -101,4 +111,4 @@ def smoke(config: ConfigDict) -> None:
 
 
 PRESETS = (robustness, baselines)
-SCALES = {"small": None, "paper": paper}
+SCALES = {"small": None, "medium": medium, "paper": paper}

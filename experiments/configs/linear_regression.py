@@ -5,9 +5,11 @@ The test law is always a fresh Gaussian w. `--scale small` (default) is a regime
 rate, 2e-3, is high for infinitely many tasks: at 6e-4 they are as fast as 32 tasks at any rate
 (preset `learning_rate`), so that "few tasks help" holds *at this rate*. `--scale paper` is the
 paper's: d = 20, 41 points, 12 layers of width 256, Adam 1e-4, batch 128 (section 2.1, appendix
-B.1), for a GPU or a TPU. One preset is a page of the lab book; run one with
+B.1), for a GPU or a TPU. `--scale medium` is half of that, d = 10, 20 points, 6 layers of width
+128, batch 64, at Adam 3e-4: a GPU's in minutes, with seeds (docs/scales.md; not run). One preset is
+a page of the lab book; run one with
 
-    python experiments/run.py --config=configs/linear_regression.py:PRESET [--scale paper]
+    python experiments/run.py --config=configs/linear_regression.py:PRESET [--scale medium|paper]
 
 Paper scale, estimated and not measured: 0.7 TFLOP a step, so 70 PFLOP a run of 100,000 steps: 20
 minutes at 60 TFLOP/s; 27 runs in 9 hours. About 4 GiB a run at once, and twice that is asked for.
@@ -19,8 +21,10 @@ from plateaus.config.pages import page
 from plateaus.fields import INFINITE
 
 # The baseline's median escape step at the small scale, [4700, more than the horizon] at 95%, 5
-# seeds (`--sweep data.items=inf`); at the paper's, read off its figures, in units of 100 steps.
-PLATEAU_STEPS = {"small": 8_700, "paper": 45_000}
+# seeds (`--sweep data.items=inf`); at the paper's, read off its figures, in units of 100 steps; at
+# the medium one a guess.
+PLATEAU_STEPS = {"small": 8_700, "medium": 6_000, "paper": 45_000}
+FEW = {"small": 32, "medium": 128, "paper": 512}  # tasks that may shorten the plateau
 
 
 def get_config() -> ConfigDict:
@@ -58,6 +62,17 @@ def paper(config: ConfigDict) -> None:
     config.data.plateau_steps = PLATEAU_STEPS["paper"]
 
 
+def medium(config: ConfigDict) -> None:
+    """Half of the paper's sizes; the noise keeps its ratio of signal to noise."""
+    config.update({"steps": 20_000, "batch": 64, "eval_every": 200, "log_every": 50})
+    config.update({"eval_points": 512, "pool_points": 256})
+    config.task.update({"dimension": 10, "points": 20, "noise": 0.7})
+    config.model.update({"width": 128, "depth": 6, "heads": 4, "max_positions": 40})
+    config.model.update({"initialisation": "icl", "initialisation_scale": 1.0})
+    config.optim.learning_rate = 3e-4
+    config.data.plateau_steps = PLATEAU_STEPS["medium"]
+
+
 def tasks(config: ConfigDict, scale: str) -> None:
     """Training on an intermediate number of tasks leaves the plateau sooner, then may memorise.
 
@@ -69,8 +84,12 @@ def tasks(config: ConfigDict, scale: str) -> None:
     Reached (5 seeds): 0.26 [0.16, 0.46] of the baseline at 32 tasks, 0.40 [0.25, 0.50] at 256; 16
       end at the highest loss of the four. At rates up to 1.2e-3 nothing is told apart (log-rank).
     """
-    few = tuple(2**i for i in range(5, 13))
-    config.sweep = {"data.items": (*(few if scale == "paper" else (16, 32, 64, 256)), INFINITE)}
+    few = {
+        "small": (16, 32, 64, 256),
+        "medium": (32, 64, 128, 256, 1024),
+        "paper": tuple(2**i for i in range(5, 13)),
+    }
+    config.sweep = {"data.items": (*few[scale], INFINITE)}
 
 
 def zipf(config: ConfigDict, scale: str) -> None:
@@ -82,7 +101,7 @@ def zipf(config: ConfigDict, scale: str) -> None:
     Reached (5 seeds): 0.42 [0.24, 0.64] of the baseline at 1, 0.25 [0.18, 0.75] at 1.5; 1 ends at
       the lowest loss; 0.5 and 2 are not told from the baseline.
     """
-    config.task.dmmse_tasks = 2**15 if scale == "paper" else 4096
+    config.task.dmmse_tasks = {"small": 4096, "medium": 2**13, "paper": 2**15}[scale]
     config.data["items"] = config.task.dmmse_tasks
     config.sweep = {"data.zipf_exponent": (0.0, 0.5, 1.0, 1.5, 2.0)}
 
@@ -130,9 +149,9 @@ def batch_scaling(config: ConfigDict, scale: str) -> None:
     Reached (5 seeds): no: the median escape is after 34,000 prompts at 32 tasks, 30,000 at 64,
       26,000 at 128, 51,000 at 256: about the same data, whatever k.
     """
-    sizes = (4096, 2048, 1024, 512) if scale == "paper" else (256, 128, 64, 32)
-    config.batch_per_item = 128 / 2048 if scale == "paper" else 1 / 4
-    config.sweep = {"data.items": sizes}
+    most, share = {"small": (256, 1 / 4), "medium": (1024, 1 / 8), "paper": (4096, 1 / 16)}[scale]
+    config.batch_per_item = share
+    config.sweep = {"data.items": (most, most // 2, most // 4, most // 8)}
 
 
 def frozen_readout(config: ConfigDict) -> None:
@@ -183,10 +202,12 @@ def learning_rate(config: ConfigDict, scale: str) -> None:
       1.2e-3, 0.26 [0.16, 0.46] at 2e-3, 0.38 [0.21, 1.00] at 3e-3; best against best, 32 tasks
       take 1,620 steps and all tasks 2,020.
     """
-    rates, few = (6e-4, 1.2e-3, 2e-3, 3e-3), 32
-    if scale == "paper":
-        rates, few = (2.5e-5, 5e-5, 1e-4, 2e-4), 512
-    config.sweep = {"optim.learning_rate": rates, "data.items": (few, INFINITE)}
+    rates = {
+        "small": (6e-4, 1.2e-3, 2e-3, 3e-3),
+        "medium": (1.5e-4, 3e-4, 6e-4, 1.2e-3),
+        "paper": (2.5e-5, 5e-5, 1e-4, 2e-4),
+    }
+    config.sweep = {"optim.learning_rate": rates[scale], "data.items": (FEW[scale], INFINITE)}
 
 
 def pcgrad(config: ConfigDict, scale: str) -> None:
@@ -203,7 +224,7 @@ def pcgrad(config: ConfigDict, scale: str) -> None:
       at 2e-3, neither told apart (p >= .77); the mean of 64 has 0.41 [0.31, 0.50] and 0.09 [0.05,
       0.13]. In prompts seen PCGrad and both means are level at 6e-4.
     """
-    few, many = (32, 128) if scale == "paper" else (16, 64)
+    few, many = (16, 64) if scale == "small" else (32, 128)
     config.batch = few
     config.variants = {
         f"mean of {few}": {},
@@ -211,8 +232,8 @@ def pcgrad(config: ConfigDict, scale: str) -> None:
         f"pcgrad of {few}": {"optim.aggregator": "pcgrad"},
         f"pcgrad of {few} always": {"optim.aggregator": "pcgrad", "optim.project": "always"},
     }
-    rates = (5e-5, 1e-4) if scale == "paper" else (6e-4, 2e-3)
-    config.sweep = {"optim.learning_rate": rates, "variant": tuple(config.variants)}
+    rates = {"small": (6e-4, 2e-3), "medium": (1.5e-4, 3e-4), "paper": (5e-5, 1e-4)}
+    config.sweep = {"optim.learning_rate": rates[scale], "variant": tuple(config.variants)}
 
 
 def gradient_cosine(config: ConfigDict) -> None:
@@ -248,7 +269,7 @@ def optimisers(config: ConfigDict, scale: str) -> None:
       [0.95, 1.00], warm-up 1.02, momentum 1.03, bias 1.04 [1.00, 1.08], SAM 1.33 [1.13, 2.31]; none
       is significantly faster. A bias of 0.1 (1.43) does not do what more momentum (1.03) does.
     """
-    unit = 1e-4 if scale == "paper" else 6e-4
+    unit = {"small": 6e-4, "medium": 3e-4, "paper": 1e-4}[scale]
     rates = {"": unit, " at half rate": unit / 2}
     methods = {
         "bias": ("optim.gradient_bias", (0.01, 0.1), {}),
@@ -272,6 +293,8 @@ def optimisers(config: ConfigDict, scale: str) -> None:
     }
     if scale == "small":
         config.steps = 3_000
+    if scale == "medium":
+        config.update({"steps": 10_000, "seeds": 3})
 
 
 def data_x_optimiser(config: ConfigDict, scale: str) -> None:
@@ -292,8 +315,7 @@ def data_x_optimiser(config: ConfigDict, scale: str) -> None:
         "pcgrad": {"optim.aggregator": "pcgrad"},
         "readout x0.3": {"optim.rate_readout": 0.3},
     }
-    few = 512 if scale == "paper" else 32
-    config.sweep = {"data.items": (INFINITE, few), "variant": tuple(config.variants)}
+    config.sweep = {"data.items": (INFINITE, FEW[scale]), "variant": tuple(config.variants)}
 
 
 def smoke(config: ConfigDict) -> None:
@@ -320,4 +342,4 @@ PRESETS = (
     optimisers,
     data_x_optimiser,
 )
-SCALES = {"small": None, "paper": paper}
+SCALES = {"small": None, "medium": medium, "paper": paper}

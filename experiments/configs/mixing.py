@@ -3,7 +3,7 @@
 A mixer sets the shares of the groups once a round (`data.mixer`, `data.round_steps`). Run a preset
 with
 
-    python experiments/run.py --config=configs/mixing.py:PRESET
+    python experiments/run.py --config=configs/mixing.py:PRESET [--scale medium|paper]
 """
 
 from ml_collections import ConfigDict
@@ -49,6 +49,16 @@ def paper(config: ConfigDict) -> None:
     config.model.update({"width": 256, "depth": 12, "heads": 8, "max_positions": 240})
     config.model.initialisation = "icl"
     config.optim.learning_rate = 1e-4
+
+
+def medium(config: ConfigDict) -> None:
+    """Prompts of five points a dimension, half of the paper's model, its rounds."""
+    config.update({"steps": 3_000, "batch": 64, "eval_every": 100, "log_every": 20})
+    config.data.round_steps = 200
+    config.task.update({"dimension": 5, "points": 24})
+    config.model.update({"width": 128, "depth": 6, "heads": 4, "max_positions": 48})
+    config.model.initialisation = "icl"
+    config.optim.learning_rate = 3e-4
 
 
 def _methods(steps: int, round_steps: int) -> dict:
@@ -236,6 +246,10 @@ def _of_text(config: ConfigDict, scale: str) -> None:
     if scale == "paper":
         config.task = ConfigDict({"name": "text", "context": 256})
         config.model.max_positions = 256
+    elif scale == "medium":
+        config.update({"batch": 32, "eval_every": 25, "log_every": 25})
+        config.task = ConfigDict({"name": "text", "context": 128})
+        config.model.max_positions = 128
     else:
         config.update({"steps": 1_000, "batch": 16, "eval_every": 50, "log_every": 25})
         config.data.round_steps = 50
@@ -311,4 +325,4 @@ def smoke(config: ConfigDict) -> None:
 
 
 PRESETS = (methods, skills, regroup, image_text, plateau, lambda_, text, text_diversity)
-SCALES = {"small": None, "paper": paper}
+SCALES = {"small": None, "medium": medium, "paper": paper}

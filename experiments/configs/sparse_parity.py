@@ -222,4 +222,4 @@ PRESETS = (
     pcgrad,
     successor,
 )
-SCALES = {"small": None, "paper": None}  # parity is small enough for any laptop
+SCALES = {"small": None, "medium": None, "paper": None}  # parity is small enough for any laptop

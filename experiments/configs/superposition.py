@@ -5,10 +5,12 @@ tasks, and its query has as many right answers. Does the model give each its sha
 all to one, now this, now that (switch)? figures/superposition.png, superposition.csv. Run a preset
 with
 
-    python experiments/run.py --config=configs/superposition.py:PRESET [--scale paper]
+    python experiments/run.py --config=configs/superposition.py:PRESET [--scale medium|paper]
 
 `--scale paper`: 14.2 M parameters, 101 examples of 8 letters out of 52, 5,000 steps. Not run: no
 accelerator was at hand. Estimated 104 GiB a run (--dry-run, which says twice what arrays come to).
+`--scale medium`: 6 layers of width 128, 31 examples of 5 letters out of 26, batch 64
+(docs/scales.md; not run).
 """
 
 from ml_collections import ConfigDict
@@ -17,8 +19,10 @@ from plateaus.config.pages import page
 from plateaus.data.curricula import curriculum, only, zipf
 
 RET = ("ret1", "ret2", "ret3")
+MEDIUM_RET = tuple(f"ret{i}" for i in range(1, 6))
 PAPER_RET = tuple(f"ret{i}" for i in range(1, 9))
 PLUS = ("plus1", "plus3", "plus5", "plus7")
+MEDIUM_PLUS = tuple(f"plus{c}" for c in (1, 2, 3, 5, 7, 8))
 PAPER_PLUS = tuple(f"plus{c}" for c in range(10))
 
 
@@ -82,6 +86,18 @@ def paper(config: ConfigDict) -> None:
     config.optim.update({"decay_start": 4_000, "decay_steps": 1_000})
 
 
+def medium(config: ConfigDict) -> None:
+    """The paper's architecture and schedule with half of its blocks' width or less, and shorter."""
+    config.update({"steps": 5_000, "batch": 64, "eval_every": 100, "log_every": 20})
+    config.update({"eval_points": 300, "mixed_prompts": 256, "mixed_tasks": "ret2,ret4"})
+    config.task.update({"families": ",".join(MEDIUM_RET), "length": 5, "examples": 31})
+    config.task.alphabet = "abcdefghijklmnopqrstuvwxyz"
+    config.model.update({"width": 128, "depth": 6, "heads": 4, "mlp_multiple": 4})
+    config.model.update({"positions": "rotary", "activation": "swiglu", "initialisation": "gpt2"})
+    config.optim.update({"learning_rate": 1e-3, "warmup_steps": 500})
+    config.optim.update({"decay_start": 4_000, "decay_steps": 1_000})
+
+
 # The other architecture that the paper's summary names; its released runs are rotary.
 GPT2 = {
     "model.positions": "learned",
@@ -98,6 +114,8 @@ def _plus(config: ConfigDict, scale: str) -> None:
     if scale == "paper":
         config.batch = 800
         config.task.families = ",".join(PAPER_PLUS)
+    elif scale == "medium":
+        config.task.families = ",".join(MEDIUM_PLUS)
     else:
         config.steps = 1_500
         config.optim.update({"decay_start": 1_200, "decay_steps": 300})
@@ -118,7 +136,7 @@ def ret(config: ConfigDict, scale: str) -> None:
       at d = .1, .3, .5, .7, .9, but saturation .97 to .99: one example, the first or second of the
       prompt, decides. On the plateau (steps 200 to 600 .. 1,400) P is 1/3 each and saturation .02.
     """
-    if scale == "paper":
+    if scale != "small":
         config.variants = {"rotary": {}, "gpt2": GPT2}
 
 
@@ -176,12 +194,14 @@ def sizes(config: ConfigDict, scale: str) -> None:
     if scale == "small":
         config.steps = 1_000
         config.optim.update({"decay_start": 800, "decay_steps": 200})
-    shapes = ((16, 2, 2), (32, 2, 4), (64, 3, 4), (96, 3, 4))
-    if scale == "paper":
-        shapes = ((128, 2, 2), (256, 4, 4), (384, 6, 6), (768, 12, 12))
+    shapes = {
+        "small": ((16, 2, 2), (32, 2, 4), (64, 3, 4), (96, 3, 4)),
+        "medium": ((32, 2, 2), (64, 4, 4), (128, 6, 4), (256, 8, 8)),
+        "paper": ((128, 2, 2), (256, 4, 4), (384, 6, 6), (768, 12, 12)),
+    }
     config.variants = {
         f"{width} x {depth}": {"model.width": width, "model.depth": depth, "model.heads": heads}
-        for width, depth, heads in shapes
+        for width, depth, heads in shapes[scale]
     }
 
 
@@ -268,4 +288,4 @@ def smoke(config: ConfigDict) -> None:
 
 
 PRESETS = (ret, plus, imbalanced, sizes, task_vectors, dynamics)
-SCALES = {"small": None, "paper": paper}
+SCALES = {"small": None, "medium": medium, "paper": paper}

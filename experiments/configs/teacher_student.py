@@ -100,4 +100,4 @@ def smoke(config: ConfigDict) -> None:
 
 
 PRESETS = (heads, functions, width)
-SCALES = {"small": None, "paper": None}
+SCALES = {"small": None, "medium": None, "paper": None}  # the paper states no sizes

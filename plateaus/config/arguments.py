@@ -76,9 +76,17 @@ def parser() -> argparse.ArgumentParser:
         "(but not its variants: choose among them by variant=NAME,...)",
     )
     value("--seeds", "N|A:B|A,B,C", "seeds 0 to N-1, A to B-1, or exactly those")
-    value("--scale", "small|paper", "a laptop's sizes (default) or the paper's")
+    value("--scale", "small|medium|paper", "sizes of a laptop (default), of one GPU, the paper's")
     switch("--smoke", "shrink the preset to about 30 seconds on 2 cores")
     value("--workdir", "DIR", "folder of the results (default: runs/<config>-<preset>-<hash>)")
+    made.add_argument(
+        "--merge",
+        metavar="FOLDER|ARCHIVE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="add the finished runs of other run folders to the one of --workdir; trains nothing",
+    )
     switch("--list", "print the presets, with a line each")
     switch("--dry-run", "print the plan only")
     switch("--fail-fast", "stop at the first run that diverges")
@@ -146,9 +154,23 @@ def parse(argv: Sequence[str]) -> Arguments:
             options.workdir = paths.folder(options.workdir)
         except ValueError as error:
             problems.append(f"--workdir = {shown(options.workdir)}: {error}")
+    if options.merge:
+        options.merge = [paths.expanded(name) for name in options.merge]
+        problems += _beside_merge(options, [*overrides, *sweep])
     if options.list:  # with any other option the fields are known only later
         problems += no_such(unknown)
     return Arguments(options, overrides, sweep, unknown, problems)
+
+
+def _beside_merge(options: argparse.Namespace, fields: Sequence[str]) -> list[str]:
+    """Return a line for each option that --merge needs, or that says nothing beside it."""
+    said = [*("config", "seeds", "scale", "smoke", "list", "fail_fast", "runs_per_batch")]
+    said += ["budget", "stop_when"]
+    given = [f"--{name.replace('_', '-')}" for name in said if getattr(options, name)]
+    given += ["--keep"] * (options.keep != lives.KEEP_NOTHING)
+    given += [f"{OVERRIDE}{name} or --sweep" for name in fields[:1]]
+    lines = [f"{one}: not with --merge, which takes all finished runs as they are" for one in given]
+    return lines + ["--merge: needs --workdir DIR, the folder to add to"] * (not options.workdir)
 
 
 def _overrides(argv: Sequence[str]) -> tuple[dict[str, str], list[str], list[str]]:

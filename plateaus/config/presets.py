@@ -7,7 +7,8 @@ A config file is a Python module with
                                sets fields, config.sweep = {dotted name: values} and, to compare
                                sets of fields, config.variants = {name: {dotted name: value}};
                                its docstring is a page of the lab book, the claim its first line
-  SCALES                       {"small": f, "paper": f}: f(config) -> None, or None to leave it
+  SCALES                       {"small": f, "medium": f, "paper": f}: f(config) -> None, or None to
+                               leave it; a file may have fewer, or others
   smoke(config) -> None        shrinks any preset to seconds
 
 applied in the order base, scale, preset, smoke. A function of these that has a parameter `scale`
@@ -78,10 +79,11 @@ def find(text: str) -> tuple[Path, str | None]:
 
 def _parts(text: str) -> tuple[str, str | None]:
     """Return the file and the preset in a text; folders, too, may have a colon in their names."""
-    name, colon, preset = text.rpartition(":")
-    if colon and not {"/", "\\"} & set(preset) and not os.path.isfile(expanded(text)):
-        return (str(expanded(name)) if name else ""), preset
-    return (str(expanded(text)) if text else ""), None
+    name, colon, after = text.rpartition(":")
+    preset: str | None = after
+    if not colon or "/" in after or "\\" in after or os.path.isfile(expanded(text)):
+        name, preset = text, None
+    return str(expanded(name)) if name else "", preset
 
 
 def _folders() -> list[Path]:

@@ -113,8 +113,8 @@ def hint(value: Any) -> str:
         except (ValueError, OverflowError, IndexError):
             pass
         return "; a range is A:B:N, or A:B:Nlog"
-    parts = value.split(":")
-    if len(parts) == 2 and all(map(_is_number, parts)):
+    texts = value.split(":")
+    if len(texts) == 2 and all(map(_is_number, texts)):
         return f"; a range is {value}:5, or {value}:5log"
     return ""
 

@@ -14,6 +14,9 @@ from plateaus.information import Unknown, informative
 from plateaus.jobs import begun, devices, memory
 from plateaus.jobs.job import Job, at_once, sharing
 from plateaus.jobs.progress import duration
+from plateaus.jobs.sweep import Program
+
+_SHOWN = 12  # programs whose reasons are written out
 
 
 def _counted(number: int, noun: str) -> str:
@@ -52,6 +55,7 @@ def announce(job: Job) -> Iterator[str]:
     each = f"x {_counted(sizes[0], 'run')}" if len(set(sizes)) == 1 else f"for {runs} runs"
     yield f"{_counted(len(sizes), 'program')} {each}: {' x '.join(product)}"
     if job.options.dry_run:
+        yield from _programs(plan, job.programs)
         yield from _variants(plan)
     missing = sum(len(chunk.members) for chunk in chunks)
     if missing < runs:
@@ -66,6 +70,29 @@ def announce(job: Job) -> Iterator[str]:
         f"device: {at_once(job)} x {device.platform} ({devices.kind(device)}); "
         f"chunks of {widths} runs; memory: {_memory(job)}"
     )
+
+
+def _programs(plan: Plan, programs: Sequence[Program]) -> Iterator[str]:
+    """Yield a line for each of several programs: its runs, and why it cannot be another's.
+
+    A program is compiled for the values of static fields and for the knobs in use: those that are
+    swept or not neutral. What all programs share is left out.
+    """
+    if len(programs) == 1:
+        return
+    fields = [
+        name
+        for name in programs[0].config
+        if not plan.schema[name].knob and len({repr(p.config.get(name)) for p in programs}) > 1
+    ]
+    shared = frozenset.intersection(*(program.used for program in programs))
+    for program in programs[:_SHOWN]:
+        static = [f"{f} = {shown(program.config[f])}" for f in fields if f in program.config]
+        knobs = [f"{name} in use" for name in sorted(program.used - shared)]
+        reasons = ", ".join(static + knobs) or "none of these"
+        yield f"  {_counted(len(program.members), 'run')}: {reasons}"
+    if len(programs) > _SHOWN:
+        yield f"  and {len(programs) - _SHOWN} more programs, by {', '.join(fields) or 'knobs'}"
 
 
 def _going_on(job: Job) -> Iterator[str]:

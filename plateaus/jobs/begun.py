@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from plateaus import files
 from plateaus.config.plan import Plan
-from plateaus.jobs import checkpoint, sweep
+from plateaus.jobs import additions, checkpoint, sweep
 from plateaus.jobs.exactness import Record
 from plateaus.jobs.sweep import Member
 
@@ -29,9 +29,11 @@ class Begun(NamedTuple):
 def groups(folder: Path, plan: Plan) -> list[Begun]:
     """Return the groups of members that an interrupted command was training."""
     interrupted: list[Begun] = []
+    earlier = additions.earlier(folder, plan)
     for path in sorted((folder / "checkpoints" / "running").glob("*/chunk.json")):
         try:
-            group = [sweep.unnamed(plan, name) for name in json.loads(path.read_bytes())["members"]]
+            names = json.loads(path.read_bytes())["members"]
+            group = [sweep.unnamed(plan, sweep.completed(name, earlier)) for name in names]
             hash(tuple(group))
         except (OSError, ValueError, KeyError, TypeError):
             continue  # the note only says how to group: without it, runs start afresh
@@ -111,7 +113,8 @@ def lost(
     for group in interrupted:
         again = len({*group.members} & missing)
         if group.exactness is not None and again and group.address not in used:
-            cause = "at another width" if group.address in resumable else "with other observations"
+            otherwise = "with other observations, swept fields or evaluations"
+            cause = "at another width" if group.address in resumable else otherwise
             yield (
                 f"{again} interrupted run(s) start again: checkpoints/running/{group.address} was "
                 f"made {cause}"

@@ -33,6 +33,17 @@ def main(argv: Sequence[str]) -> int:
         files = presets.config_files() if chosen is None else [presets.find(chosen)[0]]
         print(*presets.listing(files), sep="\n")
         return 0
+    if options.merge:
+        if problems := [*arguments.problems, *no_such(arguments.unknown)]:
+            raise ConfigError(*problems)
+        from plateaus.jobs.merge import merge
+
+        how = Options(
+            dry_run=options.dry_run,
+            allow_inexact_resume=options.allow_inexact_resume,
+            command=shlex.join(argv),
+        )
+        return merge(options.merge, options.workdir, how)
     plan, notes = planned(arguments)
     print(*notes, sep="\n", end="\n" if notes else "")
     from plateaus.jobs.run import execute

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from plateaus.config.plan import Plan
-from plateaus.jobs import checkpoint, identities, observations
+from plateaus.jobs import additions, checkpoint, identities, observations, thinning
 from plateaus.jobs.exactness import Record
 from plateaus.jobs.identities import digest
 from plateaus.jobs.records import ending_of
-from plateaus.jobs.sweep import Chunk, Member, unnamed
+from plateaus.jobs.sweep import Chunk, Member, completed, unnamed
 from plateaus.jobs.unfinished import Partial, goes_far_enough, length
 from plateaus.report.store import ENDINGS, UNFINISHED
 
@@ -26,6 +26,7 @@ class Finished:
 
     `records`: variable -> array, by member. `names`: how files name a member. `exactness`: its
     record of exactness; `foreign`, those of files whose runs are all of variants that have changed.
+    `seconds`: of its chunk, shared out among the members, where recorded.
     `observed`: the observing fields of a member's run, None where they are not recorded.
     """
 
@@ -35,17 +36,20 @@ class Finished:
         self.records: dict[Member, dict[str, np.ndarray]] = {}
         self.names: dict[Member, Any] = {}
         self.exactness: dict[Member, Record] = {}
+        self.seconds: dict[Member, float] = {}
         self.foreign: list[Record] = []
         self.observed: dict[Member, Mapping[str, Any] | None] = {}
-        of_folder = _observed_of_old(folder)
+        of_folder, earlier = observed_of_old(folder), additions.earlier(folder, plan)
         for path in sorted(self._folder.glob("*.npz")):
             try:
                 arrays, meta = checkpoint.read_arrays(path)
             except checkpoint.Damaged as error:
                 warn(f"finished runs passed over, they will run again: {error}")
                 continue
-            members = [unnamed(plan, name) for name in meta["members"]]
-            self._take(members, arrays, {"observed": of_folder, **meta})
+            names = [completed(name, earlier) for name in meta["members"]]
+            members = [unnamed(plan, name) for name in names]
+            arrays = thinning.on_grid(plan, members, arrays, path)
+            self._take(members, arrays, {"observed": of_folder, **meta, "members": names})
             if not any(members):
                 self.foreign.append(meta["exactness"])
 
@@ -65,6 +69,8 @@ class Finished:
             self.records[member] = record
             self.names[member], self.observed[member] = name, meta["observed"]
             self.exactness[member] = meta["exactness"]
+            if "seconds" in meta:
+                self.seconds[member] = float(meta["seconds"]) / len(meta["members"])
 
     def complete(self, event: str | None) -> set[Member]:
         """Return the runs whose records go on to the plan's horizon, or to an event before it."""
@@ -132,13 +138,14 @@ class Finished:
 def ending(record: Mapping[str, np.ndarray], steps: int) -> dict[str, np.ndarray]:
     """Return why and in what status a run ended, as a plan of so many steps sees it."""
     status: Any = record["status"]
-    ended_by: Any = record.get("ended_by", ending_of(status))  # some runs were made before it
+    before = "ended_by" not in record  # made before that was recorded
+    ended_by: Any = ending_of(status) if before else record["ended_by"]
     if ENDINGS[int(ended_by)] == "horizon" and record["last_step"] < steps:
         status, ended_by = UNFINISHED, ENDINGS.index("stopped")
     return {"status": np.asarray(status, np.int8), "ended_by": np.asarray(ended_by, np.int8)}
 
 
-def _observed_of_old(folder: Path) -> Mapping[str, Any] | None:
+def observed_of_old(folder: Path) -> Mapping[str, Any] | None:
     """Return the config in a folder of format 2, whose runs have their observing fields there."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         held = identities.held(folder)

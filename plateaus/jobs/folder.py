@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from plateaus import files
 from plateaus.config.plan import Plan
 from plateaus.config.schema import ConfigError
-from plateaus.jobs import identities, provenance
+from plateaus.jobs import additions, identities, provenance
 
 
 def take(held: contextlib.ExitStack, place: Path) -> None:
@@ -44,6 +44,7 @@ def write_config(place: Path, plan: Plan) -> None:
         "sweep": plan.sweep,
         **({} if plan.chosen is None else {"seeds": list(plan.chosen)}),
         "variants": plan.variants,
+        additions.EARLIER: additions.earlier(place, plan),
     }
     files.write_json(place / "config.json", content)
 
@@ -53,12 +54,26 @@ def record_session(folder: Path, session: Mapping[str, Any]) -> None:
 
     Raises OSError where the earlier sessions cannot be read; they are not overwritten.
     """
-    path = folder / "provenance.json"
-    sessions = []
+    record(folder, [{**session, **provenance.origin()}])
+
+
+def record(folder: Path, more: Iterable[Mapping[str, Any]]) -> None:
+    """Add whole sessions to provenance.json; raises as `record_session` does."""
+    path, before = folder / "provenance.json", []
     try:
-        sessions = list(json.loads(path.read_bytes())["sessions"])
-    except FileNotFoundError:
-        pass
+        before = sessions(folder)
     except (ValueError, KeyError, TypeError):  # damaged, and not to be read but by its owner
         path.replace(path.with_name("provenance.damaged.json"))
-    files.write_json(path, {"sessions": [*sessions, {**session, **provenance.origin()}]})
+    files.write_json(path, {"sessions": [*before, *more]})
+
+
+def sessions(folder: Path) -> list[dict[str, Any]]:
+    """Return the sessions in provenance.json; [] where there is none.
+
+    Raises OSError, ValueError, KeyError or TypeError where it cannot be read or is damaged.
+    """
+    try:
+        content = (folder / "provenance.json").read_bytes()
+    except FileNotFoundError:
+        return []
+    return list(json.loads(content)["sessions"])

@@ -7,19 +7,18 @@ import glob
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from plateaus.config.plan import Plan
 from plateaus.config.schema import ConfigError
-from plateaus.config.values import shown
 from plateaus.files import LOCK
-from plateaus.jobs import observations
+from plateaus.jobs import differences, observations
 
 # Of a run folder. Whatever changes a random stream or a bit of a result raises it; `poolable` says
 # which runs of earlier formats have the same streams and bits.
-FORMAT = 4
+FORMAT = 5
 UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 _DIGEST = re.compile(r"[0-9a-f]{10}")
 
@@ -28,10 +27,21 @@ def poolable(plan: Plan) -> tuple[int, ...]:
     """Return the formats, with this one, whose runs of a plan have the same streams and bits.
 
     Formats 2 and 3 differ in what is written down only; format 4 draws other orders of epochs.
+    Format 5 has all draws of format 4, and other last bits of losses on sparse parity where labels
+    are random at first, or the examples' gradients are combined by an aggregator.
     """
-    values = (plan.config, *plan.variants.values())
-    orders = {*plan.sweep.get("data.order", ()), *(one.get("data.order") for one in values)}
-    return (FORMAT,) if "epochs" in orders else (2, 3, FORMAT)
+    parity = "sparse_parity" in _values(plan, "task.name")
+    labels = _values(plan, "task.random_label_steps") - {None, 0}
+    aggregators = _values(plan, "optim.aggregator") - {None, "none"}
+    if parity and (labels or aggregators):
+        return (FORMAT,)
+    return (4, FORMAT) if "epochs" in _values(plan, "data.order") else (2, 3, 4, FORMAT)
+
+
+def _values(plan: Plan, name: str) -> set[Any]:
+    """Return the values that a field has anywhere in a plan; None where it is left out."""
+    settings = (plan.config, *plan.variants.values())
+    return {*plan.sweep.get(name, ()), *(setting.get(name) for setting in settings)}
 
 
 def digest(thing: Any, length: int = 10) -> str:
@@ -107,7 +117,7 @@ def held(folder: Path) -> dict[str, Any]:
 
     Raises OSError, ValueError, KeyError or TypeError where it is damaged.
     """
-    recorded = dict(_content(folder)["identity"])
+    recorded = dict(content(folder)["identity"])
     if not isinstance(recorded["config"], dict) or not isinstance(recorded["format"], int):
         raise ValueError("its config or its format is none")
     swept = recorded["swept"]
@@ -121,8 +131,14 @@ def steps_of(recorded: Mapping[str, Any]) -> int:
     return int(recorded["config"]["steps"])
 
 
-def _content(folder: Path) -> dict[str, Any]:
+def content(folder: Path) -> dict[str, Any]:
+    """Return what config.json of a folder says; raises as `held` does."""
     return json.loads((folder / "config.json").read_bytes())
+
+
+def same(folder: Path, plan: Plan) -> bool:
+    """Return whether the runs of a folder are those of the plan, swept and evaluated alike."""
+    return _holds(folder, plan, json.loads(json.dumps(identity(plan))))
 
 
 def _holds(folder: Path, plan: Plan, ours: Mapping[str, Any]) -> bool:
@@ -153,7 +169,7 @@ def _worth(folder: Path, plan: Plan) -> tuple[bool, int]:
     for path in (folder / "checkpoints" / "finished").glob("*.npz.json"):
         with contextlib.suppress(*UNREADABLE):
             runs += len(json.loads(path.read_bytes())["meta"]["members"])
-    config = _content(folder).get("config")
+    config = content(folder).get("config")
     config = config if isinstance(config, dict) else {}
     idle = {name: plan.schema[name].idle for name in plan.observing}
     observed = {name: config.get(name, value) for name, value in idle.items()}
@@ -181,7 +197,8 @@ def check(folder: Path, plan: Plan) -> None:
             )
         return
     try:
-        recorded = _as_of_now(held(folder), plan)
+        as_written = held(folder)
+        recorded = _as_of_now(as_written, plan)
     except UNREADABLE:
         raise ConfigError(f"{path}: damaged; move the folder away to start anew") from None
     if recorded["format"] != FORMAT:
@@ -193,42 +210,38 @@ def check(folder: Path, plan: Plan) -> None:
     ours = json.loads(json.dumps(identity(plan)))
     if steps_of(recorded) < plan.config["steps"]:  # they may go on
         recorded["config"] = {**recorded["config"], "steps": plan.config["steps"]}
-    differ = list(_differences(plan, recorded["config"], ours["config"]))
-    if recorded["swept"] != ours["swept"]:
-        differ.append(
-            f"swept are {', '.join(recorded['swept'])} there, {', '.join(ours['swept'])} here"
-        )
-    if differ:
-        raise ConfigError(f"{folder} holds another experiment: {'; '.join(differ)}")
+    if refusal := differences.refusal(plan, recorded, ours, as_written["config"]):
+        raise ConfigError(f"{folder} holds another experiment: {refusal}")
 
 
-def _differences(
-    plan: Plan, recorded: Mapping[str, Any], current: Mapping[str, Any]
-) -> Iterator[str]:
-    """Yield how two configs differ in effect; a field that one lacks has its idle value there."""
+def unlike(folder: Path, plan: Plan) -> list[str]:
+    """Return how the runs of a folder differ from a plan's, in their format or field by field.
 
-    def value(config: Mapping[str, Any], name: str, absent: str) -> str:
-        if name in config:
-            return shown(config[name])
-        entry = plan.schema.get(name)
-        return absent if entry is None or entry.idle is None else shown(entry.idle)
-
-    for name in sorted({*recorded, *current} - {*plan.sweep}):
-        if (name in recorded) != (name in current) or recorded[name] != current[name]:
-            yield (
-                f"{name} is {value(recorded, name, 'absent')} there, "
-                f"{value(current, name, 'absent')} here"
-            )
+    Raises ConfigError where what they are cannot be read.
+    """
+    try:
+        as_written = held(folder)
+        recorded = _as_of_now(as_written, plan)
+    except UNREADABLE:
+        raise ConfigError(f"{folder / 'config.json'}: damaged") from None
+    if recorded["format"] != FORMAT:
+        return [f"format is {recorded['format']} there, {FORMAT} here: other streams or bits"]
+    ours = json.loads(json.dumps(identity(plan)))
+    return differences.phrases(plan, recorded, ours, as_written["config"])
 
 
 def kept(folder: Path, plan: Plan) -> dict[str, Any]:
     """Return the identity to record in a folder: the one that it has or, in a new one, the plan's.
 
-    So a folder keeps its name, and the format of its earlier runs stays recorded. Only their number
-    of steps may grow.
+    So a folder keeps its name, and the format of its earlier runs stays recorded. What the plan
+    sweeps, and how far apart its evaluations are, is as in the plan from now on; the number of
+    steps may only grow.
     """
     with contextlib.suppress(*UNREADABLE):
         recorded = held(folder)
-        steps = max(steps_of(recorded), plan.config["steps"])
-        return {**recorded, "config": {**recorded["config"], "steps": steps}}
+        config = {n: value for n, value in recorded["config"].items() if n not in plan.sweep}
+        config["steps"] = max(steps_of(recorded), plan.config["steps"])
+        if differences.GRID in config:
+            config[differences.GRID] = plan.config[differences.GRID]
+        return {**recorded, "config": config, "swept": sorted(plan.sweep)}
     return identity(plan)

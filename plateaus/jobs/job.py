@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +22,7 @@ from plateaus.jobs import (
     keeping,
     memory,
     observations,
+    pairs,
     sweep,
     tracing,
 )
@@ -173,23 +173,12 @@ def _refuse_unfitting(program: sweep.Program, recipe: Recipe) -> None:
 
 def _refuse_inexact(job: Job, interrupted: Sequence[begun.Begun]) -> None:
     """Refuse to add runs to a folder under circumstances that change the last bits."""
-    added: dict[str, None] = {}
     programs = {chunk.program.address: chunk.program for chunk in job.chunks}.values()
     if not programs:
         return
-    records = {
-        (finished.trained, json.dumps(record)): record
-        for finished in sweep.programs(job.plan, job.finished.exactness)
-        for record in map(job.finished.exactness.__getitem__, finished.members)
-    } | {("", json.dumps(record)): record for record in job.finished.foreign}
-    for program in programs:
-        current = job.exactness[program.address]
-        for (trained, _), record in records.items():
-            # The width belongs to what is trained; all else has to be the same in all of a folder.
-            left_out = () if trained == program.trained else ("width",)
-            added |= dict.fromkeys(
-                exactness.differences(*(_without(r, left_out) for r in (record, current)))
-            )
+    there = pairs.standings(job.plan, job.finished.exactness)
+    swept, new = job.finished.sweep(), pairs.of_chunks(job.chunks, job.exactness)
+    added = dict.fromkeys(pairs.inexact(job.plan, swept, there, job.finished.foreign, new))
     continued: dict[str, None] = {}
     for program in programs:
         current = job.exactness[program.address]
@@ -214,10 +203,6 @@ def _refuse_inexact(job: Job, interrupted: Sequence[begun.Begun]) -> None:
             f"{job.place} holds interrupted runs that would not go on bit for bit: "
             f"{'; '.join(continued)}. {way_on}"
         )
-
-
-def _without(record: exactness.Record, names: Sequence[str]) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name not in names}
 
 
 def at_once(job: Job) -> int:

@@ -19,7 +19,7 @@ import numpy as np
 from plateaus.config import lives
 from plateaus.config.plan import Plan
 from plateaus.config.schema import ConfigError
-from plateaus.jobs import checkpoint, sweep
+from plateaus.jobs import additions, checkpoint, sweep
 from plateaus.jobs.sweep import Chunk, Member
 
 _PARAMS = ".params"  # how the names of weights begin, of `train.RunState`
@@ -77,10 +77,12 @@ def keep_state(run_folder: Path, chunk: Chunk, arrays: Mapping[str, Any], meta: 
 
 def states(run_folder: Path, plan: Plan) -> Iterator[Kept]:
     """Yield what is kept of the states of a plan's runs, by their manifests alone."""
+    earlier = additions.earlier(run_folder, plan)
     for path in sorted((run_folder / "checkpoints" / "states").glob("*.npz.json")):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             meta = json.loads(path.read_text("utf-8"))["meta"]
-            members = [sweep.unnamed(plan, name) for name in meta["members"]]
+            names = [sweep.completed(name, earlier) for name in meta["members"]]
+            members = [sweep.unnamed(plan, name) for name in names]
             data = path.with_name(path.name.removesuffix(".json"))
             yield Kept(data, meta["program"], members, meta["exactness"], meta["steps"])
 

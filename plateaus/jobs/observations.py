@@ -24,7 +24,11 @@ def of(plan: Plan) -> dict[str, Any]:
 
 def conflicts(plan: Plan, recorded: Observed) -> Iterator[tuple[str, Any, Any]]:
     """Yield (field, recorded value, current value) where both observe a quantity in two ways."""
-    current = of(plan)
+    yield from between(plan, recorded, of(plan))
+
+
+def between(plan: Plan, recorded: Observed, current: Observed) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (field, recorded value, current value) where two ways of observing exclude another."""
     for name in sorted(plan.observing):
         switch = _switch(plan, name)
         idle = plan.schema[name].idle

@@ -111,21 +111,30 @@ def records_of(
         for name, array in kept.items()
     }
     steps = config["eval_every"] * np.arange(stacked["test_loss"].shape[1])
-    for loss, prefix in (("test_loss", ""), ("test_loss_trained", "trained_")):
-        if loss in stacked:
-            level = plateau.normalised(stacked[loss], *(stacked[name] for name in BOUNDS))
-            for name, threshold in plateau.THRESHOLDS.items():
-                passed = plateau.passage_step(level, steps, threshold, AVERAGED)
-                stacked[f"{prefix}{name}"] = passed
     if facts.learned_below:
         stacked |= passages.by_task(stacked, config["log_every"], facts.learned_below)
-    stacked |= passages.mixed(stacked, steps)
+    stacked |= passed(stacked, steps)
     stacked |= mixing_cost.records(config, stacked, steps, facts.gradients)
     stacked["parameters"] = np.full(members, parameters, np.int64)
     stacked["batch_size"] = np.full(members, batch_of(config), np.int32)
     stacked["last_step"], stacked["ended_by"] = ended
     stacked["status"] = _status(ended.ending)
     return stacked
+
+
+def passed(stacked: Mapping[str, np.ndarray], steps: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the steps at which curves over the evaluations pass a level; `steps` are those of T.
+
+    They follow from the curves [R, T, ...] in `stacked`, and so from the grid of the evaluations.
+    """
+    found: dict[str, np.ndarray] = {}
+    for loss, prefix in (("test_loss", ""), ("test_loss_trained", "trained_")):
+        if loss in stacked:
+            level = plateau.normalised(stacked[loss], *(stacked[name] for name in BOUNDS))
+            for name, threshold in plateau.THRESHOLDS.items():
+                step = plateau.passage_step(level, steps, threshold, AVERAGED)
+                found[f"{prefix}{name}"] = step
+    return found | passages.mixed(stacked, steps)
 
 
 def _status(ending: np.ndarray) -> np.ndarray:

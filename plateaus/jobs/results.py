@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from plateaus import files
 from plateaus.build.soundness import shapes_of
 from plateaus.config.plan import Plan
-from plateaus.config.variants import AXIS
-from plateaus.jobs import sweep
+from plateaus.jobs import circumstances, pairs, sweep
+from plateaus.jobs.circumstances import SECONDS
 from plateaus.jobs.finished import Finished
 from plateaus.jobs.records import variables
 from plateaus.measures import registry as instruments
-from plateaus.measures.figures import FIGURES, TABLES, drawn, summaries
+from plateaus.measures.figures import FIGURES, TABLES, drawn, kept_files, summaries
 from plateaus.report import sinks, statistics, store
+from plateaus.report.kept_curves import FILE as CURVES
+from plateaus.report.kept_runs import FILE as RUNS
 from plateaus.report.style import save as save_figure
 from plateaus.variables import TASK, Variable
 
@@ -26,7 +27,7 @@ def write(
     finished: Finished,
     warn: Callable[[str], None],
 ) -> None:
-    """Write results.nc, the tables, figures/ and tensorboard/ from all runs in the folder.
+    """Write results.nc, runs.csv, curves.csv.gz, the tables, figures/ and tensorboard/ of all runs.
 
     Each appears whole or not at all. results.nc comes last and names the runs in it, so that an
     interrupted report is written again. If the TensorBoard files fail, there is only a warning.
@@ -38,18 +39,20 @@ def write(
         "title": plan.title,
         "config": {n: v for n, v in plan.config.items() if n not in ("seeds", *plan.sweep)},
         "swept": list(plan.sweep),
-        "baseline": {name: _neutral(plan, swept, name, task.size) for name in plan.sweep},
+        "baseline": {name: pairs.neutral(plan, swept, name, task.size) for name in plan.sweep},
         "variants": plan.variants,
         "horizon": plan.config["steps"],
         "contents": contents,
     }
-    declared = _variables(plan, finished)
+    where_made, circumstances_of = circumstances.of_runs(finished)
+    declared = _variables(plan, finished) | where_made
     undeclared = {name for record in finished.records.values() for name in record} - {*declared}
     if undeclared:
         names = ", ".join(sorted(undeclared))
         warn(f"results.nc leaves out what no instrument or task declares any more: {names}")
     records = {
         member: {name: value for name, value in record.items() if name in declared}
+        | circumstances_of[member]
         for member, record in finished.records.items()
     }
     groups = task.group_names
@@ -57,6 +60,8 @@ def write(
     intervals = plan.config["log_every"], plan.config["eval_every"]
     dataset = store.assemble(records, swept, *intervals, attributes, declared, labels)
     rows = statistics.summarise(dataset)
+    for file, content in kept_files(dataset, rows).items():
+        files.write_atomically(place / file, content)
     tables = summaries(dataset, rows)
     for file, summary in tables.items():
         if summary:
@@ -65,7 +70,8 @@ def write(
         save_figure(figure, place / "figures", stem)
     if not sinks.write_tensorboard(dataset, rows, place / "tensorboard"):
         warn("the TensorBoard files could not be written; everything else is complete")
-    files.write_atomically(place / "results.nc", lambda file: store.save(dataset, Path(file.name)))
+    timeless = dataset.drop_vars(SECONDS, errors="ignore")  # equal runs make equal results
+    files.write_atomically(place / "results.nc", lambda file: store.save(timeless, Path(file.name)))
 
 
 def _variables(plan: Plan, finished: Finished) -> dict[str, Variable]:
@@ -77,22 +83,9 @@ def _variables(plan: Plan, finished: Finished) -> dict[str, Variable]:
     return declared
 
 
-def _neutral(plan: Plan, swept: Mapping[str, tuple[Any, ...]], name: str, size: int) -> Any:
-    """Return the baseline of a swept field: its neutral value, or the first variant in the sweep.
-
-    For `data.items` a sweep without infinity has its neutral value at all items, `size`.
-    """
-    if name == AXIS:
-        return next(variant for variant in plan.variants if variant in swept[AXIS])
-    neutral = plan.schema[name].field.neutral
-    if name == "data.items" and neutral not in plan.sweep[name]:
-        return size
-    return neutral
-
-
 def reported(place: Path) -> str | None:
     """Return the digest of the runs in a folder's results; None where a file is missing."""
-    outputs = ("results.nc", "summary.csv", "figures", "tensorboard", "config.json")
+    outputs = ("results.nc", RUNS, CURVES, "summary.csv", "figures", "tensorboard", "config.json")
     if not all((place / name).exists() for name in outputs):
         return None
     try:
@@ -108,7 +101,7 @@ def show(place: Path) -> None:
     for table in TABLES.values():
         if table.show is not None and (summary := table.summarise(dataset, rows)):
             table.show(summary)
-    names = (*(f"figures/{stem}.png" for stem in FIGURES), *TABLES, "results.nc")
+    names = (*(f"figures/{stem}.png" for stem in FIGURES), *TABLES, RUNS, CURVES, "results.nc")
     for name in names:
         if (place / name).exists():
             print(f"  {place / name}")

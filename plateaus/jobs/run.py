@@ -14,6 +14,7 @@ from plateaus.config.plan import Options, Plan
 from plateaus.config.schema import ConfigError
 from plateaus.information import Unknown, informative
 from plateaus.jobs import (
+    additions,
     begun,
     devices,
     folder,
@@ -39,7 +40,13 @@ def execute(plan: Plan, options: Options) -> int:
     if refused := switches.refused():
         raise ConfigError(*refused)
     place = identities.locate(plan, options.workdir, print)
+    plan, notes, warnings = additions.fitted(place, plan)
     identities.check(place, plan)
+    if options.workdir is None and not place.exists():
+        notes = (*notes, *additions.alike(plan, place))
+    print(*notes, sep="\n", end="\n" if notes else "")
+    for line in warnings:
+        _warn(line)
     with contextlib.ExitStack() as held:
         held.enter_context(switches.pinned())
         if place.is_dir() and not options.dry_run:

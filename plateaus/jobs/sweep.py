@@ -120,9 +120,25 @@ def named(plan: Plan, member: Member) -> list[Any]:
     return [{name: values[name] for name in sorted(values)}, member.seed]
 
 
-def unnamed(plan: Plan, name: Sequence[Any]) -> Member | None:
-    """Return the member of a name from `named`; None if its variant is absent or changed."""
+def completed(name: Sequence[Any], earlier: Mapping[str, Any]) -> list[Any]:
+    """Return a name from `named` with the fields that were not swept yet when it was given.
+
+    >>> completed([{"b": 1}, 7], {"a": 2, "b": 3})
+    [{'a': 2, 'b': 1}, 7]
+    """
     values, seed = name
+    both = {**earlier, **values}
+    return [{field: both[field] for field in sorted(both)}, seed]
+
+
+def unnamed(plan: Plan, name: Sequence[Any]) -> Member | None:
+    """Return the member of a name from `named`; None if its variant is absent or changed.
+
+    None, too, where the name lacks a swept field.
+    """
+    values, seed = name
+    if not {*plan.sweep} <= {*values}:
+        return None
     if AXIS in plan.sweep and values[AXIS] not in plan.variants:
         return None
     member = Member(tuple(values[field] for field in plan.sweep), seed)

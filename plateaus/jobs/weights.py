@@ -13,7 +13,7 @@ import xarray as xr
 from plateaus.build.recipes import make_recipe
 from plateaus.config.plan import Plan
 from plateaus.config.schema import ConfigError
-from plateaus.jobs import checkpoint, sweep, tracing
+from plateaus.jobs import additions, checkpoint, sweep, tracing
 from plateaus.jobs.recorded import plan_of
 from plateaus.jobs.records import variables
 from plateaus.measures import registry as instruments
@@ -117,12 +117,14 @@ def _files(plan: Plan, folder: Path) -> Iterator[tuple[_File, Recipe]]:
     if not paths:
         raise ConfigError(f"{folder}: keeps no weights; train with --keep weights")
     recipes: dict[str, tuple[Recipe, Any]] = {}
+    earlier = additions.earlier(folder, plan)
     for path in paths:
         try:
             arrays, meta = checkpoint.read_arrays(path)
         except checkpoint.Damaged as error:
             raise ConfigError(str(error)) from None
-        members = [sweep.unnamed(plan, name) for name in meta["members"]]
+        names = [sweep.completed(name, earlier) for name in meta["members"]]
+        members = [sweep.unnamed(plan, name) for name in names]
         rows = [i for i, member in enumerate(members) if member is not None]
         known = tuple(member for member in members if member is not None)
         for program in sweep.programs(plan, known):

@@ -1,4 +1,4 @@
-"""Every figure and every table of finished runs, one line each, in the order they are named in."""
+"""Every figure and every table of a job's runs, one line each, in the order they are named in."""
 
 from __future__ import annotations
 
@@ -23,10 +23,17 @@ from plateaus.measures.superposition import figure_dynamics, figure_sizes, steps
 from plateaus.measures.superposition import rows as superposition
 from plateaus.measures.superposition import table as superposition_table
 from plateaus.measures.task_vectors import figure as task_vectors
-from plateaus.report import curves, figures, forest, robustness, table
+from plateaus.report import curves, figures, forest, kept_curves, kept_runs, robustness, table
 from plateaus.report.statistics import Row
 
 SUMMARY, TASKS = "summary.csv", "tasks.csv"
+# What has one of these axes is read at the horizon only, by every table and figure.
+AT_THE_END = frozenset(
+    {
+        *("prefix", "back", "bin", "layer", "head", "draw"),
+        *("stream_layer", "path", "point", "coordinate", "cloud"),
+    }
+)
 
 
 class Table(NamedTuple):
@@ -100,6 +107,17 @@ FIGURES: dict[str, Figure] = {  # by file, without its ending
     "task_counts": Figure(by_task_maps.counts, needs=(TASKS,)),
     "transfer": Figure(by_task_maps.transfer, needs=(TASKS,)),
 }
+
+
+def kept_files(dataset: xr.Dataset, rows: Sequence[Row]) -> dict[str, bytes]:
+    """Return runs.csv and curves.csv.gz, of which tables and figures can be made again, by file."""
+    apart = by_task.plateau_distances(dataset, rows)
+    return {
+        kept_runs.FILE: kept_runs.text(dataset, apart).encode(),
+        kept_curves.FILE: kept_curves.content(
+            dataset, frozenset(mixing.steps_read(dataset, rows)), AT_THE_END
+        ),
+    }
 
 
 def summaries(dataset: xr.Dataset, rows: Sequence[Row]) -> dict[str, Sequence[Any]]:

@@ -6,6 +6,7 @@ __all__, __getattr__, __dir__ = exports(
     __name__,
     {
         "store": ["load"],
+        "kept_files": ["from_csv"],
         "statistics": ["summarise", "Row"],
         "survival": [
             *("survival_curve", "median_time", "restricted_mean", "logrank_p", "holm"),

@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from plateaus.report import panels, survival
+from plateaus.report.cells import cell
 from plateaus.report.facets import (
     by_facet,
     facets,
@@ -26,8 +27,15 @@ from plateaus.report.facets import (
     styles_of,
     title,
 )
-from plateaus.report.selection import finished, last, of_family, recorded
-from plateaus.report.statistics import Row, cell
+from plateaus.report.selection import (
+    came_to_the_end,
+    followed,
+    last,
+    of_family,
+    recorded,
+    settings_with,
+)
+from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, styled
 from plateaus.variables import EVALUATIONS
 
@@ -61,6 +69,8 @@ def examples(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     started = dataset["status"].values != 0
     if len(np.unique(dataset["batch_size"].values[started])) < 2:
         return None
+    if not settings_with(dataset.isel(eval_step=slice(1, None)), rows, "test_loss"):
+        return None  # in log scale, there is nothing at no example
     with styled():
         groups = facets(rows)
         columns = min(2, len(groups))
@@ -72,7 +82,7 @@ def examples(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
             for row, look in zip(facet, styles_of(facet), strict=True):
                 batch = cell(dataset, "batch_size", row.index).max()
                 seen = dataset["eval_step"].values * batch
-                panels.mean_curve(axes, seen, finished(dataset, "test_loss", row), look)
+                panels.mean_curve(axes, seen, followed(dataset, "test_loss", row), look)
             axes.set_title(heading(facet))
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter(panels.THOUSANDS)
@@ -108,7 +118,7 @@ def predictors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         grid = panel_grid(figure, len(rows), columns, sharex=True, sharey=True)
         for axes, row in zip(grid, rows, strict=True):
             for (law, name), variable in shown.items():
-                mean, _ = survival.mean_band(finished(dataset, str(variable.name), row))
+                mean, _ = survival.mean_band(followed(dataset, str(variable.name), row))
                 steps = dataset["eval_step"].values
                 axes.plot(steps, mean, color=colors[name], ls=DASHES[law], lw=1.2)
             axes.set_title(title(row))
@@ -127,7 +137,7 @@ def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     Dotted: "zero" and "ridge" (in the first setting). Dashed, in a setting's own colour: "dmmse",
     best on its tasks.
     """
-    laws = [law for law in LAWS if f"{law}{PREFIX}" in dataset]
+    laws = [law for law in LAWS if came_to_the_end(dataset, rows, f"{law}{PREFIX}")]
     if not laws:
         return None
 
@@ -157,7 +167,7 @@ def _prefix_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: st
 
 
 def _level(dataset: xr.Dataset, row: Row, law: str, predictor: str) -> NDArray[np.float64]:
-    return survival.mean_band(finished(dataset, f"{law}{PREFIX}_of_{predictor}", row))[0]
+    return survival.mean_band(followed(dataset, f"{law}{PREFIX}_of_{predictor}", row))[0]
 
 
 def over_training(
@@ -175,7 +185,7 @@ def over_training(
         for axes, (name, label) in zip(grid, labels.items(), strict=True):
             steps = dataset[dataset[name].dims[-1]].values
             for row, look in zip(facet, styles_of(facet), strict=True):
-                panels.mean_curve(axes, steps, finished(dataset, name, row), look)
+                panels.mean_curve(axes, steps, followed(dataset, name, row), look)
             axes.set_ylabel(label.replace("_", " "))
             axes.set_ylim(limits(dataset, rows, name))
             panels.step_axis(axes, facet[0].horizon)
@@ -185,7 +195,7 @@ def over_training(
 
 def limits(dataset: xr.Dataset, rows: Sequence[Row], name: str) -> tuple[float, float]:
     """Return the range of the means: the band of two seeds would flatten every curve."""
-    means = np.concatenate([survival.mean_band(finished(dataset, name, row))[0] for row in rows])
+    means = np.concatenate([survival.mean_band(followed(dataset, name, row))[0] for row in rows])
     means = means[np.isfinite(means)]
     low, high = (float(means.min()), float(means.max())) if means.size else (0.0, 1.0)
     room = 0.08 * max(high - low, 1e-6)

@@ -31,8 +31,8 @@ def heading(facet: Sequence[Row]) -> str:
 
 
 def title(row: Row) -> str:
-    """Return a setting as the title of a panel, a field a line."""
-    return table.label(row.setting).replace(", ", "\n")
+    """Return a setting as the title of a panel, a field a line, and where its curves end."""
+    return table.label(row.setting).replace(", ", "\n") + shortened([row])
 
 
 def headed_lines(
@@ -59,7 +59,9 @@ def by_facet(
     groups = facets(rows)
     with styled():
         figure = Figure(figsize=(size[0], top + size[1] * len(groups)), layout="constrained")
-        lines = headed_lines(figure, [heading(facet) for facet in groups])
+        lines = headed_lines(
+            figure, [heading(f) + shortened(f) * (len(groups) > 1) for f in groups]
+        )
         for part, facet in zip(lines, groups, strict=True):
             draw(part, facet)
         legend(figure, groups)
@@ -102,10 +104,25 @@ def styles_of(facet: Sequence[Row]) -> list[Look]:
     return looks(len(facet), baselines.index(True) if single else None)
 
 
-def diverged(rows: Sequence[Row]) -> str:
-    """Return " (N diverged)", or nothing."""
-    count = sum(row.diverged for row in rows)
-    return f" ({count} diverged)" if count else ""
+def incomplete(rows: Sequence[Row]) -> str:
+    """Return " (N diverged, N unfinished, N stopped at their event)", what of it there is."""
+    counts = {
+        "diverged": sum(row.diverged for row in rows),
+        "unfinished": sum(row.unfinished for row in rows),
+        "stopped at their event": sum(row.stopped for row in rows),
+    }
+    text = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    return f" ({text})" if text else ""
+
+
+def shortened(rows: Sequence[Row]) -> str:
+    """Return " (to step N)" where the means of rows that have any end before the horizon."""
+    ends = [row.curves_to for row in rows if row.curves_to < row.horizon and _has_curves(row)]
+    return f" (to step {min(ends):,})" if ends else ""
+
+
+def _has_curves(row: Row) -> bool:
+    return row.runs > row.diverged
 
 
 def columns(figure: Figure, labels: Sequence[str]) -> int:
@@ -145,6 +162,7 @@ def legend(figure: Figure, groups: Sequence[Sequence[Row]]) -> None:
     handles = []
     for row, look in zip(groups[0], styles_of(groups[0]), strict=True):
         mark = " (baseline)" if look.width > looks(1)[0].width else ""
-        name = panels.last_value(row) + mark + ("" if len(groups) > 1 else diverged([row]))
+        missing = "" if len(groups) > 1 else incomplete([row]) + shortened([row])
+        name = panels.last_value(row) + mark + missing
         handles.append(look.handle(name, **look.mark, ms=5))
     legend_above(figure, handles, title=list(groups[0][0].setting)[-1], handlelength=3.4)

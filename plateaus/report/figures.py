@@ -8,8 +8,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from plateaus.report import facets, panels
-from plateaus.report.facets import diverged, styles_of
+from plateaus.report import facets, panels, table
+from plateaus.report.facets import incomplete, shortened, styles_of
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, PALE, looks, save, styled
 
@@ -27,8 +27,9 @@ def plateau(dataset: xr.Dataset, rows: Sequence[Row], xmax: float | int | None =
 
     One line per value of the last swept field, one row of panels per combination of the others.
     Diverged runs are left out of the loss curves and counted in the legend, or beside the name
-    of their row of panels; in the other panels they are runs that never escaped. The dashed line
-    of (c) is the baseline.
+    of their row of panels; in the other panels they are runs that never escaped. Where runs ended
+    early, the curves end with the first of them, or are of those that came farthest. The dashed
+    line of (c) is the baseline.
 
     Args:
       dataset: labelled results.
@@ -39,7 +40,8 @@ def plateau(dataset: xr.Dataset, rows: Sequence[Row], xmax: float | int | None =
     with styled():
         figure = Figure(figsize=(10, 0.8 + 2.9 * len(groups)), layout="constrained")
         headings = [facets.heading(facet) for facet in groups]
-        titles = [text and text + diverged(f) for text, f in zip(headings, groups, strict=True)]
+        missing = [incomplete(facet) + shortened(facet) for facet in groups]
+        titles = [text and text + more for text, more in zip(headings, missing, strict=True)]
         parts = facets.headed_lines(figure, titles)
         for number, (part, facet) in enumerate(zip(parts, groups, strict=True)):
             loss, survival, length = part.subplots(1, 3, width_ratios=(1.3, 1, 1))
@@ -51,10 +53,12 @@ def plateau(dataset: xr.Dataset, rows: Sequence[Row], xmax: float | int | None =
             if number == 0:
                 for axes, title in zip((loss, survival, length), TITLES, strict=True):
                     axes.set_title(title)
+                if any(row.plateau_to < row.horizon for row in rows if row.runs):
+                    length.set_title(f"{TITLES[2]}\n(hollow: to an earlier step)")
         if rows[0].setting:
             facets.legend(figure, groups)
-        elif rows[0].diverged:
-            figure.suptitle(diverged(rows).strip(), fontsize=9)
+        elif missing[0]:
+            figure.suptitle(missing[0].strip(), fontsize=9)
     return figure
 
 
@@ -77,7 +81,7 @@ def learning_curves(
         for axes, row in zip(grid, rows, strict=True):
             panels.run_panel(axes, dataset, row)
             panels.step_axis(axes, xmax or row.horizon)
-            axes.set_title(facets.title(row) + diverged([row]))
+            axes.set_title(table.label(row.setting).replace(", ", "\n") + incomplete([row]))
         facets.label_outer(grid, columns, "optimiser steps", panels.loss_label(dataset))
         grid[0].set_ylim(panels.loss_limits(dataset, rows))
         handles = [

@@ -12,8 +12,9 @@ from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from plateaus.report import survival
-from plateaus.report.selection import finished, interval
-from plateaus.report.statistics import Row, cell, passages
+from plateaus.report.cells import cell, passages
+from plateaus.report.selection import followed, interval
+from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, PALE, Look, looks
 from plateaus.report.table import value_text
 
@@ -24,13 +25,13 @@ THOUSANDS = FuncFormatter(lambda x, _: f"{x:,.0f}")
 def loss_panel(
     axes: Axes, dataset: xr.Dataset, rows: Sequence[Row], styles: Sequence[Look]
 ) -> None:
-    """Draw the mean test loss of each row's finished runs with its 95% band, and both levels."""
+    """Draw the mean test loss of each row's runs with its 95% band, and both levels."""
     steps = dataset["eval_step"].values
     every = max(1, steps.size // 8)
     for i, (row, look) in enumerate(zip(rows, styles, strict=True)):
         staggered = (i * every // len(rows), every)  # markers of overlapping lines stay apart
         marks: dict[str, Any] = {**look.mark, "ms": 4, "markevery": staggered}
-        mean_curve(axes, steps, finished(dataset, "test_loss", row), look, **marks)
+        mean_curve(axes, steps, followed(dataset, "test_loss", row), look, **marks)
     axes.set_ylim(loss_limits(dataset, rows))
     _level_lines(axes, dataset, rows, styles)
     if all(row.diverged == row.runs for row in rows):
@@ -61,7 +62,10 @@ def survival_panel(
 def length_panel(
     axes: Axes, dataset: xr.Dataset, rows: Sequence[Row], styles: Sequence[Look]
 ) -> None:
-    """Draw the restricted mean plateau of each row with its interval, and every seed faintly."""
+    """Draw the restricted mean plateau of each row with its interval, and every seed faintly.
+
+    The mark is hollow where the mean is to an earlier step than the horizon.
+    """
     horizon = rows[0].horizon
     many = len(rows) > MANY  # the counts would run into one another: upright, with more room
     for x, (row, look) in enumerate(zip(rows, styles, strict=True)):
@@ -71,7 +75,8 @@ def length_panel(
         axes.plot(places, times, ls="", marker="o", ms=3, color=look.color, alpha=0.3, mew=0)
         value, low, high = row.plateau
         axes.plot([x, x], [low, high], color=look.color, lw=1.8, solid_capstyle="butt")
-        axes.plot([x], [value], color=look.color, **look.mark, ms=7)
+        hollow = {"mfc": "white", "mec": look.color} if row.plateau_to < horizon else {}
+        axes.plot([x], [value], color=look.color, **look.mark | hollow, ms=7)
         count = f"{row.escaped}/{row.runs}"
         turned = 90 if many else 0
         _note(axes, count, (float(x), 1.0), ("data", "axes fraction"), (0, -1), turned)
@@ -172,7 +177,7 @@ def loss_label(dataset: xr.Dataset) -> str:
 def loss_limits(dataset: xr.Dataset, rows: Sequence[Row]) -> tuple[float, float]:
     """Return the range of losses worth showing: a spike to 1e6 must not flatten the plateau."""
     uninformed, best = _levels(dataset, rows)
-    losses = [finished(dataset, "test_loss", row).ravel() for row in rows]
+    losses = [followed(dataset, "test_loss", row, whole=True).ravel() for row in rows]
     seen = np.concatenate([*losses, uninformed, best])
     seen = seen[np.isfinite(seen)]
     if not seen.size:

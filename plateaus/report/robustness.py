@@ -12,12 +12,13 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from numpy.typing import ArrayLike
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike, NDArray
 
 from plateaus.report import panels, survival
 from plateaus.report.curves import LAWS, ORDER, PREFIX
 from plateaus.report.facets import by_facet, labelled, panel_grid, styles_of
-from plateaus.report.selection import finished, of_family
+from plateaus.report.selection import came_to_the_end, followed, of_family
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, styled
 
@@ -62,7 +63,7 @@ def baselines(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     by_prefix = of_family(dataset, "predictor", law="test", measure="loss_by_prefix")
     variables = {variable.attrs["predictor"]: name for name, variable in by_prefix.items()}
     plain = [name for name in variables if name not in ORDER]
-    if not plain or f"test{PREFIX}" not in dataset:
+    if not plain or not came_to_the_end(dataset, rows, f"test{PREFIX}"):
         return None
     shown = [name for name in ("zero", "ridge") if name in variables] + plain
 
@@ -70,7 +71,7 @@ def baselines(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         axes = part.subplots()
         _model(axes, dataset, facet, "test")
         for i, name in enumerate(shown):
-            level, _ = survival.mean_band(finished(dataset, variables[name], facet[0]))
+            level, _ = survival.mean_band(followed(dataset, variables[name], facet[0]))
             look: dict[str, Any] = {
                 "color": f"C{i % 10}",
                 "ls": (0, (4, 1.5)),
@@ -106,7 +107,7 @@ def _law_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) 
         variable = f"{law}{PREFIX if by_prefix else LOSS}{OF}{name}"
         if variable not in dataset:
             continue
-        values = finished(dataset, variable, facet[0])
+        values = followed(dataset, variable, facet[0])
         mean, _ = survival.mean_band(values)
         look: dict[str, Any] = {"color": GREY, "ls": dash, "label": _text(name)}
         if by_prefix:
@@ -123,7 +124,10 @@ def _law_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) 
         panels.step_axis(axes, facet[0].horizon)
         axes.set_xticks([0, facet[0].horizon])
     axes.set_title("test law" if law == "test" else _text(law) + ("" if by_prefix else " (query)"))
-    top = max((float(np.nanmax(line.get_ydata())) for line in framed), default=1.0)
+    tops = [np.max(y[np.isfinite(y)], initial=0.0) for y in map(_heights, framed)]
+    top = float(max(tops, default=0.0))
+    if not top:
+        return  # no run has come so far
     panels.log_axis(axes)
     low = min(_least_positive(line.get_ydata()) for line in axes.lines)
     axes.set_ylim(
@@ -136,9 +140,13 @@ def _model(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) -> N
     by_prefix = f"{law}{PREFIX}" in dataset
     where = dataset["prefix" if by_prefix else "eval_step"].values
     for row, look in zip(facet, styles_of(facet), strict=True):
-        values = finished(dataset, f"{law}{PREFIX if by_prefix else LOSS}", row)
+        values = followed(dataset, f"{law}{PREFIX if by_prefix else LOSS}", row)
         mean, _ = survival.mean_band(values[:, -1] if by_prefix else values)
         axes.plot(where, mean, **look.line, label="" if row.setting else "model")
+
+
+def _heights(line: Line2D) -> NDArray[np.float64]:
+    return np.asarray(line.get_ydata(), np.float64)
 
 
 def _least_positive(values: ArrayLike) -> float:

@@ -1,4 +1,4 @@
-"""What figures and tables read of the results: variables by their family, runs that finished."""
+"""What figures and tables read of the results: variables by their family, runs alike in length."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from plateaus.report import survival
-from plateaus.report.statistics import FINISHED, Row, cell
+from plateaus.report.cells import cell, followed_runs
+from plateaus.report.statistics import Row
 from plateaus.report.survival import Interval
-from plateaus.variables import TASK
+from plateaus.variables import EVALUATIONS, TASK, WINDOWS
 
 
 def of_family(dataset: xr.Dataset, family: str, **facts: Any) -> dict[str, xr.DataArray]:
@@ -34,26 +35,47 @@ def recorded(dataset: xr.Dataset, name: str) -> bool:
 
 
 def settings_with(dataset: xr.Dataset, rows: Sequence[Row], name: str) -> list[Row]:
-    """Return the settings with a finished run that has a number of this name."""
+    """Return the settings with a run that has a number of this name."""
     if name not in dataset:
         return []
-    return [row for row in rows if np.isfinite(finished(dataset, name, row)).any()]
+    return [row for row in rows if np.isfinite(followed(dataset, name, row)).any()]
 
 
-def is_finished(dataset: xr.Dataset, row: Row) -> NDArray[np.bool_]:
-    """Return which runs of a setting finished, [seed]."""
-    return cell(dataset, "status", row.index) == FINISHED
+def is_followed(dataset: xr.Dataset, row: Row) -> NDArray[np.bool_]:
+    """Return of which runs of a setting the curves are means, [seed]: see `followed_runs`."""
+    return followed_runs(dataset, row.index)[0]
 
 
-def finished(dataset: xr.Dataset, name: str, row: Row) -> NDArray[np.float64]:
-    """Return a variable of the finished runs of a setting, NaN where not finite."""
-    values = cell(dataset, name, row.index).astype(np.float64)[is_finished(dataset, row)]
-    return np.where(np.isfinite(values), values, np.nan)
+def followed(
+    dataset: xr.Dataset, name: str, row: Row, *, whole: bool = False
+) -> NDArray[np.float64]:
+    """Return a variable of the runs of a setting that are followed to one step, [run, ..].
+
+    NaN where not finite and, of what has a dimension of time, after the last step to which all
+    these runs are followed. With `whole` each goes to its end, for what is a statistic of each run.
+    """
+    chosen, end = followed_runs(dataset, row.index)
+    values = cell(dataset, name, row.index).astype(np.float64)[chosen]
+    values = np.where(np.isfinite(values), values, np.nan)
+    times = [dim for dim in dataset[name].dims if dim in (EVALUATIONS, WINDOWS)]
+    if times and not whole:
+        values[:, dataset[times[0]].values > end] = np.nan
+    return values
 
 
 def last(dataset: xr.Dataset, name: str, row: Row) -> NDArray[np.float64]:
-    """Return a variable of the finished runs of a setting at the last evaluation."""
-    return finished(dataset, name, row)[:, -1]
+    """Return a variable of the followed runs of a setting at the horizon; NaN if they end before.
+
+    That is, of the runs that came to the horizon, and of none where some stopped at their event.
+    """
+    return followed(dataset, name, row)[:, -1]
+
+
+def came_to_the_end(dataset: xr.Dataset, rows: Sequence[Row], name: str) -> list[Row]:
+    """Return the settings whose followed runs have a number of this name at the horizon."""
+    if name not in dataset:
+        return []
+    return [row for row in rows if np.isfinite(last(dataset, name, row)).any()]
 
 
 def interval(values: NDArray) -> Interval:

@@ -23,8 +23,8 @@ import xarray as xr
 
 from plateaus import files, paths
 from plateaus.report import survival
-from plateaus.report.selection import is_finished
-from plateaus.report.statistics import Row, cell
+from plateaus.report.selection import followed
+from plateaus.report.statistics import Row
 from plateaus.report.table import label
 
 # TensorBoard itself keeps a sample of 1,000 points of a longer curve.
@@ -39,7 +39,7 @@ def write_tensorboard(
 ) -> bool:
     """Write event files, one sub-run per setting, and the hyper-parameters tab.
 
-    Each sub-run holds, for every loss and metric, the mean over the finished runs and the ends
+    Each sub-run holds, for every loss and metric, the mean over the followed runs and the ends
     of its 95% t interval (`test_loss/mean`, `/lower`, `/upper`), and the row's statistics as
     `summary/...`. There are no wall times: in their place stand the optimiser steps, as seconds.
     The folder appears whole, in place of an earlier one, or not at all.
@@ -133,6 +133,7 @@ def _metrics(row: Row) -> dict[str, float]:
         "summary/logrank_p": row.p_value,
         "summary/final_test_loss": row.final_loss.value,
         "summary/diverged": float(row.diverged),
+        "summary/unfinished": float(row.unfinished),
     }
 
 
@@ -142,7 +143,7 @@ def _points(dataset: xr.Dataset, row: Row) -> Iterator[tuple[int, dict[str, floa
         axis = variable.dims[-1]
         if axis not in ("step", "eval_step"):
             continue
-        curves = cell(dataset, str(name), row.index)[is_finished(dataset, row)].astype(np.float64)
+        curves = followed(dataset, str(name), row)
         steps = dataset[axis].values.astype(int)
         thin = slice(None, None, -(-steps.size // MOST_POINTS) or 1)
         mean, half = survival.mean_band(curves)

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
-from plateaus.report import survival
-from plateaus.report.survival import NOTHING, Interval, Passages
+from plateaus.report import cells, lengths, survival
+from plateaus.report.cells import cell, passages, swept_values
+from plateaus.report.store import DIVERGED, UNFINISHED
+from plateaus.report.survival import NOTHING, Interval
 
-FINISHED, DIVERGED = 1, 2  # values of the results' `status`; 0 is a run not yet started
+LOWEST = "lowest_loss"  # the lowest test loss of a run, where its curve is thinned
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,17 +30,21 @@ class Row:
       baseline: the setting this one is compared with (itself, for a baseline).
       runs, escaped, diverged: numbers of runs; `runs` are those started.
       diverged_seeds: seeds of the runs that diverged, counted as never escaped.
+      unfinished: runs that can go on; `earliest`: the first step at which one stopped, else 0.
+      stopped: runs that stopped at their event.
       escape, half, completion: Kaplan-Meier medians, in steps; `inf` where not reached.
-      plateau: restricted mean time to escape, in steps, with a bootstrap interval.
+      plateau: restricted mean time to escape, in steps, with a bootstrap interval, up to the step
+        `plateau_to`: the horizon, or as far as the runs were followed.
       ratio: `plateau` over the baseline's, on the seeds run in both, bootstrapped by pairs.
       pairs: number of those seeds.
       p_value: two-sided log-rank test against the baseline.
       p_adjusted: the same, Holm-adjusted over the table.
-      final_loss: test loss at the last evaluation of the finished runs, mean and t interval.
-      lowest_loss: the same of the lowest test loss of each finished run, at whatever step.
+      final_loss: test loss of the runs that came to the horizon, there; mean and t interval.
+      lowest_loss: the same of the lowest test loss of each such run, at whatever step.
       trained_escape: median escape of the loss on trained items, where this is recorded.
       batch: examples to a step, by which steps become examples seen; 0 if not recorded.
       horizon: steps after which every run is censored.
+      curves_to: last step of the curves of means: see `cells.followed_runs`.
       notes: why a number is missing.
     """
 
@@ -50,10 +55,14 @@ class Row:
     escaped: int
     diverged: int
     diverged_seeds: tuple[int, ...]
+    unfinished: int
+    earliest: int
+    stopped: int
     escape: Interval
     half: Interval
     completion: Interval
     plateau: Interval
+    plateau_to: float
     ratio: Interval
     pairs: int
     p_value: float
@@ -63,36 +72,13 @@ class Row:
     trained_escape: Interval
     batch: int
     horizon: int
+    curves_to: int
     notes: tuple[str, ...]
 
     @property
     def is_baseline(self) -> bool:
         """Whether the other rows are measured against this one."""
         return self.setting == self.baseline
-
-
-def swept_values(dataset: xr.Dataset) -> dict[str, list[Any]]:
-    """Return the swept fields and their values, as plain Python, in sweep order."""
-    return {name: dataset[name].values.tolist() for name in json.loads(dataset.attrs["swept"])}
-
-
-def cell(dataset: xr.Dataset, variable: str, index: Sequence[int]) -> NDArray:
-    """Return one setting's part of a variable: [seed] or [seed, step]."""
-    return dataset[variable].isel(dict(zip(swept_values(dataset), index, strict=True))).values
-
-
-def passages(dataset: xr.Dataset, index: Sequence[int], variable: str = "escape_step") -> Passages:
-    """Return when the runs of one setting passed a threshold, or were censored.
-
-    A run that never passed is right-censored at its last step; a diverged run counts as never
-    passed, censored at the horizon, whatever had been recorded of it.
-    """
-    status, step = cell(dataset, "status", index), cell(dataset, variable, index)
-    last = cell(dataset, "last_step", index)
-    escaped = np.isfinite(step) & (status != DIVERGED)
-    times = np.where(escaped, step, np.where(status == DIVERGED, dataset.attrs["horizon"], last))
-    ran = status != 0
-    return Passages(dataset["seed"].values[ran], times[ran].astype(np.float64), escaped[ran])
 
 
 def baseline_of(
@@ -146,24 +132,28 @@ def _row(
 ) -> Row:
     horizon = int(dataset.attrs["horizon"])
     sample, reference = passages(dataset, index), passages(dataset, baseline_index)
-    half, completion = (passages(dataset, index, v) for v in ("half_step", "completion_step"))
-    trained = None
-    if "trained_escape_step" in dataset:
-        trained = passages(dataset, index, "trained_escape_step")
-    status, notes = cell(dataset, "status", index), []
-    losses = cell(dataset, "test_loss", index)[status == FINISHED].astype(np.float64)
-    final, lowest = losses[:, -1], np.fmin.reduce(losses, axis=1, initial=np.inf)
+    status, ended = cell(dataset, "status", index), cells.endings(dataset, index)
     batch = 0
     if "batch_size" in dataset:
         batch = int(cell(dataset, "batch_size", index).max(initial=0))
-    plateau, note = survival.plateau_length(sample, horizon)
+    medians, notes = _medians(dataset, index)
+    losses, note = _losses(dataset, index, ended)
+    notes += [note] * bool(note)
+    plateau, note = lengths.plateau_length(sample, horizon)
     notes += [f"no interval of the plateau: {note}"] * bool(note)
+    end = lengths.followed_to(horizon, sample)
+    if sample.times.size and end < horizon:
+        notes.append(f"mean plateau up to step {end:.0f}: followed no further")
     ratio, p_value, pairs = NOTHING, math.nan, 0
     if index != baseline_index:
-        ratio, pairs, note = survival.length_ratio(sample, reference, horizon)
+        ratio, pairs, note = lengths.length_ratio(sample, reference, horizon)
         notes += [f"no interval of the ratio: {note}"] * bool(note)
+        both = lengths.followed_to(horizon, *lengths.paired(sample, reference))
+        if pairs and both < horizon:
+            notes.append(f"ratio of means up to step {both:.0f}: followed no further")
         p_value = survival.logrank_p(sample[1:], reference[1:])
         notes += ["log-rank test undefined"] * math.isnan(p_value)
+    unfinished = cell(dataset, "last_step", index)[status == UNFINISHED]
     return Row(
         setting=setting,
         index=index,
@@ -172,18 +162,52 @@ def _row(
         escaped=int(sample.escaped.sum()),
         diverged=int((status == DIVERGED).sum()),
         diverged_seeds=tuple(dataset["seed"].values[status == DIVERGED].tolist()),
-        escape=survival.median_time(*sample[1:]),
-        half=survival.median_time(*half[1:]),
-        completion=survival.median_time(*completion[1:]),
+        unfinished=unfinished.size,
+        earliest=int(unfinished.min()) if unfinished.size else 0,
+        stopped=int(cells.at_event(ended).sum()),
+        **medians,
         plateau=plateau,
+        plateau_to=end,
         ratio=ratio,
         pairs=pairs,
         p_value=p_value,
         p_adjusted=math.nan,
-        final_loss=survival.mean_interval(final[np.isfinite(final)]),
-        lowest_loss=survival.mean_interval(lowest[np.isfinite(lowest)]),
-        trained_escape=survival.median_time(*trained[1:]) if trained else NOTHING,
+        **losses,
         batch=batch,
         horizon=horizon,
+        curves_to=cells.followed_runs(dataset, index)[1],
         notes=tuple(notes),
     )
+
+
+def _medians(dataset: xr.Dataset, index: tuple[int, ...]) -> tuple[dict[str, Interval], list[str]]:
+    """Return the medians of a row's passages, and a note for each that is refused."""
+    medians, notes = {}, []
+    for name in ("escape", "half", "completion", "trained_escape"):
+        medians[name] = NOTHING
+        if f"{name}_step" not in dataset:
+            continue
+        if note := cells.passage_refusal(dataset, index, f"{name}_step"):
+            notes.append(f"no {name.replace('_', ' ')}: {note}")
+        else:
+            medians[name] = survival.median_time(*passages(dataset, index, f"{name}_step")[1:])
+    return medians, notes
+
+
+def _losses(
+    dataset: xr.Dataset, index: tuple[int, ...], ended: Any
+) -> tuple[dict[str, Interval], str]:
+    """Return the final and the lowest loss of the runs that came to the horizon, and a note."""
+    if note := cells.refusal(ended):
+        return {"final_loss": NOTHING, "lowest_loss": NOTHING}, f"no final or lowest loss: {note}"
+    there = ended == "horizon"
+    losses = cell(dataset, "test_loss", index)[there].astype(np.float64)
+    if LOWEST in dataset:
+        lowest = cell(dataset, LOWEST, index)[there].astype(np.float64)
+    else:
+        lowest = np.fmin.reduce(losses, axis=1, initial=np.inf)
+    final = losses[:, -1]
+    return {
+        "final_loss": survival.mean_interval(final[np.isfinite(final)]),
+        "lowest_loss": survival.mean_interval(lowest[np.isfinite(lowest)]),
+    }, ""

@@ -123,30 +123,6 @@ def restricted_mean(
     return np.asarray(clipped[..., 0] + np.sum(fraction * width, axis=-1))
 
 
-def plateau_length(sample: Passages, horizon: float | int) -> tuple[Interval, str]:
-    """Return the restricted mean with its bootstrap interval, and a note where there is none."""
-    return bootstrap_interval(sample[1:], lambda t, e, axis: restricted_mean(t, e, horizon, axis))
-
-
-def length_ratio(
-    first: Passages, second: Passages, horizon: float | int
-) -> tuple[Interval, int, str]:
-    """Return the ratio of restricted means over the seeds run in both settings, and their number.
-
-    With its interval, bootstrapped by pairs, and a note where there is none.
-    """
-    _, i, j = np.intersect1d(first.seeds, second.seeds, return_indices=True)
-
-    def statistic(t: NDArray, e: NDArray, u: NDArray, f: NDArray, axis: int) -> NDArray:
-        below = restricted_mean(u, f, horizon, axis)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(restricted_mean(t, e, horizon, axis) / below)
-
-    samples = first.times[i], first.escaped[i], second.times[j], second.escaped[j]
-    interval, note = bootstrap_interval(samples, statistic)
-    return interval, i.size, note
-
-
 def logrank_p(first: tuple[ArrayLike, ArrayLike], second: tuple[ArrayLike, ArrayLike]) -> float:
     """Return the two-sided log-rank p-value of two (times, escaped) samples.
 

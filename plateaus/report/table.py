@@ -38,7 +38,7 @@ def label(setting: Mapping[str, Any]) -> str:
 def csv_text(rows: Sequence[Row]) -> str:
     """Return the table as CSV: the swept fields under their dotted names, then the statistics.
 
-    Steps are optimiser steps. `inf`: not reached by the horizon; empty: undefined.
+    Steps are optimiser steps. `inf`: not reached by `plateau_to`; empty: undefined.
     """
     return as_csv([_record(row) for row in rows])
 
@@ -57,6 +57,8 @@ def _record(row: Row) -> dict[str, Any]:
         "runs": row.runs,
         "escaped": row.escaped,
         "diverged": row.diverged,
+        "unfinished": row.unfinished,
+        "stopped_at_event": row.stopped,
     }
     record["diverged_seeds"] = " ".join(map(str, row.diverged_seeds))
     for name, interval in (
@@ -74,6 +76,7 @@ def _record(row: Row) -> dict[str, Any]:
     record["trained_escape_step_median"] = number(row.trained_escape.value)
     record |= {"pairs": row.pairs, "logrank_p": number(row.p_value)}
     record |= {"logrank_p_holm": number(row.p_adjusted), "horizon": row.horizon}
+    record["plateau_to"] = number(row.plateau_to)
     return record | {"baseline": label(row.baseline), "notes": "; ".join(row.notes)}
 
 
@@ -161,6 +164,10 @@ def remarks(rows: Sequence[Row]) -> list[str]:
         if row.diverged:
             seeds = ", ".join(map(str, row.diverged_seeds))
             lines.append(f"diverged: {where}: {row.diverged} of {row.runs} runs (seeds {seeds})")
+        if row.unfinished:
+            count = "all" if row.unfinished == row.runs else f"{row.unfinished} of"
+            stops = f"stopped by step {row.earliest} at the earliest"
+            lines.append(f"unfinished: {where}: {count} {row.runs} runs, {stops}")
         if row.notes:
             lines.append(f"note: {where}: {'; '.join(row.notes)}")
     return lines
@@ -204,5 +211,5 @@ def _median(row: Row) -> str:
     if math.isinf(row.escape.value):
         low = row.escape.low
         reached = "" if math.isnan(low) or math.isinf(low) else f" [{_steps(low)}, inf]"
-        return f"> {row.horizon}{reached}"
+        return f"> {row.plateau_to:.0f}{reached}"
     return bracketed(row.escape, _steps)

@@ -60,10 +60,10 @@ def test_the_main_job(planned, executed, capsys):
 def test_every_preset_resolves_at_every_size(executed):
     path, _ = presets.find("configs/sparse_parity.py")
     for line in presets.listing([path])[1:]:
-        for size in ([], ["--smoke"], ["--scale", "paper"]):
+        for size in ([], ["--smoke"], ["--scale", "medium"], ["--scale", "paper"]):
             assert cli.main([f"{CONFIG}{line.split()[0]}", *size]) == 7
     plans = [plan for plan, _ in executed]
-    assert len(plans) == 27 and len({plan.name for plan in plans}) == 9
+    assert len(plans) == 36 and len({plan.name for plan in plans}) == 9
 
 
 def test_options_reach_the_run(planned, executed, here):

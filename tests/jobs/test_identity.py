@@ -248,19 +248,25 @@ def test_an_observation_that_old_runs_lack_is_said_to_be_missing(old, capsys):
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("field", "value", "message", "both"),
     [
-        ({"--config.model.activation": "tanh"}, "model.activation is 'relu' there, 'tanh' here"),
-        ({"--config.data.subset": ".5"}, "data.subset is 1.0 there, 0.5 here"),  # 1: left out
-        ({"--config.optim.gradient_bias": ".5"}, "optim.gradient_bias is 0.0 there, 0.5 here"),
-        ({"--config.optim.name": "adam"}, "optim.name is 'sgd' there, 'adam' here"),
+        ("model.activation", "tanh", "is 'relu' there, 'tanh' here", "relu,tanh"),
+        ("data.subset", ".5", "is 1.0 there, 0.5 here", "1.0,0.5"),  # 1: left out
+        ("optim.gradient_bias", ".5", "is 0.0 there, 0.5 here", "0.0,0.5"),
+        ("optim.name", "adam", "is 'sgd' there, 'adam' here", "sgd,adam"),
     ],
 )
-def test_a_refusal_names_what_differs_in_effect(old, change, message, capsys):
-    words = [*WORDS, "--seeds=2", f"--workdir={old}", *(f"{n}={v}" for n, v in change.items())]
+def test_a_refusal_names_what_differs_in_effect_and_how_to_hold_both(
+    old, field, value, message, both, capsys
+):
+    words = [*WORDS, "--seeds=2", f"--workdir={old}", f"--config.{field}={value}"]
     assert cli.main(words) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == f"error: {old} holds another experiment: {message}"
+    way = f"--sweep {field}={both} holds both; or use another --workdir"
+    assert line == f"error: {old} holds another experiment: {field} {message}. {way}"
+    words = [*WORDS, "--seeds=2", f"--workdir={old}", "--sweep", f"{field}={both}", "--dry-run"]
+    assert cli.main([*words, "--allow-inexact-resume"]) == 0  # the way on is one
+    assert "4 of 8 runs are finished already; 4 to run" in capsys.readouterr().out
 
 
 def rewritten(place, change):
@@ -274,7 +280,8 @@ def rewritten(place, change):
     [
         (lambda i: i["config"].update({"model.gone": 3}), "model.gone is 3 there, absent here"),
         (lambda i: i["config"].pop("batch"), "batch is absent there, 8 here"),
-        (lambda i: i.update(swept=["data.subset"]), "swept are data.subset there, data.zipf_expon"),
+        (lambda i: i.update(swept=["model.gone"]), "model.gone is swept there, and no field here"),
+        (lambda i: i.update(swept=["variant"]), "swept there, and the plan here has no variants"),
         (lambda i: i.update(format=1), "holds runs of format 1, this version makes format"),
         (lambda i: i.update(format=99), "holds runs of format 99, this version makes format"),
         (lambda i: i.pop("config"), "damaged; move the folder away to start anew"),
@@ -307,18 +314,34 @@ def test_a_name_that_is_a_number_now_and_was_an_integer_is_the_same():
 def test_runs_of_an_earlier_format_are_as_good_unless_their_streams_were_others(order):
     plan = plan_of(sections(PARITY), {"data.order": order})
     ours = json.loads(json.dumps(identities.identity(plan)))
-    for earlier in (2, 3):
+    for earlier in (2, 3, 4):
         there = {**ours, "format": earlier}
-        assert (identities._as_of_now(there, plan) == ours) == (order == "replacement")
+        pools = order == "replacement" or earlier == 4
+        assert (identities._as_of_now(there, plan) == ours) == pools
     with_variant = plan_of(sections(PARITY))
     with_variant.variants["shuffled"] = {"data.order": "epochs"}
-    assert identities.poolable(with_variant) == (4,)
+    assert identities.poolable(with_variant) == (4, 5)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"optim.aggregator": "pcgrad"},
+        {"task.random_label_steps": 10},
+        {"data.order": "epochs", "optim.aggregator": "pcgrad"},
+    ],
+    ids=lambda given: "-".join(given),
+)
+def test_runs_of_format_4_are_others_where_a_loss_was_rounded_otherwise(given):
+    assert identities.poolable(plan_of(sections(PARITY), given)) == (5,)
+    swept = checked_plan("x", sections(PARITY), PARITY, {name: (v,) for name, v in given.items()})
+    assert identities.poolable(swept) == (5,)
 
 
 def test_the_digest_of_a_plan_is_that_of_its_neighbours_in_time():
     """The name of a folder, spelt out: if this changes, every folder's name does."""
     plan = plan_of(sections(PARITY))
-    assert identities.identity(plan)["format"] == identities.FORMAT == 4
+    assert identities.identity(plan)["format"] == identities.FORMAT == 5
     assert set(identities.identity(plan)["config"]) <= set(plan.config)
     assert "weight_norms" not in identities.identity(plan)["config"]
     assert np.isfinite(int(identities.digest(identities.identity(plan)), 16))

@@ -383,7 +383,7 @@ def test_weights_are_kept_loaded_and_measured(tmp_path):
 
 
 def test_weights_that_are_not_there(tmp_path):
-    with pytest.raises(ConfigError, match="no run folder"):
+    with pytest.raises(ConfigError, match="not a run folder"):
         weights.load(tmp_path / "nothing")
     execute(plan_of(swept={}), tmp_path / "run")
     with pytest.raises(ConfigError, match="keeps no weights; train with --keep weights"):

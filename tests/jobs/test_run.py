@@ -22,6 +22,7 @@ from plateaus.fields import INFINITE
 from plateaus.jobs import (
     checkpoint,
     devices,
+    job,
     lanes,
     memory,
     pace,
@@ -473,6 +474,20 @@ def test_a_dry_run_writes_nothing(tmp_path, capsys):
     assert execute(make_plan(), tmp_path / "run", dry_run=True) == 0
     assert "1 program x 4 runs: 2 data.zipf_exponent x 2 seeds" in capsys.readouterr().out
     assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_says_what_each_program_is_for(tmp_path, capsys):
+    assert execute(make_plan({"batch": (8, 16)}), tmp_path / "run", dry_run=True) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (place,) = [n for n, line in enumerate(lines) if line.startswith("2 programs x 2 runs")]
+    assert lines[place + 1 : place + 3] == ["  2 runs: batch = 8", "  2 runs: batch = 16"]
+
+
+def test_a_chunk_is_as_wide_however_many_runs_there_are(tmp_path):
+    """Bits depend on the width: a run must not change with the size of its sweep."""
+    for seeds in (1, 40):
+        made = job.prepare(make_plan(seeds=seeds), Options(), tmp_path / "run", print)
+        assert set(made.widths.values()) == {16}
 
 
 def test_runs_off_the_main_thread_too(tmp_path):

@@ -1,7 +1,9 @@
 """Synthetic results in the format of results.nc: a plateau, then a sigmoid drop, per run."""
 
+import importlib.util
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -199,3 +201,13 @@ def make_mixed():
 @pytest.fixture(scope="session")
 def mixed_results():
     return mixed_world()
+
+
+@pytest.fixture(scope="session")
+def everything():
+    """What makes results of all that is declared: see the module."""
+    path = Path(__file__).parent / "everything.py"
+    spec = importlib.util.spec_from_file_location("everything", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

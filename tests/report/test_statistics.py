@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from plateaus.report import survival
-from plateaus.report.statistics import baseline_of, passages, summarise
+from plateaus.report.cells import passages
+from plateaus.report.statistics import baseline_of, summarise
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def test_a_diverged_run_never_escaped_and_is_censored_at_the_horizon(make_result
 
 def test_runs_that_are_not_finished_are_censored_where_they_stopped(make_results):
     results = make_results({"data.subset": [1.0]}, [np.inf], seeds=3)
-    results["last_step"][0, 1] = 7_000
+    results["last_step"][0, 1], results["status"][0, 1] = 7_000, 3
     assert passages(results, (0,)).times.tolist() == [50_000, 7_000, 50_000]
 
 

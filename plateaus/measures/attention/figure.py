@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from plateaus.report import panels, survival, table
+from plateaus.report.cells import cell
 from plateaus.report.facets import legend_above, spaced, title
 from plateaus.report.heat_map import heat_map
-from plateaus.report.selection import interval, is_finished, last, recorded
-from plateaus.report.statistics import Row, cell
+from plateaus.report.selection import came_to_the_end, interval, is_followed, last
+from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, styled
 
 SCORE = "attention_retrospective"
@@ -32,7 +33,7 @@ SHARE = 12  # of the heads one in so many is compared, where no number of them i
 
 def scores(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """Return every head's scores at the end, layer by head: a line a setting, means over seeds."""
-    names = [name for name in SCORES if name in dataset]
+    names = [name for name in SCORES if came_to_the_end(dataset, rows, name)]
     if not names:
         return None
     chosen = spaced(rows)
@@ -62,7 +63,7 @@ def ablation(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     Means over seeds; the first two with a 95% t interval, the last with the range that holds 95% of
     all draws of all seeds.
     """
-    if not recorded(dataset, REMOVED):
+    if not came_to_the_end(dataset, rows, REMOVED):
         return None
     kinds = {
         "intact": ("test_loss", "o", "C2"),
@@ -94,8 +95,7 @@ def by_outcome(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
     A line a run, coloured by whether it left the plateau.
     """
-    if SCORE not in dataset:
-        return None
+    rows = came_to_the_end(dataset, rows, SCORE)
     mixed = [row for row in rows if len(set(_escaped(dataset, row))) == 2]
     if not mixed:
         return None
@@ -124,7 +124,7 @@ def persistence(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     The Jaccard index of the two sets of k heads at the end, mean over seeds, beside what two random
     sets of that size have. k is the number of ablated heads, or a twelfth of all.
     """
-    if SCORE not in dataset or len(rows) < 2:
+    if len(rows) < 2 or not came_to_the_end(dataset, rows, SCORE):
         return None
     with styled():
         shared = overlap(dataset, rows)
@@ -144,9 +144,9 @@ def persistence(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
 
 def overlap(dataset: xr.Dataset, rows: Sequence[Row]) -> NDArray[np.float64]:
-    """Return [row, row] the mean Jaccard index of the highest heads of finished runs of one seed.
+    """Return [row, row] the mean Jaccard index of the highest heads of runs of one seed.
 
-    NaN where no seed finished in both, or the two have not the same layers and heads.
+    NaN where no seed came to the horizon in both, or the two have not the same layers and heads.
     """
     count = _count(dataset)
     highest = [_highest(dataset, row, count) for row in rows]
@@ -177,8 +177,8 @@ def expected_overlap(heads: int, count: int) -> float:
 
 
 def _highest(dataset: xr.Dataset, row: Row, count: int) -> dict[int, tuple[bytes, set[int]]]:
-    """Return seed -> (which heads there are, the highest of them), of finished runs."""
-    seeds = dataset["seed"].values[is_finished(dataset, row)]
+    """Return seed -> (which heads there are, the highest of them), of the followed runs."""
+    seeds = dataset["seed"].values[is_followed(dataset, row)]
     highest = {}
     for seed, values in zip(seeds, last(dataset, SCORE, row), strict=True):
         exists = np.isfinite(values)
@@ -195,8 +195,8 @@ def _count(dataset: xr.Dataset) -> int:
 
 
 def _escaped(dataset: xr.Dataset, row: Row) -> NDArray[np.bool_]:
-    """Return which finished runs left the plateau."""
-    return np.isfinite(cell(dataset, "escape_step", row.index)[is_finished(dataset, row)])
+    """Return which followed runs left the plateau."""
+    return np.isfinite(cell(dataset, "escape_step", row.index)[is_followed(dataset, row)])
 
 
 def _over_runs(values: NDArray[np.float64]) -> tuple[float, float, float]:

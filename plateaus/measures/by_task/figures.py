@@ -15,8 +15,15 @@ from numpy.typing import NDArray
 
 from plateaus.measures.by_task.rows import trained
 from plateaus.report import panels, survival, table
-from plateaus.report.facets import label_outer, legend_above, panel_grid
-from plateaus.report.selection import finished, last, running_mean
+from plateaus.report.facets import label_outer, legend_above, panel_grid, shortened
+from plateaus.report.selection import (
+    came_to_the_end,
+    followed,
+    is_followed,
+    last,
+    running_mean,
+    settings_with,
+)
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, Look, looks, styled
 
@@ -56,7 +63,7 @@ def mechanism(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
         of_task, steps = dataset.sel(task=task), dataset["eval_step"].values
         for name, width, dash in ((apart, 1.4, "-"), ("test_loss_by_task", 0.9, ":")):
-            mean, _ = survival.mean_band(finished(of_task, name, row))
+            mean, _ = survival.mean_band(followed(of_task, name, row))
             axes.plot(steps, np.maximum(mean, 1e-5), color=look.color, lw=width, ls=dash)
         panels.log_axis(axes)
 
@@ -69,16 +76,20 @@ def sequences(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
     So that a mixture that gives a task few of its prompts is compared at equal data of it.
     """
-    name = "train_count_by_task"
-    if name not in dataset:
+    name, loss = "train_count_by_task", "test_loss_by_task"
+    later_on = dataset.isel(eval_step=slice(1, None))  # in log scale there is nothing at no prompt
+    if name not in dataset or not settings_with(later_on, rows, loss):
         return None
-    window = int(dataset["step"].values[0])
+    ends, evaluations = dataset["step"].values, dataset["eval_step"].values
+    at = np.searchsorted(ends, evaluations, side="right") - 1  # the last window before each
 
     def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
         of_task = dataset.sel(task=task)
-        seen = window * np.nancumsum(finished(of_task, name, row), axis=1).mean(axis=0)
-        at = dataset["eval_step"].values // window - 1  # the last window before each evaluation
-        mean, _ = survival.mean_band(finished(of_task, "test_loss_by_task", row))
+        if not is_followed(dataset, row).any():
+            return
+        counts = followed(of_task, name, row) * np.diff(ends, prepend=0)
+        seen = np.nancumsum(counts, axis=1).mean(axis=0)
+        mean, _ = survival.mean_band(followed(of_task, loss, row))
         later = (at >= 0) & (seen[np.maximum(at, 0)] > 0)
         axes.plot(seen[at[later]], mean[later], **look.line)
         axes.axhline(1.0, ls=":", lw=0.8, color=GREY)
@@ -93,7 +104,7 @@ def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     Dashed: the Bayes-optimal or best known predictor, where there is one.
     """
     name = "test_loss_by_prefix_by_task"
-    if name not in dataset:
+    if not came_to_the_end(dataset, rows, name):
         return None
 
     def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
@@ -102,7 +113,7 @@ def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         axes.plot(where, mean, color=look.color, lw=look.width)
         known, best = (f"{name}_of_{predictor}" for predictor in ("known", "in_context"))
         if best in of_task and not of_task[best].equals(of_task[known].rename(best)):
-            level = survival.mean_band(finished(of_task, best, row))[0]
+            level = survival.mean_band(followed(of_task, best, row))[0]
             axes.plot(where, level, color=GREY, ls=(0, (4, 2)), lw=1.0)
         axes.axhline(1.0, ls=":", lw=0.8, color=GREY)
         axes.set_ylim(0, 1.6)
@@ -112,8 +123,19 @@ def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
 def averaged_losses(dataset: xr.Dataset, name: str, row: Row) -> NDArray[np.float64]:
     """Return a variable of training windows, [run, .., window], as running means over 100 steps."""
-    window = max(1, round(100 / int(dataset["step"].values[0])))
-    return running_mean(finished(dataset, name, row), window)
+    steps, values = dataset["step"].values, followed(dataset, name, row)
+    widths = np.diff(steps, prepend=0)
+    if np.ptp(widths) == 0:
+        return running_mean(values, max(1, round(100 / int(steps[0]))))
+    # Of thinned curves, which are means over longer and longer windows.
+    first = np.searchsorted(steps, steps - 100, side="right")
+    return np.stack(
+        [
+            survival.mean_band(np.moveaxis(values[:, i : j + 1], 1, 0))[0]
+            for j, i in enumerate(first)
+        ],
+        axis=1,
+    )
 
 
 def each_task(
@@ -162,9 +184,9 @@ def _fit(axes: Axes) -> None:
     """Let the lines set the limits, not their bands: of two runs left, one may be far off."""
     if axes.get_yscale() == "log" or not axes.get_autoscaley_on():
         return
-    values = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
+    values = np.concatenate([[], *(np.asarray(line.get_ydata(), float) for line in axes.lines)])
     values = values[np.isfinite(values)]
-    if values.size:
+    if values.size and values.min() < values.max():
         low, high = values.min(), values.max()
         axes.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
 
@@ -183,7 +205,8 @@ def _shown(
 
 def _name(row: Row) -> str:
     """Return a setting's name; of variants alone, the variant's."""
-    return table.label(row.setting) if len(row.setting) > 1 else str(panels.last_value(row))
+    name = table.label(row.setting) if len(row.setting) > 1 else str(panels.last_value(row))
+    return name + shortened([row])
 
 
 def _short(row: Row, tasks: Sequence[str]) -> str:

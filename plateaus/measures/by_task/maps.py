@@ -17,16 +17,19 @@ from numpy.typing import NDArray
 
 from plateaus.measures.by_task import rows as by_task
 from plateaus.measures.by_task.rows import COMPLETION, ESCAPE, TaskRow
-from plateaus.report import panels, survival, table
+from plateaus.report import cells, panels, survival, table
 from plateaus.report.heat_map import heat_map
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, looks, styled
 
 
-def escapes(dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow]) -> Figure:
+def escapes(
+    dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow]
+) -> Figure | None:
     """Return mean steps to escape, settings x tasks, and as a ratio to the task alone.
 
-    A bold ratio's 95% interval leaves out 1; an asterisk: some runs did not escape.
+    A bold ratio's 95% interval leaves out 1; an asterisk: some runs did not escape. None where no
+    mean is known.
     """
     tasks = [str(name) for name in dataset["task"].values]
     order = sorted(rows, key=lambda row: len(by_task.trained(dataset, row.index)))
@@ -36,16 +39,20 @@ def escapes(dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRo
     for row in task_rows:
         at = places[row.index], tasks.index(row.task)
         steps[at], ratios[at] = row.plateau.value, row.ratio.value
-        texts[0][at] = f"{row.plateau.value:,.0f}" + "*" * (row.escaped < row.runs), False
+        if np.isfinite(row.plateau.value):
+            texts[0][at] = f"{row.plateau.value:,.0f}" + "*" * (row.escaped < row.runs), False
         if np.isfinite(row.ratio.value):
             texts[1][at] = f"{row.ratio.value:.2f}", _leaves_out_one(row.ratio)
+    if not np.any(steps > 0):
+        return None
     compared = np.isfinite(ratios).any()
     with styled():
         size = (2.6 + 0.62 * len(tasks) * (1 + compared), 1.4 + 0.2 * len(rows))
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(1, 1 + compared, squeeze=False)[0]
         names = [_label(row, by_task.trained(dataset, row.index), tasks) for row in order]
-        scale = LogNorm(np.nanmin(steps), max(np.nanmax(steps), np.nanmin(steps) * 1.01))
+        least = float(np.min(steps[steps > 0]))
+        scale = LogNorm(least, max(float(np.nanmax(steps)), least * 1.01))
         heat_map(grid[0], steps, texts[0], names, tasks, "viridis_r", scale)
         grid[0].set_title("mean steps to escape")
         if compared:
@@ -101,12 +108,16 @@ def counts(dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow
 def by_count(
     dataset: xr.Dataset, task_rows: Sequence[TaskRow], variable: str
 ) -> dict[tuple[int, str], NDArray[np.float64]]:
-    """Return, by number of tasks and task, each seed's mean over settings of min(T, horizon)."""
+    """Return, by number of tasks and task, each seed's mean over settings of min(T, horizon).
+
+    Of the settings of which it is known for each seed: all runs were started, and none stopped.
+    """
     horizon = float(dataset.attrs["horizon"])
     parts: dict[tuple[int, str], list[NDArray[np.float64]]] = {}
     for row in task_rows:
         times = by_task.passages(dataset, row.index, row.task, variable).times
-        if times.size == dataset.sizes["seed"]:
+        stopped = np.isin(cells.endings(dataset, row.index), ["stopped", *cells.AT_EVENT]).any()
+        if times.size == dataset.sizes["seed"] and not stopped:
             parts.setdefault((len(row.tasks), row.task), []).append(np.minimum(times, horizon))
     return {key: np.mean(times, axis=0) for key, times in parts.items()}
 

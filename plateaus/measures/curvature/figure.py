@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from plateaus.report import panels, survival
 from plateaus.report.facets import by_facet, styles_of
-from plateaus.report.selection import finished, recorded
+from plateaus.report.selection import followed, settings_with
 from plateaus.report.statistics import Row
 from plateaus.report.style import Look
 
@@ -26,8 +26,8 @@ def landscape(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     Geometric means over seeds with their 95% t band; what is not positive is left out. A tick at
     the foot marks the mean escape of the runs of a setting that escaped.
     """
-    names = [name for name in MEASURES if name in dataset]
-    if not any(recorded(dataset, name) for name in names):
+    names = [name for name in MEASURES if settings_with(dataset, rows, name)]
+    if not names:
         return None
 
     def draw(part: SubFigure, facet: Sequence[Row]) -> None:
@@ -55,8 +55,8 @@ def _facet(part: SubFigure, dataset: xr.Dataset, facet: Sequence[Row], names: li
 
 def _over_training(axes: Axes, dataset: xr.Dataset, name: str, row: Row, look: Look) -> None:
     steps = dataset["eval_step"].values
-    panels.band(axes, steps, _geometric(finished(dataset, name, row)), look)
-    escape = finished(dataset, "escape_step", row)
+    panels.band(axes, steps, _geometric(followed(dataset, name, row)), look)
+    escape = followed(dataset, "escape_step", row)
     if np.isfinite(escape).any():
         foot = axes.get_xaxis_transform()  # steps along, a fraction of the axes up
         at = float(np.nanmean(escape))
@@ -65,16 +65,19 @@ def _over_training(axes: Axes, dataset: xr.Dataset, name: str, row: Row, look: L
 
 
 def phases(dataset: xr.Dataset, name: str, row: Row) -> NDArray[np.float64]:
-    """Return [run, 3] of finished runs: before, on and after the plateau; NaN where there is none.
+    """Return [run, 3] of the followed runs: before, on, after the plateau; NaN where there is none.
 
     Before: the first evaluation. On: the geometric mean of the later ones before the escape. After:
-    of those from the completion on, or the last one of a run that escaped and never completed.
+    of those from the completion on, or the last one of a run that escaped and never completed;
+    NaN where runs stopped at their event.
     """
-    values, steps = finished(dataset, name, row), dataset["eval_step"].values
+    values, steps = followed(dataset, name, row, whole=True), dataset["eval_step"].values
     values = np.where(values > 0, values, np.nan)
-    escape, completion = (finished(dataset, f"{n}_step", row) for n in ("escape", "completion"))
+    escape, completion = (followed(dataset, f"{n}_step", row) for n in ("escape", "completion"))
     escaped = np.isfinite(escape)
     after = np.where(np.isfinite(completion), completion, np.where(escaped, steps[-1], np.inf))
+    if row.stopped:
+        after = np.full_like(after, np.inf)
     on = (steps > 0) & (steps < np.where(escaped, escape, np.inf)[:, None])
     return np.stack(
         [values[:, 0], _log_mean(values, on), _log_mean(values, steps >= after[:, None])], axis=1

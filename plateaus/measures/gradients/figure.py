@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from plateaus.report import panels, survival
 from plateaus.report.curves import limits
 from plateaus.report.facets import by_facet, legend_above, spaced, styles_of, title
-from plateaus.report.selection import finished, of_family, recorded, running_mean
+from plateaus.report.selection import followed, of_family, recorded, running_mean
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, styled
 
@@ -38,9 +38,9 @@ def examples(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         steps = dataset["step"].values
         for row, look in zip(facet, styles_of(facet), strict=True):
             for axes, name in zip(grid, TRAINING, strict=True):
-                panels.mean_curve(axes, steps, finished(dataset, name, row), look)
+                panels.mean_curve(axes, steps, followed(dataset, name, row), look)
             noise, signal = (
-                _smooth(survival.mean_band(finished(dataset, name, row))[0], 9)
+                _smooth(survival.mean_band(followed(dataset, name, row))[0], 9)
                 for name in ("train_noise", "train_signal")
             )
             scale = np.divide(noise, signal, out=np.full_like(noise, np.nan), where=signal > 0)
@@ -67,12 +67,12 @@ def cosine(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     def draw(part: SubFigure, facet: Sequence[Row]) -> None:
         left, right = part.subplots(1, 2, width_ratios=(2, 1))
         for place, (row, look) in enumerate(zip(facet, styles_of(facet), strict=True)):
-            mean, half = map(_smooth, survival.mean_band(finished(dataset, COSINE, row)))
+            mean, half = map(_smooth, survival.mean_band(followed(dataset, COSINE, row)))
             steps = dataset["eval_step"].values
             panels.band(left, steps, (mean, mean - half, mean + half), look)
             center, width = on_the_plateau(dataset, COSINE, row)
             right.errorbar(center, place - 0.12, xerr=width, color=look.color, **look.mark)
-            center, width = _over_seeds(finished(dataset, COSINE, row))
+            center, width = _over_seeds(followed(dataset, COSINE, row))
             hollow = {**look.mark, "mfc": "white", "mec": look.color, "lw": 1.0}
             right.errorbar(center, place + 0.12, xerr=width, color=look.color, **hollow)
         left.axhline(0, color=GREY, lw=0.8)
@@ -108,7 +108,7 @@ def layers(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         for (top, bottom), row in zip(grid.T, chosen, strict=True):
             _by_layer(top, dataset, row, cosines)
             _by_layer(bottom, dataset, row, noises)
-            whole = _smooth(survival.mean_band(finished(dataset, COSINE, row))[0])
+            whole = _smooth(survival.mean_band(followed(dataset, COSINE, row))[0])
             steps = dataset["eval_step"].values
             top.plot(steps, whole, color="black", lw=1.6, label="whole")
             top.set_title(title(row))
@@ -122,7 +122,7 @@ def layers(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 def _by_layer(axes: Axes, dataset: xr.Dataset, row: Row, variables: Mapping[str, str]) -> None:
     """Draw the curves of variables, by the names of their layers."""
     for i, (layer, name) in enumerate(variables.items()):
-        mean, _ = survival.mean_band(finished(dataset, name, row))
+        mean, _ = survival.mean_band(followed(dataset, name, row))
         color = f"C{i % 10}"
         dashes = "-" if i < 10 else ":"
         axes.plot(dataset["eval_step"].values, _smooth(mean), color=color, ls=dashes, label=layer)
@@ -137,7 +137,7 @@ def _smooth(curve: NDArray[np.float64], width: int = 5) -> NDArray[np.float64]:
 
 def on_the_plateau(dataset: xr.Dataset, name: str, row: Row) -> tuple[float, float]:
     """Return the mean over seeds, and its 95% half width, of each run's mean before it escapes."""
-    values, escape = (finished(dataset, n, row) for n in (name, "escape_step"))
+    values, escape = (followed(dataset, n, row, whole=True) for n in (name, "escape_step"))
     before = dataset["eval_step"].values < np.where(np.isnan(escape), np.inf, escape)[:, None]
     return _over_seeds(np.where(before, values, np.nan))
 

@@ -13,7 +13,7 @@ from plateaus.measures.mixing import rows as mixing
 from plateaus.measures.mixing.figures import escapes, group_handles, palette, spread
 from plateaus.report import panels, survival, table
 from plateaus.report.facets import headed_lines, legend_above
-from plateaus.report.selection import finished, running_mean, settings_with
+from plateaus.report.selection import followed, running_mean, settings_with
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, looks, styled
 
@@ -68,8 +68,8 @@ def gram_noise(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
 
 def gains(dataset: xr.Dataset, row: Row) -> tuple[NDArray, NDArray]:
-    """Return G p [run, step, G] of the finished runs, biased and unbiased; NaN before a round."""
-    biased, unbiased = (finished(dataset, name, row) for name in (GAIN, UNBIASED))
+    """Return G p [run, step, G] of the followed runs, biased and unbiased; NaN before a round."""
+    biased, unbiased = (followed(dataset, name, row) for name in (GAIN, UNBIASED))
     none = np.all(biased == 0, axis=-1, keepdims=True)
     return np.where(none, np.nan, biased), np.where(none, np.nan, unbiased)
 

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from plateaus.measures.by_task import figures as task_figures
 from plateaus.measures.by_task import rows as by_task
 from plateaus.measures.mixing import rows as mixing
-from plateaus.report import curves, panels, survival
+from plateaus.report import curves, lengths, panels, survival
 from plateaus.report.facets import by_facet, label_outer, legend_above, panel_grid, styles_of, title
-from plateaus.report.selection import finished, settings_with
+from plateaus.report.selection import followed, settings_with
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, Look, looks_of, styled
 
@@ -46,7 +46,7 @@ def mixture(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         figure = Figure(figsize=size, layout="constrained")
         grid = panel_grid(figure, len(rows), columns, sharex=True, sharey=True)
         for axes, row in zip(grid, rows, strict=True):
-            spread(axes, dataset, finished(dataset, mixing.MIXTURE, row), groups)
+            spread(axes, dataset, followed(dataset, mixing.MIXTURE, row), groups)
             escapes(axes, dataset, row, groups)
             axes.axhline(1 / len(groups), ls=":", lw=0.8, color=GREY)
             axes.set_title(title(row))
@@ -71,7 +71,7 @@ def loss_against_compute(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | N
     def draw(part: SubFigure, facet: Sequence[Row]) -> None:
         for axes, (name, label) in zip(part.subplots(1, 2), labels.items(), strict=True):
             for row, look in zip(facet, styles_of(facet), strict=True):
-                compute, losses = mixing.spent(dataset, row), finished(dataset, name, row)
+                compute, losses = mixing.spent(dataset, row), followed(dataset, name, row)
                 panels.mean_curve(axes, compute, losses, look)
             axes.axvline(mixing.least(dataset, rows), ls=(0, (4, 3)), lw=0.8, color=GREY)
             axes.set_ylim(curves.limits(later, rows, name))
@@ -89,7 +89,7 @@ def domains(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         return None
 
     def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
-        losses = finished(dataset.sel(task=task), "test_loss_by_task", row)
+        losses = followed(dataset.sel(task=task), "test_loss_by_task", row)
         panels.mean_curve(axes, mixing.spent(dataset, row), losses, look, 0.09)
         axes.xaxis.set_major_formatter(panels.THOUSANDS)
 
@@ -117,10 +117,11 @@ def escapes(axes: Axes, dataset: xr.Dataset, row: Row, groups: dict[str, Look]) 
         return
     for task, look in groups.items():
         passages = by_task.passages(dataset, row.index, task, by_task.ESCAPE)
-        if not passages.escaped.any():
+        if not passages.escaped.any() or by_task.refusal(dataset, row.index, task, by_task.ESCAPE):
             continue
-        at = float(survival.restricted_mean(*passages[1:], horizon=row.horizon))
-        at += float(np.nanmean(finished(dataset.sel(task=task), by_task.START, row)))
+        end = lengths.followed_to(row.horizon, passages)
+        at = float(survival.restricted_mean(*passages[1:], horizon=end))
+        at += float(np.nanmean(followed(dataset.sel(task=task), by_task.START, row)))
         mark = look.color if passages.escaped.all() else "white"
         where = axes.get_xaxis_transform()
         axes.plot([at], [0.965], "v", ms=6, mfc=mark, mec=look.color, transform=where)

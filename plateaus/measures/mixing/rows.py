@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from plateaus.report import survival
-from plateaus.report.selection import finished, interval, is_finished
+from plateaus.report.selection import followed, interval, is_followed
 from plateaus.report.statistics import Row
 from plateaus.report.survival import NOTHING, Interval
 
@@ -22,7 +22,7 @@ MIXTURE, COMPUTE, WORST = "train_mixture_by_task", "compute", "test_worst"
 
 @dataclasses.dataclass(frozen=True)
 class Compared:
-    """A loss of a setting, over its finished runs, and against the baseline's seed by seed.
+    """A loss of a setting, over its runs at the horizon, and against the baseline's seed by seed.
 
     Args:
       value: mean and Student t interval.
@@ -42,7 +42,7 @@ class MixingRow:
 
     Args:
       setting, index, baseline: as in the main table.
-      runs: that finished; `pairs`: seeds that finished here and in the baseline.
+      runs: that came to the horizon; `pairs`: seeds that came to it here and in the baseline.
       final, final_worst: the average loss and the worst group's, at the end.
       equal, equal_worst: the same after the compute `shared`, the least that a setting spends.
       compute: training steps that a run has cost, extra work counted in.
@@ -77,14 +77,25 @@ def adapts(dataset: xr.Dataset) -> bool:
 
 
 def spent(dataset: xr.Dataset, row: Row) -> NDArray[np.float64]:
-    """Return the compute of a setting's finished runs at each evaluation, [eval]; NaN of none."""
-    return survival.mean_band(finished(dataset, COMPUTE, row))[0]
+    """Return the compute of a setting's followed runs at each evaluation, [eval]; NaN of none."""
+    return survival.mean_band(followed(dataset, COMPUTE, row))[0]
 
 
 def least(dataset: xr.Dataset, rows: Sequence[Row]) -> float:
-    """Return the smallest compute that a setting with a finished run has spent by its end."""
+    """Return the smallest compute that a setting whose runs came to the horizon has spent."""
     ends = np.array([spent(dataset, row)[-1] for row in rows])
     return float(np.nanmin(ends)) if np.isfinite(ends).any() else math.nan
+
+
+def steps_read(dataset: xr.Dataset, rows: Sequence[Row]) -> set[int]:
+    """Return the evaluations between which the table at equal compute draws its lines."""
+    if not adapts(dataset) or not math.isfinite(shared := least(dataset, rows)):
+        return set()
+    steps, read = dataset["eval_step"].values, set()
+    for row in rows:
+        place = int(np.searchsorted(np.nan_to_num(spent(dataset, row), nan=np.inf), shared))
+        read |= {int(step) for step in steps[max(0, place - 1) : place + 2]}
+    return read
 
 
 def at_compute(compute: NDArray, curves: NDArray, where: float) -> NDArray[np.float64]:
@@ -109,8 +120,9 @@ def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[MixingRow]:
     if not adapts(dataset):
         return []
     shared, settings = least(dataset, rows), [row.setting for row in rows]
-    seeds = [dataset["seed"].values[is_finished(dataset, row)] for row in rows]
+    seeds = [dataset["seed"].values[is_followed(dataset, row)] for row in rows]
     losses = [_losses(dataset, row, shared) for row in rows]
+    ended = [row.curves_to == row.horizon for row in rows]
     made = []
     for i, row in enumerate(rows):
         j = settings.index(row.baseline)
@@ -121,8 +133,8 @@ def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[MixingRow]:
                 setting=row.setting,
                 index=row.index,
                 baseline=row.baseline,
-                runs=seeds[i].size,
-                pairs=0 if i == j else places[0].size,
+                runs=seeds[i].size if ended[i] else 0,
+                pairs=places[0].size if i != j and ended[i] and ended[j] else 0,
                 compute=float(compute),
                 extra=float(compute / dataset["eval_step"].values[-1] - 1),
                 shared=shared,
@@ -141,7 +153,7 @@ def _losses(dataset: xr.Dataset, row: Row, shared: float) -> dict[str, NDArray[n
     """Return the losses [run] that are compared, by the names of a row's fields."""
     compute, losses = spent(dataset, row), {}
     for suffix, name in (("", "test_loss"), ("_worst", WORST)):
-        curves = finished(dataset, name, row)
+        curves = followed(dataset, name, row)
         losses[f"final{suffix}"] = curves[:, -1]
         losses[f"equal{suffix}"] = at_compute(compute, curves, shared)
     return losses

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from plateaus.measures.superposition import panels
 from plateaus.measures.superposition import rows as superposition
 from plateaus.report.facets import legend_above, spaced, title
+from plateaus.report.selection import came_to_the_end
 from plateaus.report.statistics import Row
 from plateaus.report.style import styled
 
@@ -32,7 +33,7 @@ def mixed_prompts(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
     Source: paper 5, evaluation on mixed prompts; None without any.
     """
-    chosen = spaced(superposition.with_mixed_prompts(dataset, rows))
+    chosen = spaced(came_to_the_end(dataset, rows, superposition.P))
     if not chosen:
         return None
     names = superposition.answers(dataset)

@@ -21,7 +21,7 @@ from plateaus.measures.superposition.panels import answer_looks
 from plateaus.measures.superposition.steps import STEP, no_context, steps_of
 from plateaus.report import panels, survival
 from plateaus.report.facets import legend_above, spaced, title
-from plateaus.report.selection import finished, interval
+from plateaus.report.selection import followed, interval
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, PALE, Look, styled
 
@@ -81,11 +81,11 @@ def dynamics(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
 def even_mixture(dataset: xr.Dataset, name: str, row: Row) -> NDArray[np.float64]:
     """Return a measure of the evenest mixture, [run, eval] and what else it has."""
-    return finished(dataset, name, row)[:, :, superposition.evenest(dataset)]
+    return followed(dataset, name, row)[:, :, superposition.evenest(dataset)]
 
 
 def measures(dataset: xr.Dataset, row: Row) -> dict[str, NDArray[np.float64]]:
-    """Return the curves [run, eval] of the finished runs on the evenest mixture, by label."""
+    """Return the curves [run, eval] of the followed runs on the evenest mixture, by label."""
     number = len(superposition.answers(dataset))
     saturation = np.ma.masked_invalid(even_mixture(dataset, superposition.SATURATION, row))
     curves = (

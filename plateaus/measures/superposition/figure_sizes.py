@@ -14,9 +14,10 @@ from matplotlib.ticker import MaxNLocator
 from plateaus.measures.superposition import rows as superposition
 from plateaus.measures.superposition.figure_dynamics import even_mixture
 from plateaus.report import table
+from plateaus.report.cells import cell, swept_values
 from plateaus.report.facets import legend_above
-from plateaus.report.selection import interval
-from plateaus.report.statistics import Row, cell, swept_values
+from plateaus.report.selection import came_to_the_end, interval
+from plateaus.report.statistics import Row
 from plateaus.report.style import looks_of, styled
 
 PARAMETERS = "parameters"
@@ -97,7 +98,7 @@ def by_size(dataset: xr.Dataset, rows: Sequence[Row]) -> dict[str, list[tuple[in
     if not fields:
         return {}
     lines: dict[str, list[tuple[int, Row]]] = {}
-    for row in superposition.with_mixed_prompts(dataset, rows):
+    for row in came_to_the_end(dataset, rows, superposition.P):
         other = {name: value for name, value in row.setting.items() if name not in fields}
         count = int(cell(dataset, PARAMETERS, row.index).max())
         lines.setdefault(table.label(other), []).append((count, row))

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from plateaus.report.selection import interval, last, settings_with
+from plateaus.report.selection import came_to_the_end, interval, last, settings_with
 from plateaus.report.statistics import Row
 from plateaus.report.survival import Interval
 
@@ -35,7 +35,7 @@ RELEASED_SATURATION = (0.96, 0.999)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MixedRow:
-    """One answer to the prompts of one mixture in one setting, at the end of its finished runs.
+    """One answer to the prompts of one mixture in one setting, at the horizon.
 
     Every measure is a run's mean over prompts, then the mean over runs with a t interval.
 
@@ -43,7 +43,7 @@ class MixedRow:
       setting, index: of the sweep, as in the main table.
       mixture: its label; `answer`: name of the task; `answers`: all K of them.
       named_share: of the task, by the mixture's label; `share`: that in the prompts.
-      runs: that finished.
+      runs: that came to the horizon.
       probability: P of the answer; `paper`: that of the released model, where comparable.
       saturation: var(P) over prompts / (mean (1 - mean)): 1 if every P is 0 or 1, 0 if all equal.
       entropy: of the outputs to a prompt, nats; `entropy_of_mean`: of their mean over prompts.
@@ -72,12 +72,13 @@ class MixedRow:
 
 
 def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[MixedRow]:
-    """Return a row for each setting, mixture and answer; none where no prompts were mixed."""
-    return [row for setting in with_mixed_prompts(dataset, rows) for row in _rows(dataset, setting)]
+    """Return a row for each setting at the horizon, mixture and answer, if prompts were mixed."""
+    ended = came_to_the_end(dataset, rows, P)
+    return [row for setting in ended for row in _rows(dataset, setting)]
 
 
 def with_mixed_prompts(dataset: xr.Dataset, rows: Sequence[Row]) -> list[Row]:
-    """Return the settings with a finished run that was given mixed prompts."""
+    """Return the settings with a run that was given mixed prompts."""
     return settings_with(dataset, rows, P)
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from plateaus.measures.by_task import rows as by_task
 from plateaus.measures.superposition import rows as superposition
-from plateaus.report import table
-from plateaus.report.selection import finished, interval
+from plateaus.report import cells, table
+from plateaus.report.selection import followed, interval, is_followed
 from plateaus.report.statistics import Row
 from plateaus.report.survival import NOTHING, Interval
 from plateaus.report.terminal import bracketed, print_table
@@ -25,13 +25,13 @@ ANSWERED = 0.5  # P on the answers at that step
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StepsRow:
-    """When the finished runs of a setting answer mixed prompts and when they learn the tasks.
+    """When the followed runs of a setting answer mixed prompts and when they learn the tasks.
 
     All in optimiser steps; a step is there only for the runs that get so far.
 
     Args:
       setting, index: of the sweep, as in the main table.
-      mixture: the evenest one, of which `mixed` is; `runs`: that finished.
+      mixture: the evenest one, of which `mixed` is; `runs`: that were followed.
       no_context: P on the answers of a model that answers by any of the tasks it trains on, where
         their answers differ: above 1/2, `mixed` may come before any task is learned.
       mixed: first evaluation with half of the probability on the answers, mean of three; in
@@ -86,8 +86,11 @@ def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[StepsRow]:
 
 
 def steps_of(dataset: xr.Dataset, row: Row) -> dict[str, NDArray[np.float64]]:
-    """Return the steps [run] of the finished runs, NaN if never: mixed, alone, escape, .."""
-    passed = finished(dataset, STEP, row)  # [run, mixture]
+    """Return the steps [run] of the followed runs, NaN if never: mixed, alone, escape, ..
+
+    All NaN where a run stopped at its event before such a step: others would be a selection.
+    """
+    passed = followed(dataset, STEP, row)  # [run, mixture]
     shares = superposition.named_shares(dataset)
     single = [int(np.argmax(column == 1)) for column in shares.T if (column == 1).any()]
     never = np.full(passed.shape[0], np.nan)
@@ -97,9 +100,13 @@ def steps_of(dataset: xr.Dataset, row: Row) -> dict[str, NDArray[np.float64]]:
     steps |= {"escape": never, "last_escape": never}
     if by_task.ESCAPE in dataset:
         tasks = dataset.sel(task=list(superposition.answers(dataset)))
-        escapes = finished(tasks, by_task.ESCAPE, row) + finished(tasks, by_task.START, row)
+        escapes = followed(tasks, by_task.ESCAPE, row) + followed(tasks, by_task.START, row)
         steps |= {"escape": escapes.mean(axis=1), "last_escape": escapes.max(axis=1)}
-    return steps
+    ended = cells.endings(dataset, row.index)[is_followed(dataset, row)]
+    return {
+        name: never if cells.refusal(ended, np.isfinite(values)) else values
+        for name, values in steps.items()
+    }
 
 
 def no_context(dataset: xr.Dataset, row: Row) -> float:

@@ -16,7 +16,7 @@ from plateaus.measures.task_vectors import geometry
 from plateaus.measures.task_vectors.geometry import Floats
 from plateaus.report import survival, table
 from plateaus.report.facets import headed_lines, spaced
-from plateaus.report.selection import interval, is_finished, last, settings_with
+from plateaus.report.selection import came_to_the_end, interval, is_followed, last
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, PALE, styled
 from plateaus.report.terminal import bracketed
@@ -44,21 +44,22 @@ def task_vectors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     A line of panels a setting and patch, at most four. (a) P(correct) of a query without examples,
     patched at a layer: its stream replaced by a task's mean vector, or moved by the difference
     from the mean of such queries; seeds thin, their mean bold, a mark at the layer used; the dashed
-    line is without a patch. (b, c) Of the first finished seed, vectors at that layer in the
+    line is without a patch. (b, c) Of the first such seed, vectors at that layer in the
     planes of LDA and PCA fitted on single tasks (dots); mixtures (crosses) have colours between.
     (d) P of both answers along combinations of the first two tasks' vectors, and in prompts that
     mix only these. (e) Shares of the tasks' means nearest to a mixture's mean vector, against
     shares of the examples, with 95% t intervals over seeds: on the diagonal, mixtures lie between
     in proportion. Mixtures of one task alone are of other prompts than the means.
 
-    None where no vectors were taken.
+    None where no vectors were taken, or no run came to the horizon.
 
     Source: paper 5, task vectors.
     """
     patches = [patch for patch in PATCHES if patch + SUCCESS in dataset]
     if not patches:
         return None
-    chosen = spaced(settings_with(dataset, rows, REPLACE + SUCCESS), MOST_ROWS // len(patches))
+    rows = came_to_the_end(dataset, rows, REPLACE + SUCCESS)
+    chosen = spaced(rows, MOST_ROWS // len(patches))
     if not chosen:
         return None
     drawn = [(row, patch) for row in chosen for patch in patches]
@@ -88,7 +89,7 @@ def task_vectors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
 
 def mixture_positions(dataset: xr.Dataset, row: Row, patch: str = REPLACE) -> tuple[Floats, Floats]:
-    """Return the positions and the shares of the examples, both [seed, S, K], of finished runs.
+    """Return the positions and the shares of the examples, both [seed, S, K], of followed runs.
 
     The position is that of the mean vector of a mixture, see `geometry.positions`, at the
     last evaluation, at the patch's layer; runs whose single tasks' vectors do not differ are left
@@ -140,7 +141,7 @@ def _by_layer(axes: Axes, dataset: xr.Dataset, row: Row, patch: str) -> None:
 
 
 def _plane(axes: Axes, dataset: xr.Dataset, row: Row, patch: str, method: str) -> None:
-    seed = dataset["seed"].values[is_finished(dataset, row)][0]
+    seed = dataset["seed"].values[is_followed(dataset, row)][0]
     axes.set_title(f"{axes.get_title(loc='left')}, seed {seed}")
     axes.set_xticks([])
     axes.set_yticks([])

@@ -45,7 +45,7 @@ def gradvac(beta: Scalar = 0.5) -> Aggregator:
     def update(gram: Array, state: Any, *, key: Key | None = None) -> tuple[Array, PyTree]:
         gram = jnp.asarray(gram, jnp.float32)
         size = len(gram)
-        order, axis = orders(key, size)
+        order, _, axis = orders(key, size)
         lengths = jnp.sqrt(jnp.diagonal(gram))
 
         def row(i: Array, order: Array, average: Array) -> tuple[Array, Array]:

@@ -44,9 +44,9 @@ def pcgrad(project: str = "conflict") -> Aggregator:
     def update(gram: Array, state: Any, *, key: Key | None = None) -> tuple[Array, PyTree]:
         gram = jnp.asarray(gram, jnp.float32)
         size = len(gram)
-        order, axis = orders(key, size)
+        order, place, axis = orders(key, size)
 
-        def taken(i: Array, order: Array) -> Array:  # how much of each gradient is added to g_i
+        def taken(i: Array, order: Array, place: Array) -> Array:  # of each gradient, added to g_i
             # `products` [B] of what is left of g_i with the originals
             def step(products: Array, j: Array) -> tuple[Array, Array]:
                 product, square = products[j], gram[j, j]
@@ -55,10 +55,10 @@ def pcgrad(project: str = "conflict") -> Aggregator:
                 return products + share * gram[j], share
 
             shares = jax.lax.scan(step, gram[i], order)[1]  # in the order of the visits
-            return shares if axis is None else jnp.zeros_like(shares).at[order].set(shares)
+            return shares if axis is None else shares[place]
 
         # all rows at once: B steps on [B, B], not B^2 steps
-        added = jax.vmap(taken, in_axes=(0, axis))(jnp.arange(size), order)
+        added = jax.vmap(taken, in_axes=(0, axis, axis))(jnp.arange(size), order, place)
         return loud(gram, 1 + jnp.sum(added, axis=0)), state
 
     return Aggregator(lambda size: (), update)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from plateaus.fields import Field
+from plateaus.fusing import apart
 from plateaus.types import Array, Draw, Example, Float, Key, Number, Scalar, Task
 
 
@@ -42,16 +43,46 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "relevant_bits", f"must be at most task.dimension ({values['dimension']})"
 
 
+def _words(key: Key, bits: int) -> Array:
+    return jax.random.bits(key, (-(-bits // 32),), jnp.uint32)
+
+
+def _sign(word: Array) -> Array:
+    """Return 1.0 where the lowest bit is 0, else -1.0: the bit becomes that of the sign."""
+    return jax.lax.bitcast_convert_type((word << 31) | jnp.uint32(0x3F800000), jnp.float32)
+
+
+def _signs(words: Array, count: int) -> Float[Array, " count"]:
+    """Return the first `count` bits of the words as signs, lowest bit first."""
+    places = [jnp.arange(min(32, count - first), dtype=jnp.uint32) for first in range(0, count, 32)]
+    parts = [_sign(words[number] >> place) for number, place in enumerate(places)]
+    return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+
+
 def signs(key: Key, dimension: int) -> Float[Array, " d"]:
     """Draw a uniform point of {-1, +1}^d, one bit a coordinate.
 
     >>> jax.jit(signs, static_argnums=1)(jax.random.key(0), 3).shape
     (3,)
     """
-    words = jax.random.bits(key, (-(-dimension // 32),), jnp.uint32)
-    place = jnp.arange(dimension)
-    bits = (words[place // 32] >> (place % 32).astype(jnp.uint32)) & 1
-    return 1.0 - 2.0 * bits.astype(jnp.float32)
+    return _signs(_words(key, dimension), dimension)
+
+
+def _parities(words: Array, count: int) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    r"""Return $\chi_k$ of the first k = `count` bits of the words, and $\sum_{j<k} \chi_j$.
+
+    On words, not on k signs, which would cost as much as to make them.
+    """
+    odd, lower = jnp.uint32(0), jnp.uint32(0)  # the last parity, as a bit; how many before are odd
+    for number, first in enumerate(range(0, count, 32)):
+        word = words[number]
+        for distance in (1, 2, 4, 8, 16):  # bit j becomes the parity of the bits 0 .. j
+            word = word ^ (word << distance)
+        word = word ^ (jnp.uint32(0) - odd)
+        bits = min(32, count - first)
+        odd = (word >> (bits - 1)) & 1
+        lower += jax.lax.population_count(word & jnp.uint32(2**bits - 1))
+    return _sign(odd), (count - 1) - 2.0 * (lower - odd).astype(jnp.float32)
 
 
 def sparse_parity(spec: Spec) -> Task:
@@ -81,11 +112,16 @@ def sparse_parity(spec: Spec) -> Task:
         return knobs._replace(random_label_steps=jnp.maximum(knobs.random_label_steps - t, 0))
 
     def emit(key: object, world: Key, draw: Draw, knobs: Knobs) -> Example:
-        drawn = signs(jax.random.fold_in(world, draw.index), spec.dimension + 1)
-        x, random = drawn[:-1], drawn[-1]  # one bit more of the same words: it costs nothing
-        chi = parities(x)
-        target = chi[-1] + knobs.staircase_epsilon * jnp.sum(chi[:-1])
-        return Example(x, jnp.where(knobs.random_label_steps > 0, random, target))
+        d = spec.dimension
+        words = _words(jax.random.fold_in(world, draw.index), d + 1)
+
+        def labels(words: Array) -> tuple[Array, ...]:  # one bit more of the words costs nothing
+            return (*_parities(words, spec.relevant_bits), _sign(words[d // 32] >> (d % 32)))
+
+        chi, lower, random = apart(labels, words)
+        target = chi + knobs.staircase_epsilon * lower
+        target = jnp.where(knobs.random_label_steps > 0, random, target)
+        return Example(_signs(words, d), target)
 
     def emit_test(key: Key, world: object, number: object) -> Example:
         x = signs(key, spec.dimension)

@@ -11,7 +11,7 @@ import xarray as xr
 from plateaus.measures.by_task import figures as task_figures
 from plateaus.measures.by_task import maps as task_maps
 from plateaus.measures.by_task import rows as by_task
-from plateaus.report import selection, statistics
+from plateaus.report import selection, statistics, store
 
 TASKS, SEEDS, EVERY = ("a", "b", "c"), 6, 50
 NAMES = ("a", "b", "c", "a + b", "a + c", "all", "a then b")
@@ -191,7 +191,7 @@ def test_the_distance_is_that_on_the_plateau(results, rows, found):
 
 def test_a_diverged_run_never_escaped(results, rows):
     broken = results.copy(deep=True)
-    broken["status"][{"variant": 0, "seed": 2}] = statistics.DIVERGED
+    broken["status"][{"variant": 0, "seed": 2}] = store.DIVERGED
     row = of(by_task.summarise(broken, rows), "a", "a")
     assert (row.escaped, row.runs) == (5, 6)
 

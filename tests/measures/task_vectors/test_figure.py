@@ -10,7 +10,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from plateaus.measures.task_vectors import figure as task_vectors
 from plateaus.measures.task_vectors import geometry
-from plateaus.report import statistics
+from plateaus.report import statistics, store
 
 SEEDS, LAYERS, POINTS, WIDTH, STEPS = 3, 4, 12, 20, 30
 SHARES = np.array([[1, 0, 0], [0.5, 0.5, 0], [0.2, 0.8, 0], [0, 0.5, 0.5]])
@@ -255,7 +255,7 @@ def test_shares_are_those_of_the_points_own_prompts(results, rows):
     own = np.random.default_rng(0).dirichlet(np.ones(tasks), points.shape[:-2])
     told = results.assign(vector_share=((*points.dims[:-2], "answer"), own))
     _, shares = task_vectors.mixture_positions(told, rows[0])
-    done = results["status"].values[rows[0].index] == statistics.FINISHED
+    done = results["status"].values[rows[0].index] == store.FINISHED
     np.testing.assert_array_equal(shares, own[rows[0].index][done][:, -1, tasks:])
 
 

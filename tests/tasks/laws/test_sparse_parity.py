@@ -46,6 +46,13 @@ def test_targets_by_brute_force(d, k):
     assert stats.chisquare(list(found.values())).pvalue > 1e-4
 
 
+@pytest.mark.parametrize(("d", "k"), [(31, 31), (32, 32), (64, 1), (64, 33), (64, 64)])
+def test_targets_across_the_words_that_bits_are_drawn_in(d, k):
+    inputs, targets = points(Spec(dimension=d, relevant_bits=k), count=200, epsilon=0.25)
+    chi = np.cumprod(inputs[:, :k], axis=1)
+    np.testing.assert_array_equal(targets, chi[:, -1] + 0.25 * chi[:, :-1].sum(axis=1))
+
+
 def test_neutral_epsilon_is_the_parity_itself():
     example = points(Spec())
     chi = np.prod(example.inputs[:, :6], axis=1)

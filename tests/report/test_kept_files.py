@@ -1,0 +1,116 @@
+"""Tables and figures from runs.csv and curves.csv.gz are those from results.nc."""
+
+import csv
+import gzip
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plateaus.measures.figures import TABLES, drawn, kept_files, summaries
+from plateaus.report import kept_curves, kept_runs
+from plateaus.report import kept_files as kept
+from plateaus.report.statistics import summarise
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def written(dataset, folder):
+    """The results, as the two files give them back."""
+    for file, content in kept_files(dataset, summarise(dataset)).items():
+        (folder / file).write_bytes(content)
+    return kept.from_csv(folder)
+
+
+def mixed_endings(everything, world):
+    """More evaluations than are kept, and runs that ended in every way."""
+    dataset = everything.results(world, steps=1200)
+    return everything.ended(
+        dataset, {(0, 1): ("stopped", 300), (1, 1): ("diverged", 500), (1, 0): ("completed", 900)}
+    )
+
+
+@pytest.mark.parametrize("world", ["regression", "mixture"])
+@pytest.mark.parametrize("endings", ["whole", "mixed"])
+def test_every_table_is_the_same(everything, world, endings, tmp_path):
+    dataset = (
+        everything.results(world, steps=1200)
+        if endings == "whole"
+        else mixed_endings(everything, world)
+    )
+    back = written(dataset, tmp_path)
+    assert back.sizes["eval_step"] < dataset.sizes["eval_step"]
+    rows, again = summarise(dataset), summarise(back)
+    ours, theirs = summaries(dataset, rows), summaries(back, again)
+    made = [file for file, found in ours.items() if found]
+    assert len(made) == (1 if world == "regression" else len(TABLES))
+    for file in TABLES:
+        assert TABLES[file].csv(ours[file]) == TABLES[file].csv(theirs[file]), file
+
+
+@pytest.mark.parametrize("world", ["regression", "mixture"])
+def test_every_figure_is_drawn_again(everything, world, tmp_path):
+    dataset = everything.results(world, steps=1200)
+    back = written(dataset, tmp_path)
+    rows, again = summarise(dataset), summarise(back)
+    wanted = drawn(dataset, rows, summaries(dataset, rows))
+    found = drawn(back, again, summaries(back, again))
+    assert set(wanted) == set(found) and len(wanted) > 14
+    for stem in wanted:
+        assert len(wanted[stem].axes) == len(found[stem].axes)
+
+
+def test_few_evaluations_come_back_whole(everything, tmp_path):
+    dataset = everything.results("regression", steps=250)
+    back = written(dataset, tmp_path)
+    for name, variable in dataset.data_vars.items():
+        assert back[name].dims == variable.dims and back[name].dtype == variable.dtype
+        if not {*variable.dims} & {"layer", "draw", "prefix", "head"}:
+            np.testing.assert_allclose(back[name], variable, rtol=6e-4)
+    assert back.attrs == dataset.attrs and set(back.coords) == set(dataset.coords)
+
+
+def test_a_row_is_a_run_and_a_task(everything, tmp_path):
+    dataset = mixed_endings(everything, "mixture")
+    written(dataset, tmp_path)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "runs.csv").read_text())))
+    assert list(rows[0]) == ["version", "data.zipf_exponent", "seed", "task", *kept_runs.COLUMNS]
+    assert [row["task"] for row in rows[:4]] == ["", "ret1", "ret2", "ret3"]
+    assert len(rows) == 4 * dataset["status"].size
+    (stopped,) = [row for row in rows[:8] if row["seed"] == "1" and not row["task"]]
+    assert (stopped["status"], stopped["ended_by"]) == ("unfinished", "stopped")
+    assert stopped["last_step"] == "300" and stopped["loss_at_0.3"] == ""
+    assert float(stopped["loss_at_0.2"]) == dataset["test_loss"].values[0, 1, 24]
+
+
+def test_windows_become_means_and_counts_stay(everything):
+    dataset = everything.results("mixture", steps=2000)
+    fewer = kept_curves.thinned(dataset)
+    assert fewer.sizes["step"] == fewer.sizes["eval_step"] == kept_curves.STEPS
+    assert fewer["step"].values[[0, -1]].tolist() == [5, 2000]
+    widths = np.diff(fewer["step"].values, prepend=0)[:, None] / 5
+    total = np.sum(fewer["train_count_by_task"].values.astype(float) * widths, axis=2)
+    wanted = dataset["train_count_by_task"].astype(float).sum("step")
+    np.testing.assert_allclose(total, wanted, rtol=1e-5)
+
+
+def test_the_same_results_are_the_same_bytes_and_small(make_results, tmp_path):
+    """96 runs of 100 evaluations of a loss and a metric: some bytes for each number kept."""
+    results = make_results({"data.zipf_exponent": [0.0, 0.5, 1.0, 1.25, 1.5, 2.0]}, [9_000] * 6)
+    first, second = (kept_files(results, summarise(results)) for _ in range(2))
+    assert first == second
+    rows = gzip.decompress(first["curves.csv.gz"]).count(b"\n")
+    assert len(first["curves.csv.gz"]) < 7 * rows and len(first["runs.csv"]) < 25_000
+
+
+def test_another_version_is_refused(everything, tmp_path):
+    written(everything.results("regression", steps=100), tmp_path)
+    text = (tmp_path / "runs.csv").read_text().replace("\n1,", "\n2,")
+    (tmp_path / "runs.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"runs\.csv: its columns are of version 2; this reads 1"):
+        kept.from_csv(tmp_path)
+
+
+def test_the_readme_has_the_columns():
+    assert kept_runs.documented() in README.read_text()
