@@ -133,11 +133,25 @@ def test_refusals_and_interrupts_keep_their_codes(error, monkeypatch):
     def interrupt():
         raise KeyboardInterrupt
 
-    for command, code in ((refuse, 2), (interrupt, 130), (lambda: print("c") or 0, 0)):
+    def fail():
+        raise OSError(errno.EACCES, "Permission denied", "a")
+
+    commands = (refuse, 2), (interrupt, 130), (fail, 1), (lambda: print("c") or 0, 0)
+    for command, code in commands:
         with monkeypatch.context() as patch:
             for name in ("stdout", "stderr"):
                 patch.setattr(sys, name, Broken(error))
             assert with_exit_code(command)() == code
+
+
+def test_what_the_file_system_refuses_is_one_line(tmp_path, capsys):
+    @with_exit_code
+    def read():
+        return len((tmp_path / "none").read_bytes())
+
+    assert read() == 1
+    said = capsys.readouterr().err
+    assert said == f"error: [Errno 2] No such file or directory: '{tmp_path}/none'\n"
 
 
 def test_the_streams_are_given_back_also_after_an_error():

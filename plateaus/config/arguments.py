@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     def switch(flag: str, text: str) -> None:
         made.add_argument(flag, action="store_true", help=text)
 
-    value("--config", "FILE[:PRESET]", "a config and one of its presets (default: its first)")
+    value("--config", "FILE[:PRESET]", "a config and one of its presets; or a run folder")
     value(f"{OVERRIDE}FIELD", "VALUE", "override any field, as in --config.optim.learning_rate=.05")
     made.add_argument(
         "--sweep",

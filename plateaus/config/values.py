@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterable
 from typing import Any
 
+from plateaus.config.elsewhere import meant
 from plateaus.fields import INFINITE, Field
 from plateaus.names import nearest
 
@@ -124,6 +125,8 @@ def unknown(name: str, names: Iterable[str]) -> str:
     inside = [n for n in names if n.startswith(f"{name}.")]
     if inside:
         return f"a group of fields; set one of {', '.join(inside)}"
+    if elsewhere := meant(name, names):
+        return f"no such field; {elsewhere}"
     close = nearest(name, names)
     if close:
         return f"no such field; did you mean {close}?"
