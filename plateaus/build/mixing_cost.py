@@ -87,6 +87,11 @@ def cost(
     return steps + extra
 
 
+def steps_before(config: Mapping[str, Any]) -> int:
+    """Return the steps of the reference and the proxy model, before the model that is kept."""
+    return int(config.get("data.reference_steps", 0) + config.get("data.proxy_steps", 0))
+
+
 def kept_model(
     config: Mapping[str, Any], curves: Mapping[str, Any], variables: Mapping[str, Variable]
 ) -> dict[str, Any]:
@@ -94,7 +99,7 @@ def kept_model(
 
     The curve of the mixture, `train_mixture_by_task`, stays.
     """
-    before = config.get("data.reference_steps", 0) + config.get("data.proxy_steps", 0)
+    before = steps_before(config)
     kept = dict(curves)
     if not before:
         return kept
@@ -102,7 +107,7 @@ def kept_model(
         first = before // config["eval_every"] + 1  # the one at step `before` is the last model's
         if variables[name].time == WINDOWS:
             first = -(-before // config["log_every"])
-        if curve.ndim > 1 and curve.shape[1] > first and name != f"train_mixture{SUFFIX}":
+        if curve.ndim > 1 and name != f"train_mixture{SUFFIX}":
             kept[name] = np.concatenate(
                 [np.full_like(curve[:, :first], np.nan), curve[:, first:]], axis=1
             )

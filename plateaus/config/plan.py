@@ -69,7 +69,8 @@ class Options:
     fail_fast: bool = False
     runs_per_batch: int | None = None
     allow_inexact_resume: bool = False
-    budget: float | None = None  # seconds from the start of the process
+    budget: float | None = None  # seconds
+    began: float | None = None  # when the command did, as `time.time()`; None: just now
     stop_when: str | None = None  # the event at which each run ends
     keep: Keep = KEEP_NOTHING
     command: str = ""

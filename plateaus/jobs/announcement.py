@@ -111,8 +111,8 @@ def _going_on(job: Job) -> Iterator[str]:
     ]
     if again:
         yield (
-            f"{_counted(len(again), 'run')} of these ended at an event, and start again: their "
-            "state was not kept (--keep state)"
+            f"{_counted(len(again), 'run')} of these ended early, and start again: their state was "
+            "not kept (--keep state), or of other circumstances"
         )
     keep = job.options.keep
     if job.complete and (keep.state or keep.weights):

@@ -24,6 +24,7 @@ class Begun(NamedTuple):
     members: list[Member]
     address: str  # of the chunk
     exactness: Record | None  # of the runs until their checkpoint; None without a checkpoint
+    steps: int | None  # that they were to have; None where that is not recorded
 
 
 def groups(folder: Path, plan: Plan) -> list[Begun]:
@@ -41,7 +42,8 @@ def groups(folder: Path, plan: Plan) -> list[Begun]:
         meta = checkpoint.newest_meta(path.parent)
         if len(members) == len(group):
             exactness = None if meta is None else meta.get("exactness", {})
-            interrupted.append(Begun(members, path.parent.name, exactness))
+            steps = None if meta is None else meta.get("steps")
+            interrupted.append(Begun(members, path.parent.name, exactness, steps))
     return interrupted
 
 

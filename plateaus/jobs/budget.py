@@ -1,4 +1,4 @@
-"""The time that a command may take, from the start of its process."""
+"""The time that a command may take, from its beginning."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import math
 import time
 from collections.abc import Callable
 
-import psutil
-
 GRACE = 8.0  # seconds after the budget in which devices may come to the end of a phase
 
 
 class Budget:
-    """The seconds of a command, counted from the start of the process; None: no end.
+    """The seconds of a command, counted from when it `began`, or from now; None: no end.
 
     >>> now = iter([10.0, 70.0, 70.0, 75.0, 100.0])
     >>> budget = Budget(60, began=0.0, clock=lambda: next(now))
@@ -26,7 +24,7 @@ class Budget:
         began: float | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        began = psutil.Process().create_time() if began is None else began
+        began = clock() if began is None else began
         self._end, self._clock = math.inf if seconds is None else began + seconds, clock
 
     def left(self) -> float:

@@ -113,7 +113,7 @@ def save(
         raise
     kept = False
     for candidate in older.values():
-        if not kept and _is_valid(candidate):
+        if not kept and is_sound(candidate):
             kept = True
         else:
             _remove(candidate)
@@ -223,7 +223,8 @@ def _generations(folder: Path) -> dict[int, Path]:
     return dict(sorted(paths.items(), reverse=True))
 
 
-def _is_valid(path: Path) -> bool:
+def is_sound(path: Path) -> bool:
+    """Return whether a pair is there and verifies."""
     try:
         with _verified(path):
             return True

@@ -36,8 +36,9 @@ def of_runs(finished: Finished) -> tuple[dict[str, Variable], dict[Member, dict[
         }
         for member in finished.records
     }
-    for member, seconds in finished.seconds.items():
-        values[member][SECONDS] = np.float32(seconds)
+    for member in finished.records:
+        if member in finished.seconds:
+            values[member][SECONDS] = np.float32(finished.seconds[member])
     meanings = {
         "device": "device of the run",
         "exactness": "digest of all that the bits of the run rest on, besides its config",

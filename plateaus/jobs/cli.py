@@ -6,6 +6,7 @@ Everything heavy is imported late, so that --help and a mistyped option are answ
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from plateaus.config.variants import AXIS
 @with_exit_code
 def main(argv: Sequence[str]) -> int:
     """Run a command line; return its exit code: 0, 2 (refused), 130 (interrupted) or the run's."""
+    began = time.time()
     if "--help" in argv or "-h" in argv:
         print(parser().format_help(), end="")
         return 0
@@ -57,6 +59,7 @@ def main(argv: Sequence[str]) -> int:
             runs_per_batch=options.runs_per_batch,
             allow_inexact_resume=options.allow_inexact_resume,
             budget=options.budget,
+            began=began,
             stop_when=options.stop_when,
             keep=options.keep,
             command=shlex.join(argv),

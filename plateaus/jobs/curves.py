@@ -14,9 +14,15 @@ class Curves:
     """The measurements of a chunk so far; arrays [width, time, ...]."""
 
     def __init__(
-        self, arrays: Mapping[str, np.ndarray], members: int, eval_every: int, event: str | None
+        self,
+        arrays: Mapping[str, np.ndarray],
+        members: int,
+        eval_every: int,
+        event: str | None,
+        before: int = 0,
     ) -> None:
-        """Take the first arrays; `event` of `endings.EVENTS` or None is the event of the runs."""
+        """Take the first arrays; `event` and `before` are as in `endings.event_steps`."""
+        self.before = before
         self.parts = {name: [array] for name, array in arrays.items()}
         self.members, self.eval_every, self.event = members, eval_every, event
         self.escaped, self.diverged = self._counts()
@@ -29,7 +35,7 @@ class Curves:
         for name, value in measured.evaluation.items():
             self.parts[name].append(np.asarray(value)[:, None])
         if self.event is not None:
-            self._ended |= self._passed(endings.EVENTS[self.event]) | self._counts()[1]
+            self._ended = ~np.isnan(self.event_steps()) | self._counts()[1]
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the measurements by name, joined over time."""
@@ -41,7 +47,7 @@ class Curves:
         """Return the step at which each member came to its event; NaN for those that did not."""
         needed = ("test_loss", *endings.BOUNDS)
         some = {n: np.concatenate(self.parts[n], axis=1)[: self.members] for n in needed}
-        return endings.event_steps(some, self.eval_every, self.event)
+        return endings.event_steps(some, self.eval_every, self.event, self.before)
 
     def over(self) -> bool:
         """Whether every member has come to its event, or has diverged."""

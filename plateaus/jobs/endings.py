@@ -30,19 +30,26 @@ class Ends(NamedTuple):
     ending: np.ndarray
 
 
-def event_steps(curves: Mapping[str, np.ndarray], eval_every: int, event: str | None) -> np.ndarray:
+def event_steps(
+    curves: Mapping[str, np.ndarray], eval_every: int, event: str | None, before: int = 0
+) -> np.ndarray:
     """Return the step at which each run of curves [runs, time] comes to its event; NaN if never.
 
-    `event` is a key of `EVENTS`, or None, which no run comes to.
+    Args:
+      event: a key of `EVENTS`, or None, which no run comes to.
+      before: steps of models that are not kept; what they do is no event.
     """
     if event is None:
         return np.full(curves["test_loss"].shape[0], np.nan)
-    return passage(curves, eval_every, EVENTS[event])
+    return passage(curves, eval_every, EVENTS[event], before)
 
 
-def passage(curves: Mapping[str, np.ndarray], eval_every: int, name: str) -> np.ndarray:
+def passage(
+    curves: Mapping[str, np.ndarray], eval_every: int, name: str, before: int = 0
+) -> np.ndarray:
     """Return the step at which each run's test loss passes a threshold of the plateau, by name."""
-    losses = curves["test_loss"]
+    losses = curves["test_loss"].copy()
+    losses[:, : before // eval_every + 1 if before else 0] = np.nan
     level = plateau.normalised(losses, *(curves[bound][:, 0] for bound in BOUNDS))
     steps = eval_every * np.arange(losses.shape[1])
     return plateau.passage_step(level, steps, plateau.THRESHOLDS[name], AVERAGED)
@@ -57,7 +64,8 @@ def ends(
       at_event: [runs], from `event_steps`; a run ends there, whatever became of it later.
       diverged_at: [runs], `train.NEVER` of runs that did not.
     """
-    stopped, diverged = ~np.isnan(at_event), diverged_at != train.NEVER
+    # An event at the horizon cuts nothing off.
+    stopped, diverged = at_event < horizon, diverged_at != train.NEVER
     whole = np.where(done >= horizon, _HORIZON, _STOPPED)
     ending = np.where(diverged, _DIVERGED, whole)
     step = np.where(diverged, diverged_at, done)

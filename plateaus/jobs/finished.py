@@ -13,6 +13,7 @@ import numpy as np
 
 from plateaus.config.plan import Plan
 from plateaus.jobs import additions, checkpoint, identities, observations, thinning
+from plateaus.jobs.endings import EVENTS
 from plateaus.jobs.exactness import Record
 from plateaus.jobs.identities import digest
 from plateaus.jobs.records import ending_of
@@ -27,16 +28,24 @@ class Finished:
     `records`: variable -> array, by member. `names`: how files name a member. `exactness`: its
     record of exactness; `foreign`, those of files whose runs are all of variants that have changed.
     `seconds`: of its chunk, shared out among the members, where recorded.
+    `steps`: that a run was to have.
     `observed`: the observing fields of a member's run, None where they are not recorded.
     """
 
-    def __init__(self, folder: Path, plan: Plan, warn: Callable[[str], None]) -> None:
-        """Read every chunk in the folder; a damaged one counts as missing, with a warning."""
+    def __init__(
+        self, folder: Path, plan: Plan, warn: Callable[[str], None], event: str | None = None
+    ) -> None:
+        """Read every chunk in the folder; a damaged one counts as missing, with a warning.
+
+        `event` ends the runs of the command, if it has one.
+        """
         self._folder, self._plan = folder / "checkpoints" / "finished", plan
+        self._event = event
         self.records: dict[Member, dict[str, np.ndarray]] = {}
         self.names: dict[Member, Any] = {}
         self.exactness: dict[Member, Record] = {}
         self.seconds: dict[Member, float] = {}
+        self.steps: dict[Member, int] = {}
         self.foreign: list[Record] = []
         self.observed: dict[Member, Mapping[str, Any] | None] = {}
         of_folder, earlier = observed_of_old(folder), additions.earlier(folder, plan)
@@ -63,14 +72,15 @@ class Finished:
             if member is None:  # of a variant that is another one by now
                 continue
             record = {name: array[i] for name, array in arrays.items()}
-            record |= ending(record, self._plan.config["steps"])
+            steps = meta.get("steps", steps_there(record, self._plan))
+            record |= ending(record, self._plan.config["steps"], self._event)
             if member in self.records and length(self.records[member]) >= length(record):
                 continue
-            self.records[member] = record
             self.names[member], self.observed[member] = name, meta["observed"]
-            self.exactness[member] = meta["exactness"]
+            self.exactness[member], self.steps[member] = meta["exactness"], steps
             if "seconds" in meta:
                 self.seconds[member] = float(meta["seconds"]) / len(meta["members"])
+            self.records[member] = record  # last: who has seen a record finds all else
 
     def complete(self, event: str | None) -> set[Member]:
         """Return the runs whose records go on to the plan's horizon, or to an event before it."""
@@ -81,8 +91,10 @@ class Finished:
     def beside(self, partial: Mapping[Member, Partial]) -> Finished:
         """Return these runs and, where they are longer, those of runs on their way."""
         both = copy.copy(self)
-        both.records, both.names = dict(self.records), dict(self.names)
+        both.records = dict(self.records)  # first: a device may be adding to all of them
+        both.names = dict(self.names)
         both.exactness, both.observed = dict(self.exactness), dict(self.observed)
+        both.seconds = dict(self.seconds)
         for member, one in partial.items():
             if member not in both.records or length(both.records[member]) < length(one.record):
                 both.records[member], both.names[member] = one.record, one.name
@@ -103,7 +115,7 @@ class Finished:
             "seconds": round(seconds, 3),
         }
         path = self._folder / f"{chunk.address}.npz"
-        if path.exists():  # records of the same runs that ended earlier
+        if checkpoint.is_sound(path):  # records of the same runs that ended earlier
             longer = digest([chunk.address, arrays["last_step"].tolist()])
             path = self._folder / f"{longer}.npz"
         checkpoint.write_arrays(path, arrays, meta)
@@ -125,23 +137,44 @@ class Finished:
 
     def contents(self) -> str:
         """Return a digest of the runs, where they end, and the order in which they are laid out."""
-        runs = sorted(json.dumps(name, sort_keys=True) for name in self.names.values())
+        names = [self.names[member] for member in self.records]
+        runs = sorted(json.dumps(name, sort_keys=True) for name in names)
         values = {name: list(swept) for name, swept in self.sweep().items()}
         early = sorted(
-            [json.dumps(self.names[member], sort_keys=True), length(record)]
+            [
+                json.dumps(self.names[member], sort_keys=True),
+                length(record),
+                ENDINGS[int(record["ended_by"])],
+            ]
             for member, record in self.records.items()
             if ENDINGS[int(record["ended_by"])] not in ("horizon", "diverged")
         )
         return digest([runs, values, list(self._plan.sweep), *([early] if early else [])])
 
 
-def ending(record: Mapping[str, np.ndarray], steps: int) -> dict[str, np.ndarray]:
-    """Return why and in what status a run ended, as a plan of so many steps sees it."""
+def steps_there(record: Mapping[str, np.ndarray], plan: Plan) -> int:
+    """Return the steps that a run was to have, where that is not recorded."""
+    horizon = ENDINGS.index("horizon")
+    ended_by = record["ended_by"] if "ended_by" in record else ending_of(record["status"])
+    whole = int(ended_by) == horizon
+    return int(record["last_step"]) if whole else plan.config["steps"]
+
+
+def ending(
+    record: Mapping[str, np.ndarray], steps: int, event: str | None = None
+) -> dict[str, np.ndarray]:
+    """Return why and in what status a run ended, as a command sees it.
+
+    It asks for so many `steps`, or for the runs until an `event`.
+    """
     status: Any = record["status"]
     before = "ended_by" not in record  # made before that was recorded
     ended_by: Any = ending_of(status) if before else record["ended_by"]
     if ENDINGS[int(ended_by)] == "horizon" and record["last_step"] < steps:
-        status, ended_by = UNFINISHED, ENDINGS.index("stopped")
+        if event is not None and not np.isnan(float(record[EVENTS[event]])):
+            ended_by = ENDINGS.index(event)
+        else:
+            status, ended_by = UNFINISHED, ENDINGS.index("stopped")
     return {"status": np.asarray(status, np.int8), "ended_by": np.asarray(ended_by, np.int8)}
 
 

@@ -22,7 +22,8 @@ def take(held: contextlib.ExitStack, place: Path) -> None:
         raise ConfigError(str(busy)) from None
     except OSError as error:
         raise ConfigError(f"--workdir {place}: {error.strerror or error}") from None
-    for where in (place, place / "figures", place / "checkpoints" / "finished"):
+    kept = [place / "checkpoints" / name for name in ("finished", "states", "weights")]
+    for where in (place, place / "figures", *kept):
         files.remove_leftovers(where)
 
 

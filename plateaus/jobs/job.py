@@ -60,7 +60,7 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
     Raises ConfigError for runs that cannot be computed here or do not belong in the folder.
     """
     programs = sweep.programs(plan, sweep.members(plan))
-    finished = Finished(place, plan, warn)
+    finished = Finished(place, plan, warn, options.stop_when)
     complete = frozenset(finished.complete(options.stop_when))
     if any(run not in complete for program in programs for run in program.members):
         observations.refuse_other(plan, place, finished.observed.values())
@@ -102,7 +102,7 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
     if options.budget is not None:
         chunks.sort(key=lambda chunk: min(plan.seeds.index(run.seed) for run in chunk.members))
     job = job._replace(chunks=tuple(chunks))
-    _refuse_shorter(job)
+    _refuse_shorter(job, states, interrupted)
     declared = (program.facts.variables for program in job.compiled.values())
     if differing := list(differences(declared)):
         raise ConfigError(*differing)
@@ -115,17 +115,26 @@ def prepare(plan: Plan, options: Options, place: Path, warn: Callable[[str], Non
     return job
 
 
-def _refuse_shorter(job: Job) -> None:
-    """Refuse more steps for runs that cannot go on."""
-    before = extension.steps_before(job.place, job.plan)
-    members = {member for chunk in job.chunks for member in chunk.members}
-    short = members & {*job.finished.records}
-    if before is None or not short:
+def _refuse_shorter(job: Job, states: Sequence[Kept], interrupted: Sequence[begun.Begun]) -> None:
+    """Refuse more steps in a folder whose runs cannot go on."""
+    if not job.chunks:
         return
-    going_on = {m for c in job.chunks if c.address in job.kept for m in c.members}
-    going_on |= {m for c in job.chunks for m in c.members if begun.has_checkpoint(job.place, c)}
+    before = {run: job.finished.steps[run] for run in job.finished.records}
+    anew = {
+        run
+        for chunk in job.chunks
+        if chunk.address not in job.kept and not begun.has_checkpoint(job.place, chunk)
+        for run in chunk.members
+    }
     with _computing():
-        extension.refuse(job.place, job.plan, before, short, going_on, job.compiled, job.programs)
+        records = job.finished.records
+        extension.refuse(job.place, job.plan, before, job.complete, records, states, anew)
+    for group in interrupted:
+        if group.steps not in (None, job.plan.config["steps"]):
+            raise ConfigError(
+                f"{job.place} holds {len(group.members)} run(s) that were stopped on their way to "
+                f"{group.steps} steps: let them come there first, or use another --workdir"
+            )
 
 
 def try_out(job: Job) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,12 +104,16 @@ def groups(
 
 
 def state_of(
-    kept: Kept, chunk: Chunk, width: int
+    kept: Kept, chunk: Chunk, width: int, warn: Callable[[str], None]
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-    """Return the kept arrays and meta of a chunk's runs, padded as a chunk; None if damaged."""
+    """Return the kept arrays and meta of a chunk's runs, padded as a chunk.
+
+    None, with a warning, if they are damaged.
+    """
     try:
         arrays, meta = checkpoint.read_arrays(kept.path)
-    except checkpoint.Damaged:
+    except checkpoint.Damaged as error:
+        warn(f"kept state passed over, its runs start again: {error}")
         return None
     rows = [kept.members.index(member) for member in chunk.members]
     rows += [rows[-1]] * (width - len(rows))

@@ -100,9 +100,10 @@ def compute(
             if not stop.is_set():
                 meanwhile()
     if failures:
-        return End(_explained(failures[0], opened.is_set() or bool(job.finished.records)))
+        reason = _explained(failures[0], opened.is_set() or bool(job.finished.records))
+        return end._replace(reason=reason)
     if job.options.fail_fast and diverged["runs"]:
-        return End(f"--fail-fast, {diverged['runs']} run(s) diverged")
+        return end._replace(reason=f"--fail-fast, {diverged['runs']} run(s) diverged")
     return end
 
 
@@ -128,14 +129,16 @@ def run_chunk(
     refuse_above(job, address, compile_at, job.needed)
     opening()
     place = begun.open_chunk(job.place, chunk)
-    kept = job.kept.get(chunk.address)
+    kept, resumed = job.kept.get(chunk.address), begun.has_checkpoint(job.place, chunk)
     ended = worker.run_chunk(
         *(job.plan, chunk, programs, width, device, place, tell, warn, stop, exactly),
         *(job.options, job.place, kept),
     )
     if ended is not None:
         job.finished.add(chunk, *ended)
-        begun.close_chunk(place)
+        # A record that ends at an event may be shorter than the checkpoint that it was cut from.
+        if not resumed or {*chunk.members} <= job.finished.complete(None):
+            begun.close_chunk(place)
 
 
 def _explained(error: BaseException, kept: bool) -> str:

@@ -42,6 +42,7 @@ class Reports:
     ) -> None:
         self._job, self._budget, self._warn, self._clock = job, budget, warn, clock
         self._next, self.seconds = clock() + SECONDS, 0.0  # that the last report took
+        self._failed = False
 
     def __call__(self) -> None:
         """Write the results if it is time."""
@@ -50,8 +51,9 @@ class Reports:
             return
         written = informative(self._write)()
         if isinstance(written, Unknown):
-            self._warn(f"no results while runs are under way: {written.reason}")
-            self._next = float("inf")
+            if not self._failed:
+                self._warn(f"no results of runs under way for now: {written.reason}")
+            self._failed, self._next = True, self._clock() + SECONDS
             return
         self.seconds = self._clock() - began
         self._next = self._clock() + max(SECONDS, self.seconds / SHARE / devices.cores())

@@ -84,7 +84,7 @@ def _warn(line: str) -> None:
 
 def _run(job: Job) -> int:
     """Run the missing chunks in a locked folder, then write its results."""
-    begun.clear_away(job.place, job.plan, job.complete)
+    begun.clear_away(job.place, job.plan, job.finished.complete(None))
     if not job.chunks and results.reported(job.place) == job.finished.contents():
         print(f"nothing to do: all {sum(len(p.members) for p in job.programs)} runs are finished")
         results.show(job.place)
@@ -92,7 +92,7 @@ def _run(job: Job) -> int:
     began = time.monotonic()
     stop = threading.Event()
     opened, one_at_a_time = threading.Event(), threading.Lock()
-    budget = Budget(job.options.budget)
+    budget = Budget(job.options.budget, job.options.began)
     end = lanes.End()
 
     def opening() -> None:
@@ -126,6 +126,8 @@ def _run(job: Job) -> int:
         return 128 + caught[0]
     if end.reason:
         print(f"stopped: {end.reason}; finished runs are kept in {job.place}", file=sys.stderr)
+        if end.abandoned:
+            leave(1)
         return 1
     if finished:
         results.show(job.place)
@@ -145,7 +147,7 @@ def _report(job: Job, end: lanes.End) -> bool:
         if both.records:
             results.write(job.plan, job.place, both, _warn)
         return bool(both.records)
-    begun.clear_away(job.place, job.plan, job.finished.complete(job.options.stop_when))
+    begun.clear_away(job.place, job.plan, job.finished.complete(None))
     results.write(job.plan, job.place, job.finished, _warn)
     return True
 

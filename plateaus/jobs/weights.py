@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,8 @@ from plateaus.build.recipes import make_recipe
 from plateaus.config.plan import Plan
 from plateaus.config.schema import ConfigError
 from plateaus.jobs import additions, checkpoint, sweep, tracing
+from plateaus.jobs.endings import EVENTS
+from plateaus.jobs.finished import Finished
 from plateaus.jobs.recorded import plan_of
 from plateaus.jobs.records import variables
 from plateaus.measures import registry as instruments
@@ -60,18 +63,17 @@ def load(folder: str | Path) -> list[Weights]:
     Raises ConfigError where it is no run folder, or keeps no weights.
     """
     plan = plan_of(Path(folder))
-    runs = []
+    runs: dict[tuple[sweep.Member, int], Weights] = {}
     for part, recipe in _files(plan, Path(folder)):
         for i, member in enumerate(part.members):
             setting = dict(zip(plan.sweep, member.values, strict=True))
             params = jax.tree.map(lambda leaf, i=i: leaf[i], part.params)
-            runs.append(
-                (member, Weights(setting, member.seed, part.step, params, recipe.model.apply))
-            )
+            one = Weights(setting, member.seed, part.step, params, recipe.model.apply)
+            runs[member, part.step] = one
     order = {member: place for place, member in enumerate(sweep.members(plan))}
     last = len(order)
-    runs.sort(key=lambda run: (order.get(run[0], last), run[1].step))
-    return [run for _, run in runs]
+    places = sorted(runs, key=lambda run: (order.get(run[0], last), run[1]))
+    return [runs[place] for place in places]
 
 
 def measure(folder: str | Path, **fields: Any) -> xr.Dataset:
@@ -116,6 +118,7 @@ def _files(plan: Plan, folder: Path) -> Iterator[tuple[_File, Recipe]]:
     paths = sorted((folder / "checkpoints" / "weights").glob("*.npz"))
     if not paths:
         raise ConfigError(f"{folder}: keeps no weights; train with --keep weights")
+    ends = _ends(plan, folder)
     recipes: dict[str, tuple[Recipe, Any]] = {}
     earlier = additions.earlier(folder, plan)
     for path in paths:
@@ -125,8 +128,8 @@ def _files(plan: Plan, folder: Path) -> Iterator[tuple[_File, Recipe]]:
             raise ConfigError(str(error)) from None
         names = [sweep.completed(name, earlier) for name in meta["members"]]
         members = [sweep.unnamed(plan, name) for name in names]
-        rows = [i for i, member in enumerate(members) if member is not None]
-        known = tuple(member for member in members if member is not None)
+        known = tuple(m for m in members if m is not None and meta["step"] <= ends.get(m, math.inf))
+        rows = [members.index(member) for member in known]
         for program in sweep.programs(plan, known):
             if program.address not in recipes:
                 recipe = make_recipe(program.resolved, program.used)
@@ -138,6 +141,13 @@ def _files(plan: Plan, folder: Path) -> Iterator[tuple[_File, Recipe]]:
             stacked = [arrays[jax.tree_util.keystr(place)][some] for place, _ in leaves]
             params = jax.tree.unflatten(structure, stacked)
             yield _File(program, program.members, meta["step"], meta["width"], params), recipe
+
+
+def _ends(plan: Plan, folder: Path) -> dict[sweep.Member, int]:
+    """Return the last step of each run that ended at an event, whose chunk trained on."""
+    records = Finished(folder, plan, lambda line: None).records
+    at_event = {store.ENDINGS.index(event) for event in EVENTS}
+    return {m: int(r["last_step"]) for m, r in records.items() if int(r["ended_by"]) in at_event}
 
 
 def _evaluated(plan: Plan, part: _File, recipe: Recipe) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from plateaus.build import mixing_cost
 from plateaus.config.plan import Options, Plan
 from plateaus.jobs import checkpoint, endings, exactness, keeping
 from plateaus.jobs.curves import Curves
@@ -71,6 +72,7 @@ def run_chunk(
     seeds, knobs = jax.device_put(arguments(plan, chunk, width), device)
     laws, constants = programs.laws(seeds, knobs)
     inexactly, event = options.allow_inexact_resume, options.stop_when
+    before = mixing_cost.steps_before(config)
     kept_at = keeping.steps_of_weights(options.keep, config)
     saved = _beginning(folder, kept, chunk, exactly, inexactly, warn)
     seconds = 0.0
@@ -80,13 +82,13 @@ def run_chunk(
         shapes = jax.eval_shape(programs.start, seeds, knobs, laws)[0]
         leaves = [arrays.pop(name) for name in keeping.named_leaves(shapes)]
         state = jax.device_put(jax.tree.unflatten(jax.tree.structure(shapes), leaves), device)
-        curves, done = Curves(arrays, members, every, event), meta["phases"]
+        curves, done = Curves(arrays, members, every, event, before), meta["phases"]
         seconds = meta.get("seconds", 0.0)
     else:
         state, measured = programs.start(seeds, knobs, laws)
         first = {name: np.asarray(x)[:, None] for name, x in {**measured, **constants}.items()}
         first = {"train_loss": np.zeros((width, 0), np.float32), **first}
-        curves, done = Curves(first, members, every, event), 0
+        curves, done = Curves(first, members, every, event, before), 0
     tell(Report(0, *_totals(curves), resumed=done * every * members))
 
     def absorb(measured: Any) -> None:
@@ -121,6 +123,8 @@ def run_chunk(
     if pending is not None:
         absorb(pending)
     keeping.keep_weights(run_folder, chunk, kept_at, number * every, state)
+    if missed := [str(step) for step in kept_at if step > number * every]:
+        warn(f"no weights of steps after {number * every}: the runs ended; {', '.join(missed)}")
     seconds += time.monotonic() - began
     arrays = curves.arrays()
     if options.keep.state:
@@ -147,7 +151,7 @@ def _beginning(
     if saved is not None and saved[1]["chunk"] != chunk.address:
         saved = None
     if saved is None and kept is not None:
-        saved = keeping.state_of(kept, chunk, exactly["width"])
+        saved = keeping.state_of(kept, chunk, exactly["width"], warn)
     if saved is None:
         return None
     recorded = saved[1].get("exactness", {})
@@ -169,6 +173,7 @@ def _meta(chunk: Chunk, exactly: exactness.Record, phases: int, seconds: float) 
         "phases": phases,
         "exactness": dict(exactly),
         "seconds": round(seconds, 3),
+        "steps": chunk.program.config["steps"],
     }
 
 

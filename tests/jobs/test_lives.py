@@ -146,7 +146,7 @@ def test_runs_that_ended_at_an_event_go_on(whole, escaped, tmp_path, monkeypatch
 def test_without_their_state_they_start_again(whole, tmp_path, capsys):
     execute(plan_of(), tmp_path / "run", stop_when="escaped")
     same(execute(plan_of(), tmp_path / "run"), whole)
-    assert "10 runs of these ended at an event, and start again" in capsys.readouterr().out
+    assert "10 runs of these ended early, and start again" in capsys.readouterr().out
 
 
 def test_more_steps_have_the_bits_of_a_longer_run(whole, tmp_path, capsys):
@@ -240,7 +240,7 @@ def test_a_budget_ends_with_records_that_go_on(whole, tmp_path, monkeypatch, cap
         monkeypatch.setattr(stop, "set", lambda: (set_stop(), stopping.append(1)))
         return real(job, stop, *others)
 
-    monkeypatch.setattr(run, "Budget", lambda seconds: clock)
+    monkeypatch.setattr(run, "Budget", lambda *_: clock)
     monkeypatch.setattr(worker.Curves, "add", counted)
     monkeypatch.setattr(lanes, "compute", compute)
     place = tmp_path / "run"
@@ -266,7 +266,7 @@ def test_a_device_that_cannot_be_stopped_is_left(tmp_path, monkeypatch, capsys):
     """A phase, or compiling, may take longer than the budget allows."""
     clock, left = Clock(0), []
     monkeypatch.setattr(clock, "overdrawn", lambda: True)
-    monkeypatch.setattr(run, "Budget", lambda seconds: clock)
+    monkeypatch.setattr(run, "Budget", lambda *_: clock)
     monkeypatch.setattr(run, "leave", left.append)
     plan = plan_of(swept={})
     assert run.execute(plan, Options(workdir=tmp_path / "run", budget=1.0)) == 0
