@@ -6,6 +6,7 @@ The row without a task is the run as a whole. The columns are declared here, wit
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -84,7 +85,10 @@ def documented() -> str:
         if name in tenths[1:]:
             continue
         shown = f"{tenths[0]}` .. `{tenths[-1]}" if name in tenths else name
-        meaning = "test loss at the last evaluation by each tenth of the horizon"
+        meaning = (
+            "test loss at the last evaluation by each tenth of the horizon; empty if the run "
+            "ended before it"
+        )
         lines.append(
             f"| `{shown}` | {meaning if name in tenths else column.meaning} | {column.units} |"
         )
@@ -157,13 +161,25 @@ def _entries(dataset: xr.Dataset, place: tuple[int, ...], group: int | None) -> 
             entries[name] = (
                 names_of(name, array.attrs)[int(number)] if named else number_text(number)
             )
-    losses = _losses(dataset, place, group)
-    for tenth in TENTHS:
-        if losses is not None:
-            step = float(dataset.attrs["horizon"]) * tenth / 10
+    losses, last = _losses(dataset, place, group), dataset["last_step"].values[place]
+    for tenth, step in _by_tenth(dataset).items():
+        if losses is not None and step <= last:
             at = int(np.searchsorted(dataset[EVALUATIONS].values, step, side="right")) - 1
             entries[f"loss_at_{tenth / 10:.1f}"] = number_text(losses[at])
     return entries
+
+
+def _by_tenth(dataset: xr.Dataset) -> dict[int, int]:
+    """Return the last evaluation by each tenth of a run that goes to the horizon.
+
+    The results go as far as their longest run only, so that it may not be among theirs.
+    """
+    steps, horizon = dataset[EVALUATIONS].values, int(dataset.attrs["horizon"])
+    if steps.size > 1:
+        every = int(steps[1] - steps[0])
+    else:
+        every = json.loads(dataset.attrs["config"]).get("eval_every", horizon)
+    return {tenth: every * (horizon * tenth // (10 * every)) for tenth in TENTHS}
 
 
 def _losses(dataset: xr.Dataset, place: tuple[int, ...], group: int | None) -> NDArray | None:

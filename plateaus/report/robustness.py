@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from plateaus.report import panels, survival
 from plateaus.report.curves import LAWS, ORDER, PREFIX
 from plateaus.report.facets import by_facet, labelled, panel_grid, styles_of
-from plateaus.report.selection import came_to_the_end, followed, of_family
+from plateaus.report.selection import came_to_the_end, followed, last, of_family
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, styled
 
@@ -140,8 +140,8 @@ def _model(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) -> N
     by_prefix = f"{law}{PREFIX}" in dataset
     where = dataset["prefix" if by_prefix else "eval_step"].values
     for row, look in zip(facet, styles_of(facet), strict=True):
-        values = followed(dataset, f"{law}{PREFIX if by_prefix else LOSS}", row)
-        mean, _ = survival.mean_band(values[:, -1] if by_prefix else values)
+        of_row = last if by_prefix else followed
+        mean, _ = survival.mean_band(of_row(dataset, f"{law}{PREFIX if by_prefix else LOSS}", row))
         axes.plot(where, mean, **look.line, label="" if row.setting else "model")
 
 

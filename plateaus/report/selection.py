@@ -67,8 +67,11 @@ def last(dataset: xr.Dataset, name: str, row: Row) -> NDArray[np.float64]:
     """Return a variable of the followed runs of a setting at the horizon; NaN if they end before.
 
     That is, of the runs that came to the horizon, and of none where some stopped at their event.
+    Results go as far as their longest run, so that their last evaluation may lie before it.
     """
-    return followed(dataset, name, row)[:, -1]
+    values = followed(dataset, name, row)[:, -1]
+    there = dataset[EVALUATIONS].values[-1] == dataset.attrs["horizon"]
+    return values if there else np.full_like(values, np.nan)
 
 
 def came_to_the_end(dataset: xr.Dataset, rows: Sequence[Row], name: str) -> list[Row]:

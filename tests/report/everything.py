@@ -129,3 +129,8 @@ def every(dataset, why, last):
     """The results with all runs ended so."""
     cells = np.ndindex(*dataset["status"].shape)
     return ended(dataset, {cell: (why, last) for cell in cells})
+
+
+def cut(dataset, last):
+    """The results without the columns after a step: they go as far as their longest run."""
+    return dataset.sel({EVALUATIONS: slice(None, last), WINDOWS: slice(None, last)})

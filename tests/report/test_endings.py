@@ -165,6 +165,23 @@ def test_every_figure_and_table_is_made_of_runs_that_all_ended_early(everything,
     assert all(isinstance(TABLES[file].csv(found), str) for file, found in tables.items())
 
 
+@pytest.mark.parametrize("world", ["regression", "mixture"])
+@pytest.mark.parametrize("why", ["stopped", "escaped"])
+def test_results_that_no_run_brought_to_the_horizon_have_nothing_at_it(everything, world, why):
+    """Their last column is that of the longest run: all is as if the columns went on, empty."""
+    from plateaus.measures.figures import TABLES, drawn, summaries
+
+    dataset = everything.every(everything.results(world, steps=400), why, 100)
+    short = everything.cut(dataset, 100)
+    rows, again = summarise(dataset), summarise(short)
+    assert np.isnan(selection.last(short, "test_loss", again[0])).all()
+    assert selection.came_to_the_end(short, again, "test_loss") == []
+    ours, theirs = summaries(dataset, rows), summaries(short, again)
+    for file in TABLES:
+        assert TABLES[file].csv(ours[file]) == TABLES[file].csv(theirs[file]), file
+    assert set(drawn(dataset, rows, ours)) == set(drawn(short, again, theirs))
+
+
 def test_tasks_of_runs_that_stopped_at_the_escape_of_the_whole_are_refused(everything):
     from plateaus.measures.by_task import rows as by_task
 

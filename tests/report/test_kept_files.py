@@ -84,6 +84,19 @@ def test_a_row_is_a_run_and_a_task(everything, tmp_path):
     assert float(stopped["loss_at_0.2"]) == dataset["test_loss"].values[0, 1, 24]
 
 
+@pytest.mark.parametrize("last", [300, 10, 0])
+def test_no_loss_is_given_after_the_end_of_a_run_whoever_went_on(everything, last):
+    """Results go as far as their longest run: a run has the same row among longer ones."""
+    dataset = everything.results("mixture", steps=50 if last < 300 else 1200)
+    dataset = everything.every(dataset, "stopped", last)
+    text = kept_runs.text(everything.cut(dataset, last), {})
+    assert text == kept_runs.text(dataset, {})
+    for row in csv.DictReader(io.StringIO(text)):
+        given = [name for name in row if name.startswith("loss_at_") and row[name]]
+        many = {300: 2, 10: 3, 0: 1}[last]  # the next is at 360, after an evaluation at 20, at 10
+        assert given == [f"loss_at_0.{tenth}" for tenth in range(1, many + 1)]
+
+
 def test_windows_become_means_and_counts_stay(everything):
     dataset = everything.results("mixture", steps=2000)
     fewer = kept_curves.thinned(dataset)

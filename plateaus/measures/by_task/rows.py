@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from plateaus.report import cells, lengths, survival, table
 from plateaus.report.cells import cell
-from plateaus.report.selection import followed, interval
+from plateaus.report.selection import interval, last
 from plateaus.report.statistics import Row
 from plateaus.report.store import DIVERGED, NOT_RUN
 from plateaus.report.survival import NOTHING, Interval, Passages
@@ -144,7 +144,7 @@ def _row(
         else lengths.plateau_length(completion, horizon)[0],
         sequences=median.value * row.batch,
         own_sequences=_median(sequences[drawn]),
-        final_loss=interval(followed(of_task, "test_loss_by_task", row)[:, -1]),
+        final_loss=interval(last(of_task, "test_loss_by_task", row)),
         distance=_distance(of_task, index),
         notes="; ".join(_notes(refused, escape, completion, _latest(dataset, index, start))),
     )

@@ -68,14 +68,14 @@ def phases(dataset: xr.Dataset, name: str, row: Row) -> NDArray[np.float64]:
     """Return [run, 3] of the followed runs: before, on, after the plateau; NaN where there is none.
 
     Before: the first evaluation. On: the geometric mean of the later ones before the escape. After:
-    of those from the completion on, or the last one of a run that escaped and never completed;
-    NaN where runs stopped at their event.
+    of those from the completion on, or the one at the horizon of a run that escaped and never
+    completed; NaN where runs stopped at their event.
     """
     values, steps = followed(dataset, name, row, whole=True), dataset["eval_step"].values
     values = np.where(values > 0, values, np.nan)
     escape, completion = (followed(dataset, f"{n}_step", row) for n in ("escape", "completion"))
-    escaped = np.isfinite(escape)
-    after = np.where(np.isfinite(completion), completion, np.where(escaped, steps[-1], np.inf))
+    escaped, horizon = np.isfinite(escape), dataset.attrs["horizon"]
+    after = np.where(np.isfinite(completion), completion, np.where(escaped, horizon, np.inf))
     if row.stopped:
         after = np.full_like(after, np.inf)
     on = (steps > 0) & (steps < np.where(escaped, escape, np.inf)[:, None])

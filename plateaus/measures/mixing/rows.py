@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from plateaus.report import survival
-from plateaus.report.selection import followed, interval, is_followed
+from plateaus.report.selection import followed, interval, is_followed, last
 from plateaus.report.statistics import Row
 from plateaus.report.survival import NOTHING, Interval
 
@@ -81,9 +81,14 @@ def spent(dataset: xr.Dataset, row: Row) -> NDArray[np.float64]:
     return survival.mean_band(followed(dataset, COMPUTE, row))[0]
 
 
+def spent_in_all(dataset: xr.Dataset, row: Row) -> float:
+    """Return the compute of a setting's runs at the horizon; NaN if they end before."""
+    return float(survival.mean_band(last(dataset, COMPUTE, row))[0])
+
+
 def least(dataset: xr.Dataset, rows: Sequence[Row]) -> float:
     """Return the smallest compute that a setting whose runs came to the horizon has spent."""
-    ends = np.array([spent(dataset, row)[-1] for row in rows])
+    ends = np.array([spent_in_all(dataset, row) for row in rows])
     return float(np.nanmin(ends)) if np.isfinite(ends).any() else math.nan
 
 
@@ -127,7 +132,7 @@ def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[MixingRow]:
     for i, row in enumerate(rows):
         j = settings.index(row.baseline)
         _, *places = np.intersect1d(seeds[i], seeds[j], return_indices=True)
-        compute = spent(dataset, row)[-1]
+        compute = spent_in_all(dataset, row)
         made.append(
             MixingRow(
                 setting=row.setting,
@@ -135,8 +140,8 @@ def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[MixingRow]:
                 baseline=row.baseline,
                 runs=seeds[i].size if ended[i] else 0,
                 pairs=places[0].size if i != j and ended[i] and ended[j] else 0,
-                compute=float(compute),
-                extra=float(compute / dataset["eval_step"].values[-1] - 1),
+                compute=compute,
+                extra=compute / row.horizon - 1,
                 shared=shared,
                 **{
                     name: Compared(interval(values))
@@ -154,7 +159,7 @@ def _losses(dataset: xr.Dataset, row: Row, shared: float) -> dict[str, NDArray[n
     compute, losses = spent(dataset, row), {}
     for suffix, name in (("", "test_loss"), ("_worst", WORST)):
         curves = followed(dataset, name, row)
-        losses[f"final{suffix}"] = curves[:, -1]
+        losses[f"final{suffix}"] = last(dataset, name, row)
         losses[f"equal{suffix}"] = at_compute(compute, curves, shared)
     return losses
 

@@ -59,7 +59,9 @@ def remarks(rows: Sequence[MixingRow]) -> list[str]:
     return [
         "worst group: its loss; ratio: to the baseline's mean, bootstrapped by seed",
         "p: paired t test of log losses over seeds, Holm over the settings",
-        f"equal compute: {rows[0].shared:,.0f} training steps, extra work counted in",
+        "no equal compute: no setting came to the horizon"
+        if math.isnan(rows[0].shared)
+        else f"equal compute: {rows[0].shared:,.0f} training steps, extra work counted in",
     ]
 
 

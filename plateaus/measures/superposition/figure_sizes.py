@@ -12,11 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from plateaus.measures.superposition import rows as superposition
-from plateaus.measures.superposition.figure_dynamics import even_mixture
 from plateaus.report import table
 from plateaus.report.cells import cell, swept_values
 from plateaus.report.facets import legend_above
-from plateaus.report.selection import came_to_the_end, interval
+from plateaus.report.selection import came_to_the_end, interval, last
 from plateaus.report.statistics import Row
 from plateaus.report.style import looks_of, styled
 
@@ -47,7 +46,7 @@ def sizes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
             for series, look in zip(lines.values(), palette.values(), strict=True):
                 middle: list[float] = []
                 for x, row in series:
-                    values = even_mixture(dataset, name, row)[:, -1]
+                    values = last(dataset, name, row)[:, superposition.evenest(dataset)]
                     ends = interval(values)
                     axes.plot([x, x], ends[1:], color=look.color, lw=1.2, alpha=0.6)
                     axes.plot(np.full(values.size, x), values, ls="", **seed, mec=look.color)

@@ -8,7 +8,7 @@ import pytest
 
 from plateaus.measures.attention import figure as attention
 from plateaus.measures.curvature import figure as landscape
-from plateaus.report import statistics
+from plateaus.report import statistics, store
 
 TASKS = [32, 1024, 4096]
 LAYERS, HEADS, DRAWS, SEEDS = 3, 4, 5, 6
@@ -111,6 +111,16 @@ def test_phases_are_before_on_and_after_the_plateau(results, rows):
         np.testing.assert_allclose(found[done, 2], 100.0)
         np.testing.assert_allclose(found[escape & ~done, 2], 30.0)
         assert np.isnan(found[~escape, 2]).all()
+
+
+def test_a_run_that_ended_early_without_completion_has_no_phase_after_the_plateau(results):
+    early = results.copy(deep=True).sel(eval_step=slice(None, 45_000), step=slice(None, 45_000))
+    early["status"][...], early["last_step"][...] = store.UNFINISHED, 45_000
+    early["completion_step"][...] = np.nan
+    for row in statistics.summarise(early):
+        found = landscape.phases(early, "sharpness", row)
+        np.testing.assert_allclose(found[:, 1], 10.0)
+        assert np.isnan(found[:, 2]).all()
 
 
 def test_the_landscape_is_on_a_log_axis_with_the_mean_escapes_marked(results, rows):

@@ -268,3 +268,12 @@ def test_crowded_panels_show_one_mixture_of_each_size(results, rows):
     figure = task_figures.losses(many, statistics.summarise(many))
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels == ["alone", "2 tasks", "3 tasks"]
+
+
+def test_runs_that_all_ended_early_have_no_final_loss(results, rows):
+    early = results.copy(deep=True).sel(eval_step=slice(None, 1500), step=slice(None, 1500))
+    early["status"][...], early["last_step"][...] = store.UNFINISHED, 1500
+    found = by_task.summarise(early, statistics.summarise(early))
+    assert found and all(np.isnan(row.final_loss.value) for row in found)
+    whole = by_task.summarise(results, rows)
+    assert all(np.isfinite(row.final_loss.value) for row in whole)

@@ -14,7 +14,7 @@ from plateaus.measures.mixing import figure_gram as mixing_gram
 from plateaus.measures.mixing import figures as mixing_figures
 from plateaus.measures.mixing import rows as mixing
 from plateaus.measures.mixing import table as mixing_table
-from plateaus.report import statistics
+from plateaus.report import statistics, store
 from plateaus.report.figures import save
 
 NAMES, TASKS, SEEDS = ("uniform", "dear", "staged"), ("a", "b", "c"), 6
@@ -142,6 +142,21 @@ def test_a_setting_that_did_not_finish_leaves_the_others_as_they_are(results, fo
     for draw in (mixing_figures.loss_against_compute, mixing_figures.mixture,
                  mixing_figures.domains, mixing_gram.gram_noise):  # fmt: skip
         draw(lost, table).draw_without_rendering()
+
+
+def test_runs_that_all_ended_early_have_no_final_loss_and_no_equal_compute(results):
+    early = results.copy(deep=True).sel(eval_step=slice(None, 500), step=slice(None, 500))
+    early["status"][...], early["last_step"][...] = store.UNFINISHED, 500
+    table = statistics.summarise(early)
+    found = mixing.summarise(early, table)
+    for row in found:
+        assert row.runs == row.pairs == 0
+        assert np.isnan([row.compute, row.extra, row.shared]).all()
+        for name in mixing.MEASURES:
+            assert np.isnan(getattr(row, name).value.value)
+    assert all(np.isnan(row.final_loss.value) for row in table)
+    assert mixing_table.remarks(found)[-1] == "no equal compute: no setting came to the horizon"
+    mixing_figures.loss_against_compute(early, table).draw_without_rendering()
 
 
 def test_before_a_kept_model_there_is_no_loss_at_that_compute():
