@@ -22,7 +22,11 @@ def unsaid(tree):
         text = [given.get(n) for n in ("text", "universal_newlines")]
         if any(isinstance(value, ast.Constant) and value.value for value in text):
             yield from () if "encoding" in given else (node.lineno,)
-        if name not in TEXT or ast.unparse(node.func) in ("os.open", "archive.open"):
+        if name not in TEXT or ast.unparse(node.func) in (
+            "os.open",
+            "archive.open",
+            "tarfile.open",
+        ):
             continue
         encoding, mode = TEXT[name]
         shift = method and ast.unparse(node.func) not in ("io.open", "os.fdopen")  # path.open

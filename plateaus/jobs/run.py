@@ -27,7 +27,8 @@ from plateaus.jobs import (
 )
 from plateaus.jobs.announcement import announce
 from plateaus.jobs.budget import Budget
-from plateaus.jobs.job import Job, at_once, prepare, try_out
+from plateaus.jobs.job import Job, at_once
+from plateaus.jobs.preparing import prepare, try_out
 
 
 def execute(plan: Plan, options: Options) -> int:

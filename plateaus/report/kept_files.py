@@ -32,7 +32,7 @@ def from_csv(folder: str | os.PathLike[str]) -> xr.Dataset:
     stream = io.StringIO(gzip.decompress((place / kept_curves.FILE).read_bytes()).decode())
     header = json.loads(stream.readline().removeprefix("#"))
     _check(kept_curves.FILE, header["version"], kept_curves.VERSION)
-    with (place / kept_runs.FILE).open(newline="") as file:
+    with (place / kept_runs.FILE).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
         _check(kept_runs.FILE, int(row["version"]), kept_runs.VERSION)

@@ -14,7 +14,7 @@ from plateaus import evaluation, train
 from plateaus.build.recipes import make_recipe, sections, stack_knobs
 from plateaus.config.plan import Options, checked_plan
 from plateaus.config.schema import ConfigError
-from plateaus.jobs import checkpoint, cli, devices, exactness, job, run, switches, worker
+from plateaus.jobs import checkpoint, cli, devices, exactness, preparing, run, switches, worker
 from plateaus.report import store
 
 pytestmark = pytest.mark.versions
@@ -222,7 +222,7 @@ def mutated(value):
 @pytest.fixture(scope="module")
 def more(whole):
     """What a command for one more seed comes down to, before it is refused or run."""
-    return job.prepare(plan_of(seeds=3), Options(dry_run=True), whole, print)
+    return preparing.prepare(plan_of(seeds=3), Options(dry_run=True), whole, print)
 
 
 @pytest.mark.parametrize("name", sorted(record()))
@@ -230,17 +230,17 @@ def test_runs_are_not_added_where_an_entry_differs(name, more):
     (address,) = more.exactness
     here = {**record(), name: mutated(record()[name])}
     with pytest.raises(ConfigError) as refused:
-        job._refuse_inexact(more._replace(exactness={address: here}), [])
+        preparing._refuse_inexact(more._replace(exactness={address: here}), [])
     (line,) = refused.value.problems
     assert f"would not match bit for bit: {name} was " in line and line.count(" was ") == 1
     assert "--workdir" in line and "--allow-inexact-resume" in line
-    job._refuse_inexact(more, [])  # under the record that it has, nothing is refused
+    preparing._refuse_inexact(more, [])  # under the record that it has, nothing is refused
 
 
 def test_runs_of_a_variant_that_has_changed_are_compared_too(more):
     more.finished.foreign.append({**record(), "jax": "0.1"})
     with pytest.raises(ConfigError, match=r"jax was 0\.1"):
-        job._refuse_inexact(more, [])
+        preparing._refuse_inexact(more, [])
     more.finished.foreign.clear()
 
 

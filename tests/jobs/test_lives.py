@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from plateaus import train
+from plateaus.build import mixing_cost
 from plateaus.build.recipes import sections
 from plateaus.config.lives import Keep
 from plateaus.config.plan import Options, checked_plan
 from plateaus.config.schema import ConfigError
-from plateaus.jobs import job, lanes, live, results, run, weights, worker
+from plateaus.jobs import checkpoint, endings, lanes, live, preparing, results, run, weights, worker
 from plateaus.jobs.budget import Budget
 from plateaus.report import store
 from plateaus.report.store import ENDINGS
+from plateaus.variables import Variable
 
 pytestmark = pytest.mark.versions
 
@@ -194,6 +197,93 @@ def test_more_steps_are_refused_where_the_last_one_matters(tmp_path):
         execute(plan_of(swept={}, **given), place)
 
 
+def test_a_new_seed_does_not_open_the_way_to_more_steps(tmp_path):
+    """Neither guard looks at the runs of the command alone: results show all side by side."""
+    place = tmp_path / "run"
+    given = {"data__curriculum_start": 20, "data__curriculum_step": 1, "pool_points": 16}
+    execute(plan_of(steps=60, swept={}, chosen=(0,), **given), place, keep=STATE)
+    with pytest.raises(ConfigError, match="which are no beginning of runs of 120"):
+        execute(plan_of(swept={}, chosen=(1,), **given), place)
+    bare = tmp_path / "bare"
+    execute(plan_of(steps=60, swept={}, chosen=(0,)), bare)
+    with pytest.raises(ConfigError, match="the state of 1 of them was not kept"):
+        execute(plan_of(swept={}, chosen=(1,)), bare)
+
+
+def test_more_steps_until_an_event(whole, tmp_path):
+    """A run that had escaped by its old horizon ended there by its event, not by a budget."""
+    place = tmp_path / "run"
+    last = int(whole.escape_step.max())
+    steps = last - 10
+    execute(plan_of(steps=steps), place, keep=STATE)
+    ours = execute(plan_of(), place, stop_when="escaped")
+    assert (ours.ended_by == ENDINGS.index("escaped")).all()
+    assert (ours.status == store.FINISHED).all()
+    np.testing.assert_array_equal(ours.escape_step, whole.escape_step)
+    assert set(ours.last_step.values.flat) == {steps, last}
+
+
+def test_a_checkpoint_outlives_a_command_that_wants_less(whole, tmp_path):
+    place = tmp_path / "run"
+    killed(place, 11)
+    for _ in range(2):
+        assert (execute(plan_of(), place, stop_when="escaped").last_step < 100).all()
+        (kept,) = (place / "checkpoints" / "running").iterdir()
+        assert checkpoint.newest_meta(kept)["phases"] == 10
+    same(execute(plan_of(), place), whole)
+    assert not list((place / "checkpoints" / "running").iterdir())
+
+
+def test_runs_on_their_way_to_fewer_steps_are_in_the_way_of_more(tmp_path):
+    place = tmp_path / "run"
+    killed(place, 3, steps=60)
+    with pytest.raises(ConfigError, match=r"10 run\(s\) that were stopped on their way to 60 st"):
+        execute(plan_of(), place)
+    assert execute(plan_of(steps=60), place).attrs["horizon"] == 60
+
+
+def test_a_damaged_record_is_written_anew_in_its_place(whole, tmp_path, capsys):
+    place = tmp_path / "run"
+    execute(plan_of(), place)
+    (data,) = (place / "checkpoints" / "finished").glob("*.npz")
+    data.with_name(f"{data.name}.json").unlink()
+    same(execute(plan_of(), place), whole)
+    assert [*(place / "checkpoints" / "finished").glob("*.npz")] == [data]
+    capsys.readouterr()
+    execute(plan_of(), place)
+    assert "passed over" not in capsys.readouterr().err
+
+
+def test_a_damaged_state_is_a_warning(whole, tmp_path, capsys):
+    place = tmp_path / "run"
+    execute(plan_of(), place, stop_when="escaped", keep=STATE)
+    (state,) = (place / "checkpoints" / "states").glob("*.npz")
+    state.write_bytes(state.read_bytes()[:-1])
+    same(execute(plan_of(), place), whole)
+    assert "kept state passed over, its runs start again" in capsys.readouterr().err
+
+
+def test_the_models_before_the_one_that_is_kept_have_no_event():
+    """What a proxy learns is not what the run learns."""
+    losses = np.asarray([[1.0, 0.1, 0.1, 0.1, 1.0, 1.0, 0.1, 0.1, 0.1]])
+    bounds = {"uninformed_loss": np.ones((1, 1)), "best_loss": np.zeros((1, 1))}
+    curves = {"test_loss": losses, **bounds}
+    assert endings.event_steps(curves, 10, "escaped") == [20]
+    assert endings.event_steps(curves, 10, "escaped", before=40) == [70]
+    assert np.isnan(endings.event_steps({**curves, "test_loss": losses[:, :5]}, 10, "escaped", 40))
+    config = {"data.proxy_steps": 40, "eval_every": 10, "log_every": 10}
+    declared = {"test_loss": Variable("loss")}
+    kept = mixing_cost.kept_model(config, {"test_loss": losses[:, :3]}, declared)
+    assert np.isnan(kept["test_loss"]).all()
+
+
+def test_an_event_at_the_horizon_cuts_nothing_off():
+    never = np.full(2, train.NEVER)
+    ended = endings.ends(np.asarray([120.0, 60.0]), never, 120, 120, "escaped")
+    assert [ENDINGS[ending] for ending in ended.ending] == ["horizon", "escaped"]
+    assert ended.step.tolist() == [120, 60]
+
+
 def test_fewer_steps_are_another_experiment(escaped):
     with pytest.raises(ConfigError, match="steps is 120 there, 60 here"):
         execute(plan_of(steps=60), escaped[0])
@@ -202,7 +292,7 @@ def test_fewer_steps_are_another_experiment(escaped):
 def test_the_first_seeds_of_all_settings_come_first(tmp_path):
     plan = plan_of(swept={"data.zipf_exponent": (0.0, 0.5, 1.0)})
     options = Options(workdir=tmp_path, budget=60.0, runs_per_batch=4)
-    made = job.prepare(plan, options, tmp_path, print)
+    made = preparing.prepare(plan, options, tmp_path, print)
     seeds = [member.seed for chunk in made.chunks for member in chunk.members]
     assert seeds == sorted(seeds) and seeds.count(0) == 3
 
@@ -355,10 +445,13 @@ def test_a_report_that_fails_stops_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(live, "SECONDS", 0.0)
     report = Failing(None, Budget(None), said.append)
     report()
-    report()
     assert len(said) == 1 and "No space left" in said[0]
+    report._next = 0.0  # it tries again, in silence
+    report()
+    assert len(said) == 1
 
 
+@pytest.mark.programs(60)
 def test_weights_are_kept_loaded_and_measured(tmp_path):
     """Also of a killed run; an instrument reads them as it would have while they trained."""
     observed = execute(plan_of(weight_norms=True), tmp_path / "observed")

@@ -22,10 +22,10 @@ from plateaus.fields import INFINITE
 from plateaus.jobs import (
     checkpoint,
     devices,
-    job,
     lanes,
     memory,
     pace,
+    preparing,
     provenance,
     run,
     sweep,
@@ -486,7 +486,7 @@ def test_a_dry_run_says_what_each_program_is_for(tmp_path, capsys):
 def test_a_chunk_is_as_wide_however_many_runs_there_are(tmp_path):
     """Bits depend on the width: a run must not change with the size of its sweep."""
     for seeds in (1, 40):
-        made = job.prepare(make_plan(seeds=seeds), Options(), tmp_path / "run", print)
+        made = preparing.prepare(make_plan(seeds=seeds), Options(), tmp_path / "run", print)
         assert set(made.widths.values()) == {16}
 
 
