@@ -20,7 +20,7 @@ from plateaus.build.recipes import sections
 from plateaus.config import lives
 from plateaus.config.arguments import parse
 from plateaus.config.plan import Options, checked_plan
-from plateaus.jobs import checkpoint, cli, run, weights
+from plateaus.jobs import checkpoint, cli, identities, run, weights
 from plateaus.jobs.recorded import plan_of as recorded_plan
 from plateaus.report import store
 
@@ -239,7 +239,9 @@ def test_what_is_no_run_is_refused(made, tmp_path, capsys):
     content = json.loads((tmp_path / "old" / "config.json").read_text())
     content["identity"]["format"] = 1
     (tmp_path / "old" / "config.json").write_text(json.dumps(content))
-    assert f"than {half}: format is 1 there, 4 here" in line(half, tmp_path / "old")
+    assert f"than {half}: format is 1 there, {identities.FORMAT} here" in line(
+        half, tmp_path / "old"
+    )
 
 
 def test_another_experiment_is_refused_by_its_fields(made, tmp_path, capsys):
