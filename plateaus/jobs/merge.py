@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from plateaus.config.values import shown
 from plateaus.jobs import (
     archives,
     checkpoint,
+    copies,
     devices,
     folder,
     observations,
@@ -29,6 +30,7 @@ from plateaus.jobs import (
     unions,
 )
 from plateaus.jobs.archives import Source
+from plateaus.jobs.copies import Copy
 from plateaus.jobs.finished import Finished
 from plateaus.jobs.identities import digest
 from plateaus.jobs.recorded import plan_of
@@ -43,7 +45,7 @@ class Merge(NamedTuple):
     into: Path
     sources: list[Source]
     arrivals: list[Arrival]
-    kept: dict[Path, Path]  # states and weights beside the records: where to -> where from
+    copies: dict[Path, Copy]  # of states and weights beside the records, by where to
 
 
 def merge(paths: Sequence[Path], into: Path, options: Options) -> int:
@@ -116,7 +118,7 @@ def _prepared(sources: list[Source], into: Path, options: Options) -> Merge:
     if not options.allow_inexact_resume:
         _refuse_unlike(plan, known)
     print(*lines, sep="\n")
-    return Merge(plan, into, sources, arrivals, _kept(sources, into))
+    return Merge(plan, into, sources, arrivals, copies.wanted(plan, sources, into, _warn))
 
 
 def _plan(source: Source) -> Plan:
@@ -158,34 +160,11 @@ def _refuse_unlike(plan: Plan, known: Mapping[Member, Run]) -> None:
         )
 
 
-def _kept(sources: Sequence[Source], into: Path) -> dict[Path, Path]:
-    """Return the sound files of states and weights that are not there, or go less far there."""
-    kept: dict[Path, Path] = {}
-    for source in sources:
-        for path in sorted((source.folder / "checkpoints").glob("*/*.npz")):
-            place = into / path.relative_to(source.folder)
-            if path.parent.name in archives.KEPT and _steps(path, _warn) > max(
-                _steps(place), _steps(kept.get(place))
-            ):
-                kept[place] = path
-    return kept
-
-
-def _steps(path: Path | None, warn: Callable[[str], None] = lambda line: None) -> int:
-    """Return how far the states in a file have gone; 0 of other sound files, else -1."""
-    try:
-        return -1 if path is None else int(checkpoint.read_arrays(path)[1].get("steps", 0))
-    except checkpoint.Damaged as error:
-        if path is not None and path.exists():
-            warn(f"kept states passed over, they are not merged: {error}")
-        return -1
-
-
 def _write(merged: Merge, options: Options) -> int:
     """Write a merge in the locked folder: what identifies the runs first, their results last."""
     plan, into = merged.plan, merged.into
     sessions = _sessions(merged)
-    if not (merged.arrivals or merged.kept or sessions):
+    if not (merged.arrivals or merged.copies or sessions):
         finished = Finished(into, plan, _warn)
         if results.reported(into) == finished.contents():
             print(f"nothing to do: all {len(finished.records)} runs are there")
@@ -195,9 +174,7 @@ def _write(merged: Merge, options: Options) -> int:
     print(f"folder: {into}", flush=True)
     for arrival in merged.arrivals:
         checkpoint.write_arrays(_new_file(into, arrival), arrival.arrays, arrival.meta)
-    for place, path in merged.kept.items():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint.write_arrays(place, *checkpoint.read_arrays(path))
+    copies.write(merged.copies)
     runs = sum(len(arrival.meta["members"]) for arrival in merged.arrivals)
     session = {"command": options.command, "merged": [s.name for s in merged.sources], "runs": runs}
     folder.record(into, [*sessions, {**session, "finished": True, **provenance.origin()}])
@@ -211,7 +188,9 @@ def _new_file(into: Path, arrival: Arrival) -> Path:
     place = into / "checkpoints" / "finished"
     place.mkdir(parents=True, exist_ok=True)
     path = place / f"{arrival.stem}.npz"
-    if _steps(path) < 0:  # none, or one that a kill has cut short
+    try:
+        checkpoint.read_arrays(path)
+    except checkpoint.Damaged:  # none, or one that a kill has cut short
         return path
     return place / f"{digest([arrival.stem, arrival.arrays['last_step'].tolist()])}.npz"
 

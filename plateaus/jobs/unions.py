@@ -167,10 +167,16 @@ def _runs(
 def _arrival(
     path: Path, arrays: Mapping[str, np.ndarray], meta: dict[str, Any], new: Sequence[int]
 ) -> Arrival:
-    """Return the file of some of a file's runs: under its name, where it is the file as it was."""
+    """Return the file of some of a file's runs: under its name, where it is the file as it was.
+
+    They have their share of the seconds that the file's runs took together.
+    """
     names = [meta["members"][place] for place in new]
     whole = len(new) == len(meta["members"])
     stem = identities.digest([meta["program"], names])
+    if "seconds" in meta and not whole:
+        seconds = meta["seconds"] * len(new) / len(meta["members"])
+        meta = {**meta, "seconds": round(seconds, 3)}
     return Arrival(
         path.stem if whole and stem == path.stem else stem,
         {name: array if whole else array[list(new)] for name, array in arrays.items()},
@@ -181,9 +187,25 @@ def _arrival(
 def _other_bits(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> Iterator[str]:
     """Yield the variables that both runs have recorded, with other bits."""
     for name in sorted({*one} & {*other}):
-        a, b = np.asarray(one[name]), np.asarray(other[name])
-        if (a.dtype, a.shape, a.tobytes()) != (b.dtype, b.shape, b.tobytes()):
+        if not _same_bits(np.asarray(one[name]), np.asarray(other[name])):
             yield name
+
+
+def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    """Return whether two arrays are the same but for how long nothing follows after the end.
+
+    The arrays of a chunk are as long as its longest run: see `endings.cut`.
+    """
+    if a.ndim and b.ndim:
+        if _holds_any(a[len(b) :]) or _holds_any(b[len(a) :]):
+            return False
+        a, b = a[: len(b)], b[: len(a)]
+    return (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
+
+
+def _holds_any(rest: np.ndarray) -> bool:
+    """Return whether a part of a record holds anything but NaN or, in whole numbers, 0."""
+    return bool((~np.isnan(rest) if rest.dtype.kind == "f" else rest).any())
 
 
 def with_runs(plan: Plan, runs: Mapping[Member, Run], observing: Mapping[str, Any]) -> Plan:

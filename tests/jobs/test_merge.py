@@ -11,14 +11,16 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import jax
 import pytest
 import xarray as xr
 
 from plateaus import files
 from plateaus.build.recipes import sections
+from plateaus.config import lives
 from plateaus.config.arguments import parse
 from plateaus.config.plan import Options, checked_plan
-from plateaus.jobs import checkpoint, cli, run
+from plateaus.jobs import checkpoint, cli, identities, run, weights
 from plateaus.jobs.recorded import plan_of as recorded_plan
 from plateaus.report import store
 
@@ -59,11 +61,11 @@ def made(tmp_path_factory):
     """Finished folders by what was asked for, each made once."""
     places = {}
 
-    def make(*wanted, **given):
-        key = repr((wanted, given))
+    def make(*wanted, keep=lives.KEEP_NOTHING, **given):
+        key = repr((wanted, keep, given))
         if key not in places:
             places[key] = tmp_path_factory.mktemp("made") / "run"
-            assert execute(plan_of(*wanted, **given), places[key]) == 0
+            assert execute(plan_of(*wanted, **given), places[key], keep=keep) == 0
         return places[key]
 
     return make
@@ -237,7 +239,9 @@ def test_what_is_no_run_is_refused(made, tmp_path, capsys):
     content = json.loads((tmp_path / "old" / "config.json").read_text())
     content["identity"]["format"] = 1
     (tmp_path / "old" / "config.json").write_text(json.dumps(content))
-    assert f"than {half}: format is 1 there, 4 here" in line(half, tmp_path / "old")
+    assert f"than {half}: format is 1 there, {identities.FORMAT} here" in line(
+        half, tmp_path / "old"
+    )
 
 
 def test_another_experiment_is_refused_by_its_fields(made, tmp_path, capsys):
@@ -306,6 +310,12 @@ def of_another_machine(source, place):
     return changed(source, place, lambda _, meta: meta["exactness"].update(threads=99))
 
 
+def assert_same_but_for_exactness(one, other):
+    """The records of exactness are two in `one`, and one in `other`."""
+    assert [len(set(each.exactness.values.flat)) for each in (one, other)] == [2, 1]
+    xr.testing.assert_identical(one.drop_vars("exactness"), other.drop_vars("exactness"))
+
+
 def test_pairs_must_be_of_one_exactness_and_others_need_not(made, tmp_path, capsys):
     threads = checkpoint.read_arrays(finished(made())[0])[1]["exactness"]["threads"]
     one, two = (made(*half) for half in HALVES["settings"])
@@ -314,14 +324,14 @@ def test_pairs_must_be_of_one_exactness_and_others_need_not(made, tmp_path, caps
     assert f"threads was {threads}, is 99 (seeds 0, 1, 2, 3). " in line
     assert "--allow-inexact-resume" in line
     assert merge(tmp_path / "into", one, other, words=["--allow-inexact-resume"]) == 0
-    xr.testing.assert_identical(results(tmp_path / "into"), results(made()))
+    assert_same_but_for_exactness(results(tmp_path / "into"), results(made()))
 
 
 def test_what_is_added_to_a_merged_folder_matches_what_it_is_compared_with(made, tmp_path, capsys):
     one, two = (made(*half) for half in HALVES["seeds"])
     into = tmp_path / "into"
     assert merge(into, one, of_another_machine(two, tmp_path / "other")) == 0
-    xr.testing.assert_identical(results(into), results(made()))  # seeds 2 and 3 are of another
+    assert_same_but_for_exactness(results(into), results(made()))  # seeds 2 and 3 are of another
     more = (*ALL, 2.0)
     assert execute(plan_of(more, (0, 1)), into, dry_run=True) == 0
     assert execute(plan_of(ALL, (4,)), into, dry_run=True) == 0  # in no pair: like one of two
@@ -355,17 +365,97 @@ def test_kept_states_come_along(made, tmp_path):
     place = shutil.copytree(made(*HALVES["seeds"][0]), tmp_path / "one")
     states, into = place / "checkpoints" / "states", tmp_path / "into"
     states.mkdir()
-    for name in ("a", "b"):
-        checkpoint.write_arrays(states / f"{name}.npz", {"w": [1.0]}, {"steps": 400})
+    known = {name: {"members": [[{"data.zipf_exponent": 0.0}, i]]} for i, name in enumerate("ab")}
+    for name, meta in known.items():
+        checkpoint.write_arrays(states / f"{name}.npz", {"w": [1.0]}, {**meta, "steps": 400})
     (states / "b.npz").write_bytes(b"")
     assert merge(into, place) == 0
     there = into / "checkpoints" / "states"
     assert sorted(p.name for p in there.iterdir()) == ["a.npz", "a.npz.json"]
     assert checkpoint.read_arrays(there / "a.npz")[0]["w"].tolist() == [1.0]
     assert merge(into, place) == 0
-    checkpoint.write_arrays(states / "a.npz", {"w": [2.0]}, {"steps": 200})  # goes less far
+    less_far = {**known["a"], "steps": 200}
+    checkpoint.write_arrays(states / "a.npz", {"w": [2.0]}, less_far)
     assert merge(into, place) == 0
     assert checkpoint.read_arrays(there / "a.npz")[0]["w"].tolist() == [1.0]
+
+
+KEEP_ALL = lives.Keep(state=True, weights=True)
+RATE = "optim.learning_rate"
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_states_and_weights_stay_those_of_their_runs(new, made, tmp_path, capsys):
+    """Sources stand at fixed values of a field that is swept in the merged folder."""
+    into, short = tmp_path / "into", ((0.0,), (0, 1))
+    fixed = {rate: made(*short, keep=KEEP_ALL, optim__learning_rate=rate) for rate in (0.2, 0.3)}
+    before = {rate: loaded(place) for rate, place in fixed.items()}
+    wide = {RATE: (0.1, 0.4)}
+    if new:
+        sources = [made(*short, wide), *fixed.values()]
+    else:  # the target's first runs have names that lack the field as well
+        first = made(*short, keep=KEEP_ALL, optim__learning_rate=0.1)
+        assert execute(plan_of(*short, wide), shutil.copytree(first, into)) == 0
+        before, sources = {0.1: loaded(first), **before}, [*fixed.values()]
+    assert merge(into, *sources) == 0
+    both = loaded(into)
+    assert len(both) == 2 * len(before)
+    for rate, weights_of in before.items():
+        for (_, seed), leaves in weights_of.items():
+            assert both[rate, seed] == leaves
+    there = snapshot(into)
+    assert merge(into, *sources) == 0
+    assert snapshot(into) == there
+    longer = plan_of(*short, {RATE: (0.2,)}, steps=500)
+    assert execute(longer, into) == 0
+    assert "2 runs of these go on from step 400, with their kept state" in capsys.readouterr().out
+    whole = results(made(*short, {RATE: (0.2,)}, steps=500))
+    part = results(into).sel({RATE: [0.2]})[[*whole]]
+    xr.testing.assert_equal(part.drop_attrs(), whole.drop_attrs())
+
+
+def loaded(place):
+    """The bytes of the weights that a folder keeps, by learning rate and seed; none stand twice."""
+    every = weights.load(place)
+    by_run = {
+        (one.setting.get(RATE), one.seed): [x.tobytes() for x in jax.tree.leaves(one.params)]
+        for one in every
+    }
+    assert len(by_run) == len(every)
+    return by_run
+
+
+# Arrays of other lengths, times.
+
+
+def test_equal_runs_that_ended_early_in_other_company_are_the_same(tmp_path, capsys):
+    """The arrays of a file are as long as its longest run."""
+    for name, seeds in (("one", (0, 1)), ("two", (0, 2))):
+        plan = plan_of((1.5,), seeds, eval_every=20, log_every=20, optim__learning_rate=0.3)
+        assert execute(plan, tmp_path / name, stop_when="escaped") == 0
+    one, two = (results(tmp_path / name) for name in ("one", "two"))
+    assert one.sizes["eval_step"] > two.sizes["eval_step"]
+    assert merge(tmp_path / "into", tmp_path / "one", tmp_path / "two") == 0
+    assert "1 runs are added, 1 there already with the same bits" in capsys.readouterr().out
+    xr.testing.assert_equal(
+        results(tmp_path / "into").sel(seed=[0, 1]).drop_attrs(), one.drop_attrs()
+    )
+
+    def change(arrays, meta):
+        arrays["test_loss"] = arrays["test_loss"].copy()
+        arrays["test_loss"][0, -1] = 0.5  # of seed 0, which has ended before
+
+    other = changed(tmp_path / "one", tmp_path / "other", change)
+    line = refused(tmp_path / "into", other, capsys=capsys)
+    assert line.endswith("hold a run with other bits (data.zipf_exponent = 1.5, seed 0): test_loss")
+
+
+def test_some_runs_of_a_file_have_their_share_of_its_seconds(made, tmp_path):
+    whole, part = (made(*half) for half in HALVES["overlapping"])
+    timed = changed(part, tmp_path / "timed", lambda _, meta: meta.update(seconds=12.0))
+    assert merge(tmp_path / "into", whole, timed) == 0
+    metas = [checkpoint.read_arrays(path)[1] for path in finished(tmp_path / "into")]
+    assert [meta["seconds"] for meta in metas if len(meta["members"]) == 4] == [4.0]
 
 
 # Kills.
