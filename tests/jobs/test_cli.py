@@ -53,7 +53,8 @@ def test_the_main_job(planned, executed, capsys):
     assert plan.title.startswith("Sampling points by a Zipf law")
     assert set(plan.config) == set(entries(recipes.sections(plan.config)))
     assert plan.config["seeds"] == 16 and plan.config["task.name"] == "sparse_parity"
-    assert executed[0][1] == Options(command=CONFIG)
+    options = executed[0][1]
+    assert options == Options(command=CONFIG, began=options.began) and options.began > 0
     assert capsys.readouterr() == ("", "")
 
 
