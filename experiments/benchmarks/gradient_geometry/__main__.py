@@ -17,6 +17,7 @@ and over what was resident before: compiled, first weights and batches read.
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 import sys
 from collections.abc import Sequence
@@ -72,7 +73,8 @@ def _compared(rows, contenders, samples) -> dict[str, Any]:
     ours, faster = contenders[OURS], contenders[found["plain"]]
     found["over_plain"] = timing.ratios(samples, ours, faster)["wall"]
     held = {k: rows[k]["peak_mib"] - rows[k]["before_mib"] for k in (OURS, found["plain"])}
-    found["memory_over_plain"] = held[OURS] / held[found["plain"]]
+    plainly = held[found["plain"]]  # less than a page at the smallest sizes
+    found["memory_over_plain"] = held[OURS] / plainly if plainly else math.nan
     if TORCHJD in rows:
         found["torchjd_over"] = timing.ratios(samples, contenders[TORCHJD], ours)["wall"]
     return found
