@@ -23,14 +23,14 @@ from plateaus.config.exit_codes import with_exit_code
 
 @with_exit_code
 def main():
-    opened = open(sys.argv[1], "w")  # takes the lowest number that is free
-    for i in range(3000):
-        print({LINE!a})
-        print({LINE!a}, file=sys.stderr)
-    for number in (1, 2):
-        with contextlib.suppress(OSError):
-            os.write(number, b"as a library does")
-    opened.write("whole")
+    with open(sys.argv[1], "w") as opened:  # takes the lowest number that is free
+        for i in range(3000):
+            print({LINE!a})
+            print({LINE!a}, file=sys.stderr)
+        for number in (1, 2):
+            with contextlib.suppress(OSError):
+                os.write(number, b"as a library does")
+        opened.write("whole")
     return 7
 
 sys.exit(main())
