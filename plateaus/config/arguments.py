@@ -164,12 +164,12 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 def _beside_merge(options: argparse.Namespace, fields: Sequence[str]) -> list[str]:
     """Return a line for each option that --merge needs, or that says nothing beside it."""
-    said = [*("config", "seeds", "scale", "smoke", "list", "fail_fast", "runs_per_batch")]
-    said += ["budget", "stop_when"]
-    given = [f"--{name.replace('_', '-')}" for name in said if getattr(options, name)]
-    given += ["--keep"] * (options.keep != lives.KEEP_NOTHING)
-    given += [f"{OVERRIDE}{name} or --sweep" for name in fields[:1]]
-    lines = [f"{one}: not with --merge, which takes all finished runs as they are" for one in given]
+    names = [*("config", "seeds", "scale", "smoke", "list", "fail_fast", "runs_per_batch")]
+    names += ["budget", "stop_when"]
+    flags = [f"--{name.replace('_', '-')}" for name in names if getattr(options, name)]
+    flags += ["--keep"] * (options.keep != lives.KEEP_NOTHING)
+    flags += [f"{OVERRIDE}{name} or --sweep" for name in fields[:1]]
+    lines = [f"{one}: not with --merge, which takes all finished runs as they are" for one in flags]
     return lines + ["--merge: needs --workdir DIR, the folder to add to"] * (not options.workdir)
 
 

@@ -24,8 +24,8 @@ def page(path: Path, preset: str | None, scale: str | None, smoke: bool) -> dict
 
     Raises ConfigError for a damaged file, and where a preset, a scale or a smoke size is asked for.
     """
-    asked = (f":{preset}", preset), (f"--scale {scale}", scale), ("--smoke", smoke or None)
-    if wrong := [option for option, given in asked if given is not None]:
+    choices = (f":{preset}", preset), (f"--scale {scale}", scale), ("--smoke", smoke or None)
+    if wrong := [option for option, value in choices if value is not None]:
         what = "is the config of one plan; it has no presets, scales or smoke size"
         raise ConfigError(f"{path}: {what}: leave out {', '.join(wrong)}")
     try:

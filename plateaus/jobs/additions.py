@@ -58,9 +58,9 @@ def fitted(folder: Path, plan: Plan) -> Fitted:
 
 def _warnings(folder: Path, plan: Plan, recorded: Mapping[str, Any]) -> list[str]:
     """Return a line where runs are added whose program has a knob that the earlier ones' lacks."""
-    known = [n for n in plan.sweep if n not in recorded["swept"] and n in plan.schema]
-    at = {name: recorded["config"].get(name, plan.schema[name].idle) for name in known}
-    new = [n for n in known if plan.schema[n].knob and at[n] == plan.schema[n].field.neutral]
+    added = [n for n in plan.sweep if n not in recorded["swept"] and n in plan.schema]
+    at = {name: recorded["config"].get(name, plan.schema[name].idle) for name in added}
+    new = [n for n in added if plan.schema[n].knob and at[n] == plan.schema[n].field.neutral]
     if not new:
         return []
     return [
@@ -75,8 +75,8 @@ def earlier(folder: Path, plan: Plan) -> dict[str, Any]:
         recorded, before = identities.held(folder), identities.content(folder)
     except identities.UNREADABLE:
         return {}
-    known = before.get(EARLIER)
-    values = dict(known) if isinstance(known, dict) else {}
+    written = before.get(EARLIER)
+    values = dict(written) if isinstance(written, dict) else {}
     for name in plan.sweep:
         if name not in recorded["swept"] and name in plan.schema:
             value = recorded["config"].get(name, plan.schema[name].idle)
@@ -92,16 +92,16 @@ def earlier(folder: Path, plan: Plan) -> dict[str, Any]:
 
 def alike(plan: Plan, place: Path) -> list[str]:
     """Return a line about folders beside `place` that the runs of a plan could be added to."""
-    found = []
+    folders = []
     for other in sorted(place.parent.glob(f"{glob.escape(plan.name)}-*")):
         with contextlib.suppress(ConfigError, OSError):
             if other != place and (other / "config.json").exists():
                 identities.check(other, fitted(other, plan).plan)
                 if not identities.same(other, plan):  # those `locate` names
-                    found.append(str(other))
-    if not found:
+                    folders.append(str(other))
+    if not folders:
         return []
     return [
-        f"note: --workdir {found[0]} would add these runs to those that are there, which differ in "
-        "what is swept or in how often they are evaluated only"
+        f"note: --workdir {folders[0]} would add these runs to those that are there, which differ "
+        "in what is swept or in how often they are evaluated only"
     ]

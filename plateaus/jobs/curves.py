@@ -25,6 +25,7 @@ class Curves:
         self.before = before
         self.parts = {name: [array] for name, array in arrays.items()}
         self.members, self.eval_every, self.event = members, eval_every, event
+        self._evaluations = arrays["test_loss"].shape[1]
         self.escaped, self.diverged = self._counts()
         self._ended = ~np.isnan(self.event_steps()) | self.diverged
 
@@ -35,7 +36,12 @@ class Curves:
         for name, value in measured.evaluation.items():
             self.parts[name].append(np.asarray(value)[:, None])
         if self.event is not None:
-            self._ended = ~np.isnan(self.event_steps()) | self._counts()[1]
+            self._evaluations += 1
+            self._ended |= self._counts()[1]
+            # As `event_steps`, by the window that the new evaluation ends.
+            first = self._evaluations - endings.AVERAGED
+            if not self.before or first > self.before // self.eval_every:
+                self._ended |= self._passed(endings.EVENTS[self.event])
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the measurements by name, joined over time."""

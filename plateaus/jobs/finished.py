@@ -105,7 +105,6 @@ class Finished:
         self, chunk: Chunk, arrays: dict[str, np.ndarray], exactness: Record, seconds: float
     ) -> None:
         """Keep the records of one more chunk, on disk first; it took so many `seconds` of work."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         meta = {
             "program": chunk.program.address,
             "members": list(chunk.names),
@@ -114,11 +113,7 @@ class Finished:
             "steps": self._plan.config["steps"],
             "seconds": round(seconds, 3),
         }
-        path = self._folder / f"{chunk.address}.npz"
-        if checkpoint.is_sound(path):  # records of the same runs that ended earlier
-            longer = digest([chunk.address, arrays["last_step"].tolist()])
-            path = self._folder / f"{longer}.npz"
-        checkpoint.write_arrays(path, arrays, meta)
+        checkpoint.write_arrays(new_file(self._folder, chunk.address, arrays), arrays, meta)
         self._take(chunk.members, arrays, meta)
 
     def as_observed(self) -> dict[str, Any]:
@@ -150,6 +145,18 @@ class Finished:
             if ENDINGS[int(record["ended_by"])] not in ("horizon", "diverged")
         )
         return digest([runs, values, list(self._plan.sweep), *([early] if early else [])])
+
+
+def new_file(folder: Path, stem: str, arrays: Mapping[str, np.ndarray]) -> Path:
+    """Return the file for some runs: not one that holds records of the same that end earlier.
+
+    The folder is made if need be; a file that a kill has cut short is replaced.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{stem}.npz"
+    if not checkpoint.is_sound(path):
+        return path
+    return folder / f"{digest([stem, arrays['last_step'].tolist()])}.npz"
 
 
 def steps_there(record: Mapping[str, np.ndarray], plan: Plan) -> int:

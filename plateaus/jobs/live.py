@@ -24,9 +24,8 @@ def so_far(job: Job) -> Finished:
         address = chunk.program.address
         return job.compiled[address].facts, job.held[address].parameters
 
-    missing = tuple(
-        chunk for chunk in job.chunks if not job.finished.records.keys() >= {*chunk.members}
-    )
+    complete = job.finished.complete(job.options.stop_when)
+    missing = tuple(chunk for chunk in job.chunks if not {*chunk.members} <= complete)
     return job.finished.beside(unfinished.records(job.plan, job.place, missing, facts))
 
 

@@ -31,8 +31,7 @@ from plateaus.jobs import (
 )
 from plateaus.jobs.archives import Source
 from plateaus.jobs.copies import Copy
-from plateaus.jobs.finished import Finished
-from plateaus.jobs.identities import digest
+from plateaus.jobs.finished import Finished, new_file
 from plateaus.jobs.recorded import plan_of
 from plateaus.jobs.sweep import Member
 from plateaus.jobs.unions import Arrival, Run
@@ -172,8 +171,11 @@ def _write(merged: Merge, options: Options) -> int:
             return 0
     folder.write_config(into, plan)
     print(f"folder: {into}", flush=True)
+    records = into / "checkpoints" / "finished"
     for arrival in merged.arrivals:
-        checkpoint.write_arrays(_new_file(into, arrival), arrival.arrays, arrival.meta)
+        checkpoint.write_arrays(
+            new_file(records, arrival.stem, arrival.arrays), arrival.arrays, arrival.meta
+        )
     copies.write(merged.copies)
     runs = sum(len(arrival.meta["members"]) for arrival in merged.arrivals)
     session = {"command": options.command, "merged": [s.name for s in merged.sources], "runs": runs}
@@ -181,18 +183,6 @@ def _write(merged: Merge, options: Options) -> int:
     results.write(plan, into, Finished(into, plan, _warn), _warn)
     results.show(into)
     return 0
-
-
-def _new_file(into: Path, arrival: Arrival) -> Path:
-    """Return the file for some runs: not one that holds records of the same that end earlier."""
-    place = into / "checkpoints" / "finished"
-    place.mkdir(parents=True, exist_ok=True)
-    path = place / f"{arrival.stem}.npz"
-    try:
-        checkpoint.read_arrays(path)
-    except checkpoint.Damaged:  # none, or one that a kill has cut short
-        return path
-    return place / f"{digest([arrival.stem, arrival.arrays['last_step'].tolist()])}.npz"
 
 
 def _sessions(merged: Merge) -> list[dict[str, Any]]:

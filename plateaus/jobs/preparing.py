@@ -176,11 +176,9 @@ def _refuse_inexact(job: Job, interrupted: Sequence[begun.Begun]) -> None:
             continued |= dict.fromkeys(exactness.differences(group.exactness or {}, current))
     for chunk in job.chunks:
         if chunk.address in job.kept:
-            recorded, current = (
-                job.kept[chunk.address].exactness,
-                job.exactness[chunk.program.address],
-            )
-            continued |= dict.fromkeys(exactness.differences(recorded, current))
+            current = job.exactness[chunk.program.address]
+            kept = job.kept[chunk.address].exactness
+            continued |= dict.fromkeys(exactness.differences(kept, current))
     missing = sum(len(chunk.members) for chunk in job.chunks)
     way_on = "Use another --workdir, or --allow-inexact-resume"
     if added:

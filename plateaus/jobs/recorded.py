@@ -38,11 +38,10 @@ def plan_of(folder: Path, fields: Mapping[str, Any] | None = None) -> Plan:
     try:
         parts = sections(config)
         schema = entries(parts)
-        asked = fields or {}
         known = {
             name: value
             for name, value in config.items()
-            if name in asked or (name in schema and not schema[name].field.derived)
+            if name in (fields or ()) or (name in schema and not schema[name].field.derived)
         }
         return checked_plan(folder.name, parts, known, sweep, title, variants, schema, seeds)
     except ConfigError as error:

@@ -89,10 +89,11 @@ def measure(folder: str | Path, **fields: Any) -> xr.Dataset:
     if others := sorted({*fields} - plan.observing):
         raise ConfigError(*(f"{name}: is no field that only observes" for name in others))
     records: dict[Any, dict[str, np.ndarray]] = {}
-    steps = sorted({part.step for part, _ in _files(plan, Path(folder))})
+    files = list(_files(plan, Path(folder)))
+    steps = sorted({part.step for part, _ in files})
     declared: dict[str, Any] = {}
     task = None
-    for part, recipe in _files(plan, Path(folder)):
+    for part, recipe in files:
         if recipe.batch_probes:
             raise ConfigError("measures of training batches follow from more than weights")
         declared |= variables(part.program.resolved)

@@ -347,6 +347,19 @@ def test_a_budget_ends_with_records_that_go_on(whole, tmp_path, monkeypatch, cap
     same(execute(plan_of(), place), whole)
 
 
+def test_runs_that_go_on_are_shown_as_far_as_they_came(whole, tmp_path):
+    """Not as they ended before, of which there is a record as well."""
+    place = tmp_path / "run"
+    execute(plan_of(steps=60), place, keep=STATE)
+    killed(place, 3)
+    made = preparing.prepare(plan_of(), Options(workdir=place), place, print)
+    both = live.so_far(made)
+    assert {int(record["last_step"]) for record in both.records.values()} == {80}
+    for member, record in both.records.items():
+        longer = whole.test_loss.sel({"data.zipf_exponent": member.values[0], "seed": member.seed})
+        np.testing.assert_array_equal(record["test_loss"], longer[:9])
+
+
 def test_a_budget_and_a_kill(whole, tmp_path):
     killed(tmp_path / "run", 5, "--budget=1h")
     same(execute(plan_of(), tmp_path / "run", budget=3600.0), whole)
