@@ -1,0 +1,1 @@
+"""Claims as data, and the rule by which they are decided. No jax."""

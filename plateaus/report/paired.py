@@ -1,0 +1,148 @@
+"""Settings compared on the same seeds: sign-flip tests, geometric ratios, and their intervals.
+
+Runs of one seed share their first weights and their data, so that they are compared as pairs. If
+neither setting is better, the sign of a pair's difference is a fair coin; all else follows.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from plateaus.report.survival import NOTHING, Interval, Passages
+
+FEWEST_FOR_P = 6  # the least two-sided p of 5 pairs is .0625
+FEWEST_FOR_INTERVAL = 8
+FLIPS = 2**14  # all of 14 pairs; as many drawn at random for more
+FLOOR = 4  # evaluations: a plateau that is shorter than these is not measured
+Bound = Literal["", ">", "<"]
+
+
+class Comparison(NamedTuple):
+    """A setting beside its baseline, seed by seed.
+
+    ratio: geometric mean of the ratios of the pairs, and its interval; below 1 it is sooner.
+    p_value: two-sided sign-flip test of the logarithms; NaN below `FEWEST_FOR_P` pairs.
+    sooner: share of the pairs in which the setting comes first; a tie counts half.
+    pairs: those that the numbers rest on; censored: those left out, where neither run got there.
+    bound: ">" where the ratio is a lower bound, since no run of the setting got there by the
+      horizon; "<" where none of the baseline did.
+    """
+
+    ratio: Interval
+    p_value: float
+    sooner: float
+    pairs: int
+    censored: int
+    bound: Bound
+
+
+NO_COMPARISON = Comparison(NOTHING, math.nan, math.nan, 0, 0, "")
+
+
+def sign_flip_p(
+    differences: ArrayLike, alternative: Literal["two-sided", "less", "greater"] = "two-sided"
+) -> float:
+    """Return the p-value of the mean difference among all flips of the differences' signs.
+
+    Exact up to 14 pairs, and by `FLIPS` random flips above; the same data give the same p.
+
+    Raises ValueError if a difference is not finite.
+
+    >>> sign_flip_p([-1.0, -2.0, -0.5, -1.5, -1.0, -0.7])
+    0.03125
+    """
+    values = np.asarray(differences, np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError("a difference is not finite")
+    if values.size == 0 or not values.any():
+        return math.nan
+    result = stats.permutation_test(
+        (values,),
+        lambda sample, axis: np.mean(sample, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=FLIPS,
+        alternative=alternative,
+        rng=np.random.default_rng(0),
+    )
+    return float(result.pvalue)
+
+
+def mean_interval(differences: ArrayLike, level: float = 0.95) -> Interval:
+    """Return the mean difference and the interval of all means that the sign flip does not reject.
+
+    Its ends are order statistics of the means of all subsets of the differences (of `FLIPS` random
+    ones above 14 pairs): a subset's mean is at most m just if flipping that subset of d - m makes
+    the mean no larger. No interval below `FEWEST_FOR_INTERVAL` differences.
+
+    Source: Hartigan, Journal of the American Statistical Association 64 (1969) 1303.
+
+    >>> [round(end, 2) for end in mean_interval([1, 2, 3, 4, 5, 6, 7, 8])]
+    [4.5, 2.33, 6.67]
+    """
+    values = np.asarray(differences, np.float64)
+    if values.size == 0:
+        return NOTHING
+    mean = float(values.mean())
+    if values.size < FEWEST_FOR_INTERVAL:
+        return Interval(mean, math.nan, math.nan)
+    subsets, sizes = _subsets(values.size)
+    means = np.sort(subsets @ values / sizes)
+    k = max(1, math.floor((1 - level) / 2 * (means.size + 1)))
+    return Interval(mean, float(means[k - 1]), float(means[-k]))
+
+
+@functools.lru_cache(maxsize=8)
+def _subsets(count: int) -> tuple[NDArray, NDArray]:
+    """Return nonempty subsets of so many as rows of 0 and 1, and their sizes."""
+    if 2**count <= FLIPS:
+        rows = (np.arange(1, 2**count)[:, None] >> np.arange(count)) & 1
+    else:
+        rows = np.random.default_rng(0).integers(0, 2, (FLIPS - 1, count))
+        rows = rows[rows.any(axis=1)]
+    return rows.astype(np.float64), rows.sum(axis=1)
+
+
+def compared(first: Passages, second: Passages, horizon: float | int) -> Comparison:
+    """Return the first setting beside the second, over the seeds whose runs went far enough.
+
+    d = log(min(T, H) / min(T', H)) of each seed. A pair counts if both runs got there, or to the
+    horizon H; one in which neither got there says nothing of the ratio, and is counted apart.
+
+    >>> one = Passages(np.arange(8), np.full(8, 50.0), np.full(8, True))
+    >>> other = Passages(np.arange(8), np.full(8, 100.0), np.full(8, False))
+    >>> result = compared(one, other, 100)
+    >>> round(result.ratio.value, 6), result.bound
+    (0.5, '<')
+    """
+    _, i, j = np.intersect1d(first.seeds, second.seeds, return_indices=True)
+    (_, t, there), (_, u, there_too) = (
+        [part[k] for part in s] for s, k in ((first, i), (second, j))
+    )
+    there, there_too = there & (t <= horizon), there_too & (u <= horizon)
+    far = (there | (t >= horizon)) & (there_too | (u >= horizon))
+    neither = far & ~there & ~there_too
+    kept = far & ~neither
+    t, u = np.minimum(t, horizon)[kept], np.minimum(u, horizon)[kept]
+    bound: Bound = ""
+    if kept.any():
+        bound = ">" if not there[kept].any() else "<" if not there_too[kept].any() else ""
+    return of_ratios(t, u)._replace(censored=int(neither.sum()), bound=bound)
+
+
+def of_ratios(first: ArrayLike, second: ArrayLike) -> Comparison:
+    """Return positive values of a setting beside those of its baseline, pair by pair."""
+    t, u = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if t.size == 0:
+        return NO_COMPARISON
+    differences = np.log(t) - np.log(u)
+    p_value = sign_flip_p(differences) if t.size >= FEWEST_FOR_P else math.nan
+    sooner = float(np.mean((t < u) + 0.5 * (t == u)))
+    ratio = Interval(*np.exp(mean_interval(differences)).tolist())
+    return Comparison(ratio, p_value, sooner, t.size, 0, "")
