@@ -15,6 +15,7 @@ from plateaus.variables import EVALUATIONS, WINDOWS, Variable
 BOUNDS = ("uninformed_loss", "best_loss")  # of the plateau, constant over a run
 AVERAGED = 3  # evaluations whose mean marks a passage
 EVENTS = {"escaped": "escape_step", "completed": "completion_step"}  # of --stop-when
+AT_EVENT = tuple(ENDINGS.index(event) for event in EVENTS)
 _DIVERGED, _HORIZON, _STOPPED = (ENDINGS.index(name) for name in ("diverged", "horizon", "stopped"))
 
 

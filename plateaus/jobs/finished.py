@@ -16,10 +16,9 @@ from plateaus.jobs import additions, checkpoint, identities, observations, thinn
 from plateaus.jobs.endings import EVENTS
 from plateaus.jobs.exactness import Record
 from plateaus.jobs.identities import digest
-from plateaus.jobs.records import ending_of
 from plateaus.jobs.sweep import Chunk, Member, completed, unnamed
 from plateaus.jobs.unfinished import Partial, goes_far_enough, length
-from plateaus.report.store import ENDINGS, UNFINISHED
+from plateaus.report.store import ENDING_OF, ENDINGS, UNFINISHED
 
 
 class Finished:
@@ -162,9 +161,14 @@ def new_file(folder: Path, stem: str, arrays: Mapping[str, np.ndarray]) -> Path:
 def steps_there(record: Mapping[str, np.ndarray], plan: Plan) -> int:
     """Return the steps that a run was to have, where that is not recorded."""
     horizon = ENDINGS.index("horizon")
-    ended_by = record["ended_by"] if "ended_by" in record else ending_of(record["status"])
-    whole = int(ended_by) == horizon
-    return int(record["last_step"]) if whole else plan.config["steps"]
+    return int(record["last_step"]) if ended_by(record) == horizon else plan.config["steps"]
+
+
+def ended_by(record: Mapping[str, np.ndarray]) -> int:
+    """Return why a run ended, as a place in `ENDINGS`: by its status where nothing else says."""
+    if "ended_by" in record:
+        return int(record["ended_by"])
+    return ENDINGS.index(ENDING_OF[int(record["status"])])
 
 
 def ending(
@@ -174,15 +178,13 @@ def ending(
 
     It asks for so many `steps`, or for the runs until an `event`.
     """
-    status: Any = record["status"]
-    before = "ended_by" not in record  # made before that was recorded
-    ended_by: Any = ending_of(status) if before else record["ended_by"]
-    if ENDINGS[int(ended_by)] == "horizon" and record["last_step"] < steps:
+    status, why = int(record["status"]), ended_by(record)
+    if ENDINGS[why] == "horizon" and record["last_step"] < steps:
         if event is not None and not np.isnan(float(record[EVENTS[event]])):
-            ended_by = ENDINGS.index(event)
+            why = ENDINGS.index(event)
         else:
-            status, ended_by = UNFINISHED, ENDINGS.index("stopped")
-    return {"status": np.asarray(status, np.int8), "ended_by": np.asarray(ended_by, np.int8)}
+            status, why = UNFINISHED, ENDINGS.index("stopped")
+    return {"status": np.asarray(status, np.int8), "ended_by": np.asarray(why, np.int8)}
 
 
 def observed_of_old(folder: Path) -> Mapping[str, Any] | None:

@@ -18,7 +18,7 @@ from plateaus.jobs.endings import AVERAGED, BOUNDS, Ends, cut
 from plateaus.measures import plateau
 from plateaus.measures import registry as instruments
 from plateaus.measures.by_task import passages
-from plateaus.report.store import DIVERGED, ENDINGS, FINISHED, NOT_RUN, UNFINISHED
+from plateaus.report.store import ENDING_OF, ENDINGS, FINISHED
 from plateaus.tasks import recorded
 from plateaus.variables import ONCE, WINDOWS, Variable
 
@@ -138,15 +138,6 @@ def passed(stacked: Mapping[str, np.ndarray], steps: np.ndarray) -> dict[str, np
 
 
 def _status(ending: np.ndarray) -> np.ndarray:
-    special = {"not_run": NOT_RUN, "diverged": DIVERGED, "stopped": UNFINISHED}
-    by_ending = np.asarray([special.get(name, FINISHED) for name in ENDINGS], np.int8)
+    by_name = {name: status for status, name in ENDING_OF.items()}
+    by_ending = np.asarray([by_name.get(name, FINISHED) for name in ENDINGS], np.int8)
     return by_ending[ending]
-
-
-def ending_of(status: np.ndarray) -> int:
-    """Return why a run of a status ended, where only the horizon could stop it.
-
-    >>> ENDINGS[ending_of(np.int8(FINISHED))]
-    'horizon'
-    """
-    return ENDINGS.index(("not_run", "horizon", "diverged")[int(status)])

@@ -14,11 +14,10 @@ import numpy as np
 from plateaus.config.plan import Plan
 from plateaus.config.schema import ConfigError
 from plateaus.jobs import sweep
+from plateaus.jobs.endings import AT_EVENT
 from plateaus.jobs.records import passed, variables
 from plateaus.report.store import ENDINGS
 from plateaus.variables import EVALUATIONS, Variable
-
-AT_AN_EVENT = {ENDINGS.index(name) for name in ("escaped", "completed")}
 
 
 def spacing(arrays: Mapping[str, np.ndarray], log_every: int) -> int | None:
@@ -50,7 +49,7 @@ def on_grid(
             f"eval_every = {every}: the runs in {path} were evaluated every {recorded} steps"
         )
     ended = arrays.get("ended_by", np.zeros(0))
-    if early := int(np.isin(ended, [*AT_AN_EVENT]).sum()):
+    if early := int(np.isin(ended, AT_EVENT).sum()):
         raise ConfigError(
             f"eval_every = {every}: {early} run(s) in {path} ended at an event, which only their "
             f"evaluations every {recorded} steps show; use --config.eval_every={recorded} or "

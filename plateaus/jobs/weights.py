@@ -15,7 +15,7 @@ from plateaus.build.recipes import make_recipe
 from plateaus.config.plan import Plan
 from plateaus.config.schema import ConfigError
 from plateaus.jobs import additions, checkpoint, sweep, tracing
-from plateaus.jobs.endings import EVENTS
+from plateaus.jobs.endings import AT_EVENT
 from plateaus.jobs.finished import Finished
 from plateaus.jobs.recorded import plan_of
 from plateaus.jobs.records import variables
@@ -147,8 +147,7 @@ def _files(plan: Plan, folder: Path) -> Iterator[tuple[_File, Recipe]]:
 def _ends(plan: Plan, folder: Path) -> dict[sweep.Member, int]:
     """Return the last step of each run that ended at an event, whose chunk trained on."""
     records = Finished(folder, plan, lambda line: None).records
-    at_event = {store.ENDINGS.index(event) for event in EVENTS}
-    return {m: int(r["last_step"]) for m, r in records.items() if int(r["ended_by"]) in at_event}
+    return {m: int(r["last_step"]) for m, r in records.items() if int(r["ended_by"]) in AT_EVENT}
 
 
 def _evaluated(plan: Plan, part: _File, recipe: Recipe) -> dict[str, np.ndarray]:

@@ -16,12 +16,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from plateaus.report.store import DIVERGED, ENDINGS, FINISHED, NOT_RUN, UNFINISHED
+from plateaus.report.store import DIVERGED, ENDING_OF, ENDINGS, NOT_RUN
 from plateaus.report.survival import Passages
 from plateaus.variables import EVALUATIONS
 
 AT_EVENT = {"escaped": "escape", "completed": "completion"}  # why a run ended -> its event
-_OF_STATUS = {NOT_RUN: "not_run", FINISHED: "horizon", DIVERGED: "diverged", UNFINISHED: "stopped"}
 
 
 def swept_values(dataset: xr.Dataset) -> dict[str, list[Any]]:
@@ -40,7 +39,7 @@ def endings(dataset: xr.Dataset, index: Sequence[int]) -> NDArray[np.str_]:
     Results of before there was `ended_by` have it from the status.
     """
     status = cell(dataset, "status", index)
-    of_status = np.array([_OF_STATUS[value] for value in sorted(_OF_STATUS)])[status.astype(int)]
+    of_status = np.array([ENDING_OF[value] for value in sorted(ENDING_OF)])[status.astype(int)]
     if "ended_by" not in dataset:
         return of_status
     recorded = np.array(ENDINGS)[cell(dataset, "ended_by", index).astype(int)]

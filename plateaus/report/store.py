@@ -16,6 +16,7 @@ from plateaus.variables import EVALUATIONS, WINDOWS, Variable
 NOT_RUN, FINISHED, DIVERGED, UNFINISHED = 0, 1, 2, 3  # values of `status`
 # Values of `ended_by`, by their places: why a run has no evaluation after its last one.
 ENDINGS = ("not_run", "horizon", "diverged", "escaped", "completed", "stopped")
+ENDING_OF = {NOT_RUN: "not_run", FINISHED: "horizon", DIVERGED: "diverged", UNFINISHED: "stopped"}
 Record = Mapping[str, np.ndarray]  # variable -> the values of one run
 
 
