@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from plateaus.config import presets
 
+LEAST_PHASES = 5
 CONFIGS = presets.REPOSITORY / "experiments" / "configs"
 
 
@@ -55,10 +56,14 @@ def words(job: Job, runs: int) -> list[str]:
 
 
 def steps(job: Job, runs: int, quick: bool) -> int:
-    """Return the steps of a timed slice: whole phases, one at least.
+    """Return the steps of a timed slice: whole phases, `LEAST_PHASES` at least.
+
+    A chunk that trains for a phase only is timed with what it takes to change chunks.
 
     >>> steps(JOBS["parity"], 4096, False), steps(JOBS["parity"], 1, False)
-    (200, 7400)
+    (1000, 7400)
     """
     computed = max(runs, job.width)
-    return job.phase * (1 if quick else max(1, job.run_steps // (computed * job.phase)))
+    if quick:
+        return job.phase
+    return job.phase * max(LEAST_PHASES, job.run_steps // (computed * job.phase))
