@@ -62,7 +62,7 @@ def test_a_name_is_read_once():
     assert "logrank_p" in dir(plateaus.report)
     first = plateaus.report.logrank_p
     assert vars(plateaus.report)["logrank_p"] is first
-    assert first is importlib.import_module("plateaus.report.survival").logrank_p
+    assert first is importlib.import_module("plateaus.report.unpaired").logrank_p
 
 
 def test_importing_the_package_is_quick_and_imports_nothing_heavy():

@@ -133,10 +133,9 @@ def critical_mean(
     table = _tabled(differences, looks, flips)
     if table.seeds[-1:] != (looks[-1],) or not table.values.size:
         return math.nan
-    sums = table.sums - table.values.mean() * table.ones
-    critical = _critical(
-        table._replace(sums=sums, values=table.values - table.values.mean()), level
-    )
+    mean = table.values.mean()
+    centred = table._replace(sums=table.sums - mean * table.ones, values=table.values - mean)
+    critical = _critical(centred, level)
     return critical / table.counts[-1]
 
 

@@ -9,6 +9,7 @@ import matplotlib.figure
 import xarray as xr
 
 from plateaus.measures.attention import figure as attention
+from plateaus.measures.by_task import distances
 from plateaus.measures.by_task import figures as by_task_figures
 from plateaus.measures.by_task import maps as by_task_maps
 from plateaus.measures.by_task import rows as by_task
@@ -111,7 +112,7 @@ FIGURES: dict[str, Figure] = {  # by file, without its ending
 
 def kept_files(dataset: xr.Dataset, rows: Sequence[Row]) -> dict[str, bytes]:
     """Return runs.csv and curves.csv.gz, of which tables and figures can be made again, by file."""
-    apart = by_task.plateau_distances(dataset, rows)
+    apart = distances.plateau_distances(dataset, rows)
     return {
         kept_runs.FILE: kept_runs.text(dataset, apart).encode(),
         kept_curves.FILE: kept_curves.content(

@@ -9,9 +9,11 @@ __all__, __getattr__, __dir__ = exports(
         "kept_files": ["from_csv"],
         "statistics": ["summarise", "Row"],
         "survival": [
-            *("survival_curve", "median_time", "restricted_mean", "logrank_p", "holm"),
+            *("survival_curve", "median_time", "restricted_mean", "holm"),
             *("mean_interval", "bootstrap_interval", "Interval"),
         ],
+        "paired": ["compared", "of_ratios", "sign_flip_p", "Comparison"],
+        "unpaired": ["logrank_p"],
         "figures": ["plateau", "learning_curves"],
         "table": ["show", "csv_text"],
     },

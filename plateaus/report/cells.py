@@ -33,6 +33,13 @@ def cell(dataset: xr.Dataset, variable: str, index: Sequence[int]) -> NDArray:
     return dataset[variable].isel(dict(zip(swept_values(dataset), index, strict=True))).values
 
 
+def evaluated_every(dataset: xr.Dataset) -> int:
+    """Return after how many steps each losses were evaluated; kept curves may have fewer."""
+    config = json.loads(dataset.attrs["config"])
+    gaps = np.diff(dataset[EVALUATIONS].values)
+    return int(config.get("eval_every", gaps.min(initial=dataset.attrs["horizon"])))
+
+
 def endings(dataset: xr.Dataset, index: Sequence[int]) -> NDArray[np.str_]:
     """Return why the record of each run of a setting ended, [seed]: one of `store.ENDINGS`.
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from plateaus.report.survival import NOTHING, Interval, Passages
+from plateaus.report.survival import FEWEST_RUNS, NOTHING, Interval, Passages
 
 FEWEST_FOR_P = 6  # the least two-sided p of 5 pairs is .0625
-FEWEST_FOR_INTERVAL = 8
+FEWEST_FOR_INTERVAL = FEWEST_RUNS
 FLIPS = 2**14  # all of 14 pairs; as many drawn at random for more
 FLOOR = 4  # evaluations: a plateau that is shorter than these is not measured
 Bound = Literal["", ">", "<"]
@@ -32,6 +33,8 @@ class Comparison(NamedTuple):
     pairs: those that the numbers rest on; censored: those left out, where neither run got there.
     bound: ">" where the ratio is a lower bound, since no run of the setting got there by the
       horizon; "<" where none of the baseline did.
+    unfollowed: pairs left out, of which a run stopped before it got there or to the horizon.
+    ratios: of the pairs one by one, in the order of their seeds.
     """
 
     ratio: Interval
@@ -40,6 +43,34 @@ class Comparison(NamedTuple):
     pairs: int
     censored: int
     bound: Bound
+    unfollowed: int = 0
+    ratios: tuple[float, ...] = ()
+
+    @property
+    def shown(self) -> Interval:
+        """The ratio as it is printed: a bound without interval, which would move with H."""
+        return Interval(self.ratio.value, math.nan, math.nan) if self.bound else self.ratio
+
+    @property
+    def few(self) -> tuple[float, ...]:
+        """The ratios of the pairs where these are too few for an interval; else nothing."""
+        return self.ratios if self.pairs < FEWEST_FOR_INTERVAL else ()
+
+    def notes(self) -> Iterator[str]:
+        """Yield which pairs were left out, and why a number is missing."""
+        if self.unfollowed:
+            yield f"{_pairs(self.unfollowed)} not followed to the horizon"
+        if self.censored:
+            yield f"{_pairs(self.censored)} censored on both sides left out"
+        if self.few:
+            yield f"ratios of {_pairs(self.pairs)}: {' '.join(f'{r:.2f}' for r in self.few)}"
+        if self.ratios and math.isnan(self.p_value):
+            enough = self.pairs >= FEWEST_FOR_P
+            yield "no p: no pair differs" if enough else f"no p: fewer than {FEWEST_FOR_P} pairs"
+
+
+def _pairs(count: int) -> str:
+    return f"{count} pair{'s' * (count != 1)}"
 
 
 NO_COMPARISON = Comparison(NOTHING, math.nan, math.nan, 0, 0, "")
@@ -109,11 +140,12 @@ def _subsets(count: int) -> tuple[NDArray, NDArray]:
     return rows.astype(np.float64), rows.sum(axis=1)
 
 
-def compared(first: Passages, second: Passages, horizon: float | int) -> Comparison:
+def compared(first: Passages, second: Passages, horizon: ArrayLike) -> Comparison:
     """Return the first setting beside the second, over the seeds whose runs went far enough.
 
     d = log(min(T, H) / min(T', H)) of each seed. A pair counts if both runs got there, or to the
     horizon H; one in which neither got there says nothing of the ratio, and is counted apart.
+    The horizon is one number, or one of each seed that is in both, in their order.
 
     >>> one = Passages(np.arange(8), np.full(8, 50.0), np.full(8, True))
     >>> other = Passages(np.arange(8), np.full(8, 100.0), np.full(8, False))
@@ -125,15 +157,17 @@ def compared(first: Passages, second: Passages, horizon: float | int) -> Compari
     (_, t, there), (_, u, there_too) = (
         [part[k] for part in s] for s, k in ((first, i), (second, j))
     )
-    there, there_too = there & (t <= horizon), there_too & (u <= horizon)
-    far = (there | (t >= horizon)) & (there_too | (u >= horizon))
+    end = np.broadcast_to(np.asarray(horizon, np.float64), t.shape)
+    there, there_too = there & (t <= end), there_too & (u <= end)
+    far = (there | (t >= end)) & (there_too | (u >= end))
     neither = far & ~there & ~there_too
     kept = far & ~neither
-    t, u = np.minimum(t, horizon)[kept], np.minimum(u, horizon)[kept]
+    t, u = np.minimum(t, end)[kept], np.minimum(u, end)[kept]
     bound: Bound = ""
     if kept.any():
         bound = ">" if not there[kept].any() else "<" if not there_too[kept].any() else ""
-    return of_ratios(t, u)._replace(censored=int(neither.sum()), bound=bound)
+    left_out = {"censored": int(neither.sum()), "unfollowed": int((~far).sum())}
+    return of_ratios(t, u)._replace(bound=bound, **left_out)
 
 
 def of_ratios(first: ArrayLike, second: ArrayLike) -> Comparison:
@@ -145,4 +179,5 @@ def of_ratios(first: ArrayLike, second: ArrayLike) -> Comparison:
     p_value = sign_flip_p(differences) if t.size >= FEWEST_FOR_P else math.nan
     sooner = float(np.mean((t < u) + 0.5 * (t == u)))
     ratio = Interval(*np.exp(mean_interval(differences)).tolist())
-    return Comparison(ratio, p_value, sooner, t.size, 0, "")
+    ratios = tuple(np.exp(differences).tolist())
+    return Comparison(ratio, p_value, sooner, t.size, 0, "", ratios=ratios)

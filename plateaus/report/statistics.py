@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from plateaus.report import cells, lengths, survival
+from plateaus.report import cells, lengths, paired, survival
 from plateaus.report.cells import cell, passages, swept_values
+from plateaus.report.paired import Bound, Comparison
 from plateaus.report.store import DIVERGED, UNFINISHED
 from plateaus.report.survival import NOTHING, Interval
 
@@ -35,10 +36,14 @@ class Row:
       escape, half, completion: Kaplan-Meier medians, in steps; `inf` where not reached.
       plateau: restricted mean time to escape, in steps, with a bootstrap interval, up to the step
         `plateau_to`: the horizon, or as far as the runs were followed.
-      ratio: `plateau` over the baseline's, on the seeds run in both, bootstrapped by pairs.
-      pairs: number of those seeds.
-      p_value: two-sided log-rank test against the baseline.
-      p_adjusted: the same, Holm-adjusted over the table.
+      ratio: of a run's steps to escape to those of the baseline's run of that seed, both cut at
+        the horizon: geometric mean over the pairs; see `paired.compared`, also for `bound`,
+        `sooner`, `pairs` and `p_value`, a two-sided sign-flip test.
+      pairs_censored: pairs left out, as neither run escaped.
+      pair_ratios: of pairs too few for an interval, each ratio, in the order of the seeds.
+      p_adjusted: `p_value`, Holm-adjusted over the table.
+      floor: whether the median plateau of this setting or of its baseline is shorter than
+        `paired.FLOOR` evaluations, about the shortest that is measured.
       final_loss: test loss of the runs that came to the horizon, there; mean and t interval.
       lowest_loss: the same of the lowest test loss of each such run, at whatever step.
       trained_escape: median escape of the loss on trained items, where this is recorded.
@@ -64,9 +69,14 @@ class Row:
     plateau: Interval
     plateau_to: float
     ratio: Interval
+    bound: Bound
+    sooner: float
     pairs: int
+    pairs_censored: int
+    pair_ratios: tuple[float, ...]
     p_value: float
     p_adjusted: float
+    floor: bool
     final_loss: Interval
     lowest_loss: Interval
     trained_escape: Interval
@@ -144,15 +154,13 @@ def _row(
     end = lengths.followed_to(horizon, sample)
     if sample.times.size and end < horizon:
         notes.append(f"mean plateau up to step {end:.0f}: followed no further")
-    ratio, p_value, pairs = NOTHING, math.nan, 0
+    comparison, samples = paired.NO_COMPARISON, [sample]
     if index != baseline_index:
-        ratio, pairs, note = lengths.length_ratio(sample, reference, horizon)
-        notes += [f"no interval of the ratio: {note}"] * bool(note)
-        both = lengths.followed_to(horizon, *lengths.paired(sample, reference))
-        if pairs and both < horizon:
-            notes.append(f"ratio of means up to step {both:.0f}: followed no further")
-        p_value = survival.logrank_p(sample[1:], reference[1:])
-        notes += ["log-rank test undefined"] * math.isnan(p_value)
+        comparison, samples = paired.compared(sample, reference, horizon), [sample, reference]
+        notes += comparison.notes()
+    floor = paired.FLOOR * cells.evaluated_every(dataset)
+    note = floor_note(floor, *(survival.median_time(*each[1:]).value for each in samples))
+    notes += [note] * bool(note)
     unfinished = cell(dataset, "last_step", index)[status == UNFINISHED]
     return Row(
         setting=setting,
@@ -168,16 +176,39 @@ def _row(
         **medians,
         plateau=plateau,
         plateau_to=end,
-        ratio=ratio,
-        pairs=pairs,
-        p_value=p_value,
+        **comparison_fields(comparison),
         p_adjusted=math.nan,
+        floor=bool(note),
         **losses,
         batch=batch,
         horizon=horizon,
         curves_to=cells.followed_runs(dataset, index)[1],
         notes=tuple(notes),
     )
+
+
+def comparison_fields(comparison: Comparison) -> dict[str, Any]:
+    """Return the fields of a row that say how it compares with its baseline."""
+    return {
+        "ratio": comparison.shown,
+        "bound": comparison.bound,
+        "sooner": comparison.sooner,
+        "pairs": comparison.pairs,
+        "pairs_censored": comparison.censored,
+        "pair_ratios": comparison.few,
+        "p_value": comparison.p_value,
+    }
+
+
+def floor_note(floor: float, median: float, reference: float = math.nan) -> str:
+    """Return whose median plateau is too short to be measured; empty if none is.
+
+    >>> floor_note(400, 350.0, 900.0)
+    'plateau shorter than 400 steps: at the floor of the instrument'
+    """
+    short = ["plateau"] * (median < floor) + ["baseline's plateau"] * (reference < floor)
+    named = " and ".join(short)
+    return f"{named} shorter than {floor:g} steps: at the floor of the instrument" * bool(short)
 
 
 def _medians(dataset: xr.Dataset, index: tuple[int, ...]) -> tuple[dict[str, Interval], list[str]]:

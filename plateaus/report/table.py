@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from plateaus.fields import INFINITE
+from plateaus.report import paired
 from plateaus.report.statistics import Row
 from plateaus.report.survival import Interval
 from plateaus.report.terminal import (
@@ -24,6 +25,8 @@ from plateaus.report.terminal import (
     ratio_text,
     short,
 )
+
+WIDEST = 100  # of the table on a terminal
 
 
 def label(setting: Mapping[str, Any]) -> str:
@@ -66,7 +69,6 @@ def _record(row: Row) -> dict[str, Any]:
         ("half_step_median", row.half),
         ("completion_step_median", row.completion),
         ("plateau_mean", row.plateau),
-        ("plateau_ratio", row.ratio),
         ("final_test_loss", row.final_loss),
         ("lowest_test_loss", row.lowest_loss),
     ):
@@ -74,9 +76,11 @@ def _record(row: Row) -> dict[str, Any]:
     examples = row.batch * row.escape.value if row.batch else math.nan
     record |= {"batch_size": row.batch or "", "escape_examples_median": number(examples)}
     record["trained_escape_step_median"] = number(row.trained_escape.value)
-    record |= {"pairs": row.pairs, "logrank_p": number(row.p_value)}
-    record |= {"logrank_p_holm": number(row.p_adjusted), "horizon": row.horizon}
-    record["plateau_to"] = number(row.plateau_to)
+    record |= ends("plateau_ratio", row.ratio)
+    compared = {"bound": "plateau_bound", "p_value": "p", "p_adjusted": "p_holm"}
+    compared |= {n: n for n in ("sooner", "pairs", "pairs_censored", "pair_ratios", "floor")}
+    record |= fields(row, compared)
+    record |= {"horizon": row.horizon, "plateau_to": number(row.plateau_to)}
     return record | {"baseline": label(row.baseline), "notes": "; ".join(row.notes)}
 
 
@@ -92,15 +96,26 @@ def ends(name: str, interval: Interval) -> dict[str, str]:
 
 
 def fields(row: Any, columns: Mapping[str, str]) -> dict[str, Any]:
-    """Return the columns of a row's fields: three of an interval, one of anything else."""
+    """Return the columns of a row's fields: three of an interval, one of anything else.
+
+    Several numbers stand in one column, with spaces between; a yes is 1, a no 0.
+    """
     record: dict[str, Any] = {}
     for field, name in columns.items():
         value = getattr(row, field)
         if isinstance(value, Interval):
             record |= ends(name, value)
         else:
-            record[name] = number(value) if isinstance(value, float) else value
+            record[name] = _column(value)
     return record
+
+
+def _column(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return " ".join(f"{x:.4g}" for x in value)
+    if isinstance(value, bool):
+        return int(value)
+    return number(value) if isinstance(value, float) else value
 
 
 def number(value: float) -> str:
@@ -111,25 +126,36 @@ def number(value: float) -> str:
 def table(rows: Sequence[Row]) -> Table:
     """Return the table for the terminal, readable in 100 columns.
 
-    The lowest loss of a run, beside its final one, shows a test loss that rose again.
+    Where there is room: the lowest loss of a run, which shows beside its final one a test loss that
+    rose again; and the escape of the loss on trained items, where that is recorded.
     """
+    more = ["lowest\nloss"]
+    more += ["trained\nescape"] * any(not math.isnan(row.trained_escape.value) for row in rows)
+    while more and plain().measure(_table(rows, more)).maximum > WIDEST:
+        more.pop(0)
+    return _table(rows, more)
+
+
+def _table(rows: Sequence[Row], more: Sequence[str]) -> Table:
     names = list(rows[0].setting) if rows else []
-    # More where there is room, and something was recorded.
-    lowest = ["lowest\nloss"] if len(names) < 2 else []
-    trained = any(not math.isnan(row.trained_escape.value) for row in rows) and len(names) < 2
-    lowest += ["trained\nescape"] if trained else []
-    numbers = ("escaped", "median escape\n[95%]", "mean\nplateau", "ratio\n[95%]", "p\n(Holm)")
-    result = empty_table(map(field_heading, names), (*numbers, "final\nloss", *lowest))
+    plateaus = ("escaped", "median escape\n[95%]", "mean\nplateau")
+    numbers = (*plateaus, "ratio\n[95%]", "sooner", "p\n(Holm)", "final\nloss")
+    result = empty_table(map(field_heading, names), (*numbers, *more))
     for row in rows:
+        further = {
+            "lowest\nloss": short(row.lowest_loss.value, ".3g"),
+            "trained\nescape": _steps(row.trained_escape.value),
+        }
         result.add_row(
             *(value_text(row.setting[name]) for name in names),
             f"{row.escaped}/{row.runs}",
             _median(row),
-            _steps(row.plateau.value),
-            "baseline" if row.is_baseline else ratio_text(row.ratio),
+            _steps(row.plateau.value) + "*" * (row.floor and row.is_baseline),
+            "baseline" if row.is_baseline else ratio_text(row.ratio, row.bound) + "*" * row.floor,
+            "" if row.is_baseline else short(row.sooner, ".2f"),
             "" if row.is_baseline and math.isnan(row.p_adjusted) else p_text(row.p_adjusted),
             short(row.final_loss.value, ".3g"),
-            *[short(row.lowest_loss.value, ".3g"), _steps(row.trained_escape.value)][: len(lowest)],
+            *(further[name] for name in more),
             style="bold" if row.is_baseline else None,
         )
     return result
@@ -147,12 +173,20 @@ def remarks(rows: Sequence[Row]) -> list[str]:
             if all(row.baseline[name] == value for row in rows)
         }
         others = len(shared) < len(rows[0].baseline)
-        lines.append("ratio: of mean plateaus, bootstrapped by seed; p: log-rank test")
+        lines.append("ratio: to the baseline's run of each seed, geometric mean; p: sign-flip test")
+        lines.append("sooner: share of the seeds on which it escapes before the baseline")
         lines.append(f"baseline: {label(shared)}" + ", other fields as in the row" * others)
+    if any(row.floor for row in rows):
+        lines.append(
+            f"*: a median plateau of less than {paired.FLOOR} evaluations: hardly measured"
+        )
     if len({row.batch for row in rows}) > 1:
         lines.append("batch sizes differ: ratio and p are of optimiser steps, not of examples seen")
     if any(not math.isnan(row.trained_escape.value) for row in rows):
         lines.append("trained escape: median, of the loss on the items that are trained on")
+    shared_notes = _shared_notes(rows)
+    if shared_notes:
+        lines.append(f"note: all settings: {'; '.join(shared_notes)}")
     for row in rows:
         where = label(row.setting) or "this setting"
         if not row.runs:
@@ -168,9 +202,17 @@ def remarks(rows: Sequence[Row]) -> list[str]:
             count = "all" if row.unfinished == row.runs else f"{row.unfinished} of"
             stops = f"stopped by step {row.earliest} at the earliest"
             lines.append(f"unfinished: {where}: {count} {row.runs} runs, {stops}")
-        if row.notes:
-            lines.append(f"note: {where}: {'; '.join(row.notes)}")
+        if own := [note for note in row.notes if note not in shared_notes]:
+            lines.append(f"note: {where}: {'; '.join(own)}")
     return lines
+
+
+def _shared_notes(rows: Sequence[Row]) -> list[str]:
+    """Return the notes of all settings that were run, but for the baselines, if they are some."""
+    others = [row for row in rows if row.runs and not row.is_baseline]
+    if len(others) < 2:
+        return []
+    return [note for note in others[0].notes if all(note in row.notes for row in others)]
 
 
 def show(rows: Sequence[Row]) -> None:

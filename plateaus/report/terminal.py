@@ -58,12 +58,14 @@ def bracketed(interval: Interval, form: Callable[[float], str]) -> str:
     return form(value) if missing else f"{form(value)} [{form(low)}, {form(high)}]"
 
 
-def ratio_text(ratio: Interval) -> str:
-    """Return a ratio with its interval, in two digits.
+def ratio_text(ratio: Interval, bound: str = "") -> str:
+    """Return a ratio with its interval, in two digits; if it is a bound, so marked, without.
 
-    >>> ratio_text(Interval(0.5, 0.25, 1.0))
-    '0.50 [0.25, 1.00]'
+    >>> ratio_text(Interval(0.5, 0.25, 1.0)), ratio_text(Interval(2.1, 1.9, 2.3), ">")
+    ('0.50 [0.25, 1.00]', '> 2.10')
     """
+    if bound and not math.isnan(ratio.value):
+        return f"{bound} {ratio.value:.2f}"
     return bracketed(ratio, lambda value: short(value, ".2f"))
 
 

@@ -17,10 +17,14 @@ from numpy.typing import NDArray
 
 from plateaus.measures.by_task import rows as by_task
 from plateaus.measures.by_task.rows import COMPLETION, ESCAPE, TaskRow
-from plateaus.report import cells, panels, survival, table
+from plateaus.report import cells, paired, panels, survival, table
 from plateaus.report.heat_map import heat_map
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, looks, styled
+from plateaus.report.survival import Interval
+from plateaus.report.terminal import ratio_text
+
+LEVEL = 0.05  # of the p-values that are set in bold
 
 
 def escapes(
@@ -28,8 +32,8 @@ def escapes(
 ) -> Figure | None:
     """Return mean steps to escape, settings x tasks, and as a ratio to the task alone.
 
-    A bold ratio's 95% interval leaves out 1; an asterisk: some runs did not escape. None where no
-    mean is known.
+    Bold: a ratio with p < .05, after Holm over the table; an asterisk: some runs did not escape.
+    None where no mean is known.
     """
     tasks = [str(name) for name in dataset["task"].values]
     order = sorted(rows, key=lambda row: len(by_task.trained(dataset, row.index)))
@@ -42,7 +46,7 @@ def escapes(
         if np.isfinite(row.plateau.value):
             texts[0][at] = f"{row.plateau.value:,.0f}" + "*" * (row.escaped < row.runs), False
         if np.isfinite(row.ratio.value):
-            texts[1][at] = f"{row.ratio.value:.2f}", _leaves_out_one(row.ratio)
+            texts[1][at] = row.bound + f"{row.ratio.value:.2f}", row.p_adjusted < LEVEL
     if not np.any(steps > 0):
         return None
     compared = np.isfinite(ratios).any()
@@ -57,7 +61,7 @@ def escapes(
         grid[0].set_title("mean steps to escape")
         if compared:
             heat_map(grid[1], np.log2(ratios), texts[1], None, tasks, "RdBu_r", Normalize(-3, 3))
-            grid[1].set_title("ratio to the task alone")
+            grid[1].set_title("ratio to the task alone\nbold: p < .05 (Holm)")
     return figure
 
 
@@ -65,8 +69,8 @@ def counts(dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow
     """Return mean steps to escape and to completion against the number of tasks k in the mixture.
 
     A point is the mean over all settings with k tasks, the task among them; bars are 95% t
-    intervals over seeds. Black: the mean over tasks of the ratio to the task alone. None where
-    fewer than three numbers of tasks are compared.
+    intervals over seeds. Black: the geometric mean over tasks and seeds of the ratio to the task
+    alone. None where fewer than three numbers of tasks are compared.
 
     Source: paper 2, its table.
     """
@@ -89,13 +93,13 @@ def counts(dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow
                 axes.errorbar(sizes, means, half, label=label, **look.line, **look.mark, ms=4)
             panels.log_axis(axes)
             axes.set_ylabel(f"mean steps to {name}")
-            shared = headline(averaged, numbers, tasks)
+            shared = headline(averaged, numbers, tasks, rows[0].horizon)
             mean, low, high = np.array([shared[k] for k in numbers]).T
             dash = "-" if name == "escape" else "--"
             bars = np.nan_to_num([mean - low, high - mean])
             ratio.errorbar(numbers, mean, bars, color="k", ls=dash, label=name, lw=1.4, capsize=2)
         ratio.axhline(1.0, ls=":", lw=0.8, color=GREY)
-        ratio.set_ylabel("ratio to the task alone, mean over tasks")
+        ratio.set_ylabel("ratio to the task alone, geometric mean")
         ratio.set_ylim(bottom=0)
         ratio.legend()
         for axes in (left, right, ratio):
@@ -126,24 +130,27 @@ def headline(
     averaged: dict[tuple[int, str], NDArray[np.float64]],
     numbers: Sequence[int],
     tasks: Sequence[str],
-) -> dict[int, survival.Interval]:
-    """Return, by number of tasks, the mean over tasks of the ratio to the task alone, bootstrapped.
+    horizon: float | int,
+) -> dict[int, Interval]:
+    """Return, by number of tasks, the geometric mean over tasks and seeds of the ratio to alone.
 
-    The ratio is of means over seeds; seeds are resampled together for all tasks.
+    Of each seed the mean over tasks, but for those that it does not pass by the horizon either way,
+    which say nothing of the ratio; the interval is over seeds: see `paired.mean_interval`.
     """
-    both = {k: [t for t in tasks if (k, t) in averaged and (1, t) in averaged] for k in numbers}
     ratios = {}
-    for k, compared in both.items():
-        samples = [averaged[k, t] for t in compared] + [averaged[1, t] for t in compared]
-
-        def statistic(*times: NDArray, axis: int) -> NDArray:
-            half = len(times) // 2
-            means = [np.mean(sample, axis=axis) for sample in times]
-            return np.mean([a / b for a, b in zip(means[:half], means[half:], strict=True)], axis=0)
-
-        ratios[k] = survival.NOTHING
-        if compared:
-            ratios[k], _ = survival.bootstrap_interval(samples, statistic)
+    for k in numbers:
+        logs = [
+            np.where(
+                np.minimum(averaged[k, task], averaged[1, task]) < horizon,
+                np.log(averaged[k, task] / averaged[1, task]),
+                np.nan,
+            )
+            for task in tasks
+            if (k, task) in averaged and (1, task) in averaged
+        ]
+        by_seed = survival.mean_band(np.array(logs))[0] if logs else np.array([])
+        found = paired.mean_interval(by_seed[np.isfinite(by_seed)])
+        ratios[k] = Interval(*np.exp(found).tolist())
     return ratios
 
 
@@ -152,8 +159,8 @@ def transfer(
 ) -> Figure | None:
     """Return a heat map of what training on task A until it escapes does to task B's plateau.
 
-    The ratio of B's mean steps to escape, after A, to those from scratch; the same colours as
-    above. None unless settings go on with another task once one has escaped.
+    The ratio of B's steps to escape, after A, to those from scratch; colours and bold as above.
+    None unless settings go on with another task once one has escaped.
     """
     switches = json.loads(dataset.attrs["config"]).get("data.switch", "none") != "none"
     later = [row for row in task_rows if row.start > 0 and len(row.tasks) == 2]
@@ -166,17 +173,17 @@ def transfer(
     for row in later:
         at = tasks.index(first[row.index]), tasks.index(row.task)
         ratios[at] = row.ratio.value
-        texts[at] = (
-            f"{row.ratio.value:.2f}\n[{row.ratio.low:.2f}, {row.ratio.high:.2f}]",
-            _leaves_out_one(row.ratio),
-        )
+        text = ratio_text(row.ratio, row.bound).replace(" [", "\n[")
+        texts[at] = text, row.p_adjusted < LEVEL
     with styled():
         size = 2.2 + 0.95 * len(tasks)
         figure = Figure(figsize=(size, size * 0.8), layout="constrained")
         axes = figure.subplots()
         heat_map(axes, np.log2(ratios), texts, tasks, tasks, "RdBu_r", Normalize(-3, 3))
         axes.set_ylabel("trained first, until it escapes")
-        axes.set_title("steps to escape after another task / from scratch (95%)")
+        axes.set_title(
+            "steps to escape after another task / from scratch [95%]\nbold: p < .05 (Holm)"
+        )
     return figure
 
 
@@ -187,8 +194,3 @@ def _label(row: Row, chosen: Sequence[str], tasks: Sequence[str]) -> str:
     if len(name) < 60 or not 0 < len(missing) < len(chosen):
         return name
     return f"all but {', '.join(missing)}"
-
-
-def _leaves_out_one(ratio: survival.Interval) -> bool:
-    """Whether the interval leaves out 1."""
-    return ratio.high < 1 or ratio.low > 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,16 +12,18 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from plateaus.report import cells, lengths, survival, table
+from plateaus.data.curricula import AVERAGED
+from plateaus.measures.by_task.distances import ESCAPE, START, distance
+from plateaus.report import cells, lengths, paired, survival, table
 from plateaus.report.cells import cell
+from plateaus.report.paired import Bound, Comparison
 from plateaus.report.selection import interval, last
-from plateaus.report.statistics import Row
+from plateaus.report.statistics import Row, comparison_fields, floor_note
 from plateaus.report.store import DIVERGED, NOT_RUN
 from plateaus.report.survival import NOTHING, Interval, Passages
 
-ESCAPE, COMPLETION, START = "escape_step_by_task", "completion_step_by_task", "start_step_by_task"
+COMPLETION = "completion_step_by_task"
 COUNT = "train_count_by_task"
-APART, DISTANCE = "test_distance_by_task_to_no_context", "plateau_distance_by_task"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,8 +37,12 @@ class TaskRow:
       start: the median step at which it is first drawn.
       escape, completion: Kaplan-Meier medians, in steps; `inf` where not reached.
       plateau, convergence: restricted mean times to escape and to completion, bootstrapped.
-      ratio, convergence_ratio: of these to the same task's alone, on the seeds run in both.
-      pairs: number of those seeds; `p_value`, `p_adjusted`: log-rank test of the escapes, and Holm.
+      ratio: of the steps to escape to those of the task alone, a pair a seed, both cut where one
+        of them would be followed no further: geometric mean; see `paired.compared`, also for
+        `bound`, `sooner`, `pairs`, `p_value`. `pairs_censored`, `pair_ratios`, `p_adjusted`: as
+        in the main table. convergence_ratio, convergence_bound: the same of completion.
+      floor: whether this median plateau or that alone is under twice the steps of the mean by
+        which an escape is told, about the shortest that is measured.
       sequences, own_sequences: median sequences until the escape, of all tasks and of its own.
       final_loss: normalised test loss of the task at the end, mean and t interval.
       distance: of the model to the task's no-context optimum, mean over the evaluations before the
@@ -56,10 +63,16 @@ class TaskRow:
     plateau: Interval
     convergence: Interval
     ratio: Interval = NOTHING
+    bound: Bound = ""
     convergence_ratio: Interval = NOTHING
+    convergence_bound: Bound = ""
+    sooner: float = math.nan
     pairs: int = 0
+    pairs_censored: int = 0
+    pair_ratios: tuple[float, ...] = ()
     p_value: float = math.nan
     p_adjusted: float = math.nan
+    floor: bool = False
     sequences: float = math.nan
     own_sequences: float = math.nan
     final_loss: Interval = NOTHING
@@ -145,26 +158,48 @@ def _row(
         sequences=median.value * row.batch,
         own_sequences=_median(sequences[drawn]),
         final_loss=interval(last(of_task, "test_loss_by_task", row)),
-        distance=_distance(of_task, index),
-        notes="; ".join(_notes(refused, escape, completion, _latest(dataset, index, start))),
+        distance=distance(of_task, index),
     )
-    if single is None or single == index:
-        return result
-    alone = {v: refusal(dataset, single, task, v) for v in (ESCAPE, COMPLETION)}
-    scratch = passages(dataset, single, task, ESCAPE)
-    ratio, pairs, _ = lengths.length_ratio(escape, scratch, horizon)
-    completed = passages(dataset, single, task, COMPLETION)
-    convergence_ratio, *_ = lengths.length_ratio(completion, completed, horizon)
-    undefined = bool(refused[ESCAPE] or alone[ESCAPE])
-    return dataclasses.replace(
-        result,
-        ratio=NOTHING if undefined else ratio,
-        convergence_ratio=NOTHING
-        if refused[COMPLETION] or alone[COMPLETION]
-        else convergence_ratio,
-        pairs=pairs,
-        p_value=math.nan if undefined else survival.logrank_p(escape[1:], scratch[1:]),
-    )
+    notes, floor = [*_notes(refused, escape, completion, _latest(dataset, index, start))], ""
+    alone = math.nan
+    if single is not None and single != index:
+        beside = {v: _beside(dataset, (index, single), task, v) for v in (ESCAPE, COMPLETION)}
+        notes += beside[ESCAPE].notes()
+        convergence = beside[COMPLETION]
+        result = dataclasses.replace(
+            result,
+            **comparison_fields(beside[ESCAPE]),
+            convergence_ratio=convergence.shown,
+            convergence_bound=convergence.bound,
+        )
+        if not refusal(dataset, single, task, ESCAPE):
+            alone = survival.median_time(*passages(dataset, single, task, ESCAPE)[1:]).value
+    floor = floor_note(_least(dataset), median.value, alone)
+    notes += [floor] * bool(floor)
+    return dataclasses.replace(result, floor=bool(floor), notes="; ".join(notes))
+
+
+def _beside(
+    dataset: xr.Dataset, indices: tuple[tuple[int, ...], tuple[int, ...]], task: str, variable: str
+) -> Comparison:
+    """Return a task's passages in one setting beside those in another, seed by seed.
+
+    A task that starts late is followed for less; its pair is cut there.
+    """
+    if any(refusal(dataset, index, task, variable) for index in indices):
+        return paired.NO_COMPARISON
+    samples = [passages(dataset, index, task, variable) for index in indices]
+    seeds = np.intersect1d(*(sample.seeds for sample in samples))
+    places = np.intersect1d(dataset["seed"].values, seeds, return_indices=True)[1]
+    starts = [cell(dataset.sel(task=task), START, index)[places] for index in indices]
+    return paired.compared(*samples, float(dataset.attrs["horizon"]) - np.maximum(*starts))
+
+
+def _least(dataset: xr.Dataset) -> float:
+    """Return twice the steps of the mean by which an escape is told."""
+    config = json.loads(dataset.attrs["config"])
+    windows = np.diff(dataset["step"].values, prepend=0)
+    return 2.0 * max(AVERAGED, config.get("log_every", windows.min(initial=AVERAGED)))
 
 
 def refusal(dataset: xr.Dataset, index: Sequence[int], task: str, variable: str) -> str:
@@ -196,47 +231,6 @@ def _notes(
 
 def _median(values: NDArray) -> float:
     return float(np.median(values)) if values.size else math.nan
-
-
-def distances(of_task: xr.Dataset, index: Sequence[int]) -> NDArray[np.float64]:
-    """Return each run's mean distance to a task's no-context optimum on the plateau, [seed].
-
-    `of_task` are the results of one task. NaN without an evaluation there.
-    """
-    apart = cell(of_task, APART, index)
-    start = cell(of_task, START, index)[:, None]
-    escape = np.nan_to_num(cell(of_task, ESCAPE, index), nan=np.inf)[:, None]
-    # The first tenth of a plateau is the way to it: initial outputs are not the optimum.
-    steps = of_task["eval_step"].values[None, :] - start
-    last = np.minimum(escape, cells.ends(of_task, index)[:, None] - start)
-    on = (steps >= last / 10) & (steps <= last * 0.9)
-    usable = [np.isfinite(a[o]).any() for a, o in zip(apart, on, strict=True)]
-    means = [
-        np.mean(a[o]) if there else np.nan for a, o, there in zip(apart, on, usable, strict=True)
-    ]
-    return np.array(means)
-
-
-def plateau_distances(dataset: xr.Dataset, rows: Sequence[Row]) -> dict[str, xr.DataArray]:
-    """Return `distances` of all tasks and settings under the name of their variable, if recorded.
-
-    So that the table needs no evaluation but the last.
-    """
-    if APART not in dataset or ESCAPE not in dataset:
-        return {}
-    values = np.full(dataset[ESCAPE].shape, np.nan)
-    for row in rows:
-        for g, task in enumerate(dataset["task"].values):
-            if cell(dataset, "status", row.index).any():
-                values[row.index][:, g] = distances(dataset.sel(task=task), row.index)
-    attributes = {"long_name": "distance to the no-context optimum on the plateau", "units": "1"}
-    return {DISTANCE: xr.DataArray(values, dims=dataset[ESCAPE].dims, attrs=attributes)}
-
-
-def _distance(of_task: xr.Dataset, index: Sequence[int]) -> Interval:
-    if DISTANCE in of_task:
-        return interval(cell(of_task, DISTANCE, index).astype(np.float64))
-    return interval(distances(of_task, index)) if APART in of_task else NOTHING
 
 
 def csv_text(rows: Sequence[TaskRow]) -> str:

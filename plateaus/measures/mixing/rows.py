@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy import stats
 
-from plateaus.report import survival
+from plateaus.report import paired, survival
 from plateaus.report.selection import followed, interval, is_followed, last
 from plateaus.report.statistics import Row
 from plateaus.report.survival import NOTHING, Interval
@@ -26,12 +25,14 @@ class Compared:
 
     Args:
       value: mean and Student t interval.
-      ratio: of the means over the seeds finished in both, with a bootstrap interval.
-      p_value, p_adjusted: two-sided paired t test of the log losses, and Holm over the settings.
+      ratio: geometric mean of the ratios over the seeds finished in both; see `paired.of_ratios`.
+      lower: share of those seeds on which the setting has the lower loss.
+      p_value, p_adjusted: two-sided sign flip of the log ratios, and Holm over the settings.
     """
 
     value: Interval = NOTHING
     ratio: Interval = NOTHING
+    lower: float = math.nan
     p_value: float = math.nan
     p_adjusted: float = math.nan
 
@@ -171,27 +172,10 @@ def _compared(
     first, second = values[places], baseline[baseline_places]
     both = np.isfinite(first) & np.isfinite(second)
     first, second = first[both], second[both]
-    ratio, _ = survival.bootstrap_interval((first, second), _ratio)
-    return Compared(interval(values), ratio, paired_p(first, second))
-
-
-def _ratio(first: NDArray, second: NDArray, axis: int) -> NDArray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(first.mean(axis=axis) / second.mean(axis=axis))
-
-
-def paired_p(first: NDArray, second: NDArray) -> float:
-    """Return the two-sided p of a paired t test of the log losses; NaN where it is undefined.
-
-    >>> round(paired_p(np.array([1.0, 2.0, 4.0]), np.array([2.0, 4.0, 9.0])), 4)
-    0.0029
-    """
-    if first.size < 2 or not ((first > 0).all() and (second > 0).all()):
-        return math.nan
-    apart = np.log(first) - np.log(second)
-    if np.ptp(apart) <= 1e-12 * max(1.0, float(np.abs(apart).max())):
-        return math.nan  # no spread: the test says nothing
-    return float(stats.ttest_1samp(apart, 0.0).pvalue)
+    if not ((first > 0).all() and (second > 0).all()):
+        return Compared(interval(values))  # of losses that may be negative there is no ratio
+    found = paired.of_ratios(first, second)
+    return Compared(interval(values), found.ratio, found.sooner, found.p_value)
 
 
 def _adjusted(rows: Sequence[MixingRow]) -> list[MixingRow]:

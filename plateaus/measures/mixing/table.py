@@ -10,6 +10,7 @@ from rich.table import Table
 
 from plateaus.measures.mixing.rows import MEASURES, Compared, MixingRow
 from plateaus.report import table
+from plateaus.report.paired import FEWEST_FOR_INTERVAL, FEWEST_FOR_P
 from plateaus.report.terminal import (
     empty_table,
     field_heading,
@@ -28,7 +29,8 @@ def csv_text(rows: Sequence[MixingRow]) -> str:
 def _record(row: MixingRow) -> dict[str, Any]:
     record = table.swept(row.setting) | {"runs": row.runs, "pairs": row.pairs}
     for name in MEASURES:
-        columns = {"value": "loss", "ratio": "ratio", "p_value": "p", "p_adjusted": "p_holm"}
+        columns = {"value": "loss", "ratio": "ratio", "lower": "lower"}
+        columns |= {"p_value": "p", "p_adjusted": "p_holm"}
         columns = {field: f"{name}_{column}" for field, column in columns.items()}
         record |= table.fields(getattr(row, name), columns)
     record |= {"compute": table.number(row.compute), "equal_compute": table.number(row.shared)}
@@ -57,8 +59,9 @@ def text_table(rows: Sequence[MixingRow]) -> Table:
 def remarks(rows: Sequence[MixingRow]) -> list[str]:
     """Return the lines under the table."""
     return [
-        "worst group: its loss; ratio: to the baseline's mean, bootstrapped by seed",
-        "p: paired t test of log losses over seeds, Holm over the settings",
+        "worst group: its loss; ratio: to the baseline's run of each seed, geometric mean",
+        f"p: sign flips of the log ratios, Holm over the settings; none below {FEWEST_FOR_P} "
+        f"seeds, no interval below {FEWEST_FOR_INTERVAL}",
         "no equal compute: no setting came to the horizon"
         if math.isnan(rows[0].shared)
         else f"equal compute: {rows[0].shared:,.0f} training steps, extra work counted in",
