@@ -7,7 +7,8 @@ settings and no product. There may be more than two fields.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from plateaus.config import variants as axis
@@ -135,10 +136,33 @@ def _label(setting: Mapping[str, Any]) -> str:
     >>> _label({"data.name": "a,b", "task.name": "c"})
     'data.name=a+b task.name=c'
     """
-    last = [name.rpartition(".")[2] for name in setting]
-    names = last if len(set(last)) == len(last) else setting
-    pairs = zip(names, setting.values(), strict=True)
+    pairs = zip(_short(setting), setting.values(), strict=True)
     return " ".join(f"{name}={_text(value)}" for name, value in pairs)
+
+
+def labelled(label: str, names: Collection[str]) -> dict[str, str]:
+    """Return the values that the name of a setting holds of its fields, as text; {} of others.
+
+    The fields may be given in any order, and the name of a variant may stand before them. A text
+    has + for its commas there.
+
+    >>> labelled("plain + rate=0.1 zipf_exponent=0", ["data.zipf_exponent", "optim.rate"])
+    {'optim.rate': '0.1', 'data.zipf_exponent': '0'}
+    """
+    by_short = dict(zip(_short(names), names, strict=True))
+    one = "|".join(map(re.escape, by_short))
+    parts = re.split(rf"(?:^| )({one})=", label)
+    found = dict(zip(parts[1::2], parts[2::2], strict=True))
+    alone = parts[0] == "" or parts[0].endswith(" +")
+    if not alone or len(parts) != 2 * len(by_short) + 1 or len(found) != len(by_short):
+        return {}
+    return {by_short[short]: value for short, value in found.items()}
+
+
+def _short(names: Collection[str]) -> list[str]:
+    """Return the last parts of names of fields, or the names where these do not differ."""
+    last = [name.rpartition(".")[2] for name in names]
+    return last if len(set(last)) == len(last) else [*names]
 
 
 def _text(value: Any) -> str:

@@ -7,7 +7,7 @@ The row without a task is the run as a whole. The columns are declared here, wit
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,6 +73,16 @@ COLUMNS: dict[str, Column] = {
     "device": Column("device", whole="device"),
     "exactness": Column("digest of what its bits rest on", whole="exactness"),
 }
+
+
+def ordered(names: Iterable[str]) -> list[str]:
+    """Return names of columns in the order in which they stand in the file.
+
+    >>> ordered(["seconds", "b_reaches_0.5", "a_reaches_0.9", "status"])
+    ['status', 'seconds', 'a_reaches_0.9', 'b_reaches_0.5']
+    """
+    places = {name: at for at, name in enumerate(COLUMNS)}
+    return sorted(names, key=lambda name: (places.get(name, len(places)), name))
 
 
 def documented() -> str:
