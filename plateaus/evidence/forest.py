@@ -1,0 +1,182 @@
+"""A paper's claims as one figure: ratios with their intervals beside the effects that count."""
+
+from __future__ import annotations
+
+import io
+import math
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from plateaus.evidence.claim import Claim
+from plateaus.evidence.verdict import Verdict
+from plateaus.evidence.wording import estimate, has_ratio
+from plateaus.files import write_atomically
+from plateaus.report.style import GREY, styled
+
+DPI = 120
+SHADES = 48  # colours of the file, which is a third as large for it
+WIDTH, ROW, MARGINS = 9.0, 0.36, 0.75  # inches; a row holds two lines of words
+LINE, SMALL = 62, 7.5  # letters to a line, and their size in points
+LEFT, RIGHT = 0.43, 0.72  # the axes, in parts of the width; words stand on either side
+WIDEST = 64.0  # ratios beyond it and its inverse are drawn as arrows
+TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
+# Okabe and Ito's colours, which stay apart for the colour-blind; the word stands beside each.
+COLOURS = {
+    "supported": "#0072B2",
+    "supported, small": "#56B4E9",
+    "not supported": "#E69F00",
+    "contradicted": "#D55E00",
+}
+SHADE = "#DDE5DD"
+
+
+def rows(
+    claims: Mapping[str, Claim], verdicts: Mapping[str, Verdict], paper: int
+) -> list[tuple[Claim, Verdict]]:
+    """Return the claims of a paper that have a ratio, in their order, with their verdicts."""
+    chosen = [(claim, verdicts[name]) for name, claim in claims.items() if claim.paper == paper]
+    return [(claim, verdict) for claim, verdict in chosen if has_ratio(claim, verdict)]
+
+
+def draw(
+    claims: Mapping[str, Claim], verdicts: Mapping[str, Verdict], paper: int, path: Path
+) -> bool:
+    """Write the figure of a paper, if one of its claims has a ratio; return whether it changed.
+
+    The same claims and verdicts give the same bytes.
+    """
+    drawn = figure(rows(claims, verdicts, paper))
+    if drawn is None:
+        return False
+    data = _png(drawn)
+    if path.exists() and path.read_bytes() == data:
+        return False
+    write_atomically(path, data)
+    return True
+
+
+def figure(shown: list[tuple[Claim, Verdict]]) -> Figure | None:
+    """Return the figure of these claims, a row each, the first at the top; None for none.
+
+    Filled and bold: primary. Shaded: the effect that counts. An arrow: a bound, or an interval that
+    goes on beyond the axis. To the right: the ratio, the verdict, and the number of pairs.
+    """
+    if not shown:
+        return None
+    with styled():
+        height = MARGINS + ROW * len(shown)
+        drawn = Figure(figsize=(WIDTH, height))
+        FigureCanvasAgg(drawn)
+        bottom = 0.55 / height
+        axes = drawn.add_axes((LEFT, bottom, RIGHT - LEFT, ROW * len(shown) / height))
+        low, high = _limits(shown)
+        axes.set_xscale("log")
+        axes.set_xlim(low, high)
+        axes.set_ylim(len(shown) - 0.5, -0.5)
+        axes.axvline(1, color=GREY, lw=0.8, zorder=1)
+        for place, (claim, verdict) in enumerate(shown):
+            _shade(axes, place, claim, (low, high))
+            _mark(axes, place, claim, verdict, (low, high))
+            _words(axes, place, claim, verdict)
+        ticks = [tick for tick in TICKS if low <= tick <= high]
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("ratio, treated to baseline, and its 95% interval", fontsize=8)
+        heads = ((RIGHT + 0.01, "ratio"), (0.835, "verdict, pairs"))
+        for x, text in ((0.008, "claim (bold, filled: primary)"), *heads):
+            drawn.text(x, 1 - 0.1 / height, text, va="center", fontsize=SMALL, color=GREY)
+    return drawn
+
+
+def _limits(shown: list[tuple[Claim, Verdict]]) -> tuple[float, float]:
+    """Return the ends of the axis: what is drawn and some room beside it, 1 always inside."""
+    values = [0.7, 1.4]
+    for claim, verdict in shown:
+        ends = verdict.estimate[:1] if verdict.bound else verdict.estimate
+        values += [*ends, claim.smallest_effect]
+    kept = [min(max(v, 1 / WIDEST), WIDEST) for v in values if math.isfinite(v) and v > 0]
+    room = (max(kept) / min(kept)) ** 0.06
+    return min(kept) / room, max(kept) * room
+
+
+def _shade(axes: Axes, place: int, claim: Claim, limits: tuple[float, float]) -> None:
+    """Shade the ratios of a row that are the effect that counts, or more of it."""
+    effect, (low, high) = claim.smallest_effect, limits
+    if effect <= 0:
+        return
+    if claim.direction == "equal" and claim.statistic != "loss_at_every":
+        low, high = sorted((effect, 1 / effect))
+    elif claim.direction == "greater" and claim.statistic != "loss_at_every":
+        low = effect
+    else:  # less, or at least as good: not above the margin
+        high = effect
+    axes.add_patch(Rectangle((low, place - 0.42), high - low, 0.84, fc=SHADE, ec="none", zorder=0))
+
+
+def _mark(
+    axes: Axes, place: int, claim: Claim, verdict: Verdict, limits: tuple[float, float]
+) -> None:
+    """Draw a row's ratio and interval; arrows for bounds and for what lies beyond the axis."""
+    is_primary = claim.role == "primary"
+    colour = COLOURS.get(verdict.word, GREY)
+    width = 2.0 if is_primary else 1.2
+    value = min(max(verdict.estimate.value, limits[0]), limits[1])
+    ends = [verdict.estimate.low, verdict.estimate.high]
+    if verdict.bound:  # beyond which the ratio lies, nobody knows how far
+        reach = (limits[1] / limits[0]) ** 0.09
+        ends = [value, value * reach] if verdict.bound == ">" else [value / reach, value]
+        _arrow(axes, place, value, ends[verdict.bound == ">"], colour, width)
+    elif not any(map(math.isnan, ends)):
+        inside = [min(max(end, limits[0]), limits[1]) for end in ends]
+        axes.plot(inside, [place, place], color=colour, lw=width, zorder=2, solid_capstyle="butt")
+        for end, drawn in zip(ends, inside, strict=True):
+            if end != drawn:
+                _arrow(axes, place, value, drawn, colour, width)
+    face = colour if is_primary else "white"
+    axes.plot(value, place, "o", ms=6.5, mfc=face, mec=colour, mew=1.3, zorder=3)
+
+
+def _arrow(axes: Axes, place: int, start: float, end: float, colour: str, width: float) -> None:
+    style = {"arrowstyle": "-|>", "color": colour, "lw": width, "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", (end, place), (start, place), arrowprops=style, zorder=2)
+
+
+def _words(axes: Axes, place: int, claim: Claim, verdict: Verdict) -> None:
+    """Write a row's claim to the left, its ratio, verdict and pairs to the right."""
+    weight = "bold" if claim.role == "primary" else "normal"
+    lines = textwrap.wrap(claim.sentence, LINE, max_lines=2, placeholder=" ...")
+    row = axes.get_yaxis_transform()  # x from 0 to 1 along the axes, y in rows
+    over = RIGHT - LEFT
+
+    def write(x: float, text: str, **options: str) -> None:
+        options = {"va": "center", "color": "black"} | options
+        axes.text((x - LEFT) / over, place, text, transform=row, fontsize=SMALL, **options)
+
+    write(0.008, claim.id, fontweight=weight)
+    write(0.06, "\n".join(lines))
+    write(RIGHT + 0.01, estimate(claim, verdict))
+    count = f"n = {verdict.pairs}"
+    if verdict.censored:
+        count += f", {verdict.censored} left out"
+    write(0.835, f"{verdict.word}\n{count}")
+
+
+def _png(drawn: Figure) -> bytes:
+    """Return the figure as a PNG of few colours, without a date or a version."""
+    raw = io.BytesIO()
+    with styled():
+        drawn.savefig(raw, format="png", dpi=DPI, metadata={"Software": None})
+    raw.seek(0)
+    result = io.BytesIO()
+    with Image.open(raw) as image:
+        image.convert("RGB").quantize(SHADES).save(result, format="png", optimize=True)
+    return result.getvalue()

@@ -1,0 +1,144 @@
+"""Numbers and rules of claims in words: the same on the page, in figures and in quotes."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from plateaus.evidence.claim import Claim
+from plateaus.evidence.fields import STATISTICS
+from plateaus.evidence.verdict import Verdict
+
+EVENTS = {
+    "escape": "steps to escape",
+    "half": "steps to half",
+    "completion": "steps to completion",
+    "trained_escape": "steps to escape on trained items",
+}
+
+
+def compared(claim: Claim) -> str:
+    """Return what the estimate of a claim is: "ratio", "difference", "share", or ""."""
+    return STATISTICS[claim.statistic][1] if claim.statistic else ""
+
+
+def has_ratio(claim: Claim, verdict: Verdict) -> bool:
+    """Return whether a claim has a ratio that can be drawn."""
+    value = verdict.estimate.value
+    return compared(claim) == "ratio" and math.isfinite(value) and value > 0
+
+
+def estimate(claim: Claim, verdict: Verdict) -> str:
+    """Return the estimate with its interval; a bound as one; a difference with its sign.
+
+    A bound is rounded outwards, so that it stays one. "" where there is no estimate.
+
+    >>> from plateaus.report.survival import Interval
+    >>> claim = Claim(id="1.1", paper=1, place="", sentence="", statistic="escape")
+    >>> estimate(claim, Verdict(word="supported", estimate=Interval(0.481, 0.392, 0.649)))
+    '0.48 [0.39, 0.65]'
+    >>> estimate(claim, Verdict(word="contradicted", estimate=Interval(2.19, 1.8, 9), bound=">"))
+    '> 2.1'
+    """
+    value, low, high = verdict.estimate
+    if math.isnan(value):
+        return ""
+    if verdict.bound:
+        return f"{verdict.bound} {_outwards(value, verdict.bound)}"
+    sign = "+" if compared(claim) == "difference" else ""
+    has_ends = math.isfinite(low) and math.isfinite(high)
+    form = f"{sign}{_form(value, high - low if has_ends else math.nan)}"
+    text = f"{value:{form}}"
+    if math.isnan(low) or math.isnan(high):
+        return text
+    return f"{text} [{low:{form}}, {high:{form}}]"
+
+
+def _form(value: float, width: float) -> str:
+    """Return a format of two digits after the point, or as many as tell the ends apart."""
+    size = width / 5 if width > 0 else abs(value) / 10 or 1.0
+    digits = max(2, math.ceil(-math.log10(size)))
+    return f".{digits}f" if digits <= 4 else ".2g"
+
+
+def _outwards(value: float, bound: str) -> str:
+    """Return a bound in two digits: not above the value if it is a lower one, and not below."""
+    if not math.isfinite(value) or value == 0:
+        return f"{value:g}"
+    unit = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
+    steps = value / unit
+    whole = math.floor(steps + 1e-9) if bound == ">" else math.ceil(steps - 1e-9)
+    return f"{whole * unit:.2g}"
+
+
+def rule(claim: Claim) -> str:
+    """Return what is compared, and which effect counts.
+
+    >>> rule(Claim(id="1.1", paper=1, place="", sentence="", kind="paired",
+    ...            statistic="loss_at", at=2_000, smallest_effect=0.8))
+    'loss at step 2,000: ratio of 0.8 or less'
+    """
+    if claim.kind == "all":
+        return f"holds if {listed(claim.all)} do"
+    if claim.check and not claim.statistic:
+        return f"decided by `{claim.check}`"
+    if not claim.statistic:
+        return ""
+    what, effect = _quantity(claim), claim.smallest_effect
+    if claim.statistic == "loss_at_every":
+        return f"{what}: at least as good, within a ratio of {effect:g}"
+    if compared(claim) == "share":
+        side = "below" if claim.direction == "less" else "above"
+        return f"share of runs with {what}: {side} {effect:g}"
+    sign = "+" if compared(claim) == "difference" else ""
+    if claim.direction == "equal":
+        low, high = (-abs(effect), abs(effect)) if sign else sorted((effect, 1 / effect))
+        return f"{what}: {compared(claim)} within {low:{sign}g} and {high:{sign}g}"
+    side = "less" if claim.direction == "less" else "more"
+    return f"{what}: {compared(claim)} of {effect:{sign}g} or {side}"
+
+
+def _quantity(claim: Claim) -> str:
+    at = f" at step {claim.at:,}" if claim.at else " at the end"
+    named = {
+        "first_step": f"first step with {claim.metric} at {claim.value:g}",
+        "loss_at": f"loss{at}",
+        "area": f"mean loss up to step {claim.at:,}",
+        "loss_at_every": "loss at every tenth of the horizon",
+        "value": f"{claim.metric}{at}",
+        "value_ratio": f"{claim.metric}{at}",
+        "share": claim.metric,
+        "level": f"{claim.metric}{at} beside {claim.value:g}",
+    }
+    text = {**EVENTS, **named}[claim.statistic]
+    text += f" of {claim.task}" if claim.task else ""
+    return text + (", in prompts of its own" if claim.prompts[0] != claim.prompts[1] else "")
+
+
+def listed(words: tuple[str, ...]) -> str:
+    """Return words as a list in a sentence.
+
+    >>> listed(("a", "b", "c"))
+    'a, b and c'
+    """
+    *first, last = words or ("",)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def cell(text: str) -> str:
+    r"""Return text that stands in a cell of a Markdown table as it is; code in it stays code.
+
+    >>> cell("a|b *c*\n`d|e_f` <g>")
+    'a\\|b \\*c\\* `d\\|e_f` \\<g>'
+    """
+    parts = re.split(r"(`[^`]*`)", " ".join(text.split()))
+    return "".join(
+        part.replace("|", r"\|") if part.startswith("`") and len(part) > 1 else _escaped(part)
+        for part in parts
+    )
+
+
+def _escaped(text: str) -> str:
+    text = re.sub(r"([\\|*<`~$])", r"\\\1", text)
+    text = re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)  # within a word it is no emphasis
+    return text.replace("](", r"]\(")  # an interval before a parenthesis is no link
