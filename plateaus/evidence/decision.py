@@ -82,7 +82,7 @@ def decide(
     """
     word, seeds = outcome(differences, effect, looks, level, holm_level, kind, flips=flips)
     every = [series[:seeds] for series in _several(differences)]
-    tests = [_supporting(series, effect, kind) for series in every]
+    tests = [supporting(series, effect, kind) for series in every]
     p_values = [max(sequential.sequential_p(t, looks, flips=flips) for t in ts) for ts in tests]
     means = [_mean(series) for series in every]
     worst = max(range(len(every)), key=lambda k: (p_values[k], means[k]))
@@ -129,8 +129,8 @@ def outcome(
         return sequential.crossed(test, looks, at, flips=flips) or math.inf
 
     asked = level if holm_level is None else holm_level
-    shown = max(look(test, asked) for s in every for test in _supporting(s, effect, kind))
-    excluded = min(look(test, level) for s in every for test in _excluding(s, effect, kind))
+    shown = max(look(test, asked) for s in every for test in supporting(s, effect, kind))
+    excluded = min(look(test, level) for s in every for test in excluding(s, effect, kind))
     stop = min(shown, excluded)
     if math.isinf(stop):
         reached = [n for n in looks if n <= min(series.size for series in every)]
@@ -154,14 +154,14 @@ def _mean(values: NDArray) -> float:
     return float(heard.mean()) if heard.size else math.nan
 
 
-def _supporting(values: NDArray, effect: float, kind: Kind) -> list[NDArray]:
+def supporting(values: NDArray, effect: float, kind: Kind) -> list[NDArray]:
     """Return what all must have a mean below 0, for the claim to be shown."""
     if kind == "less":
         return [values]
     return [values - effect, -values - effect] if kind == "equal" else [values - effect]
 
 
-def _excluding(values: NDArray, effect: float, kind: Kind) -> list[NDArray]:
+def excluding(values: NDArray, effect: float, kind: Kind) -> list[NDArray]:
     """Return what shows, if one of it has a mean below 0, that the effect is not what counts."""
     return [effect - values, values + effect] if kind == "equal" else [effect - values]
 

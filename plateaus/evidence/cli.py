@@ -1,0 +1,126 @@
+"""The command line of claims: `python experiments/reproduce.py --list | --claim ID | --paper N`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from plateaus.config.exit_codes import with_exit_code
+from plateaus.config.lives import duration
+from plateaus.config.schema import ConfigError
+from plateaus.evidence import engine, page, queue, told, verdicts
+from plateaus.evidence.claim import Claim, read, read_all
+from plateaus.evidence.verdict import Verdict
+from plateaus.names import hint
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the options."""
+    made = argparse.ArgumentParser(
+        prog="experiments/reproduce.py",
+        description="Decide claims: runs are made, kept and judged by rules fixed beforehand.",
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    what = made.add_argument_group("what to decide")
+    what.add_argument("--claim", action="append", metavar="ID", help="an id, or a file of a claim")
+    what.add_argument("--paper", type=int, metavar="N", help="the claims of a paper")
+    what.add_argument("--all", action="store_true", help="all claims")
+    what.add_argument("--scale", choices=("small", "medium", "paper"), help="of this scale alone")
+    made.add_argument("--runs", type=Path, metavar="CSV", help="runs made elsewhere, of one claim")
+    made.add_argument("--budget", metavar="TIME", help="end within TIME, as 20m")
+    made.add_argument("--pilot", action="store_true", help="run pilots only, seeds 0 to 7")
+    made.add_argument("--list", action="store_true", help="list claims and verdicts; run nothing")
+    made.add_argument("--dry-run", action="store_true", help="say what would run, and its price")
+    made.add_argument("--page", action="store_true", help="write the page of results anew")
+    return made
+
+
+@with_exit_code
+def main(argv: Sequence[str], root: Path) -> int:
+    """Run a command line; `root` is the folder of experiments. Return its exit code."""
+    try:
+        options, unknown = parser().parse_known_args(argv)
+    except argparse.ArgumentError as error:
+        raise ConfigError(str(error)) from None
+    if unknown:
+        known = [name for action in parser()._actions for name in action.option_strings]
+        raise ConfigError(*(f"{word}: no such option{hint(word, known)}" for word in unknown))
+    seconds = None if options.budget is None else duration(options.budget)
+    own = [Path(name) for name in options.claim or () if name.endswith(".toml")]
+    if options.runs is not None:
+        return _elsewhere(options, own)
+    places = {read(path).id: path for path in (own or sorted((root / "claims").glob("*/*.toml")))}
+    if own:
+        claims = {name: read(path) for name, path in places.items()}
+        results = Path("runs") / "claims" / "kept"
+    else:
+        claims, results = read_all(root / "claims"), root / "results"
+    chosen = _chosen(options, claims, bool(own))
+    if options.list or options.dry_run or options.page:
+        judged = verdicts.judge(claims, results)
+        if options.page:
+            _write_page(root, claims, judged)
+        if options.list:
+            print(told.listing({name: claims[name] for name in chosen}, judged))
+        if options.dry_run:
+            for job in queue.jobs([claims[name] for name in chosen], judged, options.pilot):
+                print(told.plan(job))
+        return 0
+    runs = Path("runs") / "claims"
+    before = verdicts.judge(claims, results)
+    judged = engine.work(
+        places,
+        claims,
+        chosen,
+        results=results,
+        runs=runs,
+        script=root / "run.py",
+        seconds=seconds,
+        pilots_only=options.pilot,
+        tell=lambda line: print(line, flush=True),
+    )
+    claims = {name: read(path) for name, path in places.items()}
+    for name in chosen:
+        if judged[name] != before[name] or options.claim:
+            print(told.verdict(claims[name], judged[name]))
+    if not own:
+        _write_page(root, claims, judged)
+    return 0
+
+
+def _elsewhere(options: argparse.Namespace, own: Sequence[Path]) -> int:
+    """Judge one claim on runs that were made elsewhere."""
+    if len(own) != 1 or len(options.claim) != 1:
+        raise ConfigError("--runs: name one claim file with it, --claim my.toml --runs my.csv")
+    claim = read(own[0])
+    print(told.verdict(claim, verdicts.of_file(claim, options.runs)))
+    return 0
+
+
+def _chosen(options: argparse.Namespace, claims: Mapping[str, Claim], own: bool) -> list[str]:
+    """Return the ids that are asked for, the parts of compound claims with them."""
+    if own or options.all:
+        names = [*claims]
+    elif options.claim:
+        names = options.claim
+        if wrong := [name for name in names if name not in claims]:
+            raise ConfigError(*(f"--claim {n}: no such claim{hint(n, claims)}" for n in wrong))
+    elif options.paper is not None:
+        names = [name for name, claim in claims.items() if claim.paper == options.paper]
+        if not names:
+            raise ConfigError(f"--paper {options.paper}: there are claims of papers 1 to 5")
+    elif options.list or options.page:
+        names = [*claims]
+    else:
+        raise ConfigError("nothing to do: give --list, --claim ID, --paper N or --all; see --help")
+    names = [*dict.fromkeys(part for name in names for part in (name, *claims[name].all))]
+    if options.scale:
+        names = [name for name in names if claims[name].scale == options.scale]
+    return names
+
+
+def _write_page(root: Path, claims: Mapping[str, Claim], judged: Mapping[str, Verdict]) -> None:
+    written = page.write(root, claims, judged)
+    print(f"written: {', '.join(map(str, written))}")

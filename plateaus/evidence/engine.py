@@ -1,0 +1,84 @@
+"""Claims taken to their verdicts: runs made by run.py, kept, judged, until a budget is spent."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from plateaus.config.schema import ConfigError
+from plateaus.evidence import kept, observed, pilot, queue, rows, union, verdicts
+from plateaus.evidence.claim import Claim, read
+from plateaus.evidence.verdict import Verdict
+
+SPARE = 20.0  # seconds that run.py may take beyond its budget
+LEAST = 30.0  # seconds below which no command is begun
+
+
+def work(
+    places: Mapping[str, Path],
+    claims: Mapping[str, Claim],
+    chosen: Sequence[str],
+    results: Path,
+    runs: Path,
+    script: Path,
+    seconds: float | None,
+    pilots_only: bool,
+    tell: Callable[[str], None],
+) -> dict[str, Verdict]:
+    """Run what the chosen claims need, and return all verdicts; stop when the time is spent.
+
+    Args:
+      places: file of each claim, where its pilot is written.
+      claims: all of them, since Holm's correction is over a paper.
+      chosen: ids of those that are to be decided, parts of compound claims among them.
+      results: the folder of kept results.
+      runs: the folder in which run.py works.
+      script: experiments/run.py.
+      seconds: the budget; None for no end.
+      pilots_only: whether to run no seed from 1000 on.
+      tell: shows a line.
+    """
+    began, claims, before = time.monotonic(), dict(claims), None
+    while True:
+        judged = verdicts.judge(claims, results)
+        waiting = queue.jobs([claims[name] for name in chosen], judged, pilots_only)
+        left = None if seconds is None else seconds - (time.monotonic() - began)
+        if not waiting or (left is not None and left < LEAST + SPARE):
+            return judged
+        job = waiting[0]
+        if (job.name, job.seeds) == before:  # run.py has said which of them failed
+            raise ConfigError(f"{job.name}: runs of seeds {job.seeds.start} on are missing still")
+        before = job.name, job.seeds
+        ids = ", ".join(claim.id for claim in job.claims)
+        what = "pilot" if job.is_pilot else f"seeds {job.seeds.start} to {job.seeds.stop - 1}"
+        price = f"about {job.seconds:.0f} s of one core" if job.priced else "price unknown"
+        tell(f"{job.name}: {what} of claims {ids}; {price}")
+        options = [*kept.options(job.claims), "--seeds", f"{job.seeds.start}:{job.seeds.stop}"]
+        options += ["--workdir", str(runs / job.name)]
+        if left is not None:
+            options += ["--budget", f"{left - SPARE:.0f}s"]
+        tell("  run.py " + " ".join(options))
+        done = subprocess.run([sys.executable, str(script), *options], check=False)
+        if done.returncode not in (0, 1):  # 1: some of the runs diverged
+            raise ConfigError(f"{job.name}: run.py ended with {done.returncode}; see above")
+        union.add(results / job.name, runs / job.name)
+        if job.is_pilot:
+            whole = [_with_pilot(c, places[c.id], results / job.name) for c in job.claims]
+            if None in whole:
+                tell(f"{job.name}: the budget was spent before the pilot was whole")
+                return verdicts.judge(claims, results)
+            claims |= {claim.id: claim for claim in whole if claim is not None}
+
+
+def _with_pilot(claim: Claim, path: Path, folder: Path) -> Claim | None:
+    """Write the pilot into the claim's file and return the claim; None if runs are missing."""
+    read_rows = rows.of_folder(claim, folder)
+    found = observed.observed(claim, read_rows.rows, pilot.SEEDS.__contains__)
+    if not {*pilot.SEEDS} <= {*found.seeds[found.counted].tolist()}:
+        return None
+    table = pilot.of(claim, found, read_rows.grid)
+    pilot.write(path, {**table, "commit": read_rows.commit, "device": read_rows.device})
+    return read(path)

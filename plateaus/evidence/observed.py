@@ -1,0 +1,166 @@
+"""What runs say of a claim: both settings' values by seed, and their differences.
+
+Rows are those of runs.csv, or of anyone's CSV: a column for each field of the contrast, `seed`, and
+the column of the statistic (a time in steps, empty if the run did not get there; or a number).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plateaus.config.schema import ConfigError
+from plateaus.evidence.claim import Claim
+from plateaus.evidence.fields import STATISTICS
+from plateaus.evidence.settings import matches
+from plateaus.names import hint
+
+Row = Mapping[str, str]
+TENTHS = tuple(f"{tenth / 10:.1f}" for tenth in range(1, 11))
+
+
+class Arm(NamedTuple):
+    """One setting: values by seed, NaN where a run is missing or did not go far enough.
+
+    there: for times, whether the run got there by the horizon; else whether it has a value.
+    diverged: whether it diverged; its time is the horizon, its loss the worst of all.
+    """
+
+    values: NDArray[np.float64]
+    there: NDArray[np.bool_]
+    diverged: NDArray[np.bool_]
+    seconds: float = 0.0
+
+
+class Observed(NamedTuple):
+    """Both settings, and their differences in the direction of the claim: below 0 is for it.
+
+    differences: [series, seed], NaN where a pair says nothing; one series but for `loss_at_every`.
+    pairs that count: those with both values; of times, `censored` where neither got there.
+    """
+
+    seeds: NDArray[np.int64]
+    treated: Arm
+    baseline: Arm
+    differences: NDArray[np.float64]
+    counted: NDArray[np.bool_]
+    censored: NDArray[np.bool_]
+
+
+def columns(claim: Claim) -> tuple[str, ...]:
+    """Return the columns of runs.csv that the statistic of a claim is read from."""
+    name, at = claim.statistic, claim.at
+    if name == "first_step":
+        return (f"{claim.metric}_reaches_{claim.value:g}",)
+    if name == "loss_at_every":
+        return tuple(f"loss_at_{tenth}" for tenth in TENTHS)
+    if name in ("loss_at", "area"):
+        tenth = round(10 * at / claim.horizon)
+        if not 1 <= tenth <= 10 or tenth * claim.horizon != 10 * at:
+            raise ConfigError(
+                f"claim {claim.id}: at = {at}: must be a tenth of the horizon, {claim.horizon}"
+            )
+        return (f"{name if name == 'loss_at' else 'area_at'}_{TENTHS[tenth - 1]}",)
+    if name in ("value", "value_ratio", "level", "share"):
+        return (claim.metric,)
+    return (name,)
+
+
+def observed(
+    claim: Claim,
+    rows: Sequence[Row],
+    seeds: Callable[[int], bool] = lambda seed: True,
+) -> Observed:
+    """Return what rows say of a claim, over the seeds that are wanted.
+
+    Raises ConfigError where a column is missing, or a run is there twice.
+    """
+    _check(claim, rows)
+    arms = []
+    for setting in (claim.treated, claim.baseline_setting):
+        found: dict[int, Row] = {}
+        for row in rows:
+            if row.get("task", "") != claim.task or not matches(row, setting):
+                continue
+            seed = int(row["seed"])
+            if seed in found:
+                raise ConfigError(
+                    f"claim {claim.id}: seed {seed} of {dict(setting)} is there twice"
+                )
+            if seeds(seed):
+                found[seed] = row
+        arms.append(found)
+    if claim.kind == "descriptive":
+        arms[1] = arms[0]
+    both = np.array(sorted({*arms[0]} & {*arms[1]}), np.int64)
+    scales = np.array(claim.prompts) / min(claim.prompts)
+    series = []
+    for column in columns(claim):
+        treated, baseline = (
+            _arm(claim, [arm[seed] for seed in both.tolist()], column, float(scale))
+            for arm, scale in zip(arms, scales, strict=True)
+        )
+        series.append(_differences(claim, treated, baseline))
+    counted = ~np.isnan(treated.values) & ~np.isnan(baseline.values)
+    censored = np.zeros_like(counted)
+    if STATISTICS[claim.statistic][0]:
+        censored = counted & ~treated.there & ~baseline.there
+    return Observed(both, treated, baseline, np.array(series), counted, censored)
+
+
+def _check(claim: Claim, rows: Sequence[Row]) -> None:
+    names = [*rows[0]] if rows else []
+    for column in ("seed", *columns(claim)) if rows else ():
+        if column not in names:
+            raise ConfigError(f"claim {claim.id}: no column {column}{hint(column, names)}")
+
+
+def _arm(claim: Claim, rows: Sequence[Row], column: str, scale: float) -> Arm:
+    """Return a setting's values; times in units of the smaller number of prompts a step."""
+    values = np.array([_number(row[column]) for row in rows], np.float64)
+    last = np.array([_number(row.get("last_step", "")) for row in rows], np.float64)
+    diverged = np.array([row.get("status") == "diverged" for row in rows], bool)
+    seconds = float(np.nansum([_number(row.get("seconds", "")) for row in rows]))
+    if STATISTICS[claim.statistic][0] or claim.statistic == "share":
+        horizon = float(claim.horizon)
+        values = values * scale
+        there = values <= horizon  # of NaN: no
+        whole = diverged | np.isnan(last) | (last * scale >= horizon)
+        values = np.where(there, values, np.where(whole, horizon, np.nan))
+        return Arm(values, there, diverged, seconds)
+    return Arm(
+        np.where(diverged, np.inf, values), np.isfinite(values) & ~diverged, diverged, seconds
+    )
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text) if text != "" else math.nan
+    except ValueError:
+        raise ConfigError(f"{text!r} is no number") from None
+
+
+def _differences(claim: Claim, treated: Arm, baseline: Arm) -> NDArray[np.float64]:
+    is_time, compared, _ = STATISTICS[claim.statistic]
+    first, second = treated.values, baseline.values
+    sign = -1.0 if claim.direction == "greater" else 1.0
+    if claim.statistic == "share":
+        return np.where(np.isnan(first), np.nan, treated.there.astype(np.float64))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if claim.statistic == "level":
+            differences = sign * (first - claim.value)
+        elif compared == "difference":
+            differences = sign * (first - second)
+        else:
+            if not is_time:  # a diverged run has the worst loss of all
+                finite = np.concatenate([first, second])
+                worst = np.max(finite[np.isfinite(finite)], initial=0.0)
+                first, second = (np.where(np.isinf(v), worst, v) for v in (first, second))
+            differences = sign * (np.log(first) - np.log(second))
+    if is_time:
+        differences[~treated.there & ~baseline.there] = np.nan
+    return np.where(np.isfinite(differences), differences, np.nan)

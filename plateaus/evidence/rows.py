@@ -1,0 +1,97 @@
+"""The rows that a claim is read from: runs.csv of a kept folder, or anyone's CSV."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from plateaus.config.schema import ConfigError
+from plateaus.evidence.claim import Claim
+from plateaus.evidence.fields import STATISTICS
+from plateaus.report import kept_curves, kept_runs
+
+TASK_WINDOW = 100  # steps over which escapes of tasks are averaged
+
+
+class Rows(NamedTuple):
+    """Rows, and what is known of how they came about.
+
+    grid: steps between two evaluations; 0 if it is not known. commit, device: "" likewise.
+    """
+
+    rows: list[dict[str, str]]
+    grid: int = 0
+    commit: str = ""
+    device: str = ""
+
+
+def from_file(path: Path) -> Rows:
+    """Return anyone's CSV; raises ConfigError where it is none."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = [{name: value or "" for name, value in row.items()} for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"--runs {path}: {error}") from None
+    if not rows:
+        raise ConfigError(f"--runs {path}: holds no run")
+    return Rows(rows)
+
+
+def of_folder(claim: Claim, folder: Path) -> Rows:
+    """Return the records of a kept folder; none if there is no such folder."""
+    path = folder / kept_runs.FILE
+    if not path.exists():
+        return Rows([])
+    rows = from_file(path).rows
+    column = claim.metric if claim.statistic != "first_step" else ""
+    if column and rows and column not in rows[0] and claim.statistic != "share":
+        _add_column(rows, folder / kept_curves.FILE, column, claim)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))["config"]
+    by_task = bool(claim.task) and STATISTICS[claim.statistic][0]
+    grid = max(TASK_WINDOW, config["log_every"]) if by_task else config["eval_every"]
+    sessions = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["sessions"]
+    commits = dict.fromkeys(_commit(session) for session in sessions)
+    devices = dict.fromkeys(row["device"] for row in rows if row.get("device"))
+    return Rows(rows, grid, ", ".join(c for c in commits if c), ", ".join(devices))
+
+
+def _commit(session: Mapping[str, Any]) -> str:
+    """Return the commit of a session, with a mark if the code differed from it."""
+    commit = str(session.get("commit") or "")[:7]
+    return commit + ("+" if commit and session.get("dirty") else "")
+
+
+def _add_column(rows: list[dict[str, str]], path: Path, column: str, claim: Claim) -> None:
+    """Add a variable of the curves to the rows: at step `at`, or the last; "name[axis=value]"."""
+    name, _, axis = column.rstrip("]").partition("[")
+    found: dict[tuple[str, ...], tuple[float, str]] = {}
+    keys, curves = _curve_rows(path)
+    for row in curves:
+        *run, task, variable, place, step, value = row
+        at = float(step or 0)
+        if variable != name or place != axis or (claim.at and at > claim.at):
+            continue
+        key = (*run, task)
+        if key not in found or found[key][0] <= at:
+            found[key] = (at, value)
+    if not found:
+        raise ConfigError(
+            f"claim {claim.id}: metric = {column!r}: is in neither file of {path.parent}"
+        )
+    for record in rows:
+        key = (*(record[k] for k in keys), record["task"])
+        record[column] = found.get(key, (0.0, ""))[1]
+
+
+def _curve_rows(path: Path) -> tuple[list[str], Iterator[list[str]]]:
+    """Return the names of what tells runs apart, and the rows of curves.csv.gz."""
+    text = io.StringIO(gzip.decompress(path.read_bytes()).decode())
+    text.readline()  # the header in JSON
+    reader = csv.reader(text)
+    return next(reader)[:-5], reader

@@ -1,0 +1,72 @@
+"""What the command says of claims: a line each, a verdict in full, a plan with its price."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from plateaus.evidence.claim import Claim
+from plateaus.evidence.fields import STATISTICS
+from plateaus.evidence.queue import Job
+from plateaus.evidence.verdict import Verdict
+
+
+def listing(claims: Mapping[str, Claim], verdicts: Mapping[str, Verdict]) -> str:
+    """Return a line a claim: id, verdict, estimate, seeds, what to run."""
+    lines = []
+    for name, claim in claims.items():
+        found = verdicts[name]
+        price = ""
+        if claim.pilot and found.word == "open":
+            price = f"{claim.pilot['minutes_to_cap']:.3g} core-minutes to the cap"
+        role = "*" if claim.role == "primary" else " "
+        cells = (f"{name}{role}".ljust(8), found.word.ljust(16), estimate(claim, found).ljust(22))
+        lines.append(" ".join((*cells, claim.sentence, f"({price})" * bool(price))).rstrip())
+    return "\n".join(lines)
+
+
+def estimate(claim: Claim, found: Verdict) -> str:
+    """Return the estimate with its interval, or its bound; "" where there is none.
+
+    >>> from plateaus.report.survival import Interval
+    >>> made = {"id": "x", "paper": 1, "place": "", "sentence": "", "statistic": "escape"}
+    >>> found = Verdict(word="supported", estimate=Interval(0.5, 0.4, 0.625))
+    >>> estimate(Claim(**made), found)
+    '0.50 [0.40, 0.62]'
+    """
+    value, low, high = found.estimate
+    if math.isnan(value):
+        return ""
+    if found.bound:
+        return f"{found.bound} {value:.3g}"
+    signed = claim.statistic and STATISTICS[claim.statistic][1] == "difference"
+    form = "+.3g" if signed else ".2f" if 0.095 < abs(value) < 100 else ".2g"
+    text = f"{value:{form}}"
+    return text if math.isnan(low) else f"{text} [{low:{form}}, {high:{form}}]"
+
+
+def verdict(claim: Claim, found: Verdict) -> str:
+    """Return a verdict in full, as lines."""
+    lines = [f"claim {claim.id}: {found.word}", f"  {claim.sentence}"]
+    if text := estimate(claim, found):
+        what = STATISTICS[claim.statistic][1] if claim.statistic else ""
+        lines.append(f"  {what} {text}")
+    if found.pairs:
+        left_out = f", {found.censored} left out (neither run got there)" * bool(found.censored)
+        sooner = "" if math.isnan(found.sooner) else f"; first in {found.sooner:.0%} of them"
+        lines.append(f"  {found.pairs} pairs{left_out}{sooner}")
+    if not math.isnan(found.p_value):
+        lines.append(f"  p {found.p_value:.2g}, one-sided, looks included")
+    if found.minutes:
+        lines.append(f"  cost: {found.minutes:.3g} core-minutes")
+    if found.why:
+        lines.append(f"  {found.why}")
+    return "\n".join(lines)
+
+
+def plan(job: Job) -> str:
+    """Return what a job would run, and its price."""
+    ids = ", ".join(claim.id for claim in job.claims)
+    what = "pilot" if job.is_pilot else f"seeds {job.seeds.start} to {job.seeds.stop - 1}"
+    price = f"about {job.seconds:.0f} core-seconds" if job.priced else "price unknown"
+    return f"{job.name}: {what}; {price}; claims {ids}"

@@ -1,0 +1,262 @@
+"""Verdicts on all claims, from their rules, their pilots and the runs that are kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from plateaus.evidence import decision, kept, observed, rows, sequential
+from plateaus.evidence.claim import FIRST_SEED, Claim
+from plateaus.evidence.fields import STATISTICS
+from plateaus.evidence.observed import Arm, Observed
+from plateaus.evidence.verdict import WORDS, Verdict
+from plateaus.report.paired import FLOOR
+from plateaus.report.survival import Interval
+
+TRAINS = 0.5  # share of the baselines that have to get there for a verdict to be reached
+FEWEST = 8  # pairs, of runs made elsewhere
+
+
+class Evidence(NamedTuple):
+    """What the fresh runs of a claim say: complete pairs up to the last look that they reach."""
+
+    found: Observed
+    rows: rows.Rows
+    seeds: int  # fresh ones that are whole, looks or not
+
+
+def judge(claims: Mapping[str, Claim], results: Path) -> dict[str, Verdict]:
+    """Return the verdict on every claim, from the kept folders in `results`."""
+    evidence = {
+        name: _evidence(claim, results)
+        for name, claim in claims.items()
+        if claim.is_run and claim.config and claim.pilot.get("passed")
+    }
+    levels = _levels(claims, evidence)
+    judged = {
+        name: _single(claim, evidence.get(name), levels.get(name, claim.alpha / 2))
+        for name, claim in claims.items()
+        if claim.kind != "all"
+    }
+    for name, claim in claims.items():
+        if claim.kind == "all":
+            judged[name] = _compound(claim, [judged[part] for part in claim.all])
+    return {name: judged[name] for name in claims}
+
+
+def of_file(claim: Claim, path: Path) -> Verdict:
+    """Return the verdict on a claim from anyone's runs, all of them one look."""
+    read = rows.from_file(path)
+    found = observed.observed(claim, read.rows)
+    pairs = int(found.counted.sum())
+    if pairs < FEWEST:
+        why = f"{pairs} pairs of runs that share a seed; {FEWEST} are needed"
+        return Verdict(word="inconclusive", pairs=pairs, why=why)
+    found = _only(found, found.counted)
+    evidence = Evidence(found, read, pairs)
+    return _decided(claim, evidence, (pairs,), claim.alpha / 2)
+
+
+def _evidence(claim: Claim, results: Path) -> Evidence:
+    folder = results / kept.name(claim)
+    read = rows.of_folder(claim, folder)
+    found = observed.observed(claim, read.rows, lambda seed: seed >= FIRST_SEED)
+    whole = found.seeds[found.counted]
+    seeds = int(np.argmin(np.isin(FIRST_SEED + np.arange(whole.size + 1), whole)))
+    look = max((n for n in claim.looks if n <= seeds), default=0)
+    return Evidence(_only(found, found.seeds < FIRST_SEED + look), read, seeds)
+
+
+def _only(found: Observed, chosen: np.ndarray) -> Observed:
+    arms = [
+        Arm(arm.values[chosen], arm.there[chosen], arm.diverged[chosen], arm.seconds)
+        for arm in (found.treated, found.baseline)
+    ]
+    rest = (found.differences[:, chosen], found.counted[chosen], found.censored[chosen])
+    return Observed(found.seeds[chosen], *arms, *rest)
+
+
+def _levels(claims: Mapping[str, Claim], evidence: Mapping[str, Evidence]) -> dict[str, float]:
+    """Return the one-sided level that Holm asks of each primary claim of a paper."""
+    levels: dict[str, float] = {}
+    for paper in sorted({claim.paper for claim in claims.values()}):
+        primary = {
+            name: claim
+            for name, claim in claims.items()
+            if claim.paper == paper and claim.role == "primary" and claim.is_run
+        }
+        p_values = {name: 1.0 for name in primary}
+        for name, claim in primary.items():
+            if name in evidence and evidence[name].found.seeds.size:
+                p_values[name] = _p_value(claim, evidence[name].found)
+        if primary:
+            alpha = min(claim.alpha for claim in primary.values()) / 2
+            levels |= decision.holm_levels(p_values, alpha)
+    return levels
+
+
+def _single(claim: Claim, evidence: Evidence | None, level: float) -> Verdict:
+    if claim.untested:
+        return Verdict(word="not tested", why=claim.untested)
+    if claim.kind in ("exact", "deterministic"):
+        return Verdict(word="supported", why=f"{claim.kind}: {claim.check} holds")
+    if not claim.pilot:
+        word = "not yet rerun" if claim.before else "open"
+        return Verdict(word=word, why="no pilot yet")
+    if not claim.pilot["passed"]:
+        return Verdict(word="not evaluable", why=f"pilot: {claim.pilot['why']}")
+    assert evidence is not None
+    if not evidence.found.seeds.size:
+        return Verdict(word="open", seeds=evidence.seeds, why="the pilot passed; no look yet")
+    return _decided(claim, evidence, claim.looks, level)
+
+
+def _decided(claim: Claim, evidence: Evidence, looks: tuple[int, ...], level: float) -> Verdict:
+    found, read = evidence.found, evidence.rows
+    rests_on = {
+        "seeds": evidence.seeds,
+        "device": read.device,
+        "commit": read.commit,
+        "minutes": _seconds(claim, found) / 60,
+        "folders": (kept.name(claim),) if claim.config and read.grid else (),
+    }
+    if claim.statistic == "share":
+        return Verdict(**_share(claim, found, looks), **rests_on)
+    if why := _not_evaluable(claim, found, read.grid):
+        return Verdict(word="not evaluable", why=why, pairs=int(found.counted.sum()), **rests_on)
+    result = decision.decide(
+        [*found.differences], _effect(claim), looks, claim.alpha / 2, level, _kind(claim)
+    )
+    used = _only(found, np.arange(found.seeds.size) < result.seeds)
+    usable = ~np.isnan(used.differences[0])
+    first, second = used.differences[0][usable], 0.0
+    return Verdict(
+        word=result.word,
+        estimate=_in_units(claim, result.estimate),
+        bound=_bound(claim, used),
+        sooner=float(np.mean((first < second) + 0.5 * (first == second)))
+        if usable.any()
+        else math.nan,
+        pairs=int(usable.sum()),
+        censored=int(used.censored.sum()),
+        p_value=result.p_value,
+        detectable=_in_units(claim, Interval(result.detectable, math.nan, math.nan)).value,
+        why=_why(claim, result),
+        **rests_on,
+    )
+
+
+def _kind(claim: Claim) -> decision.Kind:
+    if claim.statistic == "loss_at_every":
+        return "at least as good"
+    return "equal" if claim.direction == "equal" else "less"
+
+
+def _p_value(claim: Claim, found: Observed) -> float:
+    """Return the sequential p of a claim, whatever Holm asks of it."""
+    kind, effect = _kind(claim), _effect(claim)
+    tests = [t for series in found.differences for t in decision.supporting(series, effect, kind)]
+    return max(sequential.sequential_p(test, claim.looks) for test in tests)
+
+
+def _effect(claim: Claim) -> float:
+    """Return the smallest effect in the units of the differences: below 0 for a claimed effect."""
+    if STATISTICS[claim.statistic][1] == "difference":
+        size = abs(claim.smallest_effect)
+        return -size if _kind(claim) == "less" else size
+    size = abs(math.log(claim.smallest_effect))
+    return -size if _kind(claim) == "less" else size
+
+
+def _in_units(claim: Claim, oriented: Interval) -> Interval:
+    """Return an estimate of the differences as a ratio or difference, treated to baseline."""
+    sign = -1.0 if claim.direction == "greater" else 1.0
+    ends = sorted((sign * oriented.low, sign * oriented.high))
+    turned = (sign * oriented.value, *ends)
+    if STATISTICS[claim.statistic][1] == "difference":
+        return Interval(*turned)
+    return Interval(*(math.exp(value) for value in turned))
+
+
+def _bound(claim: Claim, used: Observed) -> str:
+    """Return ">" or "<" where one of the settings never got there."""
+    pairs = used.counted & ~used.censored
+    if not STATISTICS[claim.statistic][0] or not pairs.any():
+        return ""
+    if not used.treated.there[pairs].any():
+        return ">"
+    return "" if used.baseline.there[pairs].any() else "<"
+
+
+def _not_evaluable(claim: Claim, found: Observed, grid: float) -> str:
+    """Return why the runs cannot decide a claim, or ""."""
+    if np.isnan(found.differences).all():
+        return "no pair says anything: neither run of any got there"
+    if not STATISTICS[claim.statistic][0]:
+        return ""
+    share = float(found.baseline.there.mean())
+    if claim.baseline == "stuck" and share > TRAINS:
+        return f"{share:.0%} of the baselines get there; the claim is that they do not"
+    if claim.baseline == "trains" and share < TRAINS:
+        return f"{share:.0%} of the baselines get there"
+    medians = [
+        float(np.median(arm.values[arm.there]))
+        for arm in (found.treated, found.baseline)
+        if arm.there.any()
+    ]
+    if grid and min(medians) < FLOOR * grid:
+        return f"a plateau lasts {min(medians) / grid:.2g} evaluations, the least that is measured"
+    return ""
+
+
+def _share(claim: Claim, found: Observed, looks: tuple[int, ...]) -> dict[str, object]:
+    """Return the verdict on the share of runs with an event, by its exact interval, at the cap."""
+    count, number = int(found.treated.there.sum()), int(found.counted.sum())
+    level = 1 - claim.alpha
+    low, high = stats.binomtest(count, number).proportion_ci(level, method="exact")
+    below = claim.direction == "less"
+    holds = high < claim.smallest_effect if below else low > claim.smallest_effect
+    fails = low > claim.smallest_effect if below else high < claim.smallest_effect
+    word = "supported" if holds else "not supported" if fails else "inconclusive"
+    if number < looks[-1]:
+        word = "open"
+    return {
+        "word": word,
+        "estimate": Interval(count / number, float(low), float(high)),
+        "pairs": number,
+        "why": f"{count} of {number} runs; exact interval of the share",
+    }
+
+
+def _seconds(claim: Claim, found: Observed) -> float:
+    both = claim.kind == "paired"
+    return found.treated.seconds + found.baseline.seconds * both
+
+
+def _why(claim: Claim, result: decision.Decision) -> str:
+    if result.word == "open":
+        return (
+            f"{result.seeds} seeds of {claim.looks[-1]} at most; the next look decides or goes on"
+        )
+    if result.word == "inconclusive":
+        return "the cap was reached"
+    return ""
+
+
+def _compound(claim: Claim, parts: list[Verdict]) -> Verdict:
+    """Return the weakest verdict of the parts: all have to hold, so that nothing is corrected."""
+    weakest = max(parts, key=lambda part: WORDS.index(part.word))
+    failed = [p for p in parts if p.word in ("not supported", "contradicted")]
+    word = failed[0].word if failed else weakest.word
+    names = ", ".join(f"{n}: {p.word}" for n, p in zip(claim.all, parts, strict=True))
+    return Verdict(
+        word=word,
+        why=names,
+        minutes=sum(part.minutes for part in parts),
+        folders=tuple(dict.fromkeys(f for part in parts for f in part.folders)),
+    )
