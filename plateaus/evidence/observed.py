@@ -80,8 +80,11 @@ def observed(
     Raises ConfigError where a column is missing, or a run is there twice.
     """
     _check(claim, rows)
-    arms = []
+    arms: list[dict[int, Row]] = []
     for setting in (claim.treated, claim.baseline_setting):
+        if claim.kind == "descriptive" and arms:  # of one setting
+            arms.append(arms[0])
+            break
         found: dict[int, Row] = {}
         for row in rows:
             if row.get("task", "") != claim.task or not matches(row, setting):
@@ -94,8 +97,6 @@ def observed(
             if seeds(seed):
                 found[seed] = row
         arms.append(found)
-    if claim.kind == "descriptive":
-        arms[1] = arms[0]
     both = np.array(sorted({*arms[0]} & {*arms[1]}), np.int64)
     scales = np.array(claim.prompts) / min(claim.prompts)
     series = []
