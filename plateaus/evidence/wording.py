@@ -65,10 +65,11 @@ def _outwards(value: float, bound: str) -> str:
     """Return a bound in two digits: not above the value if it is a lower one, and not below."""
     if not math.isfinite(value) or value == 0:
         return f"{value:g}"
-    unit = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
-    steps = value / unit
+    power = math.floor(math.log10(abs(value)))
+    steps = value / 10.0 ** (power - 1)
     whole = math.floor(steps + 1e-9) if bound == ">" else math.ceil(steps - 1e-9)
-    return f"{whole * unit:.2g}"
+    form = f".{max(1 - power, 0)}f" if -3 <= power <= 3 else ".2g"
+    return f"{whole * 10.0 ** (power - 1):{form}}"
 
 
 def rule(claim: Claim) -> str:
@@ -93,7 +94,7 @@ def rule(claim: Claim) -> str:
     sign = "+" if compared(claim) == "difference" else ""
     if claim.direction == "equal":
         low, high = (-abs(effect), abs(effect)) if sign else sorted((effect, 1 / effect))
-        return f"{what}: {compared(claim)} within {low:{sign}g} and {high:{sign}g}"
+        return f"{what}: {compared(claim)} between {low:{sign}.3g} and {high:{sign}.3g}"
     side = "less" if claim.direction == "less" else "more"
     return f"{what}: {compared(claim)} of {effect:{sign}g} or {side}"
 
