@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -27,6 +29,7 @@ SMALL = 7.5  # points
 NAME, SENTENCE, LEFT, RIGHT, RESULT = 0.008, 0.055, 0.475, 0.735, 0.75  # in parts of the width
 WIDEST = 64.0  # ratios beyond it and its inverse are drawn as arrows
 TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
+SPARSE_TICKS, DENSE = (0.03, 0.1, 0.3, 1, 3, 10, 30), 100  # where the ends of the axis are so far
 # Okabe and Ito's colours, which stay apart for the colour-blind; the word stands beside each.
 COLOURS = {
     "supported": "#0072B2",
@@ -35,6 +38,7 @@ COLOURS = {
     "contradicted": "#D55E00",
 }
 SHADE = "#DDE5DD"
+FONT = "font-family: 'DejaVu Sans', sans-serif"
 TEXTS = TextToPath()  # how wide a text is, in points
 
 
@@ -86,13 +90,15 @@ def figure(shown: list[tuple[Claim, Verdict]]) -> Figure | None:
             _shade(axes, place, claim, (low, high))
             _mark(axes, place, claim, verdict, (low, high))
             _words(axes, place, claim, verdict)
-        ticks = [tick for tick in TICKS if low <= tick <= high]
+        choice = TICKS if high / low < DENSE else SPARSE_TICKS
+        ticks = [tick for tick in choice if low <= tick <= high]
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.set_xlabel("ratio, treated to baseline, and its 95% interval", fontsize=8)
-        heads = {NAME: "claim (bold, filled: primary)", RESULT: "verdict; ratio, pairs"}
+        heads = {NAME: "claim (bold, filled: primary)", LEFT: "shaded: the effect that counts"}
+        heads[RESULT] = "verdict; ratio, pairs"
         for x, text in heads.items():
             drawn.text(x, 1 - 0.1 / height, text, va="center", fontsize=SMALL, color=GREY)
     return drawn
@@ -156,7 +162,7 @@ def _words(axes: Axes, place: int, claim: Claim, verdict: Verdict) -> None:
     weight = "bold" if claim.role == "primary" else "normal"
     row = axes.get_yaxis_transform()  # x from 0 to 1 along the axes, y in rows
 
-    def write(x: float, text: str, **options: str) -> None:
+    def write(x: float, text: str, **options: Any) -> None:
         x = (x - LEFT) / (RIGHT - LEFT)
         axes.text(x, place, text, transform=row, fontsize=SMALL, va="center", **options)
 
@@ -178,8 +184,13 @@ def _wrapped(text: str, width: float) -> str:
 
 
 def _svg(drawn: Figure) -> bytes:
-    """Return the figure as an SVG whose text is text, without a date or a version."""
-    result = io.BytesIO()
+    """Return the figure as an SVG whose text is text, without a date or a version.
+
+    What every text says of itself alike is said once: a third of the file.
+    """
+    result = io.StringIO()
     with styled(), rc_context({"svg.fonttype": "none"}):
         drawn.savefig(result, format="svg", metadata={"Date": None, "Creator": None})
-    return result.getvalue()
+    text = re.sub(r' transform="rotate\(-0 [^"]*"', "", result.getvalue())
+    text = text.replace(f"; {FONT}", "").replace("</style>", f" text {{{FONT}}}</style>", 1)
+    return text.encode()

@@ -14,8 +14,8 @@ from plateaus.evidence.wording import cell, compared, estimate, has_ratio, rule
 from plateaus.files import write_atomically
 from plateaus.report.terminal import short
 
-COLUMNS = ("id", "claim", "verdict", "ratio [95% interval]", "P(sooner)", "n", "scale", "device")
-COLUMNS += ("commit", "minutes")
+COLUMNS: tuple[str, ...] = ("id", "claim", "verdict", "ratio [95% interval]", "P(sooner)", "n")
+COLUMNS += ("scale", "device", "commit", "minutes")
 NUMBERS = ("P(sooner)", "n", "minutes")
 OPEN = ("open", "inconclusive", "not evaluable", "not tested")
 

@@ -101,18 +101,20 @@ def rule(claim: Claim) -> str:
 
 def _quantity(claim: Claim) -> str:
     at = f" at step {claim.at:,}" if claim.at else " at the end"
+    metric = f"`{claim.metric}`"
     named = {
-        "first_step": f"first step with {claim.metric} at {claim.value:g}",
+        "first_step": f"first step with {metric} at {claim.value:g}",
         "loss_at": f"loss{at}",
         "area": f"mean loss up to step {claim.at:,}",
         "loss_at_every": "loss at every tenth of the horizon",
-        "value": f"{claim.metric}{at}",
-        "value_ratio": f"{claim.metric}{at}",
-        "share": claim.metric,
-        "level": f"{claim.metric}{at} beside {claim.value:g}",
+        "value": f"{metric}{at}",
+        "value_ratio": f"{metric}{at}",
+        "share": metric,
+        "level": f"{metric}{at}",
     }
     text = {**EVENTS, **named}[claim.statistic]
-    text += f" of {claim.task}" if claim.task else ""
+    text += f" of `{claim.task}`" if claim.task else ""
+    text += f" beside {claim.value:g}" if claim.statistic == "level" else ""
     return text + (", in prompts of its own" if claim.prompts[0] != claim.prompts[1] else "")
 
 

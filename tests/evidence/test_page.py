@@ -1,4 +1,4 @@
-"""The page of claims, the numbers quoted of them, and the figures beside them."""
+"""The page of claims, and the figures on it."""
 
 import itertools
 import math
@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from markdown_it import MarkdownIt
 
-from plateaus.config.schema import ConfigError
-from plateaus.evidence import forest, page, quotes
+from plateaus.evidence import forest, page
 from plateaus.evidence.claim import Claim
 from plateaus.evidence.page_head import MEANINGS
 from plateaus.evidence.verdict import WORDS, Verdict
@@ -87,12 +87,15 @@ def test_every_claim_has_a_row_with_its_verdict_alone_in_a_cell():
 
 
 def test_tables_hold_whatever_a_sentence_says():
-    """All rows of a table are as long as its head: no cell is broken by a bar or a line's end."""
+    """A reader of Markdown, which drops cells beyond a table's head, finds all that was said."""
     text = page.text(*cases())
-    tables = [part for part in re.split(r"\n\n", text) if part.startswith("|")]
-    for part in tables:
-        assert len({len(row) for row in rows_of(part)}) == 1
-    assert "A \\| b, with `x\\|y` and \\*stars\\*. Two lines." in text
+    for part in re.split(r"\n\n", text):
+        assert len({len(row) for row in rows_of(part)}) <= 1
+    shown = MarkdownIt("commonmark").enable("table").render(text)
+    assert shown.count("<table>") == 5 and shown.count("</tr>") == len(rows_of(text)) - 5
+    assert "<td>A | b, with <code>x|y</code> and *stars*. Two lines.<br>" in shown
+    assert '<a href="kept-1/">64</a> + 2 left out' in shown
+    assert ".9 [.8, 1](2)</td>" in shown and "<td>&gt; 2.1</td>" in shown
 
 
 def test_the_page_says_what_is_open_and_why():
@@ -144,40 +147,15 @@ def test_a_rule_in_words():
     assert cell("a_b _c_ $1 <b>") == r"a_b \_c\_ \$1 \<b>"
 
 
-def test_quotes_are_written_anew_and_twice_is_as_once():
-    claims, verdicts = cases()
-    text = "It takes <!--claim 1.1-->9 [8,\n 9]<!--/--> and is <!--claim 2.1 verdict-->x<!--/-->.\n"
-    text += '    """A preset.\n\n    Claim 1.2b: whatever (it said).\n    Reached (5 seeds): 3.\n'
-    new = quotes.refreshed(text, claims, verdicts)
-    assert "takes <!--claim 1.1-->0.48 [0.39, 0.65]<!--/--> and is" in new
-    assert "<!--claim 2.1 verdict-->not yet rerun<!--/-->." in new
-    assert "\n    Claim 1.2b: contradicted, > 2.1, 64 pairs.\n    Reached (5 seeds): 3.\n" in new
-    assert quotes.refreshed(new, claims, verdicts) == new
-    assert quotes.quoted(text) == ["1.1", "2.1", "1.2b"]
-    assert quotes.refreshed("no claim here, 1.1", claims, verdicts) == "no claim here, 1.1"
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("<!--claim 1.1z-->3<!--/-->", "claim 1.1z is quoted: no such claim; did you mean 1.1?"),
-        ("Claim 7.99: supported.", "claim 7.99 is quoted: no such claim"),
-        ("<!--claim 1.1-->3", "is not <!--claim ID-->, closed by <!--/-->"),
-        ("<!--claim 1.1-->3 <!--claim 2.4-->4<!--/-->", "<!--claim 1.1--> is not closed"),
-        ("<!-- claim one -->3<!--/-->", "is not <!--claim ID-->, closed by <!--/-->"),
-    ],
-)
-def test_a_quote_that_cannot_be_filled_in_is_named(text, message):
-    with pytest.raises(ConfigError) as error:
-        quotes.refreshed(text, *cases())
-    assert message in str(error.value) and len(error.value.problems) == 1
-
-
 def drawn(number):
     """Claims with long sentences, of all forms, with verdicts of all forms."""
     kinds = itertools.cycle(
-        [{}, {"direction": "greater", "smallest_effect": 1.25}, {"role": "primary"}]
-        + [{"direction": "equal", "smallest_effect": 1.1}]
+        [
+            {},
+            {"direction": "greater", "smallest_effect": 1.25},
+            {"role": "primary"},
+            {"direction": "equal", "smallest_effect": 1.1},
+        ]
     )
     claims = {
         f"1.{i:02}": made(f"1.{i:02}", sentence=LONG * 3, **next(kinds)) for i in range(number)
@@ -239,7 +217,7 @@ def test_what_counts_is_shaded_and_a_bound_is_an_arrow():
     axes = forest.figure([less, greater]).axes[0]
     low, high = axes.get_xlim()
     edges = [(band.get_x(), band.get_x() + band.get_width()) for band in axes.patches]
-    assert edges == pytest.approx([(low, 0.8), (1.25, high)])
+    np.testing.assert_allclose(edges, [(low, 0.8), (1.25, high)])
     (arrow,) = [text for text in axes.texts if not text.get_text()]
     assert arrow.xy[0] > 2.1 and arrow.xy[1] == 1
 
