@@ -183,7 +183,7 @@ def detectable_effect(
     Negative of kind "less", else the margin. NaN before the cap, or with too few pairs.
 
     >>> round(detectable_effect([-1, 1] * 32, (64,), 0.025), 2)
-    -0.39
+    -0.41
     """
     values = np.asarray(differences, np.float64)[: looks[-1]]
     needed = -sequential.critical_mean(values, looks, level, flips=flips)

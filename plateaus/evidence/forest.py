@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
-from PIL import Image
+from matplotlib.textpath import TextToPath
 
 from plateaus.evidence.claim import Claim
 from plateaus.evidence.verdict import Verdict
@@ -20,13 +24,12 @@ from plateaus.evidence.wording import estimate, has_ratio
 from plateaus.files import write_atomically
 from plateaus.report.style import GREY, styled
 
-DPI = 120
-SHADES = 48  # colours of the file, which is a third as large for it
-WIDTH, ROW, MARGINS = 9.0, 0.36, 0.75  # inches; a row holds two lines of words
-LINE, SMALL = 62, 7.5  # letters to a line, and their size in points
-LEFT, RIGHT = 0.43, 0.72  # the axes, in parts of the width; words stand on either side
+WIDTH, ROW, MARGINS = 10.0, 0.36, 0.75  # inches; a row holds two lines of words
+SMALL = 7.5  # points
+NAME, SENTENCE, LEFT, RIGHT, RESULT = 0.008, 0.055, 0.475, 0.735, 0.75  # in parts of the width
 WIDEST = 64.0  # ratios beyond it and its inverse are drawn as arrows
 TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
+SPARSE_TICKS, DENSE = (0.03, 0.1, 0.3, 1, 3, 10, 30), 100  # where the ends of the axis are so far
 # Okabe and Ito's colours, which stay apart for the colour-blind; the word stands beside each.
 COLOURS = {
     "supported": "#0072B2",
@@ -35,6 +38,8 @@ COLOURS = {
     "contradicted": "#D55E00",
 }
 SHADE = "#DDE5DD"
+FONT = "font-family: 'DejaVu Sans', sans-serif"
+TEXTS = TextToPath()  # how wide a text is, in points
 
 
 def rows(
@@ -55,7 +60,7 @@ def draw(
     drawn = figure(rows(claims, verdicts, paper))
     if drawn is None:
         return False
-    data = _png(drawn)
+    data = _svg(drawn)
     if path.exists() and path.read_bytes() == data:
         return False
     write_atomically(path, data)
@@ -85,14 +90,16 @@ def figure(shown: list[tuple[Claim, Verdict]]) -> Figure | None:
             _shade(axes, place, claim, (low, high))
             _mark(axes, place, claim, verdict, (low, high))
             _words(axes, place, claim, verdict)
-        ticks = [tick for tick in TICKS if low <= tick <= high]
+        choice = TICKS if high / low < DENSE else SPARSE_TICKS
+        ticks = [tick for tick in choice if low <= tick <= high]
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.set_xlabel("ratio, treated to baseline, and its 95% interval", fontsize=8)
-        heads = ((RIGHT + 0.01, "ratio"), (0.835, "verdict, pairs"))
-        for x, text in ((0.008, "claim (bold, filled: primary)"), *heads):
+        heads = {NAME: "claim (bold, filled: primary)", LEFT: "shaded: the effect that counts"}
+        heads[RESULT] = "verdict; ratio, pairs"
+        for x, text in heads.items():
             drawn.text(x, 1 - 0.1 / height, text, va="center", fontsize=SMALL, color=GREY)
     return drawn
 
@@ -151,32 +158,39 @@ def _arrow(axes: Axes, place: int, start: float, end: float, colour: str, width:
 
 
 def _words(axes: Axes, place: int, claim: Claim, verdict: Verdict) -> None:
-    """Write a row's claim to the left, its ratio, verdict and pairs to the right."""
+    """Write a row's claim to the left, its verdict, ratio and pairs to the right."""
     weight = "bold" if claim.role == "primary" else "normal"
-    lines = textwrap.wrap(claim.sentence, LINE, max_lines=2, placeholder=" ...")
     row = axes.get_yaxis_transform()  # x from 0 to 1 along the axes, y in rows
-    over = RIGHT - LEFT
 
-    def write(x: float, text: str, **options: str) -> None:
-        options = {"va": "center", "color": "black"} | options
-        axes.text((x - LEFT) / over, place, text, transform=row, fontsize=SMALL, **options)
+    def write(x: float, text: str, **options: Any) -> None:
+        x = (x - LEFT) / (RIGHT - LEFT)
+        axes.text(x, place, text, transform=row, fontsize=SMALL, va="center", **options)
 
-    write(0.008, claim.id, fontweight=weight)
-    write(0.06, "\n".join(lines))
-    write(RIGHT + 0.01, estimate(claim, verdict))
-    count = f"n = {verdict.pairs}"
-    if verdict.censored:
-        count += f", {verdict.censored} left out"
-    write(0.835, f"{verdict.word}\n{count}")
+    left_out = f", {verdict.censored} left out" if verdict.censored else ""
+    write(NAME, claim.id, fontweight=weight)
+    write(SENTENCE, _wrapped(claim.sentence, (LEFT - SENTENCE - 0.01) * WIDTH * 72))
+    write(RESULT, f"{verdict.word}\n{estimate(claim, verdict)}, n = {verdict.pairs}{left_out}")
 
 
-def _png(drawn: Figure) -> bytes:
-    """Return the figure as a PNG of few colours, without a date or a version."""
-    raw = io.BytesIO()
-    with styled():
-        drawn.savefig(raw, format="png", dpi=DPI, metadata={"Software": None})
-    raw.seek(0)
-    result = io.BytesIO()
-    with Image.open(raw) as image:
-        image.convert("RGB").quantize(SHADES).save(result, format="png", optimize=True)
-    return result.getvalue()
+def _wrapped(text: str, width: float) -> str:
+    """Return a text in two lines of at most so many points, its end left out if it is longer."""
+    font = FontProperties(family="DejaVu Sans", size=SMALL)
+    lines: list[str] = []
+    for letters in range(100, 20, -2):
+        lines = textwrap.wrap(text, letters, max_lines=2, placeholder=" ...")
+        if all(TEXTS.get_text_width_height_descent(i, font, False)[0] <= width for i in lines):
+            break
+    return "\n".join(lines)
+
+
+def _svg(drawn: Figure) -> bytes:
+    """Return the figure as an SVG whose text is text, without a date or a version.
+
+    What every text says of itself alike is said once: a third of the file.
+    """
+    result = io.StringIO()
+    with styled(), rc_context({"svg.fonttype": "none"}):
+        drawn.savefig(result, format="svg", metadata={"Date": None, "Creator": None})
+    text = re.sub(r' transform="rotate\(-0 [^"]*"', "", result.getvalue())
+    text = text.replace(f"; {FONT}", "").replace("</style>", f" text {{{FONT}}}</style>", 1)
+    return text.encode()

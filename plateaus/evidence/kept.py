@@ -57,9 +57,9 @@ def options(claims: Iterable[Claim]) -> list[str]:
     claims = sorted(claims, key=lambda claim: claim.id)
     if not claims:
         raise ConfigError("no claim: nothing to run")
-    names = {claim.id: name(claim) for claim in claims}
-    if len({*names.values()}) > 1:
-        shown = ", ".join(f"{claim}: {folder}" for claim, folder in names.items())
+    names = [name(claim) for claim in claims]
+    if len({*names}) > 1:
+        shown = ", ".join(f"{c.id}: {folder}" for c, folder in zip(claims, names, strict=True))
         raise ConfigError(f"these claims have runs of their own, {shown}")
     one = claims[0]
     words = [f"--config={one.config}", "--scale", one.scale, f"--config.steps={one.horizon}"]

@@ -14,8 +14,8 @@ from plateaus.evidence.wording import cell, compared, estimate, has_ratio, rule
 from plateaus.files import write_atomically
 from plateaus.report.terminal import short
 
-COLUMNS = ("id", "claim", "verdict", "ratio [95% interval]", "P(sooner)", "n", "scale", "device")
-COLUMNS += ("commit", "minutes")
+COLUMNS: tuple[str, ...] = ("id", "claim", "verdict", "ratio [95% interval]", "P(sooner)", "n")
+COLUMNS += ("scale", "device", "commit", "minutes")
 NUMBERS = ("P(sooner)", "n", "minutes")
 OPEN = ("open", "inconclusive", "not evaluable", "not tested")
 
@@ -33,7 +33,7 @@ def text(claims: Mapping[str, Claim], verdicts: Mapping[str, Verdict]) -> str:
 
 def figure_name(paper: int) -> str:
     """Return the name of the file of a paper's forest plot."""
-    return f"paper{paper}.png"
+    return f"paper{paper}.svg"
 
 
 def write(root: Path, claims: Mapping[str, Claim], verdicts: Mapping[str, Verdict]) -> list[Path]:
@@ -176,7 +176,7 @@ def _before(claims: Mapping[str, Claim], verdicts: Mapping[str, Verdict]) -> str
     rows = []
     for name, claim in claims.items():
         said = claim.before
-        if verdicts[name].word == "not yet rerun":
+        if said and verdicts[name].word in ("not yet rerun", "open") and not verdicts[name].folders:
             folder = str(said.get("folder", ""))
             link = f"[{cell(folder)}](before/{folder}/)" if folder else ""
             fields = [cell(str(said.get(key, ""))) for key in ("verdict", "seeds", "effect")]

@@ -16,11 +16,12 @@ from typing import Any
 from plateaus import files
 from plateaus.config.schema import ConfigError
 from plateaus.evidence import private, records
+from plateaus.evidence.light import lighter
 from plateaus.evidence.records import Records
 from plateaus.report.kept_runs import FILE as RUNS
 from plateaus.report.kept_runs import value_text
 
-Declared = dict[str, list[Any]]
+IDENTIFYING = ("name", "title", "identity", "config", "earlier")  # of config.json
 
 
 def add(kept: Path, run_folder: Path) -> int:
@@ -38,7 +39,8 @@ def add(kept: Path, run_folder: Path) -> int:
     new = {member for member in source.runs if before is None or member not in before.runs}
     if not new:
         return 0
-    result = _closed(source if before is None else united(before, source))
+    source = _closed(lighter(source))
+    result = source if before is None else _closed(united(before, source))
     kept.mkdir(parents=True, exist_ok=True)
     files.remove_leftovers(kept)
     for name, content in records.written(result).items():
@@ -65,13 +67,19 @@ def _told(source: Records, folder: Path) -> Records:
     texts = [json.dumps(source.config), json.dumps(source.header)]
     if found := [path for text in texts for path in private.paths(text)]:
         raise ConfigError(f"{folder}: its config holds a path of this machine, {found[0]}")
-    return source._replace(sessions=[private.session(session) for session in source.sessions])
+    config = {name: value for name, value in source.config.items() if name in IDENTIFYING}
+    sessions = [private.session(session) for session in source.sessions]
+    return source._replace(config=config, sessions=sessions)
 
 
 def united(first: Records, second: Records) -> Records:
     """Return the union of records of the same experiment; of a run in both those of the first."""
     return Records(
-        config=_most(first.config, second.config),
+        config={
+            name: _most(*(one.config.get(name) for one in (first, second)))
+            for name in IDENTIFYING
+            if name in first.config or name in second.config
+        },
         sessions=_appended(first.sessions, second.sessions),
         header=_header(first.header, second.header),
         runs={**second.runs, **first.runs},
@@ -162,12 +170,11 @@ def _closed(result: Records) -> Records:
     header["attributes"]["contents"] = digest
     values = {name: header["coordinates"][name][0] for name in [*swept, "seed"]}
     config = {
-        **result.config,
+        **{name: result.config[name] for name in IDENTIFYING if name in result.config},
         "sweep": {name: values[name] for name in swept},
         "seeds": values["seed"],
+        "variants": json.loads(header["attributes"].get("variants", "{}")),
     }
-    if "variants" in header["attributes"] and result.config.get("variants") is not None:
-        config["variants"] = json.loads(header["attributes"]["variants"])
     return result._replace(header=header, config=config)
 
 

@@ -65,10 +65,11 @@ def _outwards(value: float, bound: str) -> str:
     """Return a bound in two digits: not above the value if it is a lower one, and not below."""
     if not math.isfinite(value) or value == 0:
         return f"{value:g}"
-    unit = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
-    steps = value / unit
+    power = math.floor(math.log10(abs(value)))
+    steps = value / 10.0 ** (power - 1)
     whole = math.floor(steps + 1e-9) if bound == ">" else math.ceil(steps - 1e-9)
-    return f"{whole * unit:.2g}"
+    form = f".{max(1 - power, 0)}f" if -3 <= power <= 3 else ".2g"
+    return f"{whole * 10.0 ** (power - 1):{form}}"
 
 
 def rule(claim: Claim) -> str:
@@ -93,25 +94,27 @@ def rule(claim: Claim) -> str:
     sign = "+" if compared(claim) == "difference" else ""
     if claim.direction == "equal":
         low, high = (-abs(effect), abs(effect)) if sign else sorted((effect, 1 / effect))
-        return f"{what}: {compared(claim)} within {low:{sign}g} and {high:{sign}g}"
+        return f"{what}: {compared(claim)} between {low:{sign}.3g} and {high:{sign}.3g}"
     side = "less" if claim.direction == "less" else "more"
     return f"{what}: {compared(claim)} of {effect:{sign}g} or {side}"
 
 
 def _quantity(claim: Claim) -> str:
     at = f" at step {claim.at:,}" if claim.at else " at the end"
+    metric = f"`{claim.metric}`"
     named = {
-        "first_step": f"first step with {claim.metric} at {claim.value:g}",
+        "first_step": f"first step with {metric} at {claim.value:g}",
         "loss_at": f"loss{at}",
         "area": f"mean loss up to step {claim.at:,}",
         "loss_at_every": "loss at every tenth of the horizon",
-        "value": f"{claim.metric}{at}",
-        "value_ratio": f"{claim.metric}{at}",
-        "share": claim.metric,
-        "level": f"{claim.metric}{at} beside {claim.value:g}",
+        "value": f"{metric}{at}",
+        "value_ratio": f"{metric}{at}",
+        "share": metric,
+        "level": f"{metric}{at}",
     }
     text = {**EVENTS, **named}[claim.statistic]
-    text += f" of {claim.task}" if claim.task else ""
+    text += f" of `{claim.task}`" if claim.task else ""
+    text += f" beside {claim.value:g}" if claim.statistic == "level" else ""
     return text + (", in prompts of its own" if claim.prompts[0] != claim.prompts[1] else "")
 
 

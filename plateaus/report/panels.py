@@ -102,6 +102,8 @@ def run_panel(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
         ("train_loss", "step", PALE, 0.4),
         ("test_loss", "eval_step", looks(1)[0].color, 0.7),
     ):
+        if variable not in dataset:  # kept records do without the training loss
+            continue
         curves = cell(dataset, variable, row.index)
         axes.plot(dataset[axis].values, curves.T, color=color, lw=width, alpha=0.8)
     for levels in _levels(dataset, [row]):
