@@ -114,7 +114,8 @@ def made(content: Mapping[str, Any], where: str = "claim") -> Claim:
     contrast = content.pop("contrast", {})
     for mine, theirs in (("treated", "treated"), ("baseline_setting", "baseline")):
         if isinstance(contrast, dict) and theirs in contrast:
-            content[mine] = contrast.pop(theirs)
+            content[mine] = contrast[theirs]
+            contrast = {name: value for name, value in contrast.items() if name != theirs}
     if contrast:
         problems.append(f"contrast: has treated and baseline, not {contrast}")
     known = {f.name: f for f in dataclasses.fields(Claim)}
