@@ -75,8 +75,12 @@ def work(
 
 def _with_pilot(claim: Claim, path: Path, folder: Path) -> Claim | None:
     """Write the pilot into the claim's file and return the claim; None if runs are missing."""
-    read_rows = rows.of_folder(claim, folder)
-    found = observed.observed(claim, read_rows.rows, pilot.SEEDS.__contains__)
+    try:
+        read_rows = rows.of_folder(claim, folder)
+        found = observed.observed(claim, read_rows.rows, pilot.SEEDS.__contains__)
+    except ConfigError as error:  # a column that is not recorded: no regime of this claim
+        pilot.write(path, {"rule": claim.rule, "passed": False, "why": error.problems[0]})
+        return read(path)
     if not {*pilot.SEEDS} <= {*found.seeds[found.counted].tolist()}:
         return None
     table = pilot.of(claim, found, read_rows.grid)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from plateaus.names import hint
-
-if TYPE_CHECKING:
-    from plateaus.evidence.claim import Claim
 
 # name -> (is it a time that may be censored, compared by ratio or difference, what else it needs)
 STATISTICS: dict[str, tuple[bool, str, tuple[str, ...]]] = {
@@ -82,8 +79,8 @@ def _numbers(value: Any) -> bool:
     )
 
 
-def conflicts(claim: Claim) -> list[str]:
-    """Return what is wrong with fields together."""
+def conflicts(claim: Any) -> list[str]:
+    """Return what is wrong with the fields of a `claim.Claim` together."""
     if claim.untested:
         return ["untested: there is a config, so it can be run"] if claim.config else []
     if claim.kind == "all":
@@ -106,7 +103,7 @@ def conflicts(claim: Claim) -> list[str]:
     return problems
 
 
-def _contrast(claim: Claim) -> list[str]:
+def _contrast(claim: Any) -> list[str]:
     treated, baseline = {**claim.treated}, {**claim.baseline_setting}
     if {*treated} != {*baseline}:
         return ["contrast: treated and baseline must name the same fields"]
@@ -116,7 +113,7 @@ def _contrast(claim: Claim) -> list[str]:
     return [f"set.{name}: is a field of the contrast, too" for name in sorted(both)]
 
 
-def _effect(claim: Claim) -> list[str]:
+def _effect(claim: Any) -> list[str]:
     if not claim.statistic or not claim.smallest_effect:
         return []
     effect, what = claim.smallest_effect, f"smallest_effect = {claim.smallest_effect!r}"

@@ -48,7 +48,7 @@ def of_folder(claim: Claim, folder: Path) -> Rows:
     path = folder / kept_runs.FILE
     if not path.exists():
         return Rows([])
-    rows = from_file(path).rows
+    rows = _with_seconds(from_file(path).rows)
     column = claim.metric if claim.statistic != "first_step" else ""
     if column and rows and column not in rows[0] and claim.statistic != "share":
         _add_column(rows, folder / kept_curves.FILE, column, claim)
@@ -65,6 +65,15 @@ def _commit(session: Mapping[str, Any]) -> str:
     """Return the commit of a session, with a mark if the code differed from it."""
     commit = str(session.get("commit") or "")[:7]
     return commit + ("+" if commit and session.get("dirty") else "")
+
+
+def _with_seconds(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Give the rows of tasks the seconds of their run, whose row stands before them."""
+    seconds = ""
+    for row in rows:
+        seconds = row["seconds"] if not row["task"] else seconds
+        row["seconds"] = seconds
+    return rows
 
 
 def _add_column(rows: list[dict[str, str]], path: Path, column: str, claim: Claim) -> None:
