@@ -140,6 +140,13 @@ def test_digits_tell_the_ends_of_an_interval_apart():
         assert low < value < high
 
 
+def test_an_interval_that_leaves_no_effect_out_does_so_in_print():
+    ratio, difference = made("1.1"), made("1.1", statistic="value", metric="accuracy")
+    assert estimate(ratio, found(0.8, 0.64, 0.998)) == "0.800 [0.640, 0.998]"
+    assert estimate(ratio, found(0.8, 0.64, 1.0)) == "0.80 [0.64, 1.00]"
+    assert estimate(difference, found(0.3, 0.003, 0.6)) == "+0.300 [+0.003, +0.600]"
+
+
 def test_a_rule_in_words():
     assert rule(made("1.1")) == "steps to escape: ratio of 0.8 or less"
     equal = made("1.1", direction="equal", smallest_effect=1.05, statistic="loss_at", at=6_000)
