@@ -110,8 +110,8 @@ def _limits(shown: list[tuple[Claim, Verdict]]) -> tuple[float, float]:
     for claim, verdict in shown:
         ends = verdict.estimate[:1] if verdict.bound else verdict.estimate
         values += [*ends, claim.smallest_effect]
-    kept = [min(max(v, 1 / WIDEST), WIDEST) for v in values if math.isfinite(v) and v > 0]
-    room = (max(kept) / min(kept)) ** 0.06
+    kept = [_inside(value) for value in values if not math.isnan(value)]
+    room = (max(kept) / min(kept)) ** 0.1
     return min(kept) / room, max(kept) * room
 
 
@@ -134,22 +134,26 @@ def _mark(
 ) -> None:
     """Draw a row's ratio and interval; arrows for bounds and for what lies beyond the axis."""
     is_primary = claim.role == "primary"
-    colour = COLOURS.get(verdict.word, GREY)
-    width = 2.0 if is_primary else 1.2
-    value = min(max(verdict.estimate.value, limits[0]), limits[1])
-    ends = [verdict.estimate.low, verdict.estimate.high]
+    colour, width = COLOURS.get(verdict.word, GREY), 2.0 if is_primary else 1.2
+    value, *ends = map(_inside, verdict.estimate)
     if verdict.bound:  # beyond which the ratio lies, nobody knows how far
-        reach = (limits[1] / limits[0]) ** 0.09
-        ends = [value, value * reach] if verdict.bound == ">" else [value / reach, value]
-        _arrow(axes, place, value, ends[verdict.bound == ">"], colour, width)
+        reach = (limits[1] / limits[0]) ** 0.08
+        end = value * reach if verdict.bound == ">" else value / reach
+        _arrow(axes, place, value, end, colour, width)
     elif not any(map(math.isnan, ends)):
-        inside = [min(max(end, limits[0]), limits[1]) for end in ends]
-        axes.plot(inside, [place, place], color=colour, lw=width, zorder=2, solid_capstyle="butt")
-        for end, drawn in zip(ends, inside, strict=True):
-            if end != drawn:
-                _arrow(axes, place, value, drawn, colour, width)
+        axes.plot(ends, [place, place], color=colour, lw=width, zorder=2, solid_capstyle="butt")
+        for end, true in zip(ends, verdict.estimate[1:], strict=True):
+            if end not in (true, value):
+                _arrow(axes, place, value, end, colour, width)
+    true = verdict.estimate.value
+    shape = "o" if value == true else ">" if value < true else "<"
     face = colour if is_primary else "white"
-    axes.plot(value, place, "o", ms=6.5, mfc=face, mec=colour, mew=1.3, zorder=3)
+    axes.plot(value, place, shape, ms=6.5, mfc=face, mec=colour, mew=1.3, zorder=3)
+
+
+def _inside(value: float) -> float:
+    """Return a ratio, or the last one on its side that is drawn; NaN stays."""
+    return value if math.isnan(value) else min(max(value, 1 / WIDEST), WIDEST)
 
 
 def _arrow(axes: Axes, place: int, start: float, end: float, colour: str, width: float) -> None:

@@ -31,7 +31,8 @@ def has_ratio(claim: Claim, verdict: Verdict) -> bool:
 def estimate(claim: Claim, verdict: Verdict) -> str:
     """Return the estimate with its interval; a bound as one; a difference with its sign.
 
-    A bound is rounded outwards, so that it stays one. "" where there is no estimate.
+    A bound is rounded outwards, so that it stays one; an interval that leaves no effect out has
+    digits enough to show it. "" where there is no estimate.
 
     >>> from plateaus.report.survival import Interval
     >>> claim = Claim(id="1.1", paper=1, place="", sentence="", statistic="escape")
@@ -45,19 +46,24 @@ def estimate(claim: Claim, verdict: Verdict) -> str:
         return ""
     if verdict.bound:
         return f"{verdict.bound} {_outwards(value, verdict.bound)}"
-    sign = "+" if compared(claim) == "difference" else ""
-    has_ends = math.isfinite(low) and math.isfinite(high)
-    form = f"{sign}{_form(value, high - low if has_ends else math.nan)}"
+    nothing = {"ratio": 1.0, "difference": 0.0}.get(compared(claim), math.nan)
+    form = ("+" if nothing == 0 else "") + _form([value, low, high], nothing)
     text = f"{value:{form}}"
     if math.isnan(low) or math.isnan(high):
         return text
     return f"{text} [{low:{form}}, {high:{form}}]"
 
 
-def _form(value: float, width: float) -> str:
-    """Return a format of two digits after the point, or as many as tell the ends apart."""
-    size = width / 5 if width > 0 else abs(value) / 10 or 1.0
+def _form(values: list[float], nothing: float) -> str:
+    """Return a format of two digits after the point, or as many as an interval needs.
+
+    They tell its ends apart, and none that leaves `nothing` (no effect) out seems to reach it.
+    """
+    finite = [value for value in values if math.isfinite(value)] or [1.0]
+    size = (max(finite) - min(finite)) / 5 or abs(finite[0]) / 10 or 1.0
     digits = max(2, math.ceil(-math.log10(size)))
+    while digits < 4 and any(round(v, digits) == nothing != v for v in finite):
+        digits += 1
     return f".{digits}f" if digits <= 4 else ".2g"
 
 

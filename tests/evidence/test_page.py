@@ -140,6 +140,13 @@ def test_digits_tell_the_ends_of_an_interval_apart():
         assert low < value < high
 
 
+def test_an_interval_that_leaves_no_effect_out_does_so_in_print():
+    ratio, difference = made("1.1"), made("1.1", statistic="value", metric="accuracy")
+    assert estimate(ratio, found(0.8, 0.64, 0.998)) == "0.800 [0.640, 0.998]"
+    assert estimate(ratio, found(0.8, 0.64, 1.0)) == "0.80 [0.64, 1.00]"
+    assert estimate(difference, found(0.3, 0.003, 0.6)) == "+0.300 [+0.003, +0.600]"
+
+
 def test_a_rule_in_words():
     assert rule(made("1.1")) == "steps to escape: ratio of 0.8 or less"
     equal = made("1.1", direction="equal", smallest_effect=1.05, statistic="loss_at", at=6_000)
@@ -219,7 +226,19 @@ def test_what_counts_is_shaded_and_a_bound_is_an_arrow():
     edges = [(band.get_x(), band.get_x() + band.get_width()) for band in axes.patches]
     np.testing.assert_allclose(edges, [(low, 0.8), (1.25, high)])
     (arrow,) = [text for text in axes.texts if not text.get_text()]
-    assert arrow.xy[0] > 2.1 and arrow.xy[1] == 1
+    assert high >= arrow.xy[0] > 2.1 and arrow.xy[1] == 1
+
+
+def test_what_lies_beyond_the_axis_is_an_arrow_at_its_edge():
+    """The ratio itself: a head in place of the circle; an end of its interval: an arrow there."""
+    far, near = found(500.0, 300.0, 900.0), found(30.0, 0.5, math.inf)
+    axes = forest.figure([(made("1.1"), far), (made("1.2"), near)]).axes[0]
+    low, high = axes.get_xlim()
+    marks = {line.get_ydata()[0]: line for line in axes.lines if line.get_marker() != "None"}
+    assert [marks[place].get_marker() for place in (0, 1)] == [">", "o"]
+    assert all(low < mark.get_xdata()[0] < high for mark in marks.values())
+    (arrow,) = [text for text in axes.texts if not text.get_text()]
+    assert arrow.xy[1] == 1 and 30 < arrow.xy[0] < high
 
 
 def test_files_are_written_once(tmp_path):
