@@ -36,10 +36,12 @@ def from_file(path: Path) -> Rows:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             rows = [{name: value or "" for name, value in row.items()} for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"--runs {path}: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"{path}: {error}") from None
     if not rows:
-        raise ConfigError(f"--runs {path}: holds no run")
+        raise ConfigError(f"{path}: holds no run")
     return Rows(rows)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from plateaus.evidence import wording
 from plateaus.evidence.claim import Claim
 from plateaus.evidence.fields import STATISTICS
 from plateaus.evidence.queue import Job
@@ -20,35 +21,19 @@ def listing(claims: Mapping[str, Claim], verdicts: Mapping[str, Verdict]) -> str
         if claim.pilot and found.word == "open":
             price = f"{claim.pilot['minutes_to_cap']:.3g} core-minutes to the cap"
         role = "*" if claim.role == "primary" else " "
-        cells = (f"{name}{role}".ljust(8), found.word.ljust(16), estimate(claim, found).ljust(22))
+        cells = (
+            f"{name}{role}".ljust(8),
+            found.word.ljust(16),
+            wording.estimate(claim, found).ljust(22),
+        )
         lines.append(" ".join((*cells, claim.sentence, f"({price})" * bool(price))).rstrip())
     return "\n".join(lines)
-
-
-def estimate(claim: Claim, found: Verdict) -> str:
-    """Return the estimate with its interval, or its bound; "" where there is none.
-
-    >>> from plateaus.report.survival import Interval
-    >>> made = {"id": "x", "paper": 1, "place": "", "sentence": "", "statistic": "escape"}
-    >>> found = Verdict(word="supported", estimate=Interval(0.5, 0.4, 0.625))
-    >>> estimate(Claim(**made), found)
-    '0.50 [0.40, 0.62]'
-    """
-    value, low, high = found.estimate
-    if math.isnan(value):
-        return ""
-    if found.bound:
-        return f"{found.bound} {value:.3g}"
-    signed = claim.statistic and STATISTICS[claim.statistic][1] == "difference"
-    form = "+.3g" if signed else ".2f" if 0.095 < abs(value) < 100 else ".2g"
-    text = f"{value:{form}}"
-    return text if math.isnan(low) else f"{text} [{low:{form}}, {high:{form}}]"
 
 
 def verdict(claim: Claim, found: Verdict) -> str:
     """Return a verdict in full, as lines."""
     lines = [f"claim {claim.id}: {found.word}", f"  {claim.sentence}"]
-    if text := estimate(claim, found):
+    if text := wording.estimate(claim, found):
         what = STATISTICS[claim.statistic][1] if claim.statistic else ""
         lines.append(f"  {what} {text}")
     if found.pairs:

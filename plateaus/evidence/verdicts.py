@@ -10,15 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from plateaus.evidence import decision, kept, observed, rows, sequential
+from plateaus.evidence import decision, kept, observed, rows, units
 from plateaus.evidence.claim import FIRST_SEED, Claim
-from plateaus.evidence.fields import STATISTICS
 from plateaus.evidence.observed import Arm, Observed
 from plateaus.evidence.verdict import WORDS, Verdict
-from plateaus.report.paired import FLOOR
 from plateaus.report.survival import Interval
 
-TRAINS = 0.5  # share of the baselines that have to get there for a verdict to be reached
 FEWEST = 8  # pairs, of runs made elsewhere
 
 
@@ -93,7 +90,7 @@ def _levels(claims: Mapping[str, Claim], evidence: Mapping[str, Evidence]) -> di
         p_values = {name: 1.0 for name in primary}
         for name, claim in primary.items():
             if name in evidence and evidence[name].found.seeds.size:
-                p_values[name] = _p_value(claim, evidence[name].found)
+                p_values[name] = units.p_value(claim, evidence[name].found)
         if primary:
             alpha = min(claim.alpha for claim in primary.values()) / 2
             levels |= decision.holm_levels(p_values, alpha)
@@ -127,91 +124,26 @@ def _decided(claim: Claim, evidence: Evidence, looks: tuple[int, ...], level: fl
     }
     if claim.statistic == "share":
         return Verdict(**_share(claim, found, looks), **rests_on)
-    if why := _not_evaluable(claim, found, read.grid):
+    if why := units.not_evaluable(claim, found, read.grid):
         return Verdict(word="not evaluable", why=why, pairs=int(found.counted.sum()), **rests_on)
     result = decision.decide(
-        [*found.differences], _effect(claim), looks, claim.alpha / 2, level, _kind(claim)
+        [*found.differences], units.effect(claim), looks, claim.alpha / 2, level, units.kind(claim)
     )
     used = _only(found, np.arange(found.seeds.size) < result.seeds)
     usable = ~np.isnan(used.differences[0])
-    first, second = used.differences[0][usable], 0.0
+    turned = used.differences[0][usable] * (-1 if claim.direction == "greater" else 1)
     return Verdict(
         word=result.word,
-        estimate=_in_units(claim, result.estimate),
-        bound=_bound(claim, used),
-        sooner=float(np.mean((first < second) + 0.5 * (first == second)))
-        if usable.any()
-        else math.nan,
+        estimate=units.in_units(claim, result.estimate),
+        bound=units.bound(claim, used),
+        sooner=float(np.mean((turned < 0) + 0.5 * (turned == 0))) if usable.any() else math.nan,
         pairs=int(usable.sum()),
         censored=int(used.censored.sum()),
         p_value=result.p_value,
-        detectable=_in_units(claim, Interval(result.detectable, math.nan, math.nan)).value,
+        detectable=units.in_units(claim, Interval(result.detectable, math.nan, math.nan)).value,
         why=_why(claim, result),
         **rests_on,
     )
-
-
-def _kind(claim: Claim) -> decision.Kind:
-    if claim.statistic == "loss_at_every":
-        return "at least as good"
-    return "equal" if claim.direction == "equal" else "less"
-
-
-def _p_value(claim: Claim, found: Observed) -> float:
-    """Return the sequential p of a claim, whatever Holm asks of it."""
-    kind, effect = _kind(claim), _effect(claim)
-    tests = [t for series in found.differences for t in decision.supporting(series, effect, kind)]
-    return max(sequential.sequential_p(test, claim.looks) for test in tests)
-
-
-def _effect(claim: Claim) -> float:
-    """Return the smallest effect in the units of the differences: below 0 for a claimed effect."""
-    if STATISTICS[claim.statistic][1] == "difference":
-        size = abs(claim.smallest_effect)
-        return -size if _kind(claim) == "less" else size
-    size = abs(math.log(claim.smallest_effect))
-    return -size if _kind(claim) == "less" else size
-
-
-def _in_units(claim: Claim, oriented: Interval) -> Interval:
-    """Return an estimate of the differences as a ratio or difference, treated to baseline."""
-    sign = -1.0 if claim.direction == "greater" else 1.0
-    ends = sorted((sign * oriented.low, sign * oriented.high))
-    turned = (sign * oriented.value, *ends)
-    if STATISTICS[claim.statistic][1] == "difference":
-        return Interval(*turned)
-    return Interval(*(math.exp(value) for value in turned))
-
-
-def _bound(claim: Claim, used: Observed) -> str:
-    """Return ">" or "<" where one of the settings never got there."""
-    pairs = used.counted & ~used.censored
-    if not STATISTICS[claim.statistic][0] or not pairs.any():
-        return ""
-    if not used.treated.there[pairs].any():
-        return ">"
-    return "" if used.baseline.there[pairs].any() else "<"
-
-
-def _not_evaluable(claim: Claim, found: Observed, grid: float) -> str:
-    """Return why the runs cannot decide a claim, or ""."""
-    if np.isnan(found.differences).all():
-        return "no pair says anything: neither run of any got there"
-    if not STATISTICS[claim.statistic][0]:
-        return ""
-    share = float(found.baseline.there.mean())
-    if claim.baseline == "stuck" and share > TRAINS:
-        return f"{share:.0%} of the baselines get there; the claim is that they do not"
-    if claim.baseline == "trains" and share < TRAINS:
-        return f"{share:.0%} of the baselines get there"
-    medians = [
-        float(np.median(arm.values[arm.there]))
-        for arm in (found.treated, found.baseline)
-        if arm.there.any()
-    ]
-    if grid and min(medians) < FLOOR * grid:
-        return f"a plateau lasts {min(medians) / grid:.2g} evaluations, the least that is measured"
-    return ""
 
 
 def _share(claim: Claim, found: Observed, looks: tuple[int, ...]) -> dict[str, object]:

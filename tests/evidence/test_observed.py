@@ -106,7 +106,7 @@ def test_what_cannot_be_read_is_said_in_a_line():
     with pytest.raises(ConfigError, match="no column escape; did you mean escapes"):
         observed.observed(made(), rows)
     rows = [*pair(0, {"escape": 10}, {"escape": 10}), row("0", 0, escape=20)]
-    with pytest.raises(ConfigError, match="seed 0 of .* is there twice"):
+    with pytest.raises(ConfigError, match="is there twice"):
         observed.observed(made(), rows)
     with pytest.raises(ConfigError, match="'ten' is no number"):
         observed.observed(made(), pair(0, {"escape": "ten"}, {"escape": 10}))

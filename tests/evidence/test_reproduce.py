@@ -88,7 +88,7 @@ def test_what_is_asked_wrongly_is_refused_in_a_line(tmp_path):
     (tmp_path / "mine.toml").write_text(MINE, encoding="utf-8")
     wrong = {
         ("--clam", "x"): "--clam: no such option; did you mean --claim?",
-        ("--claim", "1.171"): "--claim 1.171: no such claim; did you mean 1.17",
+        ("--claim", "1.171"): "--claim 1.171: no such claim; did you mean 1.",
         (): "nothing to do: give --list",
         ("--paper", "9"): "--paper 9",
         ("--claim", "none.toml"): "none.toml: No such file",
@@ -124,7 +124,10 @@ def test_a_kill_loses_no_finished_run(tmp_path, decided):
     for file in ("runs.csv", "curves.csv.gz"):
         ours, theirs = (_without_seconds(folder / file) for folder in (here, there))
         assert ours == theirs
-    assert text.split("\n  cost")[0] == decided[1][decided[1].index("claim mine") :].split("\n  cost")[0]
+    assert (
+        text.split("\n  cost")[0]
+        == decided[1][decided[1].index("claim mine") :].split("\n  cost")[0]
+    )
 
 
 def _without_seconds(path):

@@ -1,0 +1,84 @@
+"""A claim's numbers in the units of its test, and back: effects, ratios, bounds, what forbids them.
+
+Differences are by seed and so turned that what is claimed is negative; a reader wants the ratio (or
+difference) of the treated setting to its baseline.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from plateaus.evidence import decision, sequential
+from plateaus.evidence.claim import Claim
+from plateaus.evidence.fields import STATISTICS
+from plateaus.evidence.observed import Observed
+from plateaus.report.paired import FLOOR
+from plateaus.report.survival import Interval
+
+TRAINS = 0.5  # share of the baselines that have to get there for a verdict to be reached
+
+
+def kind(claim: Claim) -> decision.Kind:
+    """Return what is claimed of the mean difference."""
+    if claim.statistic == "loss_at_every":
+        return "at least as good"
+    return "equal" if claim.direction == "equal" else "less"
+
+
+def p_value(claim: Claim, found: Observed) -> float:
+    """Return the sequential p of a claim, whatever Holm asks of it."""
+    of, least = kind(claim), effect(claim)
+    tests = [t for series in found.differences for t in decision.supporting(series, least, of)]
+    return max(sequential.sequential_p(test, claim.looks) for test in tests)
+
+
+def effect(claim: Claim) -> float:
+    """Return the smallest effect in the units of the differences: below 0 for a claimed effect."""
+    if STATISTICS[claim.statistic][1] == "difference":
+        size = abs(claim.smallest_effect)
+        return -size if kind(claim) == "less" else size
+    size = abs(math.log(claim.smallest_effect))
+    return -size if kind(claim) == "less" else size
+
+
+def in_units(claim: Claim, oriented: Interval) -> Interval:
+    """Return an estimate of the differences as a ratio or difference, treated to baseline."""
+    sign = -1.0 if claim.direction == "greater" else 1.0
+    ends = sorted((sign * oriented.low, sign * oriented.high))
+    turned = (sign * oriented.value, *ends)
+    if STATISTICS[claim.statistic][1] == "difference":
+        return Interval(*turned)
+    return Interval(*(math.exp(value) for value in turned))
+
+
+def bound(claim: Claim, used: Observed) -> str:
+    """Return ">" or "<" where one of the settings never got there."""
+    pairs = used.counted & ~used.censored
+    if not STATISTICS[claim.statistic][0] or not pairs.any():
+        return ""
+    if not used.treated.there[pairs].any():
+        return ">"
+    return "" if used.baseline.there[pairs].any() else "<"
+
+
+def not_evaluable(claim: Claim, found: Observed, grid: float) -> str:
+    """Return why the runs cannot decide a claim, or ""."""
+    if np.isnan(found.differences).all():
+        return "no pair says anything: neither run of any got there"
+    if not STATISTICS[claim.statistic][0]:
+        return ""
+    share = float(found.baseline.there.mean())
+    if claim.baseline == "stuck" and share > TRAINS:
+        return f"{share:.0%} of the baselines get there; the claim is that they do not"
+    if claim.baseline == "trains" and share < TRAINS:
+        return f"{share:.0%} of the baselines get there"
+    medians = [
+        float(np.median(arm.values[arm.there]))
+        for arm in (found.treated, found.baseline)
+        if arm.there.any()
+    ]
+    if grid and min(medians) < FLOOR * grid:
+        return f"a plateau lasts {min(medians) / grid:.2g} evaluations, the least that is measured"
+    return ""
