@@ -47,7 +47,7 @@ def main(argv: Sequence[str], root: Path) -> int:
     if unknown:
         known = [name for action in parser()._actions for name in action.option_strings]
         raise ConfigError(*(f"{word}: no such option{hint(word, known)}" for word in unknown))
-    seconds = None if options.budget is None else duration(options.budget)
+    seconds = _seconds(options.budget)
     own = [Path(name) for name in options.claim or () if name.endswith(".toml")]
     if options.runs is not None:
         return _elsewhere(options, own)
@@ -88,6 +88,14 @@ def main(argv: Sequence[str], root: Path) -> int:
     if not own:
         _write_page(root, claims, judged)
     return 0
+
+
+def _seconds(budget: str | None) -> float | None:
+    """Return the seconds of a budget."""
+    try:
+        return None if budget is None else duration(budget)
+    except ValueError as error:
+        raise ConfigError(f"--budget {budget}: {error}") from None
 
 
 def _elsewhere(options: argparse.Namespace, own: Sequence[Path]) -> int:
