@@ -85,10 +85,10 @@ def check_level(errors, level=LEVEL):
         assert found.mean() <= limit, f"{name}: {found.mean():.4f} of {level}"
 
 
-def peeking(values, looks, level, *, flips):
+def peeking(values, looks, level, *, flips, at_one_look=sequential.crossed):
     """An engine that spends the whole level at every look."""
     for look in looks:
-        if look <= values.size and sequential.crossed(values[:look], (look,), level, flips=flips):
+        if look <= values.size and at_one_look(values[:look], (look,), level, flips=flips):
             return look
     return None
 
