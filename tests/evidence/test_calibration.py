@@ -164,7 +164,7 @@ def test_the_interval_covers_the_truth_at_all_looks(sweeps):
     missed = []
     for baseline, treated in escapes(Scenario(0.55), (1.0, 0.7), sweeps, seed=2):
         d = differences(treated, baseline, math.inf)
-        _, low, high = sequential.repeated_interval(d, LOOKS, LEVEL, flips=FEW)
+        _, low, high = sequential.repeated_interval(d, LOOKS, LEVEL, flips=FEW // 2)
         missed.append(not low <= math.log(0.7) <= high)
     check_level({"interval": np.array(missed)}, 2 * LEVEL)
 
