@@ -146,7 +146,7 @@ def outcome(
 
 def _several(differences: ArrayLike | Sequence[ArrayLike]) -> list[NDArray]:
     nested = isinstance(differences, list | tuple) and differences and np.ndim(differences[0])
-    return [np.asarray(s, np.float64) for s in (differences if nested else [differences])]  # type: ignore[union-attr,list-item]
+    return [np.asarray(s, np.float64) for s in (differences if nested else [differences])]  # type: ignore[union-attr]
 
 
 def _mean(values: NDArray) -> float:
