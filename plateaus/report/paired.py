@@ -93,6 +93,8 @@ def sign_flip_p(
         raise ValueError("a difference is not finite")
     if values.size == 0 or not values.any():
         return math.nan
+    if values.size == 1:  # scipy takes no fewer than two; a zero has no sign to flip
+        values = np.append(values, 0.0)
     result = stats.permutation_test(
         (values,),
         lambda sample, axis: np.mean(sample, axis=axis),
