@@ -44,6 +44,34 @@ def test_p_is_that_of_all_flips(count, alternative):
     assert paired.sign_flip_p(whole, alternative) == pytest.approx(wanted)
 
 
+@pytest.mark.parametrize("count", [3, 10, 14, 20])
+def test_p_is_that_of_scipy(count):
+    values = np.random.default_rng(count).normal(0.4, 1, count)
+    for alternative in ("two-sided", "less", "greater"):
+        wanted = stats.permutation_test(
+            (values,),
+            lambda x, axis: np.mean(x, axis=axis),
+            permutation_type="samples",
+            vectorized=True,
+            n_resamples=2**14,
+            alternative=alternative,
+            rng=np.random.default_rng(1),
+        ).pvalue
+        spread = 0 if count <= 14 else 6 * math.sqrt(wanted / 2**14)
+        assert paired.sign_flip_p(values, alternative) == pytest.approx(wanted, abs=spread + 1e-12)
+
+
+@pytest.mark.parametrize("count", [8, 12, 20])
+def test_the_interval_leaves_out_0_just_where_p_is_at_most_5_percent(count):
+    rng, outcomes = np.random.default_rng(count), set()
+    for _ in range(200):
+        values = rng.normal(0.6, 1, count)
+        _, low, high = paired.mean_interval(values)
+        outcomes.add(rejects := paired.sign_flip_p(values) <= 0.05)
+        assert rejects == (low > 0 or high < 0)
+    assert outcomes == {True, False}
+
+
 def test_p_of_more_pairs_than_can_be_enumerated_is_near_the_normal_one_and_repeats():
     values = np.random.default_rng(0).normal(0.25, 1, 60)
     p = paired.sign_flip_p(values)
@@ -108,8 +136,7 @@ def test_the_interval_covers_the_ratio_of_skewed_times_of_shared_seeds(count):
         differences = np.log(first / second)
         _, low, high = paired.mean_interval(differences)
         covered += low <= math.log(0.6) <= high
-        if count == 8:  # of all flips; the random ones of more pairs take a while
-            rejected += paired.sign_flip_p(differences - math.log(0.6)) <= 0.05
+        rejected += paired.sign_flip_p(differences - math.log(0.6)) <= 0.05
     error = math.sqrt(0.05 * 0.95 / trials)
     assert covered / trials == pytest.approx(0.95, abs=3 * error)
     assert rejected / trials < 0.05 + 3 * error
@@ -156,7 +183,7 @@ def test_which_pairs_count():
     assert [*found.notes()] == [
         "2 pairs not followed to the horizon",
         "1 pair censored on both sides left out",
-        "ratios of 3 pairs: 0.50 2.00 0.90",
+        "pair ratios: 0.50 2.00 0.90",
         "no p: fewer than 6 pairs",
     ]
 

@@ -90,7 +90,7 @@ def test_few_runs(make_results, seeds):
     times = results["escape_step"].values
     assert rows[1].pair_ratios == pytest.approx(times[1] / times[0])
     said = " ".join(f"{ratio:.2f}" for ratio in times[1] / times[0])
-    assert f"ratios of {seeds} pair{'s' * (seeds > 1)}: {said}" in rows[1].notes
+    assert f"pair ratios: {said}" in rows[1].notes
 
 
 def test_a_plateau_at_the_floor_of_the_instrument_is_said_to_be(make_results):

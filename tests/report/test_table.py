@@ -119,15 +119,14 @@ def test_the_ratios_of_few_pairs_stand_in_their_column_and_under_the_table(make_
     assert record["p"] == record["plateau_ratio_low"] == "" and record["pairs"] == "3"
     said = " ".join(f"{ratio:.2f}" for ratio in times[1] / times[0])
     lines = table.text(rows).splitlines()
-    assert f"note: data.subset=0.1: ratios of 3 pairs: {said}" in lines
+    assert f"note: data.subset=0.1: pair ratios: {said}" in lines
     assert "note: data.subset=0.1: no p: fewer than 6 pairs" in lines
 
 
 def test_bounds_and_floors_are_marked(rows, make_results):
     line = next(t for t in table.text(rows).splitlines() if t.strip().startswith("1.5 "))
-    assert (
-        f"> {rows[-1].ratio.value:.2f} " in line and f"> {rows[-1].ratio.value:.2f} [" not in line
-    )
+    bound = f"> {rows[-1].ratio.value:.2f} "
+    assert bound in line and f"{bound}[" not in line
     low = make_results({"data.subset": [1.0, 0.1]}, [20_000, 1_000], seeds=8, noise=0.05)
     short = summarise(low)
     text = table.text(short)
