@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from plateaus.report.survival import Interval, Passages, bootstrap_interval, restricted_mean
 
 
@@ -29,4 +31,7 @@ def plateau_length(sample: Passages, horizon: float | int) -> tuple[Interval, st
     To the horizon, or as far as the runs were followed.
     """
     end = followed_to(horizon, sample)
+    if np.all(sample.escaped | (sample.times >= end)):  # then it is a plain mean, and soon known
+        clipped = np.minimum(sample.times, end)
+        return bootstrap_interval([clipped], lambda t, axis: np.mean(t, axis=axis))
     return bootstrap_interval(sample[1:], lambda t, e, axis: restricted_mean(t, e, end, axis))

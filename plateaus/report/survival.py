@@ -6,6 +6,7 @@ where the run was right-censored, that is, had not escaped by `times`.
 
 from __future__ import annotations
 
+import gc
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -135,8 +136,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     from statsmodels.stats.multitest import multipletests  # slow to import
 
     adjusted = np.array(p_values, np.float64)
-    if (tested := np.isfinite(adjusted)).any():
+    tested = np.isfinite(adjusted)
+    if tested.sum() > 1:
+        gc.freeze()  # the call collects garbage, for up to half a second where there is much
         adjusted[tested] = multipletests(adjusted[tested], method="holm")[1]
+        gc.unfreeze()
     return [float(p) for p in adjusted]
 
 

@@ -185,8 +185,7 @@ def remarks(rows: Sequence[Row]) -> list[str]:
     if any(not math.isnan(row.trained_escape.value) for row in rows):
         lines.append("trained escape: median, of the loss on the items that are trained on")
     shared_notes = _shared_notes(rows)
-    if shared_notes:
-        lines.append(f"note: all settings: {'; '.join(shared_notes)}")
+    lines += [f"note: all settings: {note}" for note in shared_notes]
     for row in rows:
         where = label(row.setting) or "this setting"
         if not row.runs:
@@ -202,8 +201,7 @@ def remarks(rows: Sequence[Row]) -> list[str]:
             count = "all" if row.unfinished == row.runs else f"{row.unfinished} of"
             stops = f"stopped by step {row.earliest} at the earliest"
             lines.append(f"unfinished: {where}: {count} {row.runs} runs, {stops}")
-        if own := [note for note in row.notes if note not in shared_notes]:
-            lines.append(f"note: {where}: {'; '.join(own)}")
+        lines += [f"note: {where}: {note}" for note in row.notes if note not in shared_notes]
     return lines
 
 

@@ -19,20 +19,20 @@ FEWEST_FOR_CHI_SQUARED = 10  # runs of each sample; of fewer its tails are too t
 def logrank_p(first: tuple[ArrayLike, ArrayLike], second: tuple[ArrayLike, ArrayLike]) -> float:
     """Return the two-sided log-rank p-value of two (times, escaped) samples without pairs.
 
-    Where a sample has fewer than
-    `FEWEST_FOR_CHI_SQUARED` runs the p-value is that of permutations of the log-rank scores
+    Where a sample has fewer than `FEWEST_FOR_CHI_SQUARED` runs it is that of permutations of the
+    log-rank scores
 
         a_i = escaped_i - sum_{t_j <= t_i} d_j / n_j,
 
     (d_j escapes among n_j at risk), whose sum over a sample is observed less expected escapes:
-    exact up to `RESAMPLES` permutations. NaN where the data say nothing: a sample is empty, no run
-    escaped, or every run escaped at one and the same step.
+    exact up to `RESAMPLES` permutations. NaN where the data say nothing: a sample has fewer than
+    two runs, no run escaped, or every run escaped at one and the same step.
 
     >>> round(logrank_p(([1, 2, 3], [True] * 3), ([4, 5, 6], [True] * 3)), 6)  # 2 of 20 orders
     0.1
     """
     sizes = np.size(first[0]), np.size(second[0])
-    if 0 in sizes or not (np.any(first[1]) or np.any(second[1])):
+    if min(sizes) < 2 or not (np.any(first[1]) or np.any(second[1])):
         return math.nan
     if min(sizes) >= FEWEST_FOR_CHI_SQUARED:
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -43,7 +43,7 @@ def at_escape(whole):
 
 def test_stopping_at_escape_changes_no_escape(whole, at_escape):
     before, after = summarise(whole)[1], summarise(at_escape)[1]
-    for name in ("escape", "plateau", "ratio", "p_value", "escaped"):
+    for name in ("escape", "plateau", "ratio", "p_value", "sooner", "pairs", "escaped"):
         assert getattr(before, name) == getattr(after, name)
     assert after.plateau_to == after.horizon and after.stopped == 8
 
@@ -79,14 +79,23 @@ def test_what_a_budget_stopped_is_censored_and_means_go_as_far_as_runs_were_foll
     assert runs.times[~runs.escaped].tolist() == [5_000] * int((~runs.escaped).sum())
     assert row.plateau_to == 5_000 and row.plateau.value <= 5_000
     assert row.plateau.value == np.minimum(whole["escape_step"].values[1], 5_000).mean()
-    scratch = np.minimum(np.nan_to_num(whole["escape_step"].values[0], nan=50_000), 5_000)
-    assert row.ratio.value == pytest.approx(row.plateau.value / scratch.mean())
-    for note in ("mean plateau up to step 5000", "ratio of means up to step 5000"):
+    assert row.pairs == 0 and math.isnan(row.ratio.value) and math.isnan(row.p_value)
+    for note in ("mean plateau up to step 5000", "8 pairs not followed to the horizon"):
         assert any(note in each for each in row.notes)
     assert math.isnan(row.final_loss.value)
     assert "unfinished: data.subset=0.1: all 8 runs, stopped by step 5000 at the earliest" in (
         table.text(summarise(cut))
     )
+
+
+def test_a_pair_counts_if_both_of_its_runs_came_to_their_escape_or_to_the_horizon(whole):
+    times = np.nan_to_num(whole["escape_step"].values, nan=50_000)
+    limit = int(np.median(times[1]))
+    cut = ended(whole, {(1, seed): ("stopped", limit) for seed in range(8)})
+    row, there = summarise(cut)[1], times[1] <= limit
+    assert 0 < row.pairs == there.sum() < 8
+    assert row.pair_ratios == pytest.approx(times[1, there] / times[0, there])
+    assert f"{8 - row.pairs} pairs not followed to the horizon" in row.notes
 
 
 def test_some_unfinished_runs_leave_the_means_of_those_at_the_horizon(whole):

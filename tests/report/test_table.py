@@ -35,7 +35,12 @@ def test_csv_starts_with_the_swept_field_and_reads_back(rows):
         assert float(record["escape_step_median"]) == row.escape.value
         assert float(record["final_test_loss_high"]) == pytest.approx(row.final_loss.high)
         assert record["baseline"] == "data.zipf_exponent=0"
-    assert records[0]["plateau_ratio"] == records[0]["logrank_p_holm"] == ""
+        assert record["sooner"] == ("" if row.is_baseline else f"{row.sooner:.8g}")
+        assert record["pairs"] == str(row.pairs) and record["floor"] == "0"
+    assert records[0]["plateau_ratio"] == records[0]["p_holm"] == records[0]["plateau_bound"] == ""
+    assert records[-1]["plateau_bound"] == ">" and records[-1]["plateau_ratio_low"] == ""
+    assert float(records[1]["p"]) <= float(records[1]["p_holm"])
+    assert float(records[1]["p_holm"]) == pytest.approx(rows[1].p_adjusted)
     assert records[-1]["escape_step_median"] == "inf"
     assert "no spread" in records[-1]["notes"]
 
@@ -102,3 +107,45 @@ def test_no_sweep_no_rows_and_extreme_numbers(make_results):
     tiny = dataclasses.replace(row, p_adjusted=3e-9, setting={"a": 1}, baseline={"a": 0})
     assert "<1e-4" in table.text([tiny])
     assert math.isnan(row.p_adjusted)
+
+
+def test_the_ratios_of_few_pairs_stand_in_their_column_and_under_the_table(make_results):
+    results = make_results({"data.subset": [1.0, 0.1]}, [20_000, 5_000], seeds=3)
+    rows = summarise(results)
+    _, record = csv.DictReader(io.StringIO(table.csv_text(rows)))
+    times = results["escape_step"].values
+    told = [float(ratio) for ratio in record["pair_ratios"].split()]
+    assert told == pytest.approx(times[1] / times[0], rel=1e-3)
+    assert record["p"] == record["plateau_ratio_low"] == "" and record["pairs"] == "3"
+    said = " ".join(f"{ratio:.2f}" for ratio in times[1] / times[0])
+    lines = table.text(rows).splitlines()
+    assert f"note: data.subset=0.1: pair ratios: {said}" in lines
+    assert "note: data.subset=0.1: no p: fewer than 6 pairs" in lines
+
+
+def test_bounds_and_floors_are_marked(rows, make_results):
+    line = next(t for t in table.text(rows).splitlines() if t.strip().startswith("1.5 "))
+    bound = f"> {rows[-1].ratio.value:.2f} "
+    assert bound in line and f"{bound}[" not in line
+    low = make_results({"data.subset": [1.0, 0.1]}, [20_000, 1_000], seeds=8, noise=0.05)
+    short = summarise(low)
+    text = table.text(short)
+    assert f"{short[1].ratio.high:.2f}]*" in text and "*: a median plateau of less than 4" in text
+    assert "]*" not in table.text(rows) and "*:" not in table.text(rows)
+
+
+def test_what_all_settings_say_is_said_once(make_results):
+    results = make_results({"data.subset": [1.0, 0.1, 0.2]}, [20_000, 5_000, 6_000], seeds=5)
+    text = table.text(summarise(results))
+    assert text.count("no p: fewer than 6 pairs") == text.count("fewer than 8 runs") == 1
+
+
+def test_columns_that_do_not_fit_are_left_out_the_lowest_loss_first(make_results):
+    import dataclasses
+
+    (row,) = summarise(make_results({}, np.array(9_000), seeds=5))
+    assert "lowest" in table.text([row]) and "trained" not in table.text([row])
+    recorded = dataclasses.replace(row, trained_escape=row.escape)
+    assert "lowest" in table.text([recorded]) and "trained\n" in table.text([recorded])
+    wide = dataclasses.replace(recorded, setting={"task.name_of_a_field": "v" * 40})
+    assert "lowest" not in table.text([wide])

@@ -7,13 +7,14 @@ import json
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import stats
 
 from plateaus.measures.by_task import figures as task_figures
 from plateaus.measures.by_task import maps as task_maps
 from plateaus.measures.by_task import rows as by_task
 from plateaus.report import selection, statistics, store
 
-TASKS, SEEDS, EVERY = ("a", "b", "c"), 6, 50
+TASKS, SEEDS, EVERY = ("a", "b", "c"), 8, 50
 NAMES = ("a", "b", "c", "a + b", "a + c", "all", "a then b")
 SETS = ({"a"}, {"b"}, {"c"}, {"a", "b"}, {"a", "c"}, {"a", "b", "c"}, {"a", "b"})
 CENTRES = {1: 1000.0, 2: 600.0, 3: 300.0}  # steps to escape, by the number of tasks
@@ -103,9 +104,9 @@ def test_means_and_medians_are_those_of_the_runs(results, found):
     assert row.plateau.value == pytest.approx(steps.mean())
     assert row.plateau.low < steps.mean() < row.plateau.high
     assert row.escape.value == pytest.approx(np.median(steps), abs=60)
-    assert (row.escaped, row.completed, row.runs) == (6, 6, 6)
+    assert (row.escaped, row.completed, row.runs) == (SEEDS, SEEDS, SEEDS)
     never = of(found, "a + c", "c")
-    assert (never.escaped, never.completed) == (6, 0)
+    assert (never.escaped, never.completed) == (SEEDS, 0)
     assert never.convergence.value == HORIZON and np.isinf(never.completion.value)
     assert row.own_sequences == pytest.approx(4 * np.median(steps))
     assert row.sequences == pytest.approx(12 * row.escape.value)
@@ -114,9 +115,11 @@ def test_means_and_medians_are_those_of_the_runs(results, found):
 def test_ratios_are_to_the_same_task_alone(results, found):
     for setting, task in (("all", "b"), ("a + b", "b"), ("a + c", "c")):
         row = of(found, setting, task)
-        wanted = steps_of(results, setting, task).mean() / steps_of(results, task, task).mean()
+        wanted = stats.gmean(steps_of(results, setting, task) / steps_of(results, task, task))
         assert row.ratio.value == pytest.approx(wanted)
-        assert row.pairs == SEEDS and row.ratio.high < 1 and row.p_value < 0.01
+        assert row.ratio.low < wanted < row.ratio.high < 1
+        assert (row.pairs, row.sooner, row.bound, row.pair_ratios) == (SEEDS, 1, "", ())
+        assert row.p_value == 2 / 2**SEEDS  # all on one side
     assert np.isnan(of(found, "b", "b").ratio.value) and np.isnan(of(found, "b", "b").p_value)
     several = [row.p_value for row in found if not np.isnan(row.p_value)]
     assert of(found, "all", "b").p_adjusted >= len(several) * min(several) * 0.99
@@ -137,7 +140,8 @@ def test_a_task_that_comes_late_is_counted_from_its_start(results, found):
     left = HORIZON - LATE
     steps, alone = steps_of(results, "a then b", "b"), steps_of(results, "b", "b")
     assert row.plateau.value == pytest.approx(steps.mean())
-    assert row.ratio.value == pytest.approx(steps.mean() / np.minimum(alone, left).mean())
+    assert row.ratio.value == pytest.approx(stats.gmean(steps / np.minimum(alone, left)))
+    assert row.pairs == SEEDS
     completion = np.minimum(steps_of(results, "a then b", "b", "completion"), left)
     assert row.convergence.value == pytest.approx(completion.mean())
 
@@ -145,15 +149,20 @@ def test_a_task_that_comes_late_is_counted_from_its_start(results, found):
 def test_censored_runs_of_a_late_task_end_where_they_were_last_seen(results, rows):
     """Half of its runs never escape: they count 1,200 steps, and the ratio stays below that."""
     some = results.copy(deep=True)
-    index = {"variant": NAMES.index("a then b"), "task": 1, "seed": slice(0, 3)}
+    index = {"variant": NAMES.index("a then b"), "task": 1, "seed": slice(0, SEEDS // 2)}
     some["escape_step_by_task"][index] = np.nan
     row = of(by_task.summarise(some, rows), "a then b", "b")
     steps = steps_of(some, "a then b", "b")
     left = HORIZON - LATE
     wanted = np.where(np.isfinite(steps), steps, left)
-    assert row.plateau.value == pytest.approx(wanted.mean()) and row.escaped == 3
+    assert row.plateau.value == pytest.approx(wanted.mean()) and row.escaped == SEEDS // 2
     alone = np.minimum(steps_of(some, "b", "b"), left)
-    assert row.ratio.value == pytest.approx(wanted.mean() / alone.mean())
+    assert row.ratio.value == pytest.approx(stats.gmean(wanted / alone))
+    assert row.pairs == SEEDS and row.pairs_censored == 0
+    some["escape_step_by_task"][index | {"variant": NAMES.index("b"), "seed": 0}] = left + 1
+    row = of(by_task.summarise(some, rows), "a then b", "b")  # late, and cut at 1,200 as well
+    assert (row.pairs, row.pairs_censored) == (SEEDS - 1, 1)
+    assert "1 pair censored on both sides left out" in row.notes
 
 
 def test_one_run_that_is_followed_briefly_does_not_shorten_all(results, rows):
@@ -165,17 +174,19 @@ def test_one_run_that_is_followed_briefly_does_not_shorten_all(results, rows):
     row = of(by_task.summarise(some, rows), "a then b", "b")
     others = steps_of(some, "a then b", "b")[1:]
     assert row.plateau.value == pytest.approx(others.mean())  # as Kaplan and Meier: 0.2 each
-    assert row.ratio.value == pytest.approx(others.mean() / steps_of(some, "b", "b").mean())
+    ratios = others / steps_of(some, "b", "b")[1:]
+    assert row.pair_ratios == pytest.approx(ratios) and row.pairs_censored == 1
+    assert row.ratio.value == pytest.approx(stats.gmean(ratios)) and np.isnan(row.ratio.low)
 
 
 def test_sequences_are_of_the_runs_that_came_to_the_task(results, rows):
     some = results.copy(deep=True)
-    gone = {"variant": NAMES.index("a then b"), "task": 1, "seed": slice(0, 4)}
+    gone = {"variant": NAMES.index("a then b"), "task": 1, "seed": slice(0, SEEDS - 2)}
     for name in ("start_step", "escape_step", "escape_sequences"):
         some[f"{name}_by_task"][gone] = np.nan
     row = of(by_task.summarise(some, rows), "a then b", "b")
     assert row.runs == 2
-    assert row.own_sequences == pytest.approx(4 * np.median(steps_of(some, "a then b", "b")[4:]))
+    assert row.own_sequences == pytest.approx(4 * np.median(steps_of(some, "a then b", "b")[-2:]))
 
 
 def test_the_distance_is_that_on_the_plateau(results, rows, found):
@@ -193,7 +204,7 @@ def test_a_diverged_run_never_escaped(results, rows):
     broken = results.copy(deep=True)
     broken["status"][{"variant": 0, "seed": 2}] = store.DIVERGED
     row = of(by_task.summarise(broken, rows), "a", "a")
-    assert (row.escaped, row.runs) == (5, 6)
+    assert (row.escaped, row.runs) == (SEEDS - 1, SEEDS)
 
 
 def test_the_csv_has_a_line_for_each_row(found):
@@ -210,13 +221,17 @@ def test_the_average_over_mixtures_of_a_size(results, found):
     two = (steps_of(results, "a + b", "a") + steps_of(results, "a + c", "a")) / 2
     with_late = (2 * two + steps_of(results, "a then b", "a")) / 3
     np.testing.assert_allclose(averaged[2, "a"], with_late)
-    shared = task_maps.headline(averaged, [1, 2, 3], TASKS)
-    ratios = [averaged[3, t].mean() / steps_of(results, t, t).mean() for t in TASKS]
-    assert shared[3].value == pytest.approx(np.mean(ratios))
+    shared = task_maps.headline(averaged, [1, 2, 3], TASKS, HORIZON)
+    ratios = np.array([averaged[3, t] / steps_of(results, t, t) for t in TASKS])
+    assert shared[3].value == pytest.approx(stats.gmean(ratios, axis=None))
     assert shared[1].value == pytest.approx(1.0)
     assert shared[3].low < shared[3].value < shared[3].high < 0.5
-    pairs = [averaged[2, t].mean() / steps_of(results, t, t).mean() for t in TASKS]
-    assert shared[2].value == pytest.approx(np.mean(pairs))
+    pairs = np.array([averaged[2, t] / steps_of(results, t, t) for t in TASKS])
+    assert shared[2].value == pytest.approx(stats.gmean(pairs, axis=None))
+    # What is not passed by the horizon either way says nothing, and is left out.
+    stuck = averaged | {(k, "c"): np.full(SEEDS, float(HORIZON)) for k in (1, 2, 3)}
+    without = task_maps.headline(stuck, [3], TASKS, HORIZON)[3]
+    assert without.value == pytest.approx(stats.gmean(ratios[:2], axis=None))
 
 
 def test_the_running_mean_leaves_out_what_is_missing():
