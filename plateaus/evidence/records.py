@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from plateaus.config.schema import ConfigError
-from plateaus.report import kept_curves, kept_runs
+from plateaus.report import kept_columns, kept_curves, kept_runs
 
 CONFIG, PROVENANCE = "config.json", "provenance.json"
 FILES = (CONFIG, PROVENANCE, kept_curves.FILE, kept_runs.FILE)  # in the order of writing
@@ -122,7 +122,7 @@ def written(records: Records) -> dict[str, bytes]:
 def _runs(records: Records, members: list[Member]) -> bytes:
     rows = [row for member in members for row in records.runs[member]]
     first = ["version", *records.swept, "seed", "task"]
-    columns = [*first, *kept_runs.ordered({n for row in rows for n in row} - {*first})]
+    columns = [*first, *kept_columns.ordered({n for row in rows for n in row} - {*first})]
     stream = io.StringIO()
     writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
     writer.writeheader()

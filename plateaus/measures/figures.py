@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import matplotlib.figure
 import xarray as xr
 
+from plateaus.measures import whole_curves
 from plateaus.measures.attention import figure as attention
 from plateaus.measures.by_task import distances
 from plateaus.measures.by_task import figures as by_task_figures
@@ -112,9 +113,10 @@ FIGURES: dict[str, Figure] = {  # by file, without its ending
 
 def kept_files(dataset: xr.Dataset, rows: Sequence[Row]) -> dict[str, bytes]:
     """Return runs.csv and curves.csv.gz, of which tables and figures can be made again, by file."""
-    apart = distances.plateau_distances(dataset, rows)
+    whole = distances.plateau_distances(dataset, rows) | whole_curves.areas(dataset)
+    whole |= whole_curves.metrics_reached(dataset)
     return {
-        kept_runs.FILE: kept_runs.text(dataset, apart).encode(),
+        kept_runs.FILE: kept_runs.text(dataset, whole).encode(),
         kept_curves.FILE: kept_curves.content(
             dataset, frozenset(mixing.steps_read(dataset, rows)), AT_THE_END
         ),

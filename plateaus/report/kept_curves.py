@@ -18,7 +18,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from plateaus.report.kept_runs import COLUMNS, number_text, runs, value_text
+from plateaus.report.kept_columns import is_in_runs
+from plateaus.report.kept_runs import number_text, runs, value_text
 from plateaus.report.store import NOT_RUN
 from plateaus.variables import EVALUATIONS, TASK, WINDOWS
 
@@ -26,7 +27,6 @@ FILE = "curves.csv.gz"
 VERSION = 1
 STEPS = 60
 DIGITS = 4  # of a curve between its ends
-IN_RUNS = {name for column in COLUMNS.values() for name in column[2:] if name}  # of runs.csv
 
 
 def chosen(count: int, most: int = STEPS) -> NDArray[np.int_]:
@@ -103,7 +103,7 @@ def content(dataset: xr.Dataset, also: Collection[int], at_the_end: Collection[s
     names = [*members[0][1]] if members else []
     writer.writerow([*names, "task", "variable", "axis", "step", "value"])
     for name, variable in fewer.data_vars.items():
-        if name in IN_RUNS:
+        if is_in_runs(str(name)):
             continue
         ends = bool({*variable.dims} & {*at_the_end})
         for place, values in members:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from plateaus.report import kept_curves, kept_runs
+from plateaus.report import kept_columns, kept_curves, kept_runs
+from plateaus.report.kept_columns import FLAGS, Column
 from plateaus.report.kept_curves import axis_texts
-from plateaus.report.kept_runs import COLUMNS, FLAGS, names_of
+from plateaus.report.kept_runs import names_of
 from plateaus.variables import EVALUATIONS, TASK, WINDOWS
 
 
@@ -31,25 +32,29 @@ def from_csv(folder: str | os.PathLike[str]) -> xr.Dataset:
     place = Path(folder)
     stream = io.StringIO(gzip.decompress((place / kept_curves.FILE).read_bytes()).decode())
     header = json.loads(stream.readline().removeprefix("#"))
-    _check(kept_curves.FILE, header["version"], kept_curves.VERSION)
+    _check(kept_curves.FILE, header["version"], (kept_curves.VERSION,))
     with (place / kept_runs.FILE).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
-        _check(kept_runs.FILE, int(row["version"]), kept_runs.VERSION)
-    dataset = _empty(header, rows)
+        _check(kept_runs.FILE, int(row["version"]), kept_columns.READ)
+    columns = kept_columns.of_file(rows[0] if rows else ())
+    dataset = _empty(header, rows, columns)
     places = {tuple(names.values()): at for at, names in kept_runs.runs(dataset)}
     keys = [*next(kept_runs.runs(dataset))[1]]
-    _fill_runs(dataset, rows, {**places}, keys)
+    _fill_runs(dataset, rows, columns, {**places}, keys)
     _fill_curves(dataset, csv.reader(stream), {**places}, len(keys))
     return dataset
 
 
-def _check(file: str, version: int, known: int) -> None:
-    if version != known:
-        raise ValueError(f"{file}: its columns are of version {version}; this reads {known}")
+def _check(file: str, version: int, known: tuple[int, ...]) -> None:
+    if version not in known:
+        read = " and ".join(map(str, known))
+        raise ValueError(f"{file}: its columns are of version {version}; this reads {read}")
 
 
-def _empty(header: dict[str, Any], rows: list[dict[str, str]]) -> xr.Dataset:
+def _empty(
+    header: dict[str, Any], rows: list[dict[str, str]], columns: dict[str, Column]
+) -> xr.Dataset:
     """Return the declared results without a number."""
     coordinates = {
         name: xr.DataArray(values, dims=name, attrs=attributes)
@@ -57,10 +62,11 @@ def _empty(header: dict[str, Any], rows: list[dict[str, str]]) -> xr.Dataset:
     }
     declared = dict(header["variables"])
     grid = [*json.loads(header["attributes"]["swept"]), "seed"]
-    for column in COLUMNS.values():  # of what follows from whole curves
+    for title, column in columns.items():  # of what follows from whole curves
         for name, dims in ((column.whole, grid), (column.by_task, [*grid, TASK])):
-            if name and name not in declared and _has(rows, column):
-                kind = header["variables"]["test_loss"][1] if dims == grid else "float64"
+            if name and name not in declared and _has(rows, title, dims != grid):
+                of_losses = column.units == "loss"
+                kind = header["variables"]["test_loss"][1] if of_losses else "float64"
                 declared[name] = [dims, kind, {"long_name": column.meaning, "units": column.units}]
     data = {}
     for name, (dims, kind, attributes) in declared.items():
@@ -70,18 +76,21 @@ def _empty(header: dict[str, Any], rows: list[dict[str, str]]) -> xr.Dataset:
     return xr.Dataset(data, coordinates, header["attributes"])
 
 
-def _has(rows: list[dict[str, str]], column: kept_runs.Column) -> bool:
-    name = next(name for name, other in COLUMNS.items() if other is column)
-    return any(row[name] for row in rows if bool(row["task"]) == bool(column.by_task))
+def _has(rows: list[dict[str, str]], column: str, by_task: bool) -> bool:
+    return any(row[column] for row in rows if bool(row["task"]) == by_task)
 
 
 def _fill_runs(
-    dataset: xr.Dataset, rows: list[dict[str, str]], places: dict[Any, Any], keys: list[str]
+    dataset: xr.Dataset,
+    rows: list[dict[str, str]],
+    columns: dict[str, Column],
+    places: dict[Any, Any],
+    keys: list[str],
 ) -> None:
     groups = [str(name) for name in dataset[TASK].values] if TASK in dataset.coords else []
     for row in rows:
         place = places[tuple(row[key] for key in keys)]
-        for name, column in COLUMNS.items():
+        for name, column in columns.items():
             variable = column.by_task if row["task"] else column.whole
             if not row[name] or not variable or variable not in dataset:
                 continue

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from plateaus.measures.figures import TABLES, drawn, kept_files, summaries
-from plateaus.report import kept_curves, kept_runs
+from plateaus.report import kept_columns, kept_curves, kept_runs
 from plateaus.report import kept_files as kept
 from plateaus.report.statistics import summarise
 
@@ -75,7 +75,10 @@ def test_a_row_is_a_run_and_a_task(everything, tmp_path):
     dataset = mixed_endings(everything, "mixture")
     written(dataset, tmp_path)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "runs.csv").read_text())))
-    assert list(rows[0]) == ["version", "data.zipf_exponent", "seed", "task", *kept_runs.COLUMNS]
+    metrics = ["last_error", "worst"]
+    reached = [f"test_{name}_reaches_{level}" for name in metrics for level in (0.2, 0.5, 0.9)]
+    declared = ["version", "data.zipf_exponent", "seed", "task", *kept_runs.COLUMNS]
+    assert list(rows[0]) == [*declared, *reached]
     assert [row["task"] for row in rows[:4]] == ["", "ret1", "ret2", "ret3"]
     assert len(rows) == 4 * dataset["status"].size
     (stopped,) = [row for row in rows[:8] if row["seed"] == "1" and not row["task"]]
@@ -114,16 +117,106 @@ def test_the_same_results_are_the_same_bytes_and_small(make_results, tmp_path):
     first, second = (kept_files(results, summarise(results)) for _ in range(2))
     assert first == second
     rows = gzip.decompress(first["curves.csv.gz"]).count(b"\n")
-    assert len(first["curves.csv.gz"]) < 7 * rows and len(first["runs.csv"]) < 25_000
+    assert len(first["curves.csv.gz"]) < 7 * rows and len(first["runs.csv"]) < 330 * 96
 
 
 def test_another_version_is_refused(everything, tmp_path):
     written(everything.results("regression", steps=100), tmp_path)
-    text = (tmp_path / "runs.csv").read_text().replace("\n1,", "\n2,")
+    text = (tmp_path / "runs.csv").read_text().replace("\n2,", "\n3,")
     (tmp_path / "runs.csv").write_text(text)
-    with pytest.raises(ValueError, match=r"runs\.csv: its columns are of version 2; this reads 1"):
+    with pytest.raises(ValueError, match=r"runs\.csv: .* of version 3; this reads 1 and 2"):
         kept.from_csv(tmp_path)
 
 
+def test_the_first_version_is_read(everything, tmp_path):
+    """It has the columns of the second but areas and metrics."""
+    now = written(everything.results("regression", steps=100), tmp_path)
+    with (tmp_path / "runs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    new = [name for name in rows[0] if name.startswith("area_at_") or "_reaches_" in name]
+    assert len(new) >= 13
+    with (tmp_path / "runs.csv").open("w") as file:
+        writer = csv.DictWriter(file, [name for name in rows[0] if name not in new])
+        writer.writeheader()
+        writer.writerows({**row, "version": 1} for row in map(dict, rows) if not _cut(row, new))
+    before = kept.from_csv(tmp_path)
+    assert {*now.data_vars} - {*before.data_vars} == {n for n in new if n in now}
+    for name in before.data_vars:
+        np.testing.assert_array_equal(before[name], now[name])
+
+
+def _cut(row, names):
+    """Take columns out of a row."""
+    for name in names:
+        del row[name]
+
+
+@pytest.mark.parametrize("world", ["regression", "mixture"])
+def test_written_again_runs_are_the_same_bytes(everything, world, tmp_path):
+    """What follows from whole curves is kept, though the curves that came back are thinned."""
+    back = written(mixed_endings(everything, world) if world == "mixture"
+                   else everything.results(world, steps=1200), tmp_path)  # fmt: skip
+    first = (tmp_path / "runs.csv").read_bytes()
+    assert kept_files(back, summarise(back))["runs.csv"] == first
+    written(back, tmp_path)
+    assert (tmp_path / "runs.csv").read_bytes() == first
+
+
+def test_areas_are_those_under_the_normalised_curve(make_results, tmp_path):
+    """By a sum over the pieces of the curve, and where a run ends before, none."""
+    results = make_results({"data.zipf_exponent": [0.0, 1.0]}, [9_000, np.nan], seeds=3)
+    results["best_loss"][:], results["uninformed_loss"][:] = 0.25, 1.5
+    results["last_step"][0, 1] = 12_400  # stopped
+    results["status"][0, 1] = 3
+    results["test_loss"][0, 1, 25:] = np.nan
+    back = written(results, tmp_path)
+    losses, steps = results["test_loss"].values, results["eval_step"].values
+    for tenth in range(1, 11):
+        upto = tenth * (len(steps) - 1) // 10
+        area = back[f"area_at_{tenth / 10:.1f}"].values
+        for seed in range(3):
+            level = (losses[0, seed].astype(float) - 0.25) / 1.25
+            wanted = sum(
+                (level[i] + level[i + 1]) / 2 * (steps[i + 1] - steps[i]) for i in range(upto)
+            ) / (steps[upto] - steps[0])
+            wanted = np.nan if seed == 1 and steps[upto] > 12_400 else wanted
+            np.testing.assert_allclose(area[0, seed], wanted, rtol=1e-6)
+        assert np.isnan(area[1]).all() or tenth == 1  # diverged
+
+
+def test_without_bounds_there_is_no_area(make_results, tmp_path):
+    results = make_results({"data.zipf_exponent": [0.0]}, [9_000], seeds=3)
+    back = written(results.drop_vars("best_loss"), tmp_path)
+    assert not [name for name in back.data_vars if "area" in name]
+
+
+def test_a_metric_reaches_a_level_by_the_mean_of_three(make_results, tmp_path):
+    results = make_results({"data.zipf_exponent": [0.0]}, [9_000], seeds=4, horizon=3000, every=500)
+    results["test_accuracy"][0] = [
+        [0, 0.6, 0, 0, 0.5, 0.5, 0.5],  # .2 at once, .5 at the last: at least
+        [1, 1, 0.75, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0, 0],
+        [0, 0, np.nan, 1, 1, 1, 1],  # no mean over what is missing
+    ]
+    back = written(results, tmp_path)
+    found = {level: back[f"test_accuracy_reaches_{level}"].values[0] for level in (0.2, 0.5, 0.9)}
+    nan = np.nan
+    np.testing.assert_array_equal(found[0.2], [1000, 1000, nan, 2500])
+    np.testing.assert_array_equal(found[0.5], [3000, 1000, nan, 2500])
+    np.testing.assert_array_equal(found[0.9], [nan, 1000, nan, 2500])
+
+
+def test_metrics_are_reached_by_task_too(everything, tmp_path):
+    dataset = everything.results("mixture", steps=100)
+    name = "test_last_error_by_task"
+    assert dataset[name].dims == ("data.zipf_exponent", "seed", "eval_step", "task")
+    dataset[name][:] = 0
+    dataset[name][1, 0, 4:, 2] = 0.5
+    back = written(dataset, tmp_path)
+    reached = back["test_last_error_reaches_0.2_by_task"]
+    assert reached.dims == ("data.zipf_exponent", "seed", "task")
+    assert np.isfinite(reached).sum() == 1 and reached[1, 0, 2] == 50
+
+
 def test_the_readme_has_the_columns():
-    assert kept_runs.documented() in README.read_text()
+    assert kept_columns.documented() in README.read_text()
