@@ -113,6 +113,17 @@ def observed(
     return Observed(both, treated, baseline, np.array(series), counted, censored)
 
 
+def unpaired(claim: Claim, rows: Sequence[Row]) -> tuple[Arm, Arm]:
+    """Return the runs of both settings, whatever their seeds; raises as `observed` does."""
+    _check(claim, rows)
+    arms = []
+    scales = np.array(claim.prompts) / min(claim.prompts)
+    for setting, scale in zip((claim.treated, claim.baseline_setting), scales, strict=True):
+        of = [r for r in rows if r.get("task", "") == claim.task and matches(r, setting)]
+        arms.append(_arm(claim, of, columns(claim)[0], float(scale)))
+    return arms[0], arms[1]
+
+
 def _check(claim: Claim, rows: Sequence[Row]) -> None:
     names = [*rows[0]] if rows else []
     for column in ("seed", *columns(claim)) if rows else ():

@@ -12,9 +12,11 @@ from scipy import stats
 
 from plateaus.evidence import decision, kept, observed, rows, units
 from plateaus.evidence.claim import FIRST_SEED, Claim
+from plateaus.evidence.fields import STATISTICS
 from plateaus.evidence.observed import Arm, Observed
 from plateaus.evidence.verdict import WORDS, Verdict
 from plateaus.report.survival import Interval
+from plateaus.report.unpaired import logrank_p
 
 FEWEST = 8  # pairs, of runs made elsewhere
 
@@ -51,12 +53,39 @@ def of_file(claim: Claim, path: Path) -> Verdict:
     read = rows.from_file(path)
     found = observed.observed(claim, read.rows)
     pairs = int(found.counted.sum())
+    if not pairs and claim.kind == "paired" and STATISTICS[claim.statistic][0]:
+        return _of_unpaired(claim, *observed.unpaired(claim, read.rows))
     if pairs < FEWEST:
         why = f"{pairs} pairs of runs that share a seed; {FEWEST} are needed"
         return Verdict(word="inconclusive", pairs=pairs, why=why)
     found = _only(found, found.counted)
     evidence = Evidence(found, read, pairs)
     return _decided(claim, evidence, (pairs,), claim.alpha / 2)
+
+
+def _of_unpaired(claim: Claim, *arms: Arm) -> Verdict:
+    """Return the verdict on times of settings that share no seed: by the log-rank test, one look.
+
+    The ratio is of geometric means up to the horizon, without an interval.
+    """
+    first, second = (arm.values[~np.isnan(arm.values)] for arm in arms)
+    there, there_too = (arm.there[~np.isnan(arm.values)] for arm in arms)
+    least = min(first.size, second.size)
+    if claim.direction == "equal" or least < FEWEST:
+        why = f"no seed is in both settings, of {first.size} and {second.size} runs; " + (
+            f"{FEWEST} of each are needed" if least < FEWEST else "equality needs pairs"
+        )
+        return Verdict(word="inconclusive", why=why)
+    ratio = math.exp(float(np.log(first).mean() - np.log(second).mean()))
+    p = logrank_p((first, there), (second, there_too)) / 2
+    as_claimed = ratio < 1 if claim.direction == "less" else ratio > 1
+    shown = not math.isnan(p) and p <= claim.alpha / 2
+    return Verdict(
+        word="inconclusive" if not shown else "supported" if as_claimed else "contradicted",
+        estimate=Interval(ratio, math.nan, math.nan),
+        p_value=p if as_claimed else 1 - p,
+        why=f"no seed is in both settings: log-rank test of {first.size} and {second.size} runs",
+    )
 
 
 def _evidence(claim: Claim, results: Path) -> Evidence:

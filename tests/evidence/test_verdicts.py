@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from plateaus.config.schema import ConfigError
 from plateaus.evidence import claim, kept, observed, pilot, rows, verdicts
@@ -241,3 +242,24 @@ def test_runs_made_elsewhere_are_judged_in_one_look(tmp_path):
     assert found.word == "inconclusive" and "5 pairs" in found.why
     with pytest.raises(ConfigError, match="No such file"):
         rows.from_file(tmp_path / "none.csv")
+
+
+def test_runs_without_a_common_seed_are_judged_by_the_log_rank_test(tmp_path):
+    one, path = made(config="", pilot={}), tmp_path / "mine.csv"
+    treated, baseline = times(0.4, 12, spread=0.3)
+    head = "data.zipf_exponent,seed,escape"
+
+    def verdict(first, second):
+        lines = [head, *(f"1,{seed},{time:.0f}" for seed, time in enumerate(first))]
+        lines += [f"0,{100 + seed},{time:.0f}" for seed, time in enumerate(second)]
+        path.write_text("\n".join(lines), encoding="utf-8")
+        return verdicts.of_file(one, path)
+
+    found = verdict(treated, baseline)
+    assert found.word == "supported" and "no seed is in both" in found.why
+    assert found.estimate.value == pytest.approx(
+        stats.gmean(np.round(treated)) / stats.gmean(np.round(baseline))
+    )
+    assert verdict(baseline, treated).word == "contradicted"
+    assert verdict(baseline, baseline * 0.98).word == "inconclusive"
+    assert "8 of each are needed" in verdict(treated[:7], baseline).why
