@@ -6,6 +6,7 @@ difference) of the treated setting to its baseline.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -17,6 +18,7 @@ from plateaus.evidence.observed import Observed
 from plateaus.report.paired import FLOOR
 from plateaus.report.survival import Interval
 
+Series = tuple[tuple[float, ...], ...]  # differences, a series after another
 TRAINS = 0.5  # share of the baselines that have to get there for a verdict to be reached
 
 
@@ -29,9 +31,35 @@ def kind(claim: Claim) -> decision.Kind:
 
 def p_value(claim: Claim, found: Observed) -> float:
     """Return the sequential p of a claim, whatever Holm asks of it."""
-    of, least = kind(claim), effect(claim)
-    tests = [t for series in found.differences for t in decision.supporting(series, least, of)]
-    return max(sequential.sequential_p(test, claim.looks) for test in tests)
+    series = tuple(tuple(values) for values in found.differences.tolist())
+    return _p_value(series, effect(claim), claim.looks, kind(claim))
+
+
+@functools.lru_cache(maxsize=512)  # claims are judged after each look of any
+def _p_value(series: Series, least: float, looks: tuple[int, ...], of: decision.Kind) -> float:
+    tests = [t for values in series for t in decision.supporting(np.array(values), least, of)]
+    return max(sequential.sequential_p(test, looks) for test in tests)
+
+
+def decided(
+    claim: Claim, found: Observed, looks: tuple[int, ...], level: float
+) -> decision.Decision:
+    """Return what the differences say, at the level that Holm asks."""
+    series = tuple(tuple(values) for values in found.differences.tolist())
+    return _decided(series, effect(claim), looks, claim.alpha / 2, level, kind(claim))
+
+
+@functools.lru_cache(maxsize=512)
+def _decided(
+    series: Series,
+    least: float,
+    looks: tuple[int, ...],
+    alpha: float,
+    level: float,
+    of: decision.Kind,
+) -> decision.Decision:
+    every = [np.array(values) for values in series]
+    return decision.decide(every, least, looks, alpha, level, of)
 
 
 def effect(claim: Claim) -> float:

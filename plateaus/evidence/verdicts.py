@@ -155,9 +155,7 @@ def _decided(claim: Claim, evidence: Evidence, looks: tuple[int, ...], level: fl
         return Verdict(**_share(claim, found, looks), **rests_on)
     if why := units.not_evaluable(claim, found, read.grid):
         return Verdict(word="not evaluable", why=why, pairs=int(found.counted.sum()), **rests_on)
-    result = decision.decide(
-        [*found.differences], units.effect(claim), looks, claim.alpha / 2, level, units.kind(claim)
-    )
+    result = units.decided(claim, found, looks, level)
     used = _only(found, np.arange(found.seeds.size) < result.seeds)
     usable = ~np.isnan(used.differences[0])
     turned = used.differences[0][usable] * (-1 if claim.direction == "greater" else 1)
