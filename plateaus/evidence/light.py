@@ -40,7 +40,7 @@ def lighter(records: Records) -> Records:
         }
         for member, several in records.curves.items()
     }
-    return records._replace(header=header, curves=curves)  # type: ignore[arg-type] # rows of four
+    return records._replace(header=header, curves=curves)
 
 
 def _brief(value: str, kind: str) -> str:
