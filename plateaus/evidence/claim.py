@@ -87,8 +87,16 @@ class Claim:
 
     @property
     def rule(self) -> str:
-        """Return the digest of all that decides."""
-        content = {k: v for k, v in dataclasses.asdict(self).items() if k not in WORDS}
+        """Return the digest of all that decides and is not as it is by default.
+
+        So a field that is added later, with a neutral default, leaves earlier rules as they are.
+        """
+        plain = dataclasses.asdict(Claim(id="", paper=0, place="", sentence=""))
+        content = {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if name not in WORDS and value != plain[name]
+        }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     @property

@@ -1,5 +1,6 @@
 """The schema of a claim: what is refused, in a line each, and what its rule is a digest of."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,15 @@ def test_the_rule_is_what_decides_and_not_its_words():
     for rule in ({"horizon": 10_000}, {"looks": [16, 32]}, {"smallest_effect": 0.9}):
         assert claim_file.made(changed(**rule)).rule != one.rule
     assert claim_file.made(changed(set={"steps": 1})).rule != one.rule
+
+
+def test_a_field_that_is_added_with_a_neutral_default_orphans_no_rule(monkeypatch):
+    one = claim_file.made(changed())
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Later(claim_file.Claim):
+        further: float = 0.0
+
+    monkeypatch.setattr(claim_file, "Claim", Later)
+    assert claim_file.made(changed()).rule == one.rule
+    assert claim_file.made(changed(further=1.0)).rule != one.rule
