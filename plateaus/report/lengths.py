@@ -33,5 +33,5 @@ def plateau_length(sample: Passages, horizon: float | int) -> tuple[Interval, st
     end = followed_to(horizon, sample)
     if np.all(sample.escaped | (sample.times >= end)):  # then it is a plain mean, and soon known
         clipped = np.minimum(sample.times, end)
-        return bootstrap_interval([clipped], lambda t, axis: np.mean(t, axis=axis))
+        return bootstrap_interval([clipped], lambda t, axis: np.asarray(t.mean(axis)))
     return bootstrap_interval(sample[1:], lambda t, e, axis: restricted_mean(t, e, end, axis))

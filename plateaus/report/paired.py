@@ -163,8 +163,9 @@ def compared(first: Passages, second: Passages, horizon: ArrayLike) -> Compariso
     bound: Bound = ""
     if kept.any():
         bound = ">" if not there[kept].any() else "<" if not there_too[kept].any() else ""
-    left_out = {"censored": int(neither.sum()), "unfollowed": int((~far).sum())}
-    return of_ratios(t, u)._replace(bound=bound, **left_out)
+    return of_ratios(t, u)._replace(
+        bound=bound, censored=int(neither.sum()), unfollowed=int((~far).sum())
+    )
 
 
 def of_ratios(first: ArrayLike, second: ArrayLike) -> Comparison:

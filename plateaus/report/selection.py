@@ -82,7 +82,7 @@ def came_to_the_end(dataset: xr.Dataset, rows: Sequence[Row], name: str) -> list
 
 
 def interval(values: NDArray) -> Interval:
-    """Return the mean over runs and its 95% t interval, of those that are numbers.
+    """Return the mean over runs that are numbers, and its 95% t interval, of enough of them.
 
     >>> interval(np.array([1.0, np.nan])).value
     1.0

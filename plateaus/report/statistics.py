@@ -211,9 +211,10 @@ def floor_note(floor: float, median: float, reference: float = math.nan) -> str:
     return f"{named} shorter than {floor:g} steps: at the floor of the instrument" * bool(short)
 
 
-def _medians(dataset: xr.Dataset, index: tuple[int, ...]) -> tuple[dict[str, Interval], list[str]]:
+def _medians(dataset: xr.Dataset, index: tuple[int, ...]) -> tuple[dict[str, Any], list[str]]:
     """Return the medians of a row's passages, and a note for each that is refused."""
-    medians, notes = {}, []
+    medians: dict[str, Any] = {}
+    notes = []
     for name in ("escape", "half", "completion", "trained_escape"):
         medians[name] = NOTHING
         if f"{name}_step" not in dataset:
@@ -225,9 +226,7 @@ def _medians(dataset: xr.Dataset, index: tuple[int, ...]) -> tuple[dict[str, Int
     return medians, notes
 
 
-def _losses(
-    dataset: xr.Dataset, index: tuple[int, ...], ended: Any
-) -> tuple[dict[str, Interval], str]:
+def _losses(dataset: xr.Dataset, index: tuple[int, ...], ended: Any) -> tuple[dict[str, Any], str]:
     """Return the final and the lowest loss of the runs that came to the horizon, and a note."""
     if note := cells.refusal(ended):
         return {"final_loss": NOTHING, "lowest_loss": NOTHING}, f"no final or lowest loss: {note}"

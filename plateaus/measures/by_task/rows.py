@@ -188,11 +188,11 @@ def _beside(
     """
     if any(refusal(dataset, index, task, variable) for index in indices):
         return paired.NO_COMPARISON
-    samples = [passages(dataset, index, task, variable) for index in indices]
-    seeds = np.intersect1d(*(sample.seeds for sample in samples))
+    first, second = (passages(dataset, index, task, variable) for index in indices)
+    seeds = np.intersect1d(first.seeds, second.seeds)
     places = np.intersect1d(dataset["seed"].values, seeds, return_indices=True)[1]
     starts = [cell(dataset.sel(task=task), START, index)[places] for index in indices]
-    return paired.compared(*samples, float(dataset.attrs["horizon"]) - np.maximum(*starts))
+    return paired.compared(first, second, float(dataset.attrs["horizon"]) - np.maximum(*starts))
 
 
 def _least(dataset: xr.Dataset) -> float:
