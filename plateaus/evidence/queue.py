@@ -1,4 +1,4 @@
-"""What is to be run next for claims: pilots first, then a look of the claim that pays most."""
+"""What is to be run next for claims: the look that pays most, and pilots where no look is due."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from plateaus.evidence.claim import FIRST_SEED, Claim
 from plateaus.evidence.verdict import Verdict
 
 PILOT = range(pilot.SEEDS.start, pilot.SEEDS.stop)
-GUESS = 10.0  # seconds of a run of which nothing is known yet
+GUESS = 10.0  # seconds of 10,000 steps of a run of which nothing is known yet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,10 @@ class Job:
 def jobs(
     claims: Iterable[Claim], verdicts: Mapping[str, Verdict], pilots_only: bool = False
 ) -> list[Job]:
-    """Return what there is to run, the most informative for its seconds first; pilots before all.
+    """Return what there is to run, the most informative for its seconds first.
+
+    Looks come before pilots, so that a claim whose pilot passed is decided before the next one's
+    pilot; of pilots, those of most claims come first, primary ones twice, and short ones.
 
     A claim takes part if it is open: its pilot is missing, or it passed and no look has decided.
     """
@@ -50,15 +53,16 @@ def jobs(
         without = tuple(c for c in several if not c.pilot)
         if without:
             found.append(_job(name, without, PILOT))
-        elif not pilots_only:
+        ready = [claim for claim in several if claim.pilot]
+        if ready and not pilots_only:
             by_look: dict[int, list[Claim]] = {}
-            for claim in several:
+            for claim in ready:
                 by_look.setdefault(next_look(claim, verdicts[claim.id].seeds), []).append(claim)
             look = min(by_look)
             now = tuple(by_look[look])
             done = min(verdicts[c.id].seeds for c in now)
             found.append(_job(name, now, range(FIRST_SEED + done, FIRST_SEED + look)))
-    return sorted(found, key=lambda job: (not job.is_pilot, -job.worth / job.seconds))
+    return sorted(found, key=lambda job: (job.is_pilot, -job.worth / job.seconds))
 
 
 def next_look(claim: Claim, seeds: int) -> int:
@@ -68,7 +72,7 @@ def next_look(claim: Claim, seeds: int) -> int:
 
 def _job(name: str, claims: Sequence[Claim], seeds: range) -> Job:
     known = [c.pilot["minutes_to_cap"] * 60 / (2 * c.looks[-1]) for c in claims if c.pilot]
-    each = sum(known) / len(known) if known else GUESS
+    each = sum(known) / len(known) if known else GUESS * claims[0].horizon / 10_000
     seconds = each * len(seeds) * _settings(claims)
     worth = sum(1 + (claim.role == "primary") for claim in claims)
     return Job(name, tuple(claims), seeds, max(seconds, 1.0), bool(known), worth)

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from plateaus.config.schema import ConfigError
-from plateaus.evidence import claim, kept, observed, pilot, rows, verdicts
+from plateaus.evidence import claim, kept, observed, pilot, queue, rows, verdicts
 
 HORIZON = 10_000
 LOOKS = [16, 24, 32]
@@ -263,3 +263,38 @@ def test_runs_without_a_common_seed_are_judged_by_the_log_rank_test(tmp_path):
     assert verdict(baseline, treated).word == "contradicted"
     assert verdict(baseline, baseline * 0.98).word == "inconclusive"
     assert "8 of each are needed" in verdict(treated[:7], baseline).why
+
+
+def test_looks_come_before_pilots_and_cheap_ones_of_primary_claims_first(tmp_path):
+    def at(name, **fields):
+        return made(name, **fields)
+
+    claims = {
+        "1.1": at("1.1", pilot={}, horizon=5000),
+        "1.2": at("1.2", pilot={}, horizon=6000, role="primary"),
+        "1.3": at("1.3", pilot={**PASSED, "minutes_to_cap": 50.0}, horizon=7000),
+        "1.4": at("1.4", horizon=8000),
+        "1.5": at("1.5", horizon=8000, statistic="half"),
+        "1.6": at("1.6", horizon=9000, pilot={**PASSED, "passed": False, "why": "floor"}),
+    }
+    judged = verdicts.judge(claims, tmp_path)
+    jobs = queue.jobs(claims.values(), judged)
+    assert [[c.id for c in job.claims] for job in jobs] == [
+        ["1.4", "1.5"],
+        ["1.3"],
+        ["1.2"],
+        ["1.1"],
+    ]
+    assert [job.seeds for job in jobs] == [range(1000, 1016)] * 2 + [range(8)] * 2
+    assert [job.priced for job in jobs] == [True, True, False, False]
+    two = 2 * 16  # settings, seeds
+    assert jobs[0].seconds == pytest.approx(two * PASSED["minutes_to_cap"] * 60 / (2 * LOOKS[-1]))
+    only = queue.jobs(claims.values(), judged, pilots_only=True)
+    assert [job.claims[0].id for job in only] == ["1.2", "1.1"]
+
+
+def test_the_next_look_goes_on_from_the_seeds_that_there_are(tmp_path):
+    one = made()
+    keep(tmp_path, one, *times(0.85, 20, spread=0.5))  # a look, and four seeds more
+    (job,) = queue.jobs([one], verdicts.judge({one.id: one}, tmp_path))
+    assert job.seeds == range(1020, 1024)
