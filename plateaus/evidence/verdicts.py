@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -99,12 +100,18 @@ def _evidence(claim: Claim, results: Path) -> Evidence:
 
 
 def _only(found: Observed, chosen: np.ndarray) -> Observed:
-    arms = [
+    treated, baseline = (
         Arm(arm.values[chosen], arm.there[chosen], arm.diverged[chosen], arm.seconds)
         for arm in (found.treated, found.baseline)
-    ]
-    rest = (found.differences[:, chosen], found.counted[chosen], found.censored[chosen])
-    return Observed(found.seeds[chosen], *arms, *rest)
+    )
+    return Observed(
+        found.seeds[chosen],
+        treated,
+        baseline,
+        found.differences[:, chosen],
+        found.counted[chosen],
+        found.censored[chosen],
+    )
 
 
 def _levels(claims: Mapping[str, Claim], evidence: Mapping[str, Evidence]) -> dict[str, float]:
@@ -144,22 +151,25 @@ def _single(claim: Claim, evidence: Evidence | None, level: float) -> Verdict:
 
 def _decided(claim: Claim, evidence: Evidence, looks: tuple[int, ...], level: float) -> Verdict:
     found, read = evidence.found, evidence.rows
-    rests_on = {
-        "seeds": evidence.seeds,
-        "device": read.device,
-        "commit": read.commit,
-        "minutes": _seconds(claim, found) / 60,
-        "folders": (kept.name(claim),) if claim.config and read.grid else (),
-    }
+    undecided = Verdict(
+        word="open",
+        seeds=evidence.seeds,
+        device=read.device,
+        commit=read.commit,
+        minutes=_seconds(claim, found) / 60,
+        folders=(kept.name(claim),) if claim.config and read.grid else (),
+    )
     if claim.statistic == "share":
-        return Verdict(**_share(claim, found, looks), **rests_on)
-    if why := units.not_evaluable(claim, found, read.grid):
-        return Verdict(word="not evaluable", why=why, pairs=int(found.counted.sum()), **rests_on)
+        return dataclasses.replace(undecided, **_share(claim, found, looks))
     result = units.decided(claim, found, looks, level)
     used = _only(found, np.arange(found.seeds.size) < result.seeds)
+    if why := units.not_evaluable(claim, used, read.grid):
+        pairs = int(used.counted.sum())
+        return dataclasses.replace(undecided, word="not evaluable", why=why, pairs=pairs)
     usable = ~np.isnan(used.differences[0])
     turned = used.differences[0][usable] * (-1 if claim.direction == "greater" else 1)
-    return Verdict(
+    return dataclasses.replace(
+        undecided,
         word=result.word,
         estimate=units.in_units(claim, result.estimate),
         bound=units.bound(claim, used),
@@ -169,11 +179,10 @@ def _decided(claim: Claim, evidence: Evidence, looks: tuple[int, ...], level: fl
         p_value=result.p_value,
         detectable=units.in_units(claim, Interval(result.detectable, math.nan, math.nan)).value,
         why=_why(claim, result),
-        **rests_on,
     )
 
 
-def _share(claim: Claim, found: Observed, looks: tuple[int, ...]) -> dict[str, object]:
+def _share(claim: Claim, found: Observed, looks: tuple[int, ...]) -> dict[str, Any]:
     """Return the verdict on the share of runs with an event, by its exact interval, at the cap."""
     count, number = int(found.treated.there.sum()), int(found.counted.sum())
     level = 1 - claim.alpha
