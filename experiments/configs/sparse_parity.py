@@ -47,7 +47,7 @@ def zipf(config: ConfigDict) -> None:
 
     Source: paper 1, section 4.2 and figure 5.
     Command: python experiments/run.py --config=configs/sparse_parity.py
-    Expected: 96 runs in about 45 seconds on 2 idle cores.
+    Expected: 96 runs in about 45 seconds on 2 idle cores (8 minutes on cores shared with others).
     Reached (16 seeds): 0.40 [0.32, 0.54] of the baseline at 1, 0.48 [0.39, 0.65] at 0.75.
     """
     config.sweep = {"data.zipf_exponent": EXPONENTS}
@@ -122,7 +122,7 @@ def gradient_bias(config: ConfigDict) -> None:
     Source: paper 1, section 3 and figure 2.
     Command: python experiments/run.py --config=configs/sparse_parity.py:gradient_bias
     Expected: 96 runs in about 45 seconds on 2 idle cores.
-    Reached (16 seeds): no: 0.89 [0.78, 1.00] at .01, not significant; from 0.1 on it delays.
+    Reached (16 seeds): inconclusive: 0.89 [0.78, 1.00] at .01; from 0.1 on it delays.
     """
     config.optim.gradient_bias_every = 100
     config.sweep = {"optim.gradient_bias": (0.0, 0.003, 0.01, 0.03, 0.1, 0.3)}
@@ -163,7 +163,7 @@ def pcgrad(config: ConfigDict) -> None:
 
 
 def successor(config: ConfigDict) -> None:
-    """A faster first layer does what a small subset does; random labels and larger weights do not.
+    """A faster first layer does what a small subset does; do random labels, or larger weights?
 
     The paper explains the gain of a small subset by the growth of layers that its sampling bias
     drives, and shows it by what makes them grow otherwise: random labels at first, the scale of the
@@ -176,9 +176,10 @@ def successor(config: ConfigDict) -> None:
     Command: python experiments/run.py --config=configs/sparse_parity.py:successor
     Expected: 320 runs in 8 CPU minutes (11 and 19 minutes measured on 2 cores in use by others).
     Reached (16 seeds, of the baseline on all points): 0.43 [0.36, 0.57] at hidden_0 x3 and 0.30
-      [0.22, 0.40] at x10, where the subset alone reaches 0.38 [0.28, 0.47]; with both, 0.25. No
-      other variant is significantly faster than plain, on all points or on the subset: 0.77 [0.57,
-      1.10] at labels 500 on 1k, 1.17 [0.92, 1.43] at readout x3, 1.39 [0.98, 1.83] at weights x2.
+      [0.22, 0.40] at x10, where the subset alone reaches 0.38 [0.28, 0.47]; with both, 0.25.
+      Inconclusive: 0.77 [0.57, 1.10] at labels 500 on 1k. No other variant looks faster than plain,
+      on all points or on the subset: 1.17 [0.92, 1.43] at readout x3, 1.39 [0.98, 1.83] at weights
+      x2. The whole data set and the subset are those of format 3 (BUILD_NOTES.md).
       Growth by itself is not enough: at step 2,000 the read-out's norm is 0.3 in plain runs, 1.8 on
       the subset, 0.8 at hidden_0 x3, but 3.2 after labels 2000 on 1k, which gains nothing.
     """
