@@ -7,7 +7,8 @@ task_losses and tasks.csv. `--scale small` (default): 2 layers of width 32, 2 to
 12 points. With `data.batch_split = total` (the released code) a batch is shared by its tasks, with
 "per_task" (the paper's text) each has its own. `--scale paper`: d = 10, n = 120, 12 layers of width
 256, Adam 1e-4, batch 64, for an accelerator. `--scale medium`: d = 5, n = 24, 6 layers of width
-128, Adam 3e-4, batch 64, 8,000 steps (docs/scales.md; not run). Run a preset with
+128, Adam 3e-4, batch 64, 8,000 steps (docs/scales.md; not run). "Claim 2.01: ..." is what was
+decided on fresh seeds by rules set beforehand (docs/claims.md). Run a preset with
 
     python experiments/run.py --config=configs/multitask.py:PRESET [--scale medium|paper]
 """
@@ -111,6 +112,9 @@ def table(config: ConfigDict, scale: str) -> None:
     Reached (5 seeds): open; see claims 2.06, 2.07. At d = 4, n = 10: mean ratio to the task alone
       1.90, 2.52, 2.57, 2.70 at k = 2, 4, 8, 9, three of nine never escaping; in prompts of the task
       itself 0.95, 0.63, 0.32, 0.30. None is learned in time.
+    Claim 2.06b: not yet rerun.
+    Claim 2.07d: not yet rerun.
+    Claim 2.13: not yet rerun.
     """
     starts = {1: 9, 2: 9, 4: 5, 8: 3, 9: 1}
     if scale == "paper":
@@ -185,6 +189,18 @@ def subsets(config: ConfigDict, scale: str) -> None:
     Reached (5 seeds): open; see claims 2.06, 2.07. At d = 3, n = 8: mean ratios to the task alone
       at k = 2 .. 6: 1.57, 1.97, 2.14, 2.22, 2.31; in prompts of the task itself 0.79, 0.66, 0.53,
       0.44, 0.39.
+    Claim 2.01a: not yet rerun.
+    Claim 2.01b: not yet rerun.
+    Claim 2.01c: not yet rerun.
+    Claim 2.02a: not yet rerun.
+    Claim 2.02b: not yet rerun.
+    Claim 2.06a: not yet rerun.
+    Claim 2.07: not yet rerun.
+    Claim 2.07a: not yet rerun.
+    Claim 2.07b: not yet rerun.
+    Claim 2.07c: not yet rerun.
+    Claim 2.15a: not yet rerun.
+    Claim 2.15b: not yet rerun.
     """
     _tiny(config, scale)
     sets = [c for k in range(1, 7) for c in itertools.combinations(SIX, k)]
