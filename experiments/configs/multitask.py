@@ -110,8 +110,8 @@ def table(config: ConfigDict, scale: str) -> None:
     Command: python experiments/run.py --config=configs/multitask.py:table
     Expected: 135 runs in 11 minutes on 2 cores.
     Reached (5 seeds): open; see claims 2.06, 2.07. At d = 4, n = 10: mean ratio to the task alone
-      1.90, 2.52, 2.57, 2.70 at k = 2, 4, 8, 9, three of nine never escaping; in prompts of the task
-      itself 0.95, 0.63, 0.32, 0.30. None is learned in time.
+      1.90, 2.52, 2.57, 2.70 at k = 2, 4, 8, 9, three of nine never escaping alone; in prompts of
+      the task itself 0.95, 0.63, 0.32, 0.30. None is learned in time.
     Claim 2.06b: not yet rerun.
     Claim 2.07d: not yet rerun.
     Claim 2.13: not yet rerun.
