@@ -7,7 +7,8 @@ task_losses and tasks.csv. `--scale small` (default): 2 layers of width 32, 2 to
 12 points. With `data.batch_split = total` (the released code) a batch is shared by its tasks, with
 "per_task" (the paper's text) each has its own. `--scale paper`: d = 10, n = 120, 12 layers of width
 256, Adam 1e-4, batch 64, for an accelerator. `--scale medium`: d = 5, n = 24, 6 layers of width
-128, Adam 3e-4, batch 64, 8,000 steps (docs/scales.md; not run). Run a preset with
+128, Adam 3e-4, batch 64, 8,000 steps (docs/scales.md; not run). "Claim 2.01: ..." is what was
+decided on fresh seeds by rules set beforehand (docs/claims.md). Run a preset with
 
     python experiments/run.py --config=configs/multitask.py:PRESET [--scale medium|paper]
 """
@@ -108,9 +109,12 @@ def table(config: ConfigDict, scale: str) -> None:
     Source: paper 2, its table and abstract (plateaus 40% shorter, convergence 30%).
     Command: python experiments/run.py --config=configs/multitask.py:table
     Expected: 135 runs in 11 minutes on 2 cores.
-    Reached (5 seeds): not in steps: mean ratio to the task alone 1.90, 2.52, 2.57, 2.70 [2.42,
-      3.48] at k = 2, 4, 8, 9; in prompts of the task itself 0.95, 0.63, 0.32, 0.30. None is learned
-      in time.
+    Reached (5 seeds): open; see claims 2.06, 2.07. At d = 4, n = 10: mean ratio to the task alone
+      1.90, 2.52, 2.57, 2.70 at k = 2, 4, 8, 9, three of nine never escaping alone; in prompts of
+      the task itself 0.95, 0.63, 0.32, 0.30. None is learned in time.
+    Claim 2.06b: not yet rerun.
+    Claim 2.07d: not yet rerun.
+    Claim 2.13: not yet rerun.
     """
     starts = {1: 9, 2: 9, 4: 5, 8: 3, 9: 1}
     if scale == "paper":
@@ -182,8 +186,21 @@ def subsets(config: ConfigDict, scale: str) -> None:
     Source: paper 2, its table: a cell averages all combinations that hold the task.
     Command: python experiments/run.py --config=configs/multitask.py:subsets
     Expected: 315 runs in 10 minutes on 2 cores.
-    Reached (5 seeds): not in steps: mean ratios to the task alone at k = 2 .. 6: 1.57, 1.97, 2.14,
-      2.22, 2.31; in prompts of the task itself 0.79, 0.66, 0.53, 0.44, 0.39.
+    Reached (5 seeds): open; see claims 2.06, 2.07. At d = 3, n = 8: mean ratios to the task alone
+      at k = 2 .. 6: 1.57, 1.97, 2.14, 2.22, 2.31; in prompts of the task itself 0.79, 0.66, 0.53,
+      0.44, 0.39.
+    Claim 2.01a: not yet rerun.
+    Claim 2.01b: not yet rerun.
+    Claim 2.01c: not yet rerun.
+    Claim 2.02a: not yet rerun.
+    Claim 2.02b: not yet rerun.
+    Claim 2.06a: not yet rerun.
+    Claim 2.07: not yet rerun.
+    Claim 2.07a: not yet rerun.
+    Claim 2.07b: not yet rerun.
+    Claim 2.07c: not yet rerun.
+    Claim 2.15a: not yet rerun.
+    Claim 2.15b: not yet rerun.
     """
     _tiny(config, scale)
     sets = [c for k in range(1, 7) for c in itertools.combinations(SIX, k)]
@@ -229,7 +246,7 @@ def transfer(config: ConfigDict, scale: str) -> None:
     Command: python experiments/run.py --config=configs/multitask.py:transfer
     Expected: 125 runs in 8 to 13 minutes on 2 cores.
     Reached (5 seeds): ratios of 0.20 to 0.88 in 16 of 20 pairs (14 intervals below 1); after the
-      parity all others take 1.67 to 2.21 times as long.
+      parity all others take 1.67 to 2.44 times as long.
     """
     _tiny(config, scale)
     families = ("linear", "relu", "sparse_linear", "sparse_parity_2", "conjunction")

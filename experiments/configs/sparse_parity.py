@@ -2,7 +2,8 @@
 
 Every preset is at the paper's scale (section 2.2 and appendix B.2): MLP 20-40-40-1, SGD 0.1,
 batch 20, 50,000 steps over a data set of 1,000,000 points; 16 seeds where the paper has 5.
-Testing is always on fresh uniform points. One preset is a page of the lab book; run one with
+Testing is always on fresh uniform points. "Claim 1.17: ..." is what was decided on fresh seeds by
+rules set beforehand (docs/claims.md). One preset is a page of the lab book; run one with
 
     python experiments/run.py --config=configs/sparse_parity.py:PRESET
 """
@@ -47,8 +48,12 @@ def zipf(config: ConfigDict) -> None:
 
     Source: paper 1, section 4.2 and figure 5.
     Command: python experiments/run.py --config=configs/sparse_parity.py
-    Expected: 96 runs in about 45 seconds on 2 idle cores.
+    Expected: 96 runs in about 45 seconds on 2 idle cores (8 minutes on cores shared with others).
     Reached (16 seeds): 0.40 [0.32, 0.54] of the baseline at 1, 0.48 [0.39, 0.65] at 0.75.
+    Claim 1.10a: not yet rerun.
+    Claim 1.17: not yet rerun.
+    Claim 1.18: not yet rerun.
+    Claim 1.19: not yet rerun.
     """
     config.sweep = {"data.zipf_exponent": EXPONENTS}
 
@@ -63,6 +68,7 @@ def zipf_batches(config: ConfigDict) -> None:
     Command: python experiments/run.py --config=configs/sparse_parity.py:zipf_batches
     Expected: 96 runs in about 45 seconds on 2 idle cores.
     Reached (16 seeds): 0.44 [0.30, 0.61] of the baseline at 1, 0.51 [0.34, 0.72] at 1.25.
+    Claim 1.20: not yet rerun.
     """
     config.data.zipf_over = "batches"
     config.sweep = {"data.zipf_exponent": EXPONENTS}
@@ -78,6 +84,9 @@ def subset(config: ConfigDict) -> None:
     Command: python experiments/run.py --config=configs/sparse_parity.py:subset
     Expected: 80 runs in about 40 seconds on 2 idle cores.
     Reached (16 seeds): 0.36 [0.27, 0.44] of the baseline at .005; .0005 never generalises.
+    Claim 1.05: not yet rerun.
+    Claim 1.06: not yet rerun.
+    Claim 1.07: not yet rerun.
     """
     config.data.order = "epochs"
     config.sweep = {"data.subset": (1.0, 0.1, 0.02, 0.005, 0.0005)}
@@ -93,6 +102,8 @@ def staircase(config: ConfigDict) -> None:
     Command: python experiments/run.py --config=configs/sparse_parity.py:staircase
     Expected: 96 runs in about 45 seconds on 2 idle cores.
     Reached (16 seeds): 0.23 [0.18, 0.29] of the baseline at 0.1, with a final loss of .05.
+    Claim 1.33: not yet rerun.
+    Claim 1.34: not yet rerun.
     """
     config.sweep = {"task.staircase_epsilon": (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)}
 
@@ -108,6 +119,12 @@ def curriculum(config: ConfigDict) -> None:
     Command: python experiments/run.py --config=configs/sparse_parity.py:curriculum
     Expected: 80 runs in about 45 seconds on 2 idle cores.
     Reached (16 seeds): 0.54 [0.40, 0.70] of the baseline at a multiple of 0.5.
+    Claim 1.25: not yet rerun.
+    Claim 1.25a: not yet rerun.
+    Claim 1.25b: not yet rerun.
+    Claim 1.28a: not yet rerun.
+    Claim 1.28b: not yet rerun.
+    Claim 1.29: not yet rerun.
     """
     config.data.curriculum_start = 20_000
     config.data.plateau_steps = PLATEAU_STEPS
@@ -122,7 +139,9 @@ def gradient_bias(config: ConfigDict) -> None:
     Source: paper 1, section 3 and figure 2.
     Command: python experiments/run.py --config=configs/sparse_parity.py:gradient_bias
     Expected: 96 runs in about 45 seconds on 2 idle cores.
-    Reached (16 seeds): no: 0.89 [0.78, 1.00] at .01, not significant; from 0.1 on it delays.
+    Reached (16 seeds): inconclusive: 0.89 [0.78, 1.00] at .01; from 0.1 on it delays.
+    Claim 1.11: not yet rerun.
+    Claim 1.12: not yet rerun.
     """
     config.optim.gradient_bias_every = 100
     config.sweep = {"optim.gradient_bias": (0.0, 0.003, 0.01, 0.03, 0.1, 0.3)}
@@ -135,6 +154,7 @@ def max_learning_rate(config: ConfigDict) -> None:
     Command: python experiments/run.py --config=configs/sparse_parity.py:max_learning_rate
     Expected: 128 runs in about a minute on 2 idle cores.
     Reached (16 seeds): exponent 0.75 takes 0.45 to 0.55 of the time of 0 at every rate.
+    Claim 1.35: not yet rerun.
     """
     config.sweep = {
         "optim.learning_rate": (0.05, 0.1, 0.2, 0.4),
@@ -153,6 +173,7 @@ def pcgrad(config: ConfigDict) -> None:
     Reached (16 seeds): 0.34 [0.26, 0.42] of the mean's plateau at a rate of 0.03; at 0.1 nothing is
       told apart and a run diverges, at 0.3 all but one do. Best against best, 4,060 steps (PCGrad
       at 0.03) against 6,100 (the mean at 0.3) and 6,550 (at 0.1). Always: no gain at any rate.
+    Claim 1.16a: not yet rerun.
     """
     config.variants = {
         "mean": {},
@@ -163,7 +184,7 @@ def pcgrad(config: ConfigDict) -> None:
 
 
 def successor(config: ConfigDict) -> None:
-    """A faster first layer does what a small subset does; random labels and larger weights do not.
+    """A faster first layer does what a small subset does; do random labels, or larger weights?
 
     The paper explains the gain of a small subset by the growth of layers that its sampling bias
     drives, and shows it by what makes them grow otherwise: random labels at first, the scale of the
@@ -176,11 +197,14 @@ def successor(config: ConfigDict) -> None:
     Command: python experiments/run.py --config=configs/sparse_parity.py:successor
     Expected: 320 runs in 8 CPU minutes (11 and 19 minutes measured on 2 cores in use by others).
     Reached (16 seeds, of the baseline on all points): 0.43 [0.36, 0.57] at hidden_0 x3 and 0.30
-      [0.22, 0.40] at x10, where the subset alone reaches 0.38 [0.28, 0.47]; with both, 0.25. No
-      other variant is significantly faster than plain, on all points or on the subset: 0.77 [0.57,
-      1.10] at labels 500 on 1k, 1.17 [0.92, 1.43] at readout x3, 1.39 [0.98, 1.83] at weights x2.
+      [0.22, 0.40] at x10, where the subset alone reaches 0.38 [0.28, 0.47]; with both, 0.25.
+      Inconclusive: 0.77 [0.57, 1.10] at labels 500 on 1k. No other variant looks faster than plain,
+      on all points or on the subset: 1.17 [0.92, 1.43] at readout x3, 1.39 [0.98, 1.83] at weights
+      x2. The whole data set and the subset are those of format 3 (BUILD_NOTES.md).
       Growth by itself is not enough: at step 2,000 the read-out's norm is 0.3 in plain runs, 1.8 on
       the subset, 0.8 at hidden_0 x3, but 3.2 after labels 2000 on 1k, which gains nothing.
+    Claim 1.41: not yet rerun.
+    Claim 1.42: not yet rerun.
     """
     few = {"data.curriculum_start": 1_000}
     config.weight_norms = True

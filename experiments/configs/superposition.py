@@ -163,7 +163,8 @@ def imbalanced(config: ConfigDict, scale: str) -> None:
     Expected: 9 runs in 5 minutes on 2 idle cores (--runs-per-batch 1).
     Reached (3 seeds): no. At d = .5 mean P(ret1) is .52 [.46, .58] trained 9:1 and .48 [.33, .62]
       trained 1:9, at 9:1 in the prompt .92 in both: the first example decides, whatever was trained
-      more. Saturation .94 to 1. Plateaus 1.07 and 0.93 of that of 1:1.
+      more. Saturation .94 to 1. Plateaus 1.07 and 0.93 of that of 1:1. The control trained 1:1 has
+      .38 [.03, .72] at d = .5, and saturation .67 at d = .1.
     """
     config.seeds = 3
     if scale == "small":  # two tasks are told apart sooner than three
