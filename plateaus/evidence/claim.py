@@ -141,10 +141,25 @@ def made(content: Mapping[str, Any], where: str = "claim") -> Claim:
             content[name] = tuple(value)
     if not problems:
         claim = Claim(**content)
-        problems = fields.conflicts(claim)
+        problems = fields.conflicts(claim) + _of_pilot(claim)
     if problems:
         raise ConfigError(*(f"{where}: {problem}" for problem in problems))
-    return claim
+    # A pilot that failed is of the rule that it was of: a changed one has a pilot to come.
+    return claim if claim.pilot.get("rule") == claim.rule else dataclasses.replace(claim, pilot={})
+
+
+def _of_pilot(claim: Claim) -> list[str]:
+    """Return what is wrong with a claim's pilot."""
+    if not claim.pilot:
+        return []
+    if not isinstance(claim.pilot.get("passed"), bool) or "rule" not in claim.pilot:
+        return ["pilot: says no rule, or not whether it passed; reproduce.py writes it"]
+    if claim.pilot["passed"] and claim.pilot["rule"] != claim.rule:
+        return [
+            "pilot: it passed for another rule than is in the file now; restore that, or make the "
+            "changed one another claim, with an id and a pilot of its own"
+        ]
+    return []
 
 
 def read_all(folder: Path) -> dict[str, Claim]:
@@ -160,13 +175,21 @@ def read_all(folder: Path) -> dict[str, Claim]:
         if claim.id in claims:
             problems.append(f"{path}: id = {claim.id!r} is another claim's")
         claims[claim.id] = claim
+    if problems := problems + wrong_parts(claims):
+        raise ConfigError(*problems)
+    return dict(sorted(claims.items(), key=lambda item: _order(item[0])))
+
+
+def wrong_parts(claims: Mapping[str, Claim]) -> list[str]:
+    """Return which parts of compound claims are not there, or compound themselves."""
+    problems = []
     for claim in claims.values():
         for part in claim.all:
             if part not in claims:
                 problems.append(f"claim {claim.id}: all: no claim {part}{hint(part, claims)}")
-    if problems:
-        raise ConfigError(*problems)
-    return dict(sorted(claims.items(), key=lambda item: _order(item[0])))
+            elif claims[part].kind == "all":
+                problems.append(f"claim {claim.id}: all: {part} has parts of its own")
+    return problems
 
 
 def _order(name: str) -> tuple[Any, ...]:

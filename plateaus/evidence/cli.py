@@ -10,7 +10,7 @@ from plateaus.config.exit_codes import with_exit_code
 from plateaus.config.lives import duration
 from plateaus.config.schema import ConfigError
 from plateaus.evidence import engine, page, queue, told, verdicts
-from plateaus.evidence.claim import Claim, read, read_all
+from plateaus.evidence.claim import Claim, read, read_all, wrong_parts
 from plateaus.evidence.verdict import Verdict
 from plateaus.names import hint
 
@@ -51,12 +51,12 @@ def main(argv: Sequence[str], root: Path) -> int:
     own = [Path(name) for name in options.claim or () if name.endswith(".toml")]
     if options.runs is not None:
         return _elsewhere(options, own)
-    places = {read(path).id: path for path in (own or sorted((root / "claims").glob("*/*.toml")))}
     if own:
-        claims = {name: read(path) for name, path in places.items()}
+        claims, places = _own(options.claim)
         results = Path("runs") / "claims" / "kept"
     else:
         claims, results = read_all(root / "claims"), root / "results"
+        places = {read(path).id: path for path in sorted((root / "claims").glob("*/*.toml"))}
     chosen = _chosen(options, claims, bool(own))
     if options.list or options.dry_run or options.page:
         judged = verdicts.judge(claims, results)
@@ -83,11 +83,29 @@ def main(argv: Sequence[str], root: Path) -> int:
     )
     claims = {name: read(path) for name, path in places.items()}
     for name in chosen:
-        if judged[name] != before[name] or options.claim:
+        if repr(judged[name]) != repr(before[name]) or options.claim:  # NaN is not NaN
             print(told.verdict(claims[name], judged[name]))
     if not own:
         _write_page(root, claims, judged)
     return 0
+
+
+def _own(names: Sequence[str]) -> tuple[dict[str, Claim], dict[str, Path]]:
+    """Return the claims in files of one's own, and the files, by their ids."""
+    claims: dict[str, Claim] = {}
+    places: dict[str, Path] = {}
+    for name in dict.fromkeys(names):
+        if not name.endswith(".toml"):
+            raise ConfigError(
+                f"--claim {name}: ids and files of claims go in commands of their own"
+            )
+        claim = read(Path(name))
+        if claim.id in claims:
+            raise ConfigError(f"{name}: id = {claim.id!r} is that of {places[claim.id]}, too")
+        claims[claim.id], places[claim.id] = claim, Path(name)
+    if problems := wrong_parts(claims):
+        raise ConfigError(*problems)
+    return claims, places
 
 
 def _seconds(budget: str | None) -> float | None:

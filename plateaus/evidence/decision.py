@@ -39,6 +39,7 @@ class Decision:
         anything is excluded on its side). Of several series, those of the one furthest from
         support.
       p_value: the sequential one-sided p of the claim, at that look, before Holm.
+      series: which of several it is that the estimate and the p are of.
       detectable: inconclusive claims: the least effect (margin, of the other kinds) that would
         have been seen with power .8, in the unit and with the sign of `effect`; else NaN.
     """
@@ -48,6 +49,7 @@ class Decision:
     estimate: Interval
     p_value: float
     detectable: float
+    series: int = 0
 
 
 def decide(
@@ -100,6 +102,7 @@ def decide(
         estimate=estimate,
         p_value=p_values[worst],
         detectable=detectable,
+        series=worst,
     )
 
 

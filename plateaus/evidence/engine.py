@@ -67,6 +67,8 @@ def work(
         union.add(results / job.name, runs / job.name)
         if job.is_pilot:
             whole = [_with_pilot(c, places[c.id], results / job.name) for c in job.claims]
+            if None in whole and seconds is None:  # run.py has said what became of them
+                raise ConfigError(f"{job.name}: the pilot is not whole: runs have no value")
             if None in whole:
                 tell(f"{job.name}: the budget was spent before the pilot was whole")
                 return verdicts.judge(claims, results)

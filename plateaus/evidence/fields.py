@@ -123,6 +123,8 @@ def _effect(claim: Any) -> list[str]:
     if effect <= 0:
         return [f"{what}: a ratio is positive"]
     if claim.statistic == "loss_at_every":  # not worse by more than the margin
+        if claim.direction != "less":
+            return ["direction: of loss_at_every it is less: not worse by more than the margin"]
         return [] if effect > 1 else [f"{what}: the margin of at least as good is above 1"]
     below = claim.direction == "less"
     if claim.direction != "equal" and (effect < 1) != below:

@@ -20,6 +20,8 @@ from plateaus.evidence.settings import matches
 from plateaus.names import hint
 
 Row = Mapping[str, str]
+EMPTY = ("", "none", "null", "na", "n/a", "nan", "<na>")  # as tables of other programs have it
+LOSSES = ("loss_at", "area", "loss_at_every")  # of which a diverged run has the worst
 TENTHS = tuple(f"{tenth / 10:.1f}" for tenth in range(1, 11))
 
 
@@ -27,7 +29,8 @@ class Arm(NamedTuple):
     """One setting: values by seed, NaN where a run is missing or did not go far enough.
 
     there: for times, whether the run got there by the horizon; else whether it has a value.
-    diverged: whether it diverged; its time is the horizon, its loss the worst of all.
+    diverged: whether it diverged; its time is the horizon, its loss the worst by then, and of any
+      other number nothing is known.
     """
 
     values: NDArray[np.float64]
@@ -49,6 +52,12 @@ class Observed(NamedTuple):
     differences: NDArray[np.float64]
     counted: NDArray[np.bool_]
     censored: NDArray[np.bool_]
+
+
+def scales(claim: Claim) -> tuple[float, float]:
+    """Return the units of time in a step of each setting: the fewer prompts a step of the two."""
+    treated, baseline = claim.prompts
+    return treated / min(claim.prompts), baseline / min(claim.prompts)
 
 
 def columns(claim: Claim) -> tuple[str, ...]:
@@ -89,7 +98,7 @@ def observed(
         for row in rows:
             if row.get("task", "") != claim.task or not matches(row, setting):
                 continue
-            seed = int(row["seed"])
+            seed = _seed(claim, row["seed"])
             if seed in found:
                 raise ConfigError(
                     f"claim {claim.id}: seed {seed} of {dict(setting)} is there twice"
@@ -98,12 +107,11 @@ def observed(
                 found[seed] = row
         arms.append(found)
     both = np.array(sorted({*arms[0]} & {*arms[1]}), np.int64)
-    scales = np.array(claim.prompts) / min(claim.prompts)
     series = []
     for column in columns(claim):
         treated, baseline = (
-            _arm(claim, [arm[seed] for seed in both.tolist()], column, float(scale))
-            for arm, scale in zip(arms, scales, strict=True)
+            _arm(claim, [arm[seed] for seed in both.tolist()], column, scale)
+            for arm, scale in zip(arms, scales(claim), strict=True)
         )
         series.append(_differences(claim, treated, baseline))
     counted = ~np.isnan(treated.values) & ~np.isnan(baseline.values)
@@ -117,10 +125,10 @@ def unpaired(claim: Claim, rows: Sequence[Row]) -> tuple[Arm, Arm]:
     """Return the runs of both settings, whatever their seeds; raises as `observed` does."""
     _check(claim, rows)
     arms = []
-    scales = np.array(claim.prompts) / min(claim.prompts)
-    for setting, scale in zip((claim.treated, claim.baseline_setting), scales, strict=True):
+    settings = claim.treated, claim.baseline_setting
+    for setting, scale in zip(settings, scales(claim), strict=True):
         of = [r for r in rows if r.get("task", "") == claim.task and matches(r, setting)]
-        arms.append(_arm(claim, of, columns(claim)[0], float(scale)))
+        arms.append(_arm(claim, of, columns(claim)[0], scale))
     return arms[0], arms[1]
 
 
@@ -149,11 +157,33 @@ def _arm(claim: Claim, rows: Sequence[Row], column: str, scale: float) -> Arm:
     )
 
 
+def _seed(claim: Claim, text: str) -> int:
+    """Return a seed, also where a table of numbers with gaps made it 7.0."""
+    try:
+        seed = int(text) if text.strip().lstrip("+-").isdigit() else float(text)
+    except ValueError:
+        seed = math.nan
+    if seed != seed or abs(seed) >= 2**63 or seed != int(seed):
+        raise ConfigError(f"claim {claim.id}: seed = {text!r}: must be a whole number")
+    return int(seed)
+
+
 def _number(text: str) -> float:
     try:
-        return float(text) if text != "" else math.nan
+        return math.nan if text.strip().lower() in EMPTY else float(text)
     except ValueError:
         raise ConfigError(f"{text!r} is no number") from None
+
+
+def _with_worst(first: NDArray, second: NDArray) -> list[NDArray[np.float64]]:
+    """Return losses, that of a diverged run being the highest of either setting up to its seed.
+
+    No later seed enters, so that a difference that was looked at stays as it is; nor does which
+    setting is which, so that under no effect its sign stays a fair coin.
+    """
+    highest = np.fmax(*(np.where(np.isfinite(v), v, 0.0) for v in (first, second)))
+    worst = np.maximum.accumulate(highest)
+    return [np.where(np.isinf(v), worst, v) for v in (first, second)]
 
 
 def _differences(claim: Claim, treated: Arm, baseline: Arm) -> NDArray[np.float64]:
@@ -168,11 +198,32 @@ def _differences(claim: Claim, treated: Arm, baseline: Arm) -> NDArray[np.float6
         elif compared == "difference":
             differences = sign * (first - second)
         else:
-            if not is_time:  # a diverged run has the worst loss of all
-                finite = np.concatenate([first, second])
-                worst = np.max(finite[np.isfinite(finite)], initial=0.0)
-                first, second = (np.where(np.isinf(v), worst, v) for v in (first, second))
+            both = treated.diverged & baseline.diverged
+            if claim.statistic in LOSSES:
+                first, second = _with_worst(first, second)
             differences = sign * (np.log(first) - np.log(second))
+            differences[both] = 0.0
     if is_time:
         differences[~treated.there & ~baseline.there] = np.nan
     return np.where(np.isfinite(differences), differences, np.nan)
+
+
+def first(found: Observed, seeds: int) -> Observed:
+    """Return the first seeds of what was observed."""
+    return chosen(found, np.arange(found.seeds.size) < seeds)
+
+
+def chosen(found: Observed, those: NDArray[np.bool_]) -> Observed:
+    """Return some seeds of what was observed."""
+    treated, baseline = (
+        Arm(arm.values[those], arm.there[those], arm.diverged[those], arm.seconds)
+        for arm in (found.treated, found.baseline)
+    )
+    return Observed(
+        found.seeds[those],
+        treated,
+        baseline,
+        found.differences[:, those],
+        found.counted[those],
+        found.censored[those],
+    )

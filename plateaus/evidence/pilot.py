@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,15 @@ import numpy as np
 
 from plateaus import files
 from plateaus.config.schema import ConfigError
-from plateaus.evidence.claim import Claim, read
+from plateaus.evidence import units
+from plateaus.evidence.claim import Claim, made
 from plateaus.evidence.fields import STATISTICS
 from plateaus.evidence.observed import Arm, Observed
 
 SEEDS = range(8)
 TRAINS, STUCK = 0.8, 0.2  # shares of runs that get there: at least, at most
 EVALUATIONS = 10  # of the shorter plateau, at least
+_TABLE = re.compile(r"^\[pilot\].*?(?=^\[|\Z)", re.MULTILINE | re.DOTALL)
 
 
 def of(claim: Claim, found: Observed, grid: float) -> dict[str, Any]:
@@ -46,7 +50,7 @@ def of(claim: Claim, found: Observed, grid: float) -> dict[str, Any]:
         "baseline_there": float(found.baseline.there.mean()),
     }
     if is_time:
-        table["evaluations"] = round(min(map(_median, (found.treated, found.baseline))) / grid, 2)
+        table["evaluations"] = round(units.evaluations(claim, found, grid), 2)
     table |= {
         "sd_of_difference": round(spread, 4),
         "minutes_to_cap": round(seconds / len(SEEDS) * claim.looks[-1] / 60, 2),
@@ -61,7 +65,7 @@ def _median(arm: Arm) -> float:
 
 
 def _reasons(claim: Claim, found: Observed, table: Mapping[str, Any]) -> list[str]:
-    reasons = []
+    reasons = [units.mute(found)]
     treated, baseline = table["treated_there"], table["baseline_there"]
     if not STATISTICS[claim.statistic][0]:
         if min(treated, baseline) < TRAINS and claim.statistic != "share":
@@ -72,7 +76,7 @@ def _reasons(claim: Claim, found: Observed, table: Mapping[str, Any]) -> list[st
             reasons.append(f"{baseline:.2g} of the baselines get there; at most {STUCK} may")
         if treated < TRAINS:
             reasons.append(f"{treated:.2g} of the treated runs get there; {TRAINS} have to")
-        if 2 * _median(found.treated) > claim.horizon * max(claim.prompts) / min(claim.prompts):
+        if 2 * _median(found.treated) > claim.horizon:  # of which prompts are a part, too
             reasons.append("the horizon is below twice the treated median")
     elif baseline < TRAINS:
         reasons.append(f"{baseline:.2g} of the baselines get there; {TRAINS} have to")
@@ -84,13 +88,15 @@ def _reasons(claim: Claim, found: Observed, table: Mapping[str, Any]) -> list[st
 
 
 def write(path: Path, table: Mapping[str, Any]) -> None:
-    """Add the pilot's table to a claim's file, in place of an earlier one, and check the file."""
-    text = path.read_text(encoding="utf-8")
-    kept = text.split("\n[pilot]\n")[0].rstrip("\n")
+    """Add the pilot's table to a claim's file, in place of an earlier one; check it before."""
+    kept = _TABLE.sub("", path.read_text(encoding="utf-8")).rstrip("\n")
     lines = [f"{name} = {_toml(value)}" for name, value in table.items()]
     content = kept + "\n\n[pilot]\n" + "\n".join(lines) + "\n"
+    try:
+        made(tomllib.loads(content), str(path))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: its pilot cannot be added: {error}") from None
     files.write_atomically(path, content.encode())
-    read(path)
 
 
 def _toml(value: Any) -> str:

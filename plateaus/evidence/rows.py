@@ -6,13 +6,18 @@ import csv
 import gzip
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from plateaus.config.schema import ConfigError
+from plateaus.config.variants import AXIS
+from plateaus.evidence import observed
 from plateaus.evidence.claim import Claim
 from plateaus.evidence.fields import STATISTICS
+from plateaus.evidence.settings import matches
+from plateaus.names import hint
 from plateaus.report import kept_curves, kept_runs
 
 TASK_WINDOW = 100  # steps over which escapes of tasks are averaged
@@ -34,15 +39,47 @@ def from_file(path: Path) -> Rows:
     """Return anyone's CSV; raises ConfigError where it is none."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows = [{name: value or "" for name, value in row.items()} for row in reader]
+            reader = csv.reader(file)
+            lines = [([cell.strip() for cell in line], reader.line_num) for line in reader if line]
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{path}: {error}") from None
-    if not rows:
+    if len(lines) < 2:
         raise ConfigError(f"{path}: holds no run")
-    return Rows(rows)
+    names = lines[0][0]
+    if len(names) == 1 and (other := re.search(r"[;\t]", names[0])):
+        raise ConfigError(f"{path}: its columns are apart by {other[0]!r}; make that a comma")
+    if twice := [name for name in names if name and names.count(name) > 1]:
+        raise ConfigError(f"{path}: column {twice[0]} is there twice")
+    for cells, number in lines:
+        if len(cells) != len(names):  # as in a file that was cut off: nothing may pass for "never"
+            raise ConfigError(
+                f"{path}: line {number}: {len(cells)} values, where there are {len(names)} columns"
+            )
+    return Rows([dict(zip(names, cells, strict=True)) for cells, _ in lines[1:]])
+
+
+def of_file(claim: Claim, path: Path) -> Rows:
+    """Return anyone's CSV with the column of a claim's statistic named as in runs.csv.
+
+    Raises ConfigError where it is none, or has no run of a setting.
+    """
+    read = from_file(path)
+    first, *more = observed.columns(claim)
+    if not more and first not in read.rows[0] and claim.statistic in read.rows[0]:
+        read = Rows([{**row, first: row[claim.statistic]} for row in read.rows])
+    of_task = [row for row in read.rows if row.get("task", "") == claim.task]
+    for setting in (claim.treated, claim.baseline_setting)[: 2 - (claim.kind == "descriptive")]:
+        names = [*read.rows[0]]
+        if absent := [name for name in setting if name not in names and AXIS not in names]:
+            raise ConfigError(f"{path}: no column {absent[0]}{hint(absent[0], names)}")
+        if not any(matches(row, setting) for row in of_task):
+            told = " ".join(f"{name}={value}" for name, value in setting.items())
+            task = f"task {claim.task}" if claim.task else "an empty task"
+            of = f" with {task}" if "task" in read.rows[0] or claim.task else ""
+            raise ConfigError(f"{path}: claim {claim.id}: no run of {told}{of}")
+    return read
 
 
 def of_folder(claim: Claim, folder: Path) -> Rows:

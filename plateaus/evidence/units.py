@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from plateaus.evidence import decision, sequential
+from plateaus.evidence import decision, observed, sequential
 from plateaus.evidence.claim import Claim
 from plateaus.evidence.fields import STATISTICS
-from plateaus.evidence.observed import Observed
+from plateaus.evidence.observed import Observed, scales
 from plateaus.report.paired import FLOOR
 from plateaus.report.survival import Interval
 
@@ -30,14 +31,26 @@ def kind(claim: Claim) -> decision.Kind:
 
 
 def p_value(claim: Claim, found: Observed) -> float:
-    """Return the sequential p of a claim, whatever Holm asks of it."""
+    """Return the sequential p of a claim, whatever Holm asks of it.
+
+    At the look at which the effect that counts is excluded it ends, as the claim does.
+    """
     series = tuple(tuple(values) for values in found.differences.tolist())
-    return _p_value(series, effect(claim), claim.looks, kind(claim))
+    return _p_value(series, effect(claim), claim.looks, claim.alpha / 2, kind(claim))
 
 
 @functools.lru_cache(maxsize=512)  # claims are judged after each look of any
-def _p_value(series: Series, least: float, looks: tuple[int, ...], of: decision.Kind) -> float:
-    tests = [t for values in series for t in decision.supporting(np.array(values), least, of)]
+def _p_value(
+    series: Series, least: float, looks: tuple[int, ...], alpha: float, of: decision.Kind
+) -> float:
+    every = [np.array(values) for values in series]
+    ends = [
+        sequential.crossed(test, looks, alpha)
+        for values in every
+        for test in decision.excluding(values, least, of)
+    ]
+    stop = min((end for end in ends if end is not None), default=None)
+    tests = [t for values in every for t in decision.supporting(values[:stop], least, of)]
     return max(sequential.sequential_p(test, looks) for test in tests)
 
 
@@ -95,6 +108,8 @@ def not_evaluable(claim: Claim, found: Observed, grid: float) -> str:
     """Return why the runs cannot decide a claim, or ""."""
     if np.isnan(found.differences).all():
         return "no pair says anything: neither run of any got there"
+    if why := mute(found):
+        return why
     if not STATISTICS[claim.statistic][0]:
         return ""
     share = float(found.baseline.there.mean())
@@ -102,11 +117,39 @@ def not_evaluable(claim: Claim, found: Observed, grid: float) -> str:
         return f"{share:.0%} of the baselines get there; the claim is that they do not"
     if claim.baseline == "trains" and share < TRAINS:
         return f"{share:.0%} of the baselines get there"
-    medians = [
-        float(np.median(arm.values[arm.there]))
-        for arm in (found.treated, found.baseline)
-        if arm.there.any()
-    ]
-    if grid and min(medians) < FLOOR * grid:
-        return f"a plateau lasts {min(medians) / grid:.2g} evaluations, the least that is measured"
+    if grid and (shortest := evaluations(claim, found, grid)) < FLOOR:
+        return f"a plateau lasts {shortest:.2g} evaluations; fewer than {FLOOR} are no measurement"
     return ""
+
+
+def mute(found: Observed) -> str:
+    """Return how many complete pairs have no difference, and why; "" for none."""
+    silent = found.counted & ~found.censored & np.isnan(found.differences).any(axis=0)
+    diverged = silent & (found.treated.diverged | found.baseline.diverged)
+    if diverged.any():
+        return f"{diverged.sum()} pairs hold a run that diverged, and has no value"
+    return f"{silent.sum()} pairs hold a number that has no ratio" if silent.any() else ""
+
+
+def evaluations(claim: Claim, found: Observed, grid: float) -> float:
+    """Return the shorter median time of the two settings in evaluations; infinite if none is.
+
+    grid: steps between two evaluations.
+    """
+    arms = zip((found.treated, found.baseline), scales(claim), strict=True)
+    medians = [np.median(arm.values[arm.there]) / scale for arm, scale in arms if arm.there.any()]
+    return float(min(medians, default=math.inf)) / grid
+
+
+def gate(
+    claim: Claim, found: Observed, looks: Sequence[int], grid: float
+) -> tuple[Observed, int, str]:
+    """Return what is to be judged, and the look at which, and why, the runs could not decide.
+
+    The looks go on until one of them cannot; later seeds change nothing of it. 0 and "" for none.
+    """
+    for before, look in zip((0, *looks), looks, strict=False):
+        so_far = observed.first(found, look)
+        if look <= found.seeds.size and (why := not_evaluable(claim, so_far, grid)):
+            return observed.first(found, before), look, why
+    return found, 0, ""

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
+from plateaus.config.schema import ConfigError
 from plateaus.evidence import decision, kept, observed, rows, units
 from plateaus.evidence.claim import FIRST_SEED, Claim
 from plateaus.evidence.fields import STATISTICS
 from plateaus.evidence.observed import Arm, Observed
 from plateaus.evidence.verdict import WORDS, Verdict
 from plateaus.report.survival import Interval
-from plateaus.report.unpaired import logrank_p
+from plateaus.report.unpaired import logrank_excess, logrank_p
 
 FEWEST = 8  # pairs, of runs made elsewhere
 
@@ -51,7 +52,9 @@ def judge(claims: Mapping[str, Claim], results: Path) -> dict[str, Verdict]:
 
 def of_file(claim: Claim, path: Path) -> Verdict:
     """Return the verdict on a claim from anyone's runs, all of them one look."""
-    read = rows.from_file(path)
+    if not claim.is_run:
+        raise ConfigError(f"claim {claim.id}: is not decided by runs")
+    read = rows.of_file(claim, path)
     found = observed.observed(claim, read.rows)
     pairs = int(found.counted.sum())
     if not pairs and claim.kind == "paired" and STATISTICS[claim.statistic][0]:
@@ -59,7 +62,7 @@ def of_file(claim: Claim, path: Path) -> Verdict:
     if pairs < FEWEST:
         why = f"{pairs} pairs of runs that share a seed; {FEWEST} are needed"
         return Verdict(word="inconclusive", pairs=pairs, why=why)
-    found = _only(found, found.counted)
+    found = observed.chosen(found, found.counted)
     evidence = Evidence(found, read, pairs)
     return _decided(claim, evidence, (pairs,), claim.alpha / 2)
 
@@ -79,13 +82,23 @@ def _of_unpaired(claim: Claim, *arms: Arm) -> Verdict:
         return Verdict(word="inconclusive", why=why)
     ratio = math.exp(float(np.log(first).mean() - np.log(second).mean()))
     p = logrank_p((first, there), (second, there_too)) / 2
-    as_claimed = ratio < 1 if claim.direction == "less" else ratio > 1
-    shown = not math.isnan(p) and p <= claim.alpha / 2
+    less, below = claim.direction == "less", ratio < 1
+    sooner = logrank_excess((first, there), (second, there_too)) > 0
+    reaches = ratio <= claim.smallest_effect if less else ratio >= claim.smallest_effect
+    why = f"no seed is in both settings: log-rank test of {first.size} and {second.size} runs"
+    if math.isnan(p) or p > claim.alpha / 2:
+        word = "inconclusive"
+    elif sooner != below:
+        word, why = "inconclusive", f"{why}, which has the other sign than the ratio"
+    elif below == less:
+        word = "supported" if reaches else "supported, small"
+    else:
+        word = "contradicted"
     return Verdict(
-        word="inconclusive" if not shown else "supported" if as_claimed else "contradicted",
+        word=word,
         estimate=Interval(ratio, math.nan, math.nan),
-        p_value=p if as_claimed else 1 - p,
-        why=f"no seed is in both settings: log-rank test of {first.size} and {second.size} runs",
+        p_value=p if sooner == less else 1 - p,
+        why=why,
     )
 
 
@@ -96,22 +109,7 @@ def _evidence(claim: Claim, results: Path) -> Evidence:
     whole = found.seeds[found.counted]
     seeds = int(np.argmin(np.isin(FIRST_SEED + np.arange(whole.size + 1), whole)))
     look = max((n for n in claim.looks if n <= seeds), default=0)
-    return Evidence(_only(found, found.seeds < FIRST_SEED + look), read, seeds)
-
-
-def _only(found: Observed, chosen: np.ndarray) -> Observed:
-    treated, baseline = (
-        Arm(arm.values[chosen], arm.there[chosen], arm.diverged[chosen], arm.seconds)
-        for arm in (found.treated, found.baseline)
-    )
-    return Observed(
-        found.seeds[chosen],
-        treated,
-        baseline,
-        found.differences[:, chosen],
-        found.counted[chosen],
-        found.censored[chosen],
-    )
+    return Evidence(observed.chosen(found, found.seeds < FIRST_SEED + look), read, seeds)
 
 
 def _levels(claims: Mapping[str, Claim], evidence: Mapping[str, Evidence]) -> dict[str, float]:
@@ -125,8 +123,11 @@ def _levels(claims: Mapping[str, Claim], evidence: Mapping[str, Evidence]) -> di
         }
         p_values = {name: 1.0 for name in primary}
         for name, claim in primary.items():
-            if name in evidence and evidence[name].found.seeds.size:
-                p_values[name] = units.p_value(claim, evidence[name].found)
+            if name in evidence:
+                found, *_ = units.gate(
+                    claim, evidence[name].found, claim.looks, evidence[name].rows.grid
+                )
+                p_values[name] = units.p_value(claim, found) if found.seeds.size else 1.0
         if primary:
             alpha = min(claim.alpha for claim in primary.values()) / 2
             levels |= decision.holm_levels(p_values, alpha)
@@ -161,13 +162,16 @@ def _decided(claim: Claim, evidence: Evidence, looks: tuple[int, ...], level: fl
     )
     if claim.statistic == "share":
         return dataclasses.replace(undecided, **_share(claim, found, looks))
-    result = units.decided(claim, found, looks, level)
-    used = _only(found, np.arange(found.seeds.size) < result.seeds)
-    if why := units.not_evaluable(claim, used, read.grid):
-        pairs = int(used.counted.sum())
+    heard, gate, why = units.gate(claim, found, looks, read.grid)
+    result = units.decided(claim, heard, looks, level) if heard.seeds.size else None
+    if why and (result is None or result.word == "open"):
+        pairs = int(found.counted[:gate].sum())
         return dataclasses.replace(undecided, word="not evaluable", why=why, pairs=pairs)
-    usable = ~np.isnan(used.differences[0])
-    turned = used.differences[0][usable] * (-1 if claim.direction == "greater" else 1)
+    assert result is not None
+    used = observed.first(heard, result.seeds)
+    shown = used.differences[result.series]
+    usable = ~np.isnan(shown)
+    turned = shown[usable] * (-1 if claim.direction == "greater" else 1)
     return dataclasses.replace(
         undecided,
         word=result.word,

@@ -123,3 +123,26 @@ def test_a_field_that_is_added_with_a_neutral_default_orphans_no_rule(monkeypatc
     monkeypatch.setattr(claim_file, "Claim", Later)
     assert claim_file.made(changed()).rule == one.rule
     assert claim_file.made(changed(further=1.0)).rule != one.rule
+
+
+def test_a_rule_that_is_changed_after_its_pilot_passed_is_refused_and_after_a_failed_one_is_not():
+    one = claim_file.made(changed())
+    for passed in (True, False):
+        pilot = {"rule": one.rule, "passed": passed, "why": ""}
+        assert claim_file.made(changed(pilot=pilot)).pilot == pilot
+        assert claim_file.made(changed(pilot=pilot, sentence="In other words.")).pilot == pilot
+    passed = {"rule": one.rule, "passed": True, "why": ""}
+    with pytest.raises(ConfigError, match="passed for another rule"):
+        claim_file.made(changed(pilot=passed, smallest_effect=0.9))
+    assert claim_file.made(changed(pilot=pilot, smallest_effect=0.9)).pilot == {}  # one to come
+    for wrong in ({"passed": True}, {"rule": one.rule}, {"rule": one.rule, "passed": "yes"}):
+        with pytest.raises(ConfigError, match="pilot: says no rule, or not whether it passed"):
+            claim_file.made(changed(pilot=wrong))
+
+
+def test_at_least_as_good_has_one_direction():
+    every = {"statistic": "loss_at_every", "smallest_effect": 1.05}
+    assert claim_file.made(changed(**every)).direction == "less"
+    for direction in ("greater", "equal"):
+        with pytest.raises(ConfigError, match="direction: of loss_at_every it is less"):
+            claim_file.made(changed(**every, direction=direction))

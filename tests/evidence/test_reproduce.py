@@ -102,6 +102,32 @@ def test_what_is_asked_wrongly_is_refused_in_a_line(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
 
 
+def test_files_of_ones_own_that_do_not_go_together_are_refused_in_a_line(tmp_path, decided):
+    texts = {
+        "mine.toml": MINE,
+        "twin.toml": MINE.replace("horizon = 2000", "horizon = 1000"),
+        "both.toml": MINE.split("paper")[0].replace("mine", "both")
+        + 'paper = 0\nplace = ""\nsentence = "s"\nkind = "all"\nall = ["mine", "other"]\n',
+        "moved.toml": (decided[0] / "mine.toml")
+        .read_text(encoding="utf-8")
+        .replace("smallest_effect = 0.8", "smallest_effect = 0.9"),
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    wrong = {
+        ("mine.toml", "twin.toml"): "id = 'mine' is that of mine.toml, too",
+        ("mine.toml", "1.17"): "--claim 1.17: ids and files of claims go in commands",
+        ("mine.toml", "both.toml"): "claim both: all: no claim other",
+        ("moved.toml",): "passed for another rule",
+    }
+    for names, said in wrong.items():
+        words = [word for name in names for word in ("--claim", name)]
+        code, text = run(tmp_path, *words)
+        assert code == 2 and said in text and "Traceback" not in text, (names, text)
+        assert text.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {*texts}
+
+
 def test_the_list_needs_no_run(tmp_path):
     code, text = run(tmp_path, "--list", "--paper", "1")
     assert code == 0 and text.count("\n") > 42 and not [*tmp_path.iterdir()]

@@ -6,10 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from plateaus.config.schema import ConfigError
-from plateaus.evidence import claim, kept, observed, pilot, queue, rows, verdicts
+from plateaus.evidence import claim, kept, observed, pilot, queue, verdicts
 
 HORIZON = 10_000
 LOOKS = [16, 24, 32]
@@ -33,7 +32,11 @@ def made(name="1.1", **fields):
         },
         "pilot": PASSED,
     }
-    return claim.made({**content, **fields})
+    content |= fields
+    if content["pilot"]:  # of the rule as it is
+        plain = claim.made({**content, "pilot": {}})
+        content["pilot"] = {"rule": plain.rule, **content["pilot"]}
+    return claim.made(content)
 
 
 def keep(results, one, treated, baseline, seeds=None):
@@ -208,6 +211,13 @@ def test_the_gate_of_a_pilot():
     assert table(treated, never, baseline="stuck")["passed"]
     assert not table(treated, baseline, baseline="stuck")["passed"]
     assert "twice" in table(np.full(8, 6000.0), never, baseline="stuck")["why"]
+    # In prompts: 1,500 steps are 3,000 of its own, and 15 evaluations, not 30.
+    apart = table(np.full(8, 1500.0), baseline, prompts=[24, 12])
+    assert apart["evaluations"] == 15 and apart["passed"]
+    longer = table(np.full(8, 3000.0), never, baseline="stuck", prompts=[24, 12])
+    assert "twice" in longer["why"]  # 6,000 of the 10,000 to which both are followed
+    zero = table(np.where(np.arange(8) == 1, 0.0, treated), baseline)
+    assert "1 pairs hold a number that has no ratio" in zero["why"]
     with pytest.raises(ConfigError, match="no complete pair of seed 7"):
         table(treated[:7], baseline[:7])
 
@@ -225,44 +235,16 @@ def test_a_pilot_is_written_into_its_file_and_fixes_the_rule(tmp_path):
     after = claim.read(path)
     assert after.pilot["why"] == 'a "second" time' and after.pilot["rule"] == after.rule
     assert dataclasses.replace(after, pilot={}) == before
-
-
-def test_runs_made_elsewhere_are_judged_in_one_look(tmp_path):
-    one = made(config="", pilot={})
-    path = tmp_path / "mine.csv"
-    treated, baseline = times(0.5, 12)
-    lines = ["data.zipf_exponent,seed,escape"]
-    lines += [f"1,{seed},{time:.0f}" for seed, time in enumerate(treated)]
-    lines += [f"0,{seed},{time:.0f}" for seed, time in enumerate(baseline)]
-    path.write_text("\n".join(lines), encoding="utf-8")
-    found = verdicts.of_file(one, path)
-    assert (found.word, found.pairs) == ("supported", 12)
-    path.write_text("\n".join([*lines[:6], *lines[13:18]]), encoding="utf-8")
-    found = verdicts.of_file(one, path)
-    assert found.word == "inconclusive" and "5 pairs" in found.why
-    with pytest.raises(ConfigError, match="No such file"):
-        rows.from_file(tmp_path / "none.csv")
-
-
-def test_runs_without_a_common_seed_are_judged_by_the_log_rank_test(tmp_path):
-    one, path = made(config="", pilot={}), tmp_path / "mine.csv"
-    treated, baseline = times(0.4, 12, spread=0.3)
-    head = "data.zipf_exponent,seed,escape"
-
-    def verdict(first, second):
-        lines = [head, *(f"1,{seed},{time:.0f}" for seed, time in enumerate(first))]
-        lines += [f"0,{100 + seed},{time:.0f}" for seed, time in enumerate(second)]
-        path.write_text("\n".join(lines), encoding="utf-8")
-        return verdicts.of_file(one, path)
-
-    found = verdict(treated, baseline)
-    assert found.word == "supported" and "no seed is in both" in found.why
-    assert found.estimate.value == pytest.approx(
-        stats.gmean(np.round(treated)) / stats.gmean(np.round(baseline))
-    )
-    assert verdict(baseline, treated).word == "contradicted"
-    assert verdict(baseline, baseline * 0.98).word == "inconclusive"
-    assert "8 of each are needed" in verdict(treated[:7], baseline).why
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text + "\n[set]\nsteps = 3\n", encoding="utf-8")  # behind the pilot
+    changed = claim.read(path)
+    assert changed.pilot == {} and changed.set == {"steps": 3}
+    pilot.write(path, {"rule": changed.rule, "passed": True, "why": ""})
+    assert claim.read(path).set == {"steps": 3} and claim.read(path).pilot["passed"]
+    text = path.read_text(encoding="utf-8")
+    with pytest.raises(ConfigError, match="another rule"):  # the file was changed meanwhile
+        pilot.write(path, {"rule": before.rule, "passed": True, "why": ""})
+    assert path.read_text(encoding="utf-8") == text
 
 
 def test_looks_come_before_pilots_and_cheap_ones_of_primary_claims_first(tmp_path):
