@@ -63,12 +63,13 @@ def _refuse_other(
 
 
 def _told(source: Records, folder: Path) -> Records:
-    """Return records without what nobody needs to know of the machine."""
+    """Return records without sessions that ran nothing, and what nobody needs of the machine."""
     texts = [json.dumps(source.config), json.dumps(source.header)]
     if found := [path for text in texts for path in private.paths(text)]:
         raise ConfigError(f"{folder}: its config holds a path of this machine, {found[0]}")
     config = {name: value for name, value in source.config.items() if name in IDENTIFYING}
-    sessions = [private.session(session) for session in source.sessions]
+    trained = [session for session in source.sessions if session.get("runs") != 0]
+    sessions = [private.session(session) for session in trained]
     return source._replace(config=config, sessions=sessions)
 
 
