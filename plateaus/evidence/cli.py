@@ -81,7 +81,7 @@ def main(argv: Sequence[str], root: Path) -> int:
         pilots_only=options.pilot,
         tell=lambda line: print(line, flush=True),
     )
-    claims = {name: read(path) for name, path in places.items()}
+    claims = {name: read(places[name]) for name in claims}  # with new pilots, in their order
     for name in chosen:
         if repr(judged[name]) != repr(before[name]) or options.claim:  # NaN is not NaN
             print(told.verdict(claims[name], judged[name]))
