@@ -1,4 +1,4 @@
-"""A shipped claim taken to a look by the command, in a folder of its own: minutes, so marked slow."""
+"""A shipped claim taken to a look by the command, in a folder of its own: minutes, so slow."""
 
 import csv
 import re
@@ -18,7 +18,7 @@ SEEDS = 16  # at the first look, which is the last one here
 
 @pytest.fixture
 def experiments(tmp_path):
-    """A copy of the commands, configs and claims, without a run; no pilot of the claim, one look."""
+    """A copy of commands, configs and claims, without a run; no pilot of the claim, one look."""
     place = tmp_path / "experiments"
     for name in ("configs", "claims"):
         shutil.copytree(EXPERIMENTS / name, place / name)
