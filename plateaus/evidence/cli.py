@@ -103,7 +103,11 @@ def _own(names: Sequence[str]) -> tuple[dict[str, Claim], dict[str, Path]]:
         if claim.id in claims:
             raise ConfigError(f"{name}: id = {claim.id!r} is that of {places[claim.id]}, too")
         claims[claim.id], places[claim.id] = claim, Path(name)
-    if problems := wrong_parts(claims):
+    problems = wrong_parts(claims)
+    for name, claim in claims.items():
+        if claim.is_run and not claim.config:
+            problems.append(f"claim {name}: has no config; give its runs, --runs CSV")
+    if problems:
         raise ConfigError(*problems)
     return claims, places
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from plateaus.evidence import claim, kept, page, union, verdicts
+from plateaus.evidence import claim, kept, page, pilot, union, verdicts
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 ZIPF = "data.zipf_exponent"
@@ -87,10 +87,6 @@ smallest_effect = 0.8
 looks = [12, 16]
 contrast.treated = {"data.zipf_exponent" = 1.0}
 contrast.baseline = {"data.zipf_exponent" = 0.0}
-
-[pilot]
-passed = true
-minutes_to_cap = 1.0
 """
 
 
@@ -99,7 +95,9 @@ def made(run_folder, tmp_path_factory):
     """A claim with made-up runs of it, kept: the folders of claims and results."""
     place = tmp_path_factory.mktemp("made")
     (place / "claims" / "paper1").mkdir(parents=True)
-    (place / "claims" / "paper1" / "a.toml").write_text(CLAIM, encoding="utf-8")
+    path = place / "claims" / "paper1" / "a.toml"
+    path.write_text(CLAIM, encoding="utf-8")
+    pilot.write(path, {"rule": claim.read(path).rule, "passed": True, "minutes_to_cap": 1.0})
     (one,) = claim.read_all(place / "claims").values()
     runs = run_folder(place / "runs", [0.0, 1.0], range(12))
     union.add(place / "results" / kept.name(one), runs)
