@@ -81,7 +81,7 @@ def main(argv: Sequence[str], root: Path) -> int:
         pilots_only=options.pilot,
         tell=lambda line: print(line, flush=True),
     )
-    claims = {name: read(path) for name, path in places.items()}
+    claims = {name: read(places[name]) for name in claims}  # with new pilots, in their order
     for name in chosen:
         if repr(judged[name]) != repr(before[name]) or options.claim:  # NaN is not NaN
             print(told.verdict(claims[name], judged[name]))
@@ -103,7 +103,11 @@ def _own(names: Sequence[str]) -> tuple[dict[str, Claim], dict[str, Path]]:
         if claim.id in claims:
             raise ConfigError(f"{name}: id = {claim.id!r} is that of {places[claim.id]}, too")
         claims[claim.id], places[claim.id] = claim, Path(name)
-    if problems := wrong_parts(claims):
+    problems = wrong_parts(claims)
+    for name, claim in claims.items():
+        if claim.is_run and not claim.config:
+            problems.append(f"claim {name}: has no config; give its runs, --runs CSV")
+    if problems:
         raise ConfigError(*problems)
     return claims, places
 

@@ -152,8 +152,8 @@ def test_what_was_said_before_is_said_in_known_fields(claims):
         assert {*one.before} <= {"verdict", "effect", "seeds", "folder", "grade"}, one.id
 
 
-# Pilots. That no fresh run (seed 1000 on) exists of a claim without a passed pilot belongs here,
-# over the kept folders of experiments/results.
+# Pilots. That no fresh run (seed 1000 on) exists without a passed pilot, and that the pilots are
+# those of the kept runs, is in test_committed_pilots.py.
 
 
 def test_a_pilot_is_of_the_rule_as_it_stands(claims):

@@ -86,6 +86,8 @@ def test_another_machine_goes_on_from_what_is_kept(decided, tmp_path):
 
 def test_what_is_asked_wrongly_is_refused_in_a_line(tmp_path):
     (tmp_path / "mine.toml").write_text(MINE, encoding="utf-8")
+    bare = "\n".join(line for line in MINE.splitlines() if not line.startswith("config"))
+    (tmp_path / "bare.toml").write_text(bare, encoding="utf-8")
     wrong = {
         ("--clam", "x"): "--clam: no such option; did you mean --claim?",
         ("--claim", "1.171"): "--claim 1.171: no such claim; did you mean 1.",
@@ -93,13 +95,14 @@ def test_what_is_asked_wrongly_is_refused_in_a_line(tmp_path):
         ("--paper", "9"): "--paper 9",
         ("--claim", "none.toml"): "none.toml: No such file",
         ("--claim", "mine.toml", "--runs", "none.csv"): "none.csv: No such file",
+        ("--claim", "bare.toml"): "claim mine: has no config; give its runs, --runs CSV",
         ("--claim", "1.17", "--runs", "a.csv"): "--runs: name one claim file",
         ("--claim", "1.17", "--budget", "soon"): "soon",
     }
     for words, said in wrong.items():
         code, text = run(tmp_path, *words)
         assert code == 2 and said in text and "Traceback" not in text, (words, text)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.toml", "bare.toml"}
 
 
 def test_files_of_ones_own_that_do_not_go_together_are_refused_in_a_line(tmp_path, decided):
