@@ -153,4 +153,4 @@ def _chosen(options: argparse.Namespace, claims: Mapping[str, Claim], own: bool)
 
 def _write_page(root: Path, claims: Mapping[str, Claim], judged: Mapping[str, Verdict]) -> None:
     written = page.write(root, claims, judged)
-    print(f"written: {', '.join(map(str, written))}")
+    print(f"written: {', '.join(map(str, written))}" if written else "the page is as it was")
