@@ -141,6 +141,12 @@ def critical_mean(
 
 def _tabled(differences: ArrayLike, looks: Sequence[int], flips: int) -> _Looks:
     values = np.asarray(differences, np.float64)
+    return _table_of(values.tobytes(), values.shape, tuple(looks), flips)
+
+
+@functools.lru_cache(maxsize=8)  # one series is asked for several numbers
+def _table_of(data: bytes, shape: tuple[int, ...], looks: tuple[int, ...], flips: int) -> _Looks:
+    values = np.frombuffer(data).reshape(shape)
     if values.ndim != 1 or np.isinf(values).any():
         raise ValueError("differences must be finite numbers or NaN, one a seed")
     if not looks or looks[0] < 1 or [*looks] != sorted({*looks}):
@@ -188,37 +194,47 @@ def _signs(seeds: int, flips: int) -> NDArray[np.int8]:
 
 def _first(table: _Looks, level: float, shift: float = 0.0) -> int | None:
     """Return the seeds at the first look at which the mean is shown to be below the shift."""
-    for seeds, threshold, sums in _boundaries(table, level, shift):
-        if sums[0] <= threshold:
+    alive: NDArray | None = None  # flips that have not crossed; the first of them is no flip
+    for k, seeds in enumerate(table.seeds):
+        sums, allowed, near = _at_look(table, level, shift, k, alive)
+        if np.count_nonzero(sums <= sums[0] + near) <= allowed:
             return seeds
+        if k + 1 < len(table.seeds):
+            stays = np.flatnonzero(sums > _threshold(sums, allowed, near))
+            alive = stays if alive is None else alive[stays]
     return None
 
 
 def _critical(table: _Looks, level: float) -> float:
     """Return the sum that was needed at the last look, NaN where none would have done."""
-    last = math.nan
-    for _, threshold, _ in _boundaries(table, level, 0.0, keep_first=True):
-        last = threshold
+    last = _thresholds(table, level)[-1]
     return last if math.isfinite(last) else math.nan
 
 
-def _boundaries(table: _Looks, level: float, shift: float, keep_first: bool = False):
-    """Yield (seeds, the highest sum that crosses, sums of the flips that have not) by look."""
-    flips = table.sums.shape[1]
-    sizes = np.cumsum(np.abs(table.values - shift))
+def _thresholds(table: _Looks, level: float) -> list[float]:
+    """Return the highest sum that crosses at each look; the data themselves never leave."""
     alive: NDArray | None = None
-    for k, seeds in enumerate(table.seeds):
-        sums = table.sums[k] - shift * table.ones[k]
-        if alive is not None:
-            sums = sums[alive]
-        allowed = math.floor(level * table.weights[k] * flips + 1e-9)
-        near = _NEAR * sizes[table.counts[k] - 1] if table.counts[k] else 0.0
-        threshold = _threshold(sums, allowed, near)
-        yield seeds, threshold, sums
-        stays = sums > threshold
-        if keep_first:
-            stays[0] = True
+    thresholds = []
+    for k in range(len(table.seeds)):
+        sums, allowed, near = _at_look(table, level, 0.0, k, alive)
+        thresholds.append(_threshold(sums, allowed, near))
+        stays = sums > thresholds[-1]
+        stays[0] = True
         alive = np.flatnonzero(stays) if alive is None else alive[stays]
+    return thresholds
+
+
+def _at_look(
+    table: _Looks, level: float, shift: float, k: int, alive: NDArray | None
+) -> tuple[NDArray, int, float]:
+    """Return the sums of the flips that have not crossed, how many may, and what is a tie."""
+    flips = table.sums.shape[1]
+    sums = table.sums[k] - shift * table.ones[k]
+    if alive is not None:
+        sums = sums[alive]
+    allowed = math.floor(level * table.weights[k] * flips + 1e-9)
+    near = _NEAR * float(np.abs(table.values[: table.counts[k]] - shift).sum())
+    return sums, allowed, near
 
 
 def _threshold(sums: NDArray, allowed: int, near: float) -> float:

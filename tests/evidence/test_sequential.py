@@ -211,7 +211,7 @@ def test_the_boundaries_are_those_of_a_random_walk():
     assert want[0] == pytest.approx(stats.norm.ppf(0.002), abs=0.01)
     values = np.random.default_rng(3).uniform(0.9, 1.1, 500)
     table = sequential._tabled(values, looks, 2**16)
-    bounds = [b for _, b, _ in sequential._boundaries(table, level, 0.0, keep_first=True)]
+    bounds = sequential._thresholds(table, level)
     scales = np.sqrt(np.cumsum(values**2)[np.array(looks) - 1])
     # 131 of the flips lie below the first bound, so that it is good to 1 / 11 of its share.
     np.testing.assert_allclose(bounds / scales, want, atol=0.06)
