@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -46,7 +47,10 @@ def work(
         judged = verdicts.judge(claims, results)
         waiting = queue.jobs([claims[name] for name in chosen], judged, pilots_only)
         left = None if seconds is None else seconds - (time.monotonic() - began)
-        if not waiting or (left is not None and left < LEAST + SPARE):
+        if not waiting:
+            return judged
+        if left is not None and left < LEAST + SPARE:
+            tell(f"{max(left, 0):.0f} s of the budget are left: too few for {waiting[0].name}")
             return judged
         job = waiting[0]
         if (job.name, job.seeds) == before:  # run.py has said which of them failed
@@ -61,9 +65,9 @@ def work(
         if left is not None:
             options += ["--budget", f"{left - SPARE:.0f}s"]
         tell("  run.py " + " ".join(options))
-        done = subprocess.run([sys.executable, str(script), *options], check=False)
-        if done.returncode not in (0, 1):  # 1: some of the runs diverged
-            raise ConfigError(f"{job.name}: run.py ended with {done.returncode}; see above")
+        code = _code([sys.executable, str(script), *options])
+        if code not in (0, 1):  # 1: some of the runs diverged
+            raise ConfigError(f"{job.name}: run.py ended with {code}; see above")
         union.add(results / job.name, runs / job.name)
         if job.is_pilot:
             whole = [_with_pilot(c, places[c.id], results / job.name) for c in job.claims]
@@ -73,6 +77,19 @@ def work(
                 tell(f"{job.name}: the budget was spent before the pilot was whole")
                 return verdicts.judge(claims, results)
             claims |= {claim.id: claim for claim in whole if claim is not None}
+
+
+def _code(command: Sequence[str]) -> int:
+    """Return the exit code of a command, which is let to save what it has where it is stopped."""
+    with subprocess.Popen(command) as process:
+        before = signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # the terminal tells both
+            process.wait()
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _with_pilot(claim: Claim, path: Path, folder: Path) -> Claim | None:
