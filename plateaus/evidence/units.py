@@ -91,7 +91,8 @@ def in_units(claim: Claim, oriented: Interval) -> Interval:
     turned = (sign * oriented.value, *ends)
     if STATISTICS[claim.statistic][1] == "difference":
         return Interval(*turned)
-    return Interval(*(math.exp(value) for value in turned))
+    with np.errstate(over="ignore"):  # a ratio beyond all numbers is infinite
+        return Interval(*np.exp(turned).tolist())
 
 
 def bound(claim: Claim, used: Observed) -> str:

@@ -170,11 +170,14 @@ def _decided(claim: Claim, evidence: Evidence, looks: tuple[int, ...], level: fl
     shown = used.differences[result.series]
     usable = ~np.isnan(shown)
     turned = shown[usable] * (-1 if claim.direction == "greater" else 1)
+    sooner = math.nan
+    if usable.any() and claim.kind == "paired":
+        sooner = float(np.mean((turned < 0) + 0.5 * (turned == 0)))
     return Verdict(
         word=result.word,
         estimate=units.in_units(claim, result.estimate),
         bound=units.bound(claim, used),
-        sooner=float(np.mean((turned < 0) + 0.5 * (turned == 0))) if usable.any() else math.nan,
+        sooner=sooner,
         pairs=int(usable.sum()),
         censored=int(used.censored.sum()),
         p_value=result.p_value,
