@@ -234,9 +234,11 @@ def first(found: Observed, seeds: int) -> Observed:
 
 def chosen(found: Observed, those: NDArray[np.bool_]) -> Observed:
     """Return some seeds of what was observed."""
-    arms = [
+    treated, baseline = (
         Arm(arm.values[those], arm.there[those], arm.diverged[those], arm.seconds)
         for arm in (found.treated, found.baseline)
-    ]
-    rest = (found.differences[:, those], found.counted[those], found.censored[those])
-    return Observed(found.seeds[those], *arms, *rest)
+    )
+    differences, counted = found.differences[:, those], found.counted[those]
+    return Observed(
+        found.seeds[those], treated, baseline, differences, counted, found.censored[those]
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -151,7 +151,7 @@ def _single(claim: Claim, evidence: Evidence | None, level: float) -> Verdict:
 
 def _decided(claim: Claim, evidence: Evidence, looks: tuple[int, ...], level: float) -> Verdict:
     found, read = evidence.found, evidence.rows
-    rests_on = {
+    rests_on: dict[str, Any] = {
         "seeds": evidence.seeds,
         "device": read.device,
         "commit": read.commit,
@@ -187,7 +187,7 @@ def _decided(claim: Claim, evidence: Evidence, looks: tuple[int, ...], level: fl
     )
 
 
-def _share(claim: Claim, found: Observed, looks: tuple[int, ...]) -> dict[str, object]:
+def _share(claim: Claim, found: Observed, looks: tuple[int, ...]) -> dict[str, Any]:
     """Return the verdict on the share of runs with an event, by its exact interval, at the cap."""
     count, number = int(found.treated.there.sum()), int(found.counted.sum())
     level = 1 - claim.alpha
