@@ -48,6 +48,9 @@ def main(argv: Sequence[str], root: Path) -> int:
         known = [name for action in parser()._actions for name in action.option_strings]
         raise ConfigError(*(f"{word}: no such option{hint(word, known)}" for word in unknown))
     seconds = _seconds(options.budget)
+    ways = {"--claim": options.claim, "--paper": options.paper, "--all": options.all or None}
+    if len(given := [way for way, value in ways.items() if value is not None]) > 1:
+        raise ConfigError(f"{given[1]}: not together with {given[0]}")
     own = [Path(name) for name in options.claim or () if name.endswith(".toml")]
     if options.runs is not None:
         return _elsewhere(options, own)
@@ -70,7 +73,7 @@ def main(argv: Sequence[str], root: Path) -> int:
         return 0
     runs = Path("runs") / "claims"
     before = verdicts.judge(claims, results)
-    judged = engine.work(
+    judged, failed = engine.work(
         places,
         claims,
         chosen,
@@ -87,6 +90,8 @@ def main(argv: Sequence[str], root: Path) -> int:
             print(told.verdict(claims[name], judged[name]))
     if not own:
         _write_page(root, claims, judged)
+    if failed:
+        raise ConfigError(*failed)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from plateaus.evidence.claim import Claim, read
 from plateaus.evidence.verdict import Verdict
 
 SPARE = 20.0  # seconds that run.py may take beyond its budget
+STOPPED = (130, 143)  # exit codes where somebody did so
 LEAST = 30.0  # seconds below which no command is begun
 
 
@@ -27,8 +29,10 @@ def work(
     seconds: float | None,
     pilots_only: bool,
     tell: Callable[[str], None],
-) -> dict[str, Verdict]:
-    """Run what the chosen claims need, and return all verdicts; stop when the time is spent.
+) -> tuple[dict[str, Verdict], list[str]]:
+    """Run what the chosen claims need; return all verdicts, and what could not be run.
+
+    It stops when the time is spent. What fails holds up no other claim.
 
     Args:
       places: file of each claim, where its pilot is written.
@@ -42,15 +46,21 @@ def work(
       tell: shows a line.
     """
     began, claims, before = time.monotonic(), dict(claims), None
+    failed: dict[str, str] = {}  # by the folder of results
     while True:
         judged = verdicts.judge(claims, results)
         waiting = queue.jobs([claims[name] for name in chosen], judged, pilots_only)
+        waiting = [job for job in waiting if job.name not in failed]
         left = None if seconds is None else seconds - (time.monotonic() - began)
-        if not waiting or (left is not None and left < LEAST + SPARE):
-            return judged
+        if not waiting:
+            return judged, [*failed.values()]
+        if left is not None and left < LEAST + SPARE:
+            tell(f"{max(left, 0):.0f} s of the budget are left: too few for {waiting[0].name}")
+            return judged, [*failed.values()]
         job = waiting[0]
         if (job.name, job.seeds) == before:  # run.py has said which of them failed
-            raise ConfigError(f"{job.name}: runs of seeds {job.seeds.start} on are missing still")
+            failed[job.name] = f"{job.name}: runs of seeds {job.seeds.start} on are missing still"
+            continue
         before = job.name, job.seeds
         ids = ", ".join(claim.id for claim in job.claims)
         what = "pilot" if job.is_pilot else f"seeds {job.seeds.start} to {job.seeds.stop - 1}"
@@ -61,18 +71,36 @@ def work(
         if left is not None:
             options += ["--budget", f"{left - SPARE:.0f}s"]
         tell("  run.py " + " ".join(options))
-        done = subprocess.run([sys.executable, str(script), *options], check=False)
-        if done.returncode not in (0, 1):  # 1: some of the runs diverged
-            raise ConfigError(f"{job.name}: run.py ended with {done.returncode}; see above")
-        union.add(results / job.name, runs / job.name)
+        code = _code([sys.executable, str(script), *options])
+        if code in STOPPED:
+            raise ConfigError(f"{job.name}: run.py was stopped; the same command goes on")
+        if code not in (0, 1):  # 1: some of the runs diverged
+            failed[job.name] = f"{job.name}: run.py ended with {code}; see above"
+            continue
+        try:
+            union.add(results / job.name, runs / job.name)
+        except ConfigError as error:
+            failed[job.name] = error.problems[0]
+            continue
         if job.is_pilot:
             whole = [_with_pilot(c, places[c.id], results / job.name) for c in job.claims]
-            if None in whole and seconds is None:  # run.py has said what became of them
-                raise ConfigError(f"{job.name}: the pilot is not whole: runs have no value")
-            if None in whole:
-                tell(f"{job.name}: the budget was spent before the pilot was whole")
-                return verdicts.judge(claims, results)
             claims |= {claim.id: claim for claim in whole if claim is not None}
+            if None in whole and seconds is not None:
+                tell(f"{job.name}: the budget was spent before the pilot was whole")
+                return verdicts.judge(claims, results), [*failed.values()]
+
+
+def _code(command: Sequence[str]) -> int:
+    """Return the exit code of a command, which is let to save what it has where it is stopped."""
+    with subprocess.Popen(command) as process:
+        before = signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # the terminal tells both
+            process.wait()
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _with_pilot(claim: Claim, path: Path, folder: Path) -> Claim | None:

@@ -99,8 +99,8 @@ def conflicts(claim: Any) -> list[str]:
             if not getattr(claim, name) and name != "value":  # which may be 0
                 problems.append(f"{name}: is missing; statistic = {claim.statistic} needs it")
     if claim.kind == "paired":
-        problems += _contrast(claim) + _effect(claim)
-    return problems
+        problems += _contrast(claim)
+    return problems + _effect(claim)
 
 
 def _contrast(claim: Any) -> list[str]:
@@ -117,6 +117,10 @@ def _effect(claim: Any) -> list[str]:
     if not claim.statistic or not claim.smallest_effect:
         return []
     effect, what = claim.smallest_effect, f"smallest_effect = {claim.smallest_effect!r}"
+    if claim.statistic == "share":
+        if claim.direction == "equal":
+            return ["direction: a share is less or greater than its limit"]
+        return [] if 0 < effect < 1 else [f"{what}: a limit of a share is between 0 and 1"]
     if STATISTICS[claim.statistic][1] == "difference":
         allowed = effect < 0 if claim.direction == "less" else effect > 0
         return [] if allowed else [f"{what}: must have the sign of the direction"]

@@ -107,11 +107,12 @@ def observed(
                 found[seed] = row
         arms.append(found)
     both = np.array(sorted({*arms[0]} & {*arms[1]}), np.int64)
-    series = []
+    series, pairs = [], [[arm[seed] for seed in both.tolist()] for arm in arms]
+    ends = [_end(claim, arm, scale) for arm, scale in zip(pairs, scales(claim), strict=True)]
     for column in columns(claim):
         treated, baseline = (
-            _arm(claim, [arm[seed] for seed in both.tolist()], column, scale)
-            for arm, scale in zip(arms, scales(claim), strict=True)
+            _arm(claim, arm, column, scale, np.minimum(*ends))
+            for arm, scale in zip(pairs, scales(claim), strict=True)
         )
         series.append(_differences(claim, treated, baseline))
     counted = ~np.isnan(treated.values) & ~np.isnan(baseline.values)
@@ -128,7 +129,7 @@ def unpaired(claim: Claim, rows: Sequence[Row]) -> tuple[Arm, Arm]:
     settings = claim.treated, claim.baseline_setting
     for setting, scale in zip(settings, scales(claim), strict=True):
         of = [r for r in rows if r.get("task", "") == claim.task and matches(r, setting)]
-        arms.append(_arm(claim, of, columns(claim)[0], scale))
+        arms.append(_arm(claim, of, columns(claim)[0], scale, _end(claim, of, scale)))
     return arms[0], arms[1]
 
 
@@ -139,22 +140,40 @@ def _check(claim: Claim, rows: Sequence[Row]) -> None:
             raise ConfigError(f"claim {claim.id}: no column {column}{hint(column, names)}")
 
 
-def _arm(claim: Claim, rows: Sequence[Row], column: str, scale: float) -> Arm:
-    """Return a setting's values; times in units of the smaller number of prompts a step."""
+def _starts(claim: Claim, rows: Sequence[Row]) -> NDArray[np.float64]:
+    """Return the step from which times are counted: of a task, at which it is first drawn.
+
+    The horizon where it never was: then nothing is known of its times.
+    """
+    texts = [row.get("start", "0") if claim.task else "0" for row in rows]
+    return np.nan_to_num(np.array([_number(t) for t in texts], np.float64), nan=claim.horizon)
+
+
+def _end(claim: Claim, rows: Sequence[Row], scale: float) -> NDArray[np.float64]:
+    """Return up to what time each run is followed: by the horizon, from its start on."""
+    return np.minimum(claim.horizon, scale * (claim.horizon - _starts(claim, rows)))
+
+
+def _arm(
+    claim: Claim, rows: Sequence[Row], column: str, scale: float, end: NDArray[np.float64]
+) -> Arm:
+    """Return a setting's values; times in units of the smaller number of prompts a step.
+
+    end: the times at which they are censored.
+    """
     values = np.array([_number(row[column]) for row in rows], np.float64)
     last = np.array([_number(row.get("last_step", "")) for row in rows], np.float64)
     diverged = np.array([row.get("status") == "diverged" for row in rows], bool)
     seconds = float(np.nansum([_number(row.get("seconds", "")) for row in rows]))
     if STATISTICS[claim.statistic][0] or claim.statistic == "share":
-        horizon = float(claim.horizon)
         values = values * scale
-        there = values <= horizon  # of NaN: no
-        whole = diverged | np.isnan(last) | (last * scale >= horizon)
-        values = np.where(there, values, np.where(whole, horizon, np.nan))
+        there = values <= end  # of NaN: no
+        whole = diverged | np.isnan(last) | ((last - _starts(claim, rows)) * scale >= end)
+        values = np.where(there, values, np.where(whole, end, np.nan))
         return Arm(values, there, diverged, seconds)
-    return Arm(
-        np.where(diverged, np.inf, values), np.isfinite(values) & ~diverged, diverged, seconds
-    )
+    there = np.isfinite(values) & ~diverged
+    whole = diverged | (last >= claim.horizon)  # without a value it is not for want of steps
+    return Arm(np.where(whole & ~there, np.inf, values), there, diverged, seconds)
 
 
 def _seed(claim: Claim, text: str) -> int:

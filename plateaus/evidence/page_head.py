@@ -58,10 +58,10 @@ MEANINGS = {
 KEY = """\
 *ratio*: geometric mean over the seeds of treated to baseline; "> 2.1" is a bound, since the runs
 of one setting never got there; a number with a sign is a difference. *P(sooner)*: share of the
-pairs in which the treated setting comes first. *n*: pairs, linked to their runs, and those left
-out, since neither run of them got there. *minutes*: of all runs that the verdict rests on. Under
-each claim: its place in the paper, and the effect that counts. A claim of several parts has the
-verdict of the weakest of them.
+pairs in which the treated setting comes first, or has the lower number. *n*: pairs, linked to their
+runs, and those left out, since neither run of them got there. *minutes*: of all runs that the
+verdict rests on. Under each claim: its place in the paper, and the effect that counts. A claim of
+several parts has the verdict of the weakest of them.
 """
 
 COMMANDS = """\

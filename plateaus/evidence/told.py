@@ -38,8 +38,10 @@ def verdict(claim: Claim, found: Verdict) -> str:
         lines.append(f"  {what} {text}")
     if found.pairs:
         left_out = f", {found.censored} left out (neither run got there)" * bool(found.censored)
-        sooner = "" if math.isnan(found.sooner) else f"; first in {found.sooner:.0%} of them"
-        lines.append(f"  {found.pairs} pairs{left_out}{sooner}")
+        first = "first" if STATISTICS[claim.statistic][0] else "lower"
+        sooner = "" if math.isnan(found.sooner) else f"; {first} in {found.sooner:.0%} of them"
+        what = "pairs" if claim.kind == "paired" else "runs"
+        lines.append(f"  {found.pairs} {what}{left_out}{sooner}")
     if not math.isnan(found.p_value):
         lines.append(f"  p {found.p_value:.2g}, one-sided, looks included")
     if found.minutes:

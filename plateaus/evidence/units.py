@@ -91,7 +91,8 @@ def in_units(claim: Claim, oriented: Interval) -> Interval:
     turned = (sign * oriented.value, *ends)
     if STATISTICS[claim.statistic][1] == "difference":
         return Interval(*turned)
-    return Interval(*(math.exp(value) for value in turned))
+    with np.errstate(over="ignore"):  # a ratio beyond all numbers is infinite
+        return Interval(*np.exp(turned).tolist())
 
 
 def bound(claim: Claim, used: Observed) -> str:
@@ -126,9 +127,10 @@ def mute(found: Observed) -> str:
     """Return how many complete pairs have no difference, and why; "" for none."""
     silent = found.counted & ~found.censored & np.isnan(found.differences).any(axis=0)
     diverged = silent & (found.treated.diverged | found.baseline.diverged)
-    if diverged.any():
-        return f"{diverged.sum()} pairs hold a run that diverged, and has no value"
-    return f"{silent.sum()} pairs hold a number that has no ratio" if silent.any() else ""
+    if not silent.any():
+        return ""
+    what = "that diverged" if diverged.any() else "without a value that can be compared"
+    return f"{(diverged if diverged.any() else silent).sum()} of the pairs have a run {what}"
 
 
 def evaluations(claim: Claim, found: Observed, grid: float) -> float:

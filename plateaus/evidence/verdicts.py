@@ -172,12 +172,15 @@ def _decided(claim: Claim, evidence: Evidence, looks: tuple[int, ...], level: fl
     shown = used.differences[result.series]
     usable = ~np.isnan(shown)
     turned = shown[usable] * (-1 if claim.direction == "greater" else 1)
+    sooner = math.nan
+    if usable.any() and claim.kind == "paired":
+        sooner = float(np.mean((turned < 0) + 0.5 * (turned == 0)))
     return dataclasses.replace(
         undecided,
         word=result.word,
         estimate=units.in_units(claim, result.estimate),
         bound=units.bound(claim, used),
-        sooner=float(np.mean((turned < 0) + 0.5 * (turned == 0))) if usable.any() else math.nan,
+        sooner=sooner,
         pairs=int(usable.sum()),
         censored=int(used.censored.sum()),
         p_value=result.p_value,
@@ -225,6 +228,8 @@ def _compound(claim: Claim, parts: list[Verdict]) -> Verdict:
     weakest = max(parts, key=lambda part: WORDS.index(part.word))
     failed = [p for p in parts if p.word in ("not supported", "contradicted")]
     word = failed[0].word if failed else weakest.word
+    if word == "not yet rerun" and any(part.seeds for part in parts):
+        word = "open"  # some of it was run
     names = ", ".join(f"{n}: {p.word}" for n, p in zip(claim.all, parts, strict=True))
     return Verdict(
         word=word,

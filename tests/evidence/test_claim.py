@@ -140,6 +140,20 @@ def test_a_rule_that_is_changed_after_its_pilot_passed_is_refused_and_after_a_fa
             claim_file.made(changed(pilot=wrong))
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"statistic": "level", "metric": "m", "smallest_effect": 0.1}, "sign of the direction"),
+        ({"statistic": "share", "metric": "escape", "smallest_effect": 20}, "between 0 and 1"),
+        ({"statistic": "share", "metric": "escape", "direction": "equal"}, "less or greater"),
+    ],
+)
+def test_effects_of_descriptive_claims_are_checked_too(fields, said):
+    contrast = {"treated": {"data.zipf_exponent": 1.0}}
+    with pytest.raises(ConfigError, match=said):
+        claim_file.made(changed(kind="descriptive", contrast=contrast, **fields))
+
+
 def test_at_least_as_good_has_one_direction():
     every = {"statistic": "loss_at_every", "smallest_effect": 1.05}
     assert claim_file.made(changed(**every)).direction == "less"

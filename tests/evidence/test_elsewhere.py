@@ -171,7 +171,9 @@ def test_a_number_has_the_name_of_its_statistic(tmp_path):
 def test_a_number_without_a_ratio_is_not_left_out_in_silence(tmp_path):
     lines = [HEAD, *(line.replace(",1003", ",0") for line in PAIRS)]
     found = verdicts.of_file(made(), written(tmp_path / "mine.csv", lines))
-    assert found.word == "not evaluable" and "1 pairs hold a number that has no ratio" in found.why
+    assert (
+        found.word == "not evaluable" and "1 of the pairs have a run without a value" in found.why
+    )
 
 
 def test_a_claim_that_no_run_decides_is_refused(tmp_path):

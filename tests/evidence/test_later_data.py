@@ -75,7 +75,7 @@ def test_of_a_number_that_is_no_loss_a_diverged_run_says_nothing(statistic, dire
     ]
     found = observed.observed(one, runs)
     assert np.isnan(found.differences[0, 3])
-    assert "1 pairs hold a run that diverged" in units.not_evaluable(one, found, 100)
+    assert "1 of the pairs have a run that diverged" in units.not_evaluable(one, found, 100)
 
 
 def test_holm_asks_nothing_of_others_for_what_a_claim_showed_after_it_had_ended(tmp_path):

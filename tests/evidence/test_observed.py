@@ -101,6 +101,31 @@ def test_rows_of_the_task_alone_are_read():
     assert found.differences[0].tolist() == [pytest.approx(math.log(0.5))]
 
 
+def test_a_task_is_followed_from_where_it_is_first_drawn_as_far_as_in_both_settings():
+    """Drawn from step 600 on, it has 400 steps: what it takes beyond them nobody knows."""
+    rows = [
+        *pair(0, {"start": 600, "escape": ""}, {"start": 0, "escape": 500}),  # neither, in 400
+        *pair(1, {"start": 600, "escape": ""}, {"start": 0, "escape": 200}),
+        *pair(2, {"start": 600, "escape": 100}, {"start": 0, "escape": 900}),
+        *pair(3, {"start": "", "escape": ""}, {"start": 0, "escape": 300}),  # never drawn
+    ]
+    for row_ in rows:
+        row_["task"] = "relu"
+    found = observed.observed(made(task="relu"), rows)
+    wanted = [np.nan, np.log(400 / 200), np.log(100 / 400), np.nan]
+    np.testing.assert_allclose(found.differences[0], wanted)
+    assert found.counted.all() and found.censored.tolist() == [True, False, False, True]
+
+
+def test_a_run_that_came_to_its_end_without_a_value_is_counted_and_said():
+    """Such as the step of an event that never was: it is no run that is missing."""
+    one = made(statistic="value_ratio", metric="mixed_step")
+    found = observed.observed(one, pair(0, {"mixed_step": ""}, {"mixed_step": 200}))
+    assert found.counted.tolist() == [True] and np.isnan(found.differences).all()
+    short = pair(0, {"mixed_step": "", "last_step": 10}, {"mixed_step": 200})
+    assert observed.observed(one, short).counted.tolist() == [False]
+
+
 def test_what_cannot_be_read_is_said_in_a_line():
     rows = pair(0, {"escapes": 10}, {"escapes": 10})
     with pytest.raises(ConfigError, match="no column escape; did you mean escapes"):

@@ -93,6 +93,7 @@ def test_what_is_asked_wrongly_is_refused_in_a_line(tmp_path):
         ("--claim", "1.171"): "--claim 1.171: no such claim; did you mean 1.",
         (): "nothing to do: give --list",
         ("--paper", "9"): "--paper 9",
+        ("--paper", "1", "--claim", "2.01"): "--paper: not together with --claim",
         ("--claim", "none.toml"): "none.toml: No such file",
         ("--claim", "mine.toml", "--runs", "none.csv"): "none.csv: No such file",
         ("--claim", "bare.toml"): "claim mine: has no config; give its runs, --runs CSV",
@@ -134,6 +135,29 @@ def test_files_of_ones_own_that_do_not_go_together_are_refused_in_a_line(tmp_pat
 def test_the_list_needs_no_run(tmp_path):
     code, text = run(tmp_path, "--list", "--paper", "1")
     assert code == 0 and text.count("\n") > 42 and not [*tmp_path.iterdir()]
+
+
+def test_what_cannot_be_run_holds_up_no_other_claim(tmp_path, decided):
+    shutil.copytree(decided[0], tmp_path, dirs_exist_ok=True)
+    bad = MINE.replace('"mine"', '"bad"').replace("optim.learning_rate", "optim.rate")
+    (tmp_path / "bad.toml").write_text(bad, encoding="utf-8")
+    (tmp_path / "mine.toml").write_text(MINE, encoding="utf-8")  # its runs are there
+    code, text = run(tmp_path, "--claim", "bad.toml", "--claim", "mine.toml")
+    assert code == 2 and "claim mine: supported" in text and "Traceback" not in text
+    assert "error: sparse_parity-zipf-" in text.splitlines()[-1]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM that can be caught")
+def test_a_command_that_is_stopped_leaves_nothing_running(tmp_path):
+    (tmp_path / "mine.toml").write_text(MINE.replace("2000", "400000"), encoding="utf-8")
+    line, how = command(tmp_path, "--claim", "mine.toml")
+    with subprocess.Popen(line, **how) as process:
+        for text in process.stdout:
+            if text.startswith("folder: "):  # it is at work
+                break
+        process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read()  # ends with the last process that could write there
+    assert process.returncode == 2 and "the same command goes on" in rest, rest
 
 
 @pytest.mark.thorough

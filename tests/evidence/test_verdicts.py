@@ -165,6 +165,8 @@ def test_a_compound_claim_is_as_weak_as_its_weakest_part(tmp_path):
     )
     keep(tmp_path, parts["1.1"], *times(0.5, 16))
     assert verdicts.judge({**parts, "1.0": whole}, tmp_path)["1.0"].word == "open"
+    before = {**parts, "1.2": dataclasses.replace(parts["1.2"], before={"verdict": "no"})}
+    assert verdicts.judge({**before, "1.0": whole}, tmp_path)["1.0"].word == "open"
     keep(tmp_path, parts["1.1"], *times(1.0, 16))
     assert verdicts.judge({**parts, "1.0": whole}, tmp_path)["1.0"].word == "not supported"
 
@@ -217,7 +219,7 @@ def test_the_gate_of_a_pilot():
     longer = table(np.full(8, 3000.0), never, baseline="stuck", prompts=[24, 12])
     assert "twice" in longer["why"]  # 6,000 of the 10,000 to which both are followed
     zero = table(np.where(np.arange(8) == 1, 0.0, treated), baseline)
-    assert "1 pairs hold a number that has no ratio" in zero["why"]
+    assert "1 of the pairs have a run without a value" in zero["why"]
     with pytest.raises(ConfigError, match="no complete pair of seed 7"):
         table(treated[:7], baseline[:7])
 
