@@ -110,8 +110,8 @@ def table(config: ConfigDict, scale: str) -> None:
     Command: python experiments/run.py --config=configs/multitask.py:table
     Expected: 135 runs in 11 minutes on 2 cores.
     Reached (5 seeds): yes for claim 2.07a (d = 5, n = 24); else open. At d = 4, n = 10: mean ratio
-      to the task alone 1.90, 2.52, 2.57, 2.70 at k = 2, 4, 8, 9, three of nine never escaping alone; in prompts of
-      the task itself 0.95, 0.63, 0.32, 0.30. None is learned in time.
+      to the task alone 1.90, 2.52, 2.57, 2.70 at k = 2, 4, 8, 9, three of nine never escaping
+      alone; in prompts of the task itself 0.95, 0.63, 0.32, 0.30. None is learned in time.
     Claim 2.06b: not yet rerun.
     Claim 2.07d: not yet rerun.
     Claim 2.13: not yet rerun.
@@ -186,9 +186,9 @@ def subsets(config: ConfigDict, scale: str) -> None:
     Source: paper 2, its table: a cell averages all combinations that hold the task.
     Command: python experiments/run.py --config=configs/multitask.py:subsets
     Expected: 315 runs in 10 minutes on 2 cores.
-    Reached (5 seeds): yes for claim 2.07a (d = 5, n = 24); else open. At d = 3, n = 8: mean ratios to
-      the task alone at k = 2 .. 6: 1.57, 1.97, 2.14, 2.22, 2.31; in prompts of the task itself 0.79, 0.66, 0.53,
-      0.44, 0.39.
+    Reached (5 seeds): yes for claim 2.07a (d = 5, n = 24); else open. At d = 3, n = 8: mean ratios
+      to the task alone at k = 2 .. 6: 1.57, 1.97, 2.14, 2.22, 2.31; in prompts of the task itself
+      0.79, 0.66, 0.53, 0.44, 0.39.
     Claim 2.01a: not yet rerun.
     Claim 2.01b: not yet rerun.
     Claim 2.01c: not yet rerun.
