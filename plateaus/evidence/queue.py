@@ -33,6 +33,11 @@ class Job:
         """Whether its seeds are those of a pilot."""
         return self.seeds.start < FIRST_SEED
 
+    @property
+    def later(self) -> tuple[bool, bool]:
+        """Whether looks come before it, and pilots of primary claims."""
+        return self.is_pilot, self.is_pilot and all(c.role != "primary" for c in self.claims)
+
 
 def jobs(
     claims: Iterable[Claim], verdicts: Mapping[str, Verdict], pilots_only: bool = False
@@ -40,7 +45,8 @@ def jobs(
     """Return what there is to run, the most informative for its seconds first.
 
     Looks come before pilots, so that a claim whose pilot passed is decided before the next one's
-    pilot; of pilots, those of most claims come first, primary ones twice, and short ones.
+    pilot; pilots of primary claims come before others. Then those of most claims for the seconds,
+    a primary one counting twice.
 
     A claim takes part if it is open: its pilot is missing, or it passed and no look has decided.
     """
@@ -62,7 +68,7 @@ def jobs(
             now = tuple(by_look[look])
             done = min(verdicts[c.id].seeds for c in now)
             found.append(_job(name, now, range(FIRST_SEED + done, FIRST_SEED + look)))
-    return sorted(found, key=lambda job: (job.is_pilot, -job.worth / job.seconds))
+    return sorted(found, key=lambda job: (*job.later, -job.worth / job.seconds))
 
 
 def next_look(claim: Claim, seeds: int) -> int:

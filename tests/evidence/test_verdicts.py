@@ -254,7 +254,7 @@ def test_looks_come_before_pilots_and_cheap_ones_of_primary_claims_first(tmp_pat
         return made(name, **fields)
 
     claims = {
-        "1.1": at("1.1", pilot={}, horizon=5000),
+        "1.1": at("1.1", pilot={}, horizon=500),
         "1.2": at("1.2", pilot={}, horizon=6000, role="primary"),
         "1.3": at("1.3", pilot={**PASSED, "minutes_to_cap": 50.0}, horizon=7000),
         "1.4": at("1.4", horizon=8000),
