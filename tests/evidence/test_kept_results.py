@@ -12,7 +12,8 @@ import pytest
 from plateaus import report
 from plateaus.config.arguments import parse
 from plateaus.config.schema import ConfigError
-from plateaus.evidence import claim, kept, private, records, settings, union
+from plateaus.evidence import claim, kept, records, settings, union
+from plateaus.report import private
 from plateaus.jobs import identities
 from plateaus.jobs.cli import main, planned
 
