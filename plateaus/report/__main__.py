@@ -38,7 +38,8 @@ def main(argv: Sequence[str]) -> int:
     options, unknown = parser().parse_known_args(argv)
     if unknown:
         known = [name for action in parser()._actions for name in action.option_strings]
-        raise ConfigError(*(_no_such(word, known) for word in unknown))
+        flags = [word for word in unknown if word.startswith("-")]  # without their values
+        raise ConfigError(*(_no_such(word, known) for word in flags or unknown))
     from plateaus.report.page import folders, writing  # slow to import: after the options
 
     several = len(options.runs) > 1

@@ -27,7 +27,7 @@ Spec = dict[str, Any]
 
 
 def library() -> str:
-    """Return Vega as one script, which sets `window.vega`.
+    """Return Vega as one script, which sets `window.vegaEmbed`.
 
     Raises:
       ConfigError: the extra `html` is not installed.
@@ -38,7 +38,7 @@ def library() -> str:
         import vl_convert
     except ImportError:
         raise ConfigError(MISSING) from None
-    return vl_convert.javascript_bundle("window.vega = vega;")
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
 
 
 class Looks:
@@ -233,7 +233,10 @@ def _vega(chart: Any, params: Sequence[Any], height: Any, data: dict[str, Sequen
 
 
 def _version() -> str:
-    """Return the Vega-Lite that Altair writes, as vl-convert calls it."""
+    """Return the Vega-Lite that Altair writes, as vl-convert calls it; its newest where it is not."""
     import altair
+    import vl_convert
 
-    return ".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+    written = ".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+    known = vl_convert.get_vegalite_versions()
+    return written if written in known else known[-1]

@@ -42,7 +42,7 @@ def read(folder: str | os.PathLike[str]) -> Folder:
     """Return a run folder: runs.csv, curves.csv.gz, config.json, provenance.json.
 
     Raises:
-      ConfigError: it is not there, is no run folder, or a file of it is damaged.
+      ConfigError: it is not there, is no run folder, has no run, or a file of it is damaged.
       OSError: a file cannot be read.
     """
     place = Path(folder)
@@ -58,6 +58,8 @@ def read(folder: str | os.PathLike[str]) -> Folder:
     except DAMAGE as error:
         files = f"{kept_runs.FILE} or {kept_curves.FILE}"
         raise ConfigError(f"{place}: {files} is damaged: {_line(error)}") from None
+    if not any(row.runs for row in rows):
+        raise ConfigError(f"{place}: {kept_runs.FILE} holds no run")
     try:
         sessions = [private.session(session) for session in provenance.get("sessions", [])]
     except DAMAGE as error:

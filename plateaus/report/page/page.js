@@ -1,15 +1,13 @@
-"use strict";
-
 // Draws every chart of the page, one after the other, and lets the controls change its signals.
 
-const AXES = { x: ["zoom_t", "x"], y: ["zoom_v", "zoom_f", "y"] };
+const ZOOMS = { x: ["zoom_t"], y: ["zoom_v", "zoom_f"] }; // the signals of the range that is seen
 
 async function draw(place) {
   const spec = JSON.parse(document.getElementById(place.dataset.chart).textContent);
-  const view = new vega.View(vega.parse(spec), { renderer: "svg" });
+  const options = { mode: "vega", renderer: "svg", actions: false, defaultStyle: false };
+  const { view } = await vegaEmbed(place, spec, options);
   place.signals = new Set(spec.signals.map((signal) => signal.name));
-  place.view = view.initialize(place).hover();
-  await view.runAsync();
+  place.view = view;
 }
 
 function set(place, name, value) {
@@ -50,7 +48,7 @@ function zoom(place, how) {
   const stretch = { in: 0.5, out: 2 }[how] || 1;
   const shift = { x: { left: -0.25, right: 0.25 }[how] || 0, y: { down: -0.25, up: 0.25 }[how] || 0 };
   for (const axis of ["x", "y"]) {
-    const names = AXES[axis].slice(0, -1).filter((name) => place.signals.has(name));
+    const names = ZOOMS[axis].filter((name) => place.signals.has(name));
     const seen = place.view.scale(axis).domain();
     const range = how === "whole" ? null : moved(seen, axis === "x", stretch, shift[axis]);
     for (const name of names) place.view.signal(name, range);

@@ -44,7 +44,7 @@ def rounded(values: ArrayLike, digits: int = DIGITS) -> list[float | None]:
     return [float(f"{x:.{digits}g}") if math.isfinite(x) else None for x in array]
 
 
-def measures(dataset: xr.Dataset, rows: Sequence[Row]) -> list[Measure]:
+def measures(dataset: xr.Dataset) -> list[Measure]:
     """Return what can be shown over training, the normalised loss first where it is defined."""
     found = []
     loss = dataset["test_loss"]

@@ -48,7 +48,7 @@ def section(folder: Folder, anchor: str) -> dict[str, Any]:
     """Return what the page's template says of one run folder."""
     dataset, rows = folder.results, folder.rows
     styles = telling.styles(len(rows))
-    measures = series.measures(dataset, rows)
+    measures = series.measures(dataset)
     return {
         "id": anchor,
         "name": folder.name,
