@@ -13,9 +13,9 @@ from plateaus import report
 from plateaus.config.arguments import parse
 from plateaus.config.schema import ConfigError
 from plateaus.evidence import claim, kept, records, settings, union
-from plateaus.report import private
 from plateaus.jobs import identities
 from plateaus.jobs.cli import main, planned
+from plateaus.report import private
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 BEFORE = "before"  # there were rules

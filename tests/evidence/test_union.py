@@ -11,8 +11,8 @@ import pytest
 from plateaus import report
 from plateaus.config.schema import ConfigError
 from plateaus.evidence import records, union
-from plateaus.report import private
 from plateaus.measures.figures import drawn, summaries
+from plateaus.report import private
 
 
 @pytest.fixture(scope="module")

@@ -182,9 +182,7 @@ def test_another_measure_is_shown(browser, path):
     browser.open(path, 1400)
     before = browser.run("return document.querySelector('.layer_1_marks path').getAttribute('d')")
     browser.press("select[name=measure]", "accuracy")
-    title = (
-        "return document.querySelectorAll('.curves .role-axis-title text')[1].textContent"
-    )
+    title = "return document.querySelectorAll('.curves .role-axis-title text')[1].textContent"
     browser.until(title, "accuracy")
     after = browser.run("return document.querySelector('.layer_1_marks path').getAttribute('d')")
     assert after != before and browser.run(lines(1)) == 96

@@ -172,8 +172,9 @@ def ratios(records: Sequence[Record], looks: Looks) -> Spec:
         for bound, shape in (("", "circle"), (">", "triangle-right"), ("<", "triangle-left"))
     ]
     words = [
-        base.mark_text(align="left", baseline="middle", dy=dy, color=color, fontSize=12, x=2)
-        .encode(y=y, text=f"{field}:N")
+        base.mark_text(
+            align="left", baseline="middle", dy=dy, color=color, fontSize=12, x=2
+        ).encode(y=y, text=f"{field}:N")
         for field, dy, color in (("name", -17, "#111111"), ("told", -3, GREY))
     ]
     data = {"ratios": records, "one": [{"x": 1}]}
@@ -211,7 +212,9 @@ def _zoom() -> Any:
     return alt.selection_interval(name="zoom", bind="scales", translate=DRAG, zoom=WHEEL)
 
 
-def _vega(chart: Any, params: Sequence[Any], height: Any, data: dict[str, Sequence[Record]]) -> Spec:
+def _vega(
+    chart: Any, params: Sequence[Any], height: Any, data: dict[str, Sequence[Record]]
+) -> Spec:
     """Return a chart as Vega with its data in it."""
     import vl_convert
 

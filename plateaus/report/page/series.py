@@ -50,7 +50,9 @@ def measures(dataset: xr.Dataset) -> list[Measure]:
     loss = dataset["test_loss"]
     units = str(loss.attrs.get("units", ""))
     units = "" if units in ("", "1", "loss") else f" ({units})"
-    uninformed, best = (dataset[name].values[..., None] for name in ("uninformed_loss", "best_loss"))
+    uninformed, best = (
+        dataset[name].values[..., None] for name in ("uninformed_loss", "best_loss")
+    )
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         normal = (loss.values - best) / np.where(uninformed > best, uninformed - best, np.nan)
     if np.isfinite(normal).any():

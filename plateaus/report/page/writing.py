@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-
 from plateaus.report.page import charts, series, telling
 from plateaus.report.page.folders import Folder
 from plateaus.variables import EVALUATIONS
