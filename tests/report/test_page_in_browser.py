@@ -105,25 +105,24 @@ def path(tmp_path_factory, zipf_results, make_run_folder):
     return file
 
 
-def lines(layer, kind="curves"):
-    """A script that counts what a layer of a chart shows."""
-    chart = f"[data-chart=run1-{kind}-vega]"
-    return f"return document.querySelectorAll('{chart} .layer_{layer}_marks path').length"
+def count(marks):
+    """A script that counts the marks of a layer that is shown."""
+    return f"return document.querySelectorAll('.{marks}_marks path').length"
 
 
 def test_the_charts_are_there_and_nothing_complains(browser, path):
     browser.open(path, 1400)
     assert browser.complaints() == []
-    assert browser.run(lines(1)) == 96 and browser.run(lines(2)) == 6
-    assert browser.run(lines(1, "survival")) == 6
-    assert browser.run(lines(1, "ratios")) > 50  # a dot each seed
+    assert browser.run(count("runs")) == 96 and browser.run(count("median")) == 6
+    assert browser.run(count("fraction")) == 6
+    assert browser.run(count("seeds")) > 50  # a dot each seed
     titles = browser.run(
         "return [...document.querySelectorAll('.chart')].map(c => "
         "[...c.querySelectorAll('.role-axis-title text')].map(t => t.textContent))"
     )
     assert titles[0] == ["optimiser steps", "normalised test loss (1: nothing learned, 0: all)"]
     assert titles[1] == ["optimiser steps", "fraction still on the plateau"]
-    assert titles[2] == ["steps to escape, relative to the baseline's run of the same seed"]
+    assert titles[2] == ["steps to escape, relative to the baseline"]
     named = browser.run(
         "return [...document.querySelectorAll('.chart [role=graphics-document]')]"
         ".map(chart => chart.getAttribute('aria-label'))"
@@ -147,18 +146,18 @@ def test_it_is_drawn_within_a_second(browser, path):
 def test_settings_and_seeds_are_switched_by_mouse_and_by_keyboard(browser, path):
     browser.open(path, 1400)
     browser.click("input[name=settings][value='1']")
-    browser.until(lines(1), 80)
-    browser.until(lines(1, "survival"), 5)
+    browser.until(count("runs"), 80)
+    browser.until(count("fraction"), 5)
     browser.click("details summary")
     browser.press("input[name=seeds][value='3']", " ")  # the space bar
-    browser.until(lines(1), 75)
+    browser.until(count("runs"), 75)
     told = browser.run("return document.querySelector('output').textContent")
     assert told == "Shown: 5 of 6 settings, 15 of 16 seeds."
     browser.click("[data-uncheck=settings]")
-    browser.until(lines(1), 0)
+    browser.until(count("runs"), 0)
     browser.click("[data-check=settings]")
-    browser.until(lines(1), 90)
-    browser.until(lines(2), 6)
+    browser.until(count("runs"), 90)
+    browser.until(count("median"), 6)
     assert browser.complaints() == []
 
 
@@ -172,7 +171,7 @@ def test_one_can_zoom_and_go_back(browser, path):
     low, high = browser.run(seen)
     assert high / low == pytest.approx((whole[1] / whole[0]) ** 0.5)
     browser.click("[data-zoom=left]")
-    browser.until(f"return ({seen.removeprefix('return ')})[0] < {low / 2}", True)
+    browser.until(f"return ({seen.removeprefix('return ')})[0] < {low / 1.7}", True)
     browser.click("[data-zoom=whole]")
     browser.until(f"return JSON.stringify({seen.removeprefix('return ')})", "[500,50000]")
     assert browser.complaints() == []
@@ -180,12 +179,12 @@ def test_one_can_zoom_and_go_back(browser, path):
 
 def test_another_measure_is_shown(browser, path):
     browser.open(path, 1400)
-    before = browser.run("return document.querySelector('.layer_1_marks path').getAttribute('d')")
+    before = browser.run("return document.querySelector('.runs_marks path').getAttribute('d')")
     browser.press("select[name=measure]", "accuracy")
     title = "return document.querySelectorAll('.curves .role-axis-title text')[1].textContent"
     browser.until(title, "accuracy")
-    after = browser.run("return document.querySelector('.layer_1_marks path').getAttribute('d')")
-    assert after != before and browser.run(lines(1)) == 96
+    after = browser.run("return document.querySelector('.runs_marks path').getAttribute('d')")
+    assert after != before and browser.run(count("runs")) == 96
 
 
 def test_it_fits_a_telephone_and_can_be_reached_by_keyboard(browser, path):
@@ -193,7 +192,8 @@ def test_it_fits_a_telephone_and_can_be_reached_by_keyboard(browser, path):
     wide = browser.run("return [document.documentElement.scrollWidth, window.innerWidth]")
     assert wide[0] <= wide[1] == 400
     charts = browser.run(
-        "return [...document.querySelectorAll('.chart svg')].map(s => s.getBoundingClientRect().right)"
+        "return [...document.querySelectorAll('.chart svg')]"
+        ".map(svg => svg.getBoundingClientRect().right)"
     )
     assert len(charts) == 3 and max(charts) <= 400
     unreachable = browser.run(

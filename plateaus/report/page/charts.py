@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plateaus.config.schema import ConfigError
@@ -16,6 +16,7 @@ from plateaus.report.page.series import Measure, Record
 
 TITLE = "the measure shown"  # of an axis whose title is a signal, which Vega-Lite has no word for
 GREY = "#555555"
+LINE = 15  # pixels, of words in a chart
 # Dragging is for a mouse, and a wheel alone scrolls the page: so do fingers on a telephone.
 DRAG = "[pointerdown[event.pointerType === 'mouse'], window:pointerup] > window:pointermove!"
 WHEEL = "wheel![event.ctrlKey || event.metaKey]"
@@ -88,7 +89,8 @@ def curves(
     median = summary.mark_line(clip=True, strokeWidth=2.5, aria=False).encode(
         x=_steps(span), y=alt.Y("median:Q", title=TITLE), color=looks.color, strokeDash=looks.dash
     )
-    return _vega(alt.layer(half, runs, median), params, 320, {"curves": records})
+    layers = {"half": half, "runs": runs, "median": median}
+    return _vega(layers, params, 320, {"curves": records})
 
 
 def survival(
@@ -97,7 +99,7 @@ def survival(
     """Return the chart of Kaplan-Meier curves with their bands, a tick where runs were censored."""
     import altair as alt
 
-    scale = alt.Scale(domain=[0, 1], nice=False)
+    scale = alt.Scale(domain=[-0.02, 1.02], nice=False)
     title = "fraction still on the plateau"
     base = (
         alt.Chart(alt.NamedData("survival"))
@@ -125,7 +127,8 @@ def survival(
         .encode(x=_steps(span), y=alt.Y("f:Q", title=title), color=looks.color)
     )
     data = {"survival": records, "censored": marks}
-    return _vega(alt.layer(area, line, tick), [_switches(records)[0]], 260, data)
+    layers = {"band": area, "fraction": line, "ticks": tick}
+    return _vega(layers, [_switches(records)[0]], 260, data)
 
 
 def ratios(records: Sequence[Record], looks: Looks) -> Spec:
@@ -136,11 +139,14 @@ def ratios(records: Sequence[Record], looks: Looks) -> Spec:
     reach = 1.08 * math.exp(max(abs(math.log(v)) for v in [*known, 1.25]))
     ends = [max(1 / reach, 0.9 * min([*known, 0.8])), min(reach, 1.1 * max([*known, 1.25]))]
     x: dict[str, Any] = {
-        "title": "steps to escape, relative to the baseline's run of the same seed",
+        "title": "steps to escape, relative to the baseline",
         "scale": alt.Scale(type="log", domain=ends, nice=False),
-        "axis": alt.Axis(format="~g", tickCount=6, labelOverlap=True),
+        "axis": alt.Axis(format="~g", tickCount=6, labelOverlap=True, labelSeparation=6),
     }
     y = alt.Y("s:O", title=None, axis=None)
+    lines = max(len(record["name"]) for record in records)
+    step = LINE * (lines + 1) + 38  # from above: its name, its numbers, its marks
+    middle = LINE * (lines + 1) + 12 - step / 2
     base = alt.Chart(alt.NamedData("ratios")).transform_filter("indexof(settings, datum.s) >= 0")
     one = (
         alt.Chart(alt.NamedData("one"))
@@ -149,37 +155,34 @@ def ratios(records: Sequence[Record], looks: Looks) -> Spec:
     )
     dots = (
         base.transform_flatten(["d"])
-        .mark_point(filled=True, size=36, opacity=0.3, aria=False, yOffset=9)
+        .mark_point(filled=True, size=36, opacity=0.35, aria=False, yOffset=middle + 11)
         .encode(x=alt.X("d:Q", **x), y=y, color=looks.color)
     )
     interval = (
         base.transform_filter("isValid(datum.low)")
-        .mark_rule(strokeWidth=2.5, aria=False, yOffset=9)
+        .mark_rule(strokeWidth=2.5, aria=False, yOffset=middle)
         .encode(x=alt.X("low:Q", **x), x2="high:Q", y=y, color=looks.color)
     )
-    points = [
-        base.transform_filter(f"datum.b === '{bound}'")
-        .mark_point(
-            filled=True, size=130, opacity=1, shape=shape, yOffset=9, stroke="white", strokeWidth=1
-        )
-        .encode(
+    layers = {"one": one, "seeds": dots, "intervals": interval}
+    shapes = {"": "circle", ">": "triangle-right", "<": "triangle-left"}
+    for name, (bound, shape) in zip(("means", "least", "most"), shapes.items(), strict=True):
+        mark = {"shape": shape, "size": 130, "filled": True, "opacity": 1, "yOffset": middle}
+        of_kind = base.transform_filter(f"datum.b === '{bound}'")
+        layers[name] = of_kind.mark_point(**mark, stroke="white", strokeWidth=1).encode(
             x=alt.X("x:Q", **x),
             y=y,
             color=looks.color,
             description=alt.Description("told:N"),
             tooltip=alt.Tooltip("told:N"),
         )
-        for bound, shape in (("", "circle"), (">", "triangle-right"), ("<", "triangle-left"))
-    ]
-    words = [
-        base.mark_text(
-            align="left", baseline="middle", dy=dy, color=color, fontSize=12, x=2
-        ).encode(y=y, text=f"{field}:N")
-        for field, dy, color in (("name", -17, "#111111"), ("told", -3, GREY))
-    ]
+    for field, line, color in (("name", 0, "#111111"), ("told", lines, GREY)):
+        words = base.mark_text(
+            **{"align": "left", "baseline": "top", "fontSize": 12, "lineHeight": LINE},
+            **{"x": 2, "color": color, "dy": LINE * line + 4 - step / 2},
+        )
+        layers[field] = words.encode(y=y, text=f"{field}:N")
     data = {"ratios": records, "one": [{"x": 1}]}
-    layers = alt.layer(one, dots, interval, *points, *words)
-    return _vega(layers, [_switches(records)[0]], alt.Step(58), data)
+    return _vega(layers, [_switches(records)[0]], alt.Step(step), data)
 
 
 def _steps(span: tuple[int, int]) -> Any:
@@ -189,7 +192,7 @@ def _steps(span: tuple[int, int]) -> Any:
         "t:Q",
         title="optimiser steps",
         scale=alt.Scale(type="log", domain=[*span], nice=False),
-        axis=alt.Axis(format="~s", tickCount=7, labelOverlap=True),
+        axis=alt.Axis(format="~s", tickCount=7, labelOverlap=True, labelSeparation=6),
     )
 
 
@@ -213,11 +216,16 @@ def _zoom() -> Any:
 
 
 def _vega(
-    chart: Any, params: Sequence[Any], height: Any, data: dict[str, Sequence[Record]]
+    layers: Mapping[str, Any],
+    params: Sequence[Any],
+    height: Any,
+    data: Mapping[str, Sequence[Record]],
 ) -> Spec:
-    """Return a chart as Vega with its data in it."""
+    """Return layers, by the names of their marks, as one chart in Vega, with its data in it."""
+    import altair as alt
     import vl_convert
 
+    chart = alt.layer(*(layer.properties(name=name) for name, layer in layers.items()))
     chart = chart.add_params(*params).properties(
         width="container", height=height, autosize={"type": "fit-x", "contains": "padding"}
     )
@@ -236,7 +244,7 @@ def _vega(
 
 
 def _version() -> str:
-    """Return the Vega-Lite that Altair writes, as vl-convert calls it; its newest where it is not."""
+    """Return the version of Vega-Lite that Altair writes, or the newest that vl-convert knows."""
     import altair
     import vl_convert
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -74,6 +75,10 @@ def measures(dataset: xr.Dataset) -> list[Measure]:
 
 def _measure(name: str, values: NDArray) -> Measure:
     return Measure(name, values, *_limits(values))
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, 48) or [""]  # as many as a telephone shows
 
 
 def _limits(values: NDArray) -> tuple[float, float]:
@@ -169,7 +174,7 @@ def censored(dataset: xr.Dataset, rows: Sequence[Row], first: int) -> Iterator[R
 def ratios(dataset: xr.Dataset, rows: Sequence[Row]) -> list[Record]:
     """Return each setting beside its baseline, of those that have a pair.
 
-    s: setting. name, told: lines of text. x, low, high: ratio and interval. b: "<" or ">" if it is
+    s: setting. name: its lines. told: the numbers as text. x, low, high: ratio and interval. b: "<" or ">" if it is
     a bound. d: the ratios of the pairs.
     """
     settings = [row.setting for row in rows]
@@ -185,7 +190,7 @@ def ratios(dataset: xr.Dataset, rows: Sequence[Row]) -> list[Record]:
             told += f", p = {terminal.p_text(row.p_adjusted)}".replace("= <", "< ")
         x, low, high = rounded(row.ratio)
         records.append(
-            {"s": s, "name": table.label(row.setting), "told": told, "b": row.bound}
+            {"s": s, "name": _wrapped(table.label(row.setting)), "told": told, "b": row.bound}
             | {"x": x, "low": low, "high": high, "d": rounded(found.ratios)}
         )
     return records

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,8 @@ from plateaus.report.page.series import Measure
 from plateaus.report.statistics import Row
 from plateaus.report.table import value_text
 
-SCRIPT = "python experiments/run.py"
+MOST = 200  # characters of the values of a swept field: the settings are listed below
+_SCRIPT = re.compile(r"\s*(?:\S*python\S*\s+)?(?:\S*?(experiments/\S+\.py)|\S+\.py)\s+")
 
 
 def styles(count: int) -> list[dict[str, Any]]:
@@ -55,9 +57,12 @@ def plan(folder: Folder) -> list[tuple[str, str]]:
     }
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     batches = sorted({row.batch for row in rows if row.batch})
-    swept = {name: list(map(value_text, v)) for name, v in cells.swept_values(dataset).items()}
+    swept = []
+    for name, values in cells.swept_values(dataset).items():
+        text = ", ".join(map(value_text, values))
+        swept.append((f"swept: {name}", text if len(text) <= MOST else f"{len(values)} values"))
     return [
-        *((f"swept: {name}", ", ".join(values)) for name, values in swept.items()),
+        *swept,
         ("settings", str(len(rows))),
         ("seeds", f"{len(seeds)}: {ranges(seeds)}"),
         ("steps", f"{int(dataset.attrs['horizon']):,}"),
@@ -75,7 +80,8 @@ def settings(folder: Folder, looks: Sequence[Mapping[str, Any]]) -> list[dict[st
             "label": table.label(row.setting) or "all runs",
             "meaning": table.label(variants.get(row.setting.get("variant"), {})),
             "baseline": row.is_baseline and len(folder.rows) > 1,
-            "outcome": f"{row.escaped} of {row.runs} escaped",
+            "outcome": f"{row.escaped} of {row.runs} escaped"
+            + f", {row.diverged} diverged" * bool(row.diverged),
             **look,
         }
         for row, look in zip(folder.rows, looks, strict=True)
@@ -86,15 +92,13 @@ def table_of(rows: Sequence[Row]) -> dict[str, Any]:
     """Return the table that is printed after a run, cell by cell, and the lines under it."""
     printed = table.table(rows)
     fields = len(rows[0].setting) if rows else 0
-    columns = [str(column.header) for column in printed.columns]
+    lines = zip(*(column.cells for column in printed.columns), strict=True)
     return {
         "fields": fields,
-        "columns": [
-            name.replace("\n", "" if i < fields else " ") for i, name in enumerate(columns)
-        ],
+        "columns": [str(column.header).split("\n") for column in printed.columns],
         "lines": [
             {"cells": list(map(str, line)), "baseline": row.is_baseline}
-            for row, line in zip(rows, zip(*(c.cells for c in printed.columns)), strict=True)
+            for row, line in zip(rows, lines, strict=True)
         ],
         "remarks": table.remarks(rows),
     }
@@ -144,9 +148,19 @@ def sessions(folder: Folder) -> list[dict[str, Any]]:
 
 def commands(folder: Folder) -> list[str]:
     """Return the commands that make the folder's runs, each once, in their order."""
-    found = [str(session["command"]) for session in folder.sessions if session.get("command")]
-    whole = (text if text.startswith("python") else f"{SCRIPT} {text.strip()}" for text in found)
-    return list(dict.fromkeys(whole))
+    found = (str(session["command"]) for session in folder.sessions if session.get("command"))
+    return list(dict.fromkeys(map(command, found)))
+
+
+def command(recorded: str) -> str:
+    """Return a recorded command as one types it in a checkout.
+
+    >>> command("--seeds 3"), command("python a/experiments/real_models.py --seeds 3")
+    ('python experiments/run.py --seeds 3', 'python experiments/real_models.py --seeds 3')
+    """
+    found = _SCRIPT.match(recorded)
+    script = (found and found[1]) or "experiments/run.py"
+    return f"python {script} {recorded[found.end() :] if found else recorded.strip()}"
 
 
 def of_chart(kind: str, folder: Folder, measures: Sequence[Measure]) -> tuple[str, str, str]:
