@@ -124,7 +124,7 @@ def test_the_charts_are_there_and_nothing_complains(browser, path):
     assert titles[1] == ["optimiser steps", "fraction still on the plateau"]
     assert titles[2] == ["steps to escape, relative to the baseline"]
     named = browser.run(
-        "return [...document.querySelectorAll('.chart [role=graphics-document]')]"
+        "return [...document.querySelectorAll('[role=graphics-document]')]"
         ".map(chart => chart.getAttribute('aria-label'))"
     )
     assert len(named) == 3 and all("data.zipf_exponent=0.75: " in name for name in named)

@@ -166,9 +166,9 @@ def ratios(records: Sequence[Record], looks: Looks) -> Spec:
     layers = {"one": one, "seeds": dots, "intervals": interval}
     shapes = {"": "circle", ">": "triangle-right", "<": "triangle-left"}
     for name, (bound, shape) in zip(("means", "least", "most"), shapes.items(), strict=True):
-        mark = {"shape": shape, "size": 130, "filled": True, "opacity": 1, "yOffset": middle}
+        mark: dict[str, Any] = {"shape": shape, "size": 130, "filled": True, "opacity": 1}
         of_kind = base.transform_filter(f"datum.b === '{bound}'")
-        layers[name] = of_kind.mark_point(**mark, stroke="white", strokeWidth=1).encode(
+        layers[name] = of_kind.mark_point(**mark, yOffset=middle, stroke="white").encode(
             x=alt.X("x:Q", **x),
             y=y,
             color=looks.color,
@@ -176,11 +176,9 @@ def ratios(records: Sequence[Record], looks: Looks) -> Spec:
             tooltip=alt.Tooltip("told:N"),
         )
     for field, line, color in (("name", 0, "#111111"), ("told", lines, GREY)):
-        words = base.mark_text(
-            **{"align": "left", "baseline": "top", "fontSize": 12, "lineHeight": LINE},
-            **{"x": 2, "color": color, "dy": LINE * line + 4 - step / 2},
-        )
-        layers[field] = words.encode(y=y, text=f"{field}:N")
+        text: dict[str, Any] = {"align": "left", "baseline": "top", "color": color, "x": 2}
+        text |= {"dy": LINE * line + 4 - step / 2, "fontSize": 12, "lineHeight": LINE}
+        layers[field] = base.mark_text(**text).encode(y=y, text=f"{field}:N")
     data = {"ratios": records, "one": [{"x": 1}]}
     return _vega(layers, [_switches(records)[0]], alt.Step(step), data)
 

@@ -174,8 +174,8 @@ def censored(dataset: xr.Dataset, rows: Sequence[Row], first: int) -> Iterator[R
 def ratios(dataset: xr.Dataset, rows: Sequence[Row]) -> list[Record]:
     """Return each setting beside its baseline, of those that have a pair.
 
-    s: setting. name: its lines. told: the numbers as text. x, low, high: ratio and interval. b: "<" or ">" if it is
-    a bound. d: the ratios of the pairs.
+    s: setting. name: its lines. told: the numbers as text. x, low, high: ratio and interval.
+    b: "<" or ">" if it is a bound. d: the ratios of the pairs.
     """
     settings = [row.setting for row in rows]
     records = []
