@@ -15,9 +15,10 @@ from typing import Any
 
 from plateaus import files
 from plateaus.config.schema import ConfigError
-from plateaus.evidence import private, records
+from plateaus.evidence import records
 from plateaus.evidence.light import lighter
 from plateaus.evidence.records import Records
+from plateaus.report import private
 from plateaus.report.kept_runs import FILE as RUNS
 from plateaus.report.kept_runs import value_text
 

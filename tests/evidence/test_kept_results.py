@@ -12,9 +12,10 @@ import pytest
 from plateaus import report
 from plateaus.config.arguments import parse
 from plateaus.config.schema import ConfigError
-from plateaus.evidence import claim, kept, private, records, settings, union
+from plateaus.evidence import claim, kept, records, settings, union
 from plateaus.jobs import identities
 from plateaus.jobs.cli import main, planned
+from plateaus.report import private
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 BEFORE = "before"  # there were rules

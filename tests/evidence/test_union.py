@@ -10,8 +10,9 @@ import pytest
 
 from plateaus import report
 from plateaus.config.schema import ConfigError
-from plateaus.evidence import private, records, union
+from plateaus.evidence import records, union
 from plateaus.measures.figures import drawn, summaries
+from plateaus.report import private
 
 
 @pytest.fixture(scope="module")

@@ -211,3 +211,23 @@ def everything():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def run_folder(folder, dataset, title="sparse_parity: zipf", sessions=(), variants=None):
+    """Write a run folder of results as the page reads it: of four files."""
+    from plateaus.measures.figures import kept_files
+    from plateaus.report.statistics import summarise
+
+    folder.mkdir()
+    for file, content in kept_files(dataset, summarise(dataset)).items():
+        (folder / file).write_bytes(content)
+    config = {"steps": int(dataset.attrs["horizon"]), "eval_every": 500, "task.name": "parity"}
+    written = {"title": title, "config": config, "variants": variants or {}}
+    (folder / "config.json").write_text(json.dumps(written))
+    (folder / "provenance.json").write_text(json.dumps({"sessions": [*sessions]}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_run_folder():
+    return run_folder
