@@ -16,6 +16,7 @@ from plateaus.report.statistics import Row
 from plateaus.report.style import Look, looks, styled
 
 MOST = 6  # settings with a line or a column of panels each
+TITLE_SIZE = 9.0  # points
 HEAVY = 2.0  # lines of baselines are wider
 EXPECTED = 2  # lines of a legend, for which figures leave room
 
@@ -38,7 +39,7 @@ def title(row: Row, inches: float = 2.2, more: str = "") -> str:
     `more` is said instead of that end, if anything.
     """
     text = table.label(row.setting).replace(", ", "\n") + (more or shortened([row]))
-    return words.lines(text, inches, 9)
+    return words.lines(text, inches, TITLE_SIZE)
 
 
 def headed_lines(
@@ -165,7 +166,7 @@ def columns(figure: Figure, labels: Sequence[str]) -> int:
 
     A handle with its space is taken to be 0.75 inches wide.
     """
-    longest = max(map(words.width, labels))
+    longest = max(words.width(line) for label in labels for line in label.split("\n"))
     most = int((figure.get_figwidth() - 0.2) / (longest + 0.75))
     lines = -(-len(labels) // max(1, min(6, most)))
     return -(-len(labels) // lines)

@@ -22,7 +22,7 @@ LOSS = (0.75, 5.25)  # from, to
 SURVIVAL = (6.75, 9.75)  # the runs at risk stand under it
 MARKS, BESIDE, PAIRS, P = 0.42, 4.4, 5.68, 6.06  # key; from where ratios, pairs and p are written
 NAME, FIELD = 2.25, 2.4  # the widest names and their head
-HEADING, TITLE, PANEL, AXIS, HEADS, FOOT = 0.3, 0.3, 2.15, 0.5, 0.5, 0.55
+HEADING, TITLE, PANEL, AXIS, HEADS, FOOT = 0.3, 0.3, 2.15, 0.5, 0.5, 0.65
 LINE, GAP = 0.135, 0.1  # of a name; between rows
 
 
@@ -225,7 +225,7 @@ def learning_curves(
         for axes, row in zip(grid, rows, strict=True):
             panels.run_panel(axes, dataset, row)
             panels.step_axis(axes, xmax or row.horizon)
-            axes.set_title(table.label(row.setting).replace(", ", "\n") + incomplete([row]))
+            axes.set_title(facets.title(row, size[0] / columns - 0.7, incomplete([row]) or " "))
         facets.label_outer(grid, columns, "optimiser steps", panels.loss_label(dataset))
         grid[0].set_ylim(panels.loss_limits(dataset, rows))
         handles = [

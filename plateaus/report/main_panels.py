@@ -182,11 +182,15 @@ def length_panel(
             axes.plot([low, high], [place, place], color=look.color, lw=2, zorder=2)
         hollow = {"mfc": "white", "mec": look.color} if row.plateau_to < row.horizon else {}
         axes.plot(value, place, ms=6, zorder=3, color=look.color, **look.mark | hollow)
-        text = "-" if math.isnan(value) else bracketed(row.plateau, lambda x: f"{x:,.0f}")
+        text = "-" if math.isnan(value) else bracketed(row.plateau, _brief)
         texts.append((text, str(row.runs), ""))
     words.log_steps(axes, *limits, most=5)
     axes.set_xlabel("optimiser steps to escape")
     return texts
+
+
+def _brief(steps: float) -> str:
+    return words.count(float(f"{steps:.3g}"))
 
 
 def _pairs(dataset: xr.Dataset, row: Row) -> paired.Pairs:

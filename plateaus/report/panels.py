@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from plateaus.report import survival
+from plateaus.report import survival, words
 from plateaus.report.cells import cell
 from plateaus.report.selection import followed, interval
 from plateaus.report.statistics import Row
@@ -83,9 +83,9 @@ def log_axis(axes: Axes, which: str = "y") -> None:
     """Make an axis logarithmic, with plain numbers: the style typesets no mathematics."""
     axes.set(**{f"{which}scale": "log"})
     axis = axes.yaxis if which == "y" else axes.xaxis
+    axis.set_major_locator(words.RoundTicks())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    few = LogFormatter(minor_thresholds=(1, 0.4))  # between decades where there is hardly one
-    axis.set_minor_formatter(few)
+    words.between(axis)
 
 
 def last_value(row: Row) -> str:

@@ -92,7 +92,7 @@ def looks(
         Look(
             color,
             DASHES[i % len(DASHES)],
-            MARKERS[i % len(MARKERS)],
+            MARKERS[(i + i // len(MARKERS)) % len(MARKERS)],
             2.2 if i == baseline else 1.5,
         )
         for i, color in enumerate(colors)

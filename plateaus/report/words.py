@@ -9,9 +9,10 @@ import re
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
-from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, Locator, LogLocator, NullFormatter
 
 SIZE = 8.0  # points, of ticks, legends and names
 MOST = 96  # letters of a name; of a longer one the middle is left out
@@ -117,7 +118,27 @@ def log_steps(axes: Axes, low: float, high: float, most: int = 6) -> list[float]
 
 
 def plain_ticks(axes: Axes, marks: Sequence[float], labels: Sequence[str]) -> None:
-    """Set the ticks of the horizontal axis, and no others."""
+    """Set the ticks of the horizontal, logarithmic axis, and unlabelled ones between."""
     axes.xaxis.set_major_locator(FixedLocator(list(marks)))
     axes.xaxis.set_major_formatter(FixedFormatter(list(labels)))
-    axes.xaxis.set_minor_locator(NullLocator())
+    between(axes.xaxis)
+
+
+def between(axis: Axis) -> None:
+    """Give a logarithmic axis unlabelled ticks between decades."""
+    axis.set_minor_locator(LogLocator(subs=range(2, 10)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+class RoundTicks(Locator):
+    """Few round numbers on a logarithmic axis, whatever its limits become."""
+
+    def __call__(self) -> list[float]:
+        """Return them between the limits of the axis."""
+        assert self.axis is not None  # matplotlib sets it
+        return self.tick_values(*self.axis.get_view_interval())
+
+    def tick_values(self, vmin: float, vmax: float) -> list[float]:
+        """Return them between two numbers."""
+        low, high = sorted((float(vmin), float(vmax)))
+        return ticks(low, high, most=5) if 0 < low < high else []

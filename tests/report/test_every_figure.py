@@ -41,14 +41,34 @@ def texts_of(figure):
     return [(text, text.get_window_extent(renderer)) for text in dict.fromkeys(found)]
 
 
+def overlap(one, box, other, its, renderer):
+    """Whether two texts cover one another by more than a pixel; turned alike, along their lines."""
+    angle = one.get_rotation()
+    if angle % 90 == 0 or angle != other.get_rotation():
+        wide = min(box.x1, its.x1) - max(box.x0, its.x0)
+        high = min(box.y1, its.y1) - max(box.y0, its.y0)
+        return wide > 1 and high > 1
+    sizes = []
+    for text in (one, other):
+        text.set_rotation(0)
+        extent = text.get_window_extent(renderer)
+        sizes.append((extent.width, extent.height))
+        text.set_rotation(angle)
+    right, up = (box.x0 + box.x1 - its.x0 - its.x1) / 2, (box.y0 + box.y1 - its.y0 - its.y1) / 2
+    turn = np.deg2rad(angle)
+    along = abs(right * np.cos(turn) + up * np.sin(turn))
+    across = abs(up * np.cos(turn) - right * np.sin(turn))
+    wide, high = np.mean(sizes, axis=0)
+    return along < wide - 1 and across < high - 1
+
+
 def problems(figure):
     """What is wrong with a figure that a machine can see: kind -> what."""
     found = collections.defaultdict(list)
     texts = texts_of(figure)
+    renderer = figure.canvas.get_renderer()
     for (one, box), (other, its) in itertools.combinations(texts, 2):
-        wide = min(box.x1, its.x1) - max(box.x0, its.x0)
-        high = min(box.y1, its.y1) - max(box.y0, its.y0)
-        if wide > 1 and high > 1:
+        if box.overlaps(its) and overlap(one, box, other, its, renderer):
             found["overlap"].append(f"{one.get_text()!r} on {other.get_text()!r}")
     page = figure.bbox
     for text, box in texts:
