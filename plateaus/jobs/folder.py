@@ -77,7 +77,7 @@ def commits(folder: Path) -> list[str]:
         before = sessions(folder)
     except (OSError, ValueError, KeyError, TypeError):
         before = []
-    found = {}
+    found: dict[str, None] = {}
     for session in [*before, provenance.origin(())]:
         if isinstance(commit := session.get("commit"), str) and commit:
             found[commit[:7] + "+" * bool(session.get("dirty"))] = None

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.font_manager import FontProperties
 
 from plateaus.report import panels, table, words
 from plateaus.report.statistics import Row
@@ -166,7 +168,8 @@ def columns(figure: Figure, labels: Sequence[str]) -> int:
 
     A handle with its space is taken to be 0.75 inches wide.
     """
-    longest = max(words.width(line) for label in labels for line in label.split("\n"))
+    size = FontProperties(size=rcParams["legend.fontsize"]).get_size_in_points()
+    longest = max(words.width(line, size) for label in labels for line in label.split("\n"))
     most = int((figure.get_figwidth() - 0.2) / (longest + 0.75))
     lines = -(-len(labels) // max(1, min(6, most)))
     return -(-len(labels) // lines)

@@ -18,6 +18,8 @@ WORLDS = {
         **{"task.name": "linear_regression", "task.dmmse_tasks": 4, "pool_points": 4},
         **{"task.out_of_distribution": True, **SEQUENCES},
     },
+    "learners": {"task.name": "linear_regression", "task.baselines": True, **SEQUENCES},
+    "points": {"task.name": "in_context", "task.families": "linear,relu,quadratic", **SEQUENCES},
     "mixture": {"task.name": "characters", "task.families": "ret1,ret2,ret3", **SEQUENCES},
 }
 LENGTHS = {

@@ -15,6 +15,7 @@ from plateaus.report import figures, statistics
 COUNTS = (1, 5, 24)
 NUMBER = re.compile(r"[−-]?[\d.,]+(e[−+-]?\d+)?[kM%]?")
 LEFT = {}  # known problems that are left: (figure, settings) -> kinds, with the reason; to shrink
+WORLDS = ("regression", "learners", "points", "mixture")
 
 
 def long_names(count):
@@ -141,14 +142,25 @@ def test_the_main_figure_holds_in_facets(make_results, count):
     assert problems(figures.plateau(results, statistics.summarise(results))) == {}
 
 
+def made_of(everything, world, count):
+    """The figures of a world's settings, which are of several sizes."""
+    dataset = everything.results(world, names=long_names(count))
+    dataset["parameters"][:] = 100 * (1 + np.arange(count))[:, None]
+    rows = statistics.summarise(dataset)
+    return drawn(dataset, rows, summaries(dataset, rows))
+
+
+@pytest.mark.thorough
+def test_no_figure_is_left_out(everything):
+    made = {stem for world in WORLDS for stem in made_of(everything, world, 24)}
+    assert made == set(FIGURES)
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("world", ["regression", "mixture"])
+@pytest.mark.parametrize("world", WORLDS)
 def test_every_figure_holds(everything, world, count):
-    dataset = everything.results(world, names=long_names(count))
-    rows = statistics.summarise(dataset)
-    made = drawn(dataset, rows, summaries(dataset, rows))
-    assert "plateau" in made and set(made) <= set(FIGURES)
+    made = made_of(everything, world, count)
     found = {(stem, count): problems(figure) for stem, figure in made.items()}
     worse = {key: kinds for key, kinds in found.items() if set(kinds) != set(LEFT.get(key, ()))}
     assert not worse

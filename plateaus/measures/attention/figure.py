@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -40,7 +41,8 @@ def scores(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     chosen = spaced(rows)
     with styled():
         size = (1.4 + 2.7 * len(names), 0.7 + 2.1 * len(chosen))
-        figure = Figure(figsize=size, layout="constrained")
+        layout = ConstrainedLayoutEngine(rect=(0, 0.015, 1, 0.985))  # for the bars' labels
+        figure = Figure(figsize=size, layout=layout)
         grid = figure.subplots(len(chosen), len(names), squeeze=False)
         for column, name in enumerate(names):
             maps = [survival.mean_band(last(dataset, name, row))[0] for row in chosen]
