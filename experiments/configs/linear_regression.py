@@ -261,7 +261,7 @@ def optimisers(config: ConfigDict, scale: str) -> None:
 
     Every method has four trials: two values of its own at two learning rates, 6e-4 and half of it,
     where the plateau is short; plain Adam has four rates. All are Adam (.9) but for what is named.
-    figures/forest.png has them all.
+    figures/plateau.png has them all.
 
     Source: the reviewers of paper 1 (digest of the paper); its section 3.
     Command: python experiments/run.py --config=configs/linear_regression.py:optimisers

@@ -68,6 +68,22 @@ def record(folder: Path, more: Iterable[Mapping[str, Any]]) -> None:
     files.write_json(path, {"sessions": [*before, *more]})
 
 
+def commits(folder: Path) -> list[str]:
+    """Return the commits of the sessions that worked in a folder, the one in progress last.
+
+    With a plus where the code differed from it; none where it is not known.
+    """
+    try:
+        before = sessions(folder)
+    except (OSError, ValueError, KeyError, TypeError):
+        before = []
+    found: dict[str, None] = {}
+    for session in [*before, provenance.origin(())]:
+        if isinstance(commit := session.get("commit"), str) and commit:
+            found[commit[:7] + "+" * bool(session.get("dirty"))] = None
+    return [*found]
+
+
 def sessions(folder: Path) -> list[dict[str, Any]]:
     """Return the sessions in provenance.json; [] where there is none.
 

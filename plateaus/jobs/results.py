@@ -8,13 +8,14 @@ from pathlib import Path
 from plateaus import files
 from plateaus.build.soundness import shapes_of
 from plateaus.config.plan import Plan
-from plateaus.jobs import circumstances, pairs, sweep
+from plateaus.jobs import circumstances, folder, pairs, sweep
 from plateaus.jobs.circumstances import SECONDS
 from plateaus.jobs.finished import Finished
 from plateaus.jobs.records import variables
 from plateaus.measures import registry as instruments
 from plateaus.measures.figures import FIGURES, TABLES, drawn, kept_files, summaries
 from plateaus.report import sinks, statistics, store
+from plateaus.report.captions import caption
 from plateaus.report.kept_curves import FILE as CURVES
 from plateaus.report.kept_runs import FILE as RUNS
 from plateaus.report.style import save as save_figure
@@ -29,6 +30,7 @@ def write(
 ) -> None:
     """Write results.nc, runs.csv, curves.csv.gz, the tables, figures/ and tensorboard/ of all runs.
 
+    Each figure has its caption beside it, a text of the same name.
     Each appears whole or not at all. results.nc comes last and names the runs in it, so that an
     interrupted report is written again. If the TensorBoard files fail, there is only a warning.
     """
@@ -66,8 +68,11 @@ def write(
     for file, summary in tables.items():
         if summary:
             files.write_atomically(place / file, TABLES[file].csv(summary).encode())
+    commits = folder.commits(place)
     for stem, figure in drawn(dataset, rows, tables).items():
         save_figure(figure, place / "figures", stem)
+        text = caption(FIGURES[stem].draw, dataset, rows, commits)
+        files.write_atomically(place / "figures" / f"{stem}.md", f"{text}\n".encode())
     if not sinks.write_tensorboard(dataset, rows, place / "tensorboard"):
         warn("the TensorBoard files could not be written; everything else is complete")
     timeless = dataset.drop_vars(SECONDS, errors="ignore")  # equal runs make equal results

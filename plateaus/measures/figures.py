@@ -25,7 +25,7 @@ from plateaus.measures.superposition import figure_dynamics, figure_sizes, steps
 from plateaus.measures.superposition import rows as superposition
 from plateaus.measures.superposition import table as superposition_table
 from plateaus.measures.task_vectors import figure as task_vectors
-from plateaus.report import curves, figures, forest, kept_curves, kept_runs, robustness, table
+from plateaus.report import curves, figures, kept_curves, kept_runs, robustness, table
 from plateaus.report.statistics import Row
 
 SUMMARY, TASKS = "summary.csv", "tasks.csv"
@@ -76,7 +76,6 @@ TABLES: dict[str, Table] = {  # by file
 }
 FIGURES: dict[str, Figure] = {  # by file, without its ending
     "plateau": Figure(figures.plateau),
-    "forest": Figure(forest.forest),
     "learning_curves": Figure(figures.learning_curves),
     "metrics": Figure(curves.metrics),
     "predictors": Figure(curves.predictors),

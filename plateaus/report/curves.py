@@ -23,6 +23,7 @@ from plateaus.report.facets import (
     heading,
     label_outer,
     legend,
+    legend_above,
     panel_grid,
     styles_of,
     title,
@@ -127,7 +128,7 @@ def predictors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         handles = [Line2D([], [], color=color, label=name) for name, color in colors.items()]
         laws = [law for law in LAWS if law in {law for law, _ in shown}]
         handles += [Line2D([], [], color=GREY, ls=DASHES[law], label=LAWS[law]) for law in laws]
-        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+        legend_above(figure, handles)
     return figure
 
 

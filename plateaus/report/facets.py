@@ -7,15 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.font_manager import FontProperties
 
-from plateaus.report import panels, table
+from plateaus.report import panels, table, words
 from plateaus.report.statistics import Row
 from plateaus.report.style import Look, looks, styled
 
 MOST = 6  # settings with a line or a column of panels each
+TITLE_SIZE = 9.0  # points
+HEAVY = 2.0  # lines of baselines are wider
+EXPECTED = 2  # lines of a legend, for which figures leave room
 
 
 def facets(rows: Sequence[Row]) -> list[list[Row]]:
@@ -30,9 +35,13 @@ def heading(facet: Sequence[Row]) -> str:
     return table.label(fixed)
 
 
-def title(row: Row) -> str:
-    """Return a setting as the title of a panel, a field a line, and where its curves end."""
-    return table.label(row.setting).replace(", ", "\n") + shortened([row])
+def title(row: Row, inches: float = 2.2, more: str = "") -> str:
+    """Return a setting as the title of a panel so wide, a field a line, and where its curves end.
+
+    `more` is said instead of that end, if anything.
+    """
+    text = table.label(row.setting).replace(", ", "\n") + (more or shortened([row]))
+    return words.lines(text, inches, TITLE_SIZE)
 
 
 def headed_lines(
@@ -98,10 +107,39 @@ def spaced(rows: Sequence[Row], most: int = MOST) -> list[Row]:
 
 def styles_of(facet: Sequence[Row]) -> list[Look]:
     """Return the looks of the last field's values; a value looks the same in every facet."""
+    return looks(len(facet), _baseline(facet), _order(facet))
+
+
+def names(facet: Sequence[Row]) -> list[str]:
+    """Return what tells the rows of a facet apart, and what is missing of each.
+
+    What is missing of a facet under a heading stands there.
+    """
+    if not facet[0].setting:
+        return [(incomplete(facet) + shortened(facet)).strip() or "all runs"]
+    values = words.distinct([panels.last_value(row) for row in facet])
+    if len(facet[0].setting) > 1:
+        return values
+    return [v + incomplete([r]) + shortened([r]) for v, r in zip(values, facet, strict=True)]
+
+
+def _baseline(facet: Sequence[Row]) -> int | None:
+    """Return the place of the one baseline among others, if there is one.
+
+    All of a facet are baselines where the last field has no neutral value: none stands out.
+    """
     baselines = [row.is_baseline for row in facet]
-    # All of a facet are baselines where the last field has no neutral value: none stands out.
-    single = len(facet) > 1 and sum(baselines) == 1
-    return looks(len(facet), baselines.index(True) if single else None)
+    return baselines.index(True) if len(facet) > 1 and sum(baselines) == 1 else None
+
+
+def _order(facet: Sequence[Row]) -> list[float] | None:
+    """Return the places of the values of the last field in their order; None of categories."""
+    values = [value for row in facet for value in list(row.setting.values())[-1:]]
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    if len(numbers) < len(facet):
+        return None
+    falls = len(numbers) > 1 and all(a > b for a, b in itertools.pairwise(numbers))
+    return [-number if falls else number for number in numbers]
 
 
 def incomplete(rows: Sequence[Row]) -> str:
@@ -128,10 +166,11 @@ def _has_curves(row: Row) -> bool:
 def columns(figure: Figure, labels: Sequence[str]) -> int:
     """Return in how many columns a legend fits over the figure: even lines of at most six.
 
-    A letter is taken to be 0.075 inches wide, a handle with its space 0.75.
+    A handle with its space is taken to be 0.75 inches wide.
     """
-    longest = max(map(len, labels))
-    most = int(figure.get_figwidth() / (0.075 * longest + 0.75))
+    size = FontProperties(size=rcParams["legend.fontsize"]).get_size_in_points()
+    longest = max(words.width(line, size) for label in labels for line in label.split("\n"))
+    most = int((figure.get_figwidth() - 0.2) / (longest + 0.75))
     lines = -(-len(labels) // max(1, min(6, most)))
     return -(-len(labels) // lines)
 
@@ -146,12 +185,17 @@ def labelled(figure: Figure) -> list[Artist]:
 
 
 def legend_above(figure: Figure, handles: Sequence[Artist] | None = None, **options: Any) -> None:
-    """Put a legend over the figure, in as many columns as fit.
+    """Put a legend over the figure, in as many columns as fit; more lines make it higher.
 
     It shows `handles` or, without them, all labelled artists; `options` are those of `legend`.
     """
     handles = labelled(figure) if handles is None else handles
-    fitting = columns(figure, [str(handle.get_label()) for handle in handles])
+    for handle in handles:
+        handle.set_label(words.lines(str(handle.get_label()), figure.get_figwidth() - 1.0))
+    labels = [str(handle.get_label()) for handle in handles]
+    fitting = columns(figure, labels)
+    more = -(-len(labels) // fitting) - EXPECTED
+    figure.set_figheight(figure.get_figheight() + 0.17 * max(0, more))
     figure.legend(handles=handles, loc="outside upper center", ncols=fitting, **options)
 
 
@@ -160,9 +204,10 @@ def legend(figure: Figure, groups: Sequence[Sequence[Row]]) -> None:
     if not groups[0][0].setting:
         return
     handles = []
-    for row, look in zip(groups[0], styles_of(groups[0]), strict=True):
-        mark = " (baseline)" if look.width > looks(1)[0].width else ""
+    values = words.distinct([panels.last_value(row) for row in groups[0]])
+    for row, value, look in zip(groups[0], values, styles_of(groups[0]), strict=True):
+        mark = " (baseline)" if look.width > HEAVY else ""
         missing = "" if len(groups) > 1 else incomplete([row]) + shortened([row])
-        name = panels.last_value(row) + mark + missing
+        name = value + mark + missing
         handles.append(look.handle(name, **look.mark, ms=5))
     legend_above(figure, handles, title=list(groups[0][0].setting)[-1], handlelength=3.4)

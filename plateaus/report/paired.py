@@ -72,6 +72,21 @@ def _pairs(count: int) -> str:
     return f"{count} pair{'s' * (count != 1)}"
 
 
+class Pairs(NamedTuple):
+    """The pairs of two settings that say something of their ratio, in the order of their seeds.
+
+    first, second: steps to escape, cut at the horizon; escaped, escaped_too: whether they did.
+    censored, unfollowed: numbers of pairs left out; see `Comparison`.
+    """
+
+    first: NDArray
+    second: NDArray
+    escaped: NDArray[np.bool_]
+    escaped_too: NDArray[np.bool_]
+    censored: int
+    unfollowed: int
+
+
 NO_COMPARISON = Comparison(NOTHING, math.nan, math.nan, 0, 0, "")
 
 
@@ -150,6 +165,17 @@ def compared(first: Passages, second: Passages, horizon: ArrayLike) -> Compariso
     >>> round(result.ratio.value, 6), result.bound
     (0.5, '<')
     """
+    pairs = matched(first, second, horizon)
+    bound: Bound = ""
+    if pairs.first.size:
+        bound = ">" if not pairs.escaped.any() else "<" if not pairs.escaped_too.any() else ""
+    return of_ratios(pairs.first, pairs.second)._replace(
+        bound=bound, censored=pairs.censored, unfollowed=pairs.unfollowed
+    )
+
+
+def matched(first: Passages, second: Passages, horizon: ArrayLike) -> Pairs:
+    """Return the pairs that `compared` rests on."""
     _, i, j = np.intersect1d(first.seeds, second.seeds, return_indices=True)
     (_, t, there), (_, u, there_too) = (
         [part[k] for part in s] for s, k in ((first, i), (second, j))
@@ -157,14 +183,14 @@ def compared(first: Passages, second: Passages, horizon: ArrayLike) -> Compariso
     end = np.broadcast_to(np.asarray(horizon, np.float64), t.shape)
     there, there_too = there & (t <= end), there_too & (u <= end)
     far = (there | (t >= end)) & (there_too | (u >= end))
-    neither = far & ~there & ~there_too
-    kept = far & ~neither
-    t, u = np.minimum(t, end)[kept], np.minimum(u, end)[kept]
-    bound: Bound = ""
-    if kept.any():
-        bound = ">" if not there[kept].any() else "<" if not there_too[kept].any() else ""
-    return of_ratios(t, u)._replace(
-        bound=bound, censored=int(neither.sum()), unfollowed=int((~far).sum())
+    kept = far & (there | there_too)
+    return Pairs(
+        np.minimum(t, end)[kept],
+        np.minimum(u, end)[kept],
+        there[kept],
+        there_too[kept],
+        int((far & ~kept).sum()),
+        int((~far).sum()),
     )
 
 

@@ -20,6 +20,9 @@ from plateaus.files import write_atomically
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (2.5, 1)))
 MARKERS = "os^Dv<>Pp*hX"
 GREY, PALE = "0.35", "0.75"
+# Okabe and Ito's, which stay apart for the colour-blind; without yellow, faint on white, and black,
+# which is the baseline's.
+CATEGORIES = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7")
 
 SETTINGS: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -67,21 +70,32 @@ class Look(NamedTuple):
         return Line2D([], [], label=label, **self.line, **options)
 
 
-def looks(values: int, baseline: int | None = None) -> list[Look]:
-    """Return one look per swept value, dark to light in their order, the baseline heavier.
+def looks(
+    values: int, baseline: int | None = None, order: Sequence[float] | None = None
+) -> list[Look]:
+    """Return one look per swept value; no two of 24 are alike, in grey or for the colour-blind.
 
-    The map is cut before its lightest part, earlier for few values: every line is seen on white.
+    Categories have Okabe and Ito's colours, the baseline black and heavier; dashes and markers
+    tell apart what shares a colour. Values of an `order` go from dark to light in it. That map is
+    cut before its lightest part, earlier for few values: every line is seen on white.
     """
-    lightest = min(0.78, 0.45 + 0.07 * values)
-    shades = matplotlib.colormaps["viridis"](np.linspace(0.0, lightest, values))
+    if order is None:
+        colors: list[Any] = [CATEGORIES[i % len(CATEGORIES)] for i in range(values)]
+        if baseline is not None:
+            colors = [*colors[:baseline], "#000000", *colors[baseline:-1]]
+    else:
+        lightest = min(0.78, 0.45 + 0.07 * values)
+        shades = matplotlib.colormaps["viridis"](np.linspace(0.0, lightest, values))
+        ranks = np.argsort(np.argsort(order, kind="stable"), kind="stable")
+        colors = [tuple(float(part) for part in shades[rank]) for rank in ranks]
     return [
         Look(
-            tuple(float(part) for part in shades[i]),
+            color,
             DASHES[i % len(DASHES)],
-            MARKERS[i % len(MARKERS)],
+            MARKERS[(i + i // len(MARKERS)) % len(MARKERS)],
             2.2 if i == baseline else 1.5,
         )
-        for i in range(values)
+        for i, color in enumerate(colors)
     ]
 
 

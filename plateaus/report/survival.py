@@ -60,6 +60,37 @@ def survival_curve(times: ArrayLike, escaped: ArrayLike) -> tuple[NDArray, NDArr
     return curve.quantiles, curve.probabilities
 
 
+def survival_band(
+    times: ArrayLike, escaped: ArrayLike, level: float = 0.95
+) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Return the Kaplan-Meier curve's times, fractions, and pointwise log-log band [low, high].
+
+    Where the curve is 0 Greenwood's variance is undefined; there the upper end is the exact
+    binomial limit for no survivor among n. Where it is 1 the band is the curve; NaN of one run, or
+    where none escaped.
+
+    Source: Sawyer, "The Greenwood and Exponential Greenwood confidence intervals in survival
+    analysis" (2003).
+
+    >>> _, fraction, low, high = survival_band([10, 20, 30], [True, True, False])
+    >>> bool(np.all((low < fraction) & (fraction < high)))
+    True
+    """
+    curve = stats.ecdf(censored(times, escaped)).sf
+    steps, fraction = curve.quantiles, curve.probabilities
+    events = int(np.sum(np.asarray(escaped, bool)))
+    if np.size(times) < 2 or events == 0:
+        return steps, fraction, np.full(steps.shape, np.nan), np.full(steps.shape, np.nan)
+    with warnings.catch_warnings():  # "undefined at some observations": where it is 0 or 1
+        warnings.simplefilter("ignore", RuntimeWarning)
+        band = curve.confidence_interval(level, method="log-log")
+    exact = ((1 - level) / 2) ** (1 / events)
+    low, high = band.low.probabilities, band.high.probabilities
+    low = np.where(fraction <= 0, 0.0, np.where(fraction >= 1, 1.0, low))
+    high = np.where(fraction <= 0, 1 - exact, np.where(fraction >= 1, 1.0, high))
+    return steps, fraction, low, high
+
+
 def median_time(times: ArrayLike, escaped: ArrayLike, level: float = 0.95) -> Interval:
     """Return the Kaplan-Meier median and its Brookmeyer-Crowley interval on the log-log scale.
 
@@ -78,8 +109,7 @@ def median_time(times: ArrayLike, escaped: ArrayLike, level: float = 0.95) -> In
     """
     if np.size(times) == 0:
         return NOTHING
-    curve = stats.ecdf(censored(times, escaped)).sf
-    steps, fraction = curve.quantiles, curve.probabilities
+    steps, fraction, lower, upper = survival_band(times, escaped, level)
     tolerance = 1e-9  # the curve is a product of fractions: 1/2 only to rounding
     value = _first(steps, fraction <= 0.5 + tolerance)
     later = steps[fraction < 0.5 - tolerance]
@@ -88,12 +118,6 @@ def median_time(times: ArrayLike, escaped: ArrayLike, level: float = 0.95) -> In
     events = int(np.sum(np.asarray(escaped, bool)))
     if np.size(times) < 2 or events == 0:
         return Interval(value, math.nan, math.nan)
-    with warnings.catch_warnings():  # "undefined at some observations": where it is 0 or 1
-        warnings.simplefilter("ignore", RuntimeWarning)
-        band = curve.confidence_interval(level, method="log-log")
-    exact = ((1 - level) / 2) ** (1 / events)
-    lower = np.where(fraction <= 0, 0.0, band.low.probabilities)
-    upper = np.where(fraction <= 0, 1 - exact, band.high.probabilities)
     return Interval(value, _first(steps, lower <= 0.5), _first(steps, upper <= 0.5))
 
 

@@ -18,6 +18,8 @@ WORLDS = {
         **{"task.name": "linear_regression", "task.dmmse_tasks": 4, "pool_points": 4},
         **{"task.out_of_distribution": True, **SEQUENCES},
     },
+    "learners": {"task.name": "linear_regression", "task.baselines": True, **SEQUENCES},
+    "points": {"task.name": "in_context", "task.families": "linear,relu,quadratic", **SEQUENCES},
     "mixture": {"task.name": "characters", "task.families": "ret1,ret2,ret3", **SEQUENCES},
 }
 LENGTHS = {
@@ -31,8 +33,11 @@ LATE = 8, 1  # in this setting this task
 GIVEN = {"seeds": 1, "batch": 4, "log_every": 5, "eval_every": 10}
 
 
-def results(world, steps=2000, seeds=2):
-    """Results of two settings, or of nine mixtures, their runs all at the horizon."""
+def results(world, steps=2000, seeds=2, names=()):
+    """Results of two settings, or of nine mixtures, their runs all at the horizon.
+
+    With `names`: of as many variants so named, the first of them the baseline.
+    """
     given = {**GIVEN, "steps": steps, **WORLDS[world]}
     plan = checked_plan("tiny", sections(given), given, {})
     groups = shapes_of(plan.resolved.sections["task"], plan.resolved.spec("task"))[0].group_names
@@ -43,7 +48,9 @@ def results(world, steps=2000, seeds=2):
     times = {EVALUATIONS: steps // 10 + 1, WINDOWS: steps // 5}
     rng = np.random.default_rng(0)
     values = tuple(i / 2 for i in range(len(DRAWN) if groups else 2))
-    sweep = {"data.zipf_exponent": values}
+    if names:
+        values = tuple(names)
+    sweep = {"variant" if names else "data.zipf_exponent": values}
     runs = {
         ((value,), seed): _record(rng, declared, lengths, times, steps)
         for value in values
@@ -51,13 +58,13 @@ def results(world, steps=2000, seeds=2):
     }
     for ((value,), _), record in runs.items():
         if groups:
-            _draw(record, values.index(value))
+            _draw(record, values.index(value) % len(DRAWN))
     runs[(values[0],), 0]["escape_step"] = np.float64(np.nan)
     attributes = {
         "title": f"made-up {world}",
         "config": {**plan.config, "data.switch": "escape"},
         "swept": list(sweep),
-        "baseline": {name: 0.0 for name in sweep},
+        "baseline": {name: values[0] for name in sweep},
         "variants": {},
         "horizon": steps,
         "contents": "none",

@@ -124,18 +124,19 @@ def test_a_curve_of_means_ends_where_a_run_stops_at_its_event(at_escape):
     each = selection.followed(at_escape, "test_loss", row, whole=True)
     assert np.isfinite(each).sum() > np.isfinite(losses).sum()
     figure = plateau(at_escape, summarise(at_escape))
-    (legend,) = figure.legends
-    assert f"(8 stopped at their event) (to step {first:,})" in legend.get_texts()[1].get_text()
+    names = " ".join(figure.axes[2].texts[1].get_text().split())
+    assert f"(8 stopped at their event) (to step {first:,})" in names
 
 
 def test_a_mean_to_an_earlier_step_is_hollow(whole):
     cut = ended(whole, {(1, seed): ("stopped", 5_000) for seed in range(8)})
-    rows = summarise(cut)
-    figure = plateau(cut, rows)
-    axes = figure.axes[2]
-    faces = [line.get_markerfacecolor() for line in axes.lines if line.get_markersize() == 7]
-    assert faces[1] == "white" != faces[0] and "hollow" in axes.get_title(loc="left")
-    assert panels.last_value(rows[1]) == "0.1"
+    assert panels.last_value(summarise(cut)[1]) == "0.1"
+    alone = cut.isel({"data.subset": [1]})
+    for results, hollow in ((alone, True), (whole.isel({"data.subset": [1]}), False)):
+        figure = plateau(results, summarise(results))
+        marks = [line for line in figure.axes[3].lines if line.get_markersize() == 6]
+        assert (marks[-1].get_markerfacecolor() == "white") == hollow
+        assert any("hollow" in text.get_text() for text in figure.texts) == hollow
 
 
 def test_losses_at_a_step(whole):

@@ -1,4 +1,3 @@
-import io
 import itertools
 import subprocess
 import sys
@@ -6,12 +5,14 @@ import sys
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from plateaus.report import figures, panels
 from plateaus.report.statistics import summarise
 from plateaus.report.style import looks
+from plateaus.report.terminal import ratio_text
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +29,6 @@ def wild_results(make_results):
     return results
 
 
-def legend_texts(figure):
-    (legend,) = figure.legends
-    return legend.get_title().get_text(), [text.get_text() for text in legend.get_texts()]
-
-
 def assert_readable(figure):
     """Nothing smaller than 8 points, nothing cut off at the edge."""
     for text in figure.findobj(Text):
@@ -44,39 +40,109 @@ def assert_readable(figure):
     assert inside.x1 < page.width + 0.02 and inside.y1 < page.height + 0.02, inside
 
 
+def panels_of(figure):
+    """The panels of the main figure: loss, survival, names, ratios, columns, runs at risk."""
+    return figure.axes[:6]
+
+
 def test_main_figure_says_what_it_shows(zipf_results):
     figure = figures.plateau(zipf_results, summarise(zipf_results))
-    loss, survival, length = figure.subfigs[0].axes
+    loss, survival, key, ratio, beside, risk = panels_of(figure)
     assert loss.get_xlabel() == survival.get_xlabel() == "optimiser steps"
-    assert loss.get_ylabel() == "test loss (squared error)"
-    assert length.get_xlabel() == "data.zipf_exponent"
-    title, entries = legend_texts(figure)
-    assert title == "data.zipf_exponent"
-    assert entries == ["0 (baseline)", "0.5", "0.75", "1", "1.25", "1.5"]
-    notes = [text.get_text() for text in length.texts]
-    assert notes == ["14/16", *["16/16"] * 4, "0/16"]
-    assert [text.get_text() for text in loss.texts] == ["uninformed", "best"]
+    assert loss.get_ylabel() == "normalised test loss\n(1: uninformed, 0: best)"
+    assert loss.get_xscale() == survival.get_xscale() == ratio.get_xscale() == "log"
+    assert "ratio to the\nbaseline's run of the same seed" in ratio.get_xlabel()
+    assert "data.zipf_exponent" in [text.get_text() for text in figure.texts]
+    assert [t.get_text() for t in key.texts] == ["0", "0.5", "0.75", "1", "1.25", "1.5"]
+    escaped = [text.get_text() for text in risk.texts if "/" in text.get_text()]
+    assert escaped == ["14/16", *["16/16"] * 4, "0/16"]
+    rows = summarise(zipf_results)
+    texts = [text.get_text() for text in beside.texts]
+    assert texts[0] == "baseline" and texts[2::3] == [str(row.pairs) for row in rows[1:]]
+    assert texts[1::3] == [ratio_text(row.ratio, row.bound) for row in rows[1:]]
     assert_readable(figure)
 
 
-def test_main_figure_draws_the_mean_the_survival_and_the_length(zipf_results):
-    rows = summarise(zipf_results)
-    figure = figures.plateau(zipf_results, rows)
-    loss, survival, length = figure.subfigs[0].axes
-    mean = zipf_results["test_loss"].values[1].astype(float).mean(axis=0)
-    np.testing.assert_allclose(loss.lines[1].get_ydata(), mean)
+def test_main_figure_draws_the_median_the_survival_and_those_at_risk(zipf_results):
+    figure = figures.plateau(zipf_results, summarise(zipf_results))
+    loss, survival, _, _, _, risk = panels_of(figure)
+    values = zipf_results["test_loss"].values[1].astype(float)[:, 1:]
+    np.testing.assert_allclose(loss.lines[1].get_ydata(), np.median(values, axis=0))
+    corners = loss.collections[1].get_paths()[0].vertices
+    low, high = np.quantile(values, (0.25, 0.75), axis=0)
+    assert (corners[:, 1].min(), corners[:, 1].max()) == pytest.approx((low.min(), high.max()))
     steps = np.sort(zipf_results["escape_step"].values[2])
     x, y = survival.lines[3].get_data()  # a curve and its ticks for 0, a curve for .5, for .75
     assert survival.lines[3].get_drawstyle() == "steps-post"
     for step in (steps[0] - 1, steps[0], steps[8], steps[15]):
         drawn = y[np.searchsorted(x, step, side="right") - 1]
         assert drawn == pytest.approx(np.mean(steps > step))
-    points = [line for line in length.lines if len(line.get_xdata()) == 1]
-    assert [line.get_ydata()[0] for line in points] == [row.plateau.value for row in rows]
+    counts = [text for text in risk.texts if text.get_position()[1] == 2][:-1]
+    assert len(counts) > 2
+    for text in counts:
+        assert int(text.get_text()) == np.sum(steps >= text.get_position()[0])
+
+
+def test_ratios_are_of_pairs_with_arrows_for_bounds_and_dots_alone_for_few(make_results):
+    swept = {"data.subset": [1.0, 0.1, 0.02]}
+    results = make_results(swept, [30_000, 9_000, np.inf], baseline={"data.subset": 1.0})
+    rows = summarise(results)
+    ratio = panels_of(figures.plateau(results, rows))[3]
+    dots = {(line.get_marker(), line.get_ydata()[0].round()): line for line in ratio.lines
+            if line.get_alpha()}  # fmt: skip
+    escape = np.minimum(np.nan_to_num(results["escape_step"].values, nan=50_000), 50_000)
+    both = np.isfinite(results["escape_step"].values[:2]).all(axis=0)
+    expected = (escape[1] / escape[0])[both]
+    np.testing.assert_allclose(dots["o", 1].get_xdata(), expected)
+    assert (">", 2) in dots and ("o", 2) not in dots
+    assert rows[2].bound == ">" and len(ratio.texts) == 1  # its arrow
+    few = results.isel(seed=slice(0, 7))
+    ratio = panels_of(figures.plateau(few, summarise(few)))[3]
+    marks = [line for line in ratio.lines if line.get_ms() > 4.5 and len(line.get_xdata()) == 1]
+    assert [line.get_xdata()[0] for line in marks] == [1]  # the baseline's
+
+
+def test_without_a_baseline_the_lengths_themselves(make_results):
+    results = make_results({}, np.array(9_000.0))
+    (row,) = rows = summarise(results)
+    length = panels_of(figures.plateau(results, rows))[3]
+    assert length.get_xlabel() == "optimiser steps to escape"
+    (mean,) = [line.get_xdata()[0] for line in length.lines if line.get_markersize() == 6
+               and len(line.get_xdata()) == 1]  # fmt: skip
+    assert mean == row.plateau.value
+    seeds = next(line for line in length.lines if line.get_alpha()).get_xdata()
+    np.testing.assert_array_equal(np.sort(seeds), np.sort(results["escape_step"].values))
+
+
+def test_where_nothing_normalises_the_loss_it_is_drawn_itself(zipf_results):
+    bare = zipf_results.copy(deep=True)
+    bare["uninformed_loss"][:] = np.nan
+    loss = panels_of(figures.plateau(bare, summarise(bare)))[0]
+    assert loss.get_ylabel() == "test loss (squared error)"
+    values = zipf_results["test_loss"].values[0].astype(float)[:, 1:]
+    np.testing.assert_allclose(loss.lines[0].get_ydata(), np.median(values, axis=0))
+
+
+def lightness(look):
+    return float(np.dot(to_rgb(look.color), [0.3, 0.6, 0.1]))
+
+
+def test_no_two_of_24_settings_look_alike():
+    styles = looks(24, baseline=3)
+    assert len({(look.color, str(look.dash)) for look in styles}) == 24
+    assert len({(look.color, look.marker) for look in styles}) == 24
+    assert lightness(styles[3]) == 0 and max(map(lightness, styles)) < 0.75
+    for one, other in itertools.pairwise(styles):  # in grey
+        assert str(one.dash) != str(other.dash)
+
+
+def test_values_in_an_order_go_from_dark_to_light_in_it():
+    styles = looks(3, order=[0.4, 0.1, 1.0])
+    assert sorted(range(3), key=lambda i: lightness(styles[i])) == [1, 0, 2]
 
 
 def test_every_line_differs_in_dash_marker_and_lightness():
-    styles = looks(6, baseline=0)
+    styles = looks(6, baseline=0, order=range(6))
     for one, other in itertools.pairwise(styles):
         assert one.dash != other.dash and one.marker != other.marker
         assert np.dot(other.color[:3], [0.3, 0.6, 0.1]) > np.dot(one.color[:3], [0.3, 0.6, 0.1])
@@ -87,11 +153,10 @@ def test_every_line_differs_in_dash_marker_and_lightness():
 def test_trouble_in_the_data_is_drawn_without_a_warning(wild_results, tmp_path):
     rows = summarise(wild_results)
     figure = figures.plateau(wild_results, rows)
-    _, entries = legend_texts(figure)
-    assert entries[3:] == ["1 (2 diverged)", "1e+06 (6 diverged)"]
-    loss = figure.subfigs[0].axes[0]
-    finished = wild_results["test_loss"].values[3, 2:].astype(float)
-    np.testing.assert_allclose(loss.lines[3].get_ydata(), finished.mean(axis=0))
+    loss, _, key, *_ = panels_of(figure)
+    assert [t.get_text() for t in key.texts][3:] == ["1 (2 diverged)", "1e+06 (6 diverged)"]
+    finished = wild_results["test_loss"].values[3, 2:, 1:].astype(float)
+    np.testing.assert_allclose(loss.lines[3].get_ydata(), np.median(finished, axis=0))
     low, high = loss.get_ylim()
     assert -1 < low < 0 < 1 < high < 4  # the plateau is still to be seen
     assert_readable(figure)
@@ -117,13 +182,13 @@ def test_facets_by_all_fields_but_the_last(make_results):
     centres[:, 1] = np.nan
     results = make_results(swept, centres, seeds=2, baseline={"data.subset": 1.0})
     figure = figures.plateau(results, summarise(results))
-    assert [part._suptitle.get_text() for part in figure.subfigs] == [
+    assert [t.get_text() for t in figure.texts if t.get_weight() == "bold"] == [
         "data.order=epochs, optim.learning_rate=0.1",
         "data.order=epochs, optim.learning_rate=1e+06 (6 diverged)",
         "data.order=replace, optim.learning_rate=0.1",
         "data.order=replace, optim.learning_rate=1e+06 (6 diverged)",
     ]
-    assert legend_texts(figure) == ("data.subset", ["1 (baseline)", "0.1", "0.02"])
+    assert [t.get_text() for t in panels_of(figure)[2].texts] == ["1", "0.1", "0.02"]
     assert len(figures.learning_curves(results, summarise(results)).axes) == 12
 
 
@@ -139,22 +204,22 @@ def test_every_seed_is_a_line_of_the_learning_curves(zipf_results):
     )
 
 
-def test_levels_that_differ_between_settings_are_drawn_for_each(make_results):
+def test_each_run_is_normalised_by_its_own_levels(make_results):
     results = make_results({"task.noise": [0.0, 1.0]}, [9_000, 9_000], seeds=2)
     results["uninformed_loss"][1] = 2.0
-    figure = figures.plateau(results, summarise(results))
+    loss = panels_of(figures.plateau(results, summarise(results)))[0]
+    values = results["test_loss"].values[1].astype(float)[:, 1:] / 2
+    np.testing.assert_allclose(loss.lines[1].get_ydata(), np.median(values, axis=0))
     results["status"][1] = 0  # and a setting not yet run leaves no trace, and no error
     for name in ("uninformed_loss", "test_loss", "escape_step"):
         results[name][1] = np.nan
     unfinished = figures.plateau(results, summarise(results))
-    assert len(unfinished.subfigs[0].axes[0].lines) == 4
-    heights = {float(np.ravel(line.get_ydata())[0]) for line in figure.subfigs[0].axes[0].lines[2:]}
-    assert heights == {0.0, 1.0, 2.0}
+    assert len(panels_of(unfinished)[0].lines) == 3  # of one setting, and both levels
 
 
 def test_xmax(zipf_results):
     figure = figures.plateau(zipf_results, summarise(zipf_results), xmax=20_000)
-    assert [axes.get_xlim()[1] for axes in figure.subfigs[0].axes[:2]] == [20_000] * 2
+    assert [axes.get_xlim()[1] for axes in figure.axes[:2]] == [20_000] * 2
 
 
 def test_loss_label_without_telling_units(zipf_results):
@@ -213,15 +278,3 @@ def test_reports_import_neither_jax_nor_pyplot():
         "sys.exit(bool({'jax', 'matplotlib.pyplot', 'tensorboardX'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", script], timeout=60, check=True)
-
-
-@pytest.mark.parametrize("count", (6, 12))
-def test_counts_of_many_settings_do_not_run_into_one_another(make_results, count):
-    results = make_results({"variant": [f"name {i}" for i in range(count)]}, [9_000.0] * count)
-    figure = figures.plateau(results, summarise(results))
-    figure.savefig(io.BytesIO())  # lays it out
-    _, _, length = figure.subfigs[0].axes
-    boxes = [text.get_window_extent() for text in length.texts if "/16" in text.get_text()]
-    assert len(boxes) == count
-    for left, right in itertools.pairwise(boxes):
-        assert left.x1 <= right.x0

@@ -10,10 +10,11 @@ import numpy as np
 import xarray as xr
 from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 from scipy import stats
 
-from plateaus.report import panels, survival, table
+from plateaus.report import panels, survival, table, words
 from plateaus.report.cells import cell
 from plateaus.report.facets import legend_above, spaced, title
 from plateaus.report.heat_map import heat_map
@@ -28,6 +29,7 @@ SCORES = {
     "attention_induction": "induction",
 }
 RANDOM, REMOVED = "ablation_loss_random", "ablation_loss_retrospective"
+LONGEST = 16  # letters of a name under a column
 SHARE = 12  # of the heads one in so many is compared, where no number of them is given
 
 
@@ -39,7 +41,8 @@ def scores(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     chosen = spaced(rows)
     with styled():
         size = (1.4 + 2.7 * len(names), 0.7 + 2.1 * len(chosen))
-        figure = Figure(figsize=size, layout="constrained")
+        layout = ConstrainedLayoutEngine(rect=(0, 0.015, 1, 0.985))  # for the bars' labels
+        figure = Figure(figsize=size, layout=layout)
         grid = figure.subplots(len(chosen), len(names), squeeze=False)
         for column, name in enumerate(names):
             maps = [survival.mean_band(last(dataset, name, row))[0] for row in chosen]
@@ -49,11 +52,13 @@ def scores(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
                 image = axes.imshow(values, vmin=0, vmax=top, aspect="auto", cmap="viridis")
                 axes.set_xticks(_ticks(values.shape[1]))
                 axes.set_yticks(_ticks(values.shape[0]))
-            figure.colorbar(image, ax=list(grid[:, column]), location="bottom", shrink=0.8)
+            figure.colorbar(
+                image, ax=list(grid[:, column]), location="bottom", shrink=0.8, label="score"
+            )
             grid[0, column].set_title(SCORES[name])
             grid[-1, column].set_xlabel("head")
         for axes, row in zip(grid[:, 0], chosen, strict=True):
-            axes.set_ylabel(f"{title(row)}\nlayer" if row.setting else "layer")
+            axes.set_ylabel(f"{title(row, 1.7)}\nlayer" if row.setting else "layer")
     return figure
 
 
@@ -71,21 +76,21 @@ def ablation(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         "as many random others removed": (RANDOM, "s", GREY),
     }
     with styled():
-        figure = Figure(figsize=(max(6.0, 1.5 + 0.9 * len(rows)), 3.6), layout="constrained")
+        figure = Figure(figsize=(7.5, 1.3 + 0.36 * max(3, len(rows))), layout="constrained")
         axes = figure.subplots()
         for number, (label, (name, marker, color)) in enumerate(kinds.items()):
             shift = 0.2 * (number - 1)
             mark: dict[str, Any] = {"ls": "", "marker": marker, "color": color}
             for place, row in enumerate(rows):
                 middle, low, high = _over_runs(last(dataset, name, row))
-                axes.plot([place + shift] * 2, [low, high], color=color, lw=1.4)
-                axes.plot(place + shift, middle, **mark, ms=6, mec="white")
+                axes.plot([low, high], [place + shift] * 2, color=color, lw=1.4)
+                axes.plot(middle, place + shift, **mark, ms=6, mec="white")
             axes.plot([], [], **mark, label=label)
-        panels.log_axis(axes)
-        axes.set_xticks(range(len(rows)), [_name(row) for row in rows])
-        axes.set_xlim(-0.6, len(rows) - 0.4)
-        axes.set_xlabel(", ".join(rows[0].setting))
-        axes.set_ylabel("test loss at the end")
+        panels.log_axis(axes, "x")
+        axes.set_yticks(range(len(rows)), [words.lines(_name(row), 2.4) for row in rows])
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set_ylabel(words.lines(", ".join(rows[0].setting), 2.0))
+        axes.set_xlabel("test loss at the end")
         figure.legend(loc="outside upper center", ncols=3)
     return figure
 
@@ -135,7 +140,13 @@ def persistence(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         names = [_name(row) for row in rows]
         numbers = {at: (f"{x:.2f}", False) for at, x in np.ndenumerate(shared) if np.isfinite(x)}
         texts = numbers if len(rows) <= 12 else {}
-        image = heat_map(axes, shared, texts, names, names, "viridis", Normalize(0, 1))
+        if max(map(len, names)) <= LONGEST:
+            columns = names
+        else:  # numbered in both, and named on the left
+            columns = [str(number + 1) for number in range(len(rows))]
+            names = [f"{words.lines(n, 2.2, 7)} ({i})" for i, n in zip(columns, names, strict=True)]
+            figure.set_figwidth(figure.get_figwidth() + 2)
+        image = heat_map(axes, shared, texts, names, columns, "viridis", Normalize(0, 1))
         bar = figure.colorbar(image, ax=axes, label="Jaccard index of the heads")
         bar.ax.axhline(chance, color=to_rgba("white"), lw=1.5)
         axes.set_title(f"{_count(dataset)} heads of a run; by chance {chance:.2f}")

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
-from plateaus.report import panels, survival
+from plateaus.report import panels, survival, words
 from plateaus.report.curves import limits
-from plateaus.report.facets import by_facet, legend_above, spaced, styles_of, title
+from plateaus.report.facets import by_facet, facets, legend_above, names, spaced, styles_of, title
 from plateaus.report.selection import followed, of_family, recorded, running_mean
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, styled
@@ -80,16 +80,17 @@ def cosine(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         right.axvline(0, color=GREY, lw=0.8)
         left.set_ylabel("cosine of batches' gradients")
         panels.step_axis(left, facet[0].horizon)
-        labels = [panels.last_value(row) for row in facet] if facet[0].setting else [""]
-        right.set_yticks(range(len(facet)), labels)
+        labels = names(facet) if facet[0].setting else [""]
+        right.set_yticks(range(len(facet)), [words.lines(label, 2.0) for label in labels])
         right.invert_yaxis()
-        right.set_xlabel("mean on the plateau (filled), over training (hollow)")
+        right.set_xlabel("mean cosine: on the plateau (filled),\nover training (hollow)")
 
-    return by_facet(rows, (9.5, 2.9), draw)
+    most = max(map(len, facets(rows)))
+    return by_facet(rows, (9.5, max(2.9, 0.7 + 0.3 * most)), draw)
 
 
 def layers(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
-    """Return, by setting, what each layer adds to the cosine, and its share of the noise.
+    """Return what each layer adds to the cosine, and its share of the noise, a column a setting.
 
     Means over seeds; the layers' cosines sum to the whole (black), their shares to 1.
     """

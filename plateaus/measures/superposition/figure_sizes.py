@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from plateaus.measures.superposition import rows as superposition
-from plateaus.report import table
+from plateaus.report import table, words
 from plateaus.report.cells import cell, swept_values
 from plateaus.report.facets import legend_above
 from plateaus.report.selection import came_to_the_end, interval, last
@@ -20,6 +20,7 @@ from plateaus.report.statistics import Row
 from plateaus.report.style import looks_of, styled
 
 PARAMETERS = "parameters"
+MOST_TICKS = 8  # one a model; round numbers for more
 
 
 def sizes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
@@ -64,12 +65,16 @@ def sizes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
 
 def _count_axis(axes: Axes, counts: Sequence[int]) -> None:
-    """Make the horizontal axis one of numbers of parameters, with a tick for each model."""
+    """Make the horizontal axis one of numbers of parameters, with a tick for each of few models."""
     axes.set_xscale("log")
+    axes.set_xlabel("parameters")
+    if len(counts) > MOST_TICKS:
+        marks = words.ticks(min(counts), max(counts))
+        words.plain_ticks(axes, marks, [short(round(mark)) for mark in marks])
+        return
     crowded = len(counts) > 5
     axes.set_xticks(counts, [short(x) for x in counts], rotation=40 if crowded else 0)
     axes.set_xticks([], minor=True)
-    axes.set_xlabel("parameters")
 
 
 def short(count: int) -> str:

@@ -64,11 +64,11 @@ def test_ablations_stand_beside_the_intact_loss_with_the_range_of_draws(results,
     (axes,) = attention.ablation(results, rows).axes
     marks = [line for line in axes.lines if len(line.get_xdata()) == 1]
     bars = [line for line in axes.lines if len(line.get_xdata()) == 2]
-    middles = np.reshape([line.get_ydata()[0] for line in marks], (3, 3))
+    middles = np.reshape([line.get_xdata()[0] for line in marks], (3, 3))
     last = results["test_loss"].values[..., -1].mean(axis=1)
     np.testing.assert_allclose(middles, [last, [4.0] * 3, [3.0] * 3], rtol=1e-5)
     low, high = np.quantile(np.repeat(np.arange(1.0, 6), SEEDS), (0.025, 0.975))
-    assert [tuple(bar.get_ydata()) for bar in bars[-3:]] == [(low, high)] * 3
+    assert [tuple(bar.get_xdata()) for bar in bars[-3:]] == [(low, high)] * 3
 
 
 def test_heads_of_runs_that_escaped_beside_those_that_did_not(results, rows):
