@@ -133,9 +133,10 @@ class _Block:
                 axes.axhspan(place - 0.5, place + 0.5, color="0.965", lw=0, zorder=-1)
         for axes in (key, beside, risk):
             axes.set_axis_off()
-        draw = main_panels.ratio_panel if self._ratios else main_panels.length_panel
-        more = () if self._ratios else (limits,)
-        texts = draw(ratio, dataset, shown, *more)  # type: ignore[operator] # of either signature
+        if self._ratios:
+            texts = main_panels.ratio_panel(ratio, dataset, shown)
+        else:
+            texts = main_panels.length_panel(ratio, dataset, shown, limits)
         main_panels.risk_panel(risk, dataset, shown, marks)
         for place, ((_, look), lines) in enumerate(zip(shown, self._names, strict=True)):
             _note(key, name - EDGE - 0.05, place, lines, ha="right")

@@ -16,7 +16,6 @@ from plateaus.report.cells import cell, followed_runs, passages, swept_values
 from plateaus.report.selection import followed
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, Look
-from plateaus.report.survival import Passages
 from plateaus.report.terminal import bracketed, p_text, ratio_text
 
 MOST_BANDS = 6  # settings: of more, bands would hide the lines
@@ -107,11 +106,13 @@ def risk_panel(axes: Axes, dataset: xr.Dataset, shown: Styled, steps: Sequence[f
         for step in steps:
             left = str(int((times >= step).sum())) if times.size else "-"
             axes.text(step, place, left, ha="center", va="center", fontsize=words.SIZE)
-        axes.text(
-            *(1.12, place, f"{row.escaped}/{row.runs}"),
-            transform=axes.get_yaxis_transform(),
-            **{"ha": "center", "va": "center", "fontsize": words.SIZE},
-        )
+        count = f"{row.escaped}/{row.runs}"
+        beside: dict[str, Any] = {
+            "transform": axes.get_yaxis_transform(),
+            "ha": "center",
+            "va": "center",
+        }
+        axes.text(1.12, place, count, fontsize=words.SIZE, **beside)
 
 
 def has_ratios(facet: Sequence[Row]) -> bool:
@@ -196,8 +197,8 @@ def _brief(steps: float) -> str:
 def _pairs(dataset: xr.Dataset, row: Row) -> paired.Pairs:
     swept = swept_values(dataset)
     index = tuple(swept[name].index(value) for name, value in row.baseline.items())
-    samples: list[Passages] = [passages(dataset, place) for place in (row.index, index)]
-    return paired.matched(*samples, row.horizon)
+    first, second = passages(dataset, row.index), passages(dataset, index)
+    return paired.matched(first, second, row.horizon)
 
 
 def _spread(count: int) -> NDArray[np.float64]:
@@ -223,5 +224,5 @@ def _arrow(axes: Axes, value: float, place: int, bound: str, look: Look) -> None
 
 def note(axes: Axes, text: str) -> None:
     """Write a small grey note in the middle of a panel."""
-    style = {"ha": "center", "va": "center", "fontsize": words.SIZE, "color": GREY}
+    style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": words.SIZE, "color": GREY}
     axes.text(0.5, 0.5, text, transform=axes.transAxes, **style)
