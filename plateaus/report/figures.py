@@ -135,7 +135,7 @@ class _Block:
             axes.set_axis_off()
         draw = main_panels.ratio_panel if self._ratios else main_panels.length_panel
         more = () if self._ratios else (limits,)
-        texts = draw(ratio, dataset, shown, *more)  # type: ignore[operator] # of either signature
+        texts = draw(ratio, dataset, shown, *more)
         main_panels.risk_panel(risk, dataset, shown, marks)
         for place, ((_, look), lines) in enumerate(zip(shown, self._names, strict=True)):
             _note(key, name - EDGE - 0.05, place, lines, ha="right")
