@@ -160,9 +160,9 @@ def _closed(result: Records) -> Records:
     there["seed"] = {seed for _, seed in result.runs}
     for name, texts in there.items():
         coordinate = header["coordinates"][name]
-        values = [value for value in coordinate[0] if value_text(value) in texts]
-        numbers = all(isinstance(value, int | float) for value in values)
-        coordinate[0] = sorted(values) if numbers else values  # whatever a command's order was
+        kept = [value for value in coordinate[0] if value_text(value) in texts]
+        numbers = all(isinstance(value, int | float) for value in kept)
+        coordinate[0] = sorted(kept) if numbers else kept  # whatever a command's order was
         header["sizes"][name] = len(coordinate[0])
     swept = result.swept
     for declared in header["variables"].values():  # in one order, whatever the command's was
