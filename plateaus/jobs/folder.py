@@ -11,6 +11,7 @@ from typing import Any
 from plateaus import files
 from plateaus.config.plan import Plan
 from plateaus.config.schema import ConfigError
+from plateaus.information import Unknown, informative
 from plateaus.jobs import additions, identities, provenance
 
 
@@ -77,8 +78,9 @@ def commits(folder: Path) -> list[str]:
         before = sessions(folder)
     except (OSError, ValueError, KeyError, TypeError):
         before = []
+    now = informative(provenance.origin)(())
     found: dict[str, None] = {}
-    for session in [*before, provenance.origin(())]:
+    for session in [*before, *([] if isinstance(now, Unknown) else [now])]:
         if isinstance(commit := session.get("commit"), str) and commit:
             found[commit[:7] + "+" * bool(session.get("dirty"))] = None
     return [*found]

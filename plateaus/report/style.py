@@ -22,7 +22,10 @@ MARKERS = "os^Dv<>Pp*hX"
 GREY, PALE = "0.35", "0.75"
 # Okabe and Ito's, which stay apart for the colour-blind; without yellow, faint on white, and black,
 # which is the baseline's.
-CATEGORIES = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7")
+CATEGORIES = (
+    *("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"),
+    *("#882255", "#332288"),  # of Paul Tol, for where no dashes tell apart
+)
 
 SETTINGS: dict[Any, Any] = {
     "font.family": "sans-serif",
