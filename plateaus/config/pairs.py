@@ -152,11 +152,11 @@ def labelled(label: str, names: Collection[str]) -> dict[str, str]:
     by_short = dict(zip(_short(names), names, strict=True))
     one = "|".join(map(re.escape, by_short))
     parts = re.split(rf"(?:^| )({one})=", label)
-    found = dict(zip(parts[1::2], parts[2::2], strict=True))
+    values = dict(zip(parts[1::2], parts[2::2], strict=True))
     alone = parts[0] == "" or parts[0].endswith(" +")
-    if not alone or len(parts) != 2 * len(by_short) + 1 or len(found) != len(by_short):
+    if not alone or len(parts) != 2 * len(by_short) + 1 or len(values) != len(by_short):
         return {}
-    return {by_short[short]: value for short, value in found.items()}
+    return {by_short[short]: value for short, value in values.items()}
 
 
 def _short(names: Collection[str]) -> list[str]:

@@ -30,12 +30,12 @@ class Claim:
     """One claim.
 
     Args:
-      id: never reused; a row of the review, "1.17", or "1.17b" for a part of it.
+      id: never reused; of the paper and a number, "1.17", or "1.17b" for a part of that claim.
       paper, place: the number of the paper, and where it says so.
       sentence: what is claimed, in our words.
       kind: "paired" (two settings on the same seeds), "all" (each of `all` has to hold),
-        "exact" and "deterministic" (a test of ours decides, `check`), "descriptive" (a share of
-        runs: see `statistic`).
+        "exact" and "deterministic" (a test of ours decides, `check`), "descriptive" (a "share" of
+        runs of one setting, or the "level" of a number there).
       role: "primary" (corrected together with the others of its paper) or "exploratory".
       config: file and preset, as `run.py --config` has it, "configs/sparse_parity.py:zipf".
       scale: "small", "medium" or "paper".
@@ -50,7 +50,7 @@ class Claim:
       alpha: two-sided level.
       looks: numbers of seeds after which the data are looked at; the last is the cap.
       all: ids of the parts.
-      check: a test, "tests/path.py::name", or the function of a descriptive claim.
+      check: the test that decides, "tests/path.py::name".
       untested: why there is nothing to run, for a claim that nothing here can test yet.
       before: the verdict on the page before there were rules, with its folder.
       pilot: what seeds 0 to 7 showed; written by `reproduce.py --pilot`.

@@ -45,22 +45,21 @@ def main(argv: Sequence[str], root: Path) -> int:
     except argparse.ArgumentError as error:
         raise ConfigError(str(error)) from None
     if unknown:
-        known = [name for action in parser()._actions for name in action.option_strings]
-        raise ConfigError(*(f"{word}: no such option{hint(word, known)}" for word in unknown))
+        names = [name for action in parser()._actions for name in action.option_strings]
+        raise ConfigError(*(f"{word}: no such option{hint(word, names)}" for word in unknown))
     seconds = _seconds(options.budget)
     ways = {"--claim": options.claim, "--paper": options.paper, "--all": options.all or None}
     if len(given := [way for way, value in ways.items() if value is not None]) > 1:
         raise ConfigError(f"{given[1]}: not together with {given[0]}")
-    own = [Path(name) for name in options.claim or () if name.endswith(".toml")]
+    claim_files = [Path(name) for name in options.claim or () if name.endswith(".toml")]
     if options.runs is not None:
-        return _elsewhere(options, own)
-    if own:
+        return _elsewhere(options, claim_files)
+    if claim_files:
         claims, places = _own(options.claim)
         results = Path("runs") / "claims" / "kept"
     else:
-        claims, results = read_all(root / "claims"), root / "results"
-        places = {read(path).id: path for path in sorted((root / "claims").glob("*/*.toml"))}
-    chosen = _chosen(options, claims, bool(own))
+        claims, results, places = read_all(root / "claims"), root / "results", {}
+    chosen = _chosen(options, claims, bool(claim_files))
     if options.list or options.dry_run or options.page:
         judged = verdicts.judge(claims, results)
         if options.page:
@@ -71,6 +70,8 @@ def main(argv: Sequence[str], root: Path) -> int:
             for job in queue.jobs([claims[name] for name in chosen], judged, options.pilot):
                 print(told.plan(job))
         return 0
+    if not claim_files:
+        places = {read(path).id: path for path in sorted((root / "claims").glob("*/*.toml"))}
     runs = Path("runs") / "claims"
     before = verdicts.judge(claims, results)
     judged, failed = engine.work(
@@ -88,7 +89,7 @@ def main(argv: Sequence[str], root: Path) -> int:
     for name in chosen:
         if repr(judged[name]) != repr(before[name]) or options.claim:  # NaN is not NaN
             print(told.verdict(claims[name], judged[name]))
-    if not own:
+    if not claim_files:
         _write_page(root, claims, judged)
     if failed:
         raise ConfigError(*failed)
@@ -125,11 +126,11 @@ def _seconds(budget: str | None) -> float | None:
         raise ConfigError(f"--budget {budget}: {error}") from None
 
 
-def _elsewhere(options: argparse.Namespace, own: Sequence[Path]) -> int:
+def _elsewhere(options: argparse.Namespace, claim_files: Sequence[Path]) -> int:
     """Judge one claim on runs that were made elsewhere."""
-    if len(own) != 1 or len(options.claim) != 1:
+    if len(claim_files) != 1 or len(options.claim) != 1:
         raise ConfigError("--runs: name one claim file with it, --claim my.toml --runs my.csv")
-    claim = read(own[0])
+    claim = read(claim_files[0])
     print(told.verdict(claim, verdicts.of_file(claim, options.runs)))
     return 0
 

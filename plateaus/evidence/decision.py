@@ -93,8 +93,8 @@ def decide(
         estimate = sequential.repeated_interval(every[worst], looks, level, flips=flips)
     detectable = math.nan
     if word == "inconclusive":
-        asked = level if holm_level is None else holm_level
-        sizes = [detectable_effect(s, looks, asked, kind, flips=flips) for s in every]
+        support_level = level if holm_level is None else holm_level
+        sizes = [detectable_effect(s, looks, support_level, kind, flips=flips) for s in every]
         detectable = max(sizes, key=abs)
     return Decision(
         word=word,
@@ -131,8 +131,8 @@ def outcome(
     def look(test: NDArray, at: float) -> float:
         return sequential.crossed(test, looks, at, flips=flips) or math.inf
 
-    asked = level if holm_level is None else holm_level
-    shown = max(look(test, asked) for s in every for test in supporting(s, effect, kind))
+    support_level = level if holm_level is None else holm_level
+    shown = max(look(test, support_level) for s in every for test in supporting(s, effect, kind))
     excluded = min(look(test, level) for s in every for test in excluding(s, effect, kind))
     stop = min(shown, excluded)
     if math.isinf(stop):
@@ -148,8 +148,9 @@ def outcome(
 
 
 def _several(differences: ArrayLike | Sequence[ArrayLike]) -> list[NDArray]:
-    nested = isinstance(differences, list | tuple) and differences and np.ndim(differences[0])
-    return [np.asarray(s, np.float64) for s in (differences if nested else [differences])]  # type: ignore[union-attr]
+    if isinstance(differences, list | tuple) and differences and np.ndim(differences[0]):
+        return [np.asarray(series, np.float64) for series in differences]
+    return [np.asarray(differences, np.float64)]
 
 
 def _mean(values: NDArray) -> float:
@@ -217,10 +218,10 @@ def holm_levels(p_values: Mapping[str, float], level: float = LEVEL) -> dict[str
     levels = {}
     for name in p_values:
         others = sorted(1.0 if math.isnan(p) else p for key, p in p_values.items() if key != name)
-        left = len(p_values)
+        divisor = len(p_values)
         for p in others:
-            if p > level / left:
+            if p > level / divisor:
                 break
-            left -= 1
-        levels[name] = level / max(left, 1)
+            divisor -= 1
+        levels[name] = level / max(divisor, 1)
     return levels

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from plateaus.config.schema import ConfigError
-from plateaus.evidence import kept, observed, pilot, queue, rows, union, verdicts
+from plateaus.evidence import kept, observed, pilot, queue, rows, told, union, verdicts
 from plateaus.evidence.claim import Claim, read
 from plateaus.evidence.verdict import Verdict
 
@@ -51,25 +51,23 @@ def work(
         judged = verdicts.judge(claims, results)
         waiting = queue.jobs([claims[name] for name in chosen], judged, pilots_only)
         waiting = [job for job in waiting if job.name not in failed]
-        left = None if seconds is None else seconds - (time.monotonic() - began)
+        remaining = None if seconds is None else seconds - (time.monotonic() - began)
         if not waiting:
             return judged, [*failed.values()]
-        if left is not None and left < LEAST + SPARE:
-            tell(f"{max(left, 0):.0f} s of the budget are left: too few for {waiting[0].name}")
+        if remaining is not None and remaining < LEAST + SPARE:
+            spare = f"{max(remaining, 0):.0f} s of the budget are left"
+            tell(f"{spare}: too few for {waiting[0].name}")
             return judged, [*failed.values()]
         job = waiting[0]
         if (job.name, job.seeds) == before:  # run.py has said which of them failed
             failed[job.name] = f"{job.name}: runs of seeds {job.seeds.start} on are missing still"
             continue
         before = job.name, job.seeds
-        ids = ", ".join(claim.id for claim in job.claims)
-        what = "pilot" if job.is_pilot else f"seeds {job.seeds.start} to {job.seeds.stop - 1}"
-        price = f"about {job.seconds:.0f} s of one core" if job.priced else "price unknown"
-        tell(f"{job.name}: {what} of claims {ids}; {price}")
+        tell(told.plan(job))
         options = [*kept.options(job.claims), "--seeds", f"{job.seeds.start}:{job.seeds.stop}"]
         options += ["--workdir", str(runs / job.name)]
-        if left is not None:
-            options += ["--budget", f"{left - SPARE:.0f}s"]
+        if remaining is not None:
+            options += ["--budget", f"{remaining - SPARE:.0f}s"]
         tell("  run.py " + " ".join(options))
         code = _code([sys.executable, str(script), *options])
         if code in STOPPED:

@@ -9,7 +9,6 @@ from plateaus.evidence import kept, pilot
 from plateaus.evidence.claim import FIRST_SEED, Claim
 from plateaus.evidence.verdict import Verdict
 
-PILOT = range(pilot.SEEDS.start, pilot.SEEDS.stop)
 GUESS = 10.0  # seconds of 10,000 steps of a run of which nothing is known yet
 
 
@@ -58,7 +57,7 @@ def jobs(
     for name, several in by_name.items():
         without = tuple(c for c in several if not c.pilot)
         if without:
-            found.append(_job(name, without, PILOT))
+            found.append(_job(name, without, pilot.SEEDS))
         ready = [claim for claim in several if claim.pilot]
         if ready and not pilots_only:
             by_look: dict[int, list[Claim]] = {}

@@ -19,7 +19,6 @@ from plateaus.evidence.observed import Observed, scales
 from plateaus.report.paired import FLOOR
 from plateaus.report.survival import Interval
 
-Series = tuple[tuple[float, ...], ...]  # differences, a series after another
 TRAINS = 0.5  # share of the baselines that have to get there for a verdict to be reached
 
 
@@ -35,15 +34,20 @@ def p_value(claim: Claim, found: Observed) -> float:
 
     At the look at which the effect that counts is excluded it ends, as the claim does.
     """
-    series = tuple(tuple(values) for values in found.differences.tolist())
-    return _p_value(series, effect(claim), claim.looks, claim.alpha / 2, kind(claim))
+    data, shape = found.differences.tobytes(), found.differences.shape
+    return _p_value(data, shape, effect(claim), claim.looks, claim.alpha / 2, kind(claim))
 
 
 @functools.lru_cache(maxsize=512)  # claims are judged after each look of any
 def _p_value(
-    series: Series, least: float, looks: tuple[int, ...], alpha: float, of: decision.Kind
+    data: bytes,
+    shape: tuple[int, ...],
+    least: float,
+    looks: tuple[int, ...],
+    alpha: float,
+    of: decision.Kind,
 ) -> float:
-    every = [np.array(values) for values in series]
+    every = [*np.frombuffer(data).reshape(shape)]
     ends = [
         sequential.crossed(test, looks, alpha)
         for values in every
@@ -58,20 +62,21 @@ def decided(
     claim: Claim, found: Observed, looks: tuple[int, ...], level: float
 ) -> decision.Decision:
     """Return what the differences say, at the level that Holm asks."""
-    series = tuple(tuple(values) for values in found.differences.tolist())
-    return _decided(series, effect(claim), looks, claim.alpha / 2, level, kind(claim))
+    data, shape = found.differences.tobytes(), found.differences.shape
+    return _decided(data, shape, effect(claim), looks, claim.alpha / 2, level, kind(claim))
 
 
 @functools.lru_cache(maxsize=512)
 def _decided(
-    series: Series,
+    data: bytes,
+    shape: tuple[int, ...],
     least: float,
     looks: tuple[int, ...],
     alpha: float,
     level: float,
     of: decision.Kind,
 ) -> decision.Decision:
-    every = [np.array(values) for values in series]
+    every = [*np.frombuffer(data).reshape(shape)]
     return decision.decide(every, least, looks, alpha, level, of)
 
 
