@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from plateaus.evidence import claim_panels, claim_runs
 from plateaus.evidence.claim import Claim
 from plateaus.evidence.claim_panels import is_timed, plain
+from plateaus.evidence.observed import Arm
 from plateaus.evidence.verdict import Verdict
 from plateaus.evidence.wording import compared, result, rule
 from plateaus.report import main_panels, table, words
@@ -21,7 +22,8 @@ from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, Look, looks, styled
 
 WIDTH, EDGE = 10.5, 0.12  # inches, as all that follows
-CURVES, MIDDLE, PAIRS = (0.8, 3.55), (4.35, 6.75), (7.6, 10.35)  # from, to
+CURVES, MIDDLE, PAIRS = (0.8, 3.55), (4.35, 6.75), (7.75, 10.35)  # from, to
+COUNT = 1.19  # in parts of the middle panel's width: where it is said how many got there
 PANEL, TITLE, AXIS, HEADS, FOOT = 2.3, 0.32, 0.52, 0.22, 0.3
 LINE, GAP = 0.135, 0.1  # of a small text; between rows
 NAME = 0.62, 3.95  # of a setting, from and to
@@ -56,12 +58,12 @@ def figure(claim: Claim, verdict: Verdict, results: xr.Dataset, rows: Sequence[R
         drawn = Figure(figsize=(WIDTH, height))
         FigureCanvasAgg(drawn)
         _write_head(drawn, head, height)
-        curves, middle, pairs = (
-            _axes(drawn, left, below, right - left, PANEL)
-            for left, right in (CURVES, MIDDLE, PAIRS)
-        )
+        places = (CURVES, MIDDLE, PAIRS)
+        curves, middle, pairs = (_axes(drawn, x, below, to - x, PANEL) for x, to in places)
+        first, last = _first_steps(results, claim, arms), float(claim.horizon)
+        words.log_steps(curves, _earlier(results, first), last, most=5)
         _draw_curves(curves, claim, results, list(rows), styles)
-        marks = _draw_middle(middle, claim, verdict, shown, curves.get_xlim())
+        marks = _draw_middle(middle, claim, verdict, shown, (first, last))
         if claim.statistic == "share":
             claim_panels.share_panel(pairs, claim, verdict, PAIRS[1] - PAIRS[0])
         else:
@@ -69,7 +71,7 @@ def figure(claim: Claim, verdict: Verdict, results: xr.Dataset, rows: Sequence[R
             claim_panels.pair_panel(pairs, claim, verdict, color, PAIRS[1] - PAIRS[0])
         for axes, title in zip((curves, middle, pairs), titles(claim), strict=True):
             axes.set_title(title, fontsize=8.5)
-        _draw_rows(drawn, claim, shown, names, below - AXIS - HEADS, marks, curves.get_xlim())
+        _draw_rows(drawn, claim, shown, names, below - AXIS - HEADS, marks, (first, last))
         _text(drawn, EDGE, 0.06, foot, color=GREY, va="bottom")
     return drawn
 
@@ -81,11 +83,11 @@ def titles(claim: Claim) -> tuple[str, str, str]:
         middle = "(b) each tenth: mean, middle half; o: worst"
     elif not is_timed(claim):
         middle = "(b) values, a step a run"
-    last = f"(c) {compared(claim)}, a dot a pair; shaded: what counts"
+    last = f"(c) {compared(claim)}s by pair; shaded: what counts"
     if claim.statistic == "share":
-        last = "(c) share and its interval; shaded: the claim"
+        last = "(c) share of the runs; shaded: what counts"
     elif claim.statistic == "level":
-        last = "(c) difference, a dot a run; shaded: what counts"
+        last = "(c) differences by run; shaded: what counts"
     return "(a) median of the seeds, middle half", middle, last
 
 
@@ -133,18 +135,32 @@ def _write_head(
         top -= 0.02 * size * (1 + text.count("\n"))
 
 
+def _first_steps(results: xr.Dataset, claim: Claim, arms: Sequence[Arm]) -> float:
+    """Return where the axis of times begins: some steps before the first run is there."""
+    last = float(claim.horizon)
+    steps = results["eval_step"].values
+    first = float(min(steps[steps > 0].min(initial=last), last / 2))
+    there = [arm.values[arm.there].min() for arm in arms if arm.there.any()]
+    return max(first, min(there) / 2) if there and is_timed(claim) else first
+
+
+def _earlier(results: xr.Dataset, step: float) -> float:
+    """Return where the axis of curves begins, some way before that of times."""
+    steps = results["eval_step"].values
+    return max(step / 5, float(steps[steps > 0].min(initial=step)))
+
+
 def _draw_curves(
     axes: Axes, claim: Claim, results: xr.Dataset, rows: list[Row], styles: Sequence[Look]
 ) -> None:
     """Draw the metric of the claim along the steps, else the loss."""
-    steps = results["eval_step"].values
-    last = float(claim.horizon)
-    words.log_steps(axes, float(min(steps[steps > 0].min(initial=last), last / 2)), last, most=5)
     metric = claim_runs.metric(claim, results, rows)
     if metric is None:
         main_panels.loss_panel(axes, results, list(zip(rows, styles, strict=True)))
+        if claim.task:  # without a level of the plateau: a flat curve must look flat
+            axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     else:
-        claim_panels.metric_panel(axes, steps, metric, styles)
+        claim_panels.metric_panel(axes, results["eval_step"].values, metric, styles)
     if claim.at:
         axes.axvline(claim.at, ls=":", lw=0.8, color=GREY, zorder=0)
 
@@ -159,7 +175,7 @@ def _draw_middle(
     """Draw (b); return the steps at which the runs that are left are counted."""
     width = MIDDLE[1] - MIDDLE[0]
     if is_timed(claim):
-        marks = words.log_steps(axes, *limits, most=4)
+        marks = words.log_steps(axes, *limits, most=5)
         label = "optimiser steps" + " since it is first drawn" * bool(claim.task)
         if claim.prompts[0] != claim.prompts[1]:
             label = f"prompts of its own, in units of {min(claim.prompts):g}"
@@ -186,7 +202,7 @@ def _draw_rows(
     width = MIDDLE[1] - MIDDLE[0]
     if marks:
         _text(drawn, MIDDLE[0] - 0.1, top + 0.03, "runs not there yet at these steps", color=GREY)
-        _text(drawn, MIDDLE[0] + 1.12 * width, top + 0.03, "there", color=GREY, ha="center")
+        _text(drawn, MIDDLE[0] + COUNT * width, top + 0.03, "there", color=GREY, ha="center")
     for (arm, look), name in zip(shown, names, strict=True):
         tall = LINE * (1 + name.count("\n")) + GAP
         row = _axes(drawn, EDGE, top - tall, NAME[1] - EDGE, tall)
@@ -203,9 +219,9 @@ def _draw_rows(
             words.log_steps(beside, *limits)
             runs = claim_panels.passages(arm)
             count = f"{int(runs.escaped.sum())}/{runs.times.size}"
-            main_panels.write_risk(beside, 0, runs.times, marks, count)
+            main_panels.write_risk(beside, 0, runs.times, marks, count, COUNT)
         elif claim.statistic != "loss_at_every":
-            beside.text(0, 0, claim_panels.median_text(arm), transform=beside.transAxes, **small)
+            beside.text(0, 0.5, claim_panels.median_text(arm), transform=beside.transAxes, **small)
         top -= tall
 
 

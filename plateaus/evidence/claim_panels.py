@@ -147,6 +147,9 @@ def pair_panel(axes: Axes, claim: Claim, verdict: Verdict, color: Any, width: fl
         axes.plot(drawn[which], places[which], color=color, **style)
     _estimate(axes, verdict)
     what = plain(quantity(claim))
+    if claim.statistic == "loss_at_every":
+        tenth = verdict.series + 1
+        what = f"loss at {tenth / 10:g} of the horizon" if tenth < 10 else "loss at the horizon"
     if claim.kind == "paired":
         of = "ratio to" if is_ratio else "less"
         what += f", {of} that of the baseline's run of the same seed"
@@ -219,10 +222,8 @@ def _estimate(axes: Axes, verdict: Verdict, place: float = ROW) -> None:
     arrow |= {"shrinkA": 0, "shrinkB": 0}
     inside = float(np.clip(value, *edges))
     if verdict.bound:
-        ends = [_beyond(verdict)]
-        axes.annotate(
-            "", (float(np.clip(ends[0], *edges)), place), (inside, place), arrowprops=arrow
-        )
+        end = float(np.clip(_beyond(verdict), *edges))
+        axes.annotate("", (end, place), (inside, place), arrowprops=arrow)
     elif not any(map(math.isnan, ends)):
         for end, edge in zip(ends, edges, strict=True):
             if math.isinf(end) or not edges[0] <= end <= edges[1]:

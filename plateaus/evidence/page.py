@@ -117,7 +117,7 @@ def _row(claim: Claim, verdicts: Mapping[str, Verdict]) -> list[str]:
 
 
 def _estimate(claim: Claim, verdicts: Mapping[str, Verdict]) -> str:
-    """Return the estimate, linked to its figure; of a claim of several parts, those of the parts."""
+    """Return the estimate, linked to its figure; of a claim of parts, links to theirs."""
     links = [f"[{part}]({figure_page(part)})" for part in claim.all if verdicts[part].has_figure]
     if links:
         return ", ".join(links)

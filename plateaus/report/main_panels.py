@@ -123,9 +123,17 @@ def risk_panel(axes: Axes, dataset: xr.Dataset, shown: Styled, steps: Sequence[f
 
 
 def write_risk(
-    axes: Axes, place: float, times: NDArray, steps: Sequence[float], count: str
+    axes: Axes,
+    place: float,
+    times: NDArray,
+    steps: Sequence[float],
+    count: str,
+    right: float = 1.12,
 ) -> None:
-    """Write how many of these times are not below each step, and a count at the right."""
+    """Write how many of these times are not below each step, and a count at the right.
+
+    right: where the count is, in parts of the width of the axes.
+    """
     for step in steps:
         left = str(int((times >= step).sum())) if times.size else "-"
         axes.text(step, place, left, ha="center", va="center", fontsize=words.SIZE)
@@ -134,7 +142,7 @@ def write_risk(
         "ha": "center",
         "va": "center",
     }
-    axes.text(1.12, place, count, fontsize=words.SIZE, **beside)
+    axes.text(right, place, count, fontsize=words.SIZE, **beside)
 
 
 def has_ratios(facet: Sequence[Row]) -> bool:
