@@ -115,7 +115,7 @@ def foot_text(claim: Claim, verdict: Verdict) -> str:
 def _head(claim: Claim, verdict: Verdict) -> list[tuple[str, float, dict[str, Any]]]:
     """Return the texts above the panels in lines, with their sizes and looks."""
     texts: list[tuple[str, float, dict[str, Any]]] = [
-        (f"{claim.id}  {plain(claim.sentence)}", 9.5, {"weight": "bold"}),
+        (f"{claim.id}: {plain(claim.sentence)}", 9.5, {"weight": "bold"}),
         (result(claim, verdict), 9.0, {}),
         (plain(rule(claim)), words.SIZE, {"color": GREY}),
     ]
@@ -160,7 +160,7 @@ def _draw_curves(
         if claim.task:  # without a level of the plateau: a flat curve must look flat
             axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     else:
-        claim_panels.metric_panel(axes, results["eval_step"].values, metric, styles)
+        claim_panels.metric_panel(axes, results["eval_step"].values, metric, styles, PANEL)
     if claim.at:
         axes.axvline(claim.at, ls=":", lw=0.8, color=GREY, zorder=0)
 

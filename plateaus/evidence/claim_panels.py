@@ -38,14 +38,15 @@ def is_timed(claim: Claim) -> bool:
     return STATISTICS[claim.statistic][0] or claim.statistic == "share"
 
 
-def metric_panel(axes: Axes, steps: NDArray, metric: Metric, looks: Sequence[Look]) -> None:
+def metric_panel(
+    axes: Axes, steps: NDArray, metric: Metric, looks: Sequence[Look], height: float
+) -> None:
     """Draw the curves of a metric: the median of the seeds and their middle half; its level."""
     drawn = main_panels.median_curves(axes, steps, metric.curves, looks)
     if not drawn:
         main_panels.note(axes, "no run finished")
     if not math.isnan(metric.level):
         axes.axhline(metric.level, ls=":", lw=0.8, color=GREY, zorder=0)
-    height = axes.get_position().height * axes.figure.get_figheight()
     axes.set_ylabel(words.lines(metric.label, height, 9))
 
 
@@ -140,7 +141,7 @@ def pair_panel(axes: Axes, claim: Claim, verdict: Verdict, color: Any, width: fl
     later = near & False
     if STATISTICS[claim.statistic][0]:
         far, later = far | ~used.treated.there[order], ~used.baseline.there[order]
-    drawn = np.clip(values[order], *(_within(axes, part) for part in (0.012, 0.988)))
+    drawn = np.clip(values[order], *_edges(axes))
     for marker, which in ((">", far), ("<", near | later), ("o", ~(far | near | later))):
         style: dict[str, Any] = {"ls": "", "marker": marker, "mew": 0, "alpha": 0.45}
         style["ms"] = 3.5 if marker == "o" else 4.5
@@ -198,12 +199,14 @@ def _finish(axes: Axes, claim: Claim) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def _within(axes: Axes, part: float) -> float:
-    """Return the place at a part of the way along the horizontal axis."""
+def _edges(axes: Axes) -> tuple[float, float]:
+    """Return where, just inside the horizontal axis, what lies beyond it is drawn."""
     low, high = axes.get_xlim()
     if axes.get_xscale() == "log":
-        return float(low * (high / low) ** part)
-    return float(low + part * (high - low))
+        room = (high / low) ** 0.012
+        return low * room, high / room
+    room = 0.012 * (high - low)
+    return low + room, high - room
 
 
 def _beyond(verdict: Verdict) -> float:
@@ -217,7 +220,7 @@ def _estimate(axes: Axes, verdict: Verdict, place: float = ROW) -> None:
     value, *ends = verdict.estimate
     if math.isnan(value):
         return
-    edges = _within(axes, 0.012), _within(axes, 0.988)
+    edges = _edges(axes)
     arrow: dict[str, Any] = {"arrowstyle": "-|>", "color": "black", "lw": 2}
     arrow |= {"shrinkA": 0, "shrinkB": 0}
     inside = float(np.clip(value, *edges))

@@ -44,7 +44,7 @@ def of_folder(claim: Claim, used: Observed, folder: Path) -> tuple[xr.Dataset, l
     if claim.task:
         loss = results[f"test_loss{SUFFIX}"].sel({TASK: claim.task}, drop=True)
         unknown = {name: results[name] * np.nan for name in REFERENCES}
-        results = results.assign(test_loss=loss, **unknown)
+        results = results.assign({"test_loss": loss, **unknown})
     rows = summarise(results)
     found = []
     for setting in settings(claim):
