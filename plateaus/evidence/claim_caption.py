@@ -78,6 +78,8 @@ def _of_pairs(claim: Claim, verdict: Verdict) -> str:
     text = f"Each dot is the {of}, in their order from below."
     if is_timed(claim):
         text += " An arrow in place of a dot: one of the two was not there by the horizon."
+    elif compared(claim) == "ratio":
+        text += " An arrow in place of a dot: a ratio beyond the axis."
     if verdict.bound:
         text += f" The diamond is the {mean}, a bound only: its arrow goes on."
     elif not math.isnan(verdict.estimate.value):

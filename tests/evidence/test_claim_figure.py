@@ -34,6 +34,7 @@ OTHERS = {
     "half, greater": {"statistic": "half", "direction": "greater", "smallest_effect": 1.25},
     "escape, equal": {"direction": "equal", "smallest_effect": 1.25},
     "first_step": {"statistic": "first_step", "metric": "test_accuracy", "value": 0.9},
+    "prompts": {"prompts": [32, 128]},
     "loss_at": {"statistic": "loss_at", "at": 1000},
     "loss_at_every": {"statistic": "loss_at_every", "smallest_effect": 1.5},
     "value": {"statistic": "value", "metric": "loss_at_1.0", "smallest_effect": -0.01},
