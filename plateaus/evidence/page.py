@@ -41,7 +41,7 @@ def write(root: Path, claims: Mapping[str, Claim], verdicts: Mapping[str, Verdic
 
     `root` is the folder of experiments. A file that would be the same is left alone.
     """
-    from plateaus.evidence import claim_files, forest, quotes  # matplotlib takes a second
+    from plateaus.evidence import claim_files, forest, paper_pages, quotes  # matplotlib: a second
 
     folder = root / "results"
     written = claim_files.write(claims, verdicts, folder)
@@ -50,8 +50,10 @@ def write(root: Path, claims: Mapping[str, Claim], verdicts: Mapping[str, Verdic
         if forest.draw(claims, verdicts, paper, path):
             written.append(path)
     pages = {folder / "README.md": text(claims, verdicts)}
+    pages |= paper_pages.pages(root, claims, verdicts)
     for path in quotes.places(root):
-        pages[path] = quotes.refreshed(path.read_text(encoding="utf-8"), claims, verdicts)
+        page = pages.get(path, path.read_text(encoding="utf-8"))
+        pages[path] = quotes.refreshed(page, claims, verdicts)
     for path, new in pages.items():
         data = new.encode()
         if not path.exists() or path.read_bytes() != data:

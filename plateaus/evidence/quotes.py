@@ -72,7 +72,8 @@ def places(root: Path) -> list[Path]:
     """Return the files that may quote claims; `root` is the folder of experiments."""
     top = root.parent
     readme = [path for path in (top / "README.md",) if path.exists()]
-    return [*readme, *sorted((top / "docs").glob("*.md")), *sorted((root / "configs").glob("*.py"))]
+    pages = sorted((top / "docs").rglob("*.md"))
+    return [*readme, *pages, *sorted((root / "configs").glob("*.py"))]
 
 
 def quoted(text: str) -> list[str]:

@@ -5,7 +5,16 @@ from xml.etree import ElementTree
 
 import pytest
 
-from plateaus.evidence import claim, claim_caption, claim_files, page, quotes, svg, verdicts
+from plateaus.evidence import (
+    claim,
+    claim_caption,
+    claim_files,
+    page,
+    paper_pages,
+    quotes,
+    svg,
+    verdicts,
+)
 from plateaus.evidence.verdict import FIGURES
 
 ROOT = Path(__file__).parents[2]
@@ -23,8 +32,10 @@ def stale(experiments, claims, judged):
     """The files that are not as the claims and their verdicts have them."""
     path = experiments / "results" / "README.md"
     new = {path: page.text(claims, judged)}
+    new |= paper_pages.pages(experiments, claims, judged)
     for place in quotes.places(experiments):
-        new[place] = quotes.refreshed(place.read_text(encoding="utf-8"), claims, judged)
+        text = new.get(place, place.read_text(encoding="utf-8"))
+        new[place] = quotes.refreshed(text, claims, judged)
     return [
         str(place.relative_to(experiments.parent))
         for place, text in new.items()
