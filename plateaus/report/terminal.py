@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
 
 from rich import box
@@ -12,7 +13,10 @@ from rich.table import Table
 
 from plateaus.report.survival import Interval
 
-WIDTH = 200  # of a file; the table takes what it needs, under 100 for two swept fields
+WIDTH = 200  # of a file; a table takes what it needs, at most `WIDEST` where that is possible
+WIDEST = 100  # letters
+MOST_COLUMNS = 8  # of a table
+_PIECES = re.compile(r"[^\s_.,+=-]*[\s_.,+=-]+|[^\s_.,+=-]+")  # a line may end after each
 
 
 def empty_table(labels: Iterable[str], numbers: Iterable[str], **options: Any) -> Table:
@@ -36,6 +40,51 @@ def field_heading(name: str) -> str:
     'data.\nzipf_\nexponent'
     """
     return name.replace(".", ".\n", 1).replace("_", "_\n")
+
+
+def setting_headings(names: Sequence[str], most: int) -> list[str]:
+    r"""Return the headings of the swept fields: a column each, or one for all of more than `most`.
+
+    >>> setting_headings(["data.subset", "optim.beta1"], 1)
+    ['data.subset,\noptim.beta1']
+    """
+    return [*map(field_heading, names)] if len(names) <= most else [",\n".join(names)]
+
+
+def setting_cells(values: Sequence[str], most: int) -> list[str]:
+    """Return the swept values of a line, as they stand under `setting_headings`.
+
+    >>> setting_cells(["0.1", "0.9"], 1)
+    ['0.1, 0.9']
+    """
+    return [*values] if len(values) <= most else [", ".join(values)]
+
+
+def folded(text: str, most: int) -> str:
+    r"""Return a text in lines of at most so many letters, broken after its words where it can be.
+
+    >>> folded("sparse_parity_2 + conjunction", 18)
+    'sparse_parity_2 +\nconjunction'
+    """
+    done, line = [], ""
+    for piece in _PIECES.findall(text):
+        if line and len((line + piece).rstrip()) > most:
+            done.append(line.rstrip())
+            line = ""
+        line += piece
+    return "\n".join([*done, line.rstrip()])
+
+
+def fitted(build: Callable[[int], Table]) -> Table:
+    """Return a table whose texts are folded only as far as it needs to be `WIDEST` at most.
+
+    `build` makes it with texts of at most so many letters a line.
+    """
+    for most in (*range(WIDEST, 12, -4), 10):
+        result = build(most)
+        if plain().measure(result).maximum <= WIDEST:
+            break
+    return result
 
 
 def short(value: float, form: str) -> str:
