@@ -8,7 +8,6 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from plateaus.fields import INFINITE
@@ -65,15 +64,20 @@ def table(rows: Sequence[Row], apart: Collection[tuple[int, ...]] = ()) -> Table
     again. `apart`: places of the settings that train on other tasks than their baseline, whose
     mean loss is another quantity than its.
     """
+    optional = _optional(rows, apart)
+    return fitted(lambda most: _table(rows, optional, apart, most))
+
+
+def _optional(rows: Sequence[Row], apart: Collection[tuple[int, ...]]) -> list[str]:
+    """Return the columns that are not always there, as far as there is room."""
     fields = min(len(rows[0].setting), FIELDS) if rows else 0
     recorded = any(not math.isnan(row.trained_escape.value) for row in rows)
-    optional = [PLATEAU, *[TRAINED] * recorded, SOONER, LOWEST]
-    if apart and len(rows) > 1 and all(row.is_baseline or row.index in apart for row in rows):
-        optional.remove(SOONER)
-    optional = optional[: MOST_COLUMNS - fields - len(ALWAYS)]
-    while len(optional) > 1 and plain().measure(_table(rows, optional, apart, 24)).maximum > WIDEST:
-        optional.pop()
-    return fitted(lambda most: _table(rows, optional, apart, most))
+    compared = any(not row.is_baseline and row.index not in apart for row in rows)
+    chosen = [PLATEAU, *[TRAINED] * recorded, *[SOONER] * compared, LOWEST]
+    chosen = chosen[: MOST_COLUMNS - fields - len(ALWAYS)]
+    while len(chosen) > 1 and plain().measure(_table(rows, chosen, apart, 24)).maximum > WIDEST:
+        chosen.pop()
+    return chosen
 
 
 def _table(
@@ -116,8 +120,8 @@ def _numbers(row: Row, apart: bool) -> dict[str, str]:
 
 def remarks(rows: Sequence[Row], apart: Collection[tuple[int, ...]] = ()) -> list[str]:
     """Return the lines under the table: the baseline, the diverged runs, what is missing."""
-    lines = []
-    if rows:
+    lines, columns = [], _optional(rows, apart)
+    if rows and PLATEAU in columns:
         lines.append(f"mean plateau: steps to escape, {rows[0].horizon} if it never does")
     if len(rows) > 1:
         shared = {
@@ -127,7 +131,8 @@ def remarks(rows: Sequence[Row], apart: Collection[tuple[int, ...]] = ()) -> lis
         }
         others = len(shared) < len(rows[0].baseline)
         lines.append("ratio: to the baseline's run of each seed, geometric mean; p: sign-flip test")
-        lines.append("sooner: share of the seeds on which it escapes before the baseline")
+        if SOONER in columns:
+            lines.append("sooner: share of the seeds on which it escapes before the baseline")
         lines.append(f"baseline: {label(shared)}" + ", other fields as in the row" * others)
     if apart:
         lines.append("other tasks: trained on others than the baseline, so that the losses differ")
@@ -137,7 +142,7 @@ def remarks(rows: Sequence[Row], apart: Collection[tuple[int, ...]] = ()) -> lis
         )
     if len({row.batch for row in rows}) > 1:
         lines.append("batch sizes differ: ratio and p are of optimiser steps, not of examples seen")
-    if any(not math.isnan(row.trained_escape.value) for row in rows):
+    if TRAINED in columns:
         lines.append("trained escape: median, of the loss on the items that are trained on")
     shared_notes = _shared_notes(rows)
     lines += [f"note: all settings: {note}" for note in shared_notes]
@@ -145,7 +150,7 @@ def remarks(rows: Sequence[Row], apart: Collection[tuple[int, ...]] = ()) -> lis
         lines += endings([row])
         if row.runs and row.diverged < row.runs:
             where = label(row.setting) or "this setting"
-            lines += [f"note: {where}: {note}" for note in row.notes if note not in shared_notes]
+            lines += [f"note: {where}: {note}" for note in _told(row) if note not in shared_notes]
     return lines
 
 
@@ -175,22 +180,25 @@ def _shared_notes(rows: Sequence[Row]) -> list[str]:
     others = [row for row in rows if row.runs and not row.is_baseline]
     if len(others) < 2:
         return []
-    return [note for note in others[0].notes if all(note in row.notes for row in others)]
+    return [note for note in _told(others[0]) if all(note in row.notes for row in others)]
+
+
+def _told(row: Row) -> list[str]:
+    """Return the notes of a row that no mark in its line says, and that its numbers need."""
+    marked = ("no interval of the plateau", "plateau shorter", "baseline's plateau shorter")
+    return [note for note in row.notes if not note.startswith(marked)]
 
 
 def show(rows: Sequence[Row], apart: Collection[tuple[int, ...]] = ()) -> None:
     """Print the table and its remarks: in colour on a terminal, plain text elsewhere."""
-    if Console().is_terminal:
-        print_table(table(rows, apart), remarks(rows, apart))
-    else:
-        print(text(rows, apart), end="")
+    print_table(table(rows, apart), remarks(rows, apart))
 
 
 def text(rows: Sequence[Row], apart: Collection[tuple[int, ...]] = ()) -> str:
     """Return what `show` prints where there is no terminal."""
     buffer = io.StringIO()
     print_table(table(rows, apart), remarks(rows, apart), plain(buffer))
-    return "\n".join(line.rstrip() for line in buffer.getvalue().strip("\n").splitlines()) + "\n"
+    return buffer.getvalue()
 
 
 def value_text(value: Any) -> str:

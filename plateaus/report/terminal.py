@@ -135,11 +135,19 @@ def plain(file: TextIO | None = None) -> Console:
 def print_table(
     content: Table | None, lines: Iterable[str], console: Console | None = None
 ) -> None:
-    """Print a table, if any, and the lines under it: in colour on a terminal, else plain."""
+    """Print a table, if any, and the lines under it: in colour on a terminal, else plain.
+
+    Plain text has no spaces at the ends of its lines, and no empty line under a table.
+    """
     if console is None:
         console = Console(highlight=False)
         console = console if console.is_terminal else plain()
-    if content is not None:
+    if content is not None and console.is_terminal:
         console.print(content)
+    elif content is not None:
+        with console.capture() as printed:
+            console.print(content)
+        told = [line.rstrip() for line in printed.get().splitlines()]
+        console.print("\n".join(told).rstrip(), markup=False, soft_wrap=True)
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -46,7 +47,7 @@ class Line:
     runs: int
     seeds: int
     escaped: int
-    steps: Interval
+    steps: float
     end: float
     ratio: Interval = NOTHING
     bound: Bound = ""
@@ -60,8 +61,13 @@ class Line:
 
 def compared(task_rows: Sequence[TaskRow]) -> bool:
     """Return whether some task is trained among others, and alone beside that."""
-    alone = {row.task for row in task_rows if row.is_alone}
-    return any(row.task in alone and not row.is_alone for row in task_rows)
+    known = alone(task_rows)
+    return any(row.task in known and not row.is_alone for row in task_rows)
+
+
+def alone(task_rows: Sequence[TaskRow]) -> set[str]:
+    """Return the tasks that some setting trains alone."""
+    return {row.task for row in task_rows if row.is_alone}
 
 
 def other_tasks(dataset: xr.Dataset, rows: Sequence[Row]) -> frozenset[tuple[int, ...]]:
@@ -112,19 +118,29 @@ def choosing_fields(task_rows: Sequence[TaskRow]) -> list[str]:
     return [*choosing]
 
 
-def unlike_alone(row: TaskRow) -> bool:
-    """Return whether a run of a task differs from that of the task alone, before its escape.
+def second_tasks(dataset: xr.Dataset, task_rows: Sequence[TaskRow]) -> list[TaskRow]:
+    """Return the rows without those of tasks that another one follows once they have escaped.
 
-    It does not where the others come only after that.
+    Until then they are trained as if alone. Of results that do not so switch: all rows.
     """
-    alike = row.ratio.value == 1.0 and (
-        row.ratio.low == row.ratio.high == 1.0 or all(r == 1.0 for r in row.pair_ratios or (0.0,))
-    )
-    return not alike
+    if json.loads(dataset.attrs["config"]).get("data.switch", "none") == "none":
+        return [*task_rows]
+    later = {row.index for row in task_rows if row.start > 0}
+    firsts = {row.task: row.index for row in reversed(task_rows) if row.is_alone}
+    return [
+        row
+        for row in task_rows
+        if row.start > 0
+        or (firsts.get(row.task) == row.index if row.is_alone else row.index not in later)
+    ]
 
 
 def lines(task_rows: Sequence[TaskRow], horizon: float) -> list[Line]:
-    """Return a line for each row, those of a task together, alone first, then by the others."""
+    """Return a line for each row, those of a task together, alone first, then by the others.
+
+    Without the tasks that no setting trains alone, of which nothing can be told here.
+    """
+    known = alone(task_rows)
     tasks = list(dict.fromkeys(row.task for row in task_rows))
     choosing = choosing_fields(task_rows)
     everything = list(dict.fromkeys(name for row in task_rows for name in row.tasks))
@@ -137,7 +153,7 @@ def lines(task_rows: Sequence[TaskRow], horizon: float) -> list[Line]:
             runs=row.runs,
             seeds=row.runs,
             escaped=row.escaped,
-            steps=row.escape,
+            steps=row.escape.value,
             end=horizon - (0.0 if math.isnan(row.start) else row.start),
             ratio=row.ratio,
             bound=row.bound,
@@ -149,7 +165,7 @@ def lines(task_rows: Sequence[TaskRow], horizon: float) -> list[Line]:
             final_loss=row.final_loss.value,
         )
         for row in ordered
-        if unlike_alone(row)
+        if row.task in known
     ]
 
 
@@ -168,16 +184,15 @@ def among(row: TaskRow, choosing: Sequence[str], everything: Sequence[str]) -> s
     return " + ".join(others)
 
 
-def averages(
-    dataset: xr.Dataset, task_rows: Sequence[TaskRow], place: Sequence[TaskRow]
-) -> list[Line]:
+def averages(dataset: xr.Dataset, place: Sequence[TaskRow]) -> list[Line]:
     """Return a line for each task and number of tasks, over all settings with so many.
 
     The steps of a seed are means over these settings, up to the horizon; see `maps.by_count`.
     """
     horizon, made = float(dataset.attrs["horizon"]), []
     means = by_count(dataset, place, ESCAPE)
-    tasks = list(dict.fromkeys(row.task for row in place))
+    known = alone(place)
+    tasks = list(dict.fromkeys(row.task for row in place if row.task in known))
     numbers = sorted({len(row.tasks) for row in place})
     for task, k in itertools.product(tasks, numbers):
         members = [row for row in place if (row.task, len(row.tasks)) == (task, k)]
@@ -191,17 +206,17 @@ def averages(
             runs=sum(row.runs for row in members),
             seeds=max(row.runs for row in members),
             escaped=sum(row.escaped for row in members),
-            steps=NOTHING,
+            steps=math.nan,
             end=horizon,
             floor=any(row.floor for row in members),
             final_loss=float(np.mean(losses)) if losses else math.nan,
         )
         if (k, task) in means:
-            line = dataclasses.replace(line, steps=survival.mean_interval(means[k, task]))
+            line = dataclasses.replace(line, steps=float(means[k, task].mean()))
             if k > 1 and (1, task) in means:
-                alone = next(row for row in place if row.task == task and row.is_alone)
+                by_itself = next(row for row in place if row.task == task and row.is_alone)
                 pair = means[k, task], means[1, task]
-                line = _beside(line, pair, horizon, members, alone)
+                line = _beside(line, pair, horizon, members, by_itself)
         made.append(line)
     adjusted = survival.holm([line.p for line in made])
     return [dataclasses.replace(line, p=p) for line, p in zip(made, adjusted, strict=True)]
@@ -212,14 +227,14 @@ def _beside(
     pair: tuple[NDArray[np.float64], NDArray[np.float64]],
     horizon: float,
     members: Sequence[TaskRow],
-    alone: TaskRow,
+    by_itself: TaskRow,
 ) -> Line:
     """Return an average beside the task alone, over the seeds on which either escapes."""
     told = np.minimum(*pair) < horizon
     found = paired.of_ratios(*(steps[told] for steps in pair))
     bound: Bound = ""
     if found.pairs:
-        bound = ">" if not line.escaped else "<" if not alone.escaped else ""
+        bound = ">" if not line.escaped else "<" if not by_itself.escaped else ""
     return dataclasses.replace(
         line,
         ratio=found._replace(bound=bound).shown,

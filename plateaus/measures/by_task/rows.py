@@ -13,8 +13,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from plateaus.data.curricula import AVERAGED
-from plateaus.measures.by_task.distances import ESCAPE, START, distance
 from plateaus.measures.by_task import prompts
+from plateaus.measures.by_task.distances import ESCAPE, START, distance
 from plateaus.report import cells, lengths, paired, survival
 from plateaus.report.cells import cell
 from plateaus.report.paired import Bound, Comparison

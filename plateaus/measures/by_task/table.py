@@ -17,7 +17,6 @@ from plateaus.report import csv_columns, table
 from plateaus.report.paired import FEWEST_FOR_INTERVAL, FEWEST_FOR_P
 from plateaus.report.statistics import Row
 from plateaus.report.terminal import (
-    bracketed,
     empty_table,
     fitted,
     folded,
@@ -27,9 +26,8 @@ from plateaus.report.terminal import (
     short,
 )
 
-
 NEITHER, RATIO = "neither", "ratio of steps\nto alone [95%]"
-OWN = "ratio in\nprompts of\nits own"
+OWN = "ratio in\nits own\nprompts"
 
 
 def csv_text(rows: Sequence[TaskRow]) -> str:
@@ -53,7 +51,8 @@ def show(dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow])
 
     Where there are three numbers of tasks or more: first, what their number does on average.
     """
-    horizon, places = float(dataset.attrs["horizon"]), by_line.groups(task_rows)
+    shown = by_line.second_tasks(dataset, task_rows)
+    horizon, places = float(dataset.attrs["horizon"]), by_line.groups(shown)
     if len(places) == 1 and (by_number := counts_table(dataset, task_rows)) is not None:
         told = "ratio: over tasks and seeds, geometric mean, steps cut at the horizon"
         print_table(by_number, [told])
@@ -68,6 +67,8 @@ def show(dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow])
             content.title, content.title_justify = place, "left"
         print_table(content, [])
         printed += made
+    if len(shown) < len(task_rows):
+        print_table(None, ["in tasks.csv only: the first of two tasks, alone until it escapes"])
     print_table(None, remarks(printed, task_rows, averaged=averaged))
     print_table(None, table.endings(rows))
 
@@ -78,17 +79,15 @@ def lines_table(lines: Sequence[Line], *, averaged: bool = False) -> Table:
 
 
 def _lines_table(lines: Sequence[Line], averaged: bool, most: int) -> Table:
-    steps = f"{'mean' if averaged else 'median'} escape,\nsteps [95%]"
+    steps = f"{'mean' if averaged else 'median'} \nescape,\nsteps"
     ratios = (RATIO, OWN)
     result = empty_table(
         ("task", "trained with"), ("escaped", steps, *ratios, "p\n(Holm)", "final\nloss")
     )
     for i, line in enumerate(lines):
         first = not i or lines[i - 1].task != line.task
-        if first and i:
-            result.add_section()
         result.add_row(
-            folded(line.task, most) if first else "",
+            folded(line.task, max(most, 16)) if first else "",
             folded(line.among, most),
             f"{line.escaped}/{line.runs}",
             _steps(line),
@@ -102,11 +101,7 @@ def _lines_table(lines: Sequence[Line], averaged: bool, most: int) -> Table:
 
 
 def _steps(line: Line) -> str:
-    if math.isinf(line.steps.value):
-        low = line.steps.low
-        reached = f" [{low:.0f}, inf]" if math.isfinite(low) else ""
-        return f"> {line.end:.0f}{reached}"
-    return bracketed(line.steps, lambda value: short(value, ".0f"))
+    return f"> {line.end:.0f}" if math.isinf(line.steps) else short(line.steps, ".0f")
 
 
 def _ratio(line: Line) -> str:
@@ -123,31 +118,24 @@ def remarks(
 ) -> list[str]:
     """Return what is said under the lines: what the columns mean, where they are to be read so."""
     said = [
-        "ratio: steps to escape among others over those alone, run by run of a seed: geometric "
-        "mean, below 1: sooner",
-        "prompts of its own: the same, times what a step draws of the task among others over alone",
+        "ratio: steps to escape among others over alone, of each seed, geometric mean; < 1: sooner",
+        "its own prompts: the same, times the task's share of what a step draws",
         f"p: sign flips, none below {FEWEST_FOR_P} seeds; no interval below {FEWEST_FOR_INTERVAL}",
-        "final loss: of the task at the end; 1 is the best without context where losses are "
-        "normalised",
+        "final loss: of the task at the end; where losses are normalised, 1 is the best without "
+        "context",
     ]
     if averaged:
-        said.append(
-            "trained with k of the others (n): means over all n such settings; each setting is in "
-            "tasks.csv"
-        )
+        said.append("trained with k of the others (n): mean over all n such settings in tasks.csv")
     if any(line.bound for line in lines):
-        said.append("> and <: a bound, as no run escapes among others (>), or alone (<)")
+        said.append("> and <: a bound, as no run escapes among others (>), or none alone (<)")
     if any(_ratio(line) == NEITHER for line in lines):
-        said.append(f"{NEITHER}: the task escapes neither among others nor alone, in any run")
+        said.append(f"{NEITHER}: the task escapes neither among others nor alone, on any seed")
     if any(0 < line.pairs < line.seeds for line in lines):
-        said.append("(n=..): seeds on which it escapes in one run at least, or is followed so far")
+        said.append("(n=): seeds that say something: on others neither escapes, or one is cut off")
     if any(line.floor and line.pairs for line in lines):
-        said.append("*: a plateau that is hardly longer than the steps losses are averaged over")
-    here = {row.task for row in task_rows if row.is_alone}
-    if missing := sorted({row.task for row in task_rows} - here):
-        said.append(f"-: not trained alone here: {', '.join(missing)}")
-    if any(not by_line.unlike_alone(row) for row in task_rows):
-        said.append("left out: tasks that others follow only after their escape, as if alone")
+        said.append("*: a plateau hardly longer than the steps that losses are averaged over")
+    if missing := sorted({row.task for row in task_rows} - by_line.alone(task_rows)):
+        said.append(f"in tasks.csv only, as no setting trains them alone: {', '.join(missing)}")
     refused = dict.fromkeys(
         note for row in task_rows for note in row.notes.split("; ") if note.startswith("no escape")
     )
