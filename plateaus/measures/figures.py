@@ -10,9 +10,8 @@ import xarray as xr
 
 from plateaus.measures import whole_curves
 from plateaus.measures.attention import figure as attention
-from plateaus.measures.by_task import distances
+from plateaus.measures.by_task import distances, task_sets
 from plateaus.measures.by_task import figures as by_task_figures
-from plateaus.measures.by_task import lines as task_lines
 from plateaus.measures.by_task import maps as by_task_maps
 from plateaus.measures.by_task import rows as by_task
 from plateaus.measures.by_task import table as task_table
@@ -72,7 +71,7 @@ TABLES: dict[str, Table] = {  # by file
     SUMMARY: Table(
         lambda dataset, rows: rows,
         csv_columns.csv_text,
-        lambda dataset, rows, _: table.show(rows, task_lines.other_tasks(dataset, rows)),
+        lambda dataset, rows, _: table.show(rows, task_sets.other_tasks(dataset, rows)),
     ),
     TASKS: Table(by_task.summarise, task_table.csv_text, task_table.show),
     MIXING: Table(
@@ -147,8 +146,8 @@ def show_tables(dataset: xr.Dataset, rows: Sequence[Row]) -> None:
     """
     found, order = summaries(dataset, rows), [MIXED, MIXED_STEPS]
     order += [MIXING] * mixing.differ(dataset, rows)
-    order += [TASKS] * task_lines.compared(found[TASKS])
-    if TASKS not in order or task_lines.some_alike(dataset, rows):
+    order += [TASKS] * task_sets.compared(found[TASKS])
+    if TASKS not in order or task_sets.some_alike(dataset, rows):
         order.append(SUMMARY)
     for file in filter(found.get, order):
         TABLES[file].show(dataset, rows, found[file])

@@ -24,16 +24,11 @@ def drawn_a_step(dataset: xr.Dataset, index: Sequence[int], task: str) -> float:
     of_task = dataset.sel(task=task)
     start, step, sequences = (cell(of_task, name, index) for name in (START, ESCAPE, SEQUENCES))
     counts = np.nan_to_num(cell(of_task, COUNT, index))  # [seed, window]
-    ends = dataset["step"].values
-    lasted = np.diff(ends, prepend=0)
     last = cell(dataset, "last_step", index)
-    means = []
-    for run in np.flatnonzero(np.isfinite(start) & (cell(dataset, "status", index) != NOT_RUN)):
-        if np.isfinite(step[run]) and step[run] > 0:
-            means.append(sequences[run] / step[run])
-            continue
-        inside = (ends > start[run]) & (ends <= last[run])
-        if inside.any():
-            means.append(np.average(counts[run, inside], weights=lasted[inside]))
-    known = np.array([mean for mean in means if mean > 0])
-    return float(f"{np.exp(np.log(known).mean()):.4g}") if known.size else math.nan
+    ends = np.minimum(dataset["step"].values, last[:, None])
+    drawn = np.sum(counts * np.diff(ends, axis=1, prepend=0), axis=1)
+    escaped = np.isfinite(step) & (step > 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = np.where(escaped, sequences / step, drawn / (last - start))
+    means = means[np.isfinite(means) & (means > 0) & (cell(dataset, "status", index) != NOT_RUN)]
+    return float(f"{np.exp(np.log(means).mean()):.4g}") if means.size else math.nan

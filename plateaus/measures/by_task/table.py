@@ -10,6 +10,7 @@ import xarray as xr
 from rich.table import Table
 
 from plateaus.measures.by_task import lines as by_line
+from plateaus.measures.by_task import task_sets
 from plateaus.measures.by_task.lines import MOST, Line
 from plateaus.measures.by_task.maps import by_count, headline
 from plateaus.measures.by_task.rows import ESCAPE, TaskRow
@@ -51,8 +52,8 @@ def show(dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow])
 
     Where there are three numbers of tasks or more: first, what their number does on average.
     """
-    shown = by_line.second_tasks(dataset, task_rows)
-    horizon, places = float(dataset.attrs["horizon"]), by_line.groups(shown)
+    shown = task_sets.second_tasks(dataset, task_rows)
+    horizon, places = float(dataset.attrs["horizon"]), task_sets.groups(shown)
     if len(places) == 1 and (by_number := counts_table(dataset, task_rows)) is not None:
         told = "ratio: over tasks and seeds, geometric mean, steps cut at the horizon"
         print_table(by_number, [told])
@@ -79,7 +80,7 @@ def lines_table(lines: Sequence[Line], *, averaged: bool = False) -> Table:
 
 
 def _lines_table(lines: Sequence[Line], averaged: bool, most: int) -> Table:
-    steps = f"{'mean' if averaged else 'median'} \nescape,\nsteps"
+    steps = f"{'mean' if averaged else 'median'}\nescape,\nsteps"
     ratios = (RATIO, OWN)
     result = empty_table(
         ("task", "trained with"), ("escaped", steps, *ratios, "p\n(Holm)", "final\nloss")
@@ -134,7 +135,7 @@ def remarks(
         said.append("(n=): seeds that say something: on others neither escapes, or one is cut off")
     if any(line.floor and line.pairs for line in lines):
         said.append("*: a plateau hardly longer than the steps that losses are averaged over")
-    if missing := sorted({row.task for row in task_rows} - by_line.alone(task_rows)):
+    if missing := sorted({row.task for row in task_rows} - task_sets.alone(task_rows)):
         said.append(f"in tasks.csv only, as no setting trains them alone: {', '.join(missing)}")
     refused = dict.fromkeys(
         note for row in task_rows for note in row.notes.split("; ") if note.startswith("no escape")

@@ -71,8 +71,7 @@ def _text_table(rows: Sequence[MixingRow], most: int) -> Table:
 def remarks(rows: Sequence[MixingRow]) -> list[str]:
     """Return the lines under the table."""
     return [
-        "ratio: of the loss to that of the baseline's run of each seed, geometric mean; of the "
-        "mean loss, of the worst group's",
+        "ratio: of losses to those of the baseline's run of each seed, geometric mean",
         f"p: sign flips of the log ratios, Holm over the settings; none below {FEWEST_FOR_P} "
         f"seeds, no interval below {FEWEST_FOR_INTERVAL}",
         "no equal compute: no setting came to the horizon"
