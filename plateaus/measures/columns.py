@@ -33,17 +33,19 @@ _COMPARED = {
 
 _SUMMARY = {
     "runs": Column("runs that were started", "runs"),
-    "escaped": Column("of these, those that left the plateau", "runs"),
-    "diverged": Column("that diverged: they count as never escaped", "runs"),
-    "unfinished": Column("that can go on", "runs"),
-    "stopped_at_event": Column("that `--stop-when` ended", "runs"),
-    "diverged_seeds": Column("their seeds"),
+    "escaped": Column("runs that left the plateau", "runs"),
+    "diverged": Column("runs that diverged; they count as never escaped", "runs"),
+    "unfinished": Column("runs that can go on", "runs"),
+    "stopped_at_event": Column("runs that `--stop-when` ended", "runs"),
+    "diverged_seeds": Column("seeds of the diverged runs, spaces between"),
     "escape_step_median": _interval("Kaplan-Meier median of the escape (test loss)", "steps"),
-    "half_step_median": _interval("the same of half the way down", "steps"),
-    "completion_step_median": _interval("the same of nearly all the way", "steps"),
+    "half_step_median": _interval("median of half the way down", "steps"),
+    "completion_step_median": _interval("median of nearly all the way", "steps"),
     "plateau_mean": _interval("mean steps to escape, cut at `plateau_to`; bootstrapped", "steps"),
-    "final_test_loss": _interval("mean over the runs that came to the horizon; t interval", "loss"),
-    "lowest_test_loss": _interval("the same of each run's lowest test loss", "loss"),
+    "final_test_loss": _interval(
+        "mean at the end, of the runs that came to the horizon; t interval", "loss"
+    ),
+    "lowest_test_loss": _interval("mean of each run's lowest test loss; t interval", "loss"),
     "batch_size": Column("examples to a step", "examples"),
     "escape_examples_median": Column("`escape_step_median` times `batch_size`", "examples"),
     "trained_escape_step_median": Column("escape of the loss on trained items", "steps"),
@@ -63,17 +65,17 @@ _TASKS = {
     "task": Column("the task"),
     "tasks": Column("all that the setting trains on, spaces between"),
     "runs": Column("runs that came to the task", "runs"),
-    "escaped": Column("of these, those in which it left its plateau", "runs"),
-    "completed": Column("in which it was learned", "runs"),
+    "escaped": Column("runs in which it left its plateau", "runs"),
+    "completed": Column("runs in which it was learned", "runs"),
     "start": Column("when it is first drawn, median; later steps count from here", "steps"),
     "escape": _interval("Kaplan-Meier median of the escape (training loss of the task)", "steps"),
-    "completion": _interval("the same of having learned it", "steps"),
+    "completion": _interval("Kaplan-Meier median of having learned it", "steps"),
     "plateau": _interval("mean steps to escape, cut where followed no further", "steps"),
-    "convergence": _interval("the same to completion", "steps"),
+    "convergence": _interval("mean steps to completion, likewise", "steps"),
     "ratio": _interval("steps to escape over those of the task alone, geometric mean over seeds"),
     "bound": Column("`>` or `<`: the ratio is that bound; else empty"),
-    "convergence_ratio": _interval("the same of completion"),
-    "convergence_bound": Column("`>` or `<`: that ratio is a bound; else empty"),
+    "convergence_ratio": _interval("`ratio` of the steps to completion"),
+    "convergence_bound": Column("`>` or `<`: `convergence_ratio` is that bound; else empty"),
     **_COMPARED,
     "p_value": Column("two-sided sign-flip test of the log ratios", "0 to 1"),
     "p_adjusted": Column("adjusted over the table, after Holm", "0 to 1"),
@@ -198,13 +200,12 @@ for each number, at some 60 steps of each curve:
 
 """
 
-_CURVES = {
-    "dotted names, `seed`": "the run",
-    "`task`": "empty: the run as a whole",
-    "`variable`": "its name in results.nc",
-    "`axis`": "places along further axes, `NAME=PLACE`, `;` between",
-    "`step`": "empty: of no step; a training variable is a mean since the row before",
-    "`value`": "the number; one that is undefined has no row",
+CURVES = {  # of curves.csv.gz, after the swept fields and the seed
+    "task": "empty: the run as a whole",
+    "variable": "its name in results.nc",
+    "axis": "places along further axes, `NAME=PLACE`, `;` between",
+    "step": "empty: of no step; a training variable is a mean since the row before",
+    "value": "the number; one that is undefined has no row",
 }
 
 
@@ -214,8 +215,9 @@ def documented() -> str:
     for file, (rows, columns) in COLUMNS.items():
         parts.append(f"## {file}\n\nA row for {rows}.\n\n{_as_table(columns.items())}\n")
     parts.append(f"## runs.csv\n\n{_RUNS}{kept_columns.documented()}\n\n")
-    lines = [f"| {name} | {meaning} |" for name, meaning in _CURVES.items()]
-    curves = "\n".join(["| column | meaning |", "|---|---|", *lines])
+    lines = ["| column | meaning |", "|---|---|", "| dotted names, `seed` | the run |"]
+    lines += [f"| `{name}` | {meaning} |" for name, meaning in CURVES.items()]
+    curves = "\n".join(lines)
     return "".join([*parts, f"## curves.csv.gz\n\n{_CURVES_HEAD}{curves}\n"])
 
 

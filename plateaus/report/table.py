@@ -75,8 +75,12 @@ def _optional(rows: Sequence[Row], apart: Collection[tuple[int, ...]]) -> list[s
     compared = any(not row.is_baseline and row.index not in apart for row in rows)
     chosen = [PLATEAU, *[TRAINED] * recorded, *[SOONER] * compared, LOWEST]
     chosen = chosen[: MOST_COLUMNS - fields - len(ALWAYS)]
-    while len(chosen) > 1 and plain().measure(_table(rows, chosen, apart, 24)).maximum > WIDEST:
-        chosen.pop()
+    for most, least in ((24, 1), (12, 0)):  # letters of a name, columns that are worth folding it
+        while (
+            len(chosen) > least
+            and plain().measure(_table(rows, chosen, apart, most)).maximum > WIDEST
+        ):
+            chosen.pop()
     return chosen
 
 

@@ -80,7 +80,7 @@ def fitted(build: Callable[[int], Table]) -> Table:
 
     `build` makes it with texts of at most so many letters a line.
     """
-    for most in (*range(WIDEST, 12, -4), 10):
+    for most in (*range(WIDEST, 20, -4), *range(20, 8, -2)):
         result = build(most)
         if plain().measure(result).maximum <= WIDEST:
             break
