@@ -137,19 +137,28 @@ def summaries(dataset: xr.Dataset, rows: Sequence[Row]) -> dict[str, Sequence[An
     return {file: entry.summarise(dataset, rows) for file, entry in TABLES.items()}
 
 
-def show_tables(dataset: xr.Dataset, rows: Sequence[Row]) -> None:
-    """Print the tables, first the comparison that the settings were made for.
+def printed(
+    dataset: xr.Dataset, rows: Sequence[Row], found: Mapping[str, Sequence[Any]]
+) -> list[str]:
+    """Return the tables that are printed, by file, first what the settings were made to compare.
 
     Mixed prompts, where there are some; ways to mix, where the settings mix differently; each task
     among others beside itself alone, where they train on different tasks. The main table comes
     after these, and not where each of its rows would be a mean over other tasks than the baseline.
     """
-    found, order = summaries(dataset, rows), [MIXED, MIXED_STEPS]
+    order = [MIXED, MIXED_STEPS]
     order += [MIXING] * mixing.differ(dataset, rows)
     order += [TASKS] * task_sets.compared(found[TASKS])
     if TASKS not in order or task_sets.some_alike(dataset, rows):
         order.append(SUMMARY)
-    for file in filter(found.get, order):
+    return [file for file in order if found[file]]
+
+
+def show_tables(dataset: xr.Dataset, rows: Sequence[Row]) -> None:
+    """Print the tables that answer what the settings were made to compare: see `printed`."""
+    found = summaries(dataset, rows)
+    order = printed(dataset, rows, found)
+    for file in order:
         TABLES[file].show(dataset, rows, found[file])
     if SUMMARY not in order:
         print(f"{SUMMARY}: losses over all tasks of a setting, another quantity in every row")

@@ -46,9 +46,10 @@ def setting_headings(names: Sequence[str], most: int) -> list[str]:
     r"""Return the headings of the swept fields: a column each, or one for all of more than `most`.
 
     >>> setting_headings(["data.subset", "optim.beta1"], 1)
-    ['data.subset,\noptim.beta1']
+    ['data.\nsubset,\noptim.\nbeta1']
     """
-    return [*map(field_heading, names)] if len(names) <= most else [",\n".join(names)]
+    headings = [*map(field_heading, names)]
+    return headings if len(names) <= most else [",\n".join(headings)]
 
 
 def setting_cells(values: Sequence[str], most: int) -> list[str]:

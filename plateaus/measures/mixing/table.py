@@ -51,7 +51,7 @@ def text_table(rows: Sequence[MixingRow]) -> Table:
 
 def _text_table(rows: Sequence[MixingRow], most: int) -> Table:
     names, ratio = list(rows[0].setting), "ratio\n[95%]"
-    numbers = ("extra\ncompute", "final\nloss", ratio, "p\n(Holm)", f"worst\ngroup:\n{ratio}")
+    numbers = ("extra\ncompute", "final\nloss", ratio, "p\n(Holm)", "worst\ngroup:\nratio")
     equal = (f"at equal\ncompute:\n{ratio}", "p\n(Holm)")
     result = empty_table(setting_headings(names, 1), (*numbers, *equal))
     for row in rows:
@@ -61,7 +61,7 @@ def _text_table(rows: Sequence[MixingRow], most: int) -> Table:
             "-" if math.isnan(row.extra) else f"{100 * row.extra:.3g}%",
             short(row.final.value.value, ".3g"),
             *_compared(row, row.final),
-            _compared(row, row.final_worst)[0],
+            "" if row.is_baseline else short(row.final_worst.ratio.value, ".2f"),
             *_compared(row, row.equal),
             style="bold" if row.is_baseline else None,
         )
