@@ -68,13 +68,18 @@ def table(rows: Sequence[Row], apart: Collection[tuple[int, ...]] = ()) -> Table
     return fitted(lambda most: _table(rows, optional, apart, most))
 
 
+def setting_columns(rows: Sequence[Row]) -> int:
+    """Return how many columns of the table hold a setting: none, one a field, or one for all."""
+    names = list(rows[0].setting) if rows else []
+    return len(setting_headings(names, FIELDS))
+
+
 def _optional(rows: Sequence[Row], apart: Collection[tuple[int, ...]]) -> list[str]:
     """Return the columns that are not always there, as far as there is room."""
-    fields = min(len(rows[0].setting), FIELDS) if rows else 0
     recorded = any(not math.isnan(row.trained_escape.value) for row in rows)
     compared = any(not row.is_baseline and row.index not in apart for row in rows)
     chosen = [PLATEAU, *[TRAINED] * recorded, *[SOONER] * compared, LOWEST]
-    chosen = chosen[: MOST_COLUMNS - fields - len(ALWAYS)]
+    chosen = chosen[: MOST_COLUMNS - setting_columns(rows) - len(ALWAYS)]
     for most, least in ((24, 1), (12, 0)):  # letters of a name, columns that are worth folding it
         while (
             len(chosen) > least

@@ -165,6 +165,7 @@ def test_no_table_is_wider_than_eight_columns_and_a_hundred_letters(make_results
     rows = summarise(make_results(swept, centres, seeds=8))
     printed = table.table(rows)
     assert 6 <= len(printed.columns) <= 8
+    assert table.setting_columns(rows) == (0, 1, 2, 1, 1)[fields]
     lines = re.split(r"\n(?:mean plateau|ratio):", table.text(rows))[0].splitlines()
     assert max(map(len, lines)) <= 100
     told = "".join("".join(line.split()[:1]) for line in lines)
