@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import textwrap
 from collections.abc import Sequence
 
 import xarray as xr
@@ -18,6 +19,7 @@ from plateaus.report import csv_columns, table
 from plateaus.report.paired import FEWEST_FOR_INTERVAL, FEWEST_FOR_P
 from plateaus.report.statistics import Row
 from plateaus.report.terminal import (
+    WIDEST,
     empty_table,
     fitted,
     folded,
@@ -136,7 +138,8 @@ def remarks(
     if any(line.floor and line.pairs for line in lines):
         said.append("*: a plateau hardly longer than the steps that losses are averaged over")
     if missing := sorted({row.task for row in task_rows} - task_sets.alone(task_rows)):
-        said.append(f"in tasks.csv only, as no setting trains them alone: {', '.join(missing)}")
+        told = f"in tasks.csv only, as no setting trains them alone: {', '.join(missing)}"
+        said += textwrap.wrap(told, WIDEST, subsequent_indent="  ")
     refused = dict.fromkeys(
         note for row in task_rows for note in row.notes.split("; ") if note.startswith("no escape")
     )
@@ -145,12 +148,16 @@ def remarks(
 
 def counts_table(dataset: xr.Dataset, task_rows: Sequence[TaskRow]) -> Table | None:
     """Return the ratio to the task alone by the number of tasks; None of fewer than three."""
+    known = task_sets.alone(task_rows)
+    task_rows = [row for row in task_rows if row.task in known]
     numbers = sorted({len(row.tasks) for row in task_rows})
     if len(numbers) < 3 or numbers[0] != 1 or any(row.start > 0 for row in task_rows):
         return None
     tasks = list(dict.fromkeys(row.task for row in task_rows))
     means = by_count(dataset, task_rows, ESCAPE)
     ratios = headline(means, numbers, tasks, float(dataset.attrs["horizon"]))
+    if all(math.isnan(ratios[k].value) for k in numbers[1:]):
+        return None
     result = empty_table((), ("tasks\ntogether", "settings", "escaped", RATIO, OWN))
     for k in numbers:
         members = [row for row in task_rows if len(row.tasks) == k]

@@ -174,7 +174,7 @@ def test_another_swept_field_has_a_table_for_each_of_its_values(make_results, ca
     assert task_sets.choosing_fields(found) == ["variant"]
 
 
-def test_many_mixtures_are_averaged_by_their_number_of_tasks(make_results, monkeypatch):
+def test_many_mixtures_are_averaged_by_their_number_of_tasks(make_results):
     tasks = ("a", "b", "d", "e")
     sets = [s for k in range(1, 5) for s in itertools.combinations(tasks, k)]
     many = mixtures(make_results, sets, tasks=tasks)
@@ -191,6 +191,10 @@ def test_many_mixtures_are_averaged_by_their_number_of_tasks(make_results, monke
     table = task_table.counts_table(many, found)
     assert [*table.columns[0].cells] == ["1", "2", "3", "4"]
     assert [*table.columns[1].cells] == ["4", "6", "4", "1"]
+    stuck = many.copy(deep=True)
+    stuck["escape_step_by_task"][:] = np.nan  # where nothing escapes there is nothing to average
+    found = by_task.summarise(stuck, statistics.summarise(stuck))
+    assert task_table.counts_table(stuck, found) is None
 
 
 def test_the_first_of_two_tasks_in_turn_is_left_out(make_results, capsys):
