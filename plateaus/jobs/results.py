@@ -13,7 +13,14 @@ from plateaus.jobs.circumstances import SECONDS
 from plateaus.jobs.finished import Finished
 from plateaus.jobs.records import variables
 from plateaus.measures import registry as instruments
-from plateaus.measures.figures import FIGURES, TABLES, drawn, kept_files, summaries
+from plateaus.measures.figures import (
+    FIGURES,
+    TABLES,
+    drawn,
+    kept_files,
+    show_tables,
+    summaries,
+)
 from plateaus.report import sinks, statistics, store
 from plateaus.report.captions import caption
 from plateaus.report.kept_curves import FILE as CURVES
@@ -102,10 +109,7 @@ def reported(place: Path) -> str | None:
 def show(place: Path) -> None:
     """Print the tables of a finished folder and where its files are."""
     dataset = store.load(place / "results.nc")
-    rows = statistics.summarise(dataset)
-    for table in TABLES.values():
-        if table.show is not None and (summary := table.summarise(dataset, rows)):
-            table.show(summary)
+    show_tables(dataset, statistics.summarise(dataset))
     names = (*(f"figures/{stem}.png" for stem in FIGURES), *TABLES, RUNS, CURVES, "results.nc")
     for name in names:
         if (place / name).exists():

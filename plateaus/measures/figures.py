@@ -10,10 +10,11 @@ import xarray as xr
 
 from plateaus.measures import whole_curves
 from plateaus.measures.attention import figure as attention
-from plateaus.measures.by_task import distances
+from plateaus.measures.by_task import distances, task_sets
 from plateaus.measures.by_task import figures as by_task_figures
 from plateaus.measures.by_task import maps as by_task_maps
 from plateaus.measures.by_task import rows as by_task
+from plateaus.measures.by_task import table as task_table
 from plateaus.measures.curvature import figure as curvature
 from plateaus.measures.gradients import figure as gradients
 from plateaus.measures.mixing import figure_gram as mixing_gram
@@ -25,10 +26,11 @@ from plateaus.measures.superposition import figure_dynamics, figure_sizes, steps
 from plateaus.measures.superposition import rows as superposition
 from plateaus.measures.superposition import table as superposition_table
 from plateaus.measures.task_vectors import figure as task_vectors
-from plateaus.report import curves, figures, kept_curves, kept_runs, robustness, table
+from plateaus.report import csv_columns, curves, figures, kept_curves, kept_runs, robustness, table
 from plateaus.report.statistics import Row
 
-SUMMARY, TASKS = "summary.csv", "tasks.csv"
+SUMMARY, TASKS, MIXING = "summary.csv", "tasks.csv", "mixing.csv"
+MIXED, MIXED_STEPS = "superposition.csv", "superposition_steps.csv"
 # What has one of these axes is read at the horizon only, by every table and figure.
 AT_THE_END = frozenset(
     {
@@ -44,12 +46,12 @@ class Table(NamedTuple):
     Fields:
       summarise: (results, rows of the main table) -> its own rows; none where there is nothing.
       csv: rows -> the text of its file.
-      show: rows -> None, printed in the terminal; None: it is only written.
+      show: (results, rows of the main table, its own rows) -> None, printed in the terminal.
     """
 
     summarise: Callable[[xr.Dataset, Sequence[Row]], Sequence[Any]]
     csv: Callable[[Sequence[Any]], str]
-    show: Callable[[Sequence[Any]], None] | None = None
+    show: Callable[[xr.Dataset, Sequence[Row], Sequence[Any]], None]
 
 
 class Figure(NamedTuple):
@@ -66,13 +68,21 @@ class Figure(NamedTuple):
 
 
 TABLES: dict[str, Table] = {  # by file
-    SUMMARY: Table(lambda dataset, rows: rows, table.csv_text, table.show),
-    TASKS: Table(by_task.summarise, by_task.csv_text),
-    "mixing.csv": Table(mixing.summarise, mixing_table.csv_text, mixing_table.show),
-    "superposition.csv": Table(
-        superposition.summarise, superposition_table.csv_text, superposition_table.show
+    SUMMARY: Table(
+        lambda dataset, rows: rows,
+        csv_columns.csv_text,
+        lambda dataset, rows, _: table.show(rows, task_sets.other_tasks(dataset, rows)),
     ),
-    "superposition_steps.csv": Table(steps.summarise, steps.csv_text, steps.show),
+    TASKS: Table(by_task.summarise, task_table.csv_text, task_table.show),
+    MIXING: Table(
+        mixing.summarise, mixing_table.csv_text, lambda *results: mixing_table.show(results[-1])
+    ),
+    MIXED: Table(
+        superposition.summarise,
+        superposition_table.csv_text,
+        lambda *results: superposition_table.show(results[-1]),
+    ),
+    MIXED_STEPS: Table(steps.summarise, steps.csv_text, lambda *results: steps.show(results[-1])),
 }
 FIGURES: dict[str, Figure] = {  # by file, without its ending
     "plateau": Figure(figures.plateau),
@@ -125,6 +135,33 @@ def kept_files(dataset: xr.Dataset, rows: Sequence[Row]) -> dict[str, bytes]:
 def summaries(dataset: xr.Dataset, rows: Sequence[Row]) -> dict[str, Sequence[Any]]:
     """Return the rows of every table, by file."""
     return {file: entry.summarise(dataset, rows) for file, entry in TABLES.items()}
+
+
+def printed(
+    dataset: xr.Dataset, rows: Sequence[Row], found: Mapping[str, Sequence[Any]]
+) -> list[str]:
+    """Return the tables that are printed, by file, first what the settings were made to compare.
+
+    Mixed prompts, where there are some; ways to mix, where the settings mix differently; each task
+    among others beside itself alone, where they train on different tasks. The main table comes
+    after these, and not where each of its rows would be a mean over other tasks than the baseline.
+    """
+    order = [MIXED, MIXED_STEPS]
+    order += [MIXING] * mixing.differ(dataset, rows)
+    order += [TASKS] * task_sets.compared(found[TASKS])
+    if TASKS not in order or task_sets.some_alike(dataset, rows):
+        order.append(SUMMARY)
+    return [file for file in order if found[file]]
+
+
+def show_tables(dataset: xr.Dataset, rows: Sequence[Row]) -> None:
+    """Print the tables that answer what the settings were made to compare: see `printed`."""
+    found = summaries(dataset, rows)
+    order = printed(dataset, rows, found)
+    for file in order:
+        TABLES[file].show(dataset, rows, found[file])
+    if SUMMARY not in order:
+        print(f"{SUMMARY}: losses over all tasks of a setting, another quantity in every row")
 
 
 def drawn(

@@ -15,6 +15,7 @@ __all__, __getattr__, __dir__ = exports(
         "paired": ["compared", "of_ratios", "sign_flip_p", "Comparison"],
         "unpaired": ["logrank_p"],
         "figures": ["plateau", "learning_curves"],
-        "table": ["show", "csv_text"],
+        "table": ["show"],
+        "csv_columns": ["csv_text"],
     },
 )

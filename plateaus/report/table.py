@@ -1,32 +1,40 @@
-"""The table: rows as CSV for machines and as text for the terminal."""
+"""The main table for the terminal, and settings and their values as text."""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from plateaus.fields import INFINITE
 from plateaus.report import paired
 from plateaus.report.statistics import Row
-from plateaus.report.survival import Interval
 from plateaus.report.terminal import (
+    MOST_COLUMNS,
+    WIDEST,
     bracketed,
     empty_table,
-    field_heading,
+    fitted,
+    folded,
     p_text,
     plain,
     print_table,
     ratio_text,
+    setting_cells,
+    setting_headings,
     short,
 )
 
-WIDEST = 100  # of the table on a terminal
+FIELDS = 2  # swept fields with a column each; more of them share one
+ESCAPED, MEDIAN, PLATEAU = "escaped", "median escape,\nsteps [95%]", "mean\nplateau,\nsteps"
+RATIO, SOONER, P = "ratio of steps\n[95%]", "sooner", "p\n(Holm)"
+TRAINED, FINAL, LOWEST = "trained\nescape,\nsteps", "final\nloss", "lowest\nloss"
+NUMBERS = (ESCAPED, MEDIAN, PLATEAU, RATIO, SOONER, P, TRAINED, FINAL, LOWEST)
+ALWAYS = (ESCAPED, MEDIAN, RATIO, P, FINAL)
 
 
 def label(setting: Mapping[str, Any]) -> str:
@@ -38,14 +46,6 @@ def label(setting: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value_text(value)}" for name, value in setting.items())
 
 
-def csv_text(rows: Sequence[Row]) -> str:
-    """Return the table as CSV: the swept fields under their dotted names, then the statistics.
-
-    Steps are optimiser steps. `inf`: not reached by `plateau_to`; empty: undefined.
-    """
-    return as_csv([_record(row) for row in rows])
-
-
 def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
     """Return records, of the same names all, as CSV."""
     text = io.StringIO()
@@ -55,116 +55,82 @@ def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _record(row: Row) -> dict[str, Any]:
-    record = swept(row.setting) | {
-        "runs": row.runs,
-        "escaped": row.escaped,
-        "diverged": row.diverged,
-        "unfinished": row.unfinished,
-        "stopped_at_event": row.stopped,
-    }
-    record["diverged_seeds"] = " ".join(map(str, row.diverged_seeds))
-    for name, interval in (
-        ("escape_step_median", row.escape),
-        ("half_step_median", row.half),
-        ("completion_step_median", row.completion),
-        ("plateau_mean", row.plateau),
-        ("final_test_loss", row.final_loss),
-        ("lowest_test_loss", row.lowest_loss),
-    ):
-        record |= ends(name, interval)
-    examples = row.batch * row.escape.value if row.batch else math.nan
-    record |= {"batch_size": row.batch or "", "escape_examples_median": number(examples)}
-    record["trained_escape_step_median"] = number(row.trained_escape.value)
-    record |= ends("plateau_ratio", row.ratio)
-    compared = {"bound": "plateau_bound", "p_value": "p", "p_adjusted": "p_holm"}
-    compared |= {n: n for n in ("sooner", "pairs", "pairs_censored", "pair_ratios", "floor")}
-    record |= fields(row, compared)
-    record |= {"horizon": row.horizon, "plateau_to": number(row.plateau_to)}
-    return record | {"baseline": label(row.baseline), "notes": "; ".join(row.notes)}
+def table(rows: Sequence[Row], apart: Collection[tuple[int, ...]] = ()) -> Table:
+    """Return the table for the terminal: at most eight columns, readable in 100 letters.
 
-
-def swept(setting: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns of a setting; an infinite pool reads "inf"."""
-    return {n: value_text(value) if value == INFINITE else value for n, value in setting.items()}
-
-
-def ends(name: str, interval: Interval) -> dict[str, str]:
-    """Return the columns of an interval: its value under the name, its ends beside it."""
-    columns = (name, f"{name}_low", f"{name}_high")
-    return {key: number(x) for key, x in zip(columns, interval, strict=True)}
-
-
-def fields(row: Any, columns: Mapping[str, str]) -> dict[str, Any]:
-    """Return the columns of a row's fields: three of an interval, one of anything else.
-
-    Several numbers stand in one column, with spaces between; a yes is 1, a no 0.
+    What there is no room for is left out, the last of these first: the mean plateau; the escape of
+    the loss on trained items, where that is recorded; the share of the seeds on which the setting
+    escapes first; the lowest loss of a run, which shows beside its final one a test loss that rose
+    again. `apart`: places of the settings that train on other tasks than their baseline, whose
+    mean loss is another quantity than its.
     """
-    record: dict[str, Any] = {}
-    for field, name in columns.items():
-        value = getattr(row, field)
-        if isinstance(value, Interval):
-            record |= ends(name, value)
-        else:
-            record[name] = _column(value)
-    return record
+    optional = _optional(rows, apart)
+    return fitted(lambda most: _table(rows, optional, apart, most))
 
 
-def _column(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return " ".join(f"{x:.4g}" for x in value)
-    if isinstance(value, bool):
-        return int(value)
-    return number(value) if isinstance(value, float) else value
-
-
-def number(value: float) -> str:
-    """Return a number as it stands in a CSV file: empty where it is undefined."""
-    return "" if math.isnan(value) else f"{value:.8g}"
-
-
-def table(rows: Sequence[Row]) -> Table:
-    """Return the table for the terminal, readable in 100 columns.
-
-    Where there is room: the lowest loss of a run, which shows beside its final one a test loss that
-    rose again; and the escape of the loss on trained items, where that is recorded.
-    """
-    more = ["lowest\nloss"]
-    more += ["trained\nescape"] * any(not math.isnan(row.trained_escape.value) for row in rows)
-    while more and plain().measure(_table(rows, more)).maximum > WIDEST:
-        more.pop(0)
-    return _table(rows, more)
-
-
-def _table(rows: Sequence[Row], more: Sequence[str]) -> Table:
+def setting_columns(rows: Sequence[Row]) -> int:
+    """Return how many columns of the table hold a setting: none, one a field, or one for all."""
     names = list(rows[0].setting) if rows else []
-    plateaus = ("escaped", "median escape\n[95%]", "mean\nplateau")
-    numbers = (*plateaus, "ratio\n[95%]", "sooner", "p\n(Holm)", "final\nloss")
-    result = empty_table(map(field_heading, names), (*numbers, *more))
+    return len(setting_headings(names, FIELDS))
+
+
+def _optional(rows: Sequence[Row], apart: Collection[tuple[int, ...]]) -> list[str]:
+    """Return the columns that are not always there, as far as there is room."""
+    recorded = any(not math.isnan(row.trained_escape.value) for row in rows)
+    compared = any(not row.is_baseline and row.index not in apart for row in rows)
+    chosen = [PLATEAU, *[TRAINED] * recorded, *[SOONER] * compared, LOWEST]
+    chosen = chosen[: MOST_COLUMNS - setting_columns(rows) - len(ALWAYS)]
+    for most, least in ((24, 1), (12, 0)):  # letters of a name, columns that are worth folding it
+        while (
+            len(chosen) > least
+            and plain().measure(_table(rows, chosen, apart, most)).maximum > WIDEST
+        ):
+            chosen.pop()
+    return chosen
+
+
+def _table(
+    rows: Sequence[Row], optional: Collection[str], apart: Collection[tuple[int, ...]], most: int
+) -> Table:
+    names = list(rows[0].setting) if rows else []
+    headings = [name for name in NUMBERS if name in ALWAYS or name in optional]
+    result = empty_table(setting_headings(names, FIELDS), headings)
     for row in rows:
-        further = {
-            "lowest\nloss": short(row.lowest_loss.value, ".3g"),
-            "trained\nescape": _steps(row.trained_escape.value),
-        }
+        values = [value_text(row.setting[name]) for name in names]
+        told = _numbers(row, row.index in apart)
         result.add_row(
-            *(value_text(row.setting[name]) for name in names),
-            f"{row.escaped}/{row.runs}",
-            _median(row),
-            _steps(row.plateau.value) + "*" * (row.floor and row.is_baseline),
-            "baseline" if row.is_baseline else ratio_text(row.ratio, row.bound) + "*" * row.floor,
-            "" if row.is_baseline else short(row.sooner, ".2f"),
-            "" if row.is_baseline and math.isnan(row.p_adjusted) else p_text(row.p_adjusted),
-            short(row.final_loss.value, ".3g"),
-            *(further[name] for name in more),
+            *(folded(cell, most) for cell in setting_cells(values, FIELDS)),
+            *(told[name] for name in headings),
             style="bold" if row.is_baseline else None,
         )
     return result
 
 
-def remarks(rows: Sequence[Row]) -> list[str]:
+def _numbers(row: Row, apart: bool) -> dict[str, str]:
+    """Return the cells of a line by their headings."""
+    ratio, sooner = ratio_text(row.ratio, row.bound) + "*" * row.floor, short(row.sooner, ".2f")
+    p = p_text(row.p_adjusted)
+    if row.is_baseline:
+        ratio, sooner, p = "baseline", "", "" if math.isnan(row.p_adjusted) else p
+    elif apart:
+        ratio, sooner, p = "other tasks", "", ""
+    return {
+        ESCAPED: f"{row.escaped}/{row.runs}",
+        MEDIAN: _median(row),
+        PLATEAU: _steps(row.plateau.value) + "*" * (row.floor and row.is_baseline),
+        RATIO: ratio,
+        SOONER: sooner,
+        P: p,
+        TRAINED: _steps(row.trained_escape.value),
+        FINAL: short(row.final_loss.value, ".3g"),
+        LOWEST: short(row.lowest_loss.value, ".3g"),
+    }
+
+
+def remarks(rows: Sequence[Row], apart: Collection[tuple[int, ...]] = ()) -> list[str]:
     """Return the lines under the table: the baseline, the diverged runs, what is missing."""
-    lines = []
-    if rows:
+    lines, columns = [], _optional(rows, apart)
+    if rows and PLATEAU in columns:
         lines.append(f"mean plateau: steps to escape, {rows[0].horizon} if it never does")
     if len(rows) > 1:
         shared = {
@@ -174,18 +140,32 @@ def remarks(rows: Sequence[Row]) -> list[str]:
         }
         others = len(shared) < len(rows[0].baseline)
         lines.append("ratio: to the baseline's run of each seed, geometric mean; p: sign-flip test")
-        lines.append("sooner: share of the seeds on which it escapes before the baseline")
+        if SOONER in columns:
+            lines.append("sooner: share of the seeds on which it escapes before the baseline")
         lines.append(f"baseline: {label(shared)}" + ", other fields as in the row" * others)
+    if apart:
+        lines.append("other tasks: trained on others than the baseline, so that the losses differ")
     if any(row.floor for row in rows):
         lines.append(
             f"*: a median plateau of less than {paired.FLOOR} evaluations: hardly measured"
         )
     if len({row.batch for row in rows}) > 1:
         lines.append("batch sizes differ: ratio and p are of optimiser steps, not of examples seen")
-    if any(not math.isnan(row.trained_escape.value) for row in rows):
+    if TRAINED in columns:
         lines.append("trained escape: median, of the loss on the items that are trained on")
     shared_notes = _shared_notes(rows)
     lines += [f"note: all settings: {note}" for note in shared_notes]
+    for row in rows:
+        lines += endings([row])
+        if row.runs and row.diverged < row.runs:
+            where = label(row.setting) or "this setting"
+            lines += [f"note: {where}: {note}" for note in _told(row) if note not in shared_notes]
+    return lines
+
+
+def endings(rows: Sequence[Row]) -> list[str]:
+    """Return a line for each setting that was not run, or whose runs diverged or are unfinished."""
+    lines = []
     for row in rows:
         where = label(row.setting) or "this setting"
         if not row.runs:
@@ -201,7 +181,6 @@ def remarks(rows: Sequence[Row]) -> list[str]:
             count = "all" if row.unfinished == row.runs else f"{row.unfinished} of"
             stops = f"stopped by step {row.earliest} at the earliest"
             lines.append(f"unfinished: {where}: {count} {row.runs} runs, {stops}")
-        lines += [f"note: {where}: {note}" for note in row.notes if note not in shared_notes]
     return lines
 
 
@@ -210,22 +189,25 @@ def _shared_notes(rows: Sequence[Row]) -> list[str]:
     others = [row for row in rows if row.runs and not row.is_baseline]
     if len(others) < 2:
         return []
-    return [note for note in others[0].notes if all(note in row.notes for row in others)]
+    return [note for note in _told(others[0]) if all(note in row.notes for row in others)]
 
 
-def show(rows: Sequence[Row]) -> None:
+def _told(row: Row) -> list[str]:
+    """Return the notes of a row that no mark in its line says, and that its numbers need."""
+    marked = ("no interval of the plateau", "plateau shorter", "baseline's plateau shorter")
+    return [note for note in row.notes if not note.startswith(marked)]
+
+
+def show(rows: Sequence[Row], apart: Collection[tuple[int, ...]] = ()) -> None:
     """Print the table and its remarks: in colour on a terminal, plain text elsewhere."""
-    if Console().is_terminal:
-        print_table(table(rows), remarks(rows))
-    else:
-        print(text(rows), end="")
+    print_table(table(rows, apart), remarks(rows, apart))
 
 
-def text(rows: Sequence[Row]) -> str:
+def text(rows: Sequence[Row], apart: Collection[tuple[int, ...]] = ()) -> str:
     """Return what `show` prints where there is no terminal."""
     buffer = io.StringIO()
-    print_table(table(rows), remarks(rows), plain(buffer))
-    return "\n".join(line.rstrip() for line in buffer.getvalue().strip("\n").splitlines()) + "\n"
+    print_table(table(rows, apart), remarks(rows, apart), plain(buffer))
+    return buffer.getvalue()
 
 
 def value_text(value: Any) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
 
 from rich import box
@@ -12,7 +13,10 @@ from rich.table import Table
 
 from plateaus.report.survival import Interval
 
-WIDTH = 200  # of a file; the table takes what it needs, under 100 for two swept fields
+WIDTH = 200  # of a file; a table takes what it needs, at most `WIDEST` where that is possible
+WIDEST = 100  # letters
+MOST_COLUMNS = 8  # of a table
+_PIECES = re.compile(r"[^\s_.,+=-]*[\s_.,+=-]+|[^\s_.,+=-]+")  # a line may end after each
 
 
 def empty_table(labels: Iterable[str], numbers: Iterable[str], **options: Any) -> Table:
@@ -36,6 +40,52 @@ def field_heading(name: str) -> str:
     'data.\nzipf_\nexponent'
     """
     return name.replace(".", ".\n", 1).replace("_", "_\n")
+
+
+def setting_headings(names: Sequence[str], most: int) -> list[str]:
+    r"""Return the headings of the swept fields: a column each, or one for all of more than `most`.
+
+    >>> setting_headings(["data.subset", "optim.beta1"], 1)
+    ['data.\nsubset,\noptim.\nbeta1']
+    """
+    headings = [*map(field_heading, names)]
+    return headings if len(names) <= most else [",\n".join(headings)]
+
+
+def setting_cells(values: Sequence[str], most: int) -> list[str]:
+    """Return the swept values of a line, as they stand under `setting_headings`.
+
+    >>> setting_cells(["0.1", "0.9"], 1)
+    ['0.1, 0.9']
+    """
+    return [*values] if len(values) <= most else [", ".join(values)]
+
+
+def folded(text: str, most: int) -> str:
+    r"""Return a text in lines of at most so many letters, broken after its words where it can be.
+
+    >>> folded("sparse_parity_2 + conjunction", 18)
+    'sparse_parity_2 +\nconjunction'
+    """
+    done, line = [], ""
+    for piece in _PIECES.findall(text):
+        if line and len((line + piece).rstrip()) > most:
+            done.append(line.rstrip())
+            line = ""
+        line += piece
+    return "\n".join([*done, line.rstrip()])
+
+
+def fitted(build: Callable[[int], Table]) -> Table:
+    """Return a table whose texts are folded only as far as it needs to be `WIDEST` at most.
+
+    `build` makes it with texts of at most so many letters a line.
+    """
+    for most in (*range(WIDEST, 20, -4), *range(20, 8, -2)):
+        result = build(most)
+        if plain().measure(result).maximum <= WIDEST:
+            break
+    return result
 
 
 def short(value: float, form: str) -> str:
@@ -86,11 +136,19 @@ def plain(file: TextIO | None = None) -> Console:
 def print_table(
     content: Table | None, lines: Iterable[str], console: Console | None = None
 ) -> None:
-    """Print a table, if any, and the lines under it: in colour on a terminal, else plain."""
+    """Print a table, if any, and the lines under it: in colour on a terminal, else plain.
+
+    Plain text has no spaces at the ends of its lines, and no empty line under a table.
+    """
     if console is None:
         console = Console(highlight=False)
         console = console if console.is_terminal else plain()
-    if content is not None:
+    if content is not None and console.is_terminal:
         console.print(content)
+    elif content is not None:
+        with console.capture() as printed:
+            console.print(content)
+        told = [line.rstrip() for line in printed.get().splitlines()]
+        console.print("\n".join(told).rstrip(), markup=False, soft_wrap=True)
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)

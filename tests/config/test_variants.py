@@ -13,7 +13,7 @@ from plateaus.config import presets
 from plateaus.config.plan import Options, checked_plan
 from plateaus.config.schema import ConfigError, entries
 from plateaus.jobs import begun, cli, identities, run, sweep
-from plateaus.report import statistics, store, table
+from plateaus.report import csv_columns, statistics, store, table
 
 TEXT = '''"""A config."""
 from ml_collections import ConfigDict
@@ -274,7 +274,7 @@ def test_results_table_and_files_say_the_variants(whole):
     rows = statistics.summarise(found)
     assert [row.setting["variant"] for row in rows] == ["plain", "bias"] * 2
     assert [row.is_baseline for row in rows] == [True, False, False, False]
-    assert table.csv_text(rows).startswith("data.subset,variant,runs")
+    assert csv_columns.csv_text(rows).startswith("data.subset,variant,runs")
     assert "baseline: data.subset=1, variant=plain" in table.text(rows)
     assert json.loads((whole / "config.json").read_text())["variants"] == BIAS
     text = (whole / "figures" / "plateau.svg").read_text()

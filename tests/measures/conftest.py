@@ -10,3 +10,4 @@ _SPEC.loader.exec_module(_RESULTS)
 
 make_results, zipf_results = _RESULTS.make_results, _RESULTS.zipf_results
 make_mixed, mixed_results = _RESULTS.make_mixed, _RESULTS.mixed_results
+everything = _RESULTS.everything

@@ -1,12 +1,13 @@
 import csv
 import io
 import math
+import re
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from plateaus.report import table
+from plateaus.report import csv_columns, table
 from plateaus.report.statistics import summarise
 
 
@@ -25,7 +26,7 @@ def wild_rows(make_results):
 
 
 def test_csv_starts_with_the_swept_field_and_reads_back(rows):
-    records = list(csv.DictReader(io.StringIO(table.csv_text(rows))))
+    records = list(csv.DictReader(io.StringIO(csv_columns.csv_text(rows))))
     assert list(records[0])[:4] == ["data.zipf_exponent", "runs", "escaped", "diverged"]
     assert [float(record["data.zipf_exponent"]) for record in records] == [
         0, 0.5, 0.75, 1, 1.25, 1.5,
@@ -46,7 +47,7 @@ def test_csv_starts_with_the_swept_field_and_reads_back(rows):
 
 
 def test_csv_columns_do_not_depend_on_the_outcome(rows, wild_rows):
-    header, other = (table.csv_text(r).splitlines()[0].split(",") for r in (rows, wild_rows))
+    header, other = (csv_columns.csv_text(r).splitlines()[0].split(",") for r in (rows, wild_rows))
     assert other[:2] == ["optim.learning_rate", "data.zipf_exponent"]
     assert header[1:] == other[2:]
 
@@ -100,8 +101,8 @@ def test_a_setting_not_yet_run_is_said_so(make_results):
 
 def test_no_sweep_no_rows_and_extreme_numbers(make_results):
     (row,) = summarise(make_results({}, np.array(9_000), seeds=1))
-    assert "1/1" in table.text([row]) and table.csv_text([row]).startswith("runs,")
-    assert table.csv_text([]).strip() == "" and table.text([])
+    assert "1/1" in table.text([row]) and csv_columns.csv_text([row]).startswith("runs,")
+    assert csv_columns.csv_text([]).strip() == "" and table.text([])
     import dataclasses
 
     tiny = dataclasses.replace(row, p_adjusted=3e-9, setting={"a": 1}, baseline={"a": 0})
@@ -112,7 +113,7 @@ def test_no_sweep_no_rows_and_extreme_numbers(make_results):
 def test_the_ratios_of_few_pairs_stand_in_their_column_and_under_the_table(make_results):
     results = make_results({"data.subset": [1.0, 0.1]}, [20_000, 5_000], seeds=3)
     rows = summarise(results)
-    _, record = csv.DictReader(io.StringIO(table.csv_text(rows)))
+    _, record = csv.DictReader(io.StringIO(csv_columns.csv_text(rows)))
     times = results["escape_step"].values
     told = [float(ratio) for ratio in record["pair_ratios"].split()]
     assert told == pytest.approx(times[1] / times[0], rel=1e-3)
@@ -130,14 +131,19 @@ def test_bounds_and_floors_are_marked(rows, make_results):
     low = make_results({"data.subset": [1.0, 0.1]}, [20_000, 1_000], seeds=8, noise=0.05)
     short = summarise(low)
     text = table.text(short)
-    assert f"{short[1].ratio.high:.2f}]*" in text and "*: a median plateau of less than 4" in text
+    assert (
+        f"{short[1].ratio.high:.2f}]*" in text
+        and "*: a median plateau of less than 4" in text
+        and "at the floor" not in text
+    )
     assert "]*" not in table.text(rows) and "*:" not in table.text(rows)
 
 
 def test_what_all_settings_say_is_said_once(make_results):
     results = make_results({"data.subset": [1.0, 0.1, 0.2]}, [20_000, 5_000, 6_000], seeds=5)
     text = table.text(summarise(results))
-    assert text.count("no p: fewer than 6 pairs") == text.count("fewer than 8 runs") == 1
+    assert text.count("no p: fewer than 6 pairs") == 1
+    assert "no interval of the plateau" not in text  # in the CSV: no interval is printed
 
 
 def test_columns_that_do_not_fit_are_left_out_the_lowest_loss_first(make_results):
@@ -147,5 +153,27 @@ def test_columns_that_do_not_fit_are_left_out_the_lowest_loss_first(make_results
     assert "lowest" in table.text([row]) and "trained" not in table.text([row])
     recorded = dataclasses.replace(row, trained_escape=row.escape)
     assert "lowest" in table.text([recorded]) and "trained\n" in table.text([recorded])
-    wide = dataclasses.replace(recorded, setting={"task.name_of_a_field": "v" * 40})
-    assert "lowest" not in table.text([wide])
+    two = dataclasses.replace(recorded, setting={"a": 1, "b": 2}, baseline={"a": 0, "b": 2})
+    assert "lowest" not in table.text([two]) and "trained" not in table.text([two])
+
+
+@pytest.mark.parametrize("fields", range(5))
+def test_no_table_is_wider_than_eight_columns_and_a_hundred_letters(make_results, fields):
+    name = "a_value_with_a_really_long_name_of_sixty_characters_in_all_"
+    swept = {f"task.a_long_field_{i}": [f"{name}{j}" for j in range(2)] for i in range(fields)}
+    centres = np.full([2] * fields, 12_345.0)
+    rows = summarise(make_results(swept, centres, seeds=8))
+    printed = table.table(rows)
+    assert 6 <= len(printed.columns) <= 8
+    assert table.setting_columns(rows) == (0, 1, 2, 1, 1)[fields]
+    lines = re.split(r"\n(?:mean plateau|ratio):", table.text(rows))[0].splitlines()
+    assert max(map(len, lines)) <= 100
+    told = "".join("".join(line.split()[:1]) for line in lines)
+    assert not fields or name[:30].replace("_", "") in told.replace("_", "")  # folded, not cut
+
+
+def test_a_setting_of_other_tasks_is_not_compared(rows):
+    apart = {rows[2].index}
+    line = next(t for t in table.text(rows, apart).splitlines() if t.strip().startswith("0.75 "))
+    assert "other tasks" in line and f"{rows[2].ratio.value:.2f}" not in line
+    assert "other tasks: " in table.text(rows, apart) and "other" not in table.text(rows)

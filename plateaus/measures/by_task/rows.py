@@ -13,8 +13,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from plateaus.data.curricula import AVERAGED
+from plateaus.measures.by_task import prompts
 from plateaus.measures.by_task.distances import ESCAPE, START, distance
-from plateaus.report import cells, lengths, paired, survival, table
+from plateaus.report import cells, lengths, paired, survival
 from plateaus.report.cells import cell
 from plateaus.report.paired import Bound, Comparison
 from plateaus.report.selection import interval, last
@@ -23,7 +24,7 @@ from plateaus.report.store import DIVERGED, NOT_RUN
 from plateaus.report.survival import NOTHING, Interval, Passages
 
 COMPLETION = "completion_step_by_task"
-COUNT = "train_count_by_task"
+COUNT = prompts.COUNT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,8 @@ class TaskRow:
         of them would be followed no further: geometric mean; see `paired.compared`, also for
         `bound`, `sooner`, `pairs`, `p_value`. `pairs_censored`, `pair_ratios`, `p_adjusted`: as
         in the main table. convergence_ratio, convergence_bound: the same of completion.
+      own_ratio: `ratio` counted in prompts of the task: times what is drawn of it a step, over that
+        of the task alone.
       floor: whether this median plateau or that alone is under twice the steps of the mean by
         which an escape is told, about the shortest that is measured.
       sequences, own_sequences: median sequences until the escape, of all tasks and of its own.
@@ -75,9 +78,15 @@ class TaskRow:
     floor: bool = False
     sequences: float = math.nan
     own_sequences: float = math.nan
+    own_ratio: float = math.nan
     final_loss: Interval = NOTHING
     distance: Interval = NOTHING
     notes: str = ""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the setting trains on this task only."""
+        return len(self.tasks) == 1
 
 
 def trained(dataset: xr.Dataset, index: Sequence[int]) -> tuple[str, ...]:
@@ -137,7 +146,7 @@ def _row(
     escape, completion = (passages(dataset, index, task, v) for v in (ESCAPE, COMPLETION))
     refused = {v: refusal(dataset, index, task, v) for v in (ESCAPE, COMPLETION)}
     median = NOTHING if refused[ESCAPE] else survival.median_time(*escape[1:])
-    start, sequences = (cell(of_task, n, index) for n in (START, "escape_sequences_by_task"))
+    start, sequences = (cell(of_task, n, index) for n in (START, prompts.SEQUENCES))
     drawn = np.isfinite(start) & (cell(dataset, "status", index) != NOT_RUN)
     sequences = np.where(np.isfinite(sequences), sequences, np.nan if refused[ESCAPE] else np.inf)
     result = TaskRow(
@@ -171,6 +180,9 @@ def _row(
             **comparison_fields(beside[ESCAPE]),
             convergence_ratio=convergence.shown,
             convergence_bound=convergence.bound,
+            own_ratio=beside[ESCAPE].ratio.value
+            * prompts.drawn_a_step(dataset, index, task)
+            / prompts.drawn_a_step(dataset, single, task),
         )
         if not refusal(dataset, single, task, ESCAPE):
             alone = survival.median_time(*passages(dataset, single, task, ESCAPE)[1:]).value
@@ -231,19 +243,3 @@ def _notes(
 
 def _median(values: NDArray) -> float:
     return float(np.median(values)) if values.size else math.nan
-
-
-def csv_text(rows: Sequence[TaskRow]) -> str:
-    """Return the table as CSV: the swept fields, the task, then the statistics.
-
-    Steps are counted from `start`. `inf`: not reached by the horizon; empty: undefined.
-    """
-    columns = {field.name: field.name for field in dataclasses.fields(TaskRow)[4:]}
-    return table.as_csv(
-        [
-            table.swept(row.setting)
-            | {"task": row.task, "tasks": " ".join(row.tasks)}
-            | table.fields(row, columns)
-            for row in rows
-        ]
-    )

@@ -77,6 +77,18 @@ def adapts(dataset: xr.Dataset) -> bool:
     return MIXTURE in dataset and COMPUTE in dataset and dataset.sizes["task"] > 1
 
 
+def differ(dataset: xr.Dataset, rows: Sequence[Row]) -> bool:
+    """Return whether the settings mix their groups differently, or at another cost."""
+    if not adapts(dataset):
+        return False
+    mixed = {
+        (followed(dataset, MIXTURE, row).tobytes(), followed(dataset, COMPUTE, row).tobytes())
+        for row in rows
+        if is_followed(dataset, row).any()
+    }
+    return len(mixed) > 1
+
+
 def spent(dataset: xr.Dataset, row: Row) -> NDArray[np.float64]:
     """Return the compute of a setting's followed runs at each evaluation, [eval]; NaN of none."""
     return survival.mean_band(followed(dataset, COMPUTE, row))[0]

@@ -9,14 +9,17 @@ from typing import Any
 from rich.table import Table
 
 from plateaus.measures.mixing.rows import MEASURES, Compared, MixingRow
-from plateaus.report import table
+from plateaus.report import csv_columns, table
 from plateaus.report.paired import FEWEST_FOR_INTERVAL, FEWEST_FOR_P
 from plateaus.report.terminal import (
     empty_table,
-    field_heading,
+    fitted,
+    folded,
     p_text,
     print_table,
     ratio_text,
+    setting_cells,
+    setting_headings,
     short,
 )
 
@@ -27,30 +30,39 @@ def csv_text(rows: Sequence[MixingRow]) -> str:
 
 
 def _record(row: MixingRow) -> dict[str, Any]:
-    record = table.swept(row.setting) | {"runs": row.runs, "pairs": row.pairs}
+    record = csv_columns.swept(row.setting) | {"runs": row.runs, "pairs": row.pairs}
     for name in MEASURES:
         columns = {"value": "loss", "ratio": "ratio", "lower": "lower"}
         columns |= {"p_value": "p", "p_adjusted": "p_holm"}
         columns = {field: f"{name}_{column}" for field, column in columns.items()}
-        record |= table.fields(getattr(row, name), columns)
-    record |= {"compute": table.number(row.compute), "equal_compute": table.number(row.shared)}
-    record |= {"extra_compute_percent": table.number(100 * row.extra)}
+        record |= csv_columns.fields(getattr(row, name), columns)
+    record |= {
+        "compute": csv_columns.number(row.compute),
+        "equal_compute": csv_columns.number(row.shared),
+    }
+    record |= {"extra_compute_percent": csv_columns.number(100 * row.extra)}
     return record | {"baseline": table.label(row.baseline)}
 
 
 def text_table(rows: Sequence[MixingRow]) -> Table:
     """Return the table for the terminal: what each setting cost, and its losses by ratio."""
-    compared = ("ratio\n[95%]", "p\n(Holm)")
-    losses = ("final\nloss", *compared, "worst\ngroup", *compared, "at equal\ncompute", "worst")
-    result = empty_table(map(field_heading, rows[0].setting), ("extra\ncompute", *losses))
+    return fitted(lambda most: _text_table(rows, most))
+
+
+def _text_table(rows: Sequence[MixingRow], most: int) -> Table:
+    names, ratio = list(rows[0].setting), "ratio\n[95%]"
+    numbers = ("extra\ncompute", "final\nloss", ratio, "p\n(Holm)", "worst\ngroup:\nratio")
+    equal = (f"at equal\ncompute:\n{ratio}", "p\n(Holm)")
+    result = empty_table(setting_headings(names, 1), (*numbers, *equal))
     for row in rows:
+        values = [table.value_text(value) for value in row.setting.values()]
         result.add_row(
-            *(table.value_text(value) for value in row.setting.values()),
+            *(folded(cell, most) for cell in setting_cells(values, 1)),
             "-" if math.isnan(row.extra) else f"{100 * row.extra:.3g}%",
-            *_cells(row, row.final),
-            *_cells(row, row.final_worst),
-            short(row.equal.value.value, ".3g"),
-            short(row.equal_worst.value.value, ".3g"),
+            short(row.final.value.value, ".3g"),
+            *_compared(row, row.final),
+            "" if row.is_baseline else short(row.final_worst.ratio.value, ".2f"),
+            *_compared(row, row.equal),
             style="bold" if row.is_baseline else None,
         )
     return result
@@ -59,7 +71,7 @@ def text_table(rows: Sequence[MixingRow]) -> Table:
 def remarks(rows: Sequence[MixingRow]) -> list[str]:
     """Return the lines under the table."""
     return [
-        "worst group: its loss; ratio: to the baseline's run of each seed, geometric mean",
+        "ratio: of losses to those of the baseline's run of each seed, geometric mean",
         f"p: sign flips of the log ratios, Holm over the settings; none below {FEWEST_FOR_P} "
         f"seeds, no interval below {FEWEST_FOR_INTERVAL}",
         "no equal compute: no setting came to the horizon"
@@ -73,8 +85,7 @@ def show(rows: Sequence[MixingRow]) -> None:
     print_table(text_table(rows), remarks(rows))
 
 
-def _cells(row: MixingRow, measure: Compared) -> tuple[str, str, str]:
-    loss = short(measure.value.value, ".3g")
+def _compared(row: MixingRow, measure: Compared) -> tuple[str, str]:
     if row.is_baseline:
-        return loss, "baseline", ""
-    return loss, ratio_text(measure.ratio), p_text(measure.p_adjusted)
+        return "baseline", ""
+    return ratio_text(measure.ratio), p_text(measure.p_adjusted)

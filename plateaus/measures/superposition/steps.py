@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from plateaus.measures.by_task import rows as by_task
 from plateaus.measures.superposition import rows as superposition
-from plateaus.report import cells, table
+from plateaus.report import cells, csv_columns, table
 from plateaus.report.selection import followed, interval, is_followed
 from plateaus.report.statistics import Row
 from plateaus.report.survival import NOTHING, Interval
@@ -140,7 +140,9 @@ def csv_text(rows: Sequence[StepsRow]) -> str:
     """Return the table as CSV, in optimiser steps; empty where no run gets so far."""
     columns = {field.name: field.name for field in dataclasses.fields(StepsRow)[2:]}
     columns |= {name: f"{name}_step" for name in ("mixed", "escape", "last_escape", "alone")}
-    return table.as_csv([table.swept(row.setting) | table.fields(row, columns) for row in rows])
+    return table.as_csv(
+        [csv_columns.swept(row.setting) | csv_columns.fields(row, columns) for row in rows]
+    )
 
 
 def show(rows: Sequence[StepsRow]) -> None:

@@ -11,9 +11,16 @@ import numpy as np
 from rich.table import Table
 
 from plateaus.measures.superposition.rows import RELEASED_SATURATION, MixedRow
-from plateaus.report import table
+from plateaus.report import csv_columns, table
 from plateaus.report.survival import Interval
-from plateaus.report.terminal import empty_table, field_heading, print_table
+from plateaus.report.terminal import (
+    empty_table,
+    fitted,
+    folded,
+    print_table,
+    setting_cells,
+    setting_headings,
+)
 
 MOST = 12  # lines of a setting
 MEASURES = {field.name: field.name for field in dataclasses.fields(MixedRow)[7:]}
@@ -23,9 +30,9 @@ def csv_text(rows: Sequence[MixedRow]) -> str:
     """Return the table as CSV: a line for each answer to each mixture; entropies are in nats."""
     records = []
     for row in rows:
-        record = table.swept(row.setting) | {"mixture": row.mixture, "answer": row.answer}
-        record |= {"runs": row.runs, "share_asked": table.number(row.named_share)}
-        records.append(record | table.fields(row, MEASURES))
+        record = csv_columns.swept(row.setting) | {"mixture": row.mixture, "answer": row.answer}
+        record |= {"runs": row.runs, "share_asked": csv_columns.number(row.named_share)}
+        records.append(record | csv_columns.fields(row, MEASURES))
     return table.as_csv(records)
 
 
@@ -33,38 +40,43 @@ def text_table(rows: Sequence[MixedRow]) -> Table:
     """Return the table for the terminal: a line a mixture, at most `MOST` of a setting.
 
     Of two tasks, P and what depends on the answer are the first one's; of more, P of each, and
-    means over them.
+    means over them. Entropies, and of two tasks with the paper's P the completed answers, are in
+    the CSV only.
     """
+    return fitted(lambda most: _text_table(rows, most))
+
+
+def _text_table(rows: Sequence[MixedRow], most: int) -> Table:
     names = rows[0].answers
     two = len(names) == 2
     paper = any(not math.isnan(row.paper) for row in rows)
-    labels = [*map(field_heading, rows[0].setting), ":\n".join(names) if two else "mixture"]
+    labels = [":\n".join(names) if two else "mixture"]
     numbers = (
         f"P({names[0]})\n[95%]" if two else "mean P\nof each",
         *(["paper"] if paper else []),
         "satu-\nration",
         "switch-\ning",
-        "entropy",
-        "KL",
-        f"completed\nof {len(names)}",
+        "KL,\nnats",
+        *([] if paper else [f"completed\nof {len(names)}"]),
         "last\nexample",
     )
-    result = empty_table(labels, numbers)
+    fields = list(rows[0].setting)
+    result = empty_table([*setting_headings(fields, 1), *labels], numbers)
     for _, setting in itertools.groupby(rows, key=lambda row: row.index):
         mixtures = [list(group) for _, group in itertools.groupby(setting, lambda r: r.mixture)]
         for place, mixture in enumerate(_shown(mixtures)):
             first, averaged = mixture[0], mixture[:1] if two else mixture
             values = [table.value_text(value) for value in first.setting.values()]
+            here = [folded(cell, most) for cell in setting_cells(values, 1)]
             result.add_row(
-                *(values if not place else [""] * len(values)),
-                first.mixture,
+                *(here if not place else [""] * len(here)),
+                folded(first.mixture, most),
                 _bracketed(first.probability) if two else " ".join(map(_short, mixture)),
                 *([_number(first.paper)] if paper else []),
                 _number(_mean([row.saturation.value for row in averaged])),
                 _number(first.switching.value),
-                _number(first.entropy.value),
                 _number(first.kl.value),
-                _number(first.completed.value, 2),
+                *([] if paper else [_number(first.completed.value, 2)]),
                 _number(_mean([row.recency.value for row in averaged])),
             )
     return result
@@ -74,7 +86,7 @@ def remarks(rows: Sequence[MixedRow]) -> list[str]:
     """Return the lines under the table."""
     low, high = RELEASED_SATURATION
     lines = [
-        "P: mean over prompts, 95% t interval over seeds; entropy and KL in nats",
+        "P: mean over prompts, 95% t interval over seeds; KL: of the shares from P",
         "saturation: var P / (mean (1 - mean)) over prompts; 1: each P is 0 or 1, 0: all are equal",
         "switching: 1 - E[H] / H(E P), the part of the mean's entropy that is between prompts",
         "last example: P where it is of that task, less P where it is not",

@@ -91,7 +91,7 @@ def settings(folder: Folder, looks: Sequence[Mapping[str, Any]]) -> list[dict[st
 def table_of(rows: Sequence[Row]) -> dict[str, Any]:
     """Return the table that is printed after a run, cell by cell, and the lines under it."""
     printed = table.table(rows)
-    fields = len(rows[0].setting) if rows else 0
+    fields = table.setting_columns(rows)
     lines = zip(*(column.cells for column in printed.columns), strict=True)
     return {
         "fields": fields,

@@ -12,6 +12,7 @@ from scipy import stats
 from plateaus.measures.by_task import figures as task_figures
 from plateaus.measures.by_task import maps as task_maps
 from plateaus.measures.by_task import rows as by_task
+from plateaus.measures.by_task import table as task_table
 from plateaus.report import selection, statistics, store
 
 TASKS, SEEDS, EVERY = ("a", "b", "c"), 8, 50
@@ -208,12 +209,12 @@ def test_a_diverged_run_never_escaped(results, rows):
 
 
 def test_the_csv_has_a_line_for_each_row(found):
-    lines = by_task.csv_text(found).splitlines()
+    lines = task_table.csv_text(found).splitlines()
     assert len(lines) == 1 + len(found)
     header = lines[0].split(",")
     assert header[:3] == ["variant", "task", "tasks"] and len(set(header)) == len(header)
     assert "inf" in lines[1 + [r.task for r in found].index("c")].split(",")
-    assert by_task.csv_text([]) == "\n"  # a header of nothing
+    assert task_table.csv_text([]) == "\n"  # a header of nothing
 
 
 def test_the_average_over_mixtures_of_a_size(results, found):

@@ -1,6 +1,7 @@
 """The table and the figures of adaptive mixing, from made-up results whose answers are known."""
 
 import csv
+import dataclasses
 import io
 import itertools
 import json
@@ -10,12 +11,14 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
+from plateaus.measures.figures import MIXING, SUMMARY, TABLES, printed
 from plateaus.measures.mixing import figure_gram as mixing_gram
 from plateaus.measures.mixing import figures as mixing_figures
 from plateaus.measures.mixing import rows as mixing
 from plateaus.measures.mixing import table as mixing_table
 from plateaus.report import statistics, store
 from plateaus.report.figures import save
+from plateaus.report.terminal import plain
 
 NAMES, TASKS, SEEDS = ("uniform", "dear", "staged"), ("a", "b", "c"), 8
 EVERY, HORIZON = 50, 1000
@@ -186,6 +189,36 @@ def test_csv_and_console(found, capsys):
     mixing_table.show(list(found.values()))
     shown = capsys.readouterr().out
     assert "50%" in shown and "baseline" in shown and "1,000 training steps" in shown
+
+
+@pytest.mark.parametrize("fields", range(4))
+def test_the_printed_table_has_eight_columns_at_most(found, fields):
+    setting = {f"data.mixer_field_{i}": f"a_long_name_of_a_way_to_mix_{i}" for i in range(fields)}
+    rows = [dataclasses.replace(row, setting=setting) for row in found.values()]
+    shown = mixing_table.text_table(rows)
+    assert len(shown.columns) == 7 + bool(fields)
+    assert plain().measure(shown).maximum <= 100
+    cells = "".join(shown.columns[0].cells).replace("\n", "")
+    assert all(value in cells for value in setting.values())
+    assert max(map(len, mixing_table.remarks(rows))) <= 100
+
+
+def test_the_printed_ratio_at_equal_compute_is_that_of_the_rows(found):
+    rows = list(found.values())
+    shown = mixing_table.text_table(rows)
+    ratio = rows[1].equal.ratio
+    assert [*shown.columns[6].cells][1] == (
+        f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
+    )
+
+
+def test_settings_that_mix_alike_have_their_plateaus_printed_alone(results, rows, found):
+    tables = dict.fromkeys(TABLES, ()) | {MIXING: [*found.values()], SUMMARY: rows}
+    assert printed(results, rows, tables) == [MIXING, SUMMARY]
+    alike = results.copy(deep=True)
+    for name in ("train_mixture_by_task", "compute"):
+        alike[name][:] = alike[name][0].values
+    assert printed(alike, statistics.summarise(alike), tables) == [SUMMARY]
 
 
 def test_results_without_adaptive_mixing_have_no_table_and_no_figure(results):

@@ -1,6 +1,7 @@
 """Mixed prompts, answered by a superposer and by others whose answers are known: the tables."""
 
 import csv
+import dataclasses
 import io
 import itertools
 import json
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from plateaus.measures.figures import MIXED, MIXED_STEPS, SUMMARY, TABLES, printed
 from plateaus.measures.superposition import majority
 from plateaus.measures.superposition import rows as superposition
 from plateaus.measures.superposition import steps as superposition_steps
 from plateaus.measures.superposition import table as superposition_table
 from plateaus.report import statistics
+from plateaus.report.terminal import plain
 
 EXAMPLES, PROMPTS, SEEDS = 20, 400, 4  # of the made-up world
 
@@ -214,6 +217,27 @@ def test_many_mixtures_and_tasks_stay_short(make_mixed, capsys):
     superposition_table.show(superposition.summarise(three, statistics.summarise(three)))
     shown = capsys.readouterr().out
     assert ".33 .33 .33" in shown and "1.00 .00 .00" in shown and "paper:" not in shown
+
+
+@pytest.mark.parametrize("names", [("ret2", "ret4"), ("a", "b"), ("a", "b", "c")])
+@pytest.mark.parametrize("fields", range(4))
+def test_the_printed_table_has_eight_columns_at_most(make_mixed, names, fields):
+    labels = ["1:1:1", "1:0:0"] if len(names) == 3 else ["5:5", "7:3"]
+    few = make_mixed(names, labels, ("last",), 2)
+    setting = {f"data.field_{i}": f"a_long_name_of_something_swept_{i}" for i in range(fields)}
+    rows = superposition.summarise(few, statistics.summarise(few))
+    rows = [dataclasses.replace(row, setting=setting) for row in rows]
+    shown = superposition_table.text_table(rows)
+    assert len(shown.columns) == 7 + bool(fields)
+    assert plain().measure(shown).maximum <= 100
+    told = "".join(shown.columns[0].cells).replace("\n", "")
+    assert all(value in told for value in setting.values())
+
+
+def test_mixed_prompts_are_printed_before_plateaus(mixed_results, rows, found):
+    tables = dict.fromkeys(TABLES, ()) | {MIXED: [*found.values()], SUMMARY: rows}
+    tables[MIXED_STEPS] = superposition_steps.summarise(mixed_results, rows)
+    assert printed(mixed_results, rows, tables) == [MIXED, MIXED_STEPS, SUMMARY]
 
 
 def test_what_is_not_told_leaves_rows_without_it(mixed_results):

@@ -1,0 +1,232 @@
+"""The columns of every CSV table: what each means, in which unit.
+
+`python -m plateaus.measures.columns` prints them as Markdown: docs/tables.md.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from plateaus.report import kept_columns
+
+
+class Column(NamedTuple):
+    """A column: its meaning and unit; `ends`: with `_low` and `_high`, the ends of its interval."""
+
+    meaning: str
+    units: str = ""
+    ends: bool = False
+
+
+def _interval(meaning: str, units: str = "") -> Column:
+    return Column(meaning, units, ends=True)
+
+
+_COMPARED = {
+    "sooner": Column("share of the pairs in which it escapes first; a tie counts half", "0 to 1"),
+    "pairs": Column("seeds on which the ratio rests", "seeds"),
+    "pairs_censored": Column("seeds left out, as neither run escapes", "seeds"),
+    "pair_ratios": Column("the ratio of each pair, in the order of the seeds, if too few for ends"),
+}
+
+_SUMMARY = {
+    "runs": Column("runs that were started", "runs"),
+    "escaped": Column("runs that left the plateau", "runs"),
+    "diverged": Column("runs that diverged; they count as never escaped", "runs"),
+    "unfinished": Column("runs that can go on", "runs"),
+    "stopped_at_event": Column("runs that `--stop-when` ended", "runs"),
+    "diverged_seeds": Column("seeds of the diverged runs, spaces between"),
+    "escape_step_median": _interval("Kaplan-Meier median of the escape (test loss)", "steps"),
+    "half_step_median": _interval("median of half the way down", "steps"),
+    "completion_step_median": _interval("median of nearly all the way", "steps"),
+    "plateau_mean": _interval("mean steps to escape, cut at `plateau_to`; bootstrapped", "steps"),
+    "final_test_loss": _interval(
+        "mean at the end, of the runs that came to the horizon; t interval", "loss"
+    ),
+    "lowest_test_loss": _interval("mean of each run's lowest test loss; t interval", "loss"),
+    "batch_size": Column("examples to a step", "examples"),
+    "escape_examples_median": Column("`escape_step_median` times `batch_size`", "examples"),
+    "trained_escape_step_median": Column("escape of the loss on trained items", "steps"),
+    "plateau_ratio": _interval("steps to escape over the baseline's, geometric mean over seeds"),
+    "plateau_bound": Column("`>` or `<`: the ratio is that bound; else empty"),
+    "p": Column("two-sided sign-flip test of the log ratios", "0 to 1"),
+    "p_holm": Column("adjusted over the table, after Holm", "0 to 1"),
+    **_COMPARED,
+    "floor": Column("1: a median plateau of the two is under 4 evaluations, hardly measured"),
+    "horizon": Column("steps after which every run is censored", "steps"),
+    "plateau_to": Column("how far `plateau_mean` is taken: as far as runs were followed", "steps"),
+    "baseline": Column("the setting it is compared with"),
+    "notes": Column("why a number is missing, `;` between"),
+}
+
+_TASKS = {
+    "task": Column("the task"),
+    "tasks": Column("all that the setting trains on, spaces between"),
+    "runs": Column("runs that came to the task", "runs"),
+    "escaped": Column("runs in which it left its plateau", "runs"),
+    "completed": Column("runs in which it was learned", "runs"),
+    "start": Column("when it is first drawn, median; later steps count from here", "steps"),
+    "escape": _interval("Kaplan-Meier median of the escape (training loss of the task)", "steps"),
+    "completion": _interval("Kaplan-Meier median of having learned it", "steps"),
+    "plateau": _interval("mean steps to escape, cut where followed no further", "steps"),
+    "convergence": _interval("mean steps to completion, likewise", "steps"),
+    "ratio": _interval("steps to escape over those of the task alone, geometric mean over seeds"),
+    "bound": Column("`>` or `<`: the ratio is that bound; else empty"),
+    "convergence_ratio": _interval("`ratio` of the steps to completion"),
+    "convergence_bound": Column("`>` or `<`: `convergence_ratio` is that bound; else empty"),
+    **_COMPARED,
+    "p_value": Column("two-sided sign-flip test of the log ratios", "0 to 1"),
+    "p_adjusted": Column("adjusted over the table, after Holm", "0 to 1"),
+    "floor": Column("1: a plateau of the two is hardly longer than losses are averaged over"),
+    "sequences": Column("prompts of all tasks until the median escape", "prompts"),
+    "own_sequences": Column("prompts of the task until its escape, median", "prompts"),
+    "own_ratio": Column("`ratio` in prompts of the task: times its share of what a step draws"),
+    "final_loss": _interval("test loss of the task at the end; t interval", "loss"),
+    "distance": _interval("of the outputs to the no-context optimum, on the plateau"),
+    "notes": Column("why a number is missing, or to which step a mean is taken, `;` between"),
+}
+
+
+def _losses(name: str, what: str) -> dict[str, Column]:
+    return {
+        f"{name}_loss": _interval(f"{what}; t interval", "loss"),
+        f"{name}_ratio": _interval("over the baseline's, geometric mean over seeds"),
+        f"{name}_lower": Column("share of the seeds on which it is the lower", "0 to 1"),
+        f"{name}_p": Column("two-sided sign-flip test of the log ratios", "0 to 1"),
+        f"{name}_p_holm": Column("adjusted over the settings, after Holm", "0 to 1"),
+    }
+
+
+_MIXING = {
+    "runs": Column("runs that came to the horizon", "runs"),
+    "pairs": Column("seeds on which the baseline came there, too", "seeds"),
+    **_losses("final", "mean test loss at the end"),
+    **_losses("final_worst", "test loss of the worst group at the end"),
+    **_losses("equal", "mean test loss after `equal_compute`"),
+    **_losses("equal_worst", "test loss of the worst group after `equal_compute`"),
+    "compute": Column("what a run has cost, extra work counted in", "training steps"),
+    "equal_compute": Column("the least that a setting has cost", "training steps"),
+    "extra_compute_percent": Column("of the compute what was no training step", "% of the steps"),
+    "baseline": Column("the setting it is compared with"),
+}
+
+_MIXED = {
+    "mixture": Column("its label: the shares of the tasks, `:` between"),
+    "answer": Column("the task whose answer a row is of"),
+    "runs": Column("runs that came to the horizon", "runs"),
+    "share_asked": Column("of the task, by the label", "0 to 1"),
+    "share": _interval("of the task in the prompts", "0 to 1"),
+    "probability": _interval("P of the answer, mean over prompts", "0 to 1"),
+    "paper": Column("P of the paper's released model, where comparable", "0 to 1"),
+    "saturation": _interval("var P / (mean (1 - mean)) over prompts: 1 if each P is 0 or 1"),
+    "entropy": _interval("of the outputs to a prompt", "nats"),
+    "entropy_of_mean": _interval("of their mean over prompts", "nats"),
+    "switching": _interval("1 - entropy / entropy_of_mean"),
+    "kl": _interval("of the shares from P", "nats"),
+    "completed": _interval("answers among as many most probable outputs", "answers"),
+    "recency": _interval("P where the last example is of the task, less P where it is not"),
+}
+
+_MIXED_STEPS = {
+    "mixture": Column("the evenest one, of which `mixed_step` is"),
+    "runs": Column("runs that were followed", "runs"),
+    "no_context": Column("P on the answers by any of the tasks, without context", "0 to 1"),
+    "mixed_step": _interval("first evaluation with P on the answers above 1/2", "steps"),
+    "mixed_runs": Column("runs that get there", "runs"),
+    "escape_step": _interval("escape of the mixed tasks, mean over them", "steps"),
+    "last_escape_step": _interval("escape of the last of them", "steps"),
+    "escaped_runs": Column("runs in which all escape", "runs"),
+    "alone_step": _interval("`mixed_step` of prompts of one task, mean over tasks", "steps"),
+    "after_escape": _interval("`mixed_step` less `escape_step`, seed by seed", "steps"),
+    "after_last_escape": _interval("`mixed_step` less `last_escape_step`", "steps"),
+    "pairs": Column("runs that these rest on", "runs"),
+    "after_alone": _interval("`mixed_step` less `alone_step`", "steps"),
+    "alone_pairs": Column("runs that it rests on", "runs"),
+}
+
+COLUMNS: dict[str, tuple[str, Mapping[str, Column]]] = {  # by file: what a row is of, and columns
+    "summary.csv": ("each setting, beside its baseline", _SUMMARY),
+    "tasks.csv": ("each task of each setting, beside the same task alone", _TASKS),
+    "mixing.csv": ("each setting, where the shares of groups adapt", _MIXING),
+    "superposition.csv": ("each answer to each mixture of prompts, at the horizon", _MIXED),
+    "superposition_steps.csv": ("each setting that was given mixed prompts", _MIXED_STEPS),
+}
+
+
+def names(file: str) -> list[str]:
+    """Return the names of a table's columns in their order, after those of the swept fields.
+
+    >>> names("superposition_steps.csv")[2:5]
+    ['no_context', 'mixed_step', 'mixed_step_low']
+    """
+    found: list[str] = []
+    for name, column in COLUMNS[file][1].items():
+        found += [name, f"{name}_low", f"{name}_high"] if column.ends else [name]
+    return found
+
+
+_HEAD = """<!-- Written by `python -m plateaus.measures.columns`; edits by hand are lost. -->
+# The tables of a run folder
+
+Every table is a CSV file of UTF-8 with one line of names, and stands in the run folder where there
+is something to say in it. First come the swept fields under their dotted names (`inf`: an infinite
+pool), then the columns below.
+
+- **Empty**: undefined or not recorded; `notes` say why, where that may be asked.
+- **`inf`**: a median that fewer than half of the runs reached by the horizon.
+- **A bound** stands beside its ratio, in a column of its own: `>` where no run of the setting
+  escaped, so that the ratio is at least this; `<` where none of the baseline did. It has no ends.
+- **`NAME_low`, `NAME_high`**: the ends of a 95% interval, written `NAME [..]` below. Of ratios:
+  all that the sign-flip test does not reject; empty below 8 pairs. There is no p below 6.
+- A ratio below 1 means sooner, or lower. Runs of a seed are compared as a pair.
+- A *step* is an optimiser step, *loss* is in the unit of the task's losses (1: the best without
+  context, where they are normalised). A yes is 1, a no 0.
+
+What is printed after a run is the part of these that answers what the settings were made for, in at
+most eight columns: mixed prompts; ways to mix, where they differ; each task among others beside
+itself alone, where settings train on different tasks; settings beside their baseline.
+
+"""
+
+_RUNS = """A row for each run and task, and one for the run as a whole. Empty: undefined, never
+reached, or later than the run was followed.
+
+"""
+_CURVES_HEAD = """It begins with a line `# {..}`: JSON of the version, attributes, coordinates
+and sizes, and of every variable its dimensions, type, meaning (`long_name`) and unit. Then a row
+for each number, at some 60 steps of each curve:
+
+"""
+
+CURVES = {  # of curves.csv.gz, after the swept fields and the seed
+    "task": "empty: the run as a whole",
+    "variable": "its name in results.nc",
+    "axis": "places along further axes, `NAME=PLACE`, `;` between",
+    "step": "empty: of no step; a training variable is a mean since the row before",
+    "value": "the number; one that is undefined has no row",
+}
+
+
+def documented() -> str:
+    """Return the page of all tables, docs/tables.md, as Markdown."""
+    parts = [_HEAD]
+    for file, (rows, columns) in COLUMNS.items():
+        parts.append(f"## {file}\n\nA row for {rows}.\n\n{_as_table(columns.items())}\n")
+    parts.append(f"## runs.csv\n\n{_RUNS}{kept_columns.documented()}\n\n")
+    lines = ["| column | meaning |", "|---|---|", "| dotted names, `seed` | the run |"]
+    lines += [f"| `{name}` | {meaning} |" for name, meaning in CURVES.items()]
+    curves = "\n".join(lines)
+    return "".join([*parts, f"## curves.csv.gz\n\n{_CURVES_HEAD}{curves}\n"])
+
+
+def _as_table(columns: Iterable[tuple[str, Column]]) -> str:
+    lines = ["| column | meaning | unit |", "|---|---|---|"]
+    for name, (meaning, units, ends) in columns:
+        lines.append(f"| `{name}{' [..]' * ends}` | {meaning} | {units} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(documented())
