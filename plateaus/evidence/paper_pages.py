@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from plateaus.evidence.claim import Claim
-from plateaus.evidence.verdict import Verdict
+from plateaus.evidence.verdict import FIGURES, Verdict
 from plateaus.evidence.wording import cell, compared, estimate
 
 START, END = "<!-- the claims, from their files and runs -->", "<!-- end of the claims -->"
@@ -23,7 +23,7 @@ def pages(root: Path, claims: Mapping[str, Claim], verdicts: Mapping[str, Verdic
     for path in sorted((root.parent / "docs" / "papers").glob("paper*.md")):
         paper = int(path.stem.removeprefix("paper"))
         page = path.read_text(encoding="utf-8")
-        found[path] = refreshed(page, table(root, paper, claims, verdicts))
+        found[path] = refreshed(page, table(paper, claims, verdicts))
     return found
 
 
@@ -37,9 +37,7 @@ def refreshed(page: str, content: str) -> str:
     return between.sub(lambda _: f"{START}\n\n{content}\n{END}", page)
 
 
-def table(
-    root: Path, paper: int, claims: Mapping[str, Claim], verdicts: Mapping[str, Verdict]
-) -> str:
+def table(paper: int, claims: Mapping[str, Claim], verdicts: Mapping[str, Verdict]) -> str:
     """Return the claims of a paper, a line each; a claim of several parts has those in its line."""
     parts = {part for claim in claims.values() for part in claim.all}
     lines = ["| claim | preset | in the paper | here |", "|---|---|---|---|"]
@@ -47,7 +45,7 @@ def table(
         if claim.paper == paper and name not in parts:
             members = [claims[part] for part in claim.all] or [claim]
             holds = verdicts[name].word
-            numbers = [text for one in members if (text := _number(root, one, verdicts[one.id]))]
+            numbers = [text for one in members if (text := _number(one, verdicts[one.id]))]
             presets = dict.fromkeys(_preset(one) for one in members if one.config)
             row = (
                 f"**{name}** {cell(claim.sentence)}",
@@ -66,7 +64,7 @@ def _preset(claim: Claim) -> str:
     return f"[`{shown}`]({UP}/experiments/{file})"
 
 
-def _number(root: Path, claim: Claim, verdict: Verdict) -> str:
+def _number(claim: Claim, verdict: Verdict) -> str:
     """Return the estimate of a claim with its number of pairs, linked to its figure if it has one.
 
     A part says which one it is and its own verdict.
@@ -76,8 +74,7 @@ def _number(root: Path, claim: Claim, verdict: Verdict) -> str:
         return ""
     value = f"share {value}" if compared(claim) == "share" else value
     text = f"{cell(value)}, n = {verdict.pairs}"
-    figure = Path("results") / "figures" / f"{claim.id}.svg"
-    if (root / figure).exists():
-        text = f"[{text}]({UP}/experiments/{figure})"
+    if verdict.has_figure:
+        text = f"[{text}]({UP}/experiments/results/{FIGURES}/{claim.id}.md)"
     part = claim.id[-1].isalpha()
     return f"{claim.id}, {verdict.word}: {text}" if part else text

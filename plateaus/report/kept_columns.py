@@ -143,7 +143,7 @@ def ordered(names: Iterable[str]) -> list[str]:
 
 
 def documented() -> str:
-    """Return the columns as lines of Markdown, for the README."""
+    """Return the columns as lines of Markdown, for docs/tables.md."""
     lines = ["| column | meaning | unit |", "|---|---|---|"]
     lines.append(f"| `version` | of the columns: {VERSION} | |")
     lines.append("| dotted names, `seed`, `task` | the run; no task: the run as a whole | |")

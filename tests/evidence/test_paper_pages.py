@@ -3,10 +3,12 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from plateaus.evidence import claim, paper_pages
 from plateaus.evidence.claim import Claim
+from plateaus.evidence.observed import Observed
 from plateaus.evidence.verdict import Verdict
 from plateaus.report.survival import Interval
 
@@ -20,24 +22,28 @@ def made(name, **options):
 
 
 @pytest.fixture
-def table(tmp_path):
+def table():
     claims = {"1.1": made("1.1"), "1.2": made("1.2", kind="all", all=("1.2a",), config="")}
     claims["1.2a"] = made("1.2a")
     said = {
-        "1.1": Verdict(word="supported", estimate=Interval(0.5, 0.4, 0.6), pairs=16),
+        "1.1": Verdict(
+            word="supported",
+            estimate=Interval(0.5, 0.4, 0.6),
+            pairs=16,
+            folders=("a",),
+            used=Observed(*[np.zeros(0)] * 6),
+        ),
         "1.2": Verdict(word="open"),
         "1.2a": Verdict(word="open", estimate=Interval(0.9, 0.7, 1.1), pairs=24),
     }
-    (tmp_path / "results" / "figures").mkdir(parents=True)
-    (tmp_path / "results" / "figures" / "1.1.svg").write_bytes(b"")
-    return paper_pages.table(tmp_path, 1, claims, said)
+    return paper_pages.table(1, claims, said)
 
 
 def test_a_claim_has_its_verdict_its_number_and_its_figure(table):
     (line,) = [line for line in table.splitlines() if "Of 1.1." in line]
     assert "[`a.py:b`](../../experiments/configs/a.py)" in line
     assert "**supported**" in line
-    assert "[0.50 [0.40, 0.60], n = 16](../../experiments/results/figures/1.1.svg)" in line
+    assert "[0.50 [0.40, 0.60], n = 16](../../experiments/results/figures/1.1.md)" in line
 
 
 def test_parts_stand_in_the_line_of_their_claim(table):

@@ -3,17 +3,14 @@
 import csv
 import gzip
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from plateaus.measures.figures import TABLES, drawn, kept_files, summaries
-from plateaus.report import kept_columns, kept_curves, kept_runs
+from plateaus.report import kept_curves, kept_runs
 from plateaus.report import kept_files as kept
 from plateaus.report.statistics import summarise
-
-README = Path(__file__).parents[2] / "README.md"
 
 
 def written(dataset, folder):
@@ -216,7 +213,3 @@ def test_metrics_are_reached_by_task_too(everything, tmp_path):
     reached = back["test_last_error_reaches_0.2_by_task"]
     assert reached.dims == ("data.zipf_exponent", "seed", "task")
     assert np.isfinite(reached).sum() == 1 and reached[1, 0, 2] == 50
-
-
-def test_the_readme_has_the_columns():
-    assert kept_columns.documented() in README.read_text()
