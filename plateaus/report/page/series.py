@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 import textwrap
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
-from plateaus.report import cells, paired, survival, table, terminal
+from plateaus.report import cells, paired, table, terminal
 from plateaus.report.selection import of_family, recorded
 from plateaus.report.statistics import Row
 from plateaus.report.store import NOT_RUN
@@ -77,8 +75,9 @@ def _measure(name: str, values: NDArray) -> Measure:
     return Measure(name, values, *_limits(values))
 
 
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, 48) or [""]  # as many as a telephone shows
+def wrapped(text: str) -> list[str]:
+    """Return a text in lines that fit a telephone."""
+    return textwrap.wrap(text, 48) or [""]
 
 
 def _limits(values: NDArray) -> tuple[float, float]:
@@ -116,66 +115,33 @@ def curves(dataset: xr.Dataset, rows: Sequence[Row], found: Sequence[Measure]) -
     return records
 
 
-def survivals(dataset: xr.Dataset, rows: Sequence[Row], first: int) -> list[Record]:
-    """Return the Kaplan-Meier curve of each setting from step `first` on.
+def times(dataset: xr.Dataset, rows: Sequence[Row], first: int) -> list[Record]:
+    """Return how long each run was on its plateau, from step `first` on, where the axis begins.
 
-    s: setting. t: steps. f: fraction still on the plateau. l, h: its 95% band. n: runs still there.
+    s: setting. r: seed. t: step at which it escaped (e = 1), or up to which it was followed.
+    w: 1; and 0 of a row that lets the curve of a setting begin before its first run ends.
     """
-    records = []
+    records: list[Record] = []
     for s, row in enumerate(rows):
-        runs = cells.passages(dataset, row.index)
-        if not runs.times.size:
+        seeds, steps, escaped = cells.passages(dataset, row.index)
+        if not steps.size:
             continue
-        times, fraction = survival.survival_curve(runs.times, runs.escaped)
-        low, high = band(runs.times, runs.escaped)
-        left = [int(np.sum(runs.times >= time)) for time in times]
-        starts = (np.r_[1.0, part] for part in (fraction, low, high))
-        parts = dict(zip("flh", map(rounded, starts), strict=True))
-        at = [float(first), *np.maximum(times, first).tolist()]
-        records.append({"s": s, "t": at, "n": [runs.times.size, *left], **parts})
+        records.append({"s": s, "r": None, "t": rounded(0.999 * first)[0], "e": 0, "w": 0})
+        records += [
+            {"s": s, "r": seed, "t": max(step, float(first)), "e": int(there), "w": 1}
+            for seed, step, there in zip(
+                seeds.tolist(), steps.tolist(), escaped.tolist(), strict=True
+            )
+        ]
     return records
-
-
-def band(times: ArrayLike, escaped: ArrayLike) -> tuple[NDArray, NDArray]:
-    """Return the ends of the pointwise 95% log-log band of a Kaplan-Meier curve at its times.
-
-    Where the curve is 0, its variance is undefined; there the band is NaN, as it is everywhere for
-    runs too few for an interval.
-
-    >>> low, high = band([10, 20, 30, 40, 50, 60, 70, 80], [True] * 7 + [False])
-    >>> round(float(low[3]), 3), round(float(high[3]), 3)
-    (0.152, 0.775)
-    """
-    curve = stats.ecdf(survival.censored(times, escaped)).sf
-    nothing = np.full(curve.quantiles.shape, np.nan)
-    if np.size(times) < survival.FEWEST_RUNS or not np.any(escaped):
-        return nothing, nothing
-    with warnings.catch_warnings():  # "undefined at some observations": where it is 0 or 1
-        warnings.simplefilter("ignore", RuntimeWarning)
-        found = curve.confidence_interval(0.95, method="log-log")
-    whole, defined = curve.probabilities >= 1, curve.probabilities > 0
-    ends = (found.low.probabilities, found.high.probabilities)
-    low, high = (np.where(whole, 1.0, np.where(defined, end, np.nan)) for end in ends)
-    return low, high
-
-
-def censored(dataset: xr.Dataset, rows: Sequence[Row], first: int) -> Iterator[Record]:
-    """Yield where on its curve each setting has runs that were followed no further."""
-    for s, row in enumerate(rows):
-        runs = cells.passages(dataset, row.index)
-        if runs.escaped.all():
-            continue
-        times, fraction = survival.survival_curve(runs.times, runs.escaped)
-        for time in np.unique(runs.times[~runs.escaped]):
-            at = np.searchsorted(times, time, side="right") - 1
-            yield {"s": s, "t": max(float(time), first), "f": rounded(fraction[at])[0]}
 
 
 def ratios(dataset: xr.Dataset, rows: Sequence[Row]) -> list[Record]:
     """Return each setting beside its baseline, of those that have a pair.
 
     s: setting. name: its lines. told: the numbers as text. x, low, high: ratio and interval.
-    b: "<" or ">" if it is a bound. d: the ratios of the pairs.
+    b: "<" or ">" if it is a bound. d: the ratios of the pairs, r: their seeds; c: "<" or ">" where
+    one run of a pair did not get there, so that its ratio is a bound.
     """
     settings = [row.setting for row in rows]
     records = []
@@ -184,13 +150,15 @@ def ratios(dataset: xr.Dataset, rows: Sequence[Row]) -> list[Record]:
         if row.is_baseline or not row.pairs:
             continue
         both = [cells.passages(dataset, each.index) for each in (row, baseline)]
-        found = paired.compared(both[0], both[1], row.horizon)
+        found = paired.matched(both[0], both[1], row.horizon)
         told = f"{terminal.ratio_text(row.ratio, row.bound)}, n = {row.pairs}"
         if not math.isnan(row.p_adjusted):
             told += f", p = {terminal.p_text(row.p_adjusted)}".replace("= <", "< ")
         x, low, high = rounded(row.ratio)
+        bounds = np.where(~found.escaped, ">", np.where(~found.escaped_too, "<", ""))
         records.append(
-            {"s": s, "name": _wrapped(table.label(row.setting)), "told": told, "b": row.bound}
-            | {"x": x, "low": low, "high": high, "d": rounded(found.ratios)}
+            {"s": s, "name": wrapped(table.label(row.setting)), "told": told, "b": row.bound}
+            | {"x": x, "low": low, "high": high, "d": rounded(found.first / found.second)}
+            | {"r": found.seeds.tolist(), "c": bounds.tolist()}
         )
     return records
