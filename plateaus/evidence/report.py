@@ -95,7 +95,7 @@ def _entry(
         return made
     kind = compared(claim)
     comparison = _comparison(claim, verdict, used)
-    axis = AXES[kind]._replace(title=f"{AXES[kind].title}: {rule(claim).partition(': ')[0]}")
+    axis = AXES[kind]._replace(title=f"{AXES[kind].title}: {_quantity(claim)}")
     if kind == "share":
         axis = AXES[kind]
     return made._replace(
@@ -110,19 +110,27 @@ def _facts(claim: Claim, verdict: Verdict) -> list[tuple[str, str]]:
     sooner = "first" if claim.statistic and STATISTICS[claim.statistic][0] else "lower"
     found = {
         "in the paper": claim.place,
-        "decided by": rule(claim).replace("`", ""),
+        "decided by": _plain(rule(claim)),
         "compared": " against ".join(_names(claim)) if claim.is_run else "",
         compared(claim): estimate(claim, verdict),
         pairs: f"{verdict.pairs}{left_out * bool(verdict.censored)}" if verdict.pairs else "",
         f"treated {sooner} in": "" if math.isnan(verdict.sooner) else f"{verdict.sooner:.0%}",
         "p": "" if math.isnan(verdict.p_value) else f"{verdict.p_value:.2g}, looks included",
-        "why": verdict.why.replace("`", ""),
+        "why": _plain(verdict.why),
         "runs": ", ".join(verdict.folders) if claim.kind != "all" else "",
         "device": verdict.device,
         "commit": verdict.commit,
         "took": f"{verdict.minutes:,.3g} core-minutes" if verdict.minutes else "",
     }
     return [(term, text) for term, text in found.items() if term and text]
+
+
+def _plain(text: str) -> str:
+    return text.replace("`", "")
+
+
+def _quantity(claim: Claim) -> str:
+    return _plain(rule(claim)).partition(": ")[0]
 
 
 def _names(claim: Claim) -> list[str]:
@@ -200,7 +208,7 @@ def _runs(claim: Claim, folder: folders.Folder, used: Used) -> page.Runs | None:
         results=results,
         rows=chosen,
         names=_names(claim),
-        measures=_measures(claim, series.measures(results)),
+        measures=_measures(claim, series.measures(results, chosen)),
         is_time=claim.statistic == "escape" and not claim.task,
         first=int(steps[steps > 0].min(initial=claim.horizon)),
         horizon=claim.horizon,
@@ -209,8 +217,6 @@ def _runs(claim: Claim, folder: folders.Folder, used: Used) -> page.Runs | None:
 
 def _measures(claim: Claim, found: Sequence[series.Measure]) -> list[series.Measure]:
     """Return what a claim's curves can show: the loss of its task, or the loss and metrics."""
-    if of_task := [
-        measure for measure in found if claim.task and measure.name.endswith(claim.task)
-    ]:
-        return of_task
-    return [m for m in found if not m.name.startswith("test loss")] or [*found[:1]]
+    of_task = [m for m in found if claim.task and m.name.endswith(f" of {claim.task}")]
+    some = of_task or [m for m in found if m.variable != "test_loss"] or [*found[:1]]
+    return sorted(some, key=lambda measure: measure.variable != claim.metric)

@@ -5,7 +5,7 @@ It is made of plain data, so that it knows nothing of how a verdict is reached.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import xarray as xr
@@ -95,8 +95,9 @@ def page(entries: Sequence[Entry], meanings: Mapping[str, str], decided: Sequenc
     library = vega.library()
     papers = sorted({entry.paper for entry in entries})
     words = [word for word in meanings if any(entry.word == word for entry in entries)]
+    ids = {entry.id for entry in entries}
     parts = {part for entry in entries for part in entry.parts}
-    counted = [(e.word, e.paper) for e in entries if e.id not in parts] or []
+    counted = [(e.word, e.paper) for e in entries if e.id not in parts]
     counts = [(word, [*(counted.count((word, paper)) for paper in papers)]) for word in words]
     return writing.rendered(
         "claims",
@@ -104,7 +105,7 @@ def page(entries: Sequence[Entry], meanings: Mapping[str, str], decided: Sequenc
         claims=entries,
         introduction=INTRODUCTION,
         papers=[
-            {"number": paper, "claims": [_shown(e) for e in entries if e.paper == paper]}
+            {"number": paper, "claims": [_shown(e, ids) for e in entries if e.paper == paper]}
             for paper in papers
         ],
         counts=[(word, [*numbers, sum(numbers)]) for word, numbers in counts],
@@ -115,8 +116,9 @@ def page(entries: Sequence[Entry], meanings: Mapping[str, str], decided: Sequenc
     )
 
 
-def _shown(entry: Entry) -> dict[str, Any]:
-    return {**entry._asdict(), "charts": _charts(entry)}
+def _shown(entry: Entry, ids: Collection[str]) -> dict[str, Any]:
+    parts = [(part, part in ids) for part in entry.parts]  # a link to those that are shown
+    return {**entry._asdict(), "parts": parts, "charts": _charts(entry)}
 
 
 def _charts(entry: Entry) -> list[dict[str, Any]]:

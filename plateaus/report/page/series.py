@@ -22,11 +22,13 @@ Record = dict[str, Any]
 
 
 class Measure(NamedTuple):
-    """Something recorded at evaluations: its name with its unit, its values, what is worth showing.
+    """Something recorded at evaluations.
 
-    values: [*sweep, seed, evaluation].
+    variable: of the results; "" if it is computed from some. name: what it is, with its unit.
+    values: [*sweep, seed, evaluation]. low, high: the range worth showing.
     """
 
+    variable: str
     name: str
     values: NDArray
     low: float
@@ -43,9 +45,8 @@ def rounded(values: ArrayLike, digits: int = DIGITS) -> list[float | None]:
     return [float(f"{x:.{digits}g}") if math.isfinite(x) else None for x in array]
 
 
-def measures(dataset: xr.Dataset) -> list[Measure]:
-    """Return what can be shown over training, the normalised loss first where it is defined."""
-    found = []
+def measures(dataset: xr.Dataset, rows: Sequence[Row]) -> list[Measure]:
+    """Return what can be shown of settings, the normalised loss first where it is defined."""
     loss = dataset["test_loss"]
     units = str(loss.attrs.get("units", ""))
     units = "" if units in ("", "1", "loss") else f" ({units})"
@@ -54,25 +55,29 @@ def measures(dataset: xr.Dataset) -> list[Measure]:
     )
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         normal = (loss.values - best) / np.where(uninformed > best, uninformed - best, np.nan)
-    if np.isfinite(normal).any():
-        low, high = _limits(normal)
-        name = "normalised test loss (1: nothing learned, 0: all)"
-        found.append(Measure(name, normal, max(min(low, 0), -0.5), min(max(high, 1), 1.5)))
-    found.append(_measure(f"test loss{units}", loss.values))
-    for name, variable in of_family(dataset, "metric", law="test").items():
-        if name != "test_loss" and variable.dims == loss.dims and recorded(dataset, name):
-            parts = map(variable.attrs.get, ("measure", "items"))
-            found.append(_measure(" ".join(filter(None, parts)).replace("_", " "), variable.values))
+    recordings = [("", "normalised test loss (1: nothing learned, 0: all)", normal)]
+    recordings.append(("test_loss", f"test loss{units}", loss.values))
+    for variable, found in of_family(dataset, "metric", law="test").items():
+        if variable != "test_loss" and found.dims == loss.dims and recorded(dataset, variable):
+            parts = filter(None, map(found.attrs.get, ("measure", "items")))
+            recordings.append((variable, " ".join(parts).replace("_", " "), found.values))
     by_task = dataset.get("test_loss_by_task")
     if by_task is not None and by_task.dims == (*loss.dims, TASK):
         for g, task in enumerate(by_task[TASK].values.tolist()):
-            if np.isfinite(by_task.values[..., g]).any():
-                found.append(_measure(f"test loss{units} of {task}", by_task.values[..., g]))
-    return found
-
-
-def _measure(name: str, values: NDArray) -> Measure:
-    return Measure(name, values, *_limits(values))
+            name = f"test loss{units} of {task}"
+            recordings.append(("test_loss_by_task", name, by_task.values[..., g]))
+    made = []
+    for variable, name, values in recordings:
+        shown = np.concatenate([values[row.index].ravel() for row in rows])
+        finite = shown[np.isfinite(shown)].astype(np.float64)
+        if variable in ("", "test_loss_by_task") and not finite.size:
+            continue
+        low, high = _limits(finite)
+        if not variable:  # the plateau, at 1, is what one looks at, if losses are not above it
+            high = max(high, 1.0) if np.median(finite) > 1.5 else min(max(high, 1.0), 1.5)
+            low = max(min(low, 0.0), -0.5)
+        made.append(Measure(variable, name, values, low, high))
+    return made
 
 
 def wrapped(text: str) -> list[str]:
@@ -80,9 +85,8 @@ def wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, 48) or [""]
 
 
-def _limits(values: NDArray) -> tuple[float, float]:
+def _limits(finite: NDArray[np.float64]) -> tuple[float, float]:
     """Return the range worth showing: a spike to 1e6 must not flatten the plateau."""
-    finite = values[np.isfinite(values)].astype(np.float64)
     if not finite.size:
         return 0.0, 1.0
     low, middle, high, most = (float(x) for x in np.quantile(finite, (0.001, 0.5, 0.9, 0.995)))

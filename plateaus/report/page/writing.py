@@ -69,7 +69,7 @@ def section(folder: Folder, name: str, anchor: str) -> dict[str, Any]:
     """Return what the page's template says of one run folder."""
     dataset, rows = folder.results, folder.rows
     styles = telling.styles(rows)
-    measures = series.measures(dataset)
+    measures = series.measures(dataset, rows)
     shown = _charts(folder, styles, measures)
     return {
         "id": anchor,
