@@ -70,7 +70,7 @@ def test_curves_are_of_the_two_settings_and_of_what_is_claimed(some):
 
 
 def test_the_effect_that_counts_has_its_ends(some):
-    claims, _, entries = some
+    _, _, entries = some
     shades = {name: entries[name].comparison["shade"] for name in SOME}
     assert shades["1.17"] == (None, 0.8) and shades["1.28b"] == (None, 1.5)
     assert shades["1.25b"] == (-0.02, 0.02) and shades["1.07"] == (None, 0.1)

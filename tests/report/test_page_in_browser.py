@@ -258,7 +258,10 @@ def test_it_fits_a_telephone_and_can_be_reached_by_keyboard(browser, path):
 
 def test_claims_open_are_filtered_and_draw_their_charts(browser, claims_path):
     browser.open(claims_path, 1400)
-    shown = "return [...document.querySelectorAll('details.claim')].filter(c => c.offsetParent).map(c => c.id)"
+    shown = (
+        "return [...document.querySelectorAll('details.claim')]"
+        ".filter(claim => claim.offsetParent).map(claim => claim.id)"
+    )
     everything = ["claim-1.1", "claim-1.2", "claim-1.2a", "claim-2.1"]
     assert browser.run(shown) == everything and browser.run(count("runs")) == 0
     browser.press("[id='claim-1.1'] summary", " ")  # the space bar

@@ -20,8 +20,8 @@ async function drawAll() {
   drawing = true;
   const root = document.documentElement;
   root.dataset.drawn = "some";
-  const left = () =>
-    [...document.querySelectorAll(".chart:not([data-begun])")].filter((place) => place.offsetParent);
+  const seen = (place) => place.offsetParent && !place.closest("details:not([open])");
+  const left = () => [...document.querySelectorAll(".chart:not([data-begun])")].filter(seen);
   const away = (place) => Math.abs(place.getBoundingClientRect().top);
   for (let places = left(); places.length; places = left()) {
     await draw(places.reduce((one, other) => (away(other) < away(one) ? other : one)));
