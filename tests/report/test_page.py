@@ -293,5 +293,5 @@ def test_a_comparison_shades_the_effect_that_counts_and_holds_its_numbers(claim_
     assert [name for name in marks if name in order] == order  # words stand on the paper
     (domain,) = (scale["domain"] for scale in spec["scales"] if scale["name"] == "x")
     values = next(d for d in spec["data"] if d["name"] == "comparisons")["values"][0]
-    drawn = [values["x"], values["low"], values["high"], *values["d"], 0.8, 1]
+    drawn = [values["x"], values["low"], values["high"], *values["d"], 0.05, 1]
     assert domain[0] < min(drawn) and max(drawn) < domain[1]

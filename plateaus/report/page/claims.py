@@ -143,9 +143,9 @@ def _charts(entry: Entry) -> list[dict[str, Any]]:
     headings = {kind: heading for kind, heading, _ in CAPTIONS}
     measures = [measure.name for measure in runs.measures] if runs else []
     made = []
-    for kind, spec, shown in found:
-        names = " and ".join(look["label"] for look in shown) or entry.estimate
+    for kind, spec, keyed in found:
+        names = " and ".join(look["label"] for look in keyed) or entry.estimate
         spec["description"] = f"{headings[kind]} of claim {entry.id}: {names}. {entry.sentence}"
-        chart = {"kind": kind, "heading": headings[kind], "looks": shown, "spec": spec}
+        chart = {"kind": kind, "heading": headings[kind], "looks": keyed, "spec": spec}
         made.append(chart | {"measures": measures})
     return made
