@@ -74,7 +74,7 @@ def chart(
     layers["seeds"] = (
         base.transform_flatten(["d", "r", "c"])
         .transform_filter(SEED_IS_SHOWN)
-        .mark_point(filled=True, size=36, opacity=0.35, aria=False, yOffset=middle + 14)
+        .mark_point(filled=True, size=36, opacity=0.5, aria=False, yOffset=middle + 14)
         .encode(
             x=alt.X("d:Q", **x),
             y=y,
