@@ -11,7 +11,7 @@ from plateaus.config.lives import duration
 from plateaus.config.schema import ConfigError
 from plateaus.evidence import engine, page, queue, told, verdicts
 from plateaus.evidence.claim import Claim, read, read_all, wrong_parts
-from plateaus.evidence.verdict import Verdict
+from plateaus.evidence.verdict import FIGURES, Verdict
 from plateaus.names import hint
 
 
@@ -163,7 +163,10 @@ def _chosen(options: argparse.Namespace, claims: Mapping[str, Claim], own: bool)
 
 def _write_page(root: Path, claims: Mapping[str, Claim], judged: Mapping[str, Verdict]) -> None:
     written = page.write(root, claims, judged)
-    print(f"written: {', '.join(map(str, written))}" if written else "the page is as it was")
+    figures = [path for path in written if path.parent == root / "results" / FIGURES]
+    names = [str(path) for path in written if path not in figures]
+    names += [f"{len(figures)} files of figures"] * bool(figures)
+    print(f"written: {', '.join(names)}" if names else "the page is as it was")
 
 
 def _write_report(
@@ -177,7 +180,5 @@ def _write_report(
 
     if path.is_dir():
         raise ConfigError(f"--report {path}: a folder; it names a file")
-    start = "python experiments/reproduce.py --claim"
-    commands = {name: f"{start} {places.get(name, name)}" for name in claims}
-    report.write(path, claims, judged, results, commands)
+    report.write(path, claims, judged, results, places)
     print(f"written: {path}")

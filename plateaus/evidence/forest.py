@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import math
-import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
-from matplotlib.textpath import TextToPath
 
+from plateaus.evidence import svg, units
 from plateaus.evidence.claim import Claim
+from plateaus.evidence.claim_panels import SHADE
 from plateaus.evidence.verdict import Verdict
 from plateaus.evidence.wording import estimate, has_ratio
 from plateaus.files import write_atomically
+from plateaus.report import words
 from plateaus.report.style import GREY, styled
 
 WIDTH, ROW, MARGINS = 10.0, 0.36, 0.75  # inches; a row holds two lines of words
@@ -37,9 +35,6 @@ COLOURS = {
     "not supported": "#E69F00",
     "contradicted": "#D55E00",
 }
-SHADE = "#DDE5DD"
-FONT = "font-family: 'DejaVu Sans', sans-serif"
-TEXTS = TextToPath()  # how wide a text is, in points
 
 
 def rows(
@@ -60,7 +55,7 @@ def draw(
     drawn = figure(rows(claims, verdicts, paper))
     if drawn is None:
         return False
-    data = _svg(drawn)
+    data = svg.content(drawn, f"Ratios of the claims of paper {paper} with their intervals")
     if path.exists() and path.read_bytes() == data:
         return False
     write_atomically(path, data)
@@ -117,15 +112,7 @@ def _limits(shown: list[tuple[Claim, Verdict]]) -> tuple[float, float]:
 
 def _shade(axes: Axes, place: int, claim: Claim, limits: tuple[float, float]) -> None:
     """Shade the ratios of a row that are the effect that counts, or more of it."""
-    effect, (low, high) = claim.smallest_effect, limits
-    if effect <= 0:
-        return
-    if claim.direction == "equal" and claim.statistic != "loss_at_every":
-        low, high = sorted((effect, 1 / effect))
-    elif claim.direction == "greater" and claim.statistic != "loss_at_every":
-        low = effect
-    else:  # less, or at least as good: not above the margin
-        high = effect
+    low, high = (min(max(end, limits[0]), limits[1]) for end in units.counted(claim))
     axes.add_patch(Rectangle((low, place - 0.42), high - low, 0.84, fc=SHADE, ec="none", zorder=0))
 
 
@@ -172,29 +159,15 @@ def _words(axes: Axes, place: int, claim: Claim, verdict: Verdict) -> None:
 
     left_out = f", {verdict.censored} left out" if verdict.censored else ""
     write(NAME, claim.id, fontweight=weight)
-    write(SENTENCE, _wrapped(claim.sentence, (LEFT - SENTENCE - 0.01) * WIDTH * 72))
+    write(SENTENCE, _wrapped(claim.sentence, (LEFT - SENTENCE - 0.01) * WIDTH))
     write(RESULT, f"{verdict.word}\n{estimate(claim, verdict)}, n = {verdict.pairs}{left_out}")
 
 
 def _wrapped(text: str, width: float) -> str:
-    """Return a text in two lines of at most so many points, its end left out if it is longer."""
-    font = FontProperties(family="DejaVu Sans", size=SMALL)
+    """Return a text in two lines of at most so many inches, its end left out if it is longer."""
     lines: list[str] = []
     for letters in range(100, 20, -2):
         lines = textwrap.wrap(text, letters, max_lines=2, placeholder=" ...")
-        if all(TEXTS.get_text_width_height_descent(i, font, False)[0] <= width for i in lines):
+        if all(words.width(line, SMALL) <= width for line in lines):
             break
     return "\n".join(lines)
-
-
-def _svg(drawn: Figure) -> bytes:
-    """Return the figure as an SVG whose text is text, without a date or a version.
-
-    What every text says of itself alike is said once: a third of the file.
-    """
-    result = io.StringIO()
-    with styled(), rc_context({"svg.fonttype": "none"}):
-        drawn.savefig(result, format="svg", metadata={"Date": None, "Creator": None})
-    text = re.sub(r' transform="rotate\(-0 [^"]*"', "", result.getvalue())
-    text = text.replace(f"; {FONT}", "").replace("</style>", f" text {{{FONT}}}</style>", 1)
-    return text.encode()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from plateaus.evidence.claim import Claim
 from plateaus.evidence.page_head import COMMANDS, HEAD, KEY, MEANINGS
-from plateaus.evidence.verdict import WORDS, Verdict
-from plateaus.evidence.wording import cell, compared, estimate, has_ratio, rule
+from plateaus.evidence.verdict import FIGURES, WORDS, Verdict
+from plateaus.evidence.wording import cell, command, compared, estimate, has_ratio, rule
 from plateaus.files import write_atomically
 from plateaus.report.terminal import short
 
@@ -41,10 +41,10 @@ def write(root: Path, claims: Mapping[str, Claim], verdicts: Mapping[str, Verdic
 
     `root` is the folder of experiments. A file that would be the same is left alone.
     """
-    from plateaus.evidence import forest, quotes  # matplotlib takes a second
+    from plateaus.evidence import claim_files, forest, quotes  # matplotlib takes a second
 
-    written = []
     folder = root / "results"
+    written = claim_files.write(claims, verdicts, folder)
     for paper in sorted({claim.paper for claim in claims.values()}):
         path = folder / figure_name(paper)
         if forest.draw(claims, verdicts, paper, path):
@@ -90,24 +90,23 @@ def _paper(paper: int, claims: Mapping[str, Claim], verdicts: Mapping[str, Verdi
             f"Ratios of the claims of paper {paper} with their intervals; the table below has them"
         )
         lines += [f"![{what}]({figure_name(paper)})", ""]
-    lines.append(table(COLUMNS, (_row(claim, verdicts[n]) for n, claim in chosen.items())))
+    lines.append(table(COLUMNS, (_row(claim, verdicts) for claim in chosen.values())))
     command = f"`python experiments/reproduce.py --paper {paper}`"
     lines.append(f"All of them: {command}; one: `--claim ID`.{_folders(chosen, verdicts)}\n")
     return "\n".join(lines)
 
 
-def _row(claim: Claim, verdict: Verdict) -> list[str]:
+def _row(claim: Claim, verdicts: Mapping[str, Verdict]) -> list[str]:
+    verdict = verdicts[claim.id]
     name = f"**{claim.id}**" if claim.role == "primary" else claim.id
     about = "; ".join(part for part in (claim.place, rule(claim)) if part)
-    value = cell(estimate(claim, verdict))
-    if value and compared(claim) == "share":
-        value = f"share {value}"
+    words = command(claim)
     sooner = "" if math.isnan(verdict.sooner) else short(verdict.sooner, ".2f")
     return [
         name,
-        f"{cell(claim.sentence)}<br><sub>{cell(about)}</sub>",
+        f"{cell(claim.sentence)}<br><sub>{cell(about)}" + f"<br>`{words}`" * bool(words) + "</sub>",
         verdict.word,
-        value,
+        _estimate(claim, verdicts),
         sooner,
         _pairs(verdict),
         claim.scale if claim.is_run else "",
@@ -115,6 +114,24 @@ def _row(claim: Claim, verdict: Verdict) -> list[str]:
         cell(verdict.commit),
         minutes(verdict.minutes),
     ]
+
+
+def _estimate(claim: Claim, verdicts: Mapping[str, Verdict]) -> str:
+    """Return the estimate, linked to its figure; of a claim of parts, links to theirs."""
+    links = [f"[{part}]({figure_page(part)})" for part in claim.all if verdicts[part].has_figure]
+    if links:
+        return ", ".join(links)
+    value = cell(estimate(claim, verdicts[claim.id]))
+    if value and compared(claim) == "share":
+        value = f"share {value}"
+    if not verdicts[claim.id].has_figure:
+        return value
+    return f"[{value or 'figure'}]({figure_page(claim.id)})"
+
+
+def figure_page(name: str) -> str:
+    """Return the page of a claim's figure, from the page of all claims."""
+    return f"{FIGURES}/{name}.md"
 
 
 def _pairs(verdict: Verdict) -> str:

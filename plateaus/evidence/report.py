@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from plateaus.evidence import kept, observed, rows, units
-from plateaus.evidence.claim import FIRST_SEED, Claim
+from plateaus.evidence import claim_runs, units
+from plateaus.evidence.claim import Claim
 from plateaus.evidence.fields import STATISTICS
 from plateaus.evidence.observed import Observed
 from plateaus.evidence.page_head import MEANINGS
 from plateaus.evidence.settings import matches
 from plateaus.evidence.verdict import DECIDED, WORDS, Verdict
-from plateaus.evidence.wording import compared, estimate, rule
+from plateaus.evidence.wording import command, compared, estimate, quantity, rule
 from plateaus.files import write_atomically
+from plateaus.report import table
 from plateaus.report.kept_runs import value_text
 from plateaus.report.page import claims as page
 from plateaus.report.page import comparisons, folders, series
-from plateaus.report.survival import Interval
 from plateaus.variables import EVALUATIONS
 
 AXES = {
@@ -32,19 +33,12 @@ AXES = {
 }
 
 
-class Used(NamedTuple):
-    """The seeds that a verdict rests on, and what each of them says; `shown` is NaN for nothing."""
-
-    found: Observed
-    shown: NDArray[np.float64]
-
-
 def write(
     path: Path,
     claims: Mapping[str, Claim],
     verdicts: Mapping[str, Verdict],
     results: Path,
-    commands: Mapping[str, str],
+    places: Mapping[str, Path] = MappingProxyType({}),
 ) -> None:
     """Write the page of claims and their verdicts, from the runs in `results`.
 
@@ -52,7 +46,7 @@ def write(
       path: the file.
       claims, verdicts: those that it shows, by their ids, in their order.
       results: the folder of the kept runs.
-      commands: how to run each claim, by their ids.
+      places: files of claims of one's own, by their ids.
 
     Raises:
       ConfigError: the extra `html` is not installed, or a kept folder is damaged.
@@ -63,23 +57,15 @@ def write(
             if folder not in read:
                 read[folder] = folders.read(results / folder)
     entries = [
-        _entry(claim, verdicts[name], read, results, commands[name])
-        for name, claim in claims.items()
+        _entry(claim, verdicts[name], read, places.get(name)) for name, claim in claims.items()
     ]
     meanings = {word: MEANINGS[word][0] for word in WORDS}
     write_atomically(path, page.page(entries, meanings, DECIDED).encode())
 
 
 def _entry(
-    claim: Claim,
-    verdict: Verdict,
-    read: Mapping[str, folders.Folder],
-    results: Path,
-    command: str,
+    claim: Claim, verdict: Verdict, read: Mapping[str, folders.Folder], file: Path | None = None
 ) -> page.Entry:
-    used = None
-    if claim.is_run and verdict.folders and math.isfinite(verdict.estimate.value):
-        used = _used(claim, verdict, results)
     made = page.Entry(
         id=claim.id,
         paper=claim.paper,
@@ -89,18 +75,17 @@ def _entry(
         estimate=estimate(claim, verdict),
         facts=_facts(claim, verdict),
         parts=claim.all,
-        command=command if claim.is_run else "",
+        command=command(claim if file is None else dataclasses.replace(claim, id=str(file))),
     )
-    if used is None:
+    if verdict.used is None or not verdict.folders:
         return made
-    kind = compared(claim)
-    comparison = _comparison(claim, verdict, used)
-    axis = AXES[kind]._replace(title=f"{AXES[kind].title}: {_quantity(claim)}")
-    if kind == "share":
-        axis = AXES[kind]
-    return made._replace(
-        comparison=comparison, axis=axis, runs=_runs(claim, read[verdict.folders[0]], used)
-    )
+    made = made._replace(runs=_runs(claim, read[verdict.folders[0]], verdict.used))
+    if not math.isfinite(verdict.estimate.value):
+        return made
+    axis = AXES[compared(claim)]
+    if compared(claim) != "share":
+        axis = axis._replace(title=f"{axis.title}: {_plain(quantity(claim))}")
+    return made._replace(comparison=_comparison(claim, verdict, verdict.used), axis=axis)
 
 
 def _facts(claim: Claim, verdict: Verdict) -> list[tuple[str, str]]:
@@ -129,80 +114,49 @@ def _plain(text: str) -> str:
     return text.replace("`", "")
 
 
-def _quantity(claim: Claim) -> str:
-    return _plain(rule(claim)).partition(": ")[0]
+def _arms(claim: Claim) -> list[dict[str, Any]]:
+    """Return the settings of a claim, the treated one first."""
+    return [dict(arm) for arm in reversed(claim_runs.settings(claim))]
 
 
 def _names(claim: Claim) -> list[str]:
-    """Return the settings of a claim in words, the treated one first."""
-    arms = [claim.treated, claim.baseline_setting][: 1 if claim.kind == "descriptive" else 2]
-    told = [
-        ", ".join(f"{field}={value_text(value)}" for field, value in arm.items()) for arm in arms
-    ]
-    return [text or "the preset as it is" for text in told]
+    return [table.label(arm) or "as configured" for arm in _arms(claim)]
 
 
-def _used(claim: Claim, verdict: Verdict, results: Path) -> Used | None:
-    """Return the seeds that a verdict rests on: at the look, and of the series, of its estimate."""
-    read = rows.of_folder(claim, results / kept.name(claim))
-    found = observed.observed(claim, read.rows, lambda seed: seed >= FIRST_SEED)
-    for look in claim.looks:
-        used = observed.first(found, look)
-        if compared(claim) == "share" and used.counted.sum() == verdict.pairs:
-            return Used(used, np.full(used.seeds.size, np.nan))
-        for differences in used.differences:
-            there = differences[~np.isnan(differences)]
-            if there.size != verdict.pairs or used.censored.sum() != verdict.censored:
-                continue
-            value = units.in_units(claim, Interval(float(there.mean()), math.nan, math.nan)).value
-            if math.isclose(value, verdict.estimate.value, rel_tol=1e-9, abs_tol=1e-12):
-                return Used(used, differences)
-    return None
-
-
-def _comparison(claim: Claim, verdict: Verdict, used: Used) -> series.Record:
+def _comparison(claim: Claim, verdict: Verdict, used: Observed) -> series.Record:
     """Return a claim's comparison as a record of `series.ratios`, with the effect that counts."""
-    usable = ~np.isnan(used.shown)
-    values = [
-        units.in_units(claim, Interval(value, math.nan, math.nan)).value
-        for value in used.shown[usable].tolist()
-    ]
-    bounds = np.full(usable.sum(), "", object)
-    if claim.statistic and STATISTICS[claim.statistic][0]:
-        bounds[~used.found.treated.there[usable]] = ">"
-        bounds[~used.found.baseline.there[usable]] = "<"
+    values = units.by_seed(claim, used, verdict.series)
+    usable = ~np.isnan(values) if compared(claim) != "share" else np.zeros(values.size, bool)
+    bounds = np.full(values.size, "", object)
+    if STATISTICS[claim.statistic][0]:
+        bounds[~used.treated.there] = ">"
+        bounds[~used.baseline.there] = "<"
     x, low, high = series.rounded(verdict.estimate)
     told = f"{estimate(claim, verdict)}, n = {verdict.pairs}: {verdict.word}"
-    record: dict[str, Any] = {"s": 0, "name": series.wrapped(" against ".join(_names(claim)))}
-    record |= {"told": told, "b": verdict.bound, "x": x, "low": low, "high": high}
-    record |= {"d": series.rounded(values), "r": used.found.seeds[usable].tolist()}
-    return record | {"c": bounds.tolist(), "shade": _counting(claim)}
+    return {
+        "s": 0,
+        "name": series.wrapped(" against ".join(_names(claim))),
+        "told": told,
+        "b": verdict.bound,
+        **{"x": x, "low": low, "high": high},
+        "d": series.rounded(values[usable]),
+        "r": used.seeds[usable].tolist(),
+        "c": bounds[usable].tolist(),
+        "shade": series.rounded(units.counted(claim)),  # None where it goes on for ever
+    }
 
 
-def _counting(claim: Claim) -> tuple[float | None, float | None]:
-    """Return the ends of the effect that counts; None where it goes on for ever."""
-    effect = claim.smallest_effect
-    if claim.statistic == "loss_at_every":
-        return None, effect
-    if claim.direction == "equal":
-        is_difference = compared(claim) == "difference"
-        low, high = sorted((effect, -effect if is_difference else 1 / effect))
-        return low, high
-    return (None, effect) if claim.direction == "less" else (effect, None)
-
-
-def _runs(claim: Claim, folder: folders.Folder, used: Used) -> page.Runs | None:
+def _runs(claim: Claim, folder: folders.Folder, used: Observed) -> page.Runs | None:
     """Return the runs that a claim's curves are drawn of; None where its settings are not found."""
-    arms = [claim.treated, claim.baseline_setting][: 1 if claim.kind == "descriptive" else 2]
     chosen = [
         row
-        for arm in arms
+        for arm in _arms(claim)
         for row in folder.rows
         if matches({name: value_text(v) for name, v in row.setting.items()}, arm)
     ]
-    if len(chosen) != len(arms):
+    if len(chosen) != len(_arms(claim)):
         return None
-    results = folder.results.sel(seed=used.found.seeds)
+    results = folder.results.isel(seed=np.isin(folder.results["seed"].values, used.seeds))
     steps = results[EVALUATIONS].values
     return page.Runs(
         results=results,

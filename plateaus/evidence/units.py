@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plateaus.evidence import decision, observed, sequential
 from plateaus.evidence.claim import Claim
@@ -89,6 +90,24 @@ def effect(claim: Claim) -> float:
     return -size if kind(claim) == "less" else size
 
 
+def counted(claim: Claim) -> tuple[float, float]:
+    """Return from where to where an estimate is the effect that counts, or more of it.
+
+    >>> counted(Claim(id="1", paper=1, place="", sentence="", statistic="escape",
+    ...               direction="equal", smallest_effect=1.25))
+    (0.8, 1.25)
+    """
+    size = claim.smallest_effect
+    if claim.direction == "greater":
+        return size, math.inf
+    if claim.direction == "less":  # of losses at every tenth: not above the margin
+        return -math.inf, size
+    if STATISTICS[claim.statistic][1] == "difference":
+        return -abs(size), abs(size)
+    low, high = sorted((size, 1 / size))
+    return low, high
+
+
 def in_units(claim: Claim, oriented: Interval) -> Interval:
     """Return an estimate of the differences as a ratio or difference, treated to baseline."""
     sign = -1.0 if claim.direction == "greater" else 1.0
@@ -98,6 +117,18 @@ def in_units(claim: Claim, oriented: Interval) -> Interval:
         return Interval(*turned)
     with np.errstate(over="ignore"):  # a ratio beyond all numbers is infinite
         return Interval(*np.exp(turned).tolist())
+
+
+def by_seed(claim: Claim, found: Observed, series: int = 0) -> NDArray[np.float64]:
+    """Return each pair's ratio or difference, treated to baseline; NaN where it says nothing.
+
+    Their geometric mean (of differences: their mean) is the estimate of a claim.
+    """
+    turned = found.differences[series] * (-1.0 if claim.direction == "greater" else 1.0)
+    if STATISTICS[claim.statistic][1] == "difference":
+        return turned
+    with np.errstate(over="ignore"):
+        return np.exp(turned)
 
 
 def bound(claim: Claim, used: Observed) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from plateaus.evidence.observed import Observed
 from plateaus.report.survival import NOTHING, Interval
 
 # Words of a verdict, from the best one for a claim to the worst; then those that decide nothing.
 DECIDED = ("supported", "supported, small", "not supported", "contradicted")
 UNDECIDED = ("inconclusive", "not evaluable", "open", "not yet rerun", "not tested")
 WORDS = (*DECIDED, *UNDECIDED)
+FIGURES = "figures"  # folder of the claims' figures, in experiments/results/
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,8 @@ class Verdict:
       minutes: that all of the runs took.
       folders: of runs, in experiments/results/.
       why: one sentence: what is open, or why it cannot be evaluated.
+      used: both settings' values, by seed, that the numbers rest on; None if no look was reached.
+      series: which of its several differences the estimate is of.
 
     >>> Verdict(word="open", why="no pilot").pairs
     0
@@ -50,8 +54,15 @@ class Verdict:
     minutes: float = 0.0
     folders: tuple[str, ...] = ()
     why: str = ""
+    used: Observed | None = dataclasses.field(default=None, repr=False, compare=False)
+    series: int = 0
 
     def __post_init__(self) -> None:
         """Refuse another word."""
         if self.word not in WORDS:
             raise ValueError(f"{self.word!r} is no verdict: {', '.join(WORDS)}")
+
+    @property
+    def has_figure(self) -> bool:
+        """Whether it rests on kept runs, which a figure shows."""
+        return self.used is not None and len(self.folders) == 1

@@ -165,8 +165,9 @@ def _decided(claim: Claim, evidence: Evidence, looks: tuple[int, ...], level: fl
     heard, gate, why = units.gate(claim, found, looks, read.grid)
     result = units.decided(claim, heard, looks, level) if heard.seeds.size else None
     if why and (result is None or result.word == "open"):
-        pairs = int(found.counted[:gate].sum())
-        return dataclasses.replace(undecided, word="not evaluable", why=why, pairs=pairs)
+        used = observed.first(found, gate)
+        pairs = int(used.counted.sum())
+        return dataclasses.replace(undecided, word="not evaluable", why=why, pairs=pairs, used=used)
     assert result is not None
     used = observed.first(heard, result.seeds)
     shown = used.differences[result.series]
@@ -186,6 +187,8 @@ def _decided(claim: Claim, evidence: Evidence, looks: tuple[int, ...], level: fl
         p_value=result.p_value,
         detectable=units.in_units(claim, Interval(result.detectable, math.nan, math.nan)).value,
         why=_why(claim, result),
+        used=used,
+        series=result.series,
     )
 
 
@@ -205,6 +208,7 @@ def _share(claim: Claim, found: Observed, looks: tuple[int, ...]) -> dict[str, A
         "estimate": Interval(count / number, float(low), float(high)),
         "pairs": number,
         "why": f"{count} of {number} runs; exact interval of the share",
+        "used": found,
     }
 
 

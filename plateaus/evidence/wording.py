@@ -54,6 +54,40 @@ def estimate(claim: Claim, verdict: Verdict) -> str:
     return f"{text} [{low:{form}}, {high:{form}}]"
 
 
+def result(claim: Claim, verdict: Verdict) -> str:
+    """Return a verdict with its numbers as one line.
+
+    >>> from plateaus.report.survival import Interval
+    >>> claim = Claim(id="1.1", paper=1, place="", sentence="", statistic="escape")
+    >>> found = Verdict(word="supported", estimate=Interval(0.481, 0.392, 0.649), pairs=32)
+    >>> result(claim, found)
+    'supported: ratio 0.48 [0.39, 0.65], n = 32 pairs'
+    """
+    numbers = []
+    if text := estimate(claim, verdict):
+        numbers.append(f"{compared(claim)} {text}")
+    if verdict.pairs:
+        what = "pairs" if claim.kind == "paired" else "runs"
+        left_out = f" + {verdict.censored} left out" * bool(verdict.censored)
+        numbers.append(f"n = {verdict.pairs} {what}{left_out}")
+    if not math.isnan(verdict.sooner):
+        first = "first" if STATISTICS[claim.statistic][0] else "lower"
+        numbers.append(f"treated {first} in {verdict.sooner:.0%} of them")
+    if verdict.why:
+        numbers.append(verdict.why)
+    return ": ".join(filter(None, (verdict.word, ", ".join(numbers))))
+
+
+def command(claim: Claim) -> str:
+    """Return the command that makes the runs of a claim; "" where nothing is run.
+
+    >>> command(Claim(id="1.1", paper=1, place="", sentence=""))
+    'python experiments/reproduce.py --claim 1.1'
+    """
+    is_run = claim.is_run or claim.kind == "all"
+    return f"python experiments/reproduce.py --claim {claim.id}" if is_run else ""
+
+
 def _form(values: list[float], nothing: float) -> str:
     """Return a format of two digits after the point, or as many as an interval needs.
 
@@ -91,7 +125,7 @@ def rule(claim: Claim) -> str:
         return f"decided by `{claim.check}`"
     if not claim.statistic:
         return ""
-    what, effect = _quantity(claim), claim.smallest_effect
+    what, effect = quantity(claim), claim.smallest_effect
     if claim.statistic == "loss_at_every":
         return f"{what}: at least as good, within a ratio of {effect:g}"
     if compared(claim) == "share":
@@ -105,7 +139,8 @@ def rule(claim: Claim) -> str:
     return f"{what}: {compared(claim)} of {effect:{sign}g} or {side}"
 
 
-def _quantity(claim: Claim) -> str:
+def quantity(claim: Claim) -> str:
+    """Return what a claim compares, in words; names of the records are code."""
     at = f" at step {claim.at:,}" if claim.at else " at the end"
     metric = f"`{claim.metric}`"
     named = {

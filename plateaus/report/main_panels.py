@@ -16,6 +16,7 @@ from plateaus.report.cells import cell, followed_runs, passages, swept_values
 from plateaus.report.selection import followed
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, Look
+from plateaus.report.survival import Passages
 from plateaus.report.terminal import bracketed, p_text, ratio_text
 
 MOST_BANDS = 6  # settings: of more, bands would hide the lines
@@ -48,17 +49,8 @@ def loss_panel(axes: Axes, dataset: xr.Dataset, shown: Styled) -> None:
     is_normal = any(np.isfinite(values).any() for values in curves)
     if not is_normal:
         curves = [followed(dataset, "test_loss", row) for row, _ in shown]
-    steps = dataset["eval_step"].values
-    drawn = []
-    for values, (_, look) in zip(curves, shown, strict=True):
-        there = np.isfinite(values).any(axis=0) & (steps > 0)
-        if not there.any():
-            continue
-        low, middle, high = np.nanquantile(values[:, there], (0.25, 0.5, 0.75), axis=0)
-        if len(shown) <= MOST_BANDS and values.shape[0] > 1:
-            axes.fill_between(steps[there], low, high, color=look.color, alpha=0.16, lw=0)
-        axes.plot(steps[there], middle, **look.line)
-        drawn.append(middle)
+    looks = [look for _, look in shown]
+    drawn = median_curves(axes, dataset["eval_step"].values, curves, looks)
     if not drawn:
         note(axes, "no run finished")
     seen = np.concatenate([*drawn, [0.0, 1.0] if is_normal else []]) if drawn else np.r_[0.0, 1.0]
@@ -72,10 +64,35 @@ def loss_panel(axes: Axes, dataset: xr.Dataset, shown: Styled) -> None:
     axes.set_ylabel(NORMALISED if is_normal else panels.loss_label(dataset))
 
 
+def median_curves(
+    axes: Axes, steps: NDArray, curves: Sequence[NDArray], looks: Sequence[Look]
+) -> list[NDArray]:
+    """Draw the median over runs of curves [run, step], the middle half shaded, after step 0.
+
+    Returns the medians that were drawn; a curve without a number has none.
+    """
+    drawn = []
+    for values, look in zip(curves, looks, strict=True):
+        there = np.isfinite(values).any(axis=0) & (steps > 0)
+        if not there.any():
+            continue
+        low, middle, high = np.nanquantile(values[:, there], (0.25, 0.5, 0.75), axis=0)
+        if len(curves) <= MOST_BANDS and values.shape[0] > 1:
+            axes.fill_between(steps[there], low, high, color=look.color, alpha=0.16, lw=0)
+        axes.plot(steps[there], middle, **look.line)
+        drawn.append(middle)
+    return drawn
+
+
 def survival_panel(axes: Axes, dataset: xr.Dataset, shown: Styled) -> None:
     """Draw the Kaplan-Meier curve of each setting with its band, and a tick at censored runs."""
-    for row, look in shown:
-        runs = passages(dataset, row.index)
+    survival_curves(axes, [(passages(dataset, row.index), look) for row, look in shown])
+    axes.set_ylabel("share still on the plateau")
+
+
+def survival_curves(axes: Axes, shown: Sequence[tuple[Passages, Look]]) -> None:
+    """Draw the Kaplan-Meier curves of samples, as `survival_panel` does."""
+    for runs, look in shown:
         if not runs.times.size:
             continue
         times, fraction, low, high = survival.survival_band(runs.times, runs.escaped)
@@ -93,7 +110,6 @@ def survival_panel(axes: Axes, dataset: xr.Dataset, shown: Styled) -> None:
             tick = {"marker": "|", "ms": 8, "mew": 1.6, "color": look.color}
             axes.plot(ends, y[at], ls="", **tick)
     axes.set_ylim(-0.04, 1.04)
-    axes.set_ylabel("share still on the plateau")
 
 
 def risk_panel(axes: Axes, dataset: xr.Dataset, shown: Styled, steps: Sequence[float]) -> None:
@@ -103,16 +119,30 @@ def risk_panel(axes: Axes, dataset: xr.Dataset, shown: Styled, steps: Sequence[f
     """
     for place, (row, _) in enumerate(shown):
         times = passages(dataset, row.index).times
-        for step in steps:
-            left = str(int((times >= step).sum())) if times.size else "-"
-            axes.text(step, place, left, ha="center", va="center", fontsize=words.SIZE)
-        count = f"{row.escaped}/{row.runs}"
-        beside: dict[str, Any] = {
-            "transform": axes.get_yaxis_transform(),
-            "ha": "center",
-            "va": "center",
-        }
-        axes.text(1.12, place, count, fontsize=words.SIZE, **beside)
+        write_risk(axes, place, times, steps, f"{row.escaped}/{row.runs}")
+
+
+def write_risk(
+    axes: Axes,
+    place: float,
+    times: NDArray,
+    steps: Sequence[float],
+    count: str,
+    right: float = 1.12,
+) -> None:
+    """Write how many of these times are not below each step, and a count at the right.
+
+    right: where the count is, in parts of the width of the axes.
+    """
+    for step in steps:
+        left = str(int((times >= step).sum())) if times.size else "-"
+        axes.text(step, place, left, ha="center", va="center", fontsize=words.SIZE)
+    beside: dict[str, Any] = {
+        "transform": axes.get_yaxis_transform(),
+        "ha": "center",
+        "va": "center",
+    }
+    axes.text(right, place, count, fontsize=words.SIZE, **beside)
 
 
 def has_ratios(facet: Sequence[Row]) -> bool:

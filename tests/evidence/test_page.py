@@ -1,5 +1,6 @@
 """The page of claims, and the figures on it."""
 
+import dataclasses
 import itertools
 import math
 import re
@@ -11,6 +12,7 @@ from markdown_it import MarkdownIt
 
 from plateaus.evidence import forest, page
 from plateaus.evidence.claim import Claim
+from plateaus.evidence.observed import Arm, Observed
 from plateaus.evidence.page_head import MEANINGS
 from plateaus.evidence.verdict import WORDS, Verdict
 from plateaus.evidence.wording import cell, estimate, rule
@@ -84,6 +86,31 @@ def test_every_claim_has_a_row_with_its_verdict_alone_in_a_cell():
     assert by_id["1.2b"]["ratio [95% interval]"] == "> 2.1"
     assert by_id["2.3"]["ratio [95% interval]"] == "share 0.02 [0.00, 0.05]"
     assert not by_id["1.2"]["ratio [95% interval]"] and "holds if 1.2a and 1.2b" in text
+
+
+def test_an_estimate_leads_to_its_figure_and_a_claim_of_parts_to_theirs():
+    claims, verdicts = cases()
+    none = np.zeros(0)
+    used = Observed(none, Arm(none, none, none), Arm(none, none, none), none, none, none)
+    for name in ("1.1", "1.2b", "2.5"):
+        verdicts[name] = dataclasses.replace(verdicts[name], folders=("kept-1",), used=used)
+    text = page.text(claims, verdicts)
+    rows = {row[0].strip("*"): row for row in rows_of(text) if len(row) == len(page.COLUMNS)}
+    assert rows["1.1"][3] == "[0.48 [0.39, 0.65]](figures/1.1.md)"
+    assert rows["1.2"][3] == "[1.2b](figures/1.2b.md)" and "figures" not in rows["2.3"][3]
+    assert rows["2.5"][3] == "[figure](figures/2.5.md)"
+    shown = MarkdownIt("commonmark").enable("table").render(text)
+    assert '<a href="figures/1.1.md">0.48 [0.39, 0.65]</a>' in shown
+    assert '<a href="figures/1.2b.md">&gt; 2.1</a>' in shown
+
+
+def test_a_claim_that_can_be_run_has_its_command():
+    text = page.text(*cases())
+    rows = {row[0].strip("*"): row for row in rows_of(text) if len(row) == len(page.COLUMNS)}
+    line = "<br>`python experiments/reproduce.py --claim 1.1`</sub>"
+    assert rows["1.1"][1].endswith(line) and rows["1.1"][1].count("<sub>") == 1
+    without = {name for name, row in rows.items() if "--claim" not in row[1]}
+    assert without - {"id", "---"} == {"1.3", "2.2"}
 
 
 def test_tables_hold_whatever_a_sentence_says():

@@ -33,9 +33,7 @@ def told(claims, judged):
     for name in claims:
         for folder in judged[name].folders:
             read.setdefault(folder, folders.read(RESULTS / folder))
-    return {
-        name: report._entry(one, judged[name], read, RESULTS, "x") for name, one in claims.items()
-    }
+    return {name: report._entry(one, judged[name], read) for name, one in claims.items()}
 
 
 def test_the_dots_are_the_pairs_that_give_the_estimate(some):
@@ -60,7 +58,7 @@ def test_curves_are_of_the_two_settings_and_of_what_is_claimed(some):
         {"data.zipf_exponent": 0.75},
         {"data.zipf_exponent": 0.0},
     ]
-    assert runs.names == ["data.zipf_exponent=0.75", "data.zipf_exponent=0.0"] and runs.is_time
+    assert runs.names == ["data.zipf_exponent=0.75", "data.zipf_exponent=0"] and runs.is_time
     assert runs.results["seed"].values.min() >= claim.FIRST_SEED
     assert entries["1.08"].runs.measures[0].variable == "test_accuracy"
     assert [m.name.rpartition(" of ")[2] for m in entries["2.07a"].runs.measures] == [
@@ -72,10 +70,8 @@ def test_curves_are_of_the_two_settings_and_of_what_is_claimed(some):
 def test_the_effect_that_counts_has_its_ends(some):
     _, _, entries = some
     shades = {name: entries[name].comparison["shade"] for name in SOME}
-    assert shades["1.17"] == (None, 0.8) and shades["1.28b"] == (None, 1.5)
-    assert shades["1.25b"] == (-0.02, 0.02) and shades["1.07"] == (None, 0.1)
-    greater = claim.read_all(ROOT / "claims")["1.19"]
-    assert report._counting(greater) == (greater.smallest_effect, None)
+    assert shades["1.17"] == [None, 0.8] and shades["1.28b"] == [None, 1.5]
+    assert shades["1.25b"] == [-0.02, 0.02] and shades["1.07"] == [None, 0.1]
 
 
 @pytest.mark.thorough
