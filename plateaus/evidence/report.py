@@ -24,7 +24,6 @@ from plateaus.report import table
 from plateaus.report.kept_runs import value_text
 from plateaus.report.page import claims as page
 from plateaus.report.page import comparisons, folders, series
-from plateaus.variables import EVALUATIONS
 
 AXES = {
     "ratio": comparisons.Axis("ratio, treated to baseline"),
@@ -157,14 +156,12 @@ def _runs(claim: Claim, folder: folders.Folder, used: Observed) -> page.Runs | N
     if len(chosen) != len(_arms(claim)):
         return None
     results = folder.results.isel(seed=np.isin(folder.results["seed"].values, used.seeds))
-    steps = results[EVALUATIONS].values
     return page.Runs(
         results=results,
         rows=chosen,
         names=_names(claim),
         measures=_measures(claim, series.measures(results, chosen)),
         is_time=claim.statistic == "escape" and not claim.task,
-        first=int(steps[steps > 0].min(initial=claim.horizon)),
         horizon=claim.horizon,
     )
 

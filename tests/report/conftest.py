@@ -246,7 +246,7 @@ def claim_entries(zipf_results):
     record |= {"s": 0, "shade": (None, 0.05), "told": "0.60 [0.50, 0.70], n = 16: supported"}
     measures = series.measures(zipf_results, arms)
     names = ["zipf_exponent=0.75", "zipf_exponent=0"]
-    runs = claims.Runs(zipf_results, arms, names, measures, True, 500, 50_000)
+    runs = claims.Runs(zipf_results, arms, names, measures, True, 50_000)
     level = record | {"x": 0.1, "low": None, "high": 0.2, "d": [], "r": [], "c": [], "b": ""}
     share = comparisons.Axis("share of the runs", None, is_ratio=False, least=(0.0, 1.0))
     facts = [("pairs", "16"), ("commit", "abc1234")]

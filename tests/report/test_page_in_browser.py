@@ -151,6 +151,27 @@ def test_the_charts_are_there_and_nothing_complains(browser, path):
     assert len(named) == 3 and all("data.zipf_exponent=0.75: " in name for name in named)
 
 
+def test_a_curve_is_that_of_its_run(browser, path):
+    results = folders.read(path.parent).results
+    browser.open(path, 1400)
+    script = """
+const view = document.querySelector('.curves .chart').view;
+const names = Object.keys(view.getState({data: () => true, signals: () => false}).data);
+const rows = names.map(name => view.data(name)).find(rows => rows.some(row => row.v > 0));
+return rows.filter(row => row.s === 2 && row.r === 5).map(row => [row.t, row.v]);
+"""
+    drawn = np.array(browser.run(script))
+    steps = results["eval_step"].values
+    loss, uninformed, best = (
+        results[name].isel({"data.zipf_exponent": 2, "seed": 5}).values
+        for name in ("test_loss", "uninformed_loss", "best_loss")
+    )
+    there = steps > 0
+    np.testing.assert_array_equal(drawn[:, 0], steps[there])
+    normal = (loss[there] - best) / (uninformed - best)
+    np.testing.assert_allclose(drawn[:, 1], normal, rtol=1e-3, atol=1e-6)
+
+
 def test_it_is_drawn_within_a_second(browser, path):
     """Of a processor: other programs do not count."""
     browser.open(path, 1400)

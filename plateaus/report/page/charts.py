@@ -32,13 +32,15 @@ def curves(
     found: Sequence[Measure],
     looks: Looks,
     seeds: Sequence[int],
+    grid: Sequence[int],
     span: tuple[int, int],
 ) -> Spec:
     """Return the chart of learning curves: each run, their median and the middle half of them."""
     import altair as alt
 
-    params = {"settings": looks.settings, "seeds": [*seeds], "measure": 0}
+    params: dict[str, Any] = {"settings": looks.settings, "seeds": [*seeds], "measure": 0}
     params["limits"] = [[measure.low, measure.high] for measure in found]
+    params["grid"] = [*grid]
     params["names"] = [measure.name for measure in found]
     shown = [alt.ExprRef(f"limits[measure][{end}]") for end in (0, 1)]
     y = alt.Y("v:Q", title=TITLE, scale=alt.Scale(domain=shown, nice=False, zero=False))
@@ -46,6 +48,7 @@ def curves(
         alt.Chart(alt.NamedData("curves"))
         .transform_filter(f"{SETTING_IS_SHOWN} && {SEED_IS_SHOWN}")
         .transform_filter("datum.m === measure")
+        .transform_calculate(t="isValid(datum.t) ? datum.t : grid")
         .transform_flatten(["t", "v"])
     )
     runs = (

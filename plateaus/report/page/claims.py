@@ -56,7 +56,6 @@ class Runs(NamedTuple):
     names: Sequence[str]
     measures: Sequence[Measure]
     is_time: bool
-    first: int
     horizon: int
 
 
@@ -133,10 +132,11 @@ def _charts(entry: Entry) -> list[dict[str, Any]]:
     if (runs := entry.runs) is not None:
         styles = telling.styles_of_arms(len(runs.rows))
         looks, seeds = vega.Looks(styles), runs.results["seed"].values.tolist()
-        span = runs.first, max(runs.horizon, 2)
+        grid = series.grid(runs.results)
+        span = min(grid, default=runs.horizon), max(runs.horizon, 2)
         shown = [{**s, "label": name} for s, name in zip(styles, runs.names, strict=True)]
         if records := series.curves(runs.results, runs.rows, runs.measures):
-            spec = charts.curves(records, runs.measures, looks, seeds, span)
+            spec = charts.curves(records, runs.measures, looks, seeds, grid, span)
             found.append(("curves", spec, shown))
         if runs.is_time and (records := series.times(runs.results, runs.rows, span[0])):
             found.append(("survival", charts.survival(records, looks, seeds, span), shown))

@@ -99,7 +99,8 @@ def curves(dataset: xr.Dataset, rows: Sequence[Row], found: Sequence[Measure]) -
     """Return a record for each run and measure: its steps and its values.
 
     s: setting. r: seed. m: measure. f: whether the median rests on it, up to step e (see
-    `cells.followed_runs`). t, v: steps after the first and values; what is not finite is left out.
+    `cells.followed_runs`). t, v: steps after the first and values; what is not finite is left out,
+    and so is t where the steps are all those of `grid`.
     """
     steps, seeds = dataset[EVALUATIONS].values, dataset["seed"].values.tolist()
     records = []
@@ -112,11 +113,18 @@ def curves(dataset: xr.Dataset, rows: Sequence[Row], found: Sequence[Measure]) -
                 there = np.isfinite(values) & (steps > 0)
                 if status[j] == NOT_RUN or not there.any():
                     continue
-                records.append(
-                    {"s": s, "r": seed, "m": m, "f": bool(followed[j]), "e": end}
-                    | {"t": steps[there].tolist(), "v": rounded(values[there])}
-                )
+                record = {"s": s, "r": seed, "m": m, "f": bool(followed[j]), "e": end}
+                record["v"] = rounded(values[there])
+                if not there[steps > 0].all():
+                    record["t"] = steps[there].tolist()
+                records.append(record)
     return records
+
+
+def grid(dataset: xr.Dataset) -> list[int]:
+    """Return the steps of all evaluations after the first."""
+    steps = dataset[EVALUATIONS].values
+    return [int(step) for step in steps[steps > 0]]
 
 
 def times(dataset: xr.Dataset, rows: Sequence[Row], first: int) -> list[Record]:

@@ -9,7 +9,6 @@ from typing import Any
 
 from plateaus.report.page import charts, comparisons, series, telling, vega
 from plateaus.report.page.folders import Folder
-from plateaus.variables import EVALUATIONS
 
 HERE = Path(__file__).parent
 
@@ -94,12 +93,11 @@ def _charts(
     """Return the charts that there is something for: heading, caption, alternative text, Vega."""
     dataset, rows = folder.results, folder.rows
     looks, seeds = vega.Looks(styles), dataset["seed"].values.tolist()
-    steps = dataset[EVALUATIONS].values
-    horizon = int(dataset.attrs["horizon"])
-    span = int(steps[steps > 0].min(initial=horizon)), max(horizon, 2)
+    grid, horizon = series.grid(dataset), int(dataset.attrs["horizon"])
+    span = min(grid, default=horizon), max(horizon, 2)
     found = []
     if records := series.curves(dataset, rows, measures):
-        found.append(("curves", charts.curves(records, measures, looks, seeds, span)))
+        found.append(("curves", charts.curves(records, measures, looks, seeds, grid, span)))
     if records := series.times(dataset, rows, span[0]):
         found.append(("survival", charts.survival(records, looks, seeds, span)))
     if records := series.ratios(dataset, rows):
