@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--list", action="store_true", help="list claims and verdicts; run nothing")
     made.add_argument("--dry-run", action="store_true", help="say what would run, and its price")
     made.add_argument("--page", action="store_true", help="write the page of results anew")
+    made.add_argument("--report", type=Path, metavar="FILE", help="write them as one HTML file")
     return made
 
 
@@ -60,12 +61,15 @@ def main(argv: Sequence[str], root: Path) -> int:
     else:
         claims, results, places = read_all(root / "claims"), root / "results", {}
     chosen = _chosen(options, claims, bool(claim_files))
-    if options.list or options.dry_run or options.page:
+    if options.list or options.dry_run or options.page or options.report:
         judged = verdicts.judge(claims, results)
         if options.page:
             _write_page(root, claims, judged)
         if options.list:
             print(told.listing({name: claims[name] for name in chosen}, judged))
+        if options.report:
+            shown = {name: claims[name] for name in chosen}
+            _write_report(options.report, shown, judged, results, places)
         if options.dry_run:
             for job in queue.jobs([claims[name] for name in chosen], judged, options.pilot):
                 print(told.plan(job))
@@ -147,7 +151,7 @@ def _chosen(options: argparse.Namespace, claims: Mapping[str, Claim], own: bool)
         names = [name for name, claim in claims.items() if claim.paper == options.paper]
         if not names:
             raise ConfigError(f"--paper {options.paper}: there are claims of papers 1 to 5")
-    elif options.list or options.page:
+    elif options.list or options.page or options.report:
         names = [*claims]
     else:
         raise ConfigError("nothing to do: give --list, --claim ID, --paper N or --all; see --help")
@@ -163,3 +167,18 @@ def _write_page(root: Path, claims: Mapping[str, Claim], judged: Mapping[str, Ve
     names = [str(path) for path in written if path not in figures]
     names += [f"{len(figures)} files of figures"] * bool(figures)
     print(f"written: {', '.join(names)}" if names else "the page is as it was")
+
+
+def _write_report(
+    path: Path,
+    claims: Mapping[str, Claim],
+    judged: Mapping[str, Verdict],
+    results: Path,
+    places: Mapping[str, Path],
+) -> None:
+    from plateaus.evidence import report  # slow to import
+
+    if path.is_dir():
+        raise ConfigError(f"--report {path}: a folder; it names a file")
+    report.write(path, claims, judged, results, places)
+    print(f"written: {path}")

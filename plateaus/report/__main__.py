@@ -44,7 +44,8 @@ def main(argv: Sequence[str]) -> int:
 
     several = len(options.runs) > 1
     output = Path(options.output or (FILE if several else Path(options.runs[0]) / FILE))
-    found = [folders.read(folder) for folder in options.runs]
+    places = {Path(run).resolve(): run for run in reversed(options.runs)}  # each once
+    found = [folders.read(run) for run in reversed(places.values())]
     if output.is_dir():
         raise ConfigError(f"{output}: a folder; --output names a file")
     write_atomically(output, writing.page(found).encode())

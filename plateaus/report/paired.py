@@ -79,6 +79,7 @@ class Pairs(NamedTuple):
     censored, unfollowed: numbers of pairs left out; see `Comparison`.
     """
 
+    seeds: NDArray
     first: NDArray
     second: NDArray
     escaped: NDArray[np.bool_]
@@ -176,7 +177,7 @@ def compared(first: Passages, second: Passages, horizon: ArrayLike) -> Compariso
 
 def matched(first: Passages, second: Passages, horizon: ArrayLike) -> Pairs:
     """Return the pairs that `compared` rests on."""
-    _, i, j = np.intersect1d(first.seeds, second.seeds, return_indices=True)
+    seeds, i, j = np.intersect1d(first.seeds, second.seeds, return_indices=True)
     (_, t, there), (_, u, there_too) = (
         [part[k] for part in s] for s, k in ((first, i), (second, j))
     )
@@ -185,6 +186,7 @@ def matched(first: Passages, second: Passages, horizon: ArrayLike) -> Pairs:
     far = (there | (t >= end)) & (there_too | (u >= end))
     kept = far & (there | there_too)
     return Pairs(
+        seeds[kept],
         np.minimum(t, end)[kept],
         np.minimum(u, end)[kept],
         there[kept],

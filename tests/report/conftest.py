@@ -231,3 +231,29 @@ def run_folder(folder, dataset, title="sparse_parity: zipf", sessions=(), varian
 @pytest.fixture(scope="session")
 def make_run_folder():
     return run_folder
+
+
+@pytest.fixture(scope="session")
+def claim_entries(zipf_results):
+    """Claims as their page is told of them: of runs, of parts, and without an answer."""
+    from plateaus.report.page import claims, comparisons, series
+    from plateaus.report.statistics import summarise
+
+    rows = summarise(zipf_results)
+    other = next(row for row in rows if row.pairs and not row.is_baseline)
+    arms = [other, next(row for row in rows if row.setting == other.baseline)]
+    (record,) = (r for r in series.ratios(zipf_results, rows) if rows[r["s"]] == other)
+    record |= {"s": 0, "shade": (None, 0.05), "told": "0.60 [0.50, 0.70], n = 16: supported"}
+    measures = series.measures(zipf_results, arms)
+    names = ["zipf_exponent=0.75", "zipf_exponent=0"]
+    runs = claims.Runs(zipf_results, arms, names, measures, True, 50_000)
+    level = record | {"x": 0.1, "low": None, "high": 0.2, "d": [], "r": [], "c": [], "b": ""}
+    share = comparisons.Axis("share of the runs", None, is_ratio=False, least=(0.0, 1.0))
+    facts = [("pairs", "16"), ("commit", "abc1234")]
+    told = {"is_primary": True, "facts": facts, "command": "python experiments/x.py --claim 1.1"}
+    return [
+        claims.Entry("1.1", 1, "Sooner.", "supported", **told, comparison=record, runs=runs),
+        claims.Entry("1.2", 1, "Both.", "open", parts=["1.2a", "1.2b"]),
+        claims.Entry("1.2a", 1, "Few.", "supported", comparison=level, axis=share),
+        claims.Entry("2.1", 2, "</script><b onclick='x'>&amp;{{ 7 }}", "not tested"),
+    ]

@@ -5,7 +5,6 @@ import re
 import sys
 from html.parser import HTMLParser
 
-import lifelines
 import numpy as np
 import pytest
 
@@ -14,7 +13,7 @@ pytest.importorskip("vl_convert", reason="the page needs the extra `html`")
 
 from plateaus.report import table
 from plateaus.report.__main__ import main
-from plateaus.report.page import folders, series, writing
+from plateaus.report.page import claims, folders, series, writing
 from plateaus.report.statistics import summarise
 
 MOST_BYTES = 5_000_000
@@ -216,17 +215,6 @@ def test_without_the_extra_one_line_says_what_to_install(folder, monkeypatch, ca
     assert "pip install" in refused(capsys, folder)
 
 
-def test_the_band_is_that_of_lifelines():
-    rng = np.random.default_rng(1)
-    times, escaped = rng.integers(1, 40, 30) * 10.0, rng.random(30) < 0.7
-    low, high = series.band(times, escaped)
-    fit = lifelines.KaplanMeierFitter().fit(times, escaped)
-    theirs = fit.confidence_interval_.loc[np.unique(times)].to_numpy()
-    inside = ~np.isnan(low) & (fit.survival_function_.loc[np.unique(times)].to_numpy()[:, 0] < 1)
-    assert inside.sum() > 10
-    np.testing.assert_allclose(np.stack([low, high], 1)[inside], theirs[inside], rtol=1e-6)
-
-
 def test_the_charts_show_the_numbers_of_the_table(zipf_results):
     rows = summarise(zipf_results)
     records = series.ratios(zipf_results, rows)
@@ -237,8 +225,73 @@ def test_the_charts_show_the_numbers_of_the_table(zipf_results):
         row = rows[record["s"]]
         assert record["x"] == pytest.approx(row.ratio.value, rel=1e-3)
         assert np.exp(np.mean(np.log(record["d"]))) == pytest.approx(row.ratio.value, rel=1e-3)
-        assert len(record["d"]) == row.pairs and record["b"] == row.bound
-    for record in series.survivals(zipf_results, rows, 500):
-        row = rows[record["s"]]
-        assert record["f"][0] == 1 and record["n"][0] == row.runs
-        assert record["f"][-1] == pytest.approx(1 - row.escaped / row.runs, abs=1e-4)
+        assert len(record["d"]) == len(record["r"]) == row.pairs and record["b"] == row.bound
+    times = series.times(zipf_results, rows, 500)
+    for s, row in enumerate(rows):
+        runs = [record for record in times if record["s"] == s and record["w"]]
+        assert len(runs) == row.runs and sum(run["e"] for run in runs) == row.escaped
+
+
+def test_a_dot_of_a_pair_of_which_one_run_stays_is_a_bound(make_results):
+    centres = np.array([8000.0, np.inf])
+    dataset = make_results({"variant": ["plain", "stuck"]}, centres, 4, 20_000, 500)
+    for baseline, bound in (("plain", ">"), ("stuck", "<")):
+        dataset.attrs["baseline"] = json.dumps({"variant": baseline})
+        (record,) = series.ratios(dataset, summarise(dataset))
+        assert record["c"] == [bound] * 4 and record["b"] == bound
+        assert record["r"] == dataset["seed"].values.tolist()
+
+
+def test_folders_of_one_name_are_told_apart(tmp_path, make_results, make_run_folder):
+    dataset = make_results({}, np.array(9000.0), 2, 20_000, 500)
+    places = []
+    for above in ("first", "second", "deep/first"):
+        (tmp_path / above).mkdir(parents=True)
+        places.append(make_run_folder(tmp_path / above / "zipf", dataset))
+    places.append(make_run_folder(tmp_path / "other", dataset))
+    found = [folders.read(place) for place in places]
+    assert writing.names(found) == ["first/zipf (1)", "second/zipf", "first/zipf (2)", "other"]
+    output = tmp_path / "report.html"
+    again = tmp_path / "first" / ".." / "other"
+    assert main([str(places[3]), str(again), str(places[1]), "--output", str(output)]) == 0
+    page = Page(output.read_text(encoding="utf-8"))
+    assert [e[1]["aria-labelledby"] for e in page.of("section")] == ["run1-name", "run2-name"]
+    assert page.texts("h2")[1:] == ["other", "zipf"]
+
+
+MEANINGS = {"supported": "it is so", "open": "not yet", "not tested": "never"}
+
+
+def test_the_page_of_claims_has_them_all_and_counts_them(claim_entries):
+    page = Page(claims.page(claim_entries, MEANINGS, ["supported"]))
+    shown = [e[1] for e in page.of("details") if "claim" in e[1].get("class", "")]
+    assert [e["id"] for e in shown] == ["claim-1.1", "claim-1.2", "claim-1.2a", "claim-2.1"]
+    assert [e["data-word"] for e in shown] == [entry.word for entry in claim_entries]
+    values = [(e[1]["name"], e[1]["value"]) for e in page.of("input", type="checkbox")]
+    assert values[:2] == [("papers", "1"), ("papers", "2")]
+    assert [value for name, value in values[2:]] == ["supported", "open", "not tested"]
+    cells = page.texts("td")  # the part, 1.2a, is not counted
+    assert cells == ["1", "", "1", "1", "", "1", "", "1", "1"]
+    places = [e[1]["href"] for e in page.of("a")]
+    ids = [e[1]["id"] for e in page.elements if "id" in e[1]]
+    assert places == ["#main", "#claim-1.2a"] and len(ids) == len(set(ids))
+    assert {place[1:] for place in places} <= set(ids)
+    assert "python experiments/x.py --claim 1.1" in page.texts("code")
+    assert not page.of("b") and NASTY in page.texts("span", **{"class": "sentence"})
+    kinds = [e[1]["id"] for e in page.of("script", type="application/json")]
+    assert kinds == [f"claim-1.1-{k}" for k in ("ratios", "curves", "survival")] + [
+        "claim-1.2a-ratios"
+    ]
+
+
+def test_a_comparison_shades_the_effect_that_counts_and_holds_its_numbers(claim_entries):
+    text = claims.page(claim_entries[:1], MEANINGS, ["supported"])
+    found = re.search(r'id="claim-1.1-ratios">(.*?)</script>', text)
+    spec = json.loads(found[1])
+    marks = [mark["name"] for mark in spec["marks"]]
+    order = ["shade_marks", "nothing_marks", "paper_marks", "seeds_marks", "means_marks"]
+    assert [name for name in marks if name in order] == order  # words stand on the paper
+    (domain,) = (scale["domain"] for scale in spec["scales"] if scale["name"] == "x")
+    values = next(d for d in spec["data"] if d["name"] == "comparisons")["values"][0]
+    drawn = [values["x"], values["low"], values["high"], *values["d"], 0.05, 1]
+    assert domain[0] < min(drawn) and max(drawn) < domain[1]

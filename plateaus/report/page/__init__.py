@@ -1,1 +1,1 @@
-"""report.html: one file of one or several run folders, to look at without anything else."""
+"""report.html: one file of one or several run folders, or of claims, to look at by itself."""

@@ -1,77 +1,54 @@
-"""The page's charts, written in Altair and compiled to Vega, so that the page needs no compiler.
+"""The charts over optimiser steps: learning curves, and how long runs stay on the plateau.
 
-Each is a function of the numbers in `series`. What a reader switches on and off are its signals:
-`settings`, `seeds` and `measure`; `zoom_t` and `zoom_v` are the range that is looked at.
+Each is a function of the numbers in `series`. Both are of the settings and seeds that are switched
+on: medians, quartiles and the Kaplan-Meier estimate are computed where the page is read.
+`zoom_t`, and `zoom_v` or `zoom_f`, are the range that is looked at.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from plateaus.config.schema import ConfigError
 from plateaus.report.page.series import Measure, Record
+from plateaus.report.page.vega import (
+    SEED_IS_SHOWN,
+    SETTING_IS_SHOWN,
+    TITLE,
+    Looks,
+    Spec,
+    compiled,
+)
+from plateaus.report.survival import FEWEST_RUNS
 
-TITLE = "the measure shown"  # of an axis whose title is a signal, which Vega-Lite has no word for
-GREY = "#555555"
-LINE = 15  # pixels, of words in a chart
 # Dragging is for a mouse, and a wheel alone scrolls the page: so do fingers on a telephone.
 DRAG = "[pointerdown[event.pointerType === 'mouse'], window:pointerup] > window:pointermove!"
 WHEEL = "wheel![event.ctrlKey || event.metaKey]"
-MISSING = (
-    "the page needs Altair, vl-convert and Jinja: run `pip install 'plateaus[html]'`, "
-    "or in a checkout `pip install -e '.[html]'`"
-)
-Spec = dict[str, Any]
-
-
-def library() -> str:
-    """Return Vega as one script, which sets `window.vegaEmbed`.
-
-    Raises:
-      ConfigError: the extra `html` is not installed.
-    """
-    try:
-        import altair  # noqa: F401  all that the charts are made by, before any is
-        import jinja2  # noqa: F401
-        import vl_convert
-    except ImportError:
-        raise ConfigError(MISSING) from None
-    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-
-
-class Looks:
-    """Colours and dashes of the settings, as scales over their places."""
-
-    def __init__(self, colors: Sequence[str], dashes: Sequence[Sequence[float]]):
-        import altair as alt
-
-        domain = list(range(len(colors)))
-        self.color = alt.Color("s:N", scale=alt.Scale(domain=domain, range=[*colors]), legend=None)
-        self.dash = alt.StrokeDash(
-            "s:N",
-            scale=alt.Scale(domain=domain, range=[list(map(float, dash)) for dash in dashes]),
-            legend=None,
-        )
+TWO_SIDED_95 = 1.959964  # standard deviations
 
 
 def curves(
-    records: Sequence[Record], found: Sequence[Measure], looks: Looks, span: tuple[int, int]
+    records: Sequence[Record],
+    found: Sequence[Measure],
+    looks: Looks,
+    seeds: Sequence[int],
+    grid: Sequence[int],
+    span: tuple[int, int],
 ) -> Spec:
     """Return the chart of learning curves: each run, their median and the middle half of them."""
     import altair as alt
 
-    limits = [[measure.low, measure.high] for measure in found]
-    params = [*_switches(records), _param("measure", 0), _param("limits", limits)]
-    params.append(_param("names", [measure.name for measure in found]))
+    params: dict[str, Any] = {"settings": looks.settings, "seeds": [*seeds], "measure": 0}
+    params["limits"] = [[measure.low, measure.high] for measure in found]
+    params["grid"] = [*grid]
+    params["names"] = [measure.name for measure in found]
     shown = [alt.ExprRef(f"limits[measure][{end}]") for end in (0, 1)]
     y = alt.Y("v:Q", title=TITLE, scale=alt.Scale(domain=shown, nice=False, zero=False))
     base = (
         alt.Chart(alt.NamedData("curves"))
-        .transform_filter("indexof(settings, datum.s) >= 0 && indexof(seeds, datum.r) >= 0")
+        .transform_filter(f"{SETTING_IS_SHOWN} && {SEED_IS_SHOWN}")
         .transform_filter("datum.m === measure")
+        .transform_calculate(t="isValid(datum.t) ? datum.t : grid")
         .transform_flatten(["t", "v"])
     )
     runs = (
@@ -90,21 +67,48 @@ def curves(
         x=_steps(span), y=alt.Y("median:Q", title=TITLE), color=looks.color, strokeDash=looks.dash
     )
     layers = {"half": half, "runs": runs, "median": median}
-    return _vega(layers, params, 320, {"curves": records})
+    return compiled(layers, params, 320, {"curves": records})
 
 
 def survival(
-    records: Sequence[Record], marks: Sequence[Record], looks: Looks, span: tuple[int, int]
+    records: Sequence[Record], looks: Looks, seeds: Sequence[int], span: tuple[int, int]
 ) -> Spec:
-    """Return the chart of Kaplan-Meier curves with their bands, a tick where runs were censored."""
+    """Return the chart of Kaplan-Meier curves with their bands, a tick where runs were censored.
+
+    The band is the pointwise 95% log-log one; there is none where the curve is 0, nor for runs too
+    few for an interval.
+    """
     import altair as alt
 
     scale = alt.Scale(domain=[-0.02, 1.02], nice=False)
     title = "fraction still on the plateau"
+    turn = f"{TWO_SIDED_95} * sqrt(datum.spread) / log(datum.f)"
+    enough = f"datum.all >= {FEWEST_RUNS} && datum.events > 0 && datum.f > 0"
+    ends = {
+        end: f"{enough} ? (datum.f < 1 ? pow(datum.f, exp({sign}{turn})) : 1) : null"
+        for end, sign in (("l", "-"), ("h", ""))
+    }
+    in_time: dict[str, Any] = {"sort": [alt.SortField("t")], "groupby": ["s"]}
     base = (
         alt.Chart(alt.NamedData("survival"))
-        .transform_filter("indexof(settings, datum.s) >= 0")
-        .transform_flatten(["t", "f", "l", "h", "n"])
+        .transform_filter(f"{SETTING_IS_SHOWN} && (datum.w === 0 || {SEED_IS_SHOWN})")
+        .transform_joinaggregate(all="sum(w)", events="sum(e)", groupby=["s"])
+        .transform_filter("datum.all > 0")
+        .transform_aggregate(
+            escaped="sum(e)",
+            ended="sum(w)",
+            all="max(all)",
+            events="max(events)",
+            groupby=["s", "t"],
+        )
+        .transform_window(gone="sum(ended)", frame=[None, 0], **in_time)
+        .transform_calculate(n="datum.all - datum.gone + datum.ended")
+        .transform_calculate(
+            kept="1 - datum.escaped / datum.n",
+            added="datum.escaped / (datum.n * max(datum.n - datum.escaped, 1))",
+        )
+        .transform_window(f="product(kept)", spread="sum(added)", frame=[None, 0], **in_time)
+        .transform_calculate(**ends)
     )
     known = base.transform_filter("isValid(datum.l)")
     area = known.mark_area(clip=True, interpolate="step-after", opacity=0.12, aria=False).encode(
@@ -121,66 +125,13 @@ def survival(
         .add_params(_zoom())
     )
     tick = (
-        alt.Chart(alt.NamedData("censored"))
-        .transform_filter("indexof(settings, datum.s) >= 0")
+        base.transform_filter("datum.ended > datum.escaped")
         .mark_tick(orient="vertical", size=14, thickness=2, aria=False)
         .encode(x=_steps(span), y=alt.Y("f:Q", title=title), color=looks.color)
     )
-    data = {"survival": records, "censored": marks}
+    params = {"settings": looks.settings, "seeds": [*seeds]}
     layers = {"band": area, "fraction": line, "ticks": tick}
-    return _vega(layers, [_switches(records)[0]], 260, data)
-
-
-def ratios(records: Sequence[Record], looks: Looks) -> Spec:
-    """Return the chart of paired ratios on a log axis: interval, geometric mean, seeds as dots."""
-    import altair as alt
-
-    known = [v for r in records for v in (r["x"], r["low"], r["high"], *r["d"]) if v]
-    reach = 1.08 * math.exp(max(abs(math.log(v)) for v in [*known, 1.25]))
-    ends = [max(1 / reach, 0.9 * min([*known, 0.8])), min(reach, 1.1 * max([*known, 1.25]))]
-    x: dict[str, Any] = {
-        "title": "steps to escape, relative to the baseline",
-        "scale": alt.Scale(type="log", domain=ends, nice=False),
-        "axis": alt.Axis(format="~g", tickCount=6, labelOverlap=True, labelSeparation=6),
-    }
-    y = alt.Y("s:O", title=None, axis=None)
-    lines = max(len(record["name"]) for record in records)
-    step = LINE * (lines + 1) + 38  # from above: its name, its numbers, its marks
-    middle = LINE * (lines + 1) + 12 - step / 2
-    base = alt.Chart(alt.NamedData("ratios")).transform_filter("indexof(settings, datum.s) >= 0")
-    one = (
-        alt.Chart(alt.NamedData("one"))
-        .mark_rule(color=GREY, strokeDash=[3, 3], aria=False)
-        .encode(x=alt.X("x:Q", **x))
-    )
-    dots = (
-        base.transform_flatten(["d"])
-        .mark_point(filled=True, size=36, opacity=0.35, aria=False, yOffset=middle + 11)
-        .encode(x=alt.X("d:Q", **x), y=y, color=looks.color)
-    )
-    interval = (
-        base.transform_filter("isValid(datum.low)")
-        .mark_rule(strokeWidth=2.5, aria=False, yOffset=middle)
-        .encode(x=alt.X("low:Q", **x), x2="high:Q", y=y, color=looks.color)
-    )
-    layers = {"one": one, "seeds": dots, "intervals": interval}
-    shapes = {"": "circle", ">": "triangle-right", "<": "triangle-left"}
-    for name, (bound, shape) in zip(("means", "least", "most"), shapes.items(), strict=True):
-        mark: dict[str, Any] = {"shape": shape, "size": 130, "filled": True, "opacity": 1}
-        of_kind = base.transform_filter(f"datum.b === '{bound}'")
-        layers[name] = of_kind.mark_point(**mark, yOffset=middle, stroke="white").encode(
-            x=alt.X("x:Q", **x),
-            y=y,
-            color=looks.color,
-            description=alt.Description("told:N"),
-            tooltip=alt.Tooltip("told:N"),
-        )
-    for field, line, color in (("name", 0, "#111111"), ("told", lines, GREY)):
-        text: dict[str, Any] = {"align": "left", "baseline": "top", "color": color, "x": 2}
-        text |= {"dy": LINE * line + 4 - step / 2, "fontSize": 12, "lineHeight": LINE}
-        layers[field] = base.mark_text(**text).encode(y=y, text=f"{field}:N")
-    data = {"ratios": records, "one": [{"x": 1}]}
-    return _vega(layers, [_switches(records)[0]], alt.Step(step), data)
+    return compiled(layers, params, 260, {"survival": records})
 
 
 def _steps(span: tuple[int, int]) -> Any:
@@ -194,58 +145,7 @@ def _steps(span: tuple[int, int]) -> Any:
     )
 
 
-def _switches(records: Sequence[Record]) -> list[Any]:
-    """Return the signals of what is shown: all settings and, where there are some, all seeds."""
-    settings = sorted({record["s"] for record in records})
-    seeds = sorted({record["r"] for record in records if "r" in record})
-    return [_param("settings", settings), *([_param("seeds", seeds)] if seeds else [])]
-
-
-def _param(name: str, value: Any) -> Any:
-    import altair as alt
-
-    return alt.param(name=name, value=value)
-
-
 def _zoom() -> Any:
     import altair as alt
 
     return alt.selection_interval(name="zoom", bind="scales", translate=DRAG, zoom=WHEEL)
-
-
-def _vega(
-    layers: Mapping[str, Any],
-    params: Sequence[Any],
-    height: Any,
-    data: Mapping[str, Sequence[Record]],
-) -> Spec:
-    """Return layers, by the names of their marks, as one chart in Vega, with its data in it."""
-    import altair as alt
-    import vl_convert
-
-    chart = alt.layer(*(layer.properties(name=name) for name, layer in layers.items()))
-    chart = chart.add_params(*params).properties(
-        width="container", height=height, autosize={"type": "fit-x", "contains": "padding"}
-    )
-    chart = chart.configure_view(stroke=None).configure_axis(
-        labelFontSize=12, titleFontSize=13, titleFontWeight="normal", gridColor="#e8e8e8"
-    )
-    spec = vl_convert.vegalite_to_vega(chart.to_dict(), vl_version=_version())
-    for source in spec["data"]:
-        if source["name"] in data:
-            source["values"] = [*data[source["name"]]]
-    for axis in spec["axes"]:
-        if axis.get("title") == TITLE:
-            axis["title"] = {"signal": "names[measure]"}
-    spec.pop("$schema", None)
-    return json.loads(json.dumps(spec))
-
-
-def _version() -> str:
-    """Return the version of Vega-Lite that Altair writes, or the newest that vl-convert knows."""
-    import altair
-    import vl_convert
-
-    written = ".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    known = vl_convert.get_vegalite_versions()
-    return written if written in known else known[-1]

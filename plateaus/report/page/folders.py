@@ -26,12 +26,13 @@ DAMAGE = (
 class Folder(NamedTuple):
     """A run folder, or a kept one.
 
-    name: its last part, without the path to it.
+    name: its last part, without the path to it. above: the part before that.
     config: its config.json: title, config, seeds, variants.
     sessions: that ran it, without paths of the machine.
     """
 
     name: str
+    above: str
     results: xr.Dataset
     rows: list[Row]
     config: dict[str, Any]
@@ -64,7 +65,8 @@ def read(folder: str | os.PathLike[str]) -> Folder:
         sessions = [private.session(session) for session in provenance.get("sessions", [])]
     except DAMAGE as error:
         raise ConfigError(f"{place}: provenance.json is damaged: {_line(error)}") from None
-    return Folder(place.resolve().name, results, rows, config, sessions)
+    whole = place.resolve()
+    return Folder(whole.name, whole.parent.name, results, rows, config, sessions)
 
 
 def _json(path: Path) -> dict[str, Any]:

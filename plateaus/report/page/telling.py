@@ -19,17 +19,29 @@ MOST = 200  # characters of the values of a swept field: the settings are listed
 _SCRIPT = re.compile(r"\s*(?:\S*python\S*\s+)?(?:\S*?(experiments/\S+\.py)|\S+\.py)\s+")
 
 
-def styles(count: int) -> list[dict[str, Any]]:
+def styles(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Return the colour and the dash of each setting, those of the figures, in pixels."""
-    from matplotlib.colors import to_hex  # slow to import
+    from plateaus.report import facets, style  # slow to import: they bring matplotlib
 
-    from plateaus.report.style import looks
+    one_field = len(rows[0].setting) == 1 if rows else False
+    return _styles(facets.styles_of(rows) if one_field else style.looks(len(rows)))
 
-    found = []
-    for look in looks(count):
-        dash = [] if look.dash == "-" else [2 * part for part in look.dash[1]]
-        found.append({"color": to_hex(look.color), "dash": dash or [1, 0]})
-    return found
+
+def styles_of_arms(count: int) -> list[dict[str, Any]]:
+    """Return the look of a treated setting and, black, of its baseline; or of the one alone."""
+    from plateaus.report import style
+
+    return _styles(style.looks(count, baseline=1 if count > 1 else None))
+
+
+def _styles(looks: Sequence[Any]) -> list[dict[str, Any]]:
+    from matplotlib.colors import to_hex
+
+    dashes = [[] if look.dash == "-" else [2 * part for part in look.dash[1]] for look in looks]
+    return [
+        {"color": to_hex(look.color), "dash": dash or [1, 0]}
+        for look, dash in zip(looks, dashes, strict=True)
+    ]
 
 
 def ranges(numbers: Iterable[int]) -> str:
@@ -171,15 +183,16 @@ def of_chart(kind: str, folder: Folder, measures: Sequence[Measure]) -> tuple[st
         caption = (
             "A thin line for each run; the thick line is the median over the seeds shown, the band "
             "holds the middle half of them. The median rests on the runs that were followed "
-            "equally far; diverged runs are no part of it."
+            "equally far; diverged runs are no part of it. Where it begins, the axis shows nearly "
+            "all that was recorded; zoom out for the rest."
         )
         names = ", or ".join(measure.name for measure in measures)
         start = f"Learning curves of {runs} runs on logarithmic optimiser steps: {names}."
         return "Learning curves", caption, f"{start} {_escapes(rows)}"
     if kind == "survival":
         caption = (
-            "Kaplan-Meier estimate over all seeds of a setting: the fraction of its runs that have "
-            f"not escaped yet, with a pointwise 95% band from {survival.FEWEST_RUNS} runs on. "
+            "Kaplan-Meier estimate over the seeds shown: the fraction of a setting's runs that "
+            f"have not escaped yet, with a pointwise 95% band from {survival.FEWEST_RUNS} runs on. "
             "A tick marks runs that were followed no further."
         )
         start = f"Survival curves of the plateau for {len(rows)} settings."
@@ -188,8 +201,8 @@ def of_chart(kind: str, folder: Folder, measures: Sequence[Measure]) -> tuple[st
         "Each setting beside its baseline on the same seeds: the geometric mean of the ratios of "
         f"the steps to escape, with its 95% interval from {paired.FEWEST_FOR_INTERVAL} pairs on. "
         "A faint dot is a seed, n the number of pairs, p that of the sign-flip test, adjusted over "
-        "the table. Left of 1 the setting escapes sooner. A triangle points to where the ratio may "
-        "lie, where one side never escapes."
+        "the table. Left of 1, the dashed line, the setting escapes sooner. A triangle points to "
+        "where a ratio may lie: one of the two runs, or all of a setting's, never escaped."
     )
     lines = [
         f"{table.label(row.setting)}: {row.bound} {row.ratio.value:.2f} of the baseline"
