@@ -26,7 +26,7 @@ from plateaus.measures.superposition import figure_dynamics, figure_sizes, steps
 from plateaus.measures.superposition import rows as superposition
 from plateaus.measures.superposition import table as superposition_table
 from plateaus.measures.task_vectors import figure as task_vectors
-from plateaus.report import curves, figures, kept_curves, kept_runs, robustness, table
+from plateaus.report import curves, figures, kept_curves, kept_runs, predictors, robustness, table
 from plateaus.report.statistics import Row
 
 SUMMARY, TASKS = "summary.csv", "tasks.csv"
@@ -79,8 +79,8 @@ FIGURES: dict[str, Figure] = {  # by file, without its ending
     "plateau": Figure(figures.plateau),
     "learning_curves": Figure(figures.learning_curves),
     "metrics": Figure(curves.metrics),
-    "predictors": Figure(curves.predictors),
-    "prefixes": Figure(curves.prefixes),
+    "predictors": Figure(predictors.predictors),
+    "prefixes": Figure(predictors.prefixes),
     "robustness": Figure(robustness.robustness),
     "baselines": Figure(robustness.baselines),
     "examples": Figure(curves.examples),

@@ -20,6 +20,7 @@ from plateaus.report.selection import followed
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, Look
 
+
 def loss_against_compute(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """Return average and worst loss against all compute, a line a setting, mean and 95% t band.
 
