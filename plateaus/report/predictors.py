@@ -74,7 +74,7 @@ def predictors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         label_outer(grid, columns, "optimiser steps", "mean squared distance")
         handles = [
             Line2D(
-                [], [], color=look.color, **look.mark, ms=5, label=f"to {name.replace('_', ' ')}"
+                [], [], color=look.color, label="to " + name.replace("_", " "), ms=5, **look.mark
             )
             for name, look in palette.items()
         ]

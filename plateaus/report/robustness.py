@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -55,13 +54,10 @@ def robustness(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
             grid = panel_grid(block, len(laws), columns)
             for axes, law in zip(grid, laws, strict=True):
                 _law_panel(axes, dataset, facet, law)
-            last_line = len(laws) - columns
-            query = laws is by_query
+            name = "loss of the query" if laws is by_query else "loss"
             for number, axes in enumerate(grid):
-                axes.set_ylabel(
-                    "" if number % columns else "loss of the query" if query else "loss"
-                )
-                if number < last_line and not query:
+                axes.set_ylabel("" if number % columns else name)
+                if number + columns < len(laws):
                     axes.set_xlabel("")
 
     figure = by_facet(rows, (max(6.5, 2.7 * columns), 2.2 * sum(lines)), draw, top=0.9)
@@ -75,7 +71,7 @@ def baselines(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """Return the loss by prefix on the test law at the end, of the model and of all predictors.
 
     The model, a line a setting: the median over seeds; of up to 6 settings also the middle half of
-    the seeds or, of fewer than 8, each seed as a thin line. Dashed, with markers: the median losses
+    the seeds or, of fewer than 8, each seed as a thin line. Grey, with markers: the median losses
     of plain learners, fitted to the examples of each prompt, and of the ideal predictors "zero" and
     "ridge", all of the first setting and on the same prompts.
     """
@@ -89,10 +85,9 @@ def baselines(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     def draw(part: SubFigure, facet: Sequence[Row]) -> None:
         axes = part.subplots()
         _model(axes, dataset, facet, "test")
-        shades = matplotlib.colormaps["copper"](np.linspace(0.15, 0.9, len(shown)))
-        for name, shade, look in zip(shown, shades, looks(len(shown)), strict=True):
+        for name, look in zip(shown, looks(len(shown)), strict=True):
             level = bands.quartiles(followed(dataset, variables[name], facet[0]))[0]
-            style: dict[str, Any] = {"color": shade, "ls": (0, (4, 1.5)), "lw": 1.1, "ms": 5}
+            style: dict[str, Any] = {"color": GREY, "ls": look.dash, "lw": 1.0, "ms": 5}
             axes.plot(dataset["prefix"].values, level, label=_text(name), **style, **look.mark)
         axes.set_xlabel("examples in the prompt before the query")
         axes.set_ylabel("squared error of the query")
