@@ -42,13 +42,20 @@ def metrics(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
     The median over seeds; of up to 6 settings also the middle half of the seeds or, of fewer than
     8, each seed as a thin line. Over a panel stands how many settings have the metric, if not all.
+    "Untrained" items are those that no batch may draw by then: what the model gets right of them it
+    guesses from the others, and a curve ends where none are left.
     """
     labels = {
-        name: " ".join(filter(None, map(variable.attrs.get, ("measure", "items"))))
+        name: str(variable.attrs["measure"]) + _of_items(variable)
         for name, variable in of_family(dataset, "metric", law="test").items()
         if variable.dims[-1] == EVALUATIONS and name != "test_loss" and recorded(dataset, name)
     }
     return over_training(dataset, rows, labels)
+
+
+def _of_items(variable: xr.DataArray) -> str:
+    items = variable.attrs.get("items", "")
+    return f", {items} items" if items else ""
 
 
 def weight_norms(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
@@ -132,7 +139,7 @@ def _curve_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], name: st
             bands.median_curve(axes, steps, values, look, spread=len(facet) <= MOST_SPREADS)
     words.log_steps(axes, *step_limits(steps, facet[0].horizon), most=5)
     if drawn < len(facet):
-        axes.set_title(f"of {drawn} of {len(facet)} settings")
+        axes.set_title(f"{drawn} of {len(facet)} settings have it")
 
 
 def step_limits(steps: NDArray, horizon: int) -> tuple[float, float]:
@@ -150,5 +157,5 @@ def limits(dataset: xr.Dataset, rows: Sequence[Row], name: str) -> tuple[float, 
     seen = np.concatenate(middles) if middles else np.array([])
     seen = seen[np.isfinite(seen)]
     low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.0, 1.0)
-    room = 0.08 * max(high - low, 1e-6)
+    room = 0.08 * max(high - low, 0.05 * abs(high), 1e-6)
     return low - room, high + room

@@ -13,6 +13,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from plateaus.report import bands, panels
@@ -96,10 +97,10 @@ def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         return None
 
     def draw(part: SubFigure, facet: Sequence[Row]) -> None:
-        for axes, law in zip(part.subplots(1, 2, squeeze=False)[0], laws, strict=False):
+        for axes, law in zip(part.subplots(1, len(laws), squeeze=False)[0], laws, strict=True):
             _prefix_panel(axes, dataset, facet, law)
 
-    figure = by_facet(rows, (10, 2.9), draw)
+    figure = by_facet(rows, (5.0 * len(laws), 2.9), draw)
     with styled():
         handles = labelled(figure)
         if handles:
@@ -123,6 +124,7 @@ def _prefix_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: st
     axes.set_xlabel("examples in the prompt before the query")
     axes.set_ylabel("squared error of the query")
     axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
 def _level(dataset: xr.Dataset, row: Row, law: str, predictor: str) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from plateaus.report import bands, panels, words
@@ -24,7 +25,7 @@ from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, looks, styled
 
 SHOWN: dict[str, Any] = {**REFERENCES, "least_squares": (0, (6, 1.5, 1, 1.5))}  # name -> dash
-DEPTH = 1e-3  # of the highest line: how far down a predictor may draw the axis
+DEPTH = 0.03  # of the highest line: how far down a predictor may draw the axis
 LOSS, OF = "_loss", "_of_"
 
 
@@ -92,10 +93,11 @@ def baselines(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         axes.set_xlabel("examples in the prompt before the query")
         axes.set_ylabel("squared error of the query")
         axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
-    figure = by_facet(rows, (7.0, 3.4), draw, top=1.0)
+    figure = by_facet(rows, (7.0, 3.6), draw, top=1.2)
     with styled():
-        figure.legend(handles=labelled(figure), loc="outside right upper")
+        figure.legend(handles=labelled(figure), loc="outside lower center", ncols=4)
     return figure
 
 
@@ -143,18 +145,19 @@ def _law_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) 
     axes.set_ylim(min(min(model) / 1.5, max(low / 1.5, DEPTH * top), top / 12), 1.5 * top)
     for line in axes.lines[:]:
         if line not in framed:
-            _mark_beyond(axes, line)
+            _mark_beyond(axes, line, by_prefix)
 
 
-def _mark_beyond(axes: Axes, line: Line2D) -> None:
+def _mark_beyond(axes: Axes, line: Line2D, by_prefix: bool) -> None:
     """Mark where a line first leaves the axis, at its foot or at its top."""
     low, high = axes.get_ylim()
     x, y = np.asarray(line.get_xdata(), np.float64), _heights(line)
+    # a level has the whole width of the axes, and no prefixes
+    where = axes.get_xaxis_transform() if by_prefix else axes.transAxes
     for beyond, marker, at in ((y < low, "v", 0.03), (y > high, "^", 0.97)):
         if beyond.any():
-            where: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "clip_on": False}
-            first = float(x[int(np.argmax(beyond))])
-            axes.plot([first], [at], marker=marker, color=GREY, ms=5, mec="white", **where)
+            first = float(x[int(np.argmax(beyond))]) if by_prefix else 0.9
+            axes.plot([first], [at], marker=marker, color=GREY, ms=6, mew=0, transform=where)
 
 
 def _model(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from plateaus.measures.by_task import rows as by_task
 from plateaus.measures.by_task.figures import averaged_losses
-from plateaus.measures.mixing import figures as mixing_figures
+from plateaus.measures.mixing import figure_shares as mixing_shares
 from plateaus.measures.superposition import rows as superposition
 from plateaus.measures.superposition.panels import answer_looks
 from plateaus.measures.superposition.steps import STEP, no_context, steps_of
@@ -62,7 +62,7 @@ def dynamics(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
             divergence = even_mixture(dataset, superposition.KL, row)
             panels.deviation_curve(column[-1], evaluations, divergence, Look(GREY, "-", "", 1.4))
             for axes in column:
-                mixing_figures.escapes(axes, dataset, row, tasks)
+                mixing_shares.escapes(axes, dataset, row, tasks)
                 _mixed_step(axes, dataset, row)
                 panels.step_axis(axes, row.horizon)
                 axes.set_xlabel("")
@@ -127,7 +127,7 @@ def _mixed_step(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
 
 
 def _legend(figure: Figure, dataset: xr.Dataset, tasks: dict[str, Look]) -> None:
-    handles = mixing_figures.group_handles(tasks | MEASURES, dataset)
+    handles = mixing_shares.group_handles(tasks | MEASURES, dataset)
     if by_task.COUNT in dataset:
         handles.append(Line2D([], [], label="P without context", **NO_CONTEXT))
     if STEP in dataset:
