@@ -10,7 +10,7 @@ import xarray as xr
 
 from plateaus.measures import whole_curves
 from plateaus.measures.attention import figure as attention
-from plateaus.measures.by_task import distances
+from plateaus.measures.by_task import distances, figure_transfer
 from plateaus.measures.by_task import figures as by_task_figures
 from plateaus.measures.by_task import maps as by_task_maps
 from plateaus.measures.by_task import rows as by_task
@@ -107,7 +107,7 @@ FIGURES: dict[str, Figure] = {  # by file, without its ending
     "task_vectors": Figure(task_vectors.task_vectors),
     "task_escapes": Figure(by_task_maps.escapes, needs=(TASKS,)),
     "task_counts": Figure(by_task_maps.counts, needs=(TASKS,)),
-    "transfer": Figure(by_task_maps.transfer, needs=(TASKS,)),
+    "transfer": Figure(figure_transfer.transfer, needs=(TASKS,)),
 }
 
 

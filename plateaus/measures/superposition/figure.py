@@ -87,6 +87,8 @@ def mixed_prompts(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 def _alike(panels_between: Sequence[Axes]) -> None:
     """Give panels one vertical range, of what is drawn in any, and not less than a fifth."""
     lows, highs = zip(*(axes.get_ylim() for axes in panels_between), strict=True)
-    middle, half = (min(lows) + max(highs)) / 2, max(max(highs) - min(lows), 0.2) / 2
+    low, high = max(min(lows), -0.05), min(max(highs), 1.05)
+    high = min(max(high, low + 0.2), 1.05)
+    low = min(low, high - 0.2)
     for axes in panels_between:
-        axes.set_ylim(middle - half, middle + half)
+        axes.set_ylim(low, high)

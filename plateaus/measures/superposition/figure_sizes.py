@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from plateaus.measures.superposition import rows as superposition
@@ -16,7 +18,7 @@ from plateaus.report.cells import cell, swept_values
 from plateaus.report.facets import legend_above
 from plateaus.report.selection import came_to_the_end, last
 from plateaus.report.statistics import Row
-from plateaus.report.style import Look, looks_of, styled
+from plateaus.report.style import GREY, Look, looks_of, styled
 
 PARAMETERS = "parameters"
 MOST_TICKS = 8  # one a model; round numbers for more
@@ -53,8 +55,12 @@ def sizes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         grid[0].yaxis.set_major_locator(MaxNLocator(integer=True))
         grid[0].set_ylim(-0.05 * number, 1.05 * number)
         grid[1].set_ylim(bottom=0)
-        if len(lines) > 1:
-            handles = [look.handle(name, **look.mark) for name, look in palette.items()]
+        handles = [look.handle(name, **look.mark) for name, look in palette.items() if name]
+        if not all(_left(row) for series in lines.values() for _, row in series):
+            style: dict[str, Any] = {"ls": "", "mfc": "white", "mec": GREY, "marker": "o"}
+            label = "less than half of the runs left the plateau"
+            handles.append(Line2D([], [], label=label, **style))
+        if handles:
             legend_above(figure, handles)
     return figure
 
@@ -66,11 +72,14 @@ def _line(
     joined: list[float] = []
     for x, row in series:
         values = last(dataset, name, row)[:, superposition.evenest(dataset)]
-        left = 2 * row.escaped >= row.runs
-        hollow = {} if left else {"mfc": "white", "mec": look.color, "mew": 1.2}
+        hollow = {} if _left(row) else {"mfc": "white", "mec": look.color, "mew": 1.2}
         bands.median_point(axes, x, values, look, **hollow)
-        joined.append(float(bands.quartiles(values)[0]) if left else np.nan)
+        joined.append(float(bands.quartiles(values)[0]) if _left(row) else np.nan)
     axes.plot([x for x, _ in series], joined, **look.line, zorder=1)
+
+
+def _left(row: Row) -> bool:
+    return 2 * row.escaped >= row.runs
 
 
 def _count_axis(axes: Axes, counts: Sequence[int]) -> None:

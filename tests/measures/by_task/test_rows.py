@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
+from plateaus.measures.by_task import figure_transfer
 from plateaus.measures.by_task import figures as task_figures
 from plateaus.measures.by_task import maps as task_maps
 from plateaus.measures.by_task import rows as by_task
@@ -259,19 +260,21 @@ def test_figures_show_every_task_and_setting(results, rows, found):
     assert said == {f"{row.plateau.value:,.0f}" for row in found}
     counts = task_maps.counts(results, rows, found)
     assert [axes.get_xlabel() for axes in counts.axes] == ["tasks in the mixture"] * 3
-    moved = task_maps.transfer(results, rows, found)
-    assert [t.get_text().split("\n")[0] for t in moved.axes[0].texts] == [
-        f"{of(found, 'a then b', 'b').ratio.value:.2f}"
-    ]
+    moved = figure_transfer.transfer(results, rows, found)
+    after = of(found, "a then b", "b")
+    (text,) = moved.axes[0].texts
+    assert text.get_text().split("\n")[0].rstrip("*") == f"{after.ratio.value:.2f}"
+    assert text.get_text().endswith(f"n = {after.pairs}")
+    assert moved.axes[0].get_xlabel() == "then trained" and len(moved.axes) == 2  # and the bar
 
 
 def test_only_a_switch_at_escape_is_drawn_as_transfer(results, rows, found):
     """A curriculum's later task comes late, too: in a mixture of three, or of two at a set step."""
     curriculum = results.assign_attrs(config=json.dumps({"data.switch": "none"}))
-    assert task_maps.transfer(curriculum, rows, found) is None
+    assert figure_transfer.transfer(curriculum, rows, found) is None
     three = [row for row in found if len(row.tasks) == 3]
     late = [dataclasses.replace(row, start=100.0 * i) for i, row in enumerate(three)]
-    assert task_maps.transfer(results, rows, late) is None
+    assert figure_transfer.transfer(results, rows, late) is None
 
 
 def test_crowded_panels_show_one_mixture_of_each_size(results, rows):
