@@ -17,6 +17,7 @@ from plateaus.measures.by_task import rows as by_task
 from plateaus.measures.curvature import figure as curvature
 from plateaus.measures.gradients import figure as gradients
 from plateaus.measures.mixing import figure_gram as mixing_gram
+from plateaus.measures.mixing import figure_shares as mixing_shares
 from plateaus.measures.mixing import figures as mixing_figures
 from plateaus.measures.mixing import rows as mixing
 from plateaus.measures.mixing import table as mixing_table
@@ -99,7 +100,7 @@ FIGURES: dict[str, Figure] = {  # by file, without its ending
     "task_mechanism": Figure(by_task_figures.mechanism),
     "task_prefixes": Figure(by_task_figures.prefixes),
     "task_sequences": Figure(by_task_figures.sequences),
-    "mixture": Figure(mixing_figures.mixture),
+    "mixture": Figure(mixing_shares.mixture),
     "loss_against_compute": Figure(mixing_figures.loss_against_compute),
     "domains": Figure(mixing_figures.domains),
     "gram_noise": Figure(mixing_gram.gram_noise),

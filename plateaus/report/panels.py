@@ -71,10 +71,10 @@ def deviation_curve(axes: Axes, x: NDArray, values: NDArray, look: Look, **optio
     band(axes, x[recorded], (mean, low, high), look, 0.14, **options)
 
 
-def step_axis(axes: Axes, last: float | int) -> None:
-    """Make the horizontal axis one of optimiser steps, from 0 to `last`."""
+def step_axis(axes: Axes, last: float | int, most: int = 5) -> None:
+    """Make the horizontal axis one of optimiser steps, from 0 to `last`, in `most` parts."""
     axes.set_xlim(0, last)
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(THOUSANDS)
     axes.set_xlabel("optimiser steps")
 

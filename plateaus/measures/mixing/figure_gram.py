@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from plateaus.measures.mixing import rows as mixing
-from plateaus.measures.mixing.figures import escapes, group_handles, palette, spread
+from plateaus.measures.mixing.figure_shares import escapes, group_handles, palette, spread
 from plateaus.report import panels, survival, table
 from plateaus.report.facets import headed_lines, legend_above
 from plateaus.report.selection import followed, running_mean, settings_with
