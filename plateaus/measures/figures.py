@@ -10,7 +10,7 @@ import xarray as xr
 
 from plateaus.measures import whole_curves
 from plateaus.measures.attention import figure as attention
-from plateaus.measures.by_task import distances
+from plateaus.measures.by_task import counts, distances, forest
 from plateaus.measures.by_task import figures as by_task_figures
 from plateaus.measures.by_task import maps as by_task_maps
 from plateaus.measures.by_task import rows as by_task
@@ -105,8 +105,8 @@ FIGURES: dict[str, Figure] = {  # by file, without its ending
     "domains": Figure(mixing_figures.domains),
     "gram_noise": Figure(mixing_gram.gram_noise),
     "task_vectors": Figure(task_vectors.task_vectors),
-    "task_escapes": Figure(by_task_maps.escapes, needs=(TASKS,)),
-    "task_counts": Figure(by_task_maps.counts, needs=(TASKS,)),
+    "task_escapes": Figure(forest.escapes, needs=(TASKS,)),
+    "task_counts": Figure(counts.counts, needs=(TASKS,)),
     "transfer": Figure(by_task_maps.transfer, needs=(TASKS,)),
 }
 

@@ -98,7 +98,7 @@ def _escaped(dataset: xr.Dataset, rows: Sequence[Row], task: str) -> str:
     if ESCAPE not in dataset:
         return ""
     runs = np.concatenate([passages(dataset, row.index, task, ESCAPE).escaped for row in rows])
-    return f": {runs.sum() or 'none'} of {runs.size} runs escape{'s' * (runs.sum() < 2)}"
+    return f" (escaped {runs.sum()}/{runs.size})"
 
 
 def _step_axis(axes: Axes, dataset: xr.Dataset, horizon: int) -> None:

@@ -1,4 +1,4 @@
-"""The figure of the shares that a mixer gives: single seeds, all of them, and whether they cycle."""
+"""The figure of the shares that a mixer gives: single seeds, all, and whether they cycle."""
 
 from __future__ import annotations
 

@@ -219,7 +219,7 @@ def test_mixture_shows_the_mean_share_and_the_mean_escape(results, rows):
 
 def test_loss_is_drawn_against_what_it_cost(results, rows, tmp_path):
     figure = mixing_figures.loss_against_compute(results, rows)
-    average, worst = figure.subfigs[0].axes
+    average, beside, worst, _ = figure.subfigs[0].axes
     evals = results["eval_step"].values
     uniform, dear, staged = lines_of(average, evals)
     np.testing.assert_allclose(dear.get_xdata(), 1.5 * evals)
@@ -228,6 +228,14 @@ def test_loss_is_drawn_against_what_it_cost(results, rows, tmp_path):
     np.testing.assert_allclose(
         lines_of(worst, evals)[1].get_ydata() - dear.get_ydata(), 0.1, rtol=1e-3
     )
+    losses = results["test_loss"].values
+    at = np.flatnonzero(1.5 * evals <= HORIZON)
+    level = [np.interp(1.5 * evals[at], evals, losses[0, seed]) for seed in range(SEEDS)]
+    drawn = next(line for line in beside.lines if np.allclose(line.get_xdata(), 1.5 * evals))
+    np.testing.assert_allclose(
+        drawn.get_ydata()[at], np.median(losses[1][:, at] / level, axis=0), rtol=1e-5
+    )
+    assert np.isnan(drawn.get_ydata()[at[-1] + 1 :]).all()  # the baseline has not spent as much
     assert all(path.stat().st_size for path in save(figure, tmp_path, "cost"))
 
 
