@@ -80,12 +80,12 @@ def mechanism(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
     def draw(axes: Axes, row: Row, task: str, look: Look, spread: bool) -> None:
         of_task, steps = dataset.sel(task=task), dataset["eval_step"].values
-        values = np.maximum(followed(of_task, apart, row), FLOOR)
-        bands.median_curve(axes, steps, values, look, spread=spread)
+        values, later = np.maximum(followed(of_task, apart, row), FLOOR), steps > 0
+        bands.median_curve(axes, steps[later], values[:, later], look, spread=spread)
         step = _median_escape(dataset, row, task)
         if np.isfinite(step):
             middle = np.interp(step, steps, bands.quartiles(values)[0])
-            style = {"ms": 7, "mec": "white", "mew": 0.7, "zorder": 4}
+            style = {"ms": 7, "mec": "black", "mew": 0.8, "zorder": 4}
             axes.plot([step], [middle], "v", color=look.color, **style)
         panels.log_axis(axes)
 

@@ -23,7 +23,7 @@ from plateaus.report.terminal import p_text, ratio_text
 
 MOST_ROWS = 48  # of more, a mark a setting is all that can be read
 WIDTH, EDGE, NAME = 10.5, 0.1, 2.5  # inches, as all that follows
-STEPS, RATIO = (2.95, 5.1), (5.35, 7.5)  # panels, from and to
+STEPS, RATIO = (2.95, 4.95), (5.45, 7.45)  # panels, from and to
 RATIOS, OWN, P = 7.65, 9.0, 9.75  # from where numbers are written
 LINE, GAP, HEADS, FOOT = 0.135, 0.09, 0.45, 0.65
 Sets = dict[tuple[int, ...], tuple[str, ...]]
@@ -138,7 +138,7 @@ def _steps_panel(axes: Axes, dataset: xr.Dataset, places: Sequence[_Place]) -> N
     least = by_task.least(dataset)
     axes.axvline(least, ls=":", lw=0.8, color=GREY, zorder=0)
     words.log_steps(axes, min(low, least) / 1.15, max(high, least) * 1.15, most=5)
-    axes.set_xlabel("optimiser steps from the task's start\n(dotted: the shortest measured)")
+    axes.set_xlabel("steps from the task's start\n(dotted: shortest measured)")
 
 
 def _ratio_panel(axes: Axes, dataset: xr.Dataset, places: Sequence[_Place]) -> None:
@@ -171,7 +171,7 @@ def _ratio_panel(axes: Axes, dataset: xr.Dataset, places: Sequence[_Place]) -> N
     axes.set_xlim(min(seen) / room, max(seen) * room)
     marks = words.ticks(*axes.get_xlim(), most=5)
     words.plain_ticks(axes, marks, [f"{mark:g}" for mark in marks])
-    axes.set_xlabel("ratio to the same seed alone:\nin steps; hollow: in prompts of the task")
+    axes.set_xlabel("ratio to the same seed alone\n(hollow: in prompts of the task)")
 
 
 def _mark(axes: Axes, at: float, place: _Place, style: dict[str, Any]) -> float:

@@ -241,10 +241,11 @@ def test_loss_is_drawn_against_what_it_cost(results, rows, tmp_path):
 
 def test_domains_have_a_panel_each(results, rows):
     figure = mixing_figures.domains(results, rows)
-    assert [axes.get_title("left") for axes in figure.axes] == list(TASKS)
+    titles = [axes.get_title("left") for axes in figure.axes]
+    assert titles == ["a (escaped 24/24)", "b (escaped 24/24)", "c (escaped 0/24)"]
     evals = results["eval_step"].values
     dear = lines_of(figure.axes[2], evals)[1]
-    expected = 1.5 - evals / 1000 + np.mean([offsets(seed)[2] for seed in range(SEEDS)])
+    expected = 1.5 - evals / 1000 + np.median([offsets(seed)[2] for seed in range(SEEDS)])
     np.testing.assert_allclose(dear.get_ydata(), expected, rtol=1e-5)
     np.testing.assert_allclose(dear.get_xdata(), 1.5 * evals)
 
