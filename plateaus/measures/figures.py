@@ -26,7 +26,15 @@ from plateaus.measures.superposition import figure_dynamics, figure_sizes, steps
 from plateaus.measures.superposition import rows as superposition
 from plateaus.measures.superposition import table as superposition_table
 from plateaus.measures.task_vectors import figure as task_vectors
-from plateaus.report import curves, figures, kept_curves, kept_runs, robustness, table
+from plateaus.report import (
+    curves,
+    figures,
+    kept_curves,
+    kept_runs,
+    robustness,
+    table,
+    trained_items,
+)
 from plateaus.report.statistics import Row
 
 SUMMARY, TASKS = "summary.csv", "tasks.csv"
@@ -77,6 +85,7 @@ TABLES: dict[str, Table] = {  # by file
 }
 FIGURES: dict[str, Figure] = {  # by file, without its ending
     "plateau": Figure(figures.plateau),
+    "trained_plateau": Figure(trained_items.trained_plateau),
     "learning_curves": Figure(figures.learning_curves),
     "metrics": Figure(curves.metrics),
     "predictors": Figure(curves.predictors),
