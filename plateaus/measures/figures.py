@@ -10,7 +10,7 @@ import xarray as xr
 
 from plateaus.measures import whole_curves
 from plateaus.measures.attention import figure as attention
-from plateaus.measures.by_task import distances, figure_transfer
+from plateaus.measures.by_task import counts, distances, forest
 from plateaus.measures.by_task import figures as by_task_figures
 from plateaus.measures.by_task import maps as by_task_maps
 from plateaus.measures.by_task import rows as by_task
@@ -26,7 +26,16 @@ from plateaus.measures.superposition import figure_dynamics, figure_sizes, steps
 from plateaus.measures.superposition import rows as superposition
 from plateaus.measures.superposition import table as superposition_table
 from plateaus.measures.task_vectors import figure as task_vectors
-from plateaus.report import curves, figures, kept_curves, kept_runs, predictors, robustness, table
+from plateaus.report import (
+    curves,
+    figures,
+    kept_curves,
+    kept_runs,
+    predictors,
+    robustness,
+    table,
+    trained_items,
+)
 from plateaus.report.statistics import Row
 
 SUMMARY, TASKS = "summary.csv", "tasks.csv"
@@ -77,6 +86,7 @@ TABLES: dict[str, Table] = {  # by file
 }
 FIGURES: dict[str, Figure] = {  # by file, without its ending
     "plateau": Figure(figures.plateau),
+    "trained_plateau": Figure(trained_items.trained_plateau),
     "learning_curves": Figure(figures.learning_curves),
     "metrics": Figure(curves.metrics),
     "predictors": Figure(predictors.predictors),
@@ -105,9 +115,9 @@ FIGURES: dict[str, Figure] = {  # by file, without its ending
     "domains": Figure(mixing_figures.domains),
     "gram_noise": Figure(mixing_gram.gram_noise),
     "task_vectors": Figure(task_vectors.task_vectors),
-    "task_escapes": Figure(by_task_maps.escapes, needs=(TASKS,)),
-    "task_counts": Figure(by_task_maps.counts, needs=(TASKS,)),
-    "transfer": Figure(figure_transfer.transfer, needs=(TASKS,)),
+    "task_escapes": Figure(forest.escapes, needs=(TASKS,)),
+    "task_counts": Figure(counts.counts, needs=(TASKS,)),
+    "transfer": Figure(by_task_maps.transfer, needs=(TASKS,)),
 }
 
 

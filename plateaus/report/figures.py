@@ -98,7 +98,8 @@ class _Block:
         main_panels.loss_panel(loss, dataset, shown)
         main_panels.survival_panel(survival, dataset, shown)
         shaded = len(shown) <= main_panels.MOST_BANDS
-        loss.set_title("(a) loss: median of the seeds" + ", middle half shaded" * shaded)
+        whose = main_panels.items(dataset)
+        loss.set_title(f"(a) loss{whose}: median of the seeds" + ", middle half shaded" * shaded)
         survival.set_title("(b) Kaplan-Meier estimate" + ", 95% band" * shaded + "; |: censored")
         self._draw_rows(figure, dataset, shown, floor - AXIS - HEADS, (first, last), marks)
 
@@ -146,10 +147,11 @@ class _Block:
             for x, text in zip((BESIDE, PAIRS, P), texts[place], strict=True):
                 _note(beside, x - BESIDE + 0.12, place, text)
         heads = {BESIDE: "ratio [95%]", PAIRS: "pairs", P: "p (Holm)"}
-        title = "(c) length of the plateau, as a ratio to the baseline's, a dot a seed"
+        whose = main_panels.items(dataset)
+        title = f"(c) length of the plateau{whose}, as a ratio to the baseline's, a dot a seed"
         if not self._ratios:
             heads = {BESIDE: "mean [95%]", PAIRS: "runs"}
-            title = "(c) length of the plateau, a dot a seed"
+            title = f"(c) length of the plateau{whose}, a dot a seed"
             if any(row.runs and row.plateau_to < row.horizon for row in self._rows):
                 title += " (hollow: to an earlier step)"
         _text(figure, EDGE, top + 0.4, title, size=9, va="center")

@@ -39,6 +39,12 @@ def normalised(dataset: xr.Dataset, row: Row) -> NDArray[np.float64]:
         return (followed(dataset, "test_loss", row) - best) / span
 
 
+def items(dataset: xr.Dataset) -> str:
+    """Return of which items the test loss is, where not of all, as part of a title."""
+    which = dataset["test_loss"].attrs.get("items")
+    return f" on {which} items" if which else ""
+
+
 def loss_panel(axes: Axes, dataset: xr.Dataset, shown: Styled) -> None:
     """Draw the median over seeds of the normalised loss, and the middle half of the seeds.
 

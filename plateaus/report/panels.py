@@ -79,6 +79,11 @@ def step_axis(axes: Axes, last: float | int, most: int = 5) -> None:
     axes.set_xlabel("optimiser steps")
 
 
+def log_step_axis(axes: Axes, steps: NDArray, last: float | int, most: int = 6) -> None:
+    """Make the horizontal axis one of optimiser steps, logarithmic from the first that is not 0."""
+    words.log_steps(axes, float(min(steps[steps > 0].min(initial=last), last / 2)), last, most)
+
+
 def log_axis(axes: Axes, which: str = "y") -> None:
     """Make an axis logarithmic, with plain numbers: the style typesets no mathematics."""
     axes.set(**{f"{which}scale": "log"})

@@ -12,7 +12,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from plateaus.measures.by_task import figures as task_figures
+from plateaus.measures.by_task import grid
 from plateaus.measures.mixing import rows as mixing
 from plateaus.report import bands, curves, panels
 from plateaus.report.facets import by_facet, styles_of
@@ -22,10 +22,13 @@ from plateaus.report.style import GREY, Look
 
 
 def loss_against_compute(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
-    """Return average and worst loss against all compute, a line a setting, mean and 95% t band.
+    """Return average and worst loss against all compute, and their ratios to the baseline's.
 
-    Compute is in training steps, extra work counted in. Dashed: the least that a setting spends,
-    at which the table compares.
+    Compute is in training steps, extra work counted in. Left: the test loss, the median over seeds,
+    a line a setting. Right: its ratio to the loss of the baseline's run of the same seed after the
+    same compute, on a logarithmic axis: the median over seeds; of up to 6 settings also the middle
+    half of the seeds or, of fewer than 8, each seed as a thin line. Below 1 (solid) a setting is
+    better. Dashed: the least that a setting spends in all, at which the table compares.
     """
     if not mixing.adapts(dataset):
         return None
@@ -34,18 +37,29 @@ def loss_against_compute(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | N
     later = dataset.isel(eval_step=slice(start, None))
 
     def draw(part: SubFigure, facet: Sequence[Row]) -> None:
-        for axes, (name, label) in zip(part.subplots(1, 2), labels.items(), strict=True):
+        few = len(facet) - 1 <= bands.MOST_SPREADS
+        panes = part.subplots(2, 2, sharex=True)
+        for (left, right), (name, label) in zip(panes, labels.items(), strict=True):
             for row, look in zip(facet, styles_of(facet), strict=True):
-                compute, losses = mixing.spent(dataset, row), followed(dataset, name, row)
-                panels.mean_curve(axes, compute, losses, look)
-            axes.axvline(mixing.least(dataset, rows), ls=(0, (4, 3)), lw=0.8, color=GREY)
-            axes.set_ylim(curves.limits(later, rows, name))
-            axes.set_ylabel(label)
-            axes.set_xlim(left=0)
-            axes.xaxis.set_major_formatter(panels.THOUSANDS)
+                losses = followed(dataset, name, row)
+                bands.median_curve(left, mixing.spent(dataset, row), losses, look, spread=False)
+                baseline = next(other for other in rows if other.setting == row.baseline)
+                if row is not baseline:
+                    compute, ratios = mixing.ratios(dataset, row, baseline, name)
+                    bands.median_curve(right, compute, ratios, look, spread=few)
+            left.set_ylim(curves.limits(later, rows, name))
+            left.set_ylabel(label)
+            right.axhline(1, color=GREY, lw=0.8)
+            right.set_ylabel("ratio to the baseline's,\nsame seed and compute")
+            panels.log_axis(right)
+            for axes in (left, right):
+                axes.axvline(mixing.least(dataset, rows), ls=(0, (4, 3)), lw=0.8, color=GREY)
+                axes.set_xlim(left=0)
+                axes.xaxis.set_major_formatter(panels.THOUSANDS)
+        for axes in panes[1]:
             axes.set_xlabel("compute (training steps, extra work counted in)")
 
-    return by_facet(rows, (9, 2.9), draw, top=0.9)
+    return by_facet(rows, (10, 5), draw, top=0.9)
 
 
 def domains(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
@@ -57,10 +71,9 @@ def domains(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     if not mixing.adapts(dataset):
         return None
 
-    def draw(axes: Axes, row: Row, task: str, look: Look) -> None:
+    def draw(axes: Axes, row: Row, task: str, look: Look, spread: bool) -> None:
         losses = followed(dataset.sel(task=task), "test_loss_by_task", row)
-        compute, few = mixing.spent(dataset, row), len(rows) <= bands.MOST_SPREADS
-        bands.median_curve(axes, compute, losses, look, spread=few)
+        bands.median_curve(axes, mixing.spent(dataset, row), losses, look, spread=spread)
         axes.xaxis.set_major_formatter(panels.THOUSANDS)
 
-    return task_figures.each_task(dataset, rows, draw, "test loss", "compute (training steps)")
+    return grid.each_task(dataset, rows, draw, "test loss", "compute (training steps)")
