@@ -35,13 +35,14 @@ def plateau(dataset: xr.Dataset, rows: Sequence[Row], xmax: float | int | None =
     followed to a step and had not escaped before, and how many escaped at all. (c) Steps to escape
     as a ratio to the baseline's run of the same seed: a faint dot a seed, the geometric mean and
     its 95% interval; the number of pairs and p of the sign-flip test, Holm-adjusted. An arrow is a
-    bound: one of the two had not escaped by the horizon. Settings of fewer than 8 pairs have their
-    dots alone. Where there is no baseline, (c) has the steps to escape themselves and their
-    restricted mean, hollow where it is to an earlier step than the horizon. Black and heavy: the
-    baseline, of categories; ordered values go from dark to light, the baseline heavy. Bands are
-    drawn of up to 6 settings. Diverged runs are left out of (a); elsewhere they never escape. Where
-    runs ended early, the curves of (a) end with the first of them, or are of those that came
-    farthest.
+    bound: one of the two had not escaped by the horizon. Shaded in (b), and an asterisk in (c): a
+    plateau of less than 4 evaluations is at the floor of the instrument, hardly measured. Settings
+    of fewer than 8 pairs have their dots alone. Where there is no baseline, (c) has the steps to
+    escape themselves and their restricted mean, hollow where it is to an earlier step than the
+    horizon. Black and heavy: the baseline, of categories; ordered values go from dark to light, the
+    baseline heavy. Bands are drawn of up to 6 settings. Diverged runs are left out of (a);
+    elsewhere they never escape. Where runs ended early, the curves of (a) end with the first of
+    them, or are of those that came farthest.
 
     Args:
       dataset: labelled results.
@@ -97,6 +98,8 @@ class _Block:
         marks = words.log_steps(survival, first, last)
         main_panels.loss_panel(loss, dataset, shown)
         main_panels.survival_panel(survival, dataset, shown)
+        if any(row.floor for row in self._rows):
+            main_panels.mark_floor(survival, dataset)
         shaded = len(shown) <= main_panels.MOST_BANDS
         whose = main_panels.items(dataset)
         loss.set_title(f"(a) loss{whose}: median of the seeds" + ", middle half shaded" * shaded)

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from plateaus.report import paired, panels, survival, words
-from plateaus.report.cells import cell, followed_runs, passages, swept_values
+from plateaus.report.cells import cell, evaluated_every, followed_runs, passages, swept_values
 from plateaus.report.selection import followed
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, Look
@@ -102,6 +102,17 @@ def survival_panel(axes: Axes, dataset: xr.Dataset, shown: Styled) -> None:
     axes.set_ylabel("share still on the plateau")
 
 
+def mark_floor(axes: Axes, dataset: xr.Dataset) -> None:
+    """Shade the steps in which a plateau is too short to be measured."""
+    low, high = axes.get_xlim()
+    floor = float(paired.FLOOR * evaluated_every(dataset))
+    if low < floor:
+        axes.axvspan(low, min(floor, high), color="0.92", lw=0, zorder=-1)
+        where = axes.get_xaxis_transform()
+        style: dict[str, Any] = {"color": GREY, "va": "bottom", "fontsize": words.SIZE - 1.5}
+        axes.text(low * 1.04, 0.02, "floor", transform=where, **style)
+
+
 def risk_panel(axes: Axes, dataset: xr.Dataset, shown: Styled, steps: Sequence[float]) -> None:
     """Write, under the steps of the panel above, how many runs were followed and not yet escaped.
 
@@ -136,7 +147,7 @@ def ratio_panel(axes: Axes, dataset: xr.Dataset, shown: Styled) -> list[tuple[st
     for place, (row, look) in enumerate(shown):
         if row.is_baseline:
             axes.plot(1, place, ms=5, zorder=3, color=look.color, **look.mark)
-            texts.append(("baseline", "", ""))
+            texts.append(("baseline" + "*" * row.floor, "", ""))
             continue
         pairs = _pairs(dataset, row)
         ratios = np.clip(pairs.first / pairs.second, 1 / WIDEST, WIDEST)
@@ -158,7 +169,7 @@ def ratio_panel(axes: Axes, dataset: xr.Dataset, shown: Styled) -> list[tuple[st
             seen.append(value * 1.5 if row.bound == ">" else value / 1.5)
         elif not few:
             axes.plot(value, place, ms=5, zorder=3, color=look.color, **look.mark)
-        text = ratio_text(row.ratio, row.bound) if row.pairs else "-"
+        text = ratio_text(row.ratio, row.bound) + "*" * row.floor if row.pairs else "-"
         texts.append((text, str(row.pairs), p_text(row.p_adjusted)))
     room = (max(seen) / min(seen)) ** 0.06
     axes.set_xscale("log")
@@ -189,7 +200,7 @@ def length_panel(
             axes.plot([low, high], [place, place], color=look.color, lw=2, zorder=2)
         hollow = {"mfc": "white", "mec": look.color} if row.plateau_to < row.horizon else {}
         axes.plot(value, place, ms=6, zorder=3, color=look.color, **look.mark | hollow)
-        text = "-" if math.isnan(value) else bracketed(row.plateau, _brief)
+        text = "-" if math.isnan(value) else bracketed(row.plateau, _brief) + "*" * row.floor
         texts.append((text, str(row.runs), ""))
     words.log_steps(axes, *limits, most=5)
     axes.set_xlabel("optimiser steps to escape")

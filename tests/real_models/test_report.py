@@ -74,7 +74,7 @@ def test_figure(mixtures, tmp_path):
     np.testing.assert_allclose(points[0].get_ydata(), means)
     bar = others[0].lines[0].get_xdata()
     np.testing.assert_allclose(bar, np.quantile(np.exp(mixtures[0].log_p[:, 0]), (0.1, 0.9)))
-    assert others[1].lines[2].get_xdata() == [0.25, 0.25]  # the share, dashed
+    assert list(others[1].lines[2].get_xdata()) == [0.25, 0.25]  # the share, dashed
     highest = max(one.measured["mixed_histogram"].max() for one in mixtures)
     for k, foot in enumerate((1.0, 0.0)):  # a line a task, on one scale
         heights = others[0].patches[k].get_data().values - foot
