@@ -39,7 +39,7 @@ def mean(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     if superposition.independent(dataset, row):
         for followed in FOLLOWED:
             if longest is None or followed <= longest:
-                label = f"if it followed the last {', '.join(map(str, FOLLOWED))} examples"
+                label = f"no data: majority of the last {', '.join(map(str, FOLLOWED))}"
                 curve = majority(FINE, followed)
                 dots: dict[str, Any] = {"lw": 0.9, "ls": (0, (1, 1.5)), "color": GREY}
                 axes.plot(FINE, curve, **dots, zorder=0.5, label=label)
