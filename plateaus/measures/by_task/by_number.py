@@ -42,6 +42,12 @@ def prompts(dataset: xr.Dataset, row: TaskRow, single: tuple[int, ...] | None) -
     return drawn[0] / drawn[1]
 
 
+def shares_differ(dataset: xr.Dataset, task_rows: Sequence[TaskRow], find: Alone) -> bool:
+    """Return whether some setting draws other numbers of a task's prompts than the task alone."""
+    shares = np.array([prompts(dataset, row, find(row)) for row in task_rows])
+    return bool(np.any(np.abs(shares - 1) > 0.01))  # NaN is not
+
+
 def escapes(
     dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow]
 ) -> Figure | None:

@@ -52,7 +52,7 @@ def each_task(
             title = task.replace("_", " ") + _escaped(dataset, shown[task], task)
             axes.set_title(words.lines(title, WIDTH - 0.3, TITLE_SIZE))
             if xlabel == "optimiser steps":
-                _step_axis(axes, dataset, rows[0].horizon)
+                _step_axis(axes, dataset)
             axes.set_xlabel(xlabel if number + columns >= len(tasks) else "")
             axes.set_ylabel("" if number % columns else ylabel, fontsize=words.SIZE)
         if rows[0].setting:
@@ -101,13 +101,15 @@ def _escaped(dataset: xr.Dataset, rows: Sequence[Row], task: str) -> str:
     return f" (escaped {runs.sum()}/{runs.size})"
 
 
-def _step_axis(axes: Axes, dataset: xr.Dataset, horizon: int) -> None:
+def _step_axis(axes: Axes, dataset: xr.Dataset) -> None:
     """Make the axis logarithmic, unless tasks come late: then their plateaus would be thin."""
     starts = dataset[START].values if START in dataset else np.zeros(1)
+    horizon = dataset.attrs["horizon"]
     if np.nanmax(starts, initial=0.0) > 0:
         panels.step_axis(axes, horizon)
-    else:
-        panels.log_step_axis(axes, dataset["step"].values, horizon, most=5)
+        return
+    drawn = [np.asarray(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) > 2]
+    panels.log_step_axis(axes, np.concatenate([[horizon], *drawn]), horizon, most=5)
 
 
 def _fit(axes: Axes) -> None:
