@@ -42,16 +42,20 @@ def counts(dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow
     tasks = list(dict.fromkeys(row.task for row in task_rows))
     palette = dict(zip(tasks, looks(len(tasks)), strict=True))
     kinds = {"escape": ESCAPE, "completion": COMPLETION}
-    shares = {name: passed(task_rows, variable) for name, variable in kinds.items()}
-    kinds = {name: kind for name, kind in kinds.items() if any(shares[name].values())}
-    if not kinds:
+    means = {name: by_count(dataset, task_rows, variable) for name, variable in kinds.items()}
+    shares = {
+        name: {key: share for key, share in passed(task_rows, kind).items() if key in means[name]}
+        for name, kind in kinds.items()
+    }
+    shown = [name for name in kinds if any(shares[name].values())]
+    if not shown:
         return None
     with styled():
-        count = len(kinds) + 1
+        count = len(shown) + 1
         figure = Figure(figsize=(0.4 + WIDTH * count, 3.7), layout="constrained")
         *panes, last = figure.subplots(1, count)
-        for number, (axes, (name, variable)) in enumerate(zip(panes, kinds.items(), strict=True)):
-            averaged = by_count(dataset, task_rows, variable)
+        for number, (axes, name) in enumerate(zip(panes, shown, strict=True)):
+            averaged = means[name]
             _steps_panel(axes, averaged, shares[name], palette, rows[0].horizon)
             never = [
                 t
@@ -78,7 +82,7 @@ def counts(dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow
         for axes in (*panes, last):
             axes.set_xlabel("tasks in the mixture")
             axes.set_xticks(numbers)
-        legend_above(figure, [h for h in labelled(figure) if h.get_label() not in kinds])
+        legend_above(figure, [h for h in labelled(figure) if h.get_label() not in shown])
     return figure
 
 
