@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -85,7 +86,13 @@ def _panel(axes: Axes, dataset: xr.Dataset, shown: Sequence[TaskRow], find: Alon
             values = []
             for row, x in zip(group, places, strict=True):
                 value = row.ratio.value * (prompts(dataset, row, find(row)) if kind else 1.0)
-                style = {"mfc": face, "mec": color, "ms": 4, "mew": 0.8, "alpha": 0.7}
+                style: dict[str, Any] = {
+                    "mfc": face,
+                    "mec": color,
+                    "ms": 4,
+                    "mew": 0.8,
+                    "alpha": 0.7,
+                }
                 if math.isfinite(value):
                     axes.plot(x, value, ls="", marker=MARKERS[row.bound], **style)
                     values.append(value)

@@ -57,11 +57,7 @@ def counts(dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow
         for number, (axes, name) in enumerate(zip(panes, shown, strict=True)):
             averaged = means[name]
             _steps_panel(axes, averaged, shares[name], palette, rows[0].horizon)
-            never = [
-                t
-                for t in tasks
-                if not any(shares[name][key] for key in shares[name] if key[1] == t)
-            ]
+            never = [t for t in tasks if not any(shares[name].get((k, t)) for k in numbers)]
             title = f"steps to {name}"
             if never:
                 title += f" (never: {', '.join(never)})".replace("_", " ")
@@ -141,7 +137,7 @@ def _ratio_panel(
             continue
         style = {"ms": 5, **look.mark, **_hollow(look, 1.0 if clear else 0.5)}
         if math.isnan(mean.low):
-            dots = {"marker": "o", "ms": 3, "mew": 0, "ls": "", "alpha": 0.4}
+            dots: dict[str, Any] = {"marker": "o", "ms": 3, "mew": 0, "ls": "", "alpha": 0.4}
             axes.plot(np.full(each.size, k), np.exp(each), color=look.color, **dots)
         else:
             axes.plot([k, k], np.exp([mean.low, mean.high]), color=look.color, lw=1.6)

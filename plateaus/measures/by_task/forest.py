@@ -177,8 +177,8 @@ def _ratio_panel(axes: Axes, dataset: xr.Dataset, places: Sequence[_Place]) -> N
     axes.set_xlim(min(seen) / room, max(seen) * room)
     marks = words.ticks(*axes.get_xlim(), most=5)
     words.plain_ticks(axes, marks, [f"{mark:g}" for mark in marks])
-    hollow = not all(math.isnan(place.own) for place in places)
-    axes.set_xlabel("ratio to the same seed alone" + "\n(hollow: in prompts of the task)" * hollow)
+    two = not all(math.isnan(place.own) for place in places)
+    axes.set_xlabel("ratio to the same seed alone" + "\n(hollow: in prompts of the task)" * two)
 
 
 def _mark(axes: Axes, at: float, place: _Place, style: dict[str, Any]) -> float:

@@ -108,8 +108,9 @@ def _step_axis(axes: Axes, dataset: xr.Dataset) -> None:
     if np.nanmax(starts, initial=0.0) > 0:
         panels.step_axis(axes, horizon)
         return
-    drawn = [np.asarray(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) > 2]
-    panels.log_step_axis(axes, np.concatenate([[horizon], *drawn]), horizon, most=5)
+    drawn = [np.asarray(line.get_xdata(), float) for line in axes.lines]
+    steps = np.concatenate([[horizon], *(values for values in drawn if values.size > 2)])
+    panels.log_step_axis(axes, steps, horizon, most=5)
 
 
 def _fit(axes: Axes) -> None:
@@ -126,7 +127,7 @@ def _fit(axes: Axes) -> None:
         if line.get_linewidth() > 0.7:
             heavy.append(seen[-1])
     for band in axes.collections:
-        seen.append(np.concatenate([path.vertices[:, 1] for path in band.get_paths()]))
+        seen += [np.asarray(path.vertices)[:, 1] for path in band.get_paths()]
     lines = np.concatenate([[], *heavy])
     if lines.size and lines.min() < lines.max():
         room = 0.5 * (lines.max() - lines.min())

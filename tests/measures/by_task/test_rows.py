@@ -264,6 +264,19 @@ def test_figures_show_every_task_and_setting(results, rows, found):
     ]
 
 
+def test_where_a_task_is_not_drawn_its_test_loss_is(results, rows):
+    axes = task_figures.losses(results, rows).axes[1]  # of b, which comes at step 800 after a
+    (thin,) = [
+        line
+        for line in axes.lines
+        if line.get_linewidth() == 0.8
+        and len(line.get_xdata()) > 2
+        and np.isfinite(line.get_ydata()).any()
+    ]
+    there = np.isfinite(thin.get_ydata())
+    assert thin.get_xdata()[there].max() == LATE and (thin.get_ydata()[there] == 1.0).all()
+
+
 def told(figure):
     return [text.get_text() for axes in figure.axes for text in axes.texts]
 
