@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -40,6 +41,12 @@ def prompts(dataset: xr.Dataset, row: TaskRow, single: tuple[int, ...] | None) -
         counts = cell(dataset.sel(task=row.task), COUNT, index)
         drawn.append(float(np.mean(counts[counts > 0])) if (counts > 0).any() else math.nan)
     return drawn[0] / drawn[1]
+
+
+def shares_differ(dataset: xr.Dataset, task_rows: Sequence[TaskRow], find: Alone) -> bool:
+    """Return whether some setting draws other numbers of a task's prompts than the task alone."""
+    shares = np.array([prompts(dataset, row, find(row)) for row in task_rows])
+    return bool(np.any(np.abs(shares - 1) > 0.01))  # NaN is not
 
 
 def escapes(
@@ -79,7 +86,13 @@ def _panel(axes: Axes, dataset: xr.Dataset, shown: Sequence[TaskRow], find: Alon
             values = []
             for row, x in zip(group, places, strict=True):
                 value = row.ratio.value * (prompts(dataset, row, find(row)) if kind else 1.0)
-                style = {"mfc": face, "mec": color, "ms": 4, "mew": 0.8, "alpha": 0.7}
+                style: dict[str, Any] = {
+                    "mfc": face,
+                    "mec": color,
+                    "ms": 4,
+                    "mew": 0.8,
+                    "alpha": 0.7,
+                }
                 if math.isfinite(value):
                     axes.plot(x, value, ls="", marker=MARKERS[row.bound], **style)
                     values.append(value)

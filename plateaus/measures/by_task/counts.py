@@ -42,22 +42,22 @@ def counts(dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow
     tasks = list(dict.fromkeys(row.task for row in task_rows))
     palette = dict(zip(tasks, looks(len(tasks)), strict=True))
     kinds = {"escape": ESCAPE, "completion": COMPLETION}
-    shares = {name: passed(task_rows, variable) for name, variable in kinds.items()}
-    kinds = {name: kind for name, kind in kinds.items() if any(shares[name].values())}
-    if not kinds:
+    means = {name: by_count(dataset, task_rows, variable) for name, variable in kinds.items()}
+    shares = {
+        name: {key: share for key, share in passed(task_rows, kind).items() if key in means[name]}
+        for name, kind in kinds.items()
+    }
+    shown = [name for name in kinds if any(shares[name].values())]
+    if not shown:
         return None
     with styled():
-        count = len(kinds) + 1
+        count = len(shown) + 1
         figure = Figure(figsize=(0.4 + WIDTH * count, 3.7), layout="constrained")
         *panes, last = figure.subplots(1, count)
-        for number, (axes, (name, variable)) in enumerate(zip(panes, kinds.items(), strict=True)):
-            averaged = by_count(dataset, task_rows, variable)
+        for number, (axes, name) in enumerate(zip(panes, shown, strict=True)):
+            averaged = means[name]
             _steps_panel(axes, averaged, shares[name], palette, rows[0].horizon)
-            never = [
-                t
-                for t in tasks
-                if not any(shares[name][key] for key in shares[name] if key[1] == t)
-            ]
+            never = [t for t in tasks if not any(shares[name].get((k, t)) for k in numbers)]
             title = f"steps to {name}"
             if never:
                 title += f" (never: {', '.join(never)})".replace("_", " ")
@@ -78,7 +78,7 @@ def counts(dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow
         for axes in (*panes, last):
             axes.set_xlabel("tasks in the mixture")
             axes.set_xticks(numbers)
-        legend_above(figure, [h for h in labelled(figure) if h.get_label() not in kinds])
+        legend_above(figure, [h for h in labelled(figure) if h.get_label() not in shown])
     return figure
 
 
@@ -137,7 +137,7 @@ def _ratio_panel(
             continue
         style = {"ms": 5, **look.mark, **_hollow(look, 1.0 if clear else 0.5)}
         if math.isnan(mean.low):
-            dots = {"marker": "o", "ms": 3, "mew": 0, "ls": "", "alpha": 0.4}
+            dots: dict[str, Any] = {"marker": "o", "ms": 3, "mew": 0, "ls": "", "alpha": 0.4}
             axes.plot(np.full(each.size, k), np.exp(each), color=look.color, **dots)
         else:
             axes.plot([k, k], np.exp([mean.low, mean.high]), color=look.color, lw=1.6)

@@ -6,6 +6,7 @@ Every function takes the labelled results and their table, and returns a figure,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -50,13 +51,12 @@ def losses(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         curves = averaged_losses(of_task, name, row)
         steps, evaluations = dataset["step"].values, dataset["eval_step"].values
         bands.median_curve(axes, steps, curves, look, spread=spread)
-        if TEST_LOSS in dataset:
-            drawn = (np.nan_to_num(followed(of_task, COUNT, row)) > 0).any(axis=0)
+        if TEST_LOSS in dataset and COUNT in dataset:
+            drawn = np.asarray(np.nansum(followed(of_task, COUNT, row), axis=0) > 0)
             window = np.searchsorted(steps, evaluations)  # in which an evaluation lies, or before
             away = ~drawn[np.minimum(window, len(steps) - 1)]
             test = np.where(away, followed(of_task, TEST_LOSS, row), np.nan)
-            thin = {"lw": 0.8, "ls": ":"}
-            bands.median_curve(axes, evaluations, test, look, spread=False, **thin)
+            bands.median_curve(axes, evaluations, test, look, spread=False, lw=0.8, ls=":")
         for level in (0.8, 1.0):
             axes.axhline(level, ls=":", lw=0.8, color=GREY)
 
@@ -85,7 +85,7 @@ def mechanism(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         step = _median_escape(dataset, row, task)
         if np.isfinite(step):
             middle = np.interp(step, steps, bands.quartiles(values)[0])
-            style = {"ms": 7, "mec": "black", "mew": 0.8, "zorder": 4}
+            style: dict[str, Any] = {"ms": 7, "mec": "black", "mew": 0.8, "zorder": 4}
             axes.plot([step], [middle], "v", color=look.color, **style)
         panels.log_axis(axes)
 

@@ -50,11 +50,11 @@ def escapes(
     that can be measured. Right: the ratio to the run of the same seed on the task alone, a faint
     dot a seed, its geometric mean and the 95% interval of 8 pairs or more; an arrow is a bound: one
     of the two had not escaped by the horizon. Hollow: the same ratio, counted in prompts of the
-    task itself. p is of the sign-flip test, Holm-adjusted over the table. Black: the task alone;
-    colours go from few tasks, dark, to many. Of more than 48 rows there are a panel a task and a
-    mark a setting, against the number of tasks in it: steps (filled) and prompts of the task
-    (hollow), lines through their medians; a triangle that points up is a lower bound, one that
-    points down an upper one.
+    task itself, where that differs. p is of the sign-flip test, Holm-adjusted over the table.
+    Black: the task alone; colours go from few tasks, dark, to many. Of a task that no run escapes
+    only that is said. Of more than 48 rows there are a panel a task and a mark a setting, against
+    the number of tasks in it: steps (filled) and prompts of the task (hollow), lines through their
+    medians; a triangle that points up is a lower bound, one that points down an upper one.
     """
     if not any(row.escaped for row in task_rows):
         return None
@@ -65,6 +65,7 @@ def escapes(
 
 def _forest(dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow]) -> Figure:
     alone = by_number.alone(dataset, rows)
+    apart = by_number.shares_differ(dataset, task_rows, alone)
     tasks = list(dict.fromkeys(row.task for row in task_rows))
     sizes = sorted({len(row.tasks) for row in task_rows})
     palette = dict(zip(sizes, looks(len(sizes), order=sizes), strict=True))
@@ -72,16 +73,21 @@ def _forest(dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRo
     names = dict(zip([row.index for row in rows], words.distinct(labels), strict=True))
     places, y, heads = [], 0.0, {}
     for task in tasks:
-        heads[task] = y + 0.15
+        of_task = sorted((r for r in task_rows if r.task == task), key=lambda r: len(r.tasks))
+        title = task.replace("_", " ")
+        if not any(row.escaped for row in of_task):
+            title += f": no run of {sum(row.runs for row in of_task)} escapes"
+            of_task = []
+        heads[title] = y + 0.15
         y += 0.28
-        for row in sorted((r for r in task_rows if r.task == task), key=lambda r: len(r.tasks)):
+        for row in of_task:
             name = words.lines(names[row.index] or "all runs", NAME)
             height = LINE * (name.count("\n") + 1) + GAP
             look = palette[len(row.tasks)]
             single = alone(row)
             if single == row.index:
                 look = look._replace(color="black")
-            own = row.ratio.value * by_number.prompts(dataset, row, single)
+            own = row.ratio.value * by_number.prompts(dataset, row, single) if apart else math.nan
             places.append(_Place(y + height / 2, row, single, own, name, look))
             y += height
     with styled():
@@ -100,12 +106,12 @@ def _forest(dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRo
             if number % 2 == 0:
                 half = (LINE * (place.name.count("\n") + 1) + GAP) / 2
                 page.axhspan(place.y - half, place.y + half, color="0.965", lw=0, zorder=-1)
-        for task, at in heads.items():
-            page.text(EDGE, at, task.replace("_", " "), fontsize=9, weight="bold", va="center")
+        for title, at in heads.items():
+            page.text(EDGE, at, title, fontsize=9, weight="bold", va="center")
         titles = {STEPS[0]: "steps to escape, a dot a seed"}
         if beside:
             titles |= {RATIO[0]: "ratio to the task alone", RATIOS: "ratio [95%]"}
-            titles |= {OWN: "in prompts\nof the task", P: "p (Holm)"}
+            titles |= {OWN: "in prompts\nof the task" * apart, P: "p (Holm)"}
         for x, text in titles.items():
             page.text(x, -0.1, text, fontsize=words.SIZE, color=GREY, va="bottom")
     return figure
@@ -171,7 +177,8 @@ def _ratio_panel(axes: Axes, dataset: xr.Dataset, places: Sequence[_Place]) -> N
     axes.set_xlim(min(seen) / room, max(seen) * room)
     marks = words.ticks(*axes.get_xlim(), most=5)
     words.plain_ticks(axes, marks, [f"{mark:g}" for mark in marks])
-    axes.set_xlabel("ratio to the same seed alone\n(hollow: in prompts of the task)")
+    two = not all(math.isnan(place.own) for place in places)
+    axes.set_xlabel("ratio to the same seed alone" + "\n(hollow: in prompts of the task)" * two)
 
 
 def _mark(axes: Axes, at: float, place: _Place, style: dict[str, Any]) -> float:

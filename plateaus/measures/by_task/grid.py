@@ -52,7 +52,7 @@ def each_task(
             title = task.replace("_", " ") + _escaped(dataset, shown[task], task)
             axes.set_title(words.lines(title, WIDTH - 0.3, TITLE_SIZE))
             if xlabel == "optimiser steps":
-                _step_axis(axes, dataset, rows[0].horizon)
+                _step_axis(axes, dataset)
             axes.set_xlabel(xlabel if number + columns >= len(tasks) else "")
             axes.set_ylabel("" if number % columns else ylabel, fontsize=words.SIZE)
         if rows[0].setting:
@@ -101,13 +101,16 @@ def _escaped(dataset: xr.Dataset, rows: Sequence[Row], task: str) -> str:
     return f" (escaped {runs.sum()}/{runs.size})"
 
 
-def _step_axis(axes: Axes, dataset: xr.Dataset, horizon: int) -> None:
+def _step_axis(axes: Axes, dataset: xr.Dataset) -> None:
     """Make the axis logarithmic, unless tasks come late: then their plateaus would be thin."""
     starts = dataset[START].values if START in dataset else np.zeros(1)
+    horizon = dataset.attrs["horizon"]
     if np.nanmax(starts, initial=0.0) > 0:
         panels.step_axis(axes, horizon)
-    else:
-        panels.log_step_axis(axes, dataset["step"].values, horizon, most=5)
+        return
+    drawn = [np.asarray(line.get_xdata(), float) for line in axes.lines]
+    steps = np.concatenate([[horizon], *(values for values in drawn if values.size > 2)])
+    panels.log_step_axis(axes, steps, horizon, most=5)
 
 
 def _fit(axes: Axes) -> None:
@@ -124,7 +127,7 @@ def _fit(axes: Axes) -> None:
         if line.get_linewidth() > 0.7:
             heavy.append(seen[-1])
     for band in axes.collections:
-        seen.append(np.concatenate([path.vertices[:, 1] for path in band.get_paths()]))
+        seen += [np.asarray(path.vertices)[:, 1] for path in band.get_paths()]
     lines = np.concatenate([[], *heavy])
     if lines.size and lines.min() < lines.max():
         room = 0.5 * (lines.max() - lines.min())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -107,15 +108,15 @@ def mark_escape(axes: Axes, row: Row, look: Look) -> None:
     """Mark the median step of escape at the foot of a panel of steps, if half of the runs did."""
     if np.isfinite(row.escape.value):
         where = axes.get_xaxis_transform()
-        style = {"ms": 6, "mec": "white", "mew": 0.5, "zorder": 4}
+        style: dict[str, Any] = {"ms": 6, "mec": "white", "mew": 0.5, "zorder": 4}
         axes.plot([row.escape.value], [0.03], "^", color=look.color, transform=where, **style)
 
 
 def _key(axes: Axes, place: int, look: Look) -> None:
     """Draw the line of a setting beside its name, left of the axis."""
-    where, options = axes.get_yaxis_transform(), {"clip_on": False, "ms": 5}
-    axes.plot([-0.135, -0.02], [place, place], transform=where, clip_on=False, **look.line)
-    axes.plot([-0.0775], [place], color=look.color, transform=where, **look.mark, **options)
+    options: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "clip_on": False}
+    axes.plot([-0.135, -0.02], [place, place], **options, **look.line)
+    axes.plot([-0.0775], [place], color=look.color, ms=5, **options, **look.mark)
 
 
 def layers(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:

@@ -132,7 +132,7 @@ def ratios(
     """
     compute, beside = spent(dataset, row), spent(dataset, baseline)
     seeds = [dataset["seed"].values[is_followed(dataset, each)] for each in (row, baseline)]
-    _, *places = np.intersect1d(*seeds, return_indices=True)
+    _, *places = np.intersect1d(seeds[0], seeds[1], return_indices=True)
     first, second = (
         followed(dataset, name, each)[at] for each, at in zip((row, baseline), places, strict=True)
     )

@@ -266,6 +266,19 @@ def test_figures_show_every_task_and_setting(results, rows, found):
     assert moved.axes[0].get_xlabel() == "then trained" and len(moved.axes) == 2  # and the bar
 
 
+def test_where_a_task_is_not_drawn_its_test_loss_is(results, rows):
+    axes = task_figures.losses(results, rows).axes[1]  # of b, which comes at step 800 after a
+    (thin,) = [
+        line
+        for line in axes.lines
+        if line.get_linewidth() == 0.8
+        and len(line.get_xdata()) > 2
+        and np.isfinite(line.get_ydata()).any()
+    ]
+    there = np.isfinite(thin.get_ydata())
+    assert thin.get_xdata()[there].max() == LATE and (thin.get_ydata()[there] == 1.0).all()
+
+
 def told(figure):
     return [text.get_text() for axes in figure.axes for text in axes.texts]
 
@@ -297,10 +310,23 @@ def test_a_ratio_to_what_never_escapes_is_a_bound(results, rows):
     found = by_task.summarise(stuck, rows)
     figure = forest.escapes(stuck, rows, found)
     arrows = [text for text in figure.axes[1].texts if text.arrow_patch is not None]
-    assert len(arrows) == 2 * 4  # in steps and in prompts, of a in four mixtures
-    assert sum(text.startswith("< ") for text in told(figure)) == 2 * 4
+    assert len(arrows) == 4  # of a in four mixtures
+    assert sum(text.startswith("< ") for text in told(figure)) == 4
+    assert "in prompts\nof the task" not in told(figure)  # a step draws as many of them alone
     ends = [line for line in figure.axes[0].lines if line.get_marker() == ">"]
     assert [line.get_xdata().tolist() for line in ends] == [[HORIZON] * SEEDS]
+
+
+def test_of_a_task_that_no_run_escapes_only_that_is_said(results, rows):
+    stuck = results.copy(deep=True)
+    for name in ("escape_step_by_task", "escape_sequences_by_task"):
+        stuck[name][{"task": 2}] = np.nan
+    figure = forest.escapes(stuck, rows, by_task.summarise(stuck, rows))
+    assert f"c: no run of {3 * SEEDS} escapes" in told(figure) and "b" in told(figure)
+    assert "c" not in told(figure) and told(figure).count("a + c") == 1
+    for name in ("escape_step_by_task", "escape_sequences_by_task"):
+        stuck[name][...] = np.nan
+    assert forest.escapes(stuck, rows, by_task.summarise(stuck, rows)) is None
 
 
 def test_many_settings_are_marks_against_the_number_of_tasks(results, rows, found, monkeypatch):
