@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -124,7 +125,7 @@ def by_outcome(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     if not mixed:
         return None
     chosen = spaced(mixed)
-    looks = {
+    looks: dict[bool, dict[str, Any]] = {
         True: {"color": CATEGORIES[0], "ls": "-", "label": "escaped"},
         False: {"color": CATEGORIES[3], "ls": (0, (4, 1.5)), "label": "still on the plateau"},
     }
