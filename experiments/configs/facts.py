@@ -57,7 +57,8 @@ def subjects(config: ConfigDict) -> None:
     """Fewer subjects are memorised sooner; of the others nothing is learned but their relations.
 
     Over all subjects the loss cannot fall below log A times the share of the others, and rises: the
-    claim is decided by `trained_escape_step`, of the loss on the subjects trained on.
+    claim is decided by `trained_escape_step`, of the loss on the subjects trained on: figure
+    trained_plateau.
 
     Source: paper 1, section 4.1 and figure 4.
     Command: python experiments/run.py --config=configs/facts.py:subjects

@@ -18,12 +18,12 @@ from plateaus.evidence.fields import STATISTICS
 from plateaus.evidence.observed import Arm
 from plateaus.evidence.verdict import Verdict
 from plateaus.evidence.wording import compared, quantity
-from plateaus.report import main_panels, panels, words
+from plateaus.report import length_panels, main_panels, panels, words
 from plateaus.report.style import GREY, Look
 from plateaus.report.survival import Passages
 
 SHADE = "#DDE5DD"  # of the effect that counts
-WIDEST = main_panels.WIDEST
+WIDEST = length_panels.WIDEST
 ROW, LOWEST, HIGHEST = 0.08, 0.2, 0.96  # heights of the estimate, and of the pairs above it
 Arms = Sequence[tuple[Arm, Look]]
 

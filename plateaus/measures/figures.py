@@ -10,7 +10,7 @@ import xarray as xr
 
 from plateaus.measures import whole_curves
 from plateaus.measures.attention import figure as attention
-from plateaus.measures.by_task import distances, task_sets
+from plateaus.measures.by_task import counts, distances, forest, task_sets
 from plateaus.measures.by_task import figures as by_task_figures
 from plateaus.measures.by_task import maps as by_task_maps
 from plateaus.measures.by_task import rows as by_task
@@ -18,6 +18,7 @@ from plateaus.measures.by_task import table as task_table
 from plateaus.measures.curvature import figure as curvature
 from plateaus.measures.gradients import figure as gradients
 from plateaus.measures.mixing import figure_gram as mixing_gram
+from plateaus.measures.mixing import figure_shares as mixing_shares
 from plateaus.measures.mixing import figures as mixing_figures
 from plateaus.measures.mixing import rows as mixing
 from plateaus.measures.mixing import table as mixing_table
@@ -26,7 +27,17 @@ from plateaus.measures.superposition import figure_dynamics, figure_sizes, steps
 from plateaus.measures.superposition import rows as superposition
 from plateaus.measures.superposition import table as superposition_table
 from plateaus.measures.task_vectors import figure as task_vectors
-from plateaus.report import csv_columns, curves, figures, kept_curves, kept_runs, robustness, table
+from plateaus.report import (
+    csv_columns,
+    curves,
+    figures,
+    kept_curves,
+    kept_runs,
+    predictors,
+    robustness,
+    table,
+    trained_items,
+)
 from plateaus.report.statistics import Row
 
 SUMMARY, TASKS, MIXING = "summary.csv", "tasks.csv", "mixing.csv"
@@ -86,10 +97,11 @@ TABLES: dict[str, Table] = {  # by file
 }
 FIGURES: dict[str, Figure] = {  # by file, without its ending
     "plateau": Figure(figures.plateau),
+    "trained_plateau": Figure(trained_items.trained_plateau),
     "learning_curves": Figure(figures.learning_curves),
     "metrics": Figure(curves.metrics),
-    "predictors": Figure(curves.predictors),
-    "prefixes": Figure(curves.prefixes),
+    "predictors": Figure(predictors.predictors),
+    "prefixes": Figure(predictors.prefixes),
     "robustness": Figure(robustness.robustness),
     "baselines": Figure(robustness.baselines),
     "examples": Figure(curves.examples),
@@ -109,13 +121,13 @@ FIGURES: dict[str, Figure] = {  # by file, without its ending
     "task_mechanism": Figure(by_task_figures.mechanism),
     "task_prefixes": Figure(by_task_figures.prefixes),
     "task_sequences": Figure(by_task_figures.sequences),
-    "mixture": Figure(mixing_figures.mixture),
+    "mixture": Figure(mixing_shares.mixture),
     "loss_against_compute": Figure(mixing_figures.loss_against_compute),
     "domains": Figure(mixing_figures.domains),
     "gram_noise": Figure(mixing_gram.gram_noise),
     "task_vectors": Figure(task_vectors.task_vectors),
-    "task_escapes": Figure(by_task_maps.escapes, needs=(TASKS,)),
-    "task_counts": Figure(by_task_maps.counts, needs=(TASKS,)),
+    "task_escapes": Figure(forest.escapes, needs=(TASKS,)),
+    "task_counts": Figure(counts.counts, needs=(TASKS,)),
     "transfer": Figure(by_task_maps.transfer, needs=(TASKS,)),
 }
 

@@ -13,14 +13,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from rich.table import Table
 
+from plateaus.report import words
 from plateaus.report.facets import columns, panel_grid
 from plateaus.report.style import GREY, Look, looks, styled
 from plateaus.report.terminal import empty_table
 
 RANGE = (0.1, 0.9)  # of prompts, that a bar spans
+DASHED = (0, (4, 3))
 COLUMNS = 3
 _BY_TASK = ("probability", "share", "saturation")
 _PLAIN = ("entropy", "entropy_of_mean", "kl", "completed")
@@ -93,50 +96,58 @@ def _short(text: str) -> str:
 def figure(tasks: Sequence[str], mixtures: Sequence[Mixture], title: str) -> Figure:
     """Return mean P against the share of examples, and how P spreads over the prompts.
 
-    First panel: a point for each task of each mixture, its bar from the 10% to the 90% quantile of
-    prompts; dashed: P = share. Then a histogram of P a mixture: mass at 0 and 1 is switching from
-    prompt to prompt, mass in between is superposition.
+    First panel: a mark for each task of each mixture, at its share; dashed: P = share. Then a panel
+    a mixture with a line for each task: the histogram of P over prompts, in twentieths, on one
+    scale in all panels; below it the mean P and a bar from the 10% to the 90% quantile of prompts;
+    dashed and upright, the share. Prompts at 0 and 1 are switching from prompt to prompt, those at
+    the share are superposition.
     """
     styles = looks(len(tasks))
     panels = 1 + len(mixtures)
     wide = min(COLUMNS, panels)
     lines = -(-panels // wide)
+    scale = max(float(np.max(mixture.measured["mixed_histogram"])) for mixture in mixtures)
     with styled():
-        made = Figure(figsize=(3.1 * wide, 0.8 + 2.5 * lines), layout="constrained")
+        high = max(2.5, 0.9 + 0.45 * len(tasks))
+        made = Figure(figsize=(3.4 * wide, 0.9 + high * lines), layout="constrained")
         grid = panel_grid(made, panels, wide)
         _calibration(grid[0], mixtures, styles)
-        for number, (axes, mixture) in enumerate(zip(grid[1:], mixtures, strict=True)):
-            _histogram(axes, mixture, styles)
-            axes.set_ylabel("share of prompts" if number == 0 or (number + 1) % wide == 0 else "")
-        made.suptitle(title, x=0.008, ha="left", fontsize=9, weight="bold")
+        for axes, mixture in zip(grid[1:], mixtures, strict=True):
+            _histograms(axes, mixture, styles, scale)
+        made.suptitle(words.lines(title, 3.3 * wide, 9.0), x=0.008, ha="left", fontsize=9)
         handles = [look.handle(task, **look.mark) for task, look in zip(tasks, styles, strict=True)]
-        labels = list(tasks)
-        made.legend(
-            handles=handles, loc="outside lower center", ncols=columns(made, labels), handlelength=3
-        )
+        handles.append(Line2D([], [], color=GREY, ls=DASHED, lw=0.9, label="share of the examples"))
+        ncols = columns(made, [str(handle.get_label()) for handle in handles])
+        made.legend(handles=handles, loc="outside lower center", ncols=ncols, handlelength=3)
     return made
 
 
 def _calibration(axes: Axes, mixtures: Sequence[Mixture], styles: Sequence[Look]) -> None:
-    axes.plot([0, 1], [0, 1], ls=(0, (4, 3)), lw=0.8, color=GREY, zorder=0)
-    middle = (len(styles) - 1) / 2
+    axes.plot([0, 1], [0, 1], ls=DASHED, lw=0.9, color=GREY, zorder=0)
     for k, look in enumerate(styles):
         shares = [float(mixture.measured["mixed_share"][k]) for mixture in mixtures]
         means = [float(mixture.measured["mixed_probability"][k]) for mixture in mixtures]
-        aside = 0.012 * (k - middle)  # bars of one share would hide one another
-        for x, mixture in zip(shares, mixtures, strict=True):
-            ends = np.quantile(np.exp(mixture.log_p[:, k]), RANGE)
-            axes.plot([x + aside] * 2, ends, color=look.color, lw=1.8, alpha=0.4)
-        axes.plot(np.add(shares, aside), means, ls="", ms=6, color=look.color, **look.mark)
+        axes.plot(shares, means, ls="", ms=6, color=look.color, alpha=0.8, **look.mark)
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
     axes.set(xlabel="share of the examples", ylabel="P of the task's answer")
-    axes.set_title("mean, and 80% of prompts")
+    axes.set_title("mean over prompts")
 
 
-def _histogram(axes: Axes, mixture: Mixture, styles: Sequence[Look]) -> None:
+def _histograms(axes: Axes, mixture: Mixture, styles: Sequence[Look], scale: float) -> None:
+    """Draw the spread of P of each task over the prompts of a mixture, one under another."""
     bars = np.asarray(mixture.measured["mixed_histogram"])
     edges = np.linspace(0, 1, bars.shape[1] + 1)
-    for heights, look in zip(bars, styles, strict=True):
-        axes.stairs(heights, edges, color=look.color, ls=look.dash, lw=look.width)
-    axes.set(xlim=(-0.01, 1.01), ylim=(0, 1.03), xlabel="P of the task's answer")
-    axes.set_title(f"shares {mixture.name}")
+    for k, (heights, look) in enumerate(zip(bars, styles, strict=True)):
+        foot = float(len(bars) - 1 - k)
+        outline: dict[str, Any] = {"color": look.color, "baseline": foot}
+        axes.stairs(foot + 0.75 * heights / scale, edges, fill=True, alpha=0.45, **outline)
+        ends = np.quantile(np.exp(mixture.log_p[:, k]), RANGE)
+        axes.plot(ends, [foot - 0.09] * 2, color=look.color, lw=1.6)
+        mean = float(mixture.measured["mixed_probability"][k])
+        axes.plot([mean], [foot - 0.09], color=look.color, ms=5, **look.mark)
+        share = float(mixture.measured["mixed_share"][k])
+        axes.plot([share] * 2, [foot, foot + 0.8], color=GREY, ls=DASHED, lw=0.9)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.3, len(bars) - 0.1), xlabel="P of the task's answer")
+    axes.set_yticks([])
+    axes.set_ylabel(f"share of prompts\n(highest bar: {scale:.2f})")
+    axes.set_title(words.lines(f"shares {mixture.name}", 3.0, 9.0))

@@ -60,10 +60,12 @@ def by_facet(
     size: tuple[float, float],
     draw: Callable[[SubFigure, Sequence[Row]], None],
     top: float = 0.8,
+    keyed: bool = True,
 ) -> Figure:
     """Return a figure with a line for each facet, under what its rows share, and one legend.
 
-    `size` is a line's width and height, `top` the height of the legend, in inches.
+    `size` is a line's width and height, `top` the height of the legend, in inches; no legend
+    unless `keyed`.
     """
     groups = facets(rows)
     with styled():
@@ -73,7 +75,8 @@ def by_facet(
         )
         for part, facet in zip(lines, groups, strict=True):
             draw(part, facet)
-        legend(figure, groups)
+        if keyed:
+            legend(figure, groups)
     return figure
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from plateaus.report import facets, main_panels, panels, table, words
+from plateaus.report import facets, length_panels, main_panels, panels, table, words
 from plateaus.report.facets import incomplete, shortened, styles_of
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, PALE, looks, save, styled
@@ -35,13 +35,14 @@ def plateau(dataset: xr.Dataset, rows: Sequence[Row], xmax: float | int | None =
     followed to a step and had not escaped before, and how many escaped at all. (c) Steps to escape
     as a ratio to the baseline's run of the same seed: a faint dot a seed, the geometric mean and
     its 95% interval; the number of pairs and p of the sign-flip test, Holm-adjusted. An arrow is a
-    bound: one of the two had not escaped by the horizon. Settings of fewer than 8 pairs have their
-    dots alone. Where there is no baseline, (c) has the steps to escape themselves and their
-    restricted mean, hollow where it is to an earlier step than the horizon. Black and heavy: the
-    baseline, of categories; ordered values go from dark to light, the baseline heavy. Bands are
-    drawn of up to 6 settings. Diverged runs are left out of (a); elsewhere they never escape. Where
-    runs ended early, the curves of (a) end with the first of them, or are of those that came
-    farthest.
+    bound: one of the two had not escaped by the horizon. Shaded in (b), and an asterisk in (c): a
+    plateau of less than 4 evaluations is at the floor of the instrument, hardly measured. Settings
+    of fewer than 8 pairs have their dots alone. Where there is no baseline, (c) has the steps to
+    escape themselves and their restricted mean, hollow where it is to an earlier step than the
+    horizon. Black and heavy: the baseline, of categories; ordered values go from dark to light, the
+    baseline heavy. Bands are drawn of up to 6 settings. Diverged runs are left out of (a);
+    elsewhere they never escape. Where runs ended early, the curves of (a) end with the first of
+    them, or are of those that came farthest.
 
     Args:
       dataset: labelled results.
@@ -65,7 +66,7 @@ class _Block:
 
     def __init__(self, facet: Sequence[Row]) -> None:
         self._rows = facet
-        self._ratios = main_panels.has_ratios(facet)
+        self._ratios = length_panels.has_ratios(facet)
         names = facets.names(facet)
         self._names = [words.lines(name, NAME) for name in names]
         heading = facets.heading(facet)
@@ -97,8 +98,11 @@ class _Block:
         marks = words.log_steps(survival, first, last)
         main_panels.loss_panel(loss, dataset, shown)
         main_panels.survival_panel(survival, dataset, shown)
+        if any(row.floor for row in self._rows):
+            main_panels.mark_floor(survival, dataset)
         shaded = len(shown) <= main_panels.MOST_BANDS
-        loss.set_title("(a) loss: median of the seeds" + ", middle half shaded" * shaded)
+        whose = main_panels.items(dataset)
+        loss.set_title(f"(a) loss{whose}: median of the seeds" + ", middle half shaded" * shaded)
         survival.set_title("(b) Kaplan-Meier estimate" + ", 95% band" * shaded + "; |: censored")
         self._draw_rows(figure, dataset, shown, floor - AXIS - HEADS, (first, last), marks)
 
@@ -134,9 +138,9 @@ class _Block:
         for axes in (key, beside, risk):
             axes.set_axis_off()
         if self._ratios:
-            texts = main_panels.ratio_panel(ratio, dataset, shown)
+            texts = length_panels.ratio_panel(ratio, dataset, shown)
         else:
-            texts = main_panels.length_panel(ratio, dataset, shown, limits)
+            texts = length_panels.length_panel(ratio, dataset, shown, limits)
         main_panels.risk_panel(risk, dataset, shown, marks)
         for place, ((_, look), lines) in enumerate(zip(shown, self._names, strict=True)):
             _note(key, name - EDGE - 0.05, place, lines, ha="right")
@@ -146,10 +150,11 @@ class _Block:
             for x, text in zip((BESIDE, PAIRS, P), texts[place], strict=True):
                 _note(beside, x - BESIDE + 0.12, place, text)
         heads = {BESIDE: "ratio [95%]", PAIRS: "pairs", P: "p (Holm)"}
-        title = "(c) length of the plateau, as a ratio to the baseline's, a dot a seed"
+        whose = main_panels.items(dataset)
+        title = f"(c) length of the plateau{whose}, as a ratio to the baseline's, a dot a seed"
         if not self._ratios:
             heads = {BESIDE: "mean [95%]", PAIRS: "runs"}
-            title = "(c) length of the plateau, a dot a seed"
+            title = f"(c) length of the plateau{whose}, a dot a seed"
             if any(row.runs and row.plateau_to < row.horizon for row in self._rows):
                 title += " (hollow: to an earlier step)"
         _text(figure, EDGE, top + 0.4, title, size=9, va="center")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -11,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from plateaus.report import survival, words
+from plateaus.report import words
 from plateaus.report.cells import cell
 from plateaus.report.selection import followed, interval
 from plateaus.report.statistics import Row
-from plateaus.report.style import GREY, PALE, Look, looks
+from plateaus.report.style import GREY, PALE, looks
 from plateaus.report.table import value_text
 
 THOUSANDS = FuncFormatter(lambda x, _: f"{x:,.0f}")
@@ -36,47 +35,17 @@ def run_panel(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
             axes.axhline(levels[0], ls=":", lw=0.9, color=GREY)
 
 
-def band(
-    axes: Axes,
-    x: NDArray,
-    curves: tuple[NDArray, NDArray, NDArray],
-    look: Look,
-    alpha: float = 0.16,
-    **options: Any,
-) -> None:
-    """Draw a line in a shaded band: its middle, its lower and its upper edge; `options` of it."""
-    middle, low, high = curves
-    step = "pre" if options.get("drawstyle") == "steps-pre" else None
-    axes.fill_between(x, low, high, color=look.color, alpha=alpha, lw=0, step=step)  # type: ignore[arg-type] # None is allowed
-    axes.plot(x, middle, **look.line, **options)
-
-
-def mean_curve(
-    axes: Axes, x: NDArray, values: NDArray, look: Look, alpha: float = 0.16, **options: Any
-) -> None:
-    """Draw the mean over runs of [run, x] with its 95% t band; `options` are those of a line."""
-    mean, half = survival.mean_band(values)
-    band(axes, x, (mean, mean - half, mean + half), look, alpha, **options)
-
-
-def deviation_curve(axes: Axes, x: NDArray, values: NDArray, look: Look, **options: Any) -> None:
-    """Draw the mean over runs of [run, x], and one deviation around it within their range."""
-    recorded = np.isfinite(values).any(axis=0)
-    if not recorded.any():
-        return
-    finite = np.ma.masked_invalid(values[:, recorded])
-    mean, deviation = finite.mean(axis=0), finite.std(axis=0)
-    low = np.maximum(mean - deviation, finite.min(axis=0))
-    high = np.minimum(mean + deviation, finite.max(axis=0))
-    band(axes, x[recorded], (mean, low, high), look, 0.14, **options)
-
-
-def step_axis(axes: Axes, last: float | int) -> None:
-    """Make the horizontal axis one of optimiser steps, from 0 to `last`."""
+def step_axis(axes: Axes, last: float | int, most: int = 5) -> None:
+    """Make the horizontal axis one of optimiser steps, from 0 to `last`, in `most` parts."""
     axes.set_xlim(0, last)
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(THOUSANDS)
     axes.set_xlabel("optimiser steps")
+
+
+def log_step_axis(axes: Axes, steps: NDArray, last: float | int, most: int = 6) -> None:
+    """Make the horizontal axis one of optimiser steps, logarithmic from the first that is not 0."""
+    words.log_steps(axes, float(min(steps[steps > 0].min(initial=last), last / 2)), last, most)
 
 
 def log_axis(axes: Axes, which: str = "y") -> None:

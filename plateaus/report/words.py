@@ -12,7 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
-from matplotlib.ticker import FixedFormatter, FixedLocator, Locator, LogLocator, NullFormatter
+from matplotlib.ticker import (
+    FixedFormatter,
+    FixedLocator,
+    Locator,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+)
 
 SIZE = 8.0  # points, of ticks, legends and names
 MOST = 96  # letters of a name; of a longer one the middle is left out
@@ -89,7 +96,12 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
 
     >>> ticks(90, 21_000), ticks(0.4, 2.1)
     ([100.0, 300.0, 1000.0, 3000.0, 10000.0], [0.5, 0.7, 1.0, 1.5, 2.0])
+    >>> ticks(0.95, 1.01)
+    [0.96, 0.98, 1.0]
     """
+    if high < 1.5 * low:  # where a logarithmic axis is as good as even
+        even = MaxNLocator(max(1, most - 1), steps=[1, 2, 5, 10]).tick_values(low, high)
+        return [float(f"{tick:.6g}") for tick in even if low <= tick <= high]
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     found: list[float] = []
     patterns = ((1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), (1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))

@@ -61,7 +61,7 @@ def test_table(mixtures):
 
 
 def test_figure(mixtures, tmp_path):
-    """A point and a bar for each task and mixture; a histogram each; the same bytes every time."""
+    """A point for each task and mixture; a histogram and a bar each; the same bytes every time."""
     figure = report.figure(TASKS, mixtures, "tiny, pair")
     first, *others = figure.axes
     assert len(others) == 3 and [axes.get_title(loc="left") for axes in others] == [
@@ -69,13 +69,17 @@ def test_figure(mixtures, tmp_path):
     ]
     points = [line for line in first.lines if len(line.get_xdata()) == 3]
     assert len(points) == 2
-    np.testing.assert_allclose(points[0].get_xdata(), [0.5, 0.25, 0.75], atol=0.01)
+    np.testing.assert_array_equal(points[0].get_xdata(), [0.5, 0.25, 0.75])  # not moved aside
     means = [one.measured["mixed_probability"][0] for one in mixtures]
     np.testing.assert_allclose(points[0].get_ydata(), means)
-    bars = [line.get_ydata() for line in first.lines[1:] if len(line.get_xdata()) == 2]
-    np.testing.assert_allclose(bars[0], np.quantile(np.exp(mixtures[0].log_p[:, 0]), (0.1, 0.9)))
-    heights = others[0].patches[0].get_data().values
-    np.testing.assert_allclose(heights, mixtures[0].measured["mixed_histogram"][0])
+    bar = others[0].lines[0].get_xdata()
+    np.testing.assert_allclose(bar, np.quantile(np.exp(mixtures[0].log_p[:, 0]), (0.1, 0.9)))
+    assert list(others[1].lines[2].get_xdata()) == [0.25, 0.25]  # the share, dashed
+    highest = max(one.measured["mixed_histogram"].max() for one in mixtures)
+    for k, foot in enumerate((1.0, 0.0)):  # a line a task, on one scale
+        heights = others[0].patches[k].get_data().values - foot
+        wanted = 0.75 * mixtures[0].measured["mixed_histogram"][k] / highest
+        np.testing.assert_allclose(heights, wanted, atol=1e-12)
     style.save(figure, tmp_path / "a", "x")
     style.save(report.figure(TASKS, mixtures, "tiny, pair"), tmp_path / "b", "x")
     for name in ("x.png", "x.svg"):

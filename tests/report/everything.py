@@ -20,6 +20,7 @@ WORLDS = {
     },
     "learners": {"task.name": "linear_regression", "task.baselines": True, **SEQUENCES},
     "points": {"task.name": "in_context", "task.families": "linear,relu,quadratic", **SEQUENCES},
+    "facts": {"task.name": "facts", "eval_points": 800, **SEQUENCES},
     "mixture": {"task.name": "characters", "task.families": "ret1,ret2,ret3", **SEQUENCES},
 }
 LENGTHS = {

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from plateaus.measures.gradients import figure as gradients
-from plateaus.report import curves, facets, robustness, statistics
+from plateaus.report import curves, facets, predictors, robustness, statistics
 
 VARIANTS = {"data.subset": [1.0, 0.5], "variant": ["plain", "bias 0.03"]}
 
@@ -32,12 +32,33 @@ def test_norms_of_layers_have_a_column_each_and_a_line_a_variant(make_results):
     assert labels == ["norm of hidden 0", "norm of readout"] * 2  # a row of panels for each subset
     for a in axes:
         scale = 1 + ("readout" in a.get_ylabel())
-        assert len(a.lines) == 2
+        medians = [line for line in a.lines if line.get_linewidth() > 1]
+        assert len(a.lines) == 2 * (5 + 1) and len(medians) == 2  # of fewer than 8 seeds, each
         for line in a.lines:
             np.testing.assert_allclose(line.get_ydata()[[0, -1]], [scale, 2 * scale])
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["plain (baseline)", "bias 0.03"]
     assert legend.get_title().get_text() == "variant"
+
+
+def test_metrics_are_wrapped_and_say_which_settings_have_them(make_results):
+    results = make_results({"data.items": [1.0, 2.0]}, np.full(2, 9_000.0), seeds=9)
+    dims, values = results["test_loss"].dims, results["test_loss"].values
+    for number in range(3):
+        facts = {"family": "metric", "law": "test", "measure": "mass", "items": f"some {number}"}
+        mass = np.where(np.arange(2)[:, None, None] < 1 + (number > 0), values, np.nan)
+        results[f"test_mass_{number}"] = (dims, mass, facts)
+    figure = curves.metrics(results, statistics.summarise(results))
+    axes = figure.subfigs[0].axes
+    labels = [" ".join(a.get_ylabel().split()) for a in axes]
+    assert labels == ["accuracy", *(f"mass, some {number} items" for number in range(3))]
+    assert [a.get_title("left") for a in axes] == ["", "1 of 2 settings have it", "", ""]
+    assert figure.get_figwidth() < 11 and all(a.get_xscale() == "log" for a in axes)
+    middle, band = axes[2].lines[0], axes[2].collections[0].get_paths()[0]
+    np.testing.assert_allclose(middle.get_ydata(), np.median(values[0], axis=0))
+    low, high = np.quantile(values[0], (0.25, 0.75), axis=0)
+    heights = band.vertices[:, 1]
+    assert heights.min() == pytest.approx(low.min()) and heights.max() == pytest.approx(high.max())
 
 
 LOOKALIKES = (  # names that an instrument of somebody's own may choose
@@ -57,7 +78,7 @@ def test_no_variable_is_taken_for_one_of_a_family_by_its_name(make_results):
     assert same.get_ylabel() == axes.get_ylabel() == "accuracy"
     assert robustness.other_laws(results) == []
     for draw in (
-        *(curves.weight_norms, curves.predictors, gradients.layers),
+        *(curves.weight_norms, predictors.predictors, gradients.layers),
         *(robustness.robustness, robustness.baselines),
     ):
         assert draw(results, rows) is None
@@ -70,10 +91,10 @@ def test_the_legend_of_predictors_names_the_laws_that_are_drawn(make_results, la
     for law in laws:
         facts = {"family": "distance", "law": law, "predictor": "ridge"}
         results[f"{law}_distance"] = (dims, values, facts)
-    figure = curves.predictors(results, statistics.summarise(results))
+    figure = predictors.predictors(results, statistics.summarise(results))
     (legend,) = figure.legends
     names = [text.get_text() for text in legend.get_texts()]
-    assert names == ["ridge", *(curves.LAWS[law] for law in laws)]
+    assert names == ["to ridge", *(predictors.LAWS[law] for law in laws)]
 
 
 @pytest.mark.parametrize("length", [3, 16, 40])

@@ -15,7 +15,7 @@ from plateaus.report import figures, statistics
 COUNTS = (1, 5, 24)
 NUMBER = re.compile(r"[−-]?[\d.,]+(e[−+-]?\d+)?[kM%]?")
 LEFT = {}  # known problems that are left: (figure, settings) -> kinds, with the reason; to shrink
-WORLDS = ("regression", "learners", "points", "mixture")
+WORLDS = ("regression", "learners", "points", "facts", "mixture")
 
 
 def long_names(count):

@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from plateaus.report import figures, panels
+from plateaus.report import figures, panels, trained_items
 from plateaus.report.statistics import summarise
 from plateaus.report.style import looks
 from plateaus.report.terminal import ratio_text
@@ -43,6 +43,24 @@ def assert_readable(figure):
 def panels_of(figure):
     """The panels of the main figure: loss, survival, names, ratios, columns, runs at risk."""
     return figure.axes[:6]
+
+
+def test_items_that_are_not_trained_on_do_not_decide_what_the_trained_ones_show(zipf_results):
+    never = zipf_results.copy(deep=True)  # over all items no run escapes but the baseline's
+    never["escape_step"][1:] = np.nan
+    for name in trained_items.PASSAGES:
+        never[f"trained_{name}"] = zipf_results[name]
+    facts = {**zipf_results["test_loss"].attrs, "items": "trained"}
+    loss = never["test_loss"]
+    never["test_loss_trained"] = (loss.dims, zipf_results["test_loss"].values, facts)
+    assert trained_items.trained_plateau(zipf_results, summarise(zipf_results)) is None
+    figure = trained_items.trained_plateau(never, summarise(never))
+    loss, *_, risk = panels_of(figure)
+    assert loss.get_title("left").startswith("(a) loss on trained items: ")
+    escaped = [text.get_text() for text in risk.texts if "/" in text.get_text()]
+    assert escaped == ["14/16", *["16/16"] * 4, "0/16"]
+    alike = never.assign({name: never[f"trained_{name}"] for name in trained_items.PASSAGES})
+    assert trained_items.trained_plateau(alike, summarise(alike)) is None
 
 
 def test_main_figure_says_what_it_shows(zipf_results):

@@ -38,14 +38,17 @@ def test_a_panel_a_law_by_prefix_or_over_training(make_results):
     results = with_laws(results)
     assert robustness.other_laws(results) == ["far", "asked"]
     figure = robustness.robustness(results, rows)
-    test, far, asked = (axes for part in figure.subfigs for axes in part.axes)
-    assert [a.get_title("left") for a in (test, far, asked)] == ["test law", "far", "asked (query)"]
+    by_prefix, over_training = figure.subfigs[0].subfigs
+    (test, far), (asked,) = by_prefix.axes, over_training.axes
+    assert [a.get_title("left") for a in (test, far, asked)] == ["test law", "far", "asked"]
+    assert asked.get_xlabel() == "optimiser steps" and asked.get_xscale() == "log"
     for axes, factor in ((test, 1), (far, 3)):
-        for line in axes.lines[:2]:  # the model, at both settings
+        lines = strong(axes)
+        for line in lines[:2]:  # the model, at both settings
             np.testing.assert_allclose(line.get_ydata(), factor * np.array([8, 4, 2, 1]))
-        np.testing.assert_allclose(axes.lines[2].get_ydata(), [16, 8, 4, 2])  # zero
-        np.testing.assert_allclose(axes.lines[3].get_ydata(), [4, 2, 1, 0.5])  # least squares
-    assert len(asked.lines) == 3 and set(asked.lines[2].get_ydata()) == {7.0}
+        np.testing.assert_allclose(lines[2].get_ydata(), [16, 8, 4, 2])  # zero
+        np.testing.assert_allclose(lines[3].get_ydata(), [4, 2, 1, 0.5])  # least squares
+    assert len(strong(asked)) == 3 and set(strong(asked)[2].get_ydata()) == {7.0}
 
 
 def test_an_interpolating_baseline_does_not_push_the_model_out_of_its_panel(make_results):
@@ -54,15 +57,34 @@ def test_an_interpolating_baseline_does_not_push_the_model_out_of_its_panel(make
     spike = np.where(np.arange(4) == 2, 1e5, results[name].values)  # as where n = d, of noisy y
     results[name] = (results[name].dims, spike)
     figure = robustness.robustness(results, statistics.summarise(results))
-    axes = figure.subfigs[0].axes[1]
+    axes = figure.subfigs[0].subfigs[0].axes[1]
     low, high = axes.get_ylim()
-    model, zero = (axes.lines[i].get_ydata() for i in (0, 1))
+    model, zero = (line.get_ydata() for line in strong(axes)[:2])
     assert low < model.min() and zero.max() < high < 100
+    (mark,) = [line for line in axes.lines if line.get_marker() == "^"]
+    assert list(mark.get_xdata()) == [2]  # there it leaves the panel
+
+
+def test_an_exact_predictor_is_marked_where_it_leaves_the_panel(make_results):
+    results = with_laws(make_results({"data.items": [1.0]}, np.full(1, 9_000.0), seeds=9))
+    name = "far_loss_by_prefix_of_least_squares"
+    exact = np.where(np.arange(4) >= 2, 1e-13, results[name].values)
+    results[name] = (results[name].dims, exact)
+    axes = robustness.robustness(results, statistics.summarise(results)).subfigs[0].subfigs[0].axes
+    assert [line.get_marker() for line in axes[0].lines].count("v") == 0
+    (mark,) = [line for line in axes[1].lines if line.get_marker() == "v"]
+    assert list(mark.get_xdata()) == [2]
+    assert axes[1].get_ylim()[0] > 0.1  # the model, which comes to 3, is not squeezed
+
+
+def strong(axes):
+    """The lines that are no single seeds."""
+    return [line for line in axes.lines if line.get_linewidth() > 1]
 
 
 def test_all_predictors_beside_the_model(make_results):
     results = with_laws(make_results({"data.items": [1.0]}, np.full(1, 9_000.0), seeds=3))
     figure = robustness.baselines(results, statistics.summarise(results))
     (axes,) = figure.axes
-    found = [list(line.get_ydata()) for line in axes.lines]
+    found = [list(line.get_ydata()) for line in axes.lines if line.get_linewidth() >= 1]
     assert found == [[8, 4, 2, 1], [16, 8, 4, 2], [4, 2, 1, 0.5]]

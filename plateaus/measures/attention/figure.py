@@ -11,16 +11,17 @@ import xarray as xr
 from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy import stats
 
-from plateaus.report import panels, survival, table, words
+from plateaus.report import bands, panels, survival, table, words
 from plateaus.report.cells import cell
 from plateaus.report.facets import legend_above, spaced, title
 from plateaus.report.heat_map import heat_map
-from plateaus.report.selection import came_to_the_end, interval, is_followed, last
+from plateaus.report.selection import came_to_the_end, is_followed, last
 from plateaus.report.statistics import Row
-from plateaus.report.style import GREY, styled
+from plateaus.report.style import CATEGORIES, GREY, Look, styled
 
 SCORE = "attention_retrospective"
 SCORES = {
@@ -29,12 +30,23 @@ SCORES = {
     "attention_induction": "induction",
 }
 RANDOM, REMOVED = "ablation_loss_random", "ablation_loss_retrospective"
+OTHERS = "as many random others removed"
+KINDS = {  # label -> what is drawn, and how
+    "intact": ("test_loss", Look(CATEGORIES[2], "", "o", 1.0)),
+    "retrospective heads removed": (REMOVED, Look(CATEGORIES[3], "", "v", 1.0)),
+    OTHERS: (RANDOM, Look(GREY, "", "s", 1.0)),
+}
 LONGEST = 16  # letters of a name under a column
 SHARE = 12  # of the heads one in so many is compared, where no number of them is given
 
 
 def scores(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
-    """Return every head's scores at the end, layer by head: a line a setting, means over seeds."""
+    """Return every head's attention scores at the end, layer by head, a line of maps a setting.
+
+    The median over seeds of how much of a head's attention goes, on average: from an example's y to
+    its own x; from a token to the one before it; from a token to the one after its last occurrence
+    (induction). Of more than 6 settings, 6 evenly chosen ones.
+    """
     names = [name for name in SCORES if came_to_the_end(dataset, rows, name)]
     if not names:
         return None
@@ -45,7 +57,7 @@ def scores(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
         figure = Figure(figsize=size, layout=layout)
         grid = figure.subplots(len(chosen), len(names), squeeze=False)
         for column, name in enumerate(names):
-            maps = [survival.mean_band(last(dataset, name, row))[0] for row in chosen]
+            maps = [bands.quartiles(last(dataset, name, row))[0] for row in chosen]
             finite = np.concatenate([each[np.isfinite(each)] for each in maps])
             top = float(finite.max()) if finite.size else 1.0
             for axes, values in zip(grid[:, column], maps, strict=True):
@@ -53,7 +65,11 @@ def scores(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
                 axes.set_xticks(_ticks(values.shape[1]))
                 axes.set_yticks(_ticks(values.shape[0]))
             figure.colorbar(
-                image, ax=list(grid[:, column]), location="bottom", shrink=0.8, label="score"
+                image,
+                ax=list(grid[:, column]),
+                location="bottom",
+                shrink=0.8,
+                label="share of the attention",
             )
             grid[0, column].set_title(SCORES[name])
             grid[-1, column].set_xlabel("head")
@@ -65,47 +81,54 @@ def scores(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 def ablation(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """Return the loss at the end, whole, without the most retrospective heads, without others.
 
-    Means over seeds; the first two with a 95% t interval, the last with the range that holds 95% of
-    all draws of all seeds.
+    Retrospective heads look from an example's y back to its own x. Medians over seeds, whose losses
+    are the faint dots; without random others each dot is the mean over the draws of as many heads,
+    and the line holds 95% of all draws of all seeds.
     """
     if not came_to_the_end(dataset, rows, REMOVED):
         return None
-    kinds = {
-        "intact": ("test_loss", "o", "C2"),
-        "retrospective heads removed": (REMOVED, "v", "C3"),
-        "as many random others removed": (RANDOM, "s", GREY),
-    }
     with styled():
-        figure = Figure(figsize=(7.5, 1.3 + 0.36 * max(3, len(rows))), layout="constrained")
+        height = 0.4 * max(3, len(rows))
+        figure = Figure(figsize=(7.5, 1.6 + height), layout="constrained")
         axes = figure.subplots()
-        for number, (label, (name, marker, color)) in enumerate(kinds.items()):
-            shift = 0.2 * (number - 1)
-            mark: dict[str, Any] = {"ls": "", "marker": marker, "color": color}
+        for number, (label, (name, look)) in enumerate(KINDS.items()):
             for place, row in enumerate(rows):
-                middle, low, high = _over_runs(last(dataset, name, row))
-                axes.plot([low, high], [place + shift] * 2, color=color, lw=1.4)
-                axes.plot(middle, place + shift, **mark, ms=6, mec="white")
-            axes.plot([], [], **mark, label=label)
+                at, values = place + 0.24 * (number - 1), last(dataset, name, row)
+                if values.ndim == 2:
+                    finite = values[np.isfinite(values)]
+                    if finite.size:
+                        ends = np.quantile(finite, (0.025, 0.975))
+                        axes.plot(ends, [at] * 2, color=look.color, lw=1.2, alpha=0.6)
+                    values = survival.mean_band(values.T)[0]
+                bands.median_point(axes, at, values, look, sideways=True)
+            axes.plot([], [], ls="", color=look.color, ms=6, label=label, **look.mark)
+        axes.plot([], [], color=KINDS[OTHERS][1].color, lw=1.2, alpha=0.6, label="95% of the draws")
         panels.log_axis(axes, "x")
         axes.set_yticks(range(len(rows)), [words.lines(_name(row), 2.4) for row in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
+        for place in range(0, len(rows), 2):
+            axes.axhspan(place - 0.5, place + 0.5, color="0.965", lw=0, zorder=-1)
         axes.set_ylabel(words.lines(", ".join(rows[0].setting), 2.0))
         axes.set_xlabel("test loss at the end")
-        figure.legend(loc="outside upper center", ncols=3)
+        legend_above(figure)
     return figure
 
 
 def by_outcome(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """Return the sorted retrospective scores of each run, where some runs escaped and others not.
 
-    A line a run, coloured by whether it left the plateau.
+    A line a run at the end of training: blue and solid, it left the plateau; red and dashed, it
+    did not. The score is how much of a head's attention goes from an example's y to its own x.
     """
     rows = came_to_the_end(dataset, rows, SCORE)
     mixed = [row for row in rows if len(set(_escaped(dataset, row))) == 2]
     if not mixed:
         return None
     chosen = spaced(mixed)
-    looks = {True: ("C0", "escaped"), False: ("C1", "still on the plateau")}
+    looks: dict[bool, dict[str, Any]] = {
+        True: {"color": CATEGORIES[0], "ls": "-", "label": "escaped"},
+        False: {"color": CATEGORIES[3], "ls": (0, (4, 1.5)), "label": "still on the plateau"},
+    }
     with styled():
         figure = Figure(figsize=(1.0 + 2.8 * len(chosen), 3.1), layout="constrained")
         grid = figure.subplots(1, len(chosen), sharey=True, squeeze=False)[0]
@@ -113,10 +136,10 @@ def by_outcome(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
             runs = last(dataset, SCORE, row)
             for run, escaped in zip(runs, _escaped(dataset, row), strict=True):
                 place, ordered = np.arange(1, run.size + 1), -np.sort(-run, axis=None)
-                color, label = looks[bool(escaped)]
-                axes.plot(place, ordered, color=color, lw=0.9, label=label)
+                axes.plot(place, ordered, lw=0.9, **looks[bool(escaped)])
             axes.set_title(title(row))
-            axes.set_xlabel("heads, highest first")
+            axes.set_xlabel("place of the head, highest first")
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             axes.set_ylim(bottom=0)
         grid[0].set_ylabel("attention of y to its own x")
         legend_above(figure)
@@ -126,8 +149,10 @@ def by_outcome(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 def persistence(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """Return how far two settings share their most retrospective heads, of runs of one seed.
 
-    The Jaccard index of the two sets of k heads at the end, mean over seeds, beside what two random
-    sets of that size have. k is the number of ablated heads, or a twelfth of all.
+    The Jaccard index of the two sets of k heads at the end: the number of heads in both over that
+    in either, mean over seeds. The white line in the colour bar is what two random sets of that
+    size have. k is the number of ablated heads, or a twelfth of all. Retrospective heads look from
+    an example's y back to its own x.
     """
     if len(rows) < 2 or not came_to_the_end(dataset, rows, SCORE):
         return None
@@ -208,15 +233,6 @@ def _count(dataset: xr.Dataset) -> int:
 def _escaped(dataset: xr.Dataset, row: Row) -> NDArray[np.bool_]:
     """Return which followed runs left the plateau."""
     return np.isfinite(cell(dataset, "escape_step", row.index)[is_followed(dataset, row)])
-
-
-def _over_runs(values: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Return the mean and its t interval over runs, or the range of 95% of draws of all runs."""
-    finite = values[np.isfinite(values)]
-    if values.ndim == 2 and finite.size:
-        low, high = np.quantile(finite, (0.025, 0.975))
-        return float(finite.mean()), float(low), float(high)
-    return interval(finite)
 
 
 def _ticks(length: int) -> NDArray[np.int_]:

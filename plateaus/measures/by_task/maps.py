@@ -1,8 +1,4 @@
-"""Maps of many mixtures: settings x tasks, and what the number of tasks does on average.
-
-Every function takes the labelled results, their table and the table by task (not empty), and
-returns a figure, or None.
-"""
+"""A map of pairs of tasks: what training on one until it escapes does to the other's plateau."""
 
 from __future__ import annotations
 
@@ -11,156 +7,34 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from plateaus.measures.by_task import rows as by_task
-from plateaus.measures.by_task.rows import COMPLETION, ESCAPE, TaskRow
-from plateaus.report import cells, paired, panels, survival, table
+from plateaus.measures.by_task.rows import TaskRow
+from plateaus.report import words
 from plateaus.report.heat_map import heat_map
 from plateaus.report.statistics import Row
-from plateaus.report.style import GREY, looks, styled
-from plateaus.report.survival import Interval
+from plateaus.report.style import GREY, styled
 from plateaus.report.terminal import ratio_text
 
 LEVEL = 0.05  # of the p-values that are set in bold
-
-
-def escapes(
-    dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow]
-) -> Figure | None:
-    """Return mean steps to escape, settings x tasks, and as a ratio to the task alone.
-
-    Bold: a ratio with p < .05, after Holm over the table; an asterisk: some runs did not escape.
-    None where no mean is known.
-    """
-    tasks = [str(name) for name in dataset["task"].values]
-    order = sorted(rows, key=lambda row: len(by_task.trained(dataset, row.index)))
-    places = {row.index: i for i, row in enumerate(order)}
-    steps, ratios = np.full((2, len(rows), len(tasks)), np.nan)
-    texts: list[dict[tuple[int, int], tuple[str, bool]]] = [{}, {}]
-    for row in task_rows:
-        at = places[row.index], tasks.index(row.task)
-        steps[at], ratios[at] = row.plateau.value, row.ratio.value
-        if np.isfinite(row.plateau.value):
-            texts[0][at] = f"{row.plateau.value:,.0f}" + "*" * (row.escaped < row.runs), False
-        if np.isfinite(row.ratio.value):
-            texts[1][at] = row.bound + f"{row.ratio.value:.2f}", row.p_adjusted < LEVEL
-    if not np.any(steps > 0):
-        return None
-    compared = np.isfinite(ratios).any()
-    with styled():
-        size = (2.6 + 0.62 * len(tasks) * (1 + compared), 1.4 + 0.2 * len(rows))
-        figure = Figure(figsize=size, layout="constrained")
-        grid = figure.subplots(1, 1 + compared, squeeze=False)[0]
-        names = [_label(row, by_task.trained(dataset, row.index), tasks) for row in order]
-        least = float(np.min(steps[steps > 0]))
-        scale = LogNorm(least, max(float(np.nanmax(steps)), least * 1.01))
-        heat_map(grid[0], steps, texts[0], names, tasks, "viridis_r", scale)
-        grid[0].set_title("mean steps to escape")
-        if compared:
-            heat_map(grid[1], np.log2(ratios), texts[1], None, tasks, "RdBu_r", Normalize(-3, 3))
-            grid[1].set_title("ratio to the task alone\nbold: p < .05 (Holm)")
-    return figure
-
-
-def counts(dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow]) -> Figure | None:
-    """Return mean steps to escape and to completion against the number of tasks k in the mixture.
-
-    A point is the mean over all settings with k tasks, the task among them; bars are 95% t
-    intervals over seeds. Black: the geometric mean over tasks and seeds of the ratio to the task
-    alone. None where fewer than three numbers of tasks are compared.
-
-    Source: paper 2, its table.
-    """
-    numbers = sorted({len(row.tasks) for row in task_rows})
-    if len(numbers) < 3 or numbers[0] != 1:
-        return None
-    tasks = list(dict.fromkeys(row.task for row in task_rows))
-    with styled():
-        figure = Figure(figsize=(10, 3.4), layout="constrained")
-        left, right, ratio = figure.subplots(1, 3)
-        palette = looks(len(tasks))
-        for axes, variable, name in ((left, ESCAPE, "escape"), (right, COMPLETION, "completion")):
-            averaged = by_count(dataset, task_rows, variable)
-            for look, task in zip(palette, tasks, strict=True):
-                sizes = [k for k in numbers if (k, task) in averaged]
-                ends = [survival.mean_interval(averaged[k, task]) for k in sizes]
-                means = np.array([end.value for end in ends])
-                half = np.nan_to_num([end.high - end.value for end in ends])
-                label = task.replace("_", " ")
-                axes.errorbar(sizes, means, half, label=label, **look.line, **look.mark, ms=4)
-            panels.log_axis(axes)
-            axes.set_ylabel(f"mean steps to {name}")
-            shared = headline(averaged, numbers, tasks, rows[0].horizon)
-            mean, low, high = np.array([shared[k] for k in numbers]).T
-            dash = "-" if name == "escape" else "--"
-            bars = np.nan_to_num([mean - low, high - mean])
-            ratio.errorbar(numbers, mean, bars, color="k", ls=dash, label=name, lw=1.4, capsize=2)
-        ratio.axhline(1.0, ls=":", lw=0.8, color=GREY)
-        ratio.set_ylabel("ratio to the task alone, geometric mean")
-        ratio.set_ylim(bottom=0)
-        ratio.legend()
-        for axes in (left, right, ratio):
-            axes.set_xlabel("tasks in the mixture")
-            axes.set_xticks(numbers)
-        figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=5)
-    return figure
-
-
-def by_count(
-    dataset: xr.Dataset, task_rows: Sequence[TaskRow], variable: str
-) -> dict[tuple[int, str], NDArray[np.float64]]:
-    """Return, by number of tasks and task, each seed's mean over settings of min(T, horizon).
-
-    Of the settings of which it is known for each seed: all runs were started, and none stopped.
-    """
-    horizon = float(dataset.attrs["horizon"])
-    parts: dict[tuple[int, str], list[NDArray[np.float64]]] = {}
-    for row in task_rows:
-        times = by_task.passages(dataset, row.index, row.task, variable).times
-        stopped = np.isin(cells.endings(dataset, row.index), ["stopped", *cells.AT_EVENT]).any()
-        if times.size == dataset.sizes["seed"] and not stopped:
-            parts.setdefault((len(row.tasks), row.task), []).append(np.minimum(times, horizon))
-    return {key: np.mean(times, axis=0) for key, times in parts.items()}
-
-
-def headline(
-    averaged: dict[tuple[int, str], NDArray[np.float64]],
-    numbers: Sequence[int],
-    tasks: Sequence[str],
-    horizon: float | int,
-) -> dict[int, Interval]:
-    """Return, by number of tasks, the geometric mean over tasks and seeds of the ratio to alone.
-
-    Of each seed the mean over tasks, but for those that it does not pass by the horizon either way,
-    which say nothing of the ratio; the interval is over seeds: see `paired.mean_interval`.
-    """
-    ratios = {}
-    for k in numbers:
-        logs = [
-            np.where(
-                np.minimum(averaged[k, task], averaged[1, task]) < horizon,
-                np.log(averaged[k, task] / averaged[1, task]),
-                np.nan,
-            )
-            for task in tasks
-            if (k, task) in averaged and (1, task) in averaged
-        ]
-        by_seed = survival.mean_band(np.array(logs))[0] if logs else np.array([])
-        found = paired.mean_interval(by_seed[np.isfinite(by_seed)])
-        ratios[k] = Interval(*np.exp(found).tolist())
-    return ratios
+WIDEST = 3  # powers of two: ratios beyond have the last colour
+CELL, SIDE = 1.25, 2.4  # inches, of a cell and of what stands beside the cells
 
 
 def transfer(
     dataset: xr.Dataset, rows: Sequence[Row], task_rows: Sequence[TaskRow]
 ) -> Figure | None:
-    """Return a heat map of what training on task A until it escapes does to task B's plateau.
+    """Return what training on one task until it escapes does to the plateau of the next.
 
-    The ratio of B's steps to escape, after A, to those from scratch; colours and bold as above.
-    None unless settings go on with another task once one has escaped.
+    A cell is the ratio of the steps to escape of the task of its column, counted from when it is
+    first drawn, after the task of its line, to those of the task alone from scratch: the geometric
+    mean over seeds, of 8 and more with its 95% interval, and the number n of pairs of seeds. Blue
+    is sooner, red is later. Bold: p < .05 of the sign-flip test over pairs, after Holm over all
+    comparisons of tasks; nothing bold, no such cell. ">" or "<": a bound, as one of the two had not
+    escaped by the horizon. An asterisk: a plateau at the floor of the instrument, too short to be
+    measured. Empty: not run, or no pair. None unless settings go on with another task once one has
+    escaped.
     """
     switches = json.loads(dataset.attrs["config"]).get("data.switch", "none") != "none"
     later = [row for row in task_rows if row.start > 0 and len(row.tasks) == 2]
@@ -172,25 +46,36 @@ def transfer(
     texts = {}
     for row in later:
         at = tasks.index(first[row.index]), tasks.index(row.task)
-        ratios[at] = row.ratio.value
-        text = ratio_text(row.ratio, row.bound).replace(" [", "\n[")
-        texts[at] = text, row.p_adjusted < LEVEL
+        if np.isfinite(row.ratio.value):
+            ratios[at] = row.ratio.value
+            texts[at] = _text(row), row.p_adjusted < LEVEL
     with styled():
-        size = 2.2 + 0.95 * len(tasks)
-        figure = Figure(figsize=(size, size * 0.8), layout="constrained")
+        size = SIDE + CELL * len(tasks)
+        figure = Figure(figsize=(size + 0.9, 0.72 * size), layout="constrained")
         axes = figure.subplots()
-        heat_map(axes, np.log2(ratios), texts, tasks, tasks, "RdBu_r", Normalize(-3, 3))
+        scale = Normalize(-WIDEST, WIDEST)
+        image = heat_map(axes, np.log2(ratios), texts, tasks, tasks, "RdBu_r", scale)
+        for text in axes.texts:
+            text.set_fontsize(words.SIZE - 0.5)
         axes.set_ylabel("trained first, until it escapes")
-        axes.set_title(
-            "steps to escape after another task / from scratch [95%]\nbold: p < .05 (Holm)"
+        axes.set_xlabel("then trained")
+        bold = any(bold for _, bold in texts.values())
+        significant = "bold: p < .05 (Holm)" if bold else "no p < .05 (Holm)"
+        axes.set_title(f"steps to escape after another task / from scratch\n{significant}")
+        powers = range(-WIDEST, WIDEST + 1)
+        bar = figure.colorbar(image, ax=axes, ticks=list(powers), extend="both", shrink=0.9)
+        bar.ax.set_yticklabels(
+            [f"1/{2**-power}" if power < 0 else f"{2**power}" for power in powers]
         )
+        bar.set_label("ratio: below 1 sooner, above 1 later")
+        if any(row.floor for row in later):
+            note = "*: a plateau at the floor of the instrument, hardly measured"
+            figure.supxlabel(note, fontsize=words.SIZE, color=GREY)
     return figure
 
 
-def _label(row: Row, chosen: Sequence[str], tasks: Sequence[str]) -> str:
-    """Return a setting's name; where it lists most of the tasks, those that it leaves out."""
-    name = table.label(row.setting).removeprefix("variant=")
-    missing = [task for task in tasks if task not in chosen]
-    if len(name) < 60 or not 0 < len(missing) < len(chosen):
-        return name
-    return f"all but {', '.join(missing)}"
+def _text(row: TaskRow) -> str:
+    """Return what is written into a cell: the ratio, its interval, the pairs."""
+    ratio = ratio_text(row.ratio, row.bound).replace(" [", "\n[", 1)
+    value, *interval = ratio.split("\n")
+    return "\n".join([value + "*" * row.floor, *interval, f"n = {row.pairs}"])

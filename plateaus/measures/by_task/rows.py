@@ -115,7 +115,7 @@ def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[TaskRow]:
         return []
     sets = {row.index: trained(dataset, row.index) for row in rows}
     made = [
-        _row(dataset, row, task, sets[row.index], _single_task(rows, sets, row, task))
+        _row(dataset, row, task, sets[row.index], single_task(rows, sets, row, task))
         for row in rows
         for task in sets[row.index]
     ]
@@ -123,7 +123,7 @@ def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[TaskRow]:
     return [dataclasses.replace(row, p_adjusted=p) for row, p in zip(made, adjusted, strict=True)]
 
 
-def _single_task(
+def single_task(
     rows: Sequence[Row], sets: dict[tuple[int, ...], tuple[str, ...]], row: Row, task: str
 ) -> tuple[int, ...] | None:
     """Return the setting that trains on the task alone and shares most with this one."""
@@ -186,7 +186,7 @@ def _row(
         )
         if not refusal(dataset, single, task, ESCAPE):
             alone = survival.median_time(*passages(dataset, single, task, ESCAPE)[1:]).value
-    floor = floor_note(_least(dataset), median.value, alone)
+    floor = floor_note(least(dataset), median.value, alone)
     notes += [floor] * bool(floor)
     return dataclasses.replace(result, floor=bool(floor), notes="; ".join(notes))
 
@@ -194,21 +194,28 @@ def _row(
 def _beside(
     dataset: xr.Dataset, indices: tuple[tuple[int, ...], tuple[int, ...]], task: str, variable: str
 ) -> Comparison:
-    """Return a task's passages in one setting beside those in another, seed by seed.
+    """Return a task's passages in one setting beside those in another, seed by seed."""
+    if any(refusal(dataset, index, task, variable) for index in indices):
+        return paired.NO_COMPARISON
+    return paired.compared(*samples(dataset, indices, task, variable))
+
+
+def samples(
+    dataset: xr.Dataset, indices: tuple[tuple[int, ...], tuple[int, ...]], task: str, variable: str
+) -> tuple[Passages, Passages, NDArray[np.float64]]:
+    """Return a task's passages in two settings, and to where each seed of both is compared.
 
     A task that starts late is followed for less; its pair is cut there.
     """
-    if any(refusal(dataset, index, task, variable) for index in indices):
-        return paired.NO_COMPARISON
     first, second = (passages(dataset, index, task, variable) for index in indices)
     seeds = np.intersect1d(first.seeds, second.seeds)
     places = np.intersect1d(dataset["seed"].values, seeds, return_indices=True)[1]
     starts = [cell(dataset.sel(task=task), START, index)[places] for index in indices]
-    return paired.compared(first, second, float(dataset.attrs["horizon"]) - np.maximum(*starts))
+    return first, second, float(dataset.attrs["horizon"]) - np.maximum(*starts)
 
 
-def _least(dataset: xr.Dataset) -> float:
-    """Return twice the steps of the mean by which an escape is told."""
+def least(dataset: xr.Dataset) -> float:
+    """Return twice the steps of the mean by which an escape is told: no plateau is shorter."""
     config = json.loads(dataset.attrs["config"])
     windows = np.diff(dataset["step"].values, prepend=0)
     return 2.0 * max(AVERAGED, config.get("log_every", windows.min(initial=AVERAGED)))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from plateaus.measures.mixing import rows as mixing
-from plateaus.measures.mixing.figures import escapes, group_handles, palette, spread
+from plateaus.measures.mixing.figure_shares import escapes, group_handles, palette, spread
 from plateaus.report import panels, survival, table
 from plateaus.report.facets import headed_lines, legend_above
 from plateaus.report.selection import followed, running_mean, settings_with
@@ -24,11 +24,16 @@ AVERAGED = 0.05  # of the run: over so much of it (c) is averaged
 def gram_noise(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """Return what G p says of the groups, a line of panels a setting, and whether it is noise.
 
-    (a) G p / |G p| of the biased Gram matrix, (b) of the unbiased one; deviation and triangles
-    as in `mixture`. A gain that is noise ranges over everything. (c) Over the seeds, of the same
-    rounds: the share of the biased sum over groups of G p that the unbiased one keeps, 0 if all is
-    noise, 1 if none; and how often both put the same group first, by chance 1/G. A share below 0:
-    the two halves point against each other, as where steps undo one another.
+    G is the Gram matrix of the groups' gradients and p their shares, so that (G p) of a group is
+    what a step on all gains it, to first order. (a) G p / |G p| of the Gram matrix of one batch,
+    biased by its noise; (b) of an unbiased one, from two halves of the batch. The median over
+    seeds, and their middle half; of fewer than 8 each seed, thin. A gain that is noise ranges over
+    everything. A triangle: the median step at which a group leaves its plateau, hollow where some
+    runs never do, at the right edge where half of them do not. (c) Over the seeds and the last
+    twentieth of the run, of the same rounds: the share of the biased sum over groups of G p that
+    the unbiased one keeps, 0 if all is noise, 1 if none (cut at -1 and 2); and how often both put
+    the same group first, dotted: by chance. A share below 0: the two halves point against each
+    other, as where steps undo one another.
     """
     rows = settings_with(dataset, rows, GAIN)
     if not rows or not mixing.adapts(dataset):
@@ -46,12 +51,11 @@ def gram_noise(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
                 escapes(axes, dataset, row, groups)
                 axes.axhline(0.0, ls=":", lw=0.8, color=GREY)
                 axes.set_ylim(-1.05, 1.05)
-            first.set_ylabel("G p / |G p|")
+            first.set_ylabel("gain of a group\nG p / |G p|")
+            third.set_ylabel("share of the sum, of rounds")
             share, agreed = signal(biased, unbiased, window), agreement(biased, unbiased, window)
             steps, line = dataset["step"].values, looks(1)[0].color
-            third.plot(
-                steps, np.clip(share, -1, 2), color="k", label="kept by the unbiased (>= -1)"
-            )
+            third.plot(steps, np.clip(share, -1, 2), color="k", label="kept by the unbiased")
             third.plot(steps, agreed, color=line, ls="--", label="same group first")
             third.axhline(1 / len(groups), ls=":", lw=0.8, color=line)
             third.axhline(0.0, ls=":", lw=0.8, color="k")

@@ -133,6 +133,26 @@ def at_compute(compute: NDArray, curves: NDArray, where: float) -> NDArray[np.fl
     return losses
 
 
+def ratios(
+    dataset: xr.Dataset, row: Row, baseline: Row, name: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the compute of a setting's evaluations, [eval], and its losses over the baseline's.
+
+    The ratios are [pair, eval], of the seeds followed in both, after the same compute, where the
+    baseline's loss is on the line between two evaluations; NaN where one of the two is not positive
+    or is not known.
+    """
+    compute, beside = spent(dataset, row), spent(dataset, baseline)
+    seeds = [dataset["seed"].values[is_followed(dataset, each)] for each in (row, baseline)]
+    _, *places = np.intersect1d(seeds[0], seeds[1], return_indices=True)
+    first, second = (
+        followed(dataset, name, each)[at] for each, at in zip((row, baseline), places, strict=True)
+    )
+    level = np.stack([at_compute(beside, second, where) for where in compute], axis=-1)
+    known = (first > 0) & (level > 0)
+    return compute, np.where(known, first, np.nan) / np.where(known, level, np.nan)
+
+
 def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[MixingRow]:
     """Return a row for each setting; none where no setting's shares adapt."""
     if not adapts(dataset):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plateaus.measures.superposition import panels
@@ -25,11 +26,16 @@ TITLES = ("mean over prompts", "single prompts", "between prompts", "effect of o
 def mixed_prompts(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """Return what mixed prompts are answered at the end of training, a line of panels a setting.
 
-    From the left: the mean P of the first of two tasks against its share d in the prompt, with 95%
-    t intervals; P of single prompts, as the share of them in each twentieth; saturation var P /
-    (mean (1 - mean)) and switching 1 - E[H] / H(E P); what an example adds to P of its task, by
-    its place, in the evenest mixture. Of more than two tasks the first has every answer to every
-    mixture, the next two every answer to the evenest.
+    P is the probability of a task's answer. From the left: its mean over prompts, of the first of
+    two tasks, against the task's share d of the examples; how P is spread over single prompts, as
+    the share of them in each twentieth; saturation var P / (mean (1 - mean)) and switching
+    1 - E[H] / H(E P), both 0 where all prompts are answered alike and 1 where each is answered by
+    one task; what an example adds to P of its task, by its place, in the evenest mixture. Of more
+    than two tasks the first has every answer to every mixture, a bar the median over seeds, and the
+    next two every answer to the evenest. Medians over seeds; with their middle half or, of fewer
+    than 8, each seed as a thin line or dot. Not data: dashed and red dashes, what a model says that
+    answers by all tasks in their shares; dotted, what one would say that follows the majority of
+    the last 3, 5 or 9 examples. Crosses and the red band: the models that the paper released.
 
     Source: paper 5, evaluation on mixed prompts; None without any.
     """
@@ -58,6 +64,7 @@ def mixed_prompts(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
             line[1].set_ylabel(f"P({names[0]})" if two else "P")
             line[2].set_ylabel("saturation, switching")
             line[3].set_ylabel("P(its task) - P(not its task)", fontsize=8)
+        _alike([line[2] for line in grid])
         figure.colorbar(
             image,
             ax=list(grid[:, 1]),
@@ -75,3 +82,13 @@ def mixed_prompts(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
             axes.set_xlabel(place, fontsize=8 if len(place) > 30 else 9)
         legend_above(figure)
     return figure
+
+
+def _alike(panels_between: Sequence[Axes]) -> None:
+    """Give panels one vertical range, of what is drawn in any, and not less than a fifth."""
+    lows, highs = zip(*(axes.get_ylim() for axes in panels_between), strict=True)
+    low, high = max(min(lows), -0.05), min(max(highs), 1.05)
+    high = min(max(high, low + 0.2), 1.05)
+    low = min(low, high - 0.2)
+    for axes in panels_between:
+        axes.set_ylim(low, high)

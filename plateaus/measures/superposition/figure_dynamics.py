@@ -15,35 +15,39 @@ from numpy.typing import NDArray
 
 from plateaus.measures.by_task import rows as by_task
 from plateaus.measures.by_task.figures import averaged_losses
-from plateaus.measures.mixing import figures as mixing_figures
+from plateaus.measures.mixing import figure_shares as mixing_shares
 from plateaus.measures.superposition import rows as superposition
 from plateaus.measures.superposition.panels import answer_looks
 from plateaus.measures.superposition.steps import STEP, no_context, steps_of
-from plateaus.report import panels, survival
+from plateaus.report import bands, panels
 from plateaus.report.facets import legend_above, spaced, title
-from plateaus.report.selection import followed, interval
+from plateaus.report.selection import followed
 from plateaus.report.statistics import Row
-from plateaus.report.style import GREY, PALE, Look, styled
+from plateaus.report.style import CATEGORIES, GREY, PALE, Look, styled
 
 TRAIN = "train_loss_by_task"
-MEASURES = {  # label -> how it is drawn
-    "P on the answers together": Look("C0", "-", "", 1.6),
-    "tasks completed / K": Look("C2", (0, (5, 1.5)), "", 1.4),
-    "entropy H / log K": Look("C1", (0, (1, 1)), "", 1.6),
-    "saturation": Look("C4", (0, (6, 1.5, 1, 1.5)), "", 1.4),
+MEASURES = {  # label -> how it is drawn: in colours that tasks seldom have
+    "P on the answers together": Look(CATEGORIES[7], "-", "", 1.6),
+    "tasks completed / K": Look(CATEGORIES[5], (0, (5, 1.5)), "", 1.4),
+    "entropy H / log K": Look(CATEGORIES[6], (0, (1, 1)), "", 1.6),
+    "saturation": Look(CATEGORIES[4], (0, (6, 1.5, 1, 1.5)), "", 1.4),
 }
-NO_CONTEXT: dict[str, Any] = {"color": "C0", "ls": (0, (1, 3)), "lw": 1.2}
+NO_CONTEXT: dict[str, Any] = {"color": CATEGORIES[7], "ls": (0, (1, 3)), "lw": 1.2}
+MIXED: dict[str, Any] = {"color": CATEGORIES[7], "lw": 1.0, "alpha": 0.6}
 
 
 def dynamics(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """Return what the evenest mixture is answered over training, a column a setting.
 
-    Above: the training losses of the mixed tasks, a running mean over 100 steps (in units of the
-    no-context loss, 1 on the plateau; others grey). Then the mass on the K answers, how many are
-    among the K most probable outputs, the entropy, the saturation, and the mass of a model that
-    answers by any of the tasks it trains on, where answers differ; last, KL of the shares from P,
-    in nats. Means of seeds, and one deviation within their range. Vertical: the mean step at which
-    a task escapes, and at which the mass is above 1/2 (mixed step).
+    Above: the training losses of the mixed tasks, a running mean over 100 steps, in units of the
+    no-context loss: dotted are 1, the plateau, and 0.8, below which a task has escaped; other tasks
+    grey. Then, of prompts that mix the K tasks: P on the K answers together, how many of them are
+    among the K most probable outputs, the entropy, the saturation (0: all prompts are answered
+    alike, 1: each by one task), and P of a model that answers by any of the tasks it trains on,
+    without looking at the examples; last, KL of the shares from P, in nats. Medians over seeds and
+    their middle half or, of fewer than 8, each seed as a thin line. Vertical: the median step at
+    which a task escapes (a triangle; hollow where some runs never do, at the edge where half of
+    them do not), and at which P together is above 1/2 (mixed step).
     """
     chosen = spaced(superposition.with_mixed_prompts(dataset, rows))
     if not chosen:
@@ -60,9 +64,9 @@ def dynamics(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
                 _losses(column[0], dataset, row, tasks)
             _measures(column[-2], dataset, row)
             divergence = even_mixture(dataset, superposition.KL, row)
-            panels.deviation_curve(column[-1], evaluations, divergence, Look(GREY, "-", "", 1.4))
+            bands.median_curve(column[-1], evaluations, divergence, Look(GREY, "-", "", 1.4))
             for axes in column:
-                mixing_figures.escapes(axes, dataset, row, tasks)
+                mixing_shares.escapes(axes, dataset, row, tasks)
                 _mixed_step(axes, dataset, row)
                 panels.step_axis(axes, row.horizon)
                 axes.set_xlabel("")
@@ -99,7 +103,7 @@ def measures(dataset: xr.Dataset, row: Row) -> dict[str, NDArray[np.float64]]:
 
 def _measures(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     for label, curves in measures(dataset, row).items():
-        panels.deviation_curve(axes, dataset["eval_step"].values, curves, MEASURES[label])
+        bands.median_curve(axes, dataset["eval_step"].values, curves, MEASURES[label])
     axes.axhline(0.5, ls=":", lw=0.8, color=GREY)
     if math.isfinite(level := no_context(dataset, row)):
         axes.axhline(level, **NO_CONTEXT)
@@ -111,9 +115,9 @@ def _losses(axes: Axes, dataset: xr.Dataset, row: Row, tasks: dict[str, Look]) -
     for name in (*names, *tasks):
         curves = averaged_losses(dataset.sel(task=name), TRAIN, row)
         if name in tasks:
-            panels.deviation_curve(axes, steps, curves, tasks[name])
+            bands.median_curve(axes, steps, curves, tasks[name])
         else:
-            axes.plot(steps, survival.mean_band(curves)[0], color=PALE, lw=0.7)
+            axes.plot(steps, bands.quartiles(curves)[0], color=PALE, lw=0.7)
     for level in (0.8, 1.0):
         axes.axhline(level, ls=":", lw=0.8, color=GREY)
 
@@ -121,15 +125,16 @@ def _losses(axes: Axes, dataset: xr.Dataset, row: Row, tasks: dict[str, Look]) -
 def _mixed_step(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     if STEP not in dataset:
         return
-    at = interval(steps_of(dataset, row)["mixed"]).value
+    steps = steps_of(dataset, row)["mixed"]
+    at = float(np.median(np.where(np.isfinite(steps), steps, np.inf))) if steps.size else np.inf
     if np.isfinite(at):
-        axes.axvline(at, color="C0", lw=1.0, ls="-", alpha=0.6, zorder=0.5)
+        axes.axvline(at, **MIXED, zorder=0.5)
 
 
 def _legend(figure: Figure, dataset: xr.Dataset, tasks: dict[str, Look]) -> None:
-    handles = mixing_figures.group_handles(tasks | MEASURES, dataset)
+    handles = mixing_shares.group_handles(tasks | MEASURES, dataset)
     if by_task.COUNT in dataset:
         handles.append(Line2D([], [], label="P without context", **NO_CONTEXT))
     if STEP in dataset:
-        handles.append(Line2D([], [], label="mean mixed step", color="C0", lw=1.0, alpha=0.6))
+        handles.append(Line2D([], [], label="mixed step", **MIXED))
     legend_above(figure, handles)

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from plateaus.measures.superposition import rows as superposition
 from plateaus.measures.superposition.majority import majority
-from plateaus.report import survival
-from plateaus.report.selection import interval, last
+from plateaus.report import bands, survival
+from plateaus.report.selection import last
 from plateaus.report.statistics import Row
-from plateaus.report.style import GREY, PALE, Look, looks_of
+from plateaus.report.style import CATEGORIES, GREY, PALE, Look, looks_of
 
-MEAN, SWITCHING, PAPER, OWN = "C0", "C1", "C3", "C3"
+PAPER = OWN = CATEGORIES[3]
+ONE = Look(CATEGORIES[0], "-", "o", 1.5)  # of a quantity that has no name beside it
+SWITCHING = Look(CATEGORIES[1], (0, (5, 1.5)), "s", 1.5)
 DASHED = (0, (4, 3))
 FOLLOWED = (3, 5, 9)  # last examples of whose majority the curve is drawn
 FINE = np.linspace(0, 1, 101)
@@ -27,7 +29,7 @@ NORM = PowerNorm(0.5, vmin=0, vmax=1)  # one prompt in a hundred is still seen
 
 
 def mean(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
-    """Draw the mean P of the first task against its share: seeds, their mean, what to compare."""
+    """Draw the mean P of the first task against its share: seeds, their median, what to compare."""
     names, order = superposition.answers(dataset), _order(dataset)
     share, p = (
         last(dataset, name, row)[:, order, 0] for name in (superposition.SHARE, superposition.P)
@@ -37,16 +39,18 @@ def mean(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     if superposition.independent(dataset, row):
         for followed in FOLLOWED:
             if longest is None or followed <= longest:
-                label = f"majority of the last {', '.join(map(str, FOLLOWED))} examples"
+                label = f"no data: majority of the last {', '.join(map(str, FOLLOWED))}"
                 curve = majority(FINE, followed)
-                axes.plot(FINE, curve, lw=0.9, color=PALE, zorder=0.5, label=label)
+                dots: dict[str, Any] = {"lw": 0.9, "ls": (0, (1, 1.5)), "color": GREY}
+                axes.plot(FINE, curve, **dots, zorder=0.5, label=label)
     paper = superposition.released(names)
     label = "released models" if paper else ""
     crosses: dict[str, Any] = {"ms": 7, "mew": 1.6, "color": PAPER, "zorder": 4, "label": label}
     axes.plot(list(paper), list(paper.values()), "x", **crosses)
     for d, run in zip(share, p, strict=True):
-        axes.plot(d, run, lw=0.6, color=MEAN, alpha=0.4, label="one seed")
-    _points(axes, survival.mean_band(share)[0], p, MEAN, "o", label="mean of seeds, 95% interval")
+        axes.plot(d, run, lw=0.6, color=ONE.color, alpha=0.4, label="one seed")
+    at, middle = (bands.quartiles(values)[0] for values in (share, p))
+    axes.plot(at, middle, **ONE.line, **ONE.mark, ms=5.5, label="median of the seeds")
     axes.set_xlim(-0.05, 1.05)
     axes.set_ylim(-0.05, 1.05)
 
@@ -66,14 +70,13 @@ def prompts(axes: Axes, dataset: xr.Dataset, row: Row) -> QuadMesh:
 def between(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     """Draw saturation and switching against the share, where there is more than one task."""
     order = [m for m in _order(dataset) if superposition.several(dataset)[m]]
-    share = survival.mean_band(last(dataset, superposition.SHARE, row)[:, order, 0])[0]
+    share = bands.quartiles(last(dataset, superposition.SHARE, row)[:, order, 0])[0]
     _band(axes, dataset)
     saturation = last(dataset, superposition.SATURATION, row)[:, order, 0]
     switching = superposition.switching(dataset, row)[:, order]
-    _points(axes, share, saturation, MEAN, "o", label="saturation")
-    _points(axes, share, switching, SWITCHING, "s", label="switching")
+    _points(axes, share, saturation, ONE, "saturation")
+    _points(axes, share, switching, SWITCHING, "switching")
     axes.set_xlim(-0.05, 1.05)
-    axes.set_ylim(-0.05, 1.05)
 
 
 def recency(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
@@ -86,9 +89,7 @@ def recency(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     if number is not None:  # with exact counts an example changes no share
         even = 1 / number if superposition.independent(dataset, row) else 0.0
         axes.axhline(even, ls=DASHED, lw=1, color=GREY, label="superposition: 1/m an example")
-    for run in effect:
-        axes.plot(back, run, lw=0.6, color=MEAN, alpha=0.4)
-    _points(axes, back, effect, MEAN, "o")
+    _points(axes, back, effect, ONE)
     axes.set_xlim(0.4, back[-1] + 0.6)
     axes.set_xticks(back[:: 1 if back.size < 6 else 2] if back.size % 2 else [1, *back[1::2]])
     finite = effect[np.isfinite(effect)]
@@ -96,18 +97,20 @@ def recency(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
 
 
 def means(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
-    """Draw the mean P of each of the K answers, a group of bars a mixture, and their shares."""
+    """Draw the mean P of each of the K answers, a group of bars a mixture, and their shares.
+
+    A bar is the median over seeds, a dot a seed.
+    """
     palette = answer_looks(dataset)
     p, share = (last(dataset, name, row) for name in (superposition.P, superposition.SHARE))
     width = 0.8 / len(palette)
     for k, (name, look) in enumerate(palette.items()):
         at = np.arange(p.shape[1]) + width * (k - (len(palette) - 1) / 2)
-        middle, half = survival.mean_band(p[..., k])
+        middle = np.nan_to_num(bands.quartiles(p[..., k])[0])
         axes.bar(at, middle, 0.9 * width, color=look.color, alpha=0.55, label=name)
-        axes.errorbar(at, middle, half, ls="", color=look.color, lw=1.2)
         for run in p[..., k]:
             axes.plot(at, run, ".", ms=2.5, color="black", alpha=0.5)
-        in_prompts = survival.mean_band(share[..., k])[0]
+        in_prompts = bands.quartiles(share[..., k])[0]
         axes.hlines(in_prompts, at - 0.55 * width, at + 0.55 * width, color=OWN, lw=1.4, zorder=4)
     labels = [superposition.mixture_name(dataset, m) for m in range(dataset.sizes["mixture"])]
     crowded = sum(map(len, labels)) > 40
@@ -122,9 +125,7 @@ def prompts_of_each(axes: Axes, dataset: xr.Dataset, row: Row) -> QuadMesh:
     spread = last(dataset, superposition.HISTOGRAM, row)[:, even]
     places = np.arange(spread.shape[1])
     image = _strips(axes, np.arange(spread.shape[1] + 1) - 0.5, spread)
-    _mark_shares(
-        axes, places, survival.mean_band(last(dataset, superposition.SHARE, row)[:, even])[0]
-    )
+    _mark_shares(axes, places, bands.quartiles(last(dataset, superposition.SHARE, row)[:, even])[0])
     name_answers(axes, superposition.answers(dataset))
     return image
 
@@ -134,14 +135,13 @@ def between_of_each(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
     even = superposition.evenest(dataset)
     _band(axes, dataset)
     saturation = last(dataset, superposition.SATURATION, row)[:, even]
-    places = np.arange(saturation.shape[1])
-    _points(axes, places, saturation, MEAN, "o", joined=False, label="saturation")
-    middle, low, high = interval(superposition.switching(dataset, row)[:, even])
-    axes.axhline(middle, color=SWITCHING, lw=1.3, label="switching")
-    if np.isfinite(low):
-        axes.axhspan(low, high, color=SWITCHING, alpha=0.15, lw=0)
+    for place, values in enumerate(saturation.T):
+        bands.median_point(axes, place, values, ONE, label="saturation")
+    switching = superposition.switching(dataset, row)[:, even]
+    ends = np.array([-0.5, saturation.shape[1] - 0.5])
+    level = np.broadcast_to(switching[:, None], (switching.size, 2))
+    bands.median_curve(axes, ends, level, SWITCHING, label="switching")
     name_answers(axes, superposition.answers(dataset))
-    axes.set_ylim(-0.05, 1.05)
 
 
 def answer_looks(dataset: xr.Dataset) -> dict[str, Look]:
@@ -179,8 +179,8 @@ def _strips(axes: Axes, edges: NDArray, spread: NDArray) -> QuadMesh:
 
 
 def _mark_shares(axes: Axes, x: NDArray, share: NDArray) -> None:
-    ring: dict[str, Any] = {"ms": 5, "mfc": "none", "mec": OWN, "mew": 1.2, "ls": ""}
-    axes.plot(x, share, "o", label="share in the prompt", **ring)
+    dash: dict[str, Any] = {"ms": 9, "mec": OWN, "mew": 1.6, "ls": ""}
+    axes.plot(x, share, "_", label="superposition: P = the share in the prompt", **dash)
 
 
 def _band(axes: Axes, dataset: xr.Dataset) -> None:
@@ -191,18 +191,6 @@ def _band(axes: Axes, dataset: xr.Dataset) -> None:
         axes.axhspan(*ends, color=PAPER, alpha=0.25, lw=0, label=label)
 
 
-def _points(
-    axes: Axes,
-    x: NDArray,
-    values: NDArray,
-    color: str,
-    marker: str,
-    joined: bool = True,
-    label: str = "",
-) -> None:
-    """Draw the means over runs of [run, x] with their 95% t intervals."""
-    middle, half = survival.mean_band(values)
-    size = 5.5 if marker == "o" else 3.5
-    mark: dict[str, Any] = {"marker": marker, "ms": size, "mec": "white", "mew": 0.5}
-    dash = "-" if joined else ""
-    axes.errorbar(x, middle, half, color=color, lw=1.2, ls=dash, label=label, **mark)
+def _points(axes: Axes, x: NDArray, values: NDArray, look: Look, label: str = "") -> None:
+    """Draw the medians over runs of [run, x], and how far runs are apart."""
+    bands.median_curve(axes, x, values, look, label=label, ms=5, **look.mark)

@@ -9,47 +9,49 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from plateaus.measures.task_vectors import geometry
 from plateaus.measures.task_vectors.geometry import Floats
-from plateaus.report import survival, table
-from plateaus.report.facets import headed_lines, spaced
-from plateaus.report.selection import came_to_the_end, interval, is_followed, last
+from plateaus.report import bands, table, words
+from plateaus.report.facets import headed_lines, legend_above, spaced
+from plateaus.report.main_panels import note
+from plateaus.report.selection import came_to_the_end, is_followed, last
 from plateaus.report.statistics import Row
-from plateaus.report.style import GREY, PALE, styled
-from plateaus.report.terminal import bracketed
+from plateaus.report.style import GREY, Look, looks_of, styled
 
 SUCCESS, USED, PATH, POINTS = "success", "layer_used", "path", "points"  # of a patch
 REPLACE, SHIFT = "vector_", "vector_shift_"  # the patches: what begins the names of their records
 BASELINE = "vector_baseline"
 PROBABILITY, SHARE = "mixed_probability", "mixed_share"
 OWN_SHARE = "vector_share"  # of the prompts of the points
-MOST_ROWS = 4  # settings and patches under one another
-PATCHES = {REPLACE: "in place of the stream", SHIFT: "moved by vector less mean"}
-COLORS = ("C0", "C1", "C2", "C3", "C4", "C5", "C6", "C8", "C9")  # of tasks; C7 is grey
-TITLES = (
-    "(a)",  # and the patch
-    "(b) LDA of single tasks",
-    "(c) PCA of single tasks",
-    "(d) combinations, • mixed prompts",
-    "(e) where mixtures lie",
-)
+DIFFER = "too few vectors differ at this layer"
+PATCHES = {REPLACE: "in place of the stream", SHIFT: "added, less the mean"}
+# A patch is not a task, and has none of their colours.
+PATCH_LOOKS = {
+    REPLACE: Look("#000000", "-", "v", 1.8),
+    SHIFT: Look("0.45", (0, (4, 1.5)), "^", 1.8),
+}
+EDGES = (-0.5, 1.5)  # of positions: those beyond are arrows at the edge
+MOST = 4  # settings under one another
 
 
 def task_vectors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """Return what task vectors do and where those of mixtures lie, at the last evaluation.
 
-    A line of panels a setting and patch, at most four. (a) P(correct) of a query without examples,
-    patched at a layer: its stream replaced by a task's mean vector, or moved by the difference
-    from the mean of such queries; seeds thin, their mean bold, a mark at the layer used; the dashed
-    line is without a patch. (b, c) Of the first such seed, vectors at that layer in the
-    planes of LDA and PCA fitted on single tasks (dots); mixtures (crosses) have colours between.
-    (d) P of both answers along combinations of the first two tasks' vectors, and in prompts that
-    mix only these. (e) Shares of the tasks' means nearest to a mixture's mean vector, against
-    shares of the examples, with 95% t intervals over seeds: on the diagonal, mixtures lie between
-    in proportion. Mixtures of one task alone are of other prompts than the means.
+    Six panels a setting; seeds are thin lines and faint dots, their medians bold. (a) P(correct) of
+    a query without examples, patched at a layer: a task's mean vector in place of its stream, or
+    added to it, less the mean vector of such queries; a triangle is the layer used, that of the
+    highest P on other prompts; dotted: without a patch. (b, c) Vectors at that layer, of the seed
+    whose P there is the median one, in the planes of LDA and of PCA fitted on single tasks, a mark
+    a prompt; mixtures are crosses, in colours between those of their tasks. (d, e) P of both
+    answers along combinations of the first two tasks' vectors, by either patch; large marks:
+    prompts that mix only these two, at their share. (f) Where a mixture's mean vector lies: the
+    shares of the tasks' mean vectors in it against the shares of the examples. On the dotted
+    diagonal mixtures lie between in proportion; triangles at the edge are further off. Mixtures of
+    one task alone are of other prompts than the means. Hollow: at the layer of the second patch,
+    where it is another.
 
     None where no vectors were taken, or no run came to the horizon.
 
@@ -58,34 +60,44 @@ def task_vectors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     patches = [patch for patch in PATCHES if patch + SUCCESS in dataset]
     if not patches:
         return None
-    rows = came_to_the_end(dataset, rows, REPLACE + SUCCESS)
-    chosen = spaced(rows, MOST_ROWS // len(patches))
+    chosen = spaced(came_to_the_end(dataset, rows, REPLACE + SUCCESS), MOST)
     if not chosen:
         return None
-    drawn = [(row, patch) for row in chosen for patch in patches]
+    palette = looks_of([str(name) for name in dataset["answer"].values])
     with styled():
-        figure = Figure(figsize=(14, 0.5 + 2.9 * len(drawn)), layout="constrained")
-        parts = headed_lines(
-            figure, [table.label(row.setting) for row, _ in drawn], weight="normal"
-        )
-        for part, (row, patch) in zip(parts, drawn, strict=True):
-            grid = part.subplots(1, 5)
-            for axes, title in zip(grid, TITLES, strict=True):
-                axes.set_title(title)
-            grid[0].set_title(f"{TITLES[0]} {PATCHES[patch]}")
-            _by_layer(grid[0], dataset, row, patch)
-            for axes, method in zip(grid[1:3], geometry.METHODS, strict=True):
-                _plane(axes, dataset, row, patch, method)
-            _path(grid[3], dataset, row, patch)
-            _positions(grid[4], dataset, row, patch)
-        names = [str(name) for name in dataset["answer"].values]
+        figure = Figure(figsize=(10.5, 0.8 + 5.4 * len(chosen)), layout="constrained")
+        names = [words.lines(table.label(row.setting), 10.0, 9.0) for row in chosen]
+        for part, row in zip(headed_lines(figure, names), chosen, strict=True):
+            _setting(part, dataset, row, patches, list(palette.values()))
         handles = [
-            Line2D([], [], color=_color(k), marker="o", lw=1.8, ms=5, label=name)
-            for k, name in enumerate(names)
+            Line2D([], [], color=look.color, ls=look.dash, ms=5, label=name, **look.mark)
+            for name, look in palette.items()
         ]
         handles.append(Line2D([], [], color=GREY, marker="x", ls="", ms=5, label="mixtures"))
-        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+        handles += [
+            PATCH_LOOKS[p].handle(PATCHES[p], marker=PATCH_LOOKS[p].marker) for p in patches
+        ]
+        legend_above(figure, handles)
     return figure
+
+
+def _setting(
+    part: SubFigure, dataset: xr.Dataset, row: Row, patches: Sequence[str], tasks: Sequence[Look]
+) -> None:
+    """Draw the panels of a setting."""
+    (layers, *planes), (first, second, lying) = part.subplots(2, 3)
+    _by_layer(layers, dataset, row, patches)
+    for axes, letter, method in zip(planes, "bc", geometry.METHODS, strict=True):
+        axes.set_title(f"({letter}) {method.upper()} of single tasks")
+        _plane(axes, dataset, row, method, tasks)
+    for axes, letter, patch in zip((first, second), "de", PATCHES, strict=True):
+        if patch not in patches:
+            axes.remove()
+            continue
+        axes.set_title(f"({letter}) combinations, {PATCHES[patch]}")
+        _path(axes, dataset, row, patch, tasks)
+    lying.set_title("(f) where mixtures lie")
+    _positions(lying, dataset, row, patches, tasks)
 
 
 def mixture_positions(dataset: xr.Dataset, row: Row, patch: str = REPLACE) -> tuple[Floats, Floats]:
@@ -119,109 +131,127 @@ def _clouds(points: Floats, tasks: int) -> tuple[Floats, Floats]:
     return used[:tasks], used[tasks:]
 
 
-def _by_layer(axes: Axes, dataset: xr.Dataset, row: Row, patch: str) -> None:
-    success, used = (last(dataset, patch + name, row) for name in (SUCCESS, USED))
-    for run, layer in zip(success, used, strict=True):
-        axes.plot(run, color=PALE, lw=0.8)
-        if np.isfinite(layer):
-            axes.plot(
-                layer, run[int(layer)], marker="v", color=GREY, ms=6, mec="white", ls="", zorder=3
-            )
-    mean, _ = survival.mean_band(success)
-    axes.plot(mean, color="k", lw=2)
-    level = interval(last(dataset, BASELINE, row)).value
-    axes.axhline(level, color=GREY, ls="--", lw=1)
+def _by_layer(axes: Axes, dataset: xr.Dataset, row: Row, patches: Sequence[str]) -> None:
+    layers = 1
+    for patch in patches:
+        look = PATCH_LOOKS[patch]
+        success, used = (last(dataset, patch + name, row) for name in (SUCCESS, USED))
+        layers = max(layers, int(np.isfinite(success).any(axis=0).sum()))
+        bands.median_curve(axes, np.arange(success.shape[1]), success, look)
+        for run, layer in zip(success, used, strict=True):
+            if np.isfinite(layer):
+                axes.plot(layer, run[int(layer)], color=look.color, ms=6, **look.mark, zorder=3)
+    level = float(bands.quartiles(last(dataset, BASELINE, row))[0])
+    axes.axhline(level, color=GREY, ls=":", lw=1)
     note: dict[str, Any] = {"color": GREY, "fontsize": 8, "ha": "right"}
     axes.text(1, level + 0.02, "no patch", **note, transform=axes.get_yaxis_transform())
-    layers = int(np.isfinite(mean).sum())
     axes.set_xticks(range(0, layers, max(1, -(-(layers - 1) // 8))))
     axes.set_ylim(-0.03, 1.03)
+    axes.set_title("(a) a task's vector patched in")
     axes.set_xlabel("layer of the residual stream")
     axes.set_ylabel("P(correct)")
 
 
-def _plane(axes: Axes, dataset: xr.Dataset, row: Row, patch: str, method: str) -> None:
-    seed = dataset["seed"].values[is_followed(dataset, row)][0]
+def _typical(dataset: xr.Dataset, row: Row) -> int:
+    """Return the place of the followed run whose P at the layer used is the median one."""
+    success, used = (last(dataset, REPLACE + name, row) for name in (SUCCESS, USED))
+    at = np.where(np.isfinite(used), used, 0).astype(int)
+    reached = np.take_along_axis(success, at[:, None], axis=1)[:, 0]
+    return int(np.argsort(reached, kind="stable")[(reached.size - 1) // 2])
+
+
+def _plane(axes: Axes, dataset: xr.Dataset, row: Row, method: str, looks: Sequence[Look]) -> None:
+    run = _typical(dataset, row)
+    seed = dataset["seed"].values[is_followed(dataset, row)][run]
     axes.set_title(f"{axes.get_title(loc='left')}, seed {seed}")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_xlabel("LDA axis 1" if method == "lda" else "principal component 1")
-    if patch + POINTS not in dataset:
-        _write(axes, "no points were kept")
+    if REPLACE + POINTS not in dataset:
+        note(axes, "no points were kept")
         return
-    points, share = last(dataset, patch + POINTS, row)[0], _shares(dataset, row)[0]
+    points, share = last(dataset, REPLACE + POINTS, row)[run], _shares(dataset, row)[run]
     tasks = share.shape[-1]
     single, mixed = _clouds(points, tasks)
     if not geometry.separable(single):
-        _write(axes, "too few vectors differ at this layer")
+        note(axes, DIFFER)
         return
     try:
         dots, crosses = geometry.plane(single, mixed, method)
     except ImportError as error:
-        _write(axes, str(error))
+        note(axes, words.lines(str(error), 2.4))
         return
-    colors = np.array([to_rgb(_color(k)) for k in range(tasks)])
+    colors = np.array([to_rgb(look.color) for look in looks[:tasks]])
     for cloud, weights in zip(crosses, share, strict=True):
         mixture = np.clip(weights @ colors, 0, 1)
         axes.plot(*cloud.T, ls="", marker="x", ms=3.5, mew=0.8, color=mixture, alpha=0.7)
-    for cloud, color in zip(dots, colors, strict=True):
-        axes.plot(*cloud.T, ls="", marker="o", ms=4.5, color=color, mec="white", mew=0.4)
+    for cloud, look in zip(dots, looks, strict=False):
+        axes.plot(*cloud.T, ls="", ms=4.5, color=look.color, **look.mark)
     second = "axis 2" if tasks > 2 else "rest, component 1"
     axes.set_ylabel(f"LDA {second}" if method == "lda" else "principal component 2")
 
 
-def _path(axes: Axes, dataset: xr.Dataset, row: Row, patch: str) -> None:
+def _path(axes: Axes, dataset: xr.Dataset, row: Row, patch: str, looks: Sequence[Look]) -> None:
     path = last(dataset, patch + PATH, row)[..., :2]  # [seed, steps, 2]
     step = np.linspace(0, 1, path.shape[1])
     mixed, share = last(dataset, PROBABILITY, row), last(dataset, SHARE, row)
     only = np.flatnonzero(np.nanmax(np.abs(share[..., 2:]), axis=(0, 2), initial=0.0) == 0)
-    for k in range(2):
-        for run in path[..., k]:
-            axes.plot(step, run, color=_color(k), lw=0.7, alpha=0.4)
-        axes.plot(step, survival.mean_band(path[..., k])[0], color=_color(k), lw=2)
+    for k, look in enumerate(looks[:2]):
+        bands.median_curve(axes, step, path[..., k], look)
         for number in only:
-            _bar(axes, share[:, number, 1], mixed[:, number, k], _color(k))
+            at = float(bands.quartiles(share[:, number, 1])[0])
+            bands.median_point(axes, at, mixed[:, number, k], look)
     names = [str(name) for name in dataset["answer"].values]
     axes.set_ylim(-0.03, 1.03)
-    axes.set_xlabel(f"share of {names[1]}, against {names[0]}")
+    axes.set_xlabel(words.lines(f"share of {names[1]}, against {names[0]}", 3.0, 9.0))
     axes.set_ylabel("P(answer)")
 
 
-def _positions(axes: Axes, dataset: xr.Dataset, row: Row, patch: str) -> None:
+def _positions(
+    axes: Axes, dataset: xr.Dataset, row: Row, patches: Sequence[str], looks: Sequence[Look]
+) -> None:
     axes.set_xlabel("share of the examples")
     axes.set_ylabel("share of the task's mean vector")
-    if patch + POINTS not in dataset:
-        _write(axes, "no points were kept")
-        return
-    positions, shares = mixture_positions(dataset, row, patch)
-    if not len(positions):
-        _write(axes, "too few vectors differ at this layer")
+    if REPLACE + POINTS not in dataset:
+        note(axes, "no points were kept")
         return
     axes.plot([0, 1], [0, 1], ls=":", color=GREY, lw=1)
-    tasks = positions.shape[-1]
-    for k in range(1, 2) if tasks == 2 else range(tasks):  # of two, the first's is 1 less it
-        for number in range(positions.shape[1]):
-            beside = 0.012 * (k - (tasks - 1) / 2) * (tasks > 2)  # where points would be one
-            _bar(axes, shares[:, number, k] + beside, positions[:, number, k], _color(k))
-    apart = np.abs(positions - shares).mean(axis=(1, 2))
-    difference = bracketed(survival.mean_interval(apart), lambda value: f"{value:.2f}")
-    text = f"mean |difference| {difference}"
+    axes.set_ylim(*EDGES)
+    kept = [patch for patch in patches if patch + POINTS in dataset]
+    found = {patch: mixture_positions(dataset, row, patch) for patch in kept}
+    if not any(len(positions) for positions, _ in found.values()):
+        note(axes, DIFFER)
+        return
+    texts = []
+    for patch, (positions, shares) in found.items():
+        again = patch != REPLACE and np.array_equal(positions, found[REPLACE][0])
+        if again or not len(positions):
+            continue
+        tasks = positions.shape[-1]
+        hollow = {} if patch == REPLACE else {"mfc": "white"}
+        for k in range(1, 2) if tasks == 2 else range(tasks):  # of two, the first's is 1 less it
+            for number in range(positions.shape[1]):
+                at = float(bands.quartiles(shares[:, number, k])[0])
+                _position(axes, at, positions[:, number, k], looks[k], hollow)
+        apart = np.abs(positions - shares).mean(axis=(1, 2))
+        texts.append(f"{np.median(apart):.2f}" + " (hollow)" * bool(hollow))
+    text = f"mean |difference|, median of seeds {', '.join(texts)}"
+    text = words.lines(text, 2.6)
     axes.text(0.02, 0.98, text, fontsize=8, va="top", transform=axes.transAxes)
 
 
-def _bar(axes: Axes, x: Floats, y: Floats, color: str) -> None:
-    """Draw the mean over seeds with its interval."""
-    middle, low, high = interval(y)
-    at = interval(x).value
-    axes.plot([at, at], [low, high], color=color, lw=1)
-    axes.plot(at, middle, marker="o", ls="", color=color, ms=4.5, mec="white", mew=0.5)
-
-
-def _write(axes: Axes, text: str) -> None:
-    """Write why there is nothing to draw in the middle of the axes."""
-    look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7, "color": GREY}
-    axes.text(0.5, 0.5, text, wrap=True, transform=axes.transAxes, **look)
-
-
-def _color(k: int) -> str:
-    return COLORS[k % len(COLORS)]
+def _position(axes: Axes, at: float, values: Floats, look: Look, hollow: dict[str, Any]) -> None:
+    """Draw seeds and their median, arrows for what is beyond the edges."""
+    low, high = EDGES
+    dots = np.where((values >= low) & (values <= high), values, np.nan)
+    axes.plot(np.full(dots.shape, at), dots, ls="", marker=".", ms=4, color=look.color, alpha=0.4)
+    for marker, beyond, edge in (
+        ("v", values < low, low + 0.06),
+        ("^", values > high, high - 0.06),
+    ):
+        if beyond.any():
+            axes.plot([at], [edge], marker=marker, ms=4, color=look.color, alpha=0.4, mew=0)
+    middle = float(bands.quartiles(values)[0])
+    if low <= middle <= high:
+        style: dict[str, Any] = {"color": look.color, "ms": 5.5, **look.mark}
+        axes.plot([at], [middle], **(style | hollow | ({"mec": look.color} if hollow else {})))

@@ -63,12 +63,15 @@ def test_scores_are_those_at_the_end_layer_by_head(results, rows):
 def test_ablations_stand_beside_the_intact_loss_with_the_range_of_draws(results, rows):
     (axes,) = attention.ablation(results, rows).axes
     marks = [line for line in axes.lines if len(line.get_xdata()) == 1]
-    bars = [line for line in axes.lines if len(line.get_xdata()) == 2]
     middles = np.reshape([line.get_xdata()[0] for line in marks], (3, 3))
-    last = results["test_loss"].values[..., -1].mean(axis=1)
+    last = np.median(results["test_loss"].values[..., -1], axis=1)
     np.testing.assert_allclose(middles, [last, [4.0] * 3, [3.0] * 3], rtol=1e-5)
+    seeds = [line.get_xdata() for line in axes.lines if len(line.get_xdata()) == SEEDS]
+    np.testing.assert_allclose(seeds[:3], results["test_loss"].values[..., -1])
+    np.testing.assert_allclose(seeds[6:], 3.0)  # the mean of its draws
+    bars = [line for line in axes.lines if len(line.get_xdata()) == 2]
     low, high = np.quantile(np.repeat(np.arange(1.0, 6), SEEDS), (0.025, 0.975))
-    assert [tuple(bar.get_xdata()) for bar in bars[-3:]] == [(low, high)] * 3
+    assert [tuple(bar.get_xdata()) for bar in bars] == [(low, high)] * 3  # of draws, and no other
 
 
 def test_heads_of_runs_that_escaped_beside_those_that_did_not(results, rows):
@@ -76,8 +79,8 @@ def test_heads_of_runs_that_escaped_beside_those_that_did_not(results, rows):
     mixed = [i for i in range(3) if 0 < escaped[i].sum() < SEEDS]
     assert mixed == [2]
     (axes,) = attention.by_outcome(results, rows).axes
-    colours = [line.get_color() for line in axes.lines]
-    assert colours.count("C0") == escaped[2].sum() and len(colours) == SEEDS
+    labels = [line.get_label() for line in axes.lines]
+    assert labels.count("escaped") == escaped[2].sum() and len(labels) == SEEDS
     drawn = axes.lines[0].get_ydata()
     np.testing.assert_allclose(drawn[:8], [0.9, 0.9, *[0.1] * 6])
 
@@ -123,11 +126,24 @@ def test_a_run_that_ended_early_without_completion_has_no_phase_after_the_platea
         assert np.isnan(found[:, 2]).all()
 
 
-def test_the_landscape_is_on_a_log_axis_with_the_mean_escapes_marked(results, rows):
+def test_the_landscape_is_on_log_axes_with_the_median_escapes_marked(results, rows):
     figure = landscape.landscape(results, rows)
     axes = [axes for part in figure.subfigs for axes in part.axes]
     assert [a.get_yscale() for a in axes] == ["log"] * 4
-    curve = axes[0].lines[0]
-    assert curve.get_ydata()[0] == pytest.approx(1) and curve.get_ydata()[-1] == pytest.approx(100)
+    assert axes[0].get_xscale() == "log"
+    curve = next(line for line in axes[0].lines if line.get_linewidth() > 1).get_ydata()
+    assert curve[0] == pytest.approx(1) and curve[-1] == pytest.approx(100)
     marks = [line.get_xdata()[0] for line in axes[0].lines if len(line.get_xdata()) == 1]
-    np.testing.assert_allclose(marks, np.nanmean(results["escape_step"].values, axis=1))
+    never = np.where(np.isnan(results["escape_step"]), np.inf, results["escape_step"])
+    np.testing.assert_allclose(marks, np.median(never, axis=1))
+    low, high = axes[0].get_xlim()
+    assert all(low < mark < high for mark in marks)
+
+
+def test_an_escape_that_half_of_the_runs_never_come_to_is_hollow_at_the_edge(results):
+    stuck = results.copy(deep=True)
+    stuck["escape_step"][1, :4] = np.nan
+    figure = landscape.landscape(stuck, statistics.summarise(stuck))
+    left = figure.subfigs[0].axes[0]
+    (mark,) = [line for line in left.lines if line.get_markerfacecolor() == "white"]
+    assert list(mark.get_xdata()) == [1] and mark.get_transform() == left.transAxes

@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
+from plateaus.measures.by_task import counts, forest
 from plateaus.measures.by_task import figures as task_figures
 from plateaus.measures.by_task import maps as task_maps
 from plateaus.measures.by_task import rows as by_task
@@ -218,21 +219,23 @@ def test_the_csv_has_a_line_for_each_row(found):
 
 
 def test_the_average_over_mixtures_of_a_size(results, found):
-    averaged = task_maps.by_count(results, found, by_task.ESCAPE)
+    averaged = counts.by_count(results, found, by_task.ESCAPE)
     two = (steps_of(results, "a + b", "a") + steps_of(results, "a + c", "a")) / 2
     with_late = (2 * two + steps_of(results, "a then b", "a")) / 3
     np.testing.assert_allclose(averaged[2, "a"], with_late)
-    shared = task_maps.headline(averaged, [1, 2, 3], TASKS, HORIZON)
+
+    def shared(averaged, k):
+        return np.exp(np.mean(counts.seed_ratios(averaged, k, TASKS, HORIZON)))
+
     ratios = np.array([averaged[3, t] / steps_of(results, t, t) for t in TASKS])
-    assert shared[3].value == pytest.approx(stats.gmean(ratios, axis=None))
-    assert shared[1].value == pytest.approx(1.0)
-    assert shared[3].low < shared[3].value < shared[3].high < 0.5
+    assert shared(averaged, 3) == pytest.approx(stats.gmean(ratios, axis=None))
+    assert shared(averaged, 3) < 0.5
+    assert shared(averaged, 1) == pytest.approx(1.0)
     pairs = np.array([averaged[2, t] / steps_of(results, t, t) for t in TASKS])
-    assert shared[2].value == pytest.approx(stats.gmean(pairs, axis=None))
+    assert shared(averaged, 2) == pytest.approx(stats.gmean(pairs, axis=None))
     # What is not passed by the horizon either way says nothing, and is left out.
     stuck = averaged | {(k, "c"): np.full(SEEDS, float(HORIZON)) for k in (1, 2, 3)}
-    without = task_maps.headline(stuck, [3], TASKS, HORIZON)[3]
-    assert without.value == pytest.approx(stats.gmean(ratios[:2], axis=None))
+    assert shared(stuck, 3) == pytest.approx(stats.gmean(ratios[:2], axis=None))
 
 
 def test_the_running_mean_leaves_out_what_is_missing():
@@ -241,29 +244,137 @@ def test_the_running_mean_leaves_out_what_is_missing():
     np.testing.assert_array_equal(selection.running_mean(values, 3), wanted)
 
 
+def medians(axes):
+    return [line for line in axes.lines if len(line.get_xdata()) > 2 and line.get_linewidth() > 1]
+
+
 def test_figures_show_every_task_and_setting(results, rows, found):
+    runs = {"a": 5 * SEEDS, "b": 4 * SEEDS, "c": 3 * SEEDS}
     for draw in (task_figures.losses, task_figures.mechanism):
         figure = draw(results, rows)
-        titles = [axes.get_title(loc="left") for axes in figure.axes]
-        assert titles == list(TASKS)
-        drawn = [
-            len({line.get_color() for line in axes.lines if len(line.get_xdata()) > 2})
-            for axes in figure.axes
-        ]
+        titles = [axes.get_title(loc="left").replace("\n", " ") for axes in figure.axes]
+        assert titles == [f"{task} (escaped {count}/{count})" for task, count in runs.items()]
+        drawn = [len(medians(axes)) for axes in figure.axes]
         assert drawn == [5, 4, 3]  # settings that train on each
     seen = task_figures.sequences(results, rows).axes[0]
-    ends = sorted(line.get_xdata()[-1] for line in seen.lines if len(line.get_xdata()) > 2)
+    ends = sorted(line.get_xdata()[-1] for line in medians(seen))
     assert ends == [4 * HORIZON] * 5  # prompts of task a, in the five settings with it
-    left, right = task_maps.escapes(results, rows, found).axes
-    assert len(left.texts) == len(found) and len(right.texts) == len(found) - 3
-    said = {text.get_text() for text in left.texts}
-    assert said == {f"{row.plateau.value:,.0f}" for row in found}
-    counts = task_maps.counts(results, rows, found)
-    assert [axes.get_xlabel() for axes in counts.axes] == ["tasks in the mixture"] * 3
     moved = task_maps.transfer(results, rows, found)
-    assert [t.get_text().split("\n")[0] for t in moved.axes[0].texts] == [
-        f"{of(found, 'a then b', 'b').ratio.value:.2f}"
+    after = of(found, "a then b", "b")
+    (text,) = moved.axes[0].texts
+    assert text.get_text().split("\n")[0].rstrip("*") == f"{after.ratio.value:.2f}"
+    assert text.get_text().endswith(f"n = {after.pairs}")
+    assert moved.axes[0].get_xlabel() == "then trained" and len(moved.axes) == 2  # and the bar
+
+
+def test_where_a_task_is_not_drawn_its_test_loss_is(results, rows):
+    axes = task_figures.losses(results, rows).axes[1]  # of b, which comes at step 800 after a
+    (thin,) = [
+        line
+        for line in axes.lines
+        if line.get_linewidth() == 0.8
+        and len(line.get_xdata()) > 2
+        and np.isfinite(line.get_ydata()).any()
     ]
+    there = np.isfinite(thin.get_ydata())
+    assert thin.get_xdata()[there].max() == LATE and (thin.get_ydata()[there] == 1.0).all()
+
+
+def told(figure):
+    return [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+def test_a_task_is_a_row_beside_itself_alone_in_steps_and_in_its_own_prompts(results, rows, found):
+    halved = results.copy(deep=True)
+    halved["train_count_by_task"][NAMES.index("a + b")] *= 0.5
+    _, ratios, _ = (figure := forest.escapes(halved, rows, found)).axes
+    row = of(found, "a + b", "a")
+    assert forest.ratio_text(row.ratio, "") in told(figure)
+    assert f"{row.ratio.value / 2:.2f}" in told(figure)
+    assert [text for text in told(figure) if text in TASKS and len(text) == 1].count("a") >= 1
+    steps = steps_of(results, "a + b", "a") / steps_of(results, "a", "a")
+    (dots,) = [
+        line
+        for line in ratios.lines
+        if np.size(line.get_xdata()) == SEEDS
+        and np.allclose(np.sort(line.get_xdata()), np.sort(steps))
+    ]
+    assert dots.get_marker() == "o"
+    (mark,) = [line for line in ratios.lines if list(line.get_xdata()) == [row.ratio.value]]
+    assert list(mark.get_ydata()) == [pytest.approx(np.mean(dots.get_ydata()))]
+
+
+def test_a_ratio_to_what_never_escapes_is_a_bound(results, rows):
+    stuck = results.copy(deep=True)
+    for name in ("escape_step_by_task", "escape_sequences_by_task"):
+        stuck[name][{"variant": NAMES.index("a"), "task": 0}] = np.nan
+    found = by_task.summarise(stuck, rows)
+    figure = forest.escapes(stuck, rows, found)
+    arrows = [text for text in figure.axes[1].texts if text.arrow_patch is not None]
+    assert len(arrows) == 4  # of a in four mixtures
+    assert sum(text.startswith("< ") for text in told(figure)) == 4
+    assert "in prompts\nof the task" not in told(figure)  # a step draws as many of them alone
+    ends = [line for line in figure.axes[0].lines if line.get_marker() == ">"]
+    assert [line.get_xdata().tolist() for line in ends] == [[HORIZON] * SEEDS]
+
+
+def test_of_a_task_that_no_run_escapes_only_that_is_said(results, rows):
+    stuck = results.copy(deep=True)
+    for name in ("escape_step_by_task", "escape_sequences_by_task"):
+        stuck[name][{"task": 2}] = np.nan
+    figure = forest.escapes(stuck, rows, by_task.summarise(stuck, rows))
+    assert f"c: no run of {3 * SEEDS} escapes" in told(figure) and "b" in told(figure)
+    assert "c" not in told(figure) and told(figure).count("a + c") == 1
+    for name in ("escape_step_by_task", "escape_sequences_by_task"):
+        stuck[name][...] = np.nan
+    assert forest.escapes(stuck, rows, by_task.summarise(stuck, rows)) is None
+
+
+def test_many_settings_are_marks_against_the_number_of_tasks(results, rows, found, monkeypatch):
+    monkeypatch.setattr(forest, "MOST_ROWS", 5)
+    halved = results.copy(deep=True)
+    halved["train_count_by_task"][NAMES.index("all")] *= 0.5
+    figure = forest.escapes(halved, rows, found)
+    titles = [axes.get_title(loc="left").replace("\n", " ") for axes in figure.axes]
+    assert titles == [f"{task} (alone: escaped {SEEDS}/{SEEDS})" for task in TASKS]
+    marks = {
+        round(float(line.get_ydata()[0]), 9)
+        for line in figure.axes[0].lines
+        if line.get_marker() == "o" and line.get_markerfacecolor() != "white"
+    }
+    wanted = [of(found, name, "a").ratio.value for name in NAMES if "a" in SETS[NAMES.index(name)]]
+    assert marks == {round(value, 9) for value in wanted if not np.isnan(value)}
+    own = [
+        float(line.get_ydata()[0])
+        for line in figure.axes[0].lines
+        if line.get_markerfacecolor() == "white" and line.get_xdata()[0] > 3
+    ]
+    assert own == [pytest.approx(of(found, "all", "a").ratio.value / 2)]
+
+
+def test_what_no_run_passes_is_named_and_not_drawn(results, rows, found):
+    escape, completion, ratio = counts.counts(results, rows, found).axes
+    assert [axes.get_xlabel() for axes in (escape, completion, ratio)] == 3 * [
+        "tasks in the mixture"
+    ]
+    assert "never: c" in completion.get_title(loc="left") and "never" not in escape.get_title(
+        "left"
+    )
+    assert len(escape.get_legend_handles_labels()[1]) == 3
+    assert completion.get_legend_handles_labels()[1] == ["a", "b"]
+    unlearned = results.copy(deep=True)
+    unlearned["completion_step_by_task"][...] = np.nan
+    made = counts.counts(unlearned, rows, by_task.summarise(unlearned, rows))
+    assert len(made.axes) == 2  # no panel of completions
+    some = results.copy(deep=True)
+    some["escape_step_by_task"][{"variant": NAMES.index("all"), "seed": 0, "task": 0}] = np.nan
+    marks = counts.counts(some, rows, by_task.summarise(some, rows)).axes[0].lines
+    (hollow,) = [line for line in marks if line.get_markerfacecolor() == "white"]
+    assert list(hollow.get_xdata()) == [3] and hollow.get_marker() == "o"  # one run is cut
+    some["escape_step_by_task"][{"variant": NAMES.index("all"), "task": 0}] = np.nan
+    marks = counts.counts(some, rows, by_task.summarise(some, rows)).axes[0].lines
+    (hollow,) = [line for line in marks if line.get_markerfacecolor() == "white"]
+    assert hollow.get_marker() == "^"  # all of them are
 
 
 def test_only_a_switch_at_escape_is_drawn_as_transfer(results, rows, found):
@@ -282,7 +393,8 @@ def test_crowded_panels_show_one_mixture_of_each_size(results, rows):
     )
     many.attrs = {**results.attrs, "baseline": json.dumps({"variant": "a1"})}
     figure = task_figures.losses(many, statistics.summarise(many))
-    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    (legend,) = figure.legends
+    labels = [text.get_text() for text in legend.get_texts()]
     assert labels == ["alone", "2 tasks", "3 tasks"]
 
 

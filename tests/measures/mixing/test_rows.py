@@ -13,6 +13,7 @@ from scipy import stats
 
 from plateaus.measures.figures import MIXING, SUMMARY, TABLES, printed
 from plateaus.measures.mixing import figure_gram as mixing_gram
+from plateaus.measures.mixing import figure_shares as mixing_shares
 from plateaus.measures.mixing import figures as mixing_figures
 from plateaus.measures.mixing import rows as mixing
 from plateaus.measures.mixing import table as mixing_table
@@ -140,7 +141,7 @@ def test_a_setting_that_did_not_finish_leaves_the_others_as_they_are(results, fo
     assert uniform.final.value == found["uniform"].final.value and uniform.shared == 1000
     assert dear.runs == 0 and np.isnan([dear.compute, dear.extra, dear.final.value.value]).all()
     assert (staged.runs, staged.pairs) == (SEEDS - 2, SEEDS - 2)
-    for draw in (mixing_figures.loss_against_compute, mixing_figures.mixture,
+    for draw in (mixing_figures.loss_against_compute, mixing_shares.mixture,
                  mixing_figures.domains, mixing_gram.gram_noise):  # fmt: skip
         draw(lost, table).draw_without_rendering()
 
@@ -225,7 +226,7 @@ def test_results_without_adaptive_mixing_have_no_table_and_no_figure(results):
     fixed = results.drop_vars(["train_mixture_by_task", "train_gram_gain_by_task"])
     table = statistics.summarise(fixed)
     assert mixing.summarise(fixed, table) == []
-    for draw in (mixing_figures.mixture, mixing_figures.loss_against_compute,
+    for draw in (mixing_shares.mixture, mixing_figures.loss_against_compute,
                  mixing_figures.domains, mixing_gram.gram_noise):  # fmt: skip
         assert draw(fixed, table) is None
     alone = results.isel(task=[0])
@@ -236,23 +237,51 @@ def lines_of(axes, xdata):
     return [line for line in axes.lines if np.size(line.get_xdata()) == np.size(xdata)]
 
 
-def test_mixture_shows_the_mean_share_and_the_mean_escape(results, rows):
-    figure = mixing_figures.mixture(results, rows)
-    assert [axes.get_title("left") for axes in figure.axes] == [f"variant={name}" for name in NAMES]
+def test_shares_are_shown_of_single_seeds_and_of_all_with_their_escapes(results, rows):
+    figure = mixing_shares.mixture(results, rows)
+    assert len(figure.subfigs) == 2  # the shares of "uniform" do not move
+    assert figure.get_supxlabel() == "settings not drawn: 1 whose shares do not move"
+    first, second, every, cycle = figure.subfigs[0].axes
+    titles = [axes.get_title("left") for axes in (first, second, every, cycle)]
+    assert titles == ["(a) seed 0", "(b) seed 1", "(c) all 8 seeds", "(d) is it a cycle?"]
     steps = results["step"].values
-    a, _, c = lines_of(figure.axes[1], steps)
     late = steps > 500
-    np.testing.assert_allclose(a.get_ydata()[late], 0.6 + 0.02 * (SEEDS - 1) / 2, rtol=1e-5)
-    np.testing.assert_allclose(c.get_ydata()[~late], 0.5, rtol=1e-5)
-    marks = [line for line in figure.axes[1].lines if line.get_marker() == "v"]
-    assert [float(line.get_xdata()[0]) for line in marks] == [300.0, 400.0]  # c never does
+    for axes, level in ((first, 0.6), (second, 0.62), (every, 0.6 + 0.02 * (SEEDS - 1) / 2)):
+        a, _, c = lines_of(axes, steps)
+        np.testing.assert_allclose(a.get_ydata()[late], level, rtol=1e-5)
+        np.testing.assert_allclose(c.get_ydata()[~late], 0.5, rtol=1e-5)
+        marks = [line for line in axes.lines if line.get_marker() in ("v", ">")]
+        assert [line.get_marker() for line in marks] == ["v", "v", ">"]  # c never escapes
+        assert [float(line.get_xdata()[0]) for line in marks[:2]] == [300.0, 400.0]
+    assert len(every.collections) == 3 and not first.collections  # the middle half of 8
     entries = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert entries == [*TASKS, "deviation of seeds", "mean escape"]
+    assert entries == [*TASKS, "middle half of the seeds", "escape", "no escape"]
+
+
+def test_a_cycle_whose_phase_differs_by_seed_is_seen_in_its_cosines():
+    steps, phases = np.arange(400), 2 * np.pi * np.arange(5) / 5
+    around = 2 * np.pi * steps / 40 + phases[:, None]
+    shares = (1 + 0.8 * np.cos(around[..., None] - 2 * np.pi * np.arange(3) / 3)) / 3
+    assert np.abs(np.mean(shares, axis=0) - 1 / 3).max() < 1e-12  # the mean shows nothing
+    found = mixing_shares.cosines(shares, 80)
+    wanted = np.broadcast_to(np.cos(2 * np.pi * np.arange(81) / 40), (5, 81))
+    np.testing.assert_allclose(found, wanted, atol=1e-9)
+    shares[:, :100] = 1 / 3  # no direction yet
+    np.testing.assert_allclose(mixing_shares.cosines(shares, 80), wanted, atol=1e-9)
+
+
+def test_the_escape_of_half_of_the_runs_is_marked_hollow(results, rows):
+    some = results.copy(deep=True)
+    some["escape_step_by_task"][1, 5:, 0] = np.nan
+    every = mixing_shares.mixture(some, rows).subfigs[0].axes[2]
+    a, b, c = (line for line in every.lines if line.get_marker() in ("v", ">"))
+    assert list(a.get_xdata()) == [300.0] and a.get_markerfacecolor() == "white"
+    assert b.get_markerfacecolor() != "white" and c.get_marker() == ">"
 
 
 def test_loss_is_drawn_against_what_it_cost(results, rows, tmp_path):
     figure = mixing_figures.loss_against_compute(results, rows)
-    average, worst = figure.subfigs[0].axes
+    average, beside, worst, _ = figure.subfigs[0].axes
     evals = results["eval_step"].values
     uniform, dear, staged = lines_of(average, evals)
     np.testing.assert_allclose(dear.get_xdata(), 1.5 * evals)
@@ -261,15 +290,24 @@ def test_loss_is_drawn_against_what_it_cost(results, rows, tmp_path):
     np.testing.assert_allclose(
         lines_of(worst, evals)[1].get_ydata() - dear.get_ydata(), 0.1, rtol=1e-3
     )
+    losses = results["test_loss"].values
+    at = np.flatnonzero(1.5 * evals <= HORIZON)
+    level = [np.interp(1.5 * evals[at], evals, losses[0, seed]) for seed in range(SEEDS)]
+    drawn = next(line for line in beside.lines if np.allclose(line.get_xdata(), 1.5 * evals))
+    np.testing.assert_allclose(
+        drawn.get_ydata()[at], np.median(losses[1][:, at] / level, axis=0), rtol=1e-5
+    )
+    assert np.isnan(drawn.get_ydata()[at[-1] + 1 :]).all()  # the baseline has not spent as much
     assert all(path.stat().st_size for path in save(figure, tmp_path, "cost"))
 
 
 def test_domains_have_a_panel_each(results, rows):
     figure = mixing_figures.domains(results, rows)
-    assert [axes.get_title("left") for axes in figure.axes] == list(TASKS)
+    titles = [axes.get_title("left") for axes in figure.axes]
+    assert titles == ["a (escaped 24/24)", "b (escaped 24/24)", "c (escaped 0/24)"]
     evals = results["eval_step"].values
     dear = lines_of(figure.axes[2], evals)[1]
-    expected = 1.5 - evals / 1000 + np.mean([offsets(seed)[2] for seed in range(SEEDS)])
+    expected = 1.5 - evals / 1000 + np.median([offsets(seed)[2] for seed in range(SEEDS)])
     np.testing.assert_allclose(dear.get_ydata(), expected, rtol=1e-5)
     np.testing.assert_allclose(dear.get_xdata(), 1.5 * evals)
 
@@ -293,7 +331,7 @@ def test_gram_noise_tells_signal_from_noise(results, rows):
     a = lines_of(first, told)[0].get_ydata()
     gain = biased[:, steps > 100]
     np.testing.assert_allclose(
-        a, (gain[..., 0] / np.linalg.norm(gain, axis=-1)).mean(axis=0), rtol=1e-5
+        a, np.median(gain[..., 0] / np.linalg.norm(gain, axis=-1), axis=0), rtol=1e-5
     )
 
 

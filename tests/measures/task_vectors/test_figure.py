@@ -63,16 +63,23 @@ def rows(results):
     return statistics.summarise(results)
 
 
-def panels(figure, line=0):
-    own = figure.axes[5 * line : 5 * line + 5]
-    found = {axes.get_title(loc="left")[:3]: axes for axes in own}
-    assert list(found) == ["(a)", "(b)", "(c)", "(d)", "(e)"]
-    return list(found.values())
+MARKS = "os^"  # of the three tasks
 
 
-def points(axes, marker):
-    lines = [line for line in axes.lines if line.get_marker() == marker]
-    return [line.get_xydata() for line in lines]
+def panels(figure, setting=0):
+    """The panels of a setting, by their letters."""
+    return {axes.get_title(loc="left")[1]: axes for axes in figure.subfigs[setting].axes}
+
+
+def points(axes, markers, size=4):
+    """What is drawn with these marks, but for those of single seeds, which are small."""
+    lines = [line for line in axes.lines if line.get_marker() in [*markers]]
+    return [line.get_xydata() for line in lines if line.get_markersize() > size]
+
+
+def medians(axes, length):
+    lines = [line for line in axes.lines if len(line.get_xdata()) == length]
+    return [line.get_ydata() for line in lines if line.get_linewidth() > 1]
 
 
 # ---- geometry
@@ -170,29 +177,56 @@ def test_vectors_that_do_not_differ_are_told():
 # ---- the figure
 
 
-def test_a_line_of_five_panels_a_setting(results, rows):
+def test_the_panels_of_a_setting(results, rows):
     figure = task_vectors.task_vectors(results, rows)
-    assert len(figure.axes) == 10
-    by_layer, lda, pca, path, lying = panels(figure)
+    assert [len(part.axes) for part in figure.subfigs] == [5, 5]  # nothing was added to a stream
+    shown = panels(figure)
+    assert list(shown) == ["a", "b", "c", "d", "f"]
+    by_layer, path, lying = shown["a"], shown["d"], shown["f"]
     seeds = SEEDS - 1  # one diverged
     curves = [line for line in by_layer.lines if len(line.get_xdata()) == LAYERS]
     assert len(curves) == seeds + 1
-    np.testing.assert_allclose(curves[-1].get_ydata(), [0.1, 0.2, 0.9, 0.3])
+    np.testing.assert_allclose(medians(by_layer, LAYERS), [[0.1, 0.2, 0.9, 0.3]])
     np.testing.assert_allclose(points(by_layer, "v"), [[[2, 0.9]]] * seeds)
-    level = next(line for line in by_layer.lines if line.get_linestyle() == "--")
+    level = next(line for line in by_layer.lines if line.get_linestyle() == ":")
     np.testing.assert_allclose(level.get_ydata(), 0.1)
-    for axes in (lda, pca):
-        assert [len(cloud) for cloud in points(axes, "o")] == [POINTS] * 3
-        assert [len(cloud) for cloud in points(axes, "x")] == [POINTS] * len(SHARES)
+    for letter in "bc":
+        assert [len(cloud) for cloud in points(shown[letter], MARKS)] == [POINTS] * 3
+        crosses = points(shown[letter], "x", size=3)
+        assert [len(cloud) for cloud in crosses] == [POINTS] * len(SHARES)
     lines = [line for line in path.lines if len(line.get_xdata()) == STEPS]
     assert len(lines) == 2 * (seeds + 1)
     wanted = [share**2 for share in SHARES[:3, :2].T]  # of mixtures of the first two only
-    for k, at in enumerate(np.split(np.concatenate(points(path, "o")), 2)):
+    for k, at in enumerate(np.split(np.concatenate(points(path, MARKS)), 2)):
         np.testing.assert_allclose(at, np.stack([SHARES[:3, 1], wanted[k]], axis=1))
-    found = np.concatenate(points(lying, "o")).reshape(3, len(SHARES), 2)
-    np.testing.assert_allclose(found[..., 0], SHARES.T, atol=0.013)  # side by side
+    found = np.concatenate(points(lying, MARKS)).reshape(3, len(SHARES), 2)
+    np.testing.assert_allclose(found[..., 0], SHARES.T)
     np.testing.assert_allclose(found[..., 1], SHARES.T, atol=0.03)
     assert "difference" in lying.texts[0].get_text()
+
+
+def test_the_planes_are_of_the_seed_whose_patch_is_the_median_one(results, rows):
+    mixed = results.copy(deep=True)
+    mixed["status"][0, 1] = store.FINISHED
+    mixed["vector_success"][0, :, -1, 2] = [0.2, 0.95, 0.6]
+    shown = panels(task_vectors.task_vectors(mixed, statistics.summarise(mixed)))
+    titles = [shown[letter].get_title(loc="left") for letter in "bc"]
+    assert titles == ["(b) LDA of single tasks, seed 2", "(c) PCA of single tasks, seed 2"]
+
+
+def test_positions_beyond_the_edges_are_arrows(results, rows):
+    far = results.copy(deep=True)
+    points_of = far["vector_points"]
+    middle = points_of[0, :, :, :3].mean()
+    points_of[0, 0, :, 3:] = middle + 20 * (points_of[0, 0, :, 3:] - middle)
+    axes = panels(task_vectors.task_vectors(far, rows))["f"]
+    low, high = axes.get_ylim()
+    assert (low, high) == task_vectors.EDGES
+    arrows = [line for line in axes.lines if line.get_marker() in "v^" and line.get_alpha()]
+    assert arrows and all(low < line.get_ydata()[0] < high for line in arrows)
+    beyond = task_vectors.mixture_positions(far, rows[0])[0][0]
+    outside = ((beyond > high) | (beyond < low)).sum()
+    assert 0 < len(arrows) <= outside
 
 
 def shifted(results):
@@ -206,24 +240,34 @@ def shifted(results):
     return found
 
 
-def test_every_patch_has_a_line_that_says_which(results, rows):
+def test_both_patches_stand_in_the_panels_of_a_setting(results, rows):
     figure = task_vectors.task_vectors(shifted(results), rows)
-    lines = [panels(figure, line) for line in range(len(figure.axes) // 5)]
-    titles = [first.get_title(loc="left") for first, *_ in lines]
+    shown = panels(figure)
+    assert list(shown) == ["a", "b", "c", "d", "e", "f"]
+    titles = [shown[letter].get_title(loc="left") for letter in "de"]
     assert titles == [
-        "(a) in place of the stream",
-        "(a) moved by vector less mean",
-    ] * len(rows)
-    assert [points(first, "v")[0].tolist() for first, *_ in lines[:2]] == [[[2, 0.9]], [[1, 0.1]]]
-    for scale, (*_, path, lying) in zip((1, 0.5), lines[:2], strict=True):
-        ends = [line.get_ydata()[0] for line in path.lines if len(line.get_xdata()) == STEPS]
-        assert max(ends) == scale
-        found = np.concatenate(points(lying, "o")).reshape(3, len(SHARES), 2)[..., 1]
-        order = SHARES if scale == 1 else SHARES[::-1]
-        np.testing.assert_allclose(found, order.T, atol=0.03)
+        "(d) combinations, in place of the stream",
+        "(e) combinations, added, less the mean",
+    ]
+    assert points(shown["a"], "v")[0].tolist() == [[2, 0.9]]
+    assert points(shown["a"], "^")[0].tolist() == [[1, 0.1]]
+    for letter, scale in (("d", 1), ("e", 0.5)):
+        assert max(curve[0] for curve in medians(shown[letter], STEPS)) == scale
+    marks = [m for m in shown["f"].lines if m.get_markersize() > 4.5 and len(m.get_xdata()) == 1]
+    hollow = [line.get_markerfacecolor() == "white" for line in marks]
+    assert hollow == [False] * 12 + [True] * 12  # at the layer of the second patch
+    found = np.reshape([line.get_ydata()[0] for line in marks], (2, 3, len(SHARES)))
+    np.testing.assert_allclose(found, [SHARES.T, SHARES[::-1].T], atol=0.03)
 
 
-def test_many_settings_and_patches_are_at_most_four_lines(make_results):
+def test_the_same_vectors_are_drawn_once(results, rows):
+    same = shifted(results)
+    same["vector_shift_points"] = results["vector_points"]
+    marks = [line for line in panels(task_vectors.task_vectors(same, rows))["f"].lines]
+    assert sum(line.get_markersize() > 4.5 and len(line.get_xdata()) == 1 for line in marks) == 12
+
+
+def test_of_many_settings_four_are_shown(make_results):
     results = make_results({"optim.x": [1, 2, 3, 4, 5]}, [9_000.0] * 5, seeds=1, baseline=None)
     dims, shape = results["test_loss"].dims, results["test_loss"].shape
     results = results.assign_coords(answer=["one", "two"])
@@ -237,7 +281,7 @@ def test_many_settings_and_patches_are_at_most_four_lines(make_results):
     results.attrs["config"] = json.dumps({})
     rows = statistics.summarise(results)
     assert len(rows) == 5
-    assert len(task_vectors.task_vectors(results, rows).axes) == 5 * 4
+    assert len(task_vectors.task_vectors(results, rows).axes) == 6 * 4
     older = results.drop_vars([name for name in results if name.startswith("vector_shift")])
     assert len(task_vectors.task_vectors(older, rows).axes) == 5 * 4
 
@@ -264,7 +308,7 @@ def test_narrower_settings_are_padded(results, rows):
     padded = results.copy(deep=True)
     padded["vector_points"][0, ..., WIDTH // 2 :] = np.nan
     padded["vector_success"][0, ..., -1] = np.nan
-    assert len(task_vectors.task_vectors(padded, rows).axes) == 10
+    assert len(task_vectors.task_vectors(padded, rows).axes) == 2 * 5
     wanted = task_vectors.mixture_positions(results.isel(coordinate=slice(WIDTH // 2)), rows[0])
     np.testing.assert_array_equal(task_vectors.mixture_positions(padded, rows[0]), wanted)
 
@@ -275,16 +319,16 @@ def texts(axes):
 
 def test_without_points_the_rest_is_drawn(results, rows):
     figure = task_vectors.task_vectors(results.drop_vars("vector_points"), rows)
-    for number in (1, 2, 4):
-        assert texts(panels(figure)[number]) == ["no points were kept"]
+    for letter in "bcf":
+        assert texts(panels(figure)[letter]) == ["no points were kept"]
 
 
 def test_two_vectors_a_task_have_no_axes(results, rows):
     """Their covariance is not shrunk, and has no inverse: neither plane nor positions."""
     few = results.isel(point=slice(2))
     figure = task_vectors.task_vectors(few, rows)
-    for number in (1, 2, 4):
-        assert texts(panels(figure)[number]) == ["too few vectors differ at this layer"]
+    for letter in "bcf":
+        assert texts(panels(figure)[letter]) == ["too few vectors differ at this layer"]
     few = results.isel(point=slice(3))
     assert len(task_vectors.mixture_positions(few, rows[0])[0]) == SEEDS - 1
 
@@ -293,8 +337,8 @@ def test_vectors_that_do_not_differ_are_said_to(results, rows):
     same = results.copy(deep=True)
     same["vector_points"][...] = 1.0
     figure = task_vectors.task_vectors(same, rows)
-    for number in (1, 2, 4):
-        assert texts(panels(figure)[number]) == ["too few vectors differ at this layer"]
+    for letter in "bcf":
+        assert texts(panels(figure)[letter]) == ["too few vectors differ at this layer"]
 
 
 def test_without_scikit_learn_the_planes_say_so(results, rows, monkeypatch):
@@ -307,8 +351,7 @@ def test_without_scikit_learn_the_planes_say_so(results, rows, monkeypatch):
 
     monkeypatch.setattr(importlib, "import_module", missing)
     figure = task_vectors.task_vectors(results, rows)
-    for number in (1, 2):
-        assert texts(panels(figure)[number]) == [
-            "needs scikit-learn: pip install 'plateaus[vectors]'"
-        ]
-    assert len(points(panels(figure)[4], "o")) == 3 * len(SHARES)  # positions need none
+    for letter in "bc":
+        (text,) = texts(panels(figure)[letter])
+        assert " ".join(text.split()) == "needs scikit-learn: pip install 'plateaus[vectors]'"
+    assert len(points(panels(figure)["f"], MARKS)) == 3 * len(SHARES)  # positions need none
