@@ -11,7 +11,6 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from numpy.typing import NDArray
 
 from plateaus.report import bands, panels, words
 from plateaus.report.bands import MOST_SPREADS
@@ -137,18 +136,9 @@ def _curve_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], name: st
         if np.isfinite(values[:, steps > 0]).any():
             drawn += 1
             bands.median_curve(axes, steps, values, look, spread=len(facet) <= MOST_SPREADS)
-    words.log_steps(axes, *step_limits(steps, facet[0].horizon), most=5)
+    panels.log_step_axis(axes, steps, facet[0].horizon, most=5)
     if drawn < len(facet):
         axes.set_title(f"{drawn} of {len(facet)} settings have it")
-
-
-def step_limits(steps: NDArray, horizon: int) -> tuple[float, float]:
-    """Return the ends of a logarithmic axis of steps: the first after none, and the horizon.
-
-    >>> step_limits(np.array([0, 10, 20]), 20)
-    (10.0, 20.0)
-    """
-    return float(min(steps[steps > 0].min(initial=horizon), horizon / 2)), float(horizon)
 
 
 def limits(dataset: xr.Dataset, rows: Sequence[Row], name: str) -> tuple[float, float]:

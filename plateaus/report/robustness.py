@@ -16,8 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from plateaus.report import bands, panels, words
-from plateaus.report.curves import step_limits
+from plateaus.report import bands, panels
 from plateaus.report.facets import by_facet, labelled, panel_grid, styles_of
 from plateaus.report.predictors import LAWS, ORDER, PREFIX, REFERENCES
 from plateaus.report.selection import came_to_the_end, followed, last, of_family
@@ -132,7 +131,7 @@ def _law_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], law: str) 
         axes.set_xlabel("examples before the query")
     else:
         steps = dataset["eval_step"].values
-        words.log_steps(axes, *step_limits(steps, facet[0].horizon), most=4)
+        panels.log_step_axis(axes, steps, facet[0].horizon, most=4)
     axes.set_title("test law" if law == "test" else _text(law))
     tops = [np.max(y[np.isfinite(y)], initial=0.0) for y in map(_heights, framed)]
     top = float(max(tops, default=0.0))

@@ -12,9 +12,8 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from plateaus.report import bands, panels, survival, words
+from plateaus.report import bands, panels, survival
 from plateaus.report.cells import passages
-from plateaus.report.curves import step_limits
 from plateaus.report.facets import by_facet, styles_of
 from plateaus.report.selection import followed, settings_with
 from plateaus.report.statistics import Row
@@ -52,7 +51,7 @@ def landscape(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 def _facet(part: SubFigure, dataset: xr.Dataset, facet: Sequence[Row], names: list[str]) -> None:
     grid = part.subplots(len(names), 2, width_ratios=(2, 1), sharey="row", squeeze=False)
     for (left, right), name in zip(grid, names, strict=True):
-        words.log_steps(left, *step_limits(dataset["eval_step"].values, facet[0].horizon))
+        panels.log_step_axis(left, dataset["eval_step"].values, facet[0].horizon)
         for number, (row, look) in enumerate(zip(facet, styles_of(facet), strict=True)):
             _over_training(left, dataset, name, row, look, len(facet) <= bands.MOST_SPREADS)
             _escape(left, dataset, row, look, 0.03 + 0.04 * number)

@@ -331,7 +331,9 @@ def test_of_a_task_that_no_run_escapes_only_that_is_said(results, rows):
 
 def test_many_settings_are_marks_against_the_number_of_tasks(results, rows, found, monkeypatch):
     monkeypatch.setattr(forest, "MOST_ROWS", 5)
-    figure = forest.escapes(results, rows, found)
+    halved = results.copy(deep=True)
+    halved["train_count_by_task"][NAMES.index("all")] *= 0.5
+    figure = forest.escapes(halved, rows, found)
     titles = [axes.get_title(loc="left").replace("\n", " ") for axes in figure.axes]
     assert titles == [f"{task} (alone: escaped {SEEDS}/{SEEDS})" for task in TASKS]
     marks = {
@@ -341,6 +343,12 @@ def test_many_settings_are_marks_against_the_number_of_tasks(results, rows, foun
     }
     wanted = [of(found, name, "a").ratio.value for name in NAMES if "a" in SETS[NAMES.index(name)]]
     assert marks == {round(value, 9) for value in wanted if not np.isnan(value)}
+    own = [
+        float(line.get_ydata()[0])
+        for line in figure.axes[0].lines
+        if line.get_markerfacecolor() == "white" and line.get_xdata()[0] > 3
+    ]
+    assert own == [pytest.approx(of(found, "all", "a").ratio.value / 2)]
 
 
 def test_what_no_run_passes_is_named_and_not_drawn(results, rows, found):
@@ -360,8 +368,12 @@ def test_what_no_run_passes_is_named_and_not_drawn(results, rows, found):
     some = results.copy(deep=True)
     some["escape_step_by_task"][{"variant": NAMES.index("all"), "seed": 0, "task": 0}] = np.nan
     marks = counts.counts(some, rows, by_task.summarise(some, rows)).axes[0].lines
-    hollow = [line.get_xdata()[0] for line in marks if line.get_markerfacecolor() == "white"]
-    assert hollow == [3]  # the mean over three tasks, where one run is cut
+    (hollow,) = [line for line in marks if line.get_markerfacecolor() == "white"]
+    assert list(hollow.get_xdata()) == [3] and hollow.get_marker() == "o"  # one run is cut
+    some["escape_step_by_task"][{"variant": NAMES.index("all"), "task": 0}] = np.nan
+    marks = counts.counts(some, rows, by_task.summarise(some, rows)).axes[0].lines
+    (hollow,) = [line for line in marks if line.get_markerfacecolor() == "white"]
+    assert hollow.get_marker() == "^"  # all of them are
 
 
 def test_only_a_switch_at_escape_is_drawn_as_transfer(results, rows, found):
