@@ -133,7 +133,7 @@ def _curve_panel(axes: Axes, dataset: xr.Dataset, facet: Sequence[Row], name: st
     drawn = 0
     for row, look in zip(facet, styles_of(facet), strict=True):
         values = followed(dataset, name, row)
-        if np.isfinite(values).any():
+        if np.isfinite(values[:, steps > 0]).any():
             drawn += 1
             bands.median_curve(axes, steps, values, look, spread=len(facet) <= MOST_SPREADS)
     panels.log_step_axis(axes, steps, facet[0].horizon, most=5)

@@ -122,7 +122,7 @@ def mark_floor(axes: Axes, dataset: xr.Dataset) -> None:
     if low < floor:
         axes.axvspan(low, min(floor, high), color="0.92", lw=0, zorder=-1)
         where = axes.get_xaxis_transform()
-        style: dict[str, Any] = {"color": GREY, "va": "bottom", "fontsize": words.SIZE - 1.5}
+        style: dict[str, Any] = {"color": GREY, "va": "bottom", "fontsize": words.SIZE}
         axes.text(low * 1.04, 0.02, "floor", transform=where, **style)
 
 

@@ -17,7 +17,7 @@ from plateaus.measures.figures import FIGURES, drawn, summaries
 from plateaus.report import statistics, style
 from plateaus.report.page import folders
 
-WORLDS = ("regression", "learners", "points", "mixture")
+WORLDS = ("regression", "learners", "points", "mixture", "facts")
 WIDE, GAP, HEAD = 900, 24, 26  # pixels: a column, between figures, a name over each
 STEM = "sparse_parity_2 + conjunction + linear + relu, rate per layer"
 

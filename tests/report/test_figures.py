@@ -296,3 +296,21 @@ def test_reports_import_neither_jax_nor_pyplot():
         "sys.exit(bool({'jax', 'matplotlib.pyplot', 'tensorboardX'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", script], timeout=60, check=True)
+
+
+def test_plateaus_at_the_floor_of_the_instrument_are_marked(make_results):
+    names = ["a", "b"]
+    short, long = (
+        make_results({"variant": names}, [centre] * 2, seeds=8, baseline={"variant": "a"})
+        for centre in (1_200.0, 20_000.0)
+    )
+    figure = figures.plateau(short, summarise(short))
+    _, survival, _, _, beside, _ = panels_of(figure)
+    assert [text.get_text() for text in survival.texts] == ["floor"]
+    (shade,) = survival.patches
+    assert shade.get_x() + shade.get_width() == 4 * 500  # four evaluations
+    said = [text.get_text() for text in beside.texts]
+    assert said[0] == "baseline*" and said[1].endswith("]*")
+    assert_readable(figure)
+    _, survival, _, _, beside, _ = panels_of(figures.plateau(long, summarise(long)))
+    assert not survival.patches and not any("*" in text.get_text() for text in beside.texts)

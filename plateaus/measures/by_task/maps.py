@@ -56,7 +56,7 @@ def transfer(
         scale = Normalize(-WIDEST, WIDEST)
         image = heat_map(axes, np.log2(ratios), texts, tasks, tasks, "RdBu_r", scale)
         for text in axes.texts:
-            text.set_fontsize(words.SIZE - 0.5)
+            text.set_fontsize(words.SIZE)
         axes.set_ylabel("trained first, until it escapes")
         axes.set_xlabel("then trained")
         bold = any(bold for _, bold in texts.values())

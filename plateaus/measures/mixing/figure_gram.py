@@ -66,7 +66,7 @@ def gram_noise(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
                 first.set_title("(a) biased")
                 second.set_title("(b) unbiased")
                 third.set_title("(c) is it signal?")
-                third.legend(loc="upper left", fontsize=7)
+                third.legend(loc="upper left")
         legend_above(figure, group_handles(groups, dataset))
     return figure
 
