@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from plateaus.measures.by_task.maps import by_count
+from plateaus.measures.by_task.averages import by_count
 from plateaus.measures.by_task.rows import ESCAPE, TaskRow
 from plateaus.measures.by_task.task_sets import alone, choosing_fields
 from plateaus.report import paired, survival, table
@@ -109,7 +109,7 @@ def among(row: TaskRow, choosing: Sequence[str], everything: Sequence[str]) -> s
 def averages(dataset: xr.Dataset, place: Sequence[TaskRow]) -> list[Line]:
     """Return a line for each task and number of tasks, over all settings with so many.
 
-    The steps of a seed are means over these settings, up to the horizon; see `maps.by_count`.
+    The steps of a seed are means over these settings, up to the horizon; see `averages.by_count`.
     """
     horizon, made = float(dataset.attrs["horizon"]), []
     means = by_count(dataset, place, ESCAPE)

@@ -7,17 +7,19 @@ import math
 import textwrap
 from collections.abc import Sequence
 
+import numpy as np
 import xarray as xr
 from rich.table import Table
 
 from plateaus.measures.by_task import lines as by_line
 from plateaus.measures.by_task import task_sets
+from plateaus.measures.by_task.averages import by_count, seed_ratios
 from plateaus.measures.by_task.lines import MOST, Line
-from plateaus.measures.by_task.maps import by_count, headline
 from plateaus.measures.by_task.rows import ESCAPE, TaskRow
-from plateaus.report import csv_columns, table
+from plateaus.report import csv_columns, paired, table
 from plateaus.report.paired import FEWEST_FOR_INTERVAL, FEWEST_FOR_P
 from plateaus.report.statistics import Row
+from plateaus.report.survival import Interval
 from plateaus.report.terminal import (
     WIDEST,
     empty_table,
@@ -155,7 +157,9 @@ def counts_table(dataset: xr.Dataset, task_rows: Sequence[TaskRow]) -> Table | N
         return None
     tasks = list(dict.fromkeys(row.task for row in task_rows))
     means = by_count(dataset, task_rows, ESCAPE)
-    ratios = headline(means, numbers, tasks, float(dataset.attrs["horizon"]))
+    horizon = float(dataset.attrs["horizon"])
+    logs = {k: paired.mean_interval(seed_ratios(means, k, tasks, horizon)) for k in numbers}
+    ratios = {k: Interval(*np.exp(mean).tolist()) for k, mean in logs.items()}
     if all(math.isnan(ratios[k].value) for k in numbers[1:]):
         return None
     result = empty_table((), ("tasks\ntogether", "settings", "escaped", RATIO, OWN))

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from plateaus.measures.by_task import counts, forest
+from plateaus.measures.by_task import averages, counts, forest
 from plateaus.measures.by_task import figures as task_figures
 from plateaus.measures.by_task import maps as task_maps
 from plateaus.measures.by_task import rows as by_task
@@ -219,13 +219,13 @@ def test_the_csv_has_a_line_for_each_row(found):
 
 
 def test_the_average_over_mixtures_of_a_size(results, found):
-    averaged = counts.by_count(results, found, by_task.ESCAPE)
+    averaged = averages.by_count(results, found, by_task.ESCAPE)
     two = (steps_of(results, "a + b", "a") + steps_of(results, "a + c", "a")) / 2
     with_late = (2 * two + steps_of(results, "a then b", "a")) / 3
     np.testing.assert_allclose(averaged[2, "a"], with_late)
 
     def shared(averaged, k):
-        return np.exp(np.mean(counts.seed_ratios(averaged, k, TASKS, HORIZON)))
+        return np.exp(np.mean(averages.seed_ratios(averaged, k, TASKS, HORIZON)))
 
     ratios = np.array([averaged[3, t] / steps_of(results, t, t) for t in TASKS])
     assert shared(averaged, 3) == pytest.approx(stats.gmean(ratios, axis=None))
