@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from plateaus import option_strings, paths
-from plateaus.config.arguments import Once, Parser
+from plateaus.config.options import Once, Parser
 from plateaus.config.schema import ConfigError
 from plateaus.config.values import convert, shown
 from plateaus.fields import Field

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from plateaus.config.arguments import Parser
 from plateaus.config.exit_codes import with_exit_code
+from plateaus.config.options import Parser
 from plateaus.config.schema import ConfigError
 from plateaus.files import write_atomically
 from plateaus.names import nearest
