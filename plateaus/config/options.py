@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import NoReturn
 
 from plateaus.config.schema import ConfigError
+from plateaus.names import nearest
 
 OVERRIDE = "--config."
 EXAMPLE = "--config=configs/sparse_parity.py"
@@ -32,6 +34,24 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(message.removeprefix("argument "))
+
+
+def only_known(made: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
+    """Return the options of a command line.
+
+    Raises ConfigError for what the parser does not know, with the nearest option that it does.
+    """
+    options, unknown = made.parse_known_args(argv)
+    if unknown:
+        known = [name for action in made._actions for name in action.option_strings]
+        flags = [word for word in unknown if word.startswith("-")]  # without their values
+        raise ConfigError(*(_no_such(word.partition("=")[0], known) for word in flags or unknown))
+    return options
+
+
+def _no_such(name: str, known: Sequence[str]) -> str:
+    close = nearest(name, known)
+    return f"{name}: no such option; " + (f"did you mean {close}?" if close else "see --help")
 
 
 def parser(program: str = PROGRAM) -> argparse.ArgumentParser:
