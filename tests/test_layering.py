@@ -26,7 +26,7 @@ FLOORS = (  # from the lowest up; a part imports from its own and from lower flo
         "version",
     ),
     ("values", "config", "option_strings"),
-    ("signatures",),
+    ("signatures", "extensions"),
     ("types", "fusing"),
     ("trees", "groups", "threefry"),
     ("tasks", "data", "models", "optim", "gram", "loop", "report"),

@@ -2,8 +2,6 @@
 
 import shutil
 
-import pytest
-
 from plateaus import paths
 from plateaus.commands.main import main
 from plateaus.report.page import folders
@@ -27,11 +25,3 @@ def test_every_setting_of_every_folder_has_a_line(capsys, tmp_path):
 def test_a_folder_that_holds_no_runs_is_refused(capsys, tmp_path):
     assert main(["compare", str(KEPT[0]), str(tmp_path)]) == 2
     assert "no run folder: it has no runs.csv" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("count", [1, 3])
-def test_the_table_fits_a_hundred_columns(count, capsys, tmp_path):
-    words = [str(shutil.copytree(KEPT[0], tmp_path / f"run{i}")) for i in range(count)]
-    assert main(["compare", *words]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert max(len(line.rstrip()) for line in lines if " " in line[:20] or "─" in line) <= 200
