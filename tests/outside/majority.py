@@ -37,16 +37,16 @@ def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def majority(spec: Spec) -> Task:
     """Build the task: the sign that most of the signs have."""
 
-    def example(key: Key, flips: Scalar) -> Example:
+    def drawn(key: Key, flips: Scalar) -> Example:
         signs = jax.random.rademacher(key, (spec.signs,), jnp.float32)
         flip = jnp.where(jax.random.uniform(jax.random.fold_in(key, 1)) < flips, -1.0, 1.0)
         return Example(signs, flip * jnp.sign(signs.sum()))
 
     def emit(key: Key, world: Key, draw: Draw, knobs: Knobs) -> Example:
-        return example(jax.random.fold_in(world, draw.index), knobs.flips)
+        return drawn(jax.random.fold_in(world, draw.index), knobs.flips)
 
-    def loss(prediction: Array, one: Example) -> Array:
-        return jnp.square(prediction - one.targets)
+    def loss(prediction: Array, example: Example) -> Array:
+        return jnp.square(prediction - example.targets)
 
     def predictors(world: Key, batch: Example, knobs: Knobs, log_prior: object) -> dict[str, Array]:
         most = jnp.sign(batch.inputs.sum(-1))
@@ -55,7 +55,7 @@ def majority(spec: Spec) -> Task:
     return Task(
         init=lambda key: key,
         emit=emit,
-        emit_test=lambda key, world, number: example(key, 0.0),
+        emit_test=lambda key, world, number: drawn(key, 0.0),
         loss=loss,
         test_loss=loss,
         metrics={},
