@@ -62,6 +62,12 @@ def _claim(words: Sequence[str], program: str) -> int:
     return cli.main(words, paths.experiments(), program)
 
 
+def _wandb(words: Sequence[str], program: str) -> int:
+    from plateaus.commands import wandb
+
+    return wandb.main(words, program)
+
+
 def _real_models(words: Sequence[str], program: str) -> int:
     from plateaus.real_models import main as real_models
 
@@ -76,6 +82,7 @@ COMMANDS = {
     "compare": Command("RUN RUN...", "several run folders in one table", _compare),
     "report": Command("RUN...", "one HTML file of run folders, to explore", _report),
     "claim": Command("--list | --claim ID", "decide claims of the papers, or your own", _claim),
+    "wandb": Command("RUN...", "send finished run folders to Weights & Biases", _wandb),
     "real_models": Command("DIR", "ask a language model on disk about mixed prompts", _real_models),
 }
 

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from plateaus.commands.watch import Curves
-
 BLOCKS, PLAIN = "▁▂▃▄▅▆▇█", "_.-:=+*#"
 _LEAST = 10  # characters of a curve, however narrow the terminal
+
+
+class Curves(NamedTuple):
+    """The test losses of a job so far.
+
+    Fields:
+      title: name of the config, and the claim of the preset.
+      every, steps, seeds: steps between evaluations, steps and seeds of a run.
+      losses: setting, as text -> the losses of each of its runs so far, one an evaluation.
+    """
+
+    title: str
+    every: int
+    steps: int
+    seeds: int
+    losses: dict[str, list[Any]]
 
 
 def drawn(curves: Curves, width: int, encoding: str = "utf-8") -> list[str]:

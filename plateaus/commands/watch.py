@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -22,23 +22,10 @@ from plateaus.config.options import Parser, only_known
 from plateaus.config.schema import ConfigError
 from plateaus.files import LOCK
 
+if TYPE_CHECKING:
+    from plateaus.commands.sparklines import Curves
+
 SECONDS = 2.0  # between two looks
-
-
-class Curves(NamedTuple):
-    """The test losses of a job so far.
-
-    Fields:
-      title: name of the config, and the claim of the preset.
-      every, steps, seeds: steps between evaluations, steps and seeds of a run.
-      losses: setting, as text -> the losses of each of its runs so far, one an evaluation.
-    """
-
-    title: str
-    every: int
-    steps: int
-    seeds: int
-    losses: dict[str, list[Any]]
 
 
 def parser(program: str) -> argparse.ArgumentParser:
@@ -105,6 +92,8 @@ def read(folder: Path) -> Curves:
 
     Raises ConfigError for a folder whose config.json is damaged.
     """
+    from plateaus.commands.sparklines import Curves
+
     try:
         content = json.loads((folder / "config.json").read_bytes())
         config, sweep = content["config"], content["sweep"]

@@ -52,6 +52,7 @@ def test_the_same_of_programs_with_a_help_of_their_own(name, capsys):
         (["report", "nowhere", "--ouput=x"], "did you mean --output?"),
         (["claim", "--clam=1.1"], "did you mean --claim?"),
         (["real_models"], "no DIR given"),
+        (["wandb", "nowhere", "--projct=x"], "did you mean --project?"),
     ],
 )
 def test_refusals(words, expected, capsys, tmp_path, monkeypatch):

@@ -39,7 +39,7 @@ def test_finished_runs_and_those_under_way_are_shown_in_the_order_of_the_sweep(f
     assert main(["watch", str(folder)]) == 0
     title, scale, whole, begun, state = capsys.readouterr().out.splitlines()
     assert title == "parity - A claim" and "█ 1 to ▁ 0.01" in scale and "steps 0 to 40" in scale
-    assert whole.split() == ["data.subset=1", "2/2", "runs", "step", "40", "██▆▄▁", "0.01"]
+    assert whole.split() == ["data.subset=1", "2/2", "runs", "step", "40", "██▇▅▁", "0.01"]
     assert begun.split() == ["data.subset=0.1", "1/2", "runs", "step", "20", "█▇▆", "0.25"]
     assert state == "no job is at work here"
 
