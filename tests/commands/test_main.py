@@ -122,3 +122,10 @@ def test_an_answer_that_needs_no_jax_imports_none(words, code):
         "numpy",
         "xarray",
     }
+
+
+def test_windows_is_refused_in_a_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert main(["list"]) == 2
+    err = capsys.readouterr().err
+    assert err == "error: Windows is not supported: use Linux, macOS, or WSL on Windows\n"
