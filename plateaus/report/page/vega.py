@@ -15,8 +15,8 @@ from plateaus.report.page.series import Record
 
 TITLE = "the measure shown"  # of an axis whose title is a signal, which Vega-Lite has no word for
 MISSING = (
-    "the page needs Altair, vl-convert and Jinja: run `pip install 'plateaus[html]'`, "
-    "or in a checkout `pip install -e '.[html]'`"
+    "the page needs Altair, vl-convert and Jinja: run `pip install 'plateaus[evidence]'`, "
+    "or in a checkout `pip install -e '.[evidence]'`"
 )
 SETTING_IS_SHOWN = "indexof(settings, datum.s) >= 0"
 SEED_IS_SHOWN = "indexof(seeds, datum.r) >= 0"

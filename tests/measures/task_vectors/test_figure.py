@@ -353,5 +353,5 @@ def test_without_scikit_learn_the_planes_say_so(results, rows, monkeypatch):
     figure = task_vectors.task_vectors(results, rows)
     for letter in "bc":
         (text,) = texts(panels(figure)[letter])
-        assert " ".join(text.split()) == "needs scikit-learn: pip install 'plateaus[vectors]'"
+        assert " ".join(text.split()) == "needs scikit-learn: pip install 'plateaus[sklearn]'"
     assert len(points(panels(figure)["f"], MARKS)) == 3 * len(SHARES)  # positions need none
