@@ -1,0 +1,133 @@
+"""Pages that are written at build time, where a marker stands alone on a line of a page.
+
+`<!--exports plateaus.data-->` is what a room of the package exports, from its docstrings;
+`<!--fields-->` is every field of a config, from its declaration. The page around the marker says in
+its own words what it is about.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import textwrap
+from types import ModuleType
+from typing import Any
+
+from building.docstrings import restructured
+from sphinx.ext.napoleon import GoogleDocstring
+
+from plateaus.build.reference import tables
+from plateaus.config.component import Entry
+from plateaus.config.reference import Record, records
+from plateaus.fields import Field, declared
+
+_EXPORTS = re.compile(r"^<!--exports ([\w.]+)-->$", re.MULTILINE)
+_FIELDS = "<!--fields-->\n"
+
+
+def expand(text: str) -> str:
+    """Return a page with what its markers stand for."""
+    if _FIELDS in text:
+        text = text.replace(_FIELDS, field_sections(tables()))
+    return _EXPORTS.sub(lambda match: exports(importlib.import_module(match.group(1))), text)
+
+
+def _block(text: str) -> str:
+    return f"````{{eval-rst}}\n{text}\n````"
+
+
+def exports(module: ModuleType) -> str:
+    """Return an entry for everything that a module exports, but for rooms, which have pages."""
+    return "\n\n".join(_entry(module, name) for name in module.__all__)
+
+
+def _entry(module: ModuleType, name: str) -> str:
+    value, path = getattr(module, name), f"{module.__name__}.{name}"
+    if isinstance(value, ModuleType):
+        inner = not hasattr(value, "__path__") and module.__name__ != "plateaus"
+        heading = f"## {name}\n\n"
+        members = _block(f".. automodule:: {value.__name__}\n   :members:")
+        return heading + members if inner else ""
+    if not inspect.isclass(value):
+        return _block(f".. autofunction:: {path}")
+    fields = _records_of(value)
+    return _block(_described(path, value, fields) if fields else f".. autoclass:: {path}")
+
+
+def _records_of(owner: type) -> list[Record]:
+    """Return the declared fields of a spec or of knobs; none of any other class."""
+    if not hasattr(owner, "__dataclass_fields__") and not hasattr(owner, "_fields"):
+        return []
+    found = {
+        name: Entry(name, type(default), said, hasattr(owner, "_fields"), default)
+        for name, (hint, default) in declared(owner).items()
+        for said in getattr(hint, "__metadata__", ())
+        if type(said) is Field
+    }
+    return records(found)
+
+
+def _described(path: str, owner: type, rows: list[Record]) -> str:
+    """Return the entry of a spec or of knobs, under the name by which it is exported."""
+    said = str(GoogleDocstring(restructured(inspect.getdoc(owner) or "")))
+    body = [said, "", *(f"* **{row.name}** = {_value(row)}: {_meaning(row)}" for row in rows)]
+    start = f".. py:class:: {path}({', '.join(f'{row.name}=...' for row in rows)})"
+    return f"{start}\n\n{textwrap.indent(chr(10).join(body), '   ')}"
+
+
+def _value(row: Record) -> str:
+    return f"``{row.value}``" if row.value else '``""``'
+
+
+def _meaning(row: Record) -> str:
+    """Return what a field means, what it may be, and where it does nothing, in one line."""
+    allowed = f"``{row.allowed}``" if row.allowed else row.kind
+    parts = [restructured(row.help), f"{allowed} {row.units}".rstrip()]
+    if row.neutral:
+        parts.append(f"neutral at ``{row.neutral}``")
+    return "; ".join(parts)
+
+
+ROLES = {
+    "knob": "a knob: its values run in one program",
+    "spec": "a spec: each value has a program of its own",
+    "observes": "only recorded: no part of what a run is",
+    "derived": "follows from other fields, and cannot be set",
+}
+
+
+def field_sections(titled: dict[str, list[Record]]) -> str:
+    """Return a section for each table of fields, and in it an entry for each field.
+
+    A name that several sections have is to be found, in the index and by the search, in the first.
+    """
+    seen: set[str] = set()
+    parts = []
+    for title, rows in titled.items():
+        section, _, name = title.partition(".")
+        entries = [_field(row, row.name in seen) for row in rows if row.name != f"{section}.name"]
+        seen |= {row.name for row in rows}
+        heading = f"{section}.name = {name}" if name else title
+        parts.append(f"## {heading}\n\n" + _block("\n\n".join(entries) or "It has no fields."))
+    return "\n\n".join(parts) + "\n"
+
+
+def _field(row: Record, again: bool) -> str:
+    lines = [f".. confval:: {row.name}", *["   :no-index:"] * again]
+    lines += ["", f"   {restructured(row.help)}.", ""]
+    lines += [f"   :default: {_value(row)}"] if row.role != "derived" else []
+    lines += [f"   :allowed: {f'``{row.allowed}``' if row.allowed else row.kind}"]
+    lines += [f"   :units: {row.units}"] if row.units else []
+    lines += [f"   :neutral: ``{row.neutral}``"] if row.neutral else []
+    return "\n".join([*lines, f"   :kind: {ROLES[row.role]}"])
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Expand the markers of every page as it is read."""
+
+    def read(app: Any, name: str, source: list[str]) -> None:
+        source[0] = expand(source[0])
+
+    app.connect("source-read", read)
+    return {"parallel_read_safe": True}
