@@ -2,7 +2,7 @@
 
 `<!--exports plateaus.data-->` is what a room of the package exports, from its docstrings;
 `<!--fields-->` is every field of a config, from its declaration. The page around the marker says in
-its own words what it is about.
+its own words what it is about. A pattern of the contents that no page matches is left out.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import importlib
 import inspect
 import re
 import textwrap
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -24,13 +25,17 @@ from plateaus.fields import Field, declared
 
 _EXPORTS = re.compile(r"^<!--exports ([\w.]+)-->$", re.MULTILINE)
 _FIELDS = "<!--fields-->\n"
+_PATTERN = re.compile(r"^[\w/*]*\*\n", re.MULTILINE)
 
 
-def expand(text: str) -> str:
-    """Return a page with what its markers stand for."""
+def expand(text: str, docs: Path) -> str:
+    """Return a page of the folder `docs` with what its markers stand for."""
     if _FIELDS in text:
         text = text.replace(_FIELDS, field_sections(tables()))
-    return _EXPORTS.sub(lambda match: exports(importlib.import_module(match.group(1))), text)
+    text = _EXPORTS.sub(lambda match: exports(importlib.import_module(match.group(1))), text)
+    if "{toctree}" not in text:
+        return text
+    return _PATTERN.sub(lambda m: m.group() * any(docs.glob(f"{m.group().strip()}.md")), text)
 
 
 def _block(text: str) -> str:
@@ -127,7 +132,7 @@ def setup(app: Any) -> dict[str, bool]:
     """Expand the markers of every page as it is read."""
 
     def read(app: Any, name: str, source: list[str]) -> None:
-        source[0] = expand(source[0])
+        source[0] = expand(source[0], Path(app.srcdir))
 
     app.connect("source-read", read)
     return {"parallel_read_safe": True}
