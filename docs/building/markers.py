@@ -76,29 +76,31 @@ def _records_of(owner: type) -> list[Record]:
 def _described(path: str, owner: type, rows: list[Record]) -> str:
     """Return the entry of a spec or of knobs, under the name by which it is exported."""
     said = str(GoogleDocstring(restructured(inspect.getdoc(owner) or "")))
-    body = [said, "", *(f"* **{row.name}** = {_value(row)}: {_meaning(row)}" for row in rows)]
-    start = f".. py:class:: {path}({', '.join(f'{row.name}=...' for row in rows)})"
-    return f"{start}\n\n{textwrap.indent(chr(10).join(body), '   ')}"
+    body = [said, ""]
+    body += [f"* **{row.name}** = {_value(row)}: {_said(row)}; {_facts(row)}" for row in rows]
+    return f".. py:class:: {path}\n\n{textwrap.indent(chr(10).join(body), '   ')}"
 
 
 def _value(row: Record) -> str:
     return f"``{row.value}``" if row.value else '``""``'
 
 
-def _meaning(row: Record) -> str:
-    """Return what a field means, what it may be, and where it does nothing, in one line."""
+def _said(row: Record) -> str:
+    return restructured(row.help)
+
+
+def _facts(row: Record) -> str:
+    """Return what a field may be, and where it does nothing."""
     allowed = f"``{row.allowed}``" if row.allowed else row.kind
-    parts = [restructured(row.help), f"{allowed} {row.units}".rstrip()]
-    if row.neutral:
-        parts.append(f"neutral at ``{row.neutral}``")
-    return "; ".join(parts)
+    units = f" {row.units}" if row.units else ""
+    return f"{allowed}{units}" + (f"; neutral at ``{row.neutral}``" if row.neutral else "")
 
 
 ROLES = {
-    "knob": "a knob: its values run in one program",
-    "spec": "a spec: each value has a program of its own",
-    "observes": "only recorded: no part of what a run is",
-    "derived": "follows from other fields, and cannot be set",
+    "knob": "A *knob*.",
+    "spec": "A *spec*.",
+    "observes": "Only *recorded*.",
+    "derived": "It *follows* from other fields.",
 }
 
 
@@ -119,13 +121,10 @@ def field_sections(titled: dict[str, list[Record]]) -> str:
 
 
 def _field(row: Record, again: bool) -> str:
-    lines = [f".. confval:: {row.name}", *["   :no-index:"] * again]
-    lines += ["", f"   {restructured(row.help)}.", ""]
-    lines += [f"   :default: {_value(row)}"] if row.role != "derived" else []
-    lines += [f"   :allowed: {f'``{row.allowed}``' if row.allowed else row.kind}"]
-    lines += [f"   :units: {row.units}"] if row.units else []
-    lines += [f"   :neutral: ``{row.neutral}``"] if row.neutral else []
-    return "\n".join([*lines, f"   :kind: {ROLES[row.role]}"])
+    start = f".. confval:: {row.name}" + "\n   :no-index:" * again
+    said = _said(row)
+    default = "" if row.role == "derived" else f"Default {_value(row)}; allowed: {_facts(row)}. "
+    return f"{start}\n\n   {said[:1].upper()}{said[1:]}.\n   {default}{ROLES[row.role]}"
 
 
 def setup(app: Any) -> dict[str, bool]:

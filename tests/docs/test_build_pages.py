@@ -19,6 +19,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 sys.path.insert(0, str(DOCS))
 from building import markers  # noqa: E402 # it stands beside conf.py, as Sphinx wants it
 from building.docstrings import restructured  # noqa: E402
+from building.mathml import drawn  # noqa: E402
+from sphinx.errors import ExtensionError  # noqa: E402
 
 ROOMS = ["plateaus", *(f"plateaus.{n}" for n in plateaus._ROOMS if n != "train")]
 BROKEN = """# A page
@@ -45,11 +47,18 @@ BROKEN = """# A page
         ("* one\n* two", "* one\n* two"),
         ("Text.\n\n>>> a * b\n`c`", "Text.\n\n>>> a * b\n`c`"),
         ("    Then\n    $$a\n    b$$", "    Then\n\n    .. math:: a b\n\n"),
-        ("Then $$a$$ so", "Then\n\n.. math:: a\n\n so"),
+        ("Then $$a$$ so", "Then\n\n.. math:: a\n\nso"),
     ],
 )
 def test_a_docstring_becomes_restructured_text(text, expected):
     assert restructured(text) == expected
+
+
+def test_a_formula_is_drawn_whole_or_refused():
+    assert re.search(r"<mo>arg</mo>.*min", drawn(r"w = \arg\min_v v^2", "block"))
+    assert "\\" not in drawn(r"\lVert g \rVert \leftarrow \tfrac12", "inline")
+    with pytest.raises(ExtensionError, match=r"\\unheard is not known"):
+        drawn(r"\unheard + 1", "inline")
 
 
 def test_there_is_a_page_for_every_room():
