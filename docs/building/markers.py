@@ -2,7 +2,8 @@
 
 `<!--exports plateaus.data-->` is what a room of the package exports, from its docstrings;
 `<!--fields-->` is every field of a config, from its declaration. The page around the marker says in
-its own words what it is about. A pattern of the contents that no page matches is left out.
+its own words what it is about. A pattern of the contents that no page matches is left out, and a
+Markdown file of the repository that is no page here is offered as a file.
 """
 
 from __future__ import annotations
@@ -25,17 +26,25 @@ from plateaus.fields import Field, declared
 
 _EXPORTS = re.compile(r"^<!--exports ([\w.]+)-->$", re.MULTILINE)
 _FIELDS = "<!--fields-->\n"
+_OUTSIDE = re.compile(r"\]\(((?:\.\./)+[^)\s#]+\.md)(?:#[^)\s]*)?\)")
 _PATTERN = re.compile(r"^[\w/*]*\*\n", re.MULTILINE)
 
 
-def expand(text: str, docs: Path) -> str:
-    """Return a page of the folder `docs` with what its markers stand for."""
+def expand(text: str, page: Path, docs: Path) -> str:
+    """Return the text of a page in the folder `docs` with what its markers stand for."""
     if _FIELDS in text:
         text = text.replace(_FIELDS, field_sections(tables()))
     text = _EXPORTS.sub(lambda match: exports(importlib.import_module(match.group(1))), text)
+    text = _OUTSIDE.sub(lambda match: _offered(match, page, docs), text)
     if "{toctree}" not in text:
         return text
     return _PATTERN.sub(lambda m: m.group() * any(docs.glob(f"{m.group().strip()}.md")), text)
+
+
+def _offered(match: re.Match[str], page: Path, docs: Path) -> str:
+    path = (page.parent / match.group(1)).resolve()
+    outside = path.is_file() and not path.is_relative_to(docs.resolve())
+    return f"](path:{match.group(1)})" if outside else match.group()
 
 
 def _block(text: str) -> str:
@@ -113,7 +122,8 @@ def field_sections(titled: dict[str, list[Record]]) -> str:
     parts = []
     for title, rows in titled.items():
         section, _, name = title.partition(".")
-        entries = [_field(row, row.name in seen) for row in rows if row.name != f"{section}.name"]
+        chosen = f"{section}.name" if name else None  # stands in the heading
+        entries = [_field(row, row.name in seen) for row in rows if row.name != chosen]
         seen |= {row.name for row in rows}
         heading = f"{section}.name = {name}" if name else title
         parts.append(f"## {heading}\n\n" + _block("\n\n".join(entries) or "It has no fields."))
@@ -131,7 +141,7 @@ def setup(app: Any) -> dict[str, bool]:
     """Expand the markers of every page as it is read."""
 
     def read(app: Any, name: str, source: list[str]) -> None:
-        source[0] = expand(source[0], Path(app.srcdir))
+        source[0] = expand(source[0], Path(app.env.doc2path(name)), Path(app.srcdir))
 
     app.connect("source-read", read)
     return {"parallel_read_safe": True}

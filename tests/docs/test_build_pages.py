@@ -72,7 +72,7 @@ def test_everything_that_is_exported_has_an_entry():
     text = markers.exports(plateaus.optim)
     entries = set(re.findall(r"^\.\. (?:auto|py:)(?:function|class|module):: ([\w.]+)", text, re.M))
     assert entries == {f"plateaus.optim.{name}" for name in plateaus.optim.__all__}
-    assert "**learning_rate** = ``0.001``" in text
+    assert f"**learning_rate** = ``{plateaus.optim.Knobs().learning_rate}``" in text
 
 
 def test_every_field_is_on_the_page_of_fields():
@@ -89,7 +89,17 @@ def test_a_pattern_of_the_contents_without_a_page_is_left_out(tmp_path):
     (tmp_path / "how").mkdir()
     (tmp_path / "how" / "one.md").touch()
     text = "```{toctree}\n:glob:\n\nhow/*\nadd/*\nstart\n```\n"
-    assert markers.expand(text, tmp_path) == text.replace("add/*\n", "")
+    assert markers.expand(text, tmp_path / "index.md", tmp_path) == text.replace("add/*\n", "")
+
+
+def test_a_markdown_file_that_is_no_page_is_offered_as_a_file(tmp_path):
+    docs = tmp_path / "docs"
+    (docs / "how").mkdir(parents=True)
+    for path in (tmp_path / "NOTES.md", docs / "start.md"):
+        path.touch()
+    text = "[a](../../NOTES.md#b), [c](../start.md#d), [e](../../gone.md)"
+    found = markers.expand(text, docs / "how" / "one.md", docs)
+    assert found == text.replace("../../NOTES.md#b", "path:../../NOTES.md")
 
 
 @pytest.mark.thorough  # Sphinx starts, and imports the package
