@@ -60,12 +60,13 @@ def rewrite(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[
 def shorten(
     app: Any, what: str, name: str, obj: Any, options: Any, signature: str, returned: str
 ) -> tuple[str, str] | None:
-    """Return the signature of a NamedTuple as its fields alone; what they are stands below it."""
+    """Return the signature of a NamedTuple as its fields alone, if short; they stand below it."""
     fields = getattr(obj, "_fields", None)
     if what != "class" or not fields:
         return None
     given = getattr(obj, "_field_defaults", {})
-    return f"({', '.join(f'{field}=...' if field in given else field for field in fields)})", ""
+    text = ", ".join(f"{field}=..." if field in given else field for field in fields)
+    return (f"({text})" if len(text) < 60 else ""), ""
 
 
 def setup(app: Any) -> dict[str, bool]:
