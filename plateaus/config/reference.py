@@ -118,10 +118,11 @@ def absent(prefix: str, names: Iterable[str]) -> str:
     """Return why no field begins with a prefix, with the nearest that there is.
 
     >>> absent("dta.", ["data.subset", "steps"])
-    '--fields dta.: no field begins so; there are data., steps'
+    '--fields dta.: no field begins so; there are data., and fields without a dot'
     """
     names = list(names)
-    heads = dict.fromkeys(n.partition(".")[0] + "." * ("." in n) for n in names)
-    told = unknown(prefix.rstrip("."), names)
-    close = told if "did you mean" in told else f"there are {', '.join(heads)}"
-    return f"--fields {prefix}: no field begins so; {close.removeprefix('no such field; ')}"
+    sections = dict.fromkeys(f"{name.partition('.')[0]}." for name in names if "." in name)
+    told = unknown(prefix.rstrip("."), names).removeprefix("no such field; ")
+    close = told if "did you mean" in told else f"there are {', '.join(sections)}"
+    also = "" if "did you mean" in told else ", and fields without a dot"
+    return f"--fields {prefix}: no field begins so; {close}{also}"
