@@ -32,6 +32,7 @@ myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 4
 
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # attributes stand in a list; properties have entries of their own
 napoleon_custom_sections = [("Fields", "params_style")]
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True

@@ -61,9 +61,9 @@ def shorten(
     app: Any, what: str, name: str, obj: Any, options: Any, signature: str, returned: str
 ) -> tuple[str, str] | None:
     """Return the signature of a NamedTuple as its fields alone, if short; they stand below it."""
-    fields = getattr(obj, "_fields", None)
-    if what != "class" or not fields:
+    if what != "class" or not issubclass(obj, tuple) or not hasattr(obj, "_fields"):
         return None
+    fields = obj._fields
     given = getattr(obj, "_field_defaults", {})
     text = ", ".join(f"{field}=..." if field in given else field for field in fields)
     return (f"({text})" if len(text) < 60 else ""), ""

@@ -8,6 +8,7 @@ Markdown file of the repository that is no page here is offered as a file.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import re
@@ -66,15 +67,19 @@ def _entry(module: ModuleType, name: str) -> str:
     if not inspect.isclass(value):
         return _block(f".. autofunction:: {path}")
     fields = _records_of(value)
-    return _block(_described(path, value, fields) if fields else f".. autoclass:: {path}")
+    if fields:
+        return _block(_described(path, value, fields))
+    documented = [] if issubclass(value, tuple) else ["   :members:"]  # a record says its fields
+    return _block("\n".join([f".. autoclass:: {path}", *documented]))
 
 
 def _records_of(owner: type) -> list[Record]:
     """Return the declared fields of a spec or of knobs; none of any other class."""
-    if not hasattr(owner, "__dataclass_fields__") and not hasattr(owner, "_fields"):
+    knobs = issubclass(owner, tuple) and hasattr(owner, "_fields")
+    if not knobs and not dataclasses.is_dataclass(owner):
         return []
     found = {
-        name: Entry(name, type(default), said, hasattr(owner, "_fields"), default)
+        name: Entry(name, type(default), said, knobs, default)
         for name, (hint, default) in declared(owner).items()
         for said in getattr(hint, "__metadata__", ())
         if type(said) is Field
