@@ -10,7 +10,7 @@ _ASIDE = re.compile(
     r"(?P<code>`[^`]+`)|\$(?P<formula>[^$]+)\$|(?P<bold>(?<!\w)\*(?=\S)[^*\n]+(?<=\S)\*(?!\w))"
 )
 _BULLET = re.compile(r"^([ \t]*)\\\* ", re.MULTILINE)
-_SPECIAL = re.compile(r"\*|\|(?=\S)|(?<=\w)_(?!\w)")
+_SPECIAL = re.compile(r"\*|\|(?=\S)|(?<=\w)_(?!\w)|(?i:(?<=\bfile)|(?<=\bdata)):(?=\S)")  # no URL
 
 
 def restructured(text: str) -> str:

@@ -44,6 +44,7 @@ BROKEN = """# A page
         (r"$\gamma_b$, *so*", r":math:`\gamma_b`, *so*"),
         ("(a, *, b=1) and [B, *shape]", r"(a, \*, b=1) and [B, \*shape]"),
         ("|x| of a_ run_1", r"\|x| of a\_ run_1"),
+        ("FILE:PRESET, profile:x", r"FILE\:PRESET, profile:x"),
         ("* one\n* two", "* one\n* two"),
         ("Text.\n\n>>> a * b\n`c`", "Text.\n\n>>> a * b\n`c`"),
         ("    Then\n    $$a\n    b$$", "    Then\n\n    .. math:: a b\n\n"),
