@@ -36,7 +36,7 @@ def stacked(aggregator: Aggregator, size: int | None = None) -> aggregating.Aggr
 
     Raises ValueError, at trace time, for an aggregator with a state but no `size`; for leaves that
     are scalars, or whose leading axes differ from each other or from `size`; and, where `params`
-    are given, for leaves that are not [B, *the parameter's shape].
+    are given, for leaves that are not of the parameter's shape after that axis.
 
     >>> import optax
     >>> optimiser = optax.chain(pcgrad(), optax.sgd(1.0))

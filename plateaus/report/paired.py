@@ -26,14 +26,15 @@ Bound = Literal["", ">", "<"]
 class Comparison(NamedTuple):
     """A setting beside its baseline, seed by seed.
 
-    ratio: geometric mean of the ratios of the pairs, and its interval; below 1 it is sooner.
-    p_value: two-sided sign-flip test of the logarithms; NaN below `FEWEST_FOR_P` pairs.
-    sooner: share of the pairs in which the setting comes first; a tie counts half.
-    pairs: those that the numbers rest on; censored: those left out, where neither run got there.
-    bound: ">" where the ratio is a lower bound, since no run of the setting got there by the
-      horizon; "<" where none of the baseline did.
-    unfollowed: pairs left out, of which a run stopped before it got there or to the horizon.
-    ratios: of the pairs one by one, in the order of their seeds.
+    Fields:
+      ratio: geometric mean of the ratios of the pairs, and its interval; below 1 it is sooner.
+      p_value: two-sided sign-flip test of the logarithms; NaN below `FEWEST_FOR_P` pairs.
+      sooner: share of the pairs in which the setting comes first; a tie counts half.
+      pairs: those that the numbers rest on; censored: those left out, where neither run got there.
+      bound: ">" where the ratio is a lower bound, since no run of the setting got there by the
+        horizon; "<" where none of the baseline did.
+      unfollowed: pairs left out, of which a run stopped before it got there or to the horizon.
+      ratios: of the pairs one by one, in the order of their seeds.
     """
 
     ratio: Interval

@@ -143,13 +143,15 @@ def hyena(
     are no positions but the lags. A filter's lags are in units of max_positions, T at the most.
 
     Activations, in every block `block_0`, `block_1`, ... (W the width):
-      residual, residual_middle [B, T, W]: the stream before the mixer and before the MLP.
-      convolved [B, T, (n + 1) W] is [v, gates].
-      filters [n - 1, T, W]: the same for all examples.
-      mixed_0, ... [B, T, W]: v after each long convolution; gated [B, T, W].
-      mlp_hidden [B, T, mlp_multiple W]: after the activation function.
-      mixer_norm, mixer_in, mixer_out, mlp_norm, mlp_up, mlp_down: the outputs of the layers of
+
+    * residual, residual_middle [B, T, W]: the stream before the mixer and before the MLP.
+    * convolved [B, T, (n + 1) W] is [v, gates].
+    * filters [n - 1, T, W]: the same for all examples.
+    * mixed_0, ... [B, T, W]: v after each long convolution; gated [B, T, W].
+    * mlp_hidden [B, T, mlp_multiple W]: after the activation function.
+    * mixer_norm, mixer_in, mixer_out, mlp_norm, mlp_up, mlp_down: the outputs of the layers of
       these names in `params`.
+
     And read_in, final_residual, final_norm, readout. The input of a linear layer is the name before
     its own in `Model.activations`.
 

@@ -141,12 +141,14 @@ def mamba(
     are no positions, and a prompt may have any length.
 
     Activations, in every block `block_0`, `block_1`, ...:
-      residual [B, T, width]: the stream before the block.
-      mixer_in [B, T, 2C] is [u, z]; convolved [B, T, C] is u after the convolution and silu.
-      selection [B, T, r + 2N] is [delta, B, C]; delta [B, T, C] is before the softplus.
-      states [B, T, C, N]; gated [B, T, C].
-      mixer_norm, mixer_in, selection, delta, mixer_out: the outputs of the layers of these names
+
+    * residual [B, T, width]: the stream before the block.
+    * mixer_in [B, T, 2C] is [u, z]; convolved [B, T, C] is u after the convolution and silu.
+    * selection [B, T, r + 2N] is [delta, B, C]; delta [B, T, C] is before the softplus.
+    * states [B, T, C, N]; gated [B, T, C].
+    * mixer_norm, mixer_in, selection, delta, mixer_out: the outputs of the layers of these names
       in `params`.
+
     And read_in, final_residual, final_norm, readout. The input of a linear layer is the name before
     its own in `Model.activations` (of delta, its first r columns).
 

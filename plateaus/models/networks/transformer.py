@@ -213,10 +213,13 @@ def transformer(
 ) -> Model:
     r"""Build a causal pre-norm transformer: $x \mathrel{+}= A(N(x))$, $x \mathrel{+}= M(N(x))$.
 
-    Give one of the two sizes, and T <= max_positions tokens a prompt:
+    Give one of the two sizes, and T <= max_positions tokens a prompt.
+
+    Args:
+      spec: the sizes.
       inputs: continuous tokens [B, T, inputs]; a scalar out, [B, T].
       vocabulary: discrete tokens [B, T] of int; logits out, [B, T, vocabulary], without a bias.
-    `read_at` are the positions that are read out (all T); the final norm sees only these.
+      read_at: the positions that are read out (all T); the final norm sees only these.
 
     Activations are read_in (before positions), final_residual, final_norm, readout, and of each
     block: residual and residual_middle [B, T, W], the stream before attention and MLP; keys and
