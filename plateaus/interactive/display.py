@@ -25,7 +25,7 @@ def text(title: str, facts: Mapping[str, str]) -> str:
       folder  runs/a
     """
     wide = max((len(name) for name, fact in facts.items() if fact), default=0) + 4
-    lines = [title]
+    lines = textwrap.wrap(title, WIDTH, subsequent_indent="  ")
     for name, fact in facts.items():
         if fact:
             folded = textwrap.wrap(fact, WIDTH - wide, break_on_hyphens=False)
@@ -82,7 +82,7 @@ def facts(plan: Plan, changed: Mapping[str, Any]) -> dict[str, str]:
         programs = f"{count} program{'s' * (count != 1)}, "
     except ConfigError:  # said when it runs
         programs = ""
-    examples = len(runs) * steps * batch
+    in_all = len(runs) * steps
     place = identities.locate(plan, None, lambda line: None)
     there = "there already: only what is missing runs" if place.exists() else "not there yet"
     return {
@@ -90,7 +90,7 @@ def facts(plan: Plan, changed: Mapping[str, Any]) -> dict[str, str]:
         "seeds": _few([str(seed) for seed in plan.seeds]),
         "task": f"{plan.config['task.name']}, {plan.config['model.name']}",
         "steps": f"{steps:,} of {batch} examples",
-        "cost": f"{programs}{len(runs)} runs, {len(runs) * steps:,} run-steps, {examples:.2g} examples",
+        "cost": f"{programs}{len(runs)} runs, {in_all:,} steps and {in_all * batch:.2g} examples",
         "folder": f"{place} ({there})",
         "changed": ", ".join(f"{name} = {shown(plan.config[name])}" for name in changed),
     }

@@ -1,4 +1,4 @@
-"""An experiment: a preset with what is changed of it, checked at once, and run as the command does."""
+"""An experiment: a preset and what is changed of it, checked at once, run as the command does."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from plateaus.config import pairs, presets, ranges
@@ -28,8 +29,8 @@ class Asked(NamedTuple):
     """What was asked for, as the options of a command say it."""
 
     config: str  # a file with its whole path, and a preset
-    overrides: Fields = {}
-    sweep: Fields = {}  # none: the preset's own
+    overrides: Fields = MappingProxyType({})
+    sweep: Fields = MappingProxyType({})  # none: the preset's own
     seeds: str = ""
     scale: str = ""
     smoke: bool = False
@@ -236,8 +237,8 @@ def _planned(name: str, asked: Asked) -> Experiment:
 
     with refusals():
         arguments = _parsed([f"--config={asked.config}", *asked.words()])
-        fields = {"overrides": dict(asked.overrides), "sweep": dict(asked.sweep)}
-        plan, notes = planned(arguments._replace(**fields))
+        fields, swept = dict(asked.overrides), dict(asked.sweep)
+        plan, notes = planned(arguments._replace(overrides=fields, sweep=swept))
     return Experiment(name, plan, tuple(notes), asked)
 
 

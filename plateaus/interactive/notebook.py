@@ -63,7 +63,9 @@ class Live(Progress):
         with self._lock:
             self._at[lane] = piece
 
-    def update(self, lane: int, run_steps: int, *counts: int, losses: Any = None, **more: int) -> None:
+    def update(
+        self, lane: int, run_steps: int, *counts: int, losses: Any = None, **more: int
+    ) -> None:
         """Add what a device's chunk has done since the last call, and its losses."""
         super().update(lane, run_steps, *counts, **more)
         if losses is not None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import pandas as pd
 import xarray as xr
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from plateaus.interactive.several import Several
 
 RESULTS = "results.nc"
+_TEXTS = ("task", "baseline", "notes", "diverged_seeds", "pair_ratios")  # if only of digits
+Place: TypeAlias = str | os.PathLike[str]
 
 
 class Result:
@@ -168,7 +170,11 @@ class Figures(Mapping[str, Figure]):
         return self._drawn[name]
 
 
-def open(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Result | Several:
+@overload
+def open(place: Place) -> Result: ...
+@overload
+def open(place: Place, other: Place, /, *more: Place) -> Several: ...
+def open(place: Place, *more: Place) -> Result | Several:
     """Return the results in a run folder, a kept one, or a results.nc; of several, all together.
 
     Also of runs under way, until their last report. Imports no JAX.
@@ -185,14 +191,15 @@ def open(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Result
 
 
 def frame(csv: str) -> pd.DataFrame:
-    r"""Return a table of CSV with names without dots; texts are never missing, and never numbers.
+    r"""Return a table of CSV with names without dots; no text is missing, or a number.
 
     >>> frame("data.subset,variant,p\\n0.5,None,\\n").to_dict("records")
     [{'data_subset': 0.5, 'variant': 'None', 'p': nan}]
     """
-    table = pd.read_csv(io.StringIO(csv), keep_default_na=False, na_values=[""])
+    texts = dict.fromkeys(_TEXTS, str)
+    table = pd.read_csv(io.StringIO(csv), keep_default_na=False, na_values=[""], dtype=texts)
     for name in table:
-        if not pd.api.types.is_numeric_dtype(table[name]):
+        if name in texts or not pd.api.types.is_numeric_dtype(table[name]):
             table[name] = table[name].fillna("")
     return table.rename(columns=lambda name: plain(str(name)))
 

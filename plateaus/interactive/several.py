@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from plateaus.interactive import display, notebook
+from plateaus.interactive import display
+from plateaus.interactive.names import plain
 from plateaus.interactive.result import Result
 from plateaus.report import facets, main_panels, table, words
+from plateaus.report.cells import swept_values
 from plateaus.report.style import Look, looks, styled
 
 RUN = "run"  # the column that names the folder
@@ -53,9 +56,13 @@ class Several(Sequence[Result]):
         return self._joined([result.runs for result in self])
 
     def _joined(self, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+        """Return tables under one another, the swept fields of all folders before the rest."""
         named = dict(zip(self.names, frames, strict=True))
         joined = pd.concat(named, names=[RUN]).reset_index(RUN).reset_index(drop=True)
-        return joined[_ordered([RUN, *(c for frame in frames for c in frame.columns)], frames)]
+        return joined[list(dict.fromkeys([RUN, *self._fields(), *joined.columns]))]
+
+    def _fields(self) -> list[str]:
+        return [plain(field) for result in self for field in swept_values(result.data)]
 
     def plot(self) -> Figure:
         """Return one figure of all: loss and share of runs still on the plateau.
@@ -72,15 +79,7 @@ class Several(Sequence[Result]):
         return self._brief().to_html(index=False)
 
     def _brief(self) -> pd.DataFrame:
-        columns = [*self.table.columns]
-        first = columns[: columns.index("runs")]
-        return self.table[[*first, *_SHOWN]]
-
-
-def _ordered(columns: Sequence[str], frames: Sequence[pd.DataFrame]) -> list[str]:
-    """Return columns, each once: those that are fields of settings before the others."""
-    shared = set.intersection(*(set(frame.columns) for frame in frames))
-    return sorted(dict.fromkeys(columns), key=lambda c: c != RUN and c in shared)
+        return self.table[list(dict.fromkeys([RUN, *self._fields(), *_SHOWN]))]
 
 
 def distinct(folders: Sequence[Path]) -> list[str]:
@@ -106,9 +105,7 @@ def overlaid(results: dict[str, Result]) -> Figure:
         for row in result.rows
     ]
     styles = iter(looks(len(labels)))
-    shown = {
-        name: [(row, next(styles)) for row in result.rows] for name, result in results.items()
-    }
+    shown = {name: [(row, next(styles)) for row in result.rows] for name, result in results.items()}
     all_looks = [look for rows in shown.values() for _, look in rows]
     datasets = {name: result._dataset for name, result in results.items()}
     steps = np.concatenate([dataset["eval_step"].values for dataset in datasets.values()])
@@ -132,5 +129,5 @@ def overlaid(results: dict[str, Result]) -> Figure:
     return figure
 
 
-def _handle(label: str, look: Look):
+def _handle(label: str, look: Look) -> Line2D:
     return look.handle(label, **look.mark, ms=5)
