@@ -10,6 +10,6 @@ __all__, __getattr__, __dir__ = exports(
         "types": ["Task", "Source", "Model", "Aggregator", "Example", "Draw", "Signals", "Knobs"],
         "recipe": ["Recipe"],
         "interactive.experiment": ["load"],
-        "interactive.result": ["open"],
+        "interactive.several": ["open"],
     },
 )

@@ -14,7 +14,13 @@
 >>> figure = result.plot()  # Matplotlib's, to restyle
 >>> figure.axes[0].set_title("mine").get_text(), len(plateaus.open(result.folder).runs)
 ('mine', 4)
->>> plateaus.open(result.folder, result.folder).table.query("data_zipf_exponent == 0").run.tolist()
+>>> both = plateaus.open(result.folder, result.folder)  # or as many as there are
+>>> len(both.table), len(both.plot().axes)
+(4, 2)
+
+A field's dots are underscores wherever Python wants an identifier: `replace(task_dimension=8)`,
+`table.query("data_zipf_exponent == 0")`, and `data.plateaus.plain.sel(data_zipf_exponent=0)` of the
+arrays of any results.nc, once this room is imported.
 """
 
 from plateaus.surface import exports
@@ -23,8 +29,8 @@ __all__, __getattr__, __dir__ = exports(
     __name__,
     {
         "experiment": ["load", "Experiment"],
-        "result": ["open", "Result", "Figures"],
-        "several": ["Several"],
+        "result": ["Result", "Figures"],
+        "several": ["open", "Several"],
         "refusals": ["Refused"],
     },
 )

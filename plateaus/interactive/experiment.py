@@ -9,37 +9,14 @@ import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
-from plateaus.config import pairs, presets, ranges
-from plateaus.config.arguments import Arguments, parse
+from plateaus.config import pairs
 from plateaus.config.plan import Options, Plan
-from plateaus.config.schema import ConfigError
-from plateaus.interactive import display, notebook
-from plateaus.interactive.names import dotted
+from plateaus.interactive import display, notebook, planning
+from plateaus.interactive.planning import Asked, Fields
 from plateaus.interactive.refusals import Refused, refusals
 from plateaus.interactive.result import Result
-from plateaus.report.kept_runs import value_text
-
-Fields = Mapping[str, Any]
-
-
-class Asked(NamedTuple):
-    """What was asked for, as the options of a command say it."""
-
-    config: str  # a file with its whole path, and a preset
-    overrides: Fields = MappingProxyType({})
-    sweep: Fields = MappingProxyType({})  # none: the preset's own
-    seeds: str = ""
-    scale: str = ""
-    smoke: bool = False
-
-    def words(self) -> list[str]:
-        """Return the options of the command, without the config, the fields and the sweep."""
-        words = [f"--seeds={self.seeds}"] * bool(self.seeds)
-        words += [f"--scale={self.scale}"] * bool(self.scale)
-        return words + ["--smoke"] * self.smoke
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -74,18 +51,14 @@ class Experiment:
     @property
     def command(self) -> str:
         """The options of `experiments/run.py` that run the same."""
-        words = [f"--config={self.name}"]
-        words += [f"--config.{n}={display.as_option(v)}" for n, v in self._asked.overrides.items()]
-        for name, values in self._asked.sweep.items():
-            words += ["--sweep", f"{name}={display.as_option(values)}"]
-        return shlex.join([*words, *self._asked.words()])
+        return shlex.join(planning.words(self.name, self._asked))
 
     def replace(self, fields: Fields | None = None, /, **more: Any) -> Experiment:
         """Return the experiment with other values of fields, as `--config.FIELD=VALUE` sets them.
 
         Raises Refused for a field that is not there, is swept by `sweep`, or a bad value.
         """
-        given = self._named({**(fields or {}), **more})
+        given = planning.named({**(fields or {}), **more}, self.plan.schema)
         swept = {part for name in self._asked.sweep for part in pairs.fields(name)}
         if both := [name for name in given if name in swept]:
             raise Refused(*(f"{name}: is swept, too; keep one" for name in both))
@@ -100,14 +73,9 @@ class Experiment:
 
         Raises Refused for a field that is not there or cannot be swept, and for bad values.
         """
-        swept = {}
+        named = planning.named({**(fields or {}), **more}, self.plan.schema)
         with refusals():
-            for name, values in self._named({**(fields or {}), **more}).items():
-                try:
-                    texts = isinstance(values, str)
-                    swept[name] = _listed(name, values) if texts else values
-                except ValueError as error:
-                    raise ConfigError(f"{name}: {error}") from None
+            swept = {name: planning.listed(name, values) for name, values in named.items()}
         alone = {part for name in swept for part in pairs.fields(name)}
         kept = {name: v for name, v in self._asked.overrides.items() if name not in alone}
         return self._changed(overrides=kept, sweep=swept)
@@ -122,7 +90,7 @@ class Experiment:
 
     def seeds(self, seeds: int | str | Iterable[int]) -> Experiment:
         """Return the experiment with other seeds: the first so many, "5:9", or exactly those."""
-        return self._changed(seeds=_seeds(seeds))
+        return self._changed(seeds=planning.seeds(seeds))
 
     def run(
         self,
@@ -164,7 +132,7 @@ class Experiment:
 
         quiet = contextlib.nullcontext() if progress else contextlib.redirect_stdout(io.StringIO())
         with refusals():
-            given = _parsed(words).options
+            given = planning.parsed(words).options
             options = Options(
                 workdir=given.workdir,
                 fail_fast=given.fail_fast,
@@ -185,17 +153,8 @@ class Experiment:
             raise RuntimeError(f"stopped, as said above; finished runs are kept in {place}")
         return Result.of(place)
 
-    def _named(self, fields: Mapping[Any, Any]) -> dict[str, Any]:
-        """Return fields by their dotted names; those that change together by a joined key."""
-        known = self.plan.schema
-        named = {}
-        for name, value in fields.items():
-            parts = pairs.fields(pairs.key(name)) if isinstance(name, str) else name
-            named[pairs.key(tuple(dotted(str(part), known) for part in parts))] = value
-        return named
-
     def _changed(self, **changes: Any) -> Experiment:
-        return _planned(self.name, self._asked._replace(**changes))
+        return _made(self.name, self._asked._replace(**changes))
 
     def _facts(self) -> dict[str, str]:
         facts = display.facts(self.plan, self._asked.overrides)
@@ -218,51 +177,12 @@ def load(name: str | os.PathLike[str]) -> Experiment:
     Raises Refused where there is no such file or preset, with the nearest there is.
     """
     with refusals():
-        name, path, preset = _found(os.fspath(name))
+        name, path, preset = planning.found(os.fspath(name))
     whole = str(path.resolve()) if preset is None else f"{path.resolve()}:{preset}"
-    return _planned(name, Asked(whole))
+    return _made(name, Asked(whole))
 
 
-def _found(name: str) -> tuple[str, Path, str | None]:
-    """Return how the command names a config, its file and its preset."""
-    file, colon, preset = name.partition(":")
-    for other in (name, f"configs/{name}", f"configs/{file}.py{colon}{preset}"):
-        with contextlib.suppress(ConfigError):
-            return other, *presets.find(other)
-    return name, *presets.find(name if "/" in name else f"configs/{name}")  # raises
-
-
-def _planned(name: str, asked: Asked) -> Experiment:
-    from plateaus.jobs.cli import planned
-
+def _made(name: str, asked: Asked) -> Experiment:
     with refusals():
-        arguments = _parsed([f"--config={asked.config}", *asked.words()])
-        fields, swept = dict(asked.overrides), dict(asked.sweep)
-        plan, notes = planned(arguments._replace(overrides=fields, sweep=swept))
-    return Experiment(name, plan, tuple(notes), asked)
-
-
-def _parsed(words: Sequence[str]) -> Arguments:
-    arguments = parse(words)
-    if arguments.problems:
-        raise ConfigError(*arguments.problems)
-    return arguments
-
-
-def _listed(name: str, text: str) -> tuple[Any, ...]:
-    return pairs.entries(name, text) if "," in name else ranges.listed(text)
-
-
-def _seeds(seeds: int | str | Iterable[int]) -> str:
-    """Return seeds as the option has them: of one alone, `5` would be the first five.
-
-    >>> _seeds(8), _seeds(range(2, 4)), _seeds([5])
-    ('8', '2,3', '5:6')
-    """
-    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
-        return str(seeds)
-    numbers = [value_text(seed) for seed in seeds]
-    with contextlib.suppress(ValueError):
-        if len(numbers) == 1:
-            return f"{numbers[0]}:{int(numbers[0]) + 1}"
-    return ",".join(numbers)
+        plan, notes = planning.planned(asked)
+    return Experiment(name, plan, notes, asked)

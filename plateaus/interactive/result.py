@@ -5,34 +5,28 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
-import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import Any
 
 import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from plateaus import names, paths
+from plateaus import names
 from plateaus.config.schema import ConfigError
 from plateaus.information import failure
 from plateaus.interactive import display, notebook
 from plateaus.interactive.names import plain
-from plateaus.interactive.refusals import refusals
 from plateaus.measures.figures import FIGURES, SUMMARY, TABLES, kept_files, summaries
 from plateaus.report import kept_curves, kept_runs, statistics, store
 from plateaus.report.kept_files import from_csv
 from plateaus.report.page.folders import DAMAGE
 
-if TYPE_CHECKING:
-    from plateaus.interactive.several import Several
-
 RESULTS = "results.nc"
 _TEXTS = ("task", "baseline", "notes", "diverged_seeds", "pair_ratios")  # if only of digits
-Place: TypeAlias = str | os.PathLike[str]
 
 
 class Result:
@@ -168,26 +162,6 @@ class Figures(Mapping[str, Figure]):
             arguments = self._dataset, self._rows, *needed
             self._drawn[name] = FIGURES[name].draw(*arguments) if all(needed) else None
         return self._drawn[name]
-
-
-@overload
-def open(place: Place) -> Result: ...
-@overload
-def open(place: Place, other: Place, /, *more: Place) -> Several: ...
-def open(place: Place, *more: Place) -> Result | Several:
-    """Return the results in a run folder, a kept one, or a results.nc; of several, all together.
-
-    Also of runs under way, until their last report. Imports no JAX.
-
-    Raises Refused for what is not there, holds no results, or is damaged.
-    """
-    with refusals():
-        results = [Result.of(paths.expanded(os.fspath(one))) for one in (place, *more)]
-    if not more:
-        return results[0]
-    from plateaus.interactive.several import Several
-
-    return Several(results)
 
 
 def frame(csv: str) -> pd.DataFrame:

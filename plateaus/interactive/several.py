@@ -6,19 +6,23 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias, overload
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from plateaus import paths
 from plateaus.interactive import display
 from plateaus.interactive.names import plain
+from plateaus.interactive.refusals import refusals
 from plateaus.interactive.result import Result
 from plateaus.report import facets, main_panels, table, words
 from plateaus.report.cells import swept_values
 from plateaus.report.style import Look, looks, styled
 
+Place: TypeAlias = str | os.PathLike[str]
 RUN = "run"  # the column that names the folder
 _SHOWN = ("runs", "escaped", "escape_step_median", "plateau_ratio", "p_holm", "final_test_loss")
 
@@ -80,6 +84,24 @@ class Several(Sequence[Result]):
 
     def _brief(self) -> pd.DataFrame:
         return self.table[list(dict.fromkeys([RUN, *self._fields(), *_SHOWN]))]
+
+
+@overload
+def open(place: Place) -> Result: ...
+@overload
+def open(place: Place, other: Place, /, *more: Place) -> Several: ...
+def open(place: Place, *more: Place) -> Result | Several:
+    """Return the results in a run folder, a kept one, or a results.nc; of several, all together.
+
+    Also of runs under way, until their last report. Imports no JAX.
+
+    Raises Refused for what is not there, holds no results, or is damaged.
+    """
+    with refusals():
+        results = [Result.of(paths.expanded(os.fspath(one))) for one in (place, *more)]
+    if not more:
+        return results[0]
+    return Several(results)
 
 
 def distinct(folders: Sequence[Path]) -> list[str]:
