@@ -167,7 +167,7 @@ class Figures(Mapping[str, Figure]):
 def frame(csv: str) -> pd.DataFrame:
     r"""Return a table of CSV with names without dots; no text is missing, or a number.
 
-    >>> frame("data.subset,variant,p\\n0.5,None,\\n").to_dict("records")
+    >>> frame("data.subset,variant,p\n0.5,None,\n").to_dict("records")
     [{'data_subset': 0.5, 'variant': 'None', 'p': nan}]
     """
     texts = dict.fromkeys(_TEXTS, str)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 import plateaus
+from plateaus.interactive import notebook as live
 from plateaus.jobs import cli
 
 TINY = {
@@ -57,14 +58,16 @@ def notebook():
 @pytest.fixture(scope="session")
 def made(tiny, tmp_path_factory):
     """The results from Python, in the folder of the default name, and the pictures meanwhile."""
-    here = tmp_path_factory.mktemp("here")
-    with contextlib.chdir(here), notebook() as pictures:
+    here, drawn = tmp_path_factory.mktemp("here"), []
+    real = live.losses_so_far
+    with contextlib.chdir(here), notebook() as pictures, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live, "losses_so_far", lambda *a: drawn.append(a) or real(*a))
         result = tiny.run(seeds=2)
         assert cli.main(shlex.split(f"{tiny.seeds(2).command}")) == 0  # finds it, trains nothing
         again = tiny.run(seeds=2, progress=False)
         result.folder = here / result.folder
     assert again.folder == result.folder.relative_to(here)
-    return SimpleNamespace(result=result, pictures=pictures, here=here)
+    return SimpleNamespace(result=result, pictures=pictures, drawn=drawn, here=here)
 
 
 @pytest.fixture(scope="session")

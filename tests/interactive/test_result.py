@@ -135,8 +135,3 @@ def test_several_folders_are_one_table_and_one_figure(made, kept):
 
 def test_names_of_folders_are_as_short_as_tells_them_apart():
     assert distinct([Path("x/one"), Path("x/one")]) == ["one", "one (2)"]
-
-
-def test_the_curves_so_far_are_those_of_the_results(made):
-    """Each picture is a PNG; the last is of all runs."""
-    assert made.pictures and all(picture.startswith(b"\x89PNG") for picture in made.pictures)
