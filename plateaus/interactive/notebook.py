@@ -36,6 +36,17 @@ def shown(progress: bool) -> Callable[..., Progress] | None:
     return Live if shell() is not None else None
 
 
+def show_figures() -> None:
+    """Have a notebook show Matplotlib figures as pictures, unless it does already."""
+    if (found := shell()) is None:
+        return
+    formatter = found.display_formatter.formatters["image/png"]
+    try:
+        formatter.lookup_by_type(Figure)
+    except KeyError:
+        formatter.for_type(Figure, png)
+
+
 def png(figure: Figure, dpi: int = 90) -> bytes:
     """Return a figure as a notebook shows it."""
     stream = io.BytesIO()

@@ -141,6 +141,7 @@ class Figures(Mapping[str, Figure]):
         """Return a figure; raises KeyError for a name that is none, or has nothing to show."""
         if name not in FIGURES:
             raise KeyError(names.missing("figure", name, self))
+        notebook.show_figures()
         if (figure := self._draw(name)) is None:
             raise KeyError(f"these results have nothing to show in {name}; there are {[*self]}")
         return figure

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from plateaus import paths
-from plateaus.interactive import display
+from plateaus.interactive import display, notebook
 from plateaus.interactive.names import plain
 from plateaus.interactive.refusals import refusals
 from plateaus.interactive.result import Result
@@ -73,6 +73,7 @@ class Several(Sequence[Result]):
 
         As in the main figure: the median over seeds, and the estimate by Kaplan and Meier.
         """
+        notebook.show_figures()
         return overlaid(dict(zip(self.names, self, strict=True)))
 
     def __repr__(self) -> str:

@@ -4,6 +4,7 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from plateaus.interactive import notebook
 from plateaus.jobs.pace import Piece
@@ -50,6 +51,24 @@ def test_a_picture_that_cannot_be_shown_stops_nothing(monkeypatch):
         live.show()
         live.update(0, 10)
     assert len(calls) == 1
+
+
+def test_a_notebook_shows_figures_unless_it_does_already(monkeypatch):
+    known = {}
+
+    def for_type(kind, function):
+        known[kind] = function
+
+    formatter = SimpleNamespace(lookup_by_type=lambda kind: known[kind], for_type=for_type)
+    shell = SimpleNamespace(
+        kernel=1, display_formatter=SimpleNamespace(formatters={"image/png": formatter})
+    )
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    notebook.show_figures()
+    assert known == {Figure: notebook.png}
+    known[Figure] = "the user's"
+    notebook.show_figures()
+    assert known == {Figure: "the user's"}
 
 
 def test_lines_where_there_is_no_notebook(monkeypatch):
