@@ -33,7 +33,7 @@ FLOORS = (  # from the lowest up; a part imports from its own and from lower flo
     ("measures", "evidence"),
     ("build",),
     ("jobs",),
-    ("real_models",),
+    ("interactive", "real_models"),
     ("commands",),
     ("__main__",),
 )

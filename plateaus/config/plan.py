@@ -75,6 +75,7 @@ class Options:
     keep: Keep = KEEP_NOTHING
     command: str = ""
     progress: Callable[..., Any] | None = None  # what shows it; None: `plateaus.jobs.progress`'s
+    tables: bool = True  # whether the results are printed at the end
 
 
 def checked_plan(

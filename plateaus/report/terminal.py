@@ -130,7 +130,8 @@ def p_text(p: float) -> str:
 
 def plain(file: TextIO | None = None) -> Console:
     """Return a console without colours, of a fixed width."""
-    return Console(file=file, width=WIDTH, color_system=None, highlight=False)
+    options: dict[str, Any] = {"color_system": None, "highlight": False, "force_jupyter": False}
+    return Console(file=file, width=WIDTH, **options)
 
 
 def print_table(
@@ -141,7 +142,7 @@ def print_table(
     Plain text has no spaces at the ends of its lines, and no empty line under a table.
     """
     if console is None:
-        console = Console(highlight=False)
+        console = Console(highlight=False, force_jupyter=False)  # where output is text, too
         console = console if console.is_terminal else plain()
     if content is not None and console.is_terminal:
         console.print(content)
