@@ -72,7 +72,7 @@ def facts(plan: Plan, changed: Mapping[str, Any]) -> dict[str, str]:
     from plateaus.jobs import identities, sweep
 
     settings = [
-        f"{name} = {_few([_brief(value) for value in values])}"
+        f"{name} = {_few([brief(value) for value in values])}"
         for name, values in plan.sweep.items()
     ]
     runs = sweep.members(plan)
@@ -96,7 +96,12 @@ def facts(plan: Plan, changed: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _brief(value: Any) -> str:
+def brief(value: Any) -> str:
+    """Return a swept value, a number as short as it can be told.
+
+    >>> brief(0.50), brief("adam")
+    ('0.5', 'adam')
+    """
     return f"{value:g}" if isinstance(value, float) else value_text(value)
 
 

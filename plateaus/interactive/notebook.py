@@ -13,9 +13,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from plateaus.information import Unknown, informative
+from plateaus.interactive.display import brief
 from plateaus.jobs.pace import Piece
 from plateaus.jobs.progress import Progress
-from plateaus.report.kept_runs import value_text
+from plateaus.report import words
 from plateaus.report.style import looks, styled
 
 SHARE = 0.05  # of the time, at most, that drawing may take
@@ -134,13 +135,15 @@ def losses_so_far(curves: dict[Any, tuple[int, np.ndarray]], title: str) -> Figu
         figure = Figure(figsize=(7, 3.2), layout="constrained")
         axes = figure.subplots()
         for setting, look in zip(settings, looks(len(settings)), strict=True):
-            name = ", ".join(map(value_text, setting)) or "all runs"
+            name = ", ".join(map(brief, setting)) or "all runs"
             for run, (phase, losses) in curves.items():
                 if run.values == setting and losses.size > 1:
                     steps = phase * np.arange(1, losses.size)
                     label = name if name not in axes.get_legend_handles_labels()[1] else None
                     axes.plot(steps, losses[1:], color=look.color, lw=0.8, label=label)
-        axes.set_xscale("log")
+        ends = [(phase, phase * max(2, len(losses) - 1)) for phase, losses in curves.values()]
+        firsts, lasts = zip(*(ends or [(1, 10)]), strict=True)
+        words.log_steps(axes, min(firsts), max(lasts))
         axes.set_xlabel("optimiser steps")
         axes.set_ylabel("test loss")
         axes.set_title(title)

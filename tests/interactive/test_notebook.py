@@ -33,6 +33,7 @@ def test_each_setting_has_a_colour_and_a_name():
     assert len({line.get_color() for line in axes.lines}) == 2
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["1", "2"]
     assert axes.lines[0].get_xdata().tolist() == [10, 20, 30]
+    assert not any("math" in text.get_text() for text in axes.get_xticklabels())
 
 
 def test_a_picture_that_cannot_be_shown_stops_nothing(monkeypatch):
