@@ -1,8 +1,8 @@
 """Put the presets, the claims and their kept runs into the wheel, beside the package's code.
 
-pyproject.toml names the class; setuptools loads this file when it builds, and nothing else does. The
-files have one place in the repository, `experiments/`; `plateaus.paths.experiments` finds them
-there, or in an installed package.
+pyproject.toml names the class; setuptools loads this file when it builds, and nothing else does.
+The files have one place in the repository, `experiments/`; `plateaus.paths.experiments` finds
+them there, or in an installed package.
 """
 
 import shutil

@@ -20,7 +20,14 @@ from plateaus.config.schema import ConfigError
 from plateaus.information import failure
 from plateaus.interactive import display, notebook
 from plateaus.interactive.names import plain
-from plateaus.measures.figures import FIGURES, SUMMARY, TABLES, kept_files, summaries
+from plateaus.measures.figures import (
+    FIGURES,
+    SUMMARY,
+    TABLES,
+    kept_files,
+    show_tables,
+    summaries,
+)
 from plateaus.report import kept_curves, kept_runs, statistics, store
 from plateaus.report.kept_files import from_csv
 from plateaus.report.page.folders import DAMAGE
@@ -122,9 +129,7 @@ class Result:
     def _printed(self) -> str:
         stream = io.StringIO()
         with contextlib.redirect_stdout(stream):
-            for file, rows in self._summaries.items():
-                if rows and (show := TABLES[file].show):
-                    show(rows)
+            show_tables(self._dataset, self.rows)
         return stream.getvalue().rstrip()
 
 
