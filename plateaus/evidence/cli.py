@@ -14,11 +14,13 @@ from plateaus.evidence.claim import Claim, read, read_all, wrong_parts
 from plateaus.evidence.verdict import Verdict
 from plateaus.names import hint
 
+PROGRAM = "python experiments/reproduce.py"
 
-def parser() -> argparse.ArgumentParser:
+
+def parser(program: str = PROGRAM) -> argparse.ArgumentParser:
     """Return the parser of the options."""
     made = argparse.ArgumentParser(
-        prog="experiments/reproduce.py",
+        prog=program,
         description="Decide claims: runs are made, kept and judged by rules fixed beforehand.",
         allow_abbrev=False,
         exit_on_error=False,
@@ -38,10 +40,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 @with_exit_code
-def main(argv: Sequence[str], root: Path) -> int:
+def main(argv: Sequence[str], root: Path, program: str = PROGRAM) -> int:
     """Run a command line; `root` is the folder of experiments. Return its exit code."""
     try:
-        options, unknown = parser().parse_known_args(argv)
+        options, unknown = parser(program).parse_known_args(argv)
     except argparse.ArgumentError as error:
         raise ConfigError(str(error)) from None
     if unknown:

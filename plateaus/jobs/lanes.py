@@ -54,7 +54,8 @@ def compute(
     failures: list[BaseException] = []
     diverged: Counter[str] = Counter()
     end = End()
-    with Progress([_piece(job, chunk) for chunk in job.chunks], at_once(job)) as progress:
+    display = job.options.progress or Progress
+    with display([_piece(job, chunk) for chunk in job.chunks], at_once(job)) as progress:
 
         def show(lane: int, report: worker.Report) -> None:
             counts = report.run_steps, report.escaped, report.diverged
