@@ -11,7 +11,7 @@ import numpy as np
 
 from plateaus.build import gradients, mixing, regrouping, run_fields
 from plateaus.build.registry import DATA, MODELS, OPTIM, TASKS
-from plateaus.build.run_fields import NoKnobs, RunSpec, batch_of
+from plateaus.build.run_fields import NoKnobs, batch_of, run_spec
 from plateaus.build.soundness import shapes_of, unsound
 from plateaus.config.component import Component, Entry, Resolved, faults
 from plateaus.config.schema import ConfigError, lenient_spec
@@ -160,7 +160,7 @@ def sections(config: Mapping[str, Any]) -> dict[str, Component]:
     )
     if problems := list(_unnamed(task, of_task, config)):
         raise ConfigError(*problems)
-    run = Component(RunSpec, NoKnobs, dict, functools.partial(_check_run, task, model))
+    run = Component(run_spec(), NoKnobs, dict, functools.partial(_check_run, task, model))
     data = DATA._replace(spec=spec_of(), knobs=knobs_of(_groups(task, of_task)))
     optim = OPTIM._replace(knobs=knobs_with_rates(_layers(model, of_model)))
     return {"": run, "task": task, "data": data, "model": model, "optim": optim}
