@@ -135,7 +135,7 @@ def test_task(taken_out):
     contract.test_every_knob_acts_and_all_values_share_one_trace(name, acting, values)
     contract.test_neutral_knobs_leave_the_test_law(name, neutral)
     contract.test_the_best_predictor_beats_the_uninformed_one(name, neutral)
-    world, train, test = contract.drawn(name)(
+    _, train, test = contract.drawn(name)(
         0, contract.indices(name), contract.numbers(), neutral(name)
     )
     found = []
@@ -164,14 +164,10 @@ def test_mixer_and_family(taken_out):
     np.testing.assert_array_equal(y, np.sign(x.astype(np.float64) @ w))
     assert np.mean(y**2) == law.no_context_loss and not np.any(law.no_context(x))
 
-    few = (
-        "model.width=8 model.depth=1 model.heads=1 task.points=4 batch=16 steps=200 eval_every=100"
-    )
+    few = "model.width=8 model.depth=1 model.heads=1 task.points=4 batch=16 data.round_steps=10"
+    few += " steps=200 eval_every=100 log_every=50 task.families=linear,sign_linear"
     words = [f"--config.{word}" for word in few.split()]
-    found = results(
-        taken_out, "mixer", *words, "--config.task.families=linear,sign_linear",
-        "--config.data.round_steps=10", "--config.log_every=50", "--seeds=1",
-    )  # fmt: skip
+    found = results(taken_out, "mixer", *words, "--seeds=1")
     assert found["test_loss_by_task"].sel(task="sign_linear").isel(eval_step=0).min() > 0.9
     shares = found["train_mixture_by_task"].squeeze("seed")
     np.testing.assert_allclose(shares.sum("task"), 1, rtol=1e-5)
@@ -207,6 +203,71 @@ def test_optimiser(taken_out):
     weights = [[0.1 * 0.9 ** (t - s) if s <= t else 0 for s in range(5)] for t in range(5)]
     expected = -(gradients + 2 * np.array(weights) @ gradients)
     np.testing.assert_allclose(doubled, expected, rtol=1e-5)
+
+
+def test_intervention(taken_out):
+    registered(taken_out, "intervention")
+    size, few, batch, steps = 50, 5, 64, 500
+    knobs = designs.knobs_of(())
+
+    @jax.jit
+    def draws(shares):
+        def of(share, used):
+            source = designs.design(designs.Spec(), batch, size, used)
+            plan = source.prepare(knobs(favourites_share=share, favourites=few), size)
+            key, index = jax.random.key(0), jnp.arange(-1, size + 1)
+            drawn = jax.vmap(lambda t: source.draw(key, (), plan, t).index)(jnp.arange(steps))
+            return drawn, source.log_prob(plan, index, 0)
+
+        own = jax.vmap(lambda share: of(share, frozenset(["favourites_share"])))(shares)
+        return own, of(0.0, frozenset())
+
+    ((neutral, some), (even, p)), (plain, plain_p) = draws(jnp.array([0.0, 0.3]))
+    np.testing.assert_array_equal(neutral, plain)
+    np.testing.assert_array_equal(even, plain_p)
+    p = np.exp(np.float64(p))
+    law = np.where(np.arange(size) < few, 0.7 / size + 0.3 / few, 0.7 / size)
+    np.testing.assert_allclose(p, [0, *law, 0], rtol=1e-5)
+    frequency = np.bincount(np.ravel(some), minlength=size) / (batch * steps)
+    assert np.all(np.abs(frequency - law) < 5 * np.sqrt(law / (batch * steps)))
+
+
+def test_model(taken_out, monkeypatch):
+    registered(taken_out, "model")
+    monkeypatch.setattr(registry, "PAIRS", (("deep_linear", "teacher_student"),))
+    contract = loaded(ROOT / "tests" / "contracts" / "test_model_contract.py")
+    pair = ("deep_linear", "vector")
+    contract.test_members_differ_and_repeat(pair)
+    contract.test_an_example_does_not_see_its_neighbours(pair)
+    contract.test_every_activation_can_be_captured_and_edited(pair)
+    contract.test_every_parameter_has_a_finite_gradient_that_is_not_zero(pair)
+    contract.test_gram_of_single_gradients_is_exact_and_needs_no_fallback(pair)
+    contract.test_taps_cost_nothing_when_unused(pair)
+    contract.test_layers_are_the_keys_of_the_parameters(pair)
+    model, *_ = contract.compiled(pair)
+    members, _, batch = contract.built(pair)
+    params = contract.member(members)
+    said = np.asarray(model.apply(params, batch.inputs)[0])
+    product = np.linalg.multi_dot([params[name]["kernel"] for name in model.activations])
+    np.testing.assert_allclose(said, (batch.inputs @ product).reshape(said.shape), rtol=1e-3)
+
+
+def test_one_run_of_five_parts(taken_out):
+    """A task, a model, an instrument, an intervention and a transformation, in one program."""
+    for page in ("task", "model", "intervention", "optimiser"):
+        registered(taken_out, page)
+    few = "task.name=modular_addition model.name=deep_linear model.depth=1 model.width=3 batch=8"
+    few += " steps=40 eval_every=20 log_every=20 eval_points=64 optim.slow_gain=1"
+    few += " data.favourites_share=.5 data.favourites=3"
+    words = [f"--config.{word}" for word in few.split()]
+    words += ["--sweep", "optim.learning_rate=0.5,0.1", "--seeds=1"]
+    found = results(taken_out, "instrument", *words)
+    ranks = found["activation_rank_hidden_0"]
+    assert ranks.dims[-1] == "eval_step" and np.all((ranks >= 1) & (ranks <= 3 + 1e-4))
+    assert "activation_rank_readout" not in found
+    np.testing.assert_allclose(found["uninformed_loss"], np.log(23), rtol=1e-5)
+    loss = found["train_loss"].squeeze("seed").sel({"optim.learning_rate": 0.5})
+    assert np.isfinite(loss).all() and loss[-1] < loss[0]
 
 
 def test_claim(taken_out, monkeypatch, capsys):
