@@ -254,14 +254,14 @@ def test_model(taken_out, monkeypatch):
 
 def test_one_run_of_five_parts(taken_out):
     """A task, a model, an instrument, an intervention and a transformation, in one program."""
-    for page in ("task", "model", "intervention", "optimiser"):
+    for page in ("task", "instrument", "intervention", "optimiser"):
         registered(taken_out, page)
-    few = "task.name=modular_addition model.name=deep_linear model.depth=1 model.width=3 batch=8"
+    few = "task.name=modular_addition model.depth=1 model.width=3 batch=8 activation_rank=True"
     few += " steps=40 eval_every=20 log_every=20 eval_points=64 optim.slow_gain=1"
     few += " data.favourites_share=.5 data.favourites=3"
     words = [f"--config.{word}" for word in few.split()]
     words += ["--sweep", "optim.learning_rate=0.5,0.1", "--seeds=1"]
-    found = results(taken_out, "instrument", *words)
+    found = results(taken_out, "model", *words)
     ranks = found["activation_rank_hidden_0"]
     assert ranks.dims[-1] == "eval_step" and np.all((ranks >= 1) & (ranks <= 3 + 1e-4))
     assert "activation_rank_readout" not in found
