@@ -270,6 +270,21 @@ def test_one_run_of_five_parts(taken_out):
     assert np.isfinite(loss).all() and loss[-1] < loss[0]
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("INTERVENTIONS['favourites'] = FAVOURITES.change", "must be of Intervention, is the func"),
+        ("INTERVENTIONS['again'] = FAVOURITES", "declared twice: favourites_share, favourites"),
+    ],
+)
+def test_what_cannot_be_added_is_refused_in_a_line(taken_out, line, message, capsys):
+    config = taken_out / "intervention" / "own.py"
+    config.write_text(config.read_text(encoding="utf-8") + f"\n\n{line}\n", encoding="utf-8")
+    assert cli.main([f"--config={config}", "--smoke"]) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1
+
+
 def test_claim(taken_out, monkeypatch, capsys):
     monkeypatch.chdir(taken_out / "claim")
     for name in ("own.py", "slow_gradients.py"):
