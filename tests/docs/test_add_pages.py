@@ -48,9 +48,9 @@ def taken_out(tmp_path, monkeypatch):
     """A folder for each page, with its files; what is registered ends with the test."""
     before = [dict(names) for names in REGISTRIES]
     modules = []
+    monkeypatch.setattr(sys, "path", [*sys.path])  # a config file adds its folder
     for page in PAGES:
         (tmp_path / page.stem).mkdir()
-        monkeypatch.syspath_prepend(str(tmp_path / page.stem))
         for block in pages.blocks(page):
             if block.language in ("python", "toml") and block.title.endswith((".py", "my.toml")):
                 (tmp_path / page.stem / block.title).write_text(block.text, encoding="utf-8")
@@ -61,11 +61,6 @@ def taken_out(tmp_path, monkeypatch):
         names.update(own)
     for name in modules:
         sys.modules.pop(name, None)
-
-
-def imported(name):
-    """The module of a page, as its config file imports it."""
-    return importlib.import_module(name)
 
 
 def registered(folder, page, *words):
