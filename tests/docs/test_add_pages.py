@@ -152,6 +152,20 @@ def test_mixer_and_family(taken_out):
     contract.test_numbers_are_traced_and_act("progress", "heat")
     contract.test_what_the_registry_says_of_it("progress")
 
+    @jax.jit
+    def after(losses):
+        rule, half = mixers.MIXERS["progress"].make(), jnp.full(2, 0.5)
+        state = rule.init(2)
+        for loss in losses:
+            count = jnp.where(jnp.isnan(loss), 0.0, 1.0)
+            signals = contract.Round(half, loss, count, half, *[None] * 5)
+            weights, state = rule.update(signals, state, contract.knobs_of("progress", heat=2), 0)
+        return weights
+
+    # the first group, not drawn in between, has come from 2 to 1; the other stands still
+    weights = after(jnp.array([[2.0, 1.0], [jnp.nan, 1.0], [1.0, 1.0]]))
+    np.testing.assert_allclose(weights, np.exp([1, 0]) / np.exp([1, 0]).sum(), rtol=1e-5)
+
     law = families.family("sign_linear", families.Sizes(dimension=3))
     x = np.random.default_rng(0).standard_normal((400, 3)).astype(np.float32)
     w = np.float32([1.0, -2.0, 0.5])
