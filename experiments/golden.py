@@ -23,7 +23,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
+
+from plateaus.report import store
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -70,15 +71,15 @@ def differences(before: Path, after: Path) -> list[str]:
     """Return how the results of two run folders differ, a line each."""
     if not (before / "results.nc").exists():
         return ["there are no results to compare with"]
-    with xr.open_dataset(before / "results.nc") as a, xr.open_dataset(after / "results.nc") as b:
-        lines = [f"{n}: only before" for n in a.variables if n not in b.variables]
-        lines += [f"{n}: only after" for n in b.variables if n not in a.variables]
-        for name in set(map(str, a.variables)) & set(map(str, b.variables)):
-            was, now = a[name], b[name]
-            if was.dims != now.dims or was.dtype != now.dtype:
-                lines.append(f"{name}: was {was.dims} {was.dtype}, is {now.dims} {now.dtype}")
-            elif not np.array_equal(was, now, equal_nan=was.dtype.kind == "f"):
-                lines.append(f"{name}: other values")
+    a, b = (store.load(folder / "results.nc") for folder in (before, after))
+    lines = [f"{n}: only before" for n in a.variables if n not in b.variables]
+    lines += [f"{n}: only after" for n in b.variables if n not in a.variables]
+    for name in set(map(str, a.variables)) & set(map(str, b.variables)):
+        was, now = a[name], b[name]
+        if was.dims != now.dims or was.dtype != now.dtype:
+            lines.append(f"{name}: was {was.dims} {was.dtype}, is {now.dims} {now.dtype}")
+        elif not np.array_equal(was, now, equal_nan=was.dtype.kind == "f"):
+            lines.append(f"{name}: other values")
     tables = {path.name for folder in (before, after) for path in folder.glob("*.csv")}
     for name in sorted(tables - {"runs.csv"}):  # which says how long each run took
         texts = [(f / name).read_bytes() if (f / name).exists() else None for f in (before, after)]

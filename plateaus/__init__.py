@@ -2,12 +2,14 @@
 
 from plateaus.surface import exports
 
-_ROOMS = ("data", "gram", "measures", "models", "optim", "report", "tasks", "train")
+_ROOMS = ("data", "gram", "interactive", "measures", "models", "optim", "report", "tasks", "train")
 __all__, __getattr__, __dir__ = exports(
     __name__,
     {room: () for room in _ROOMS}
     | {
         "types": ["Task", "Source", "Model", "Aggregator", "Example", "Draw", "Signals", "Knobs"],
         "recipe": ["Recipe"],
+        "interactive.experiment": ["load"],
+        "interactive.several": ["open"],
     },
 )

@@ -23,7 +23,7 @@ FLOORS = (  # from the lowest up; a part imports from its own and from lower flo
     ("measures", "evidence"),
     ("build",),
     ("jobs",),
-    ("real_models",),
+    ("interactive", "real_models"),
 )
 # the training loop, one part
 LOOP = ("recipe", "batches", "gradient", "feedback", "evaluation", "train")

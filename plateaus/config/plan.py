@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,8 @@ class Options:
     stop_when: str | None = None  # the event at which each run ends
     keep: Keep = KEEP_NOTHING
     command: str = ""
+    progress: Callable[..., Any] | None = None  # what shows it; None: `plateaus.jobs.progress`'s
+    tables: bool = True  # whether the results are printed at the end
 
 
 def checked_plan(

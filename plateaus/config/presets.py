@@ -70,8 +70,10 @@ def find(text: str) -> tuple[Path, str | None]:
         _name(p): None for f in near if os.path.isdir(f.parent) for p in f.parent.glob("*.py")
     }
     others |= dict.fromkeys(map(_name, config_files()))
+    whole = {other.removesuffix(".py"): other for other in others}  # which all have in common
     by_stem = {Path(other).stem: other for other in reversed(others)}
-    close = nearest(name, others) or by_stem.get(nearest(Path(name).stem, by_stem) or "")
+    close = whole.get(nearest(name.removesuffix(".py"), whole) or "")
+    close = close or by_stem.get(nearest(Path(name).stem, by_stem) or "")
     meant = f"; did you mean {close}?" if close else ""
     places = ", ".join(str(folder) for folder in _folders())
     raise ConfigError(f"--config = {name!r}: no such file under {places}{meant}")

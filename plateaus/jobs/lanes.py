@@ -54,11 +54,12 @@ def compute(
     failures: list[BaseException] = []
     diverged: Counter[str] = Counter()
     end = End()
-    with Progress([_piece(job, chunk) for chunk in job.chunks], at_once(job)) as progress:
+    display = job.options.progress or Progress
+    with display([_piece(job, chunk) for chunk in job.chunks], at_once(job)) as progress:
 
         def show(lane: int, report: worker.Report) -> None:
             counts = report.run_steps, report.escaped, report.diverged
-            progress.update(lane, *counts, resumed=report.resumed)
+            progress.update(lane, *counts, resumed=report.resumed, losses=report.losses)
             if report.diverged:
                 diverged["runs"] += report.diverged
                 if job.options.fail_fast:
@@ -109,8 +110,9 @@ def compute(
 
 def _piece(job: Job, chunk: Chunk) -> Piece:
     """Return a chunk as the progress display sees it."""
-    config = job.plan.config
-    return Piece(chunk.program.address, len(chunk.members), config["steps"], config["eval_every"])
+    config, members = job.plan.config, chunk.members
+    steps = config["steps"], config["eval_every"]
+    return Piece(chunk.program.address, len(members), *steps, members)
 
 
 def run_chunk(

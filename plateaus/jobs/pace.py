@@ -11,7 +11,7 @@ import dataclasses
 import heapq
 import math
 from collections.abc import Hashable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _MEMORY = 60.0  # seconds of a device's work after which a measured speed counts 1/e
 
@@ -23,6 +23,7 @@ class Piece(NamedTuple):
     runs: int
     steps: int
     phase: int  # steps between two reports
+    members: tuple[Any, ...] = ()  # the runs themselves
 
 
 class _Mean:

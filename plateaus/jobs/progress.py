@@ -88,12 +88,19 @@ class Progress:
             self._show(now)
 
     def update(
-        self, lane: int, run_steps: int, escaped: int = 0, diverged: int = 0, resumed: int = 0
+        self,
+        lane: int,
+        run_steps: int,
+        escaped: int = 0,
+        diverged: int = 0,
+        resumed: int = 0,
+        losses: Any = None,
     ) -> None:
         """Add what a device's chunk has done since the last call; `run_steps` are one phase.
 
         `escaped` and `diverged` are runs; `resumed`, run-steps of an earlier session, which count
-        as done and not towards the rate.
+        as done and not towards the rate; `losses`, what a subclass may show: the test losses of
+        the chunk's runs at its new evaluations, [run, evaluation].
         """
         with self._lock:
             self._done += run_steps + resumed

@@ -88,7 +88,8 @@ def _run(job: Job) -> int:
     begun.clear_away(job.place, job.plan, job.finished.complete(None))
     if not job.chunks and results.reported(job.place) == job.finished.contents():
         print(f"nothing to do: all {sum(len(p.members) for p in job.programs)} runs are finished")
-        results.show(job.place)
+        if job.options.tables:
+            results.show(job.place)
         return 0
     began = time.monotonic()
     stop = threading.Event()
@@ -130,7 +131,7 @@ def _run(job: Job) -> int:
         if end.abandoned:
             leave(1)
         return 1
-    if finished:
+    if finished and job.options.tables:
         results.show(job.place)
     if end.spent:
         print(_spent(job))

@@ -29,6 +29,7 @@ class Report(NamedTuple):
     escaped: int  # runs since the last report, as are the diverged
     diverged: int
     resumed: int = 0  # run-steps that a checkpoint held already, or that are not needed
+    losses: np.ndarray | None = None  # test losses at new evaluations, [run, evaluation]
 
 
 class Outcome(NamedTuple):
@@ -89,11 +90,13 @@ def run_chunk(
         first = {name: np.asarray(x)[:, None] for name, x in {**measured, **constants}.items()}
         first = {"train_loss": np.zeros((width, 0), np.float32), **first}
         curves, done = Curves(first, members, every, event, before), 0
-    tell(Report(0, *_totals(curves), resumed=done * every * members))
+    before_now = curves.parts["test_loss"][0][:members]
+    tell(Report(0, *_totals(curves), resumed=done * every * members, losses=before_now))
 
     def absorb(measured: Any) -> None:
         curves.add(measured)
-        tell(Report(every * members, *curves.news()))
+        newest = curves.parts["test_loss"][-1][:members]
+        tell(Report(every * members, *curves.news(), losses=newest))
 
     def save(number: int) -> None:
         meta = _meta(chunk, exactly, number, seconds + time.monotonic() - began)

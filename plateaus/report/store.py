@@ -11,12 +11,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from plateaus.fields import INFINITE
 from plateaus.variables import EVALUATIONS, WINDOWS, Variable
 
 NOT_RUN, FINISHED, DIVERGED, UNFINISHED = 0, 1, 2, 3  # values of `status`
 # Values of `ended_by`, by their places: why a run has no evaluation after its last one.
 ENDINGS = ("not_run", "horizon", "diverged", "escaped", "completed", "stopped")
 ENDING_OF = {NOT_RUN: "not_run", FINISHED: "horizon", DIVERGED: "diverged", UNFINISHED: "stopped"}
+ORDER = "order"  # attribute of a file: swept field -> places of its values in the sweep's order
 Record = Mapping[str, np.ndarray]  # variable -> the values of one run
 
 
@@ -90,13 +92,61 @@ def _coordinate(dimension: str, length: int, log_every: int, eval_every: int) ->
     return (eval_every if dimension == EVALUATIONS else 1) * np.arange(length)
 
 
+def readable(dataset: xr.Dataset) -> xr.Dataset:
+    """Return the results as they stand in a file: what is infinite is `inf`, numbers ascend.
+
+    So `sel` finds values by what they are, and the nearest of them. The order of the sweep, in
+    which tables and figures go, is kept in an attribute; `arranged` goes back to it.
+
+    >>> items = xr.Dataset(coords={"data.items": [INFINITE, 32]}, attrs={"swept": '["data.items"]'})
+    >>> readable(items)["data.items"].values.tolist()
+    [32.0, inf]
+    """
+    order = {}
+    for name in _swept(dataset):
+        values = dataset[name].values
+        if values.dtype.kind == "i" and (values == INFINITE).any():
+            values = np.where(values == INFINITE, np.inf, values.astype(np.float64))
+            dataset = dataset.assign_coords({name: (name, values, dataset[name].attrs)})
+        if values.dtype.kind in "if" and (values[1:] < values[:-1]).any():
+            ascending = np.argsort(values, kind="stable")
+            dataset = dataset.isel({name: ascending})
+            order[name] = np.argsort(ascending).tolist()
+    return dataset.assign_attrs({ORDER: json.dumps(order)}) if order else dataset
+
+
+def arranged(dataset: xr.Dataset) -> xr.Dataset:
+    """Return what `readable` was given: the values in the order of the sweep, infinity as a number.
+
+    >>> items = xr.Dataset(coords={"data.items": [INFINITE, 32]}, attrs={"swept": '["data.items"]'})
+    >>> arranged(readable(items)).identical(items)
+    True
+    """
+    for name in _swept(dataset):
+        values = dataset[name].values
+        if values.dtype.kind == "f" and np.isinf(values).any():
+            numbers = [INFINITE if value == np.inf else int(value) for value in values]
+            dataset = dataset.assign_coords({name: (name, numbers, dataset[name].attrs)})
+    order = json.loads(dataset.attrs.get(ORDER, "{}"))  # `isel` copies the attributes, too
+    dataset = dataset.isel(order)
+    dataset.attrs.pop(ORDER, None)
+    return dataset
+
+
+def _swept(dataset: xr.Dataset) -> list[str]:
+    return [name for name in json.loads(dataset.attrs.get("swept", "[]")) if name in dataset.coords]
+
+
 def save(dataset: xr.Dataset, path: Path) -> None:
-    """Write the data set as netCDF-4 at `path`; this is not atomic (see `plateaus.files`)."""
-    dataset.to_netcdf(path, engine="h5netcdf")
+    """Write the data set as netCDF-4 at `path`; this is not atomic (see `plateaus.files`).
+
+    The file has it as `readable` does.
+    """
+    readable(dataset).to_netcdf(path, engine="h5netcdf")
 
 
 def load(path: Path) -> xr.Dataset:
-    """Read a data set into memory and close the file.
+    """Read a data set into memory, as it was when it was saved, and close the file.
 
     >>> import tempfile
     >>> declared = {"test_loss": Variable("loss"), "status": Variable("", time="")}
@@ -109,4 +159,4 @@ def load(path: Path) -> xr.Dataset:
     ([[1], [0]], {'data.subset': 2, 'seed': 1, 'eval_step': 3})
     """
     with xr.open_dataset(path, engine="h5netcdf") as dataset:
-        return dataset.load()
+        return arranged(dataset.load())

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from plateaus.fields import INFINITE
 from plateaus.report import store, table
@@ -70,6 +71,41 @@ def test_vectors_come_back_from_disk(dataset, tmp_path):
     loaded = store.load(tmp_path / "results.nc")
     assert loaded.identical(dataset)
     assert loaded["data.items"].values.tolist() == [4, INFINITE]
+
+
+FALLING = {"data.items": (INFINITE, 4, 64), "data.subset": (1.0, 0.1), "variant": ("b", "a")}
+
+
+@pytest.fixture
+def falling():
+    """Results whose swept values do not ascend: each loss tells where it should be."""
+    places = np.ndindex(3, 2, 2)
+    records = {
+        (tuple(values[i] for values, i in zip(FALLING.values(), place, strict=True)), 0): record(n)
+        for n, place in enumerate(places)
+    }
+    attributes = {"horizon": 80, "swept": [*FALLING]}
+    return store.assemble(records, FALLING, 10, 20, attributes, VARIABLES)
+
+
+def test_a_file_has_infinity_as_such_and_numbers_in_order(falling, tmp_path):
+    store.save(falling, tmp_path / "results.nc")
+    with xr.open_dataset(tmp_path / "results.nc", engine="h5netcdf") as found:
+        assert found["data.items"].values.tolist() == [4.0, 64.0, np.inf]
+        assert found["data.subset"].values.tolist() == [0.1, 1.0]
+        assert found["variant"].values.tolist() == ["b", "a"]  # no numbers
+        near = found.sel({"data.subset": 0.2, "data.items": 50}, method="nearest")
+        assert near.sel(variant="b").test_loss[0, 0] == 2 * 4 + 1 * 2 + 0
+        endless = found.sel({"data.items": np.inf, "data.subset": 1, "variant": "a"})
+        assert endless.test_loss[0, 0] == 1
+
+
+def test_what_is_saved_comes_back_in_the_order_of_the_sweep(falling, tmp_path):
+    store.save(falling, tmp_path / "results.nc")
+    loaded = store.load(tmp_path / "results.nc")
+    assert loaded.identical(falling)
+    assert store.readable(loaded).identical(store.readable(falling))
+    assert store.ORDER not in loaded.attrs and store.ORDER in store.readable(falling).attrs
 
 
 def test_units_and_meanings_are_those_declared(dataset):
