@@ -1,6 +1,7 @@
 """Plateaus: what shortens the loss plateau, as pure JAX functions and honest statistics."""
 
 from plateaus.surface import exports
+from plateaus.version import VERSION as __version__  # noqa: F401 # as others name it
 
 _ROOMS = ("data", "gram", "interactive", "measures", "models", "optim", "report", "tasks", "train")
 __all__, __getattr__, __dir__ = exports(

@@ -21,6 +21,17 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(path))  # Path's own raises an error where there is none
 
 
+def package() -> Path:
+    """Return the folder of the package's code."""
+    return Path(__file__).resolve().parent
+
+
+def experiments() -> Path:
+    """Return the folder of the presets and claims: the repository's, or the copy in a wheel."""
+    inside = package() / "experiments"
+    return inside if inside.is_dir() else package().parent / "experiments"
+
+
 def folder(text: str) -> Path:
     """Return the folder that a text names, which may be a new one.
 

@@ -14,9 +14,19 @@ BENCHMARKS = sorted((ROOT / "experiments" / "benchmarks").rglob("*.py"))
 MOST_LINES = 260
 
 FLOORS = (  # from the lowest up; a part imports from its own and from lower floors
-    ("fields", "files", "information", "names", "output", "paths", "surface", "variables"),
+    (
+        "fields",
+        "files",
+        "information",
+        "names",
+        "output",
+        "paths",
+        "surface",
+        "variables",
+        "version",
+    ),
     ("values", "config", "option_strings"),
-    ("signatures",),
+    ("signatures", "extensions"),
     ("types", "fusing"),
     ("trees", "groups", "threefry"),
     ("tasks", "data", "models", "optim", "gram", "loop", "report"),
@@ -24,6 +34,8 @@ FLOORS = (  # from the lowest up; a part imports from its own and from lower flo
     ("build",),
     ("jobs",),
     ("interactive", "real_models"),
+    ("commands",),
+    ("__main__",),
 )
 # the training loop, one part
 LOOP = ("recipe", "batches", "gradient", "feedback", "evaluation", "train")
@@ -129,6 +141,7 @@ def test_what_answers_a_bad_field_imports_no_jax():
     """A config is read, and the command line answers, at once; jax is imported only to run."""
     first = [p for p in FILES if part(p) == "config"]
     first += [PACKAGE / "jobs" / "cli.py", PACKAGE / "real_models" / "main.py"]
+    first += [PACKAGE / "__main__.py", *(PACKAGE / "commands").glob("*.py")]
     names = {".".join(p.relative_to(ROOT).with_suffix("").parts): p for p in FILES}
     reached, left = set(), list(first)
     while left:

@@ -13,10 +13,10 @@ from plateaus.build import gradients, mixing, regrouping, run_fields
 from plateaus.build.registry import DATA, MODELS, OPTIM, TASKS
 from plateaus.build.run_fields import NoKnobs, RunSpec, batch_of
 from plateaus.build.soundness import shapes_of, unsound
-from plateaus.config.component import Component, Entry, Resolved
+from plateaus.config.component import Component, Entry, Resolved, faults
 from plateaus.config.schema import ConfigError, lenient_spec
 from plateaus.config.values import shown
-from plateaus.data.designs import knobs_of
+from plateaus.data.designs import knobs_of, spec_of
 from plateaus.fields import INFINITE
 from plateaus.measures import registry as instruments
 from plateaus.measures.instrument import Parts
@@ -144,6 +144,11 @@ def sections(config: Mapping[str, Any]) -> dict[str, Component]:
     if problems:
         raise ConfigError(*problems)
     task, model = TASKS[config["task.name"]], MODELS[config["model.name"]]
+    for section, part in (("task", task), ("model", model)):
+        name = config[f"{section}.name"]
+        problems += [f"{section}.name = {name}: {line}" for line in faults(part, section)]
+    if problems:
+        raise ConfigError(*problems)
     if task.inputs != model.inputs:
         fitting = ", ".join(name for name, other in MODELS.items() if other.inputs == task.inputs)
         raise ConfigError(
@@ -156,7 +161,7 @@ def sections(config: Mapping[str, Any]) -> dict[str, Component]:
     if problems := list(_unnamed(task, of_task, config)):
         raise ConfigError(*problems)
     run = Component(RunSpec, NoKnobs, dict, functools.partial(_check_run, task, model))
-    data = DATA._replace(knobs=knobs_of(_groups(task, of_task)))
+    data = DATA._replace(spec=spec_of(), knobs=knobs_of(_groups(task, of_task)))
     optim = OPTIM._replace(knobs=knobs_with_rates(_layers(model, of_model)))
     return {"": run, "task": task, "data": data, "model": model, "optim": optim}
 

@@ -1,10 +1,29 @@
-"""The registries: every task, model and optimiser that a config can name, one line each."""
+"""The registries: every task, model and optimiser that a config can name, one line each.
+
+One of your own needs no line here. A config file adds it when it is read,
+
+    from plateaus.build.registry import TASKS
+    from plateaus.config.component import Component
+
+    TASKS["majority"] = Component(Spec, Knobs, majority, check, inputs="vector")
+
+where `Spec`, `Knobs`, `majority` and `check` are as in any file of `plateaus/tasks/laws/`, and its
+base says `task={"name": "majority"}`. MODELS takes a model in the same way, with its `layers`, and
+`plateaus.data.mixers.registry.MIXERS` a mixer. An installed package offers a component to every
+config, without an import, by an entry point in its pyproject.toml:
+
+    [project.entry-points."plateaus.tasks"]    # or plateaus.models, plateaus.mixers
+    majority = "my_package.majority:COMPONENT"
+
+Its fields are then checked, swept and listed as those of any other.
+"""
 
 from __future__ import annotations
 
 from plateaus.build.regrouping import regroupable
 from plateaus.config.schema import Component
 from plateaus.data import designs
+from plateaus.extensions import offered
 from plateaus.models.layers import layers
 from plateaus.models.networks import dual_encoder, hyena, mamba, mlp, transformer
 from plateaus.optim import optimisers
@@ -83,4 +102,6 @@ MODELS = {
     "mamba": _sequences(mamba, mamba.mamba),
     "hyena": _sequences(hyena, hyena.hyena),
 }
+TASKS |= offered("plateaus.tasks", Component, TASKS)
+MODELS |= offered("plateaus.models", Component, MODELS)
 PAIRS = tuple((m, t) for m in MODELS for t in TASKS if MODELS[m].inputs == TASKS[t].inputs)

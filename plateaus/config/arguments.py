@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from plateaus import paths
 from plateaus.config import lives, pairs, ranges
-from plateaus.config.schema import ConfigError
+from plateaus.config.options import OVERRIDE, parser
 from plateaus.config.values import convert, shown
 from plateaus.fields import Field
 from plateaus.names import nearest
-
-OVERRIDE = "--config."
-EXAMPLE = "--config=configs/sparse_parity.py"
-EPILOG = f"""examples:
-  python experiments/run.py {EXAMPLE}
-  python experiments/run.py {EXAMPLE}:subset --config.optim.learning_rate=0.05
-  python experiments/run.py {EXAMPLE} --sweep data.zipf_exponent=0,0.75,1 --seeds 8
-"""
 
 
 class Arguments(NamedTuple):
@@ -30,79 +22,6 @@ class Arguments(NamedTuple):
     sweep: dict[str, tuple[Any, ...]]
     unknown: list[str]
     problems: list[str]
-
-
-class Once(argparse.Action):
-    """Store a value; refuse a second one, which would silently win."""
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        if getattr(namespace, self.dest) is not None:
-            parser.error(f"{option_string}: given twice")
-        setattr(namespace, self.dest, values)
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse, which raises ConfigError where it would exit."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(message.removeprefix("argument "))
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of every option; `--config.FIELD` is only for its line of help."""
-    made = Parser(
-        prog="run.py",
-        description="Train every setting of a sweep, with every seed, in one compiled program.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-
-    def value(flag: str, metavar: str, text: str) -> None:
-        made.add_argument(flag, metavar=metavar, action=Once, help=text)
-
-    def switch(flag: str, text: str) -> None:
-        made.add_argument(flag, action="store_true", help=text)
-
-    value("--config", "FILE[:PRESET]", "a config and one of its presets; or a run folder")
-    value(f"{OVERRIDE}FIELD", "VALUE", "override any field, as in --config.optim.learning_rate=.05")
-    made.add_argument(
-        "--sweep",
-        metavar="FIELD=v1,v2,...",
-        action="append",
-        default=[],
-        help="sweep a field, A:B:N and A:B:Nlog being N values from A to B; repeatable, a product; "
-        "F,G=a:b,c:d sweeps fields together, in pairs; replaces the preset's own sweep "
-        "(but not its variants: choose among them by variant=NAME,...)",
-    )
-    value("--seeds", "N|A:B|A,B,C", "seeds 0 to N-1, A to B-1, or exactly those")
-    value("--scale", "small|medium|paper", "sizes of a laptop (default), of one GPU, the paper's")
-    switch("--smoke", "shrink the preset to about 30 seconds on 2 cores")
-    value("--workdir", "DIR", "folder of the results (default: runs/<config>-<preset>-<hash>)")
-    made.add_argument(
-        "--merge",
-        metavar="FOLDER|ARCHIVE",
-        nargs="+",
-        action="extend",
-        default=[],
-        help="add the finished runs of other run folders to the one of --workdir; trains nothing",
-    )
-    switch("--list", "print the presets, with a line each")
-    switch("--dry-run", "print the plan only")
-    switch("--fail-fast", "stop at the first run that diverges")
-    value("--budget", "TIME", "end within TIME, as 8m; seed 0 of every setting comes first")
-    value("--stop-when", "EVENT", "end each run when it has escaped, or completed")
-    made.add_argument(
-        "--keep",
-        metavar="WHAT",
-        action="append",
-        default=[],
-        help="keep the state of each run at its end, to go on with more steps, or its weights "
-        "(weights=STEPS: at these; weights=1:1e4:9log: at evaluations near these); repeatable",
-    )
-    value("--runs-per-batch", "W", "runs in one chunk (default: from the kind of device)")
-    switch("--allow-inexact-resume", "resume under another chunk width, version or device")
-    return made
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -165,7 +84,7 @@ def parse(argv: Sequence[str]) -> Arguments:
 def _beside_merge(options: argparse.Namespace, fields: Sequence[str]) -> list[str]:
     """Return a line for each option that --merge needs, or that says nothing beside it."""
     names = [*("config", "seeds", "scale", "smoke", "list", "fail_fast", "runs_per_batch")]
-    names += ["budget", "stop_when"]
+    names += ["budget", "stop_when", "fields"]
     flags = [f"--{name.replace('_', '-')}" for name in names if getattr(options, name)]
     flags += ["--keep"] * (options.keep != lives.KEEP_NOTHING)
     flags += [f"{OVERRIDE}{name} or --sweep" for name in fields[:1]]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from plateaus.config.shapes import kind
 from plateaus.config.values import shown
 from plateaus.fields import Field
 
+INPUTS = ("vector", "tokens", "image_text")
 Check = Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]]
 
 
@@ -61,6 +63,31 @@ class Component(NamedTuple):
         spec_fields = {field.name for field in dataclasses.fields(self.spec)}
         names = self.config_names(section, config)
         return self.spec(**{key: config[names[key]] for key in names if key in spec_fields})
+
+
+def faults(component: Any, section: str) -> Iterator[str]:
+    """Yield what is wrong with what a registry holds for a section, in the words of its author.
+
+    >>> list(faults(len, "task"))
+    ['is registered as the function len; must be a Component']
+    """
+    if not isinstance(component, Component):
+        yield f"is registered as {kind(component)}; must be a Component"
+        return
+    spec, knobs = component.spec, component.knobs
+    frozen = getattr(getattr(spec, "__dataclass_params__", None), "frozen", False)
+    if not (isinstance(spec, type) and frozen):
+        yield f"`spec` of its Component must be a frozen dataclass, is {kind(spec)}"
+    if not (isinstance(knobs, type) and issubclass(knobs, tuple) and hasattr(knobs, "_fields")):
+        yield f"`knobs` of its Component must be a NamedTuple class, is {kind(knobs)}"
+    if component.inputs not in INPUTS:
+        wanted = f"{' | '.join(INPUTS)}, is {shown(component.inputs)}"
+        yield f"`inputs` of its Component must be {wanted}"
+    for name in ("make", "check", "layers", "groups", "derive", "says"):
+        part = getattr(component, name)
+        needed = name == "make" or (name == "layers" and section == "model")
+        if not callable(part) and (part is not None or needed):
+            yield f"`{name}` of its Component must be a function, is {kind(part)}"
 
 
 class Entry(NamedTuple):

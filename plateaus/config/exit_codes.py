@@ -39,6 +39,8 @@ def with_exit_code(command: Callable[P, int]) -> Callable[P, int]:
 
 def _code(command: Callable[[], int]) -> int:
     try:
+        if sys.platform == "win32":
+            raise ConfigError("Windows is not supported: use Linux, macOS, or WSL on Windows")
         return command()
     except ConfigError as error:
         problems = [line.replace("\n", "\\n") for line in error.problems]

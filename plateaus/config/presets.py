@@ -29,10 +29,10 @@ from plateaus.config.files import ConfigFile
 from plateaus.config.schema import ConfigError
 from plateaus.config.variants import with_axis
 from plateaus.names import hint, nearest
-from plateaus.paths import expanded
+from plateaus.paths import expanded, experiments
 
 SMOKE_VALUES = 3  # of each swept field under --smoke
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = experiments().parent  # or, installed from a wheel, the package itself
 
 
 class Page(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -18,13 +18,16 @@ from plateaus.types import EXACT, Array, Float, PyTree, Signals
 FIXED, TARGET = "fixed", "target_"
 
 
+def rule(mixers: Iterable[str]) -> Field:
+    """Return the declaration of the field that chooses among mixers."""
+    return Field(help="rule that adapts the shares of the groups", choices=(FIXED, *mixers))
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Spec:
     """What sets a branch of adaptive mixing, whatever the mixer."""
 
-    mixer: Annotated[
-        str, Field(help="rule that adapts the shares of the groups", choices=(FIXED, *MIXERS))
-    ] = FIXED
+    mixer: Annotated[str, rule(MIXERS)] = FIXED
     round_steps: Annotated[
         int, Field(help="steps between two updates of the shares", low=1, high=2**30)
     ] = 100

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, NamedTuple
 
 from plateaus.data import adaptive
+from plateaus.data.adaptive import FIXED
 from plateaus.data.curricula import THEN
-from plateaus.data.mixers.registry import mixer_options
+from plateaus.data.mixers.mixer import Registered
+from plateaus.data.mixers.registry import MIXERS, mixer_options
 from plateaus.data.mixtures import MIXING, group_knobs, mixture, positive
 from plateaus.data.mixtures import check as mixture_check
 from plateaus.data.pool import curriculum, first_items, subset
@@ -48,7 +50,26 @@ class _Spec(adaptive.Spec):
     ] = "none"
 
 
-Spec: Any = joined(_Spec, mixer_options())
+def spec_of() -> Any:
+    """Return the class `Spec` of all mixers that are registered by now, and of their options."""
+    return _spec_of(tuple(MIXERS.items()))
+
+
+@functools.cache
+def _spec_of(mixers: tuple[tuple[str, Registered], ...]) -> Any:
+    names = Annotated[str, adaptive.rule(name for name, _ in mixers)]
+    with_names = dataclasses.make_dataclass(
+        "Spec",
+        [("mixer", names, FIXED)],
+        bases=(_Spec,),
+        frozen=True,
+        kw_only=True,
+        namespace={"__module__": _Spec.__module__, "__doc__": _Spec.__doc__},
+    )
+    return joined(with_names, mixer_options())
+
+
+Spec: Any = spec_of()
 
 
 class Knobs(NamedTuple):
@@ -92,13 +113,17 @@ class Knobs(NamedTuple):
     ] = 0
 
 
-@functools.cache
 def knobs_of(groups: tuple[str, ...]) -> Any:
     """Return the class `Knobs` with those of each group, weight_ and others, and of all mixers.
 
     >>> knobs_of(("linear", "relu"))(weight_relu=0.0).weight_relu
     0.0
     """
+    return _knobs_of(groups, tuple(MIXERS.items()))
+
+
+@functools.cache
+def _knobs_of(groups: tuple[str, ...], mixers: tuple[tuple[str, Registered], ...]) -> Any:
     return joined(Knobs, group_knobs(groups))
 
 
@@ -136,7 +161,7 @@ ALL = frozenset(Knobs._fields)
 
 
 def design(
-    spec: Spec,
+    spec: _Spec,
     batch: int,
     size: int,
     used: frozenset[str] = ALL,

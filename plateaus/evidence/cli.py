@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from plateaus import files, paths
 from plateaus.config.exit_codes import with_exit_code
 from plateaus.config.lives import duration
 from plateaus.config.schema import ConfigError
@@ -14,11 +16,13 @@ from plateaus.evidence.claim import Claim, read, read_all, wrong_parts
 from plateaus.evidence.verdict import Verdict
 from plateaus.names import hint
 
+PROGRAM = "python experiments/reproduce.py"
 
-def parser() -> argparse.ArgumentParser:
+
+def parser(program: str = PROGRAM) -> argparse.ArgumentParser:
     """Return the parser of the options."""
     made = argparse.ArgumentParser(
-        prog="experiments/reproduce.py",
+        prog=program,
         description="Decide claims: runs are made, kept and judged by rules fixed beforehand.",
         allow_abbrev=False,
         exit_on_error=False,
@@ -38,10 +42,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 @with_exit_code
-def main(argv: Sequence[str], root: Path) -> int:
+def main(argv: Sequence[str], root: Path, program: str = PROGRAM) -> int:
     """Run a command line; `root` is the folder of experiments. Return its exit code."""
     try:
-        options, unknown = parser().parse_known_args(argv)
+        options, unknown = parser(program).parse_known_args(argv)
     except argparse.ArgumentError as error:
         raise ConfigError(str(error)) from None
     if unknown:
@@ -58,6 +62,8 @@ def main(argv: Sequence[str], root: Path) -> int:
         claims, places = _own(options.claim)
         results = Path("runs") / "claims" / "kept"
     else:
+        reads_only = options.list or options.dry_run
+        root = writable(root, make=not reads_only)
         claims, results, places = read_all(root / "claims"), root / "results", {}
     chosen = _chosen(options, claims, bool(claim_files))
     if options.list or options.dry_run or options.page:
@@ -80,7 +86,6 @@ def main(argv: Sequence[str], root: Path) -> int:
         chosen,
         results=results,
         runs=runs,
-        script=root / "run.py",
         seconds=seconds,
         pilots_only=options.pilot,
         tell=lambda line: print(line, flush=True),
@@ -94,6 +99,23 @@ def main(argv: Sequence[str], root: Path) -> int:
     if failed:
         raise ConfigError(*failed)
     return 0
+
+
+def writable(root: Path, make: bool) -> Path:
+    """Return the folder whose claims and results are read and, where they change, written.
+
+    That is `root` but for an installed package, whose files are not a user's to change: there it is
+    a copy below the current folder, if there is one, or if it is to be made.
+    """
+    if root != paths.package() / "experiments":
+        return root
+    copy = Path("runs") / "claims" / "experiments"
+    if make and not copy.is_dir():
+        with files.new_folder(copy) as draft:
+            for name in ("claims", "results"):
+                shutil.copytree(root / name, draft / name)
+        print(f"claims and kept runs were copied: {copy}")
+    return copy if copy.is_dir() else root
 
 
 def _own(names: Sequence[str]) -> tuple[dict[str, Claim], dict[str, Path]]:

@@ -25,7 +25,6 @@ def work(
     chosen: Sequence[str],
     results: Path,
     runs: Path,
-    script: Path,
     seconds: float | None,
     pilots_only: bool,
     tell: Callable[[str], None],
@@ -40,7 +39,6 @@ def work(
       chosen: ids of those that are to be decided, parts of compound claims among them.
       results: the folder of kept results.
       runs: the folder in which run.py works.
-      script: experiments/run.py.
       seconds: the budget; None for no end.
       pilots_only: whether to run no seed from 1000 on.
       tell: shows a line.
@@ -69,7 +67,7 @@ def work(
         if remaining is not None:
             options += ["--budget", f"{remaining - SPARE:.0f}s"]
         tell("  run.py " + " ".join(options))
-        code = _code([sys.executable, str(script), *options])
+        code = _code([sys.executable, "-m", "plateaus", "run", *options])
         if code in STOPPED:
             raise ConfigError(f"{job.name}: run.py was stopped; the same command goes on")
         if code not in (0, 1):  # 1: some of the runs diverged

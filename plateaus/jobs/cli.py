@@ -5,29 +5,44 @@ Everything heavy is imported late, so that --help and a mistyped option are answ
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from plateaus.config import presets
-from plateaus.config.arguments import EXAMPLE, Arguments, no_such, parse, parser
+from plateaus.config import presets, reference
+from plateaus.config.arguments import Arguments, no_such, parse
 from plateaus.config.exit_codes import with_exit_code
+from plateaus.config.options import EXAMPLE, PROGRAM, parser
 from plateaus.config.plan import Options, Plan, checked_plan
 from plateaus.config.schema import NAMED, Component, ConfigError, Entry, entries
 from plateaus.config.values import shown
 from plateaus.config.variants import AXIS
+from plateaus.version import VERSION
 
 
 @with_exit_code
-def main(argv: Sequence[str]) -> int:
-    """Run a command line; return its exit code: 0, 2 (refused), 130 (interrupted) or the run's."""
+def main(argv: Sequence[str], program: str = PROGRAM) -> int:
+    """Run a command line; return its exit code: 0, 2 (refused), 130 (interrupted) or the run's.
+
+    `program` is how its help calls it.
+    """
     began = time.time()
-    if "--help" in argv or "-h" in argv:
-        print(parser().format_help(), end="")
+    if "--version" in argv:
+        print(f"plateaus {VERSION}")
         return 0
+    helped = "--help" in argv or "-h" in argv
+    if helped:
+        print(parser(program).format_help(), end="")
+        if not any(word.partition("=")[0] == "--config" for word in argv):
+            return 0
     arguments = parse(argv)
     options = arguments.options
+    if helped or options.fields is not None:
+        print("\n".join(_fields(arguments)).lstrip("\n"))
+        return 0
     if options.list:
         if arguments.problems:
             raise ConfigError(*arguments.problems)
@@ -46,13 +61,13 @@ def main(argv: Sequence[str]) -> int:
             command=shlex.join(argv),
         )
         return merge(options.merge, options.workdir, how)
-    plan, notes = planned(arguments)
-    print(*notes, sep="\n", end="\n" if notes else "")
-    from plateaus.jobs.run import execute
+    with _silence() if options.quiet else contextlib.nullcontext():
+        plan, notes = planned(arguments)
+        print(*notes, sep="\n", end="\n" if notes else "")
+        from plateaus.jobs.progress import Quiet
+        from plateaus.jobs.run import execute
 
-    return execute(
-        plan,
-        Options(
+        how = Options(
             workdir=options.workdir,
             dry_run=options.dry_run,
             fail_fast=options.fail_fast,
@@ -63,8 +78,42 @@ def main(argv: Sequence[str]) -> int:
             stop_when=options.stop_when,
             keep=options.keep,
             command=shlex.join(argv),
-        ),
-    )
+            progress=Quiet if options.quiet else None,
+        )
+        return execute(plan, how)
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Send what is printed nowhere, for a while; warnings and errors go on as they did."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
+
+
+def _fields(arguments: Arguments) -> list[str]:
+    """Return the lines of --fields: of the config that is given, or of all there is.
+
+    Raises ConfigError where no field begins so, and for a config that is refused.
+    """
+    prefix = arguments.options.fields or ""
+    if arguments.options.config is not None:
+        plan, _ = planned(arguments)
+        tables = {"": reference.records(plan.schema, "", plan.config, plan.sweep)}
+    elif problems := [*arguments.problems, *no_such(arguments.unknown)]:
+        raise ConfigError(*problems)
+    else:
+        from plateaus.build.reference import tables as of_everything
+
+        tables = of_everything()
+    lines = []
+    for title, table in tables.items():
+        rows = [row for row in table if row.name.startswith(prefix)]
+        lines += [f"\n{title}", ""] if title and rows else []
+        lines += reference.lines(rows)
+    if not lines:
+        names = [row.name for table in tables.values() for row in table]
+        raise ConfigError(reference.absent(prefix, names))
+    return lines
 
 
 def planned(arguments: Arguments) -> tuple[Plan, list[str]]:

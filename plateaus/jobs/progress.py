@@ -176,6 +176,18 @@ class Progress:
         self._stream.flush()
 
 
+class Quiet(Progress):
+    """Show messages only."""
+
+    def __enter__(self) -> Quiet:
+        """Start the clock."""
+        self._began = self._shown = self._clock()
+        return self
+
+    def _draw(self, now: int | float) -> None:
+        """Draw nothing."""
+
+
 def _bar(stream: Forgiving) -> Any:
     from rich import console, progress  # a tenth of a second, and only on a terminal
 

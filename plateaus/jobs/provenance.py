@@ -44,9 +44,14 @@ def _version(name: str) -> str:
 
 
 def source(package: Path) -> str:
-    """Return a digest of the Python files of a package, which changes with any of them."""
+    """Return a digest of the Python files of a package, which changes with any of them.
+
+    The presets that a wheel holds are left out: a repository has them elsewhere.
+    """
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
+        if path.is_relative_to(package / "experiments"):
+            continue
         digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 

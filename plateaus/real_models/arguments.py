@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from plateaus import option_strings, paths
-from plateaus.config.arguments import Once, Parser
+from plateaus.config.options import Once, Parser
 from plateaus.config.schema import ConfigError
 from plateaus.config.values import convert, shown
 from plateaus.fields import Field
@@ -19,9 +19,10 @@ from plateaus.real_models.text_sets import SETS
 
 EACH = 20  # examples of a task, as in the paper's settings
 ORDERS = ("exact", "iid")
+PROGRAM = "python experiments/real_models.py"
 EPILOG = """examples:
-  python experiments/real_models.py DIR --set pair
-  python experiments/real_models.py DIR --set add --tasks english,french --shares 3:1,1:1,1:3
+  PROGRAM DIR --set pair
+  PROGRAM DIR --set add --tasks english,french --shares 3:1,1:1,1:3
 """
 NUMBERS = {  # option -> its default and range
     "prompts": (100, Field(help="random prompts of each mixture", low=1)),
@@ -59,13 +60,13 @@ class Plan(NamedTuple):
     workdir: Path
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(program: str = PROGRAM) -> argparse.ArgumentParser:
     """Return the parser of every option."""
     made = Parser(
-        prog="real_models.py",
+        prog=program,
         description="Ask a language model on disk about prompts that mix several tasks: whether it "
         "answers as all of them at once, or as one at a time.",
-        epilog=EPILOG,
+        epilog=EPILOG.replace("PROGRAM", program),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

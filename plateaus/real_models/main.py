@@ -9,15 +9,15 @@ import shlex
 from collections.abc import Sequence
 
 from plateaus.config.exit_codes import with_exit_code
-from plateaus.real_models.arguments import Plan, parser, plan
+from plateaus.real_models.arguments import PROGRAM, Plan, parser, plan
 from plateaus.real_models.prompts import prompts
 
 
 @with_exit_code
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str], program: str = PROGRAM) -> int:
     """Run a command line; return its exit code: 0, 1 (failed), 2 (refused) or 130 (interrupted)."""
     if "--help" in argv or "-h" in argv:
-        print(parser().format_help(), end="")
+        print(parser(program).format_help(), end="")
         return 0
     options, extras = parser().parse_known_args(argv)
     made = plan(options, extras)

@@ -7,19 +7,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from plateaus.config.arguments import Parser
 from plateaus.config.exit_codes import with_exit_code
+from plateaus.config.options import Parser, only_known
 from plateaus.config.schema import ConfigError
 from plateaus.files import write_atomically
-from plateaus.names import nearest
 
 FILE = "report.html"
+PROGRAM = "python -m plateaus.report"
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(program: str = PROGRAM) -> argparse.ArgumentParser:
     """Return the parser of the options."""
     made = Parser(
-        prog="python -m plateaus.report",
+        prog=program,
         description="Write one self-contained HTML file of one or several run folders.",
         allow_abbrev=False,
     )
@@ -33,13 +33,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 @with_exit_code
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str], program: str = PROGRAM) -> int:
     """Run a command line and return its exit code."""
-    options, unknown = parser().parse_known_args(argv)
-    if unknown:
-        known = [name for action in parser()._actions for name in action.option_strings]
-        flags = [word for word in unknown if word.startswith("-")]  # without their values
-        raise ConfigError(*(_no_such(word, known) for word in flags or unknown))
+    options = only_known(parser(program), argv)
     from plateaus.report.page import folders, writing  # slow to import: after the options
 
     several = len(options.runs) > 1
@@ -50,12 +46,6 @@ def main(argv: Sequence[str]) -> int:
     write_atomically(output, writing.page(found).encode())
     print(f"written: {output}")
     return 0
-
-
-def _no_such(word: str, known: Sequence[str]) -> str:
-    name = word.partition("=")[0]
-    close = nearest(name, known)
-    return f"{name}: no such option; " + (f"did you mean {close}?" if close else "see --help")
 
 
 if __name__ == "__main__":

@@ -91,16 +91,16 @@ def _write_all(dataset: xr.Dataset, rows: Sequence[Row], folder: Path) -> None:
     for row, name in zip(rows, paths.portable(names), strict=True):
         run = folder / name
         run.mkdir()
-        metrics = _metrics(row)
+        numbers = metrics(row)
         # TensorBoard takes a folder of event files by "tfevents" in their names.
         with _records(run / "events.out.tfevents.0.plateaus") as write:
             write(Event(file_version="brain.Event:2"))
-            for part in summary.hparams(_hyperparameters(row), metrics):
+            for part in summary.hparams(_hyperparameters(row), numbers):
                 write(Event(summary=part))
-            for step, values in _points(dataset, row):
+            for step, values in points(dataset, row):
                 entries = [Summary.Value(tag=k, simple_value=v) for k, v in values.items()]
                 write(Event(step=step, wall_time=step, summary=Summary(value=entries)))
-            finite = {k: v for k, v in metrics.items() if np.isfinite(v)}
+            finite = {k: v for k, v in numbers.items() if np.isfinite(v)}
             entries = [Summary.Value(tag=k, simple_value=v) for k, v in finite.items()]
             summarised = Summary(value=entries)
             write(Event(step=row.horizon, wall_time=row.horizon, summary=summarised))
@@ -123,7 +123,7 @@ def _hyperparameters(row: Row) -> dict[str, Any]:
     return {k: v if isinstance(v, str | bool) else float(v) for k, v in row.setting.items()}
 
 
-def _metrics(row: Row) -> dict[str, float]:
+def metrics(row: Row) -> dict[str, float]:
     """Return the row's numbers for the hyper-parameters tab; those undefined stay empty there."""
     return {
         "summary/escaped_fraction": row.escaped / row.runs if row.runs else float("nan"),
@@ -138,7 +138,7 @@ def _metrics(row: Row) -> dict[str, float]:
     }
 
 
-def _points(dataset: xr.Dataset, row: Row) -> Iterator[tuple[int, dict[str, float]]]:
+def points(dataset: xr.Dataset, row: Row) -> Iterator[tuple[int, dict[str, float]]]:
     """Yield (step, tag -> value): each curve's mean and band, at no more than 1,000 steps."""
     for name, variable in dataset.data_vars.items():
         axis = variable.dims[-1]

@@ -120,6 +120,6 @@ def test_random_groups_must_have_examples(sizes, message):
 def test_a_missing_library_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.cluster", None)
     with pytest.raises(
-        ImportError, match=r"^needs scikit-learn: pip install 'plateaus\[regroup\]'"
+        ImportError, match=r"^needs scikit-learn: pip install 'plateaus\[sklearn\]'"
     ):
         regroup(TRAIN, TEST, (2,), 0)

@@ -1,4 +1,8 @@
-"""The mixers by name: one line each."""
+"""The mixers by name: one line each.
+
+One of your own is added by a config file, `MIXERS["mine"] = Registered(mine, Knobs)`, or offered by
+an installed package as an entry point of the group "plateaus.mixers".
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from typing import Any, get_type_hints
 
 from plateaus.data.mixers import aioli, dga, doge, doremi, exp3, r_and_b, skill_it, uniform
 from plateaus.data.mixers.mixer import Mixer, Needs, Registered
+from plateaus.extensions import offered
 
 GRAM = Needs(gram=True)
 
@@ -33,6 +38,7 @@ MIXERS: dict[str, Registered] = {
     ),
     "exp3": Registered(exp3.exp3, exp3.Knobs, options=exp3.Options),
 }
+MIXERS |= offered("plateaus.mixers", Registered, MIXERS)
 
 
 def mixer_knobs() -> dict[str, tuple[Any, Any]]:

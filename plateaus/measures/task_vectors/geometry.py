@@ -126,4 +126,4 @@ def _scikit(module: str) -> Any:
     try:
         return importlib.import_module(f"sklearn.{module}")
     except ImportError as error:
-        raise ImportError("needs scikit-learn: pip install 'plateaus[vectors]'") from error
+        raise ImportError("needs scikit-learn: pip install 'plateaus[sklearn]'") from error

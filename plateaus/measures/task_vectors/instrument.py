@@ -97,7 +97,7 @@ def check(values: Mapping[str, Any], task: Task, tokens: int = 0) -> Iterator[tu
     if values["vector_layer"] > values["model.depth"]:
         yield "vector_layer", f"must be at most {values['model.depth']}, the layers of the model"
     if values["vector_shown"] and importlib.util.find_spec("sklearn") is None:
-        yield "vector_shown", "needs scikit-learn: pip install 'plateaus[vectors]', or 0 points"
+        yield "vector_shown", "needs scikit-learn: pip install 'plateaus[sklearn]', or 0 points"
 
 
 def probe(config: Mapping[str, Any], parts: Parts) -> Probe | None:

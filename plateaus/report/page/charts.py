@@ -21,8 +21,8 @@ LINE = 15  # pixels, of words in a chart
 DRAG = "[pointerdown[event.pointerType === 'mouse'], window:pointerup] > window:pointermove!"
 WHEEL = "wheel![event.ctrlKey || event.metaKey]"
 MISSING = (
-    "the page needs Altair, vl-convert and Jinja: run `pip install 'plateaus[html]'`, "
-    "or in a checkout `pip install -e '.[html]'`"
+    "the page needs Altair, vl-convert and Jinja: run `pip install 'plateaus[evidence]'`, "
+    "or in a checkout `pip install -e '.[evidence]'`"
 )
 Spec = dict[str, Any]
 

@@ -107,7 +107,7 @@ def _data() -> tuple[np.ndarray, np.ndarray]:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise ImportError("needs scikit-learn: pip install 'plateaus[baselines]'") from error
+        raise ImportError("needs scikit-learn: pip install 'plateaus[sklearn]'") from error
     return load_digits(return_X_y=True)
 
 

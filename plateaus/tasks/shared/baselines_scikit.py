@@ -38,7 +38,7 @@ def boosted_trees(
     try:
         from sklearn.ensemble import GradientBoostingRegressor
     except ImportError as error:
-        raise ImportError("needs scikit-learn: pip install 'plateaus[baselines]'") from error
+        raise ImportError("needs scikit-learn: pip install 'plateaus[sklearn]'") from error
 
     def predict(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
         x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)

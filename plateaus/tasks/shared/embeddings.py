@@ -80,7 +80,7 @@ def _import(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        extra, package = ("regroup", "scikit-learn")
+        extra, package = ("sklearn", "scikit-learn")
         if module == "sentence_transformers":
-            extra, package = ("sentences", "sentence-transformers")
+            extra, package = ("real", "sentence-transformers")
         raise ImportError(f"needs {package}: pip install 'plateaus[{extra}]'") from error

@@ -309,6 +309,6 @@ def test_without_scikit_learn_the_planes_say_so(results, rows, monkeypatch):
     figure = task_vectors.task_vectors(results, rows)
     for number in (1, 2):
         assert texts(panels(figure)[number]) == [
-            "needs scikit-learn: pip install 'plateaus[vectors]'"
+            "needs scikit-learn: pip install 'plateaus[sklearn]'"
         ]
     assert len(points(panels(figure)[4], "o")) == 3 * len(SHARES)  # positions need none

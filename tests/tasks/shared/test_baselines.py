@@ -126,5 +126,5 @@ def test_without_scikit_learn_one_line_names_the_extra(monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, "sklearn", None)
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(ImportError, match=r"^needs scikit-learn: pip install 'plateaus\[baselines"):
+    with pytest.raises(ImportError, match=r"^needs scikit-learn: pip install 'plateaus\[sklearn"):
         baselines_scikit.boosted_trees()
