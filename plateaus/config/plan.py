@@ -75,10 +75,7 @@ class Options:
     keep: Keep = KEEP_NOTHING
     command: str = ""
     progress: Callable[..., Any] | None = None  # what shows it; None: `plateaus.jobs.progress`'s
-<<<<<<< HEAD
     tables: bool = True  # whether the results are printed at the end
-=======
->>>>>>> hE
 
 
 def checked_plan(
