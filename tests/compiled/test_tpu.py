@@ -39,4 +39,4 @@ def test_a_program_compiles_for_a_tpu(config, scale):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["laws", "start", "phase"]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["phase", "start", "laws"]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import plateaus
+
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "experiments" / "colab.ipynb"
 PNG = "image/png"
@@ -43,7 +45,7 @@ def pictures(cells, part):
 
 
 def test_nothing_is_replaced_and_the_device_is_named(cells):
-    place, cells = cells
+    _, cells = cells
     assert "installed: nothing, all was there" in told(cells, "def repository")
     device = told(cells, "PRECISION = None")
     assert " x CPU: " in device
@@ -53,7 +55,7 @@ def test_nothing_is_replaced_and_the_device_is_named(cells):
 
 
 def test_curves_and_figures_are_shown(cells):
-    place, cells = cells
+    _, cells = cells
     assert pictures(cells, "result = experiment.run()")  # the losses while it trained
     assert pictures(cells, "losses, restyled")
     assert "escaped" in told(cells, "own_result = ")
@@ -67,11 +69,9 @@ def test_results_are_kept_and_found_again(cells):
     assert [session["runs"] for session in sessions] == [6]
 
 
-def test_a_task_of_ones_own_learns(cells, monkeypatch):
+def test_a_task_of_ones_own_learns(cells):
     place, _ = cells
     (runs,) = (place / "plateaus-on-colab" / "runs").glob("own*/runs.csv")
-    import plateaus
-
     table = plateaus.open(runs.parent).table
     assert table["task_tilt"].tolist() == [0.0, 0.1, 0.3]
     assert (table["escaped"] == table["runs"]).all()
