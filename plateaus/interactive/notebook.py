@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from plateaus.information import Unknown, informative
 from plateaus.jobs.pace import Piece
 from plateaus.jobs.progress import Progress
+from plateaus.report import words
 from plateaus.report.kept_runs import value_text
 from plateaus.report.style import looks, styled
 
@@ -129,10 +130,12 @@ def losses_so_far(curves: dict[Any, tuple[int, np.ndarray]], title: str) -> Figu
                     steps = phase * np.arange(1, losses.size)
                     label = name if name not in axes.get_legend_handles_labels()[1] else None
                     axes.plot(steps, losses[1:], color=look.color, lw=0.8, label=label)
-        axes.set_xscale("log")
-        axes.set_xlabel("optimiser steps")
+        lines = axes.lines
+        if lines:
+            first, last = (f(f(line.get_xdata()) for line in lines) for f in (min, max))
+            words.log_steps(axes, first / 1.1, last * 1.1)
         axes.set_ylabel("test loss")
         axes.set_title(title)
         if 0 < len(axes.get_legend_handles_labels()[1]) <= MOST_NAMED and len(settings) > 1:
-            axes.legend(loc="lower left")
+            axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure

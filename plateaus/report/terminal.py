@@ -80,7 +80,8 @@ def p_text(p: float) -> str:
 
 def plain(file: TextIO | None = None) -> Console:
     """Return a console without colours, of a fixed width."""
-    return Console(file=file, width=WIDTH, color_system=None, highlight=False)
+    # rich would otherwise show it itself in a notebook, wherever standard output is sent
+    return Console(file=file, width=WIDTH, color_system=None, highlight=False, force_jupyter=False)
 
 
 def print_table(
@@ -88,7 +89,7 @@ def print_table(
 ) -> None:
     """Print a table, if any, and the lines under it: in colour on a terminal, else plain."""
     if console is None:
-        console = Console(highlight=False)
+        console = Console(highlight=False, force_jupyter=False)
         console = console if console.is_terminal else plain()
     if content is not None:
         console.print(content)

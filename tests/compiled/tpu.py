@@ -29,11 +29,12 @@ def compiled(words):
     from plateaus.config.arguments import parse
     from plateaus.jobs import cli, devices, memory, sweep, tracing
 
-    plan, _ = cli.planned(parse(words))
+    given = parse(words)
+    plan, _ = cli.planned(given)
     program = sweep.programs(plan, sweep.members(plan))[0]
     functions = tracing.compiled(program)
     held = tracing.held(program, functions.recipe)
-    width = devices.width(held.parameters, "tpu")
+    width = given.options.runs_per_batch or devices.width(held.parameters, "tpu")
     chip = topologies.get_topology_desc(platform="tpu", topology_name=TOPOLOGY).devices[0]
     placed = jax.sharding.SingleDeviceSharding(chip)
 
