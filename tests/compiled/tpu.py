@@ -52,7 +52,10 @@ def compiled(words):
     ):
         lowered = function.trace(*arguments).lower(lowering_platforms=("tpu",))
         began = time.monotonic()
-        bytes_ = memory.program_bytes(lowered.compile())
+        try:
+            bytes_ = memory.program_bytes(lowered.compile())
+        except jax.errors.JaxRuntimeError as error:
+            sys.exit(f"{name}, {width} runs: {str(error).splitlines()[0]}")
         yield name, width, time.monotonic() - began, bytes_ / 2**30
 
 
