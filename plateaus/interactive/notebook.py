@@ -130,10 +130,9 @@ def losses_so_far(curves: dict[Any, tuple[int, np.ndarray]], title: str) -> Figu
                     steps = phase * np.arange(1, losses.size)
                     label = name if name not in axes.get_legend_handles_labels()[1] else None
                     axes.plot(steps, losses[1:], color=look.color, lw=0.8, label=label)
-        lines = axes.lines
-        if lines:
-            first, last = (f(f(line.get_xdata()) for line in lines) for f in (min, max))
-            words.log_steps(axes, first / 1.1, last * 1.1)
+        steps = [step for line in axes.lines for step in np.asarray(line.get_xdata())]
+        if steps:
+            words.log_steps(axes, min(steps) / 1.1, max(steps) * 1.1)
         axes.set_ylabel("test loss")
         axes.set_title(title)
         if 0 < len(axes.get_legend_handles_labels()[1]) <= MOST_NAMED and len(settings) > 1:
