@@ -148,5 +148,5 @@ def losses_so_far(curves: dict[Any, tuple[int, np.ndarray]], title: str) -> Figu
         axes.set_ylabel("test loss")
         axes.set_title(title)
         if 0 < len(axes.get_legend_handles_labels()[1]) <= MOST_NAMED and len(settings) > 1:
-            axes.legend(loc="lower left")
+            axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
