@@ -28,7 +28,7 @@ def parser(program: str) -> argparse.ArgumentParser:
         description="Print one table of the settings of several run folders.",
         allow_abbrev=False,
     )
-    made.add_argument("runs", metavar="RUN", nargs="+", help="a run folder, or a kept one")
+    made.add_argument("runs", metavar="RUN", nargs="+", help="a run folder, or one of experiments/results")
     return made
 
 
@@ -56,7 +56,7 @@ def names(places: Sequence[Path]) -> list[str]:
         length = 1
         while length < len(one) and sum(other[-length:] == one[-length:] for other in parts) > 1:
             length += 1
-        shown.append("/".join(one[-length:]))
+        shown.append(Path(*one[-length:]).as_posix())
     return shown
 
 

@@ -115,8 +115,11 @@ def lost(
     for group in interrupted:
         again = len({*group.members} & missing)
         if group.exactness is not None and again and group.address not in used:
-            otherwise = "with other observations, swept fields or evaluations"
-            cause = "at another width" if group.address in resumable else otherwise
+            cause = "with other observations, swept fields or evaluations"
+            if group.address in resumable:
+                cause = "at another width"
+            elif not {*group.members} <= missing:
+                cause = "together with runs that are finished or not asked for now"
             yield (
                 f"{again} interrupted run(s) start again: checkpoints/running/{group.address} was "
                 f"made {cause}"

@@ -10,6 +10,7 @@ import os
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from plateaus.config import presets, reference
@@ -126,7 +127,10 @@ def planned(arguments: Arguments) -> tuple[Plan, list[str]]:
     refused: list[str] = []
     try:
         if options.config is None:
-            raise ConfigError(f"no --config given: name a config file, as in {EXAMPLE}; see --list")
+            hint = f"name a config file, as in {EXAMPLE}; see --list"
+            if options.workdir is not None and (Path(options.workdir) / "config.json").is_file():
+                hint = f"to go on with that folder add --config={options.workdir}"
+            raise ConfigError(f"no --config given: {hint}")
         path, preset = presets.find(options.config)
         page = presets.load(path, preset, options.scale, options.smoke)
         sections, refused = _sections(page.fields, overrides)

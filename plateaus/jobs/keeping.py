@@ -120,14 +120,19 @@ def state_of(
     return {name: array[rows] for name, array in arrays.items()}, meta
 
 
+def weights_file(run_folder: Path, chunk: Chunk, step: int) -> Path:
+    """Return the file of the weights of a chunk's runs at a step."""
+    return run_folder / "checkpoints" / "weights" / f"{chunk.endless}-{step}.npz"
+
+
 def keep_weights(
     run_folder: Path, chunk: Chunk, wanted: tuple[int, ...], step: int, state: Any
 ) -> None:
     """Keep the weights of a chunk's runs at a step, if that is one of those `wanted`."""
     if step not in wanted:
         return
-    folder = run_folder / "checkpoints" / "weights"
-    folder.mkdir(parents=True, exist_ok=True)
+    path = weights_file(run_folder, chunk, step)
+    path.parent.mkdir(parents=True, exist_ok=True)
     members = len(chunk.members)
     arrays = {
         name.removeprefix(f"state{_PARAMS}"): np.asarray(leaf)[:members]
@@ -136,4 +141,4 @@ def keep_weights(
     }
     width = len(np.asarray(state.diverged_at))
     meta = {"members": list(chunk.names), "step": step, "width": width}
-    checkpoint.write_arrays(folder / f"{chunk.endless}-{step}.npz", arrays, meta)
+    checkpoint.write_arrays(path, arrays, meta)

@@ -14,6 +14,7 @@ import xarray as xr
 from plateaus.build.recipes import make_recipe
 from plateaus.config.plan import Plan
 from plateaus.config.schema import ConfigError
+from plateaus.config.values import shown
 from plateaus.jobs import additions, checkpoint, sweep, tracing
 from plateaus.jobs.endings import AT_EVENT
 from plateaus.jobs.finished import Finished
@@ -40,6 +41,11 @@ class Weights(NamedTuple):
     step: int
     params: Any
     apply: Any
+
+    def __repr__(self) -> str:
+        place = [f"{name}={shown(value)}" for name, value in self.setting.items()]
+        count = sum(leaf.size for leaf in jax.tree.leaves(self.params))
+        return f"Weights({', '.join(place)}; seed {self.seed}, step {self.step}: {count} numbers)"
 
 
 class _File(NamedTuple):

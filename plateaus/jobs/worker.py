@@ -102,7 +102,10 @@ def run_chunk(
         meta = _meta(chunk, exactly, number, seconds + time.monotonic() - began)
         _save(folder, {**keeping.on_host(state), **curves.arrays()}, meta, warn)
 
-    if missed := [str(step) for step in kept_at if step < done * every]:
+    passed = [step for step in kept_at if step < done * every]
+    if missed := [
+        str(n) for n in passed if not keeping.weights_file(run_folder, chunk, n).exists()
+    ]:
         warn(
             f"no weights of steps before {done * every}, from where runs go on: {', '.join(missed)}"
         )

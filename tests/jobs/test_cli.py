@@ -19,6 +19,7 @@ from plateaus.jobs import cli, identities, sweep
 
 CONFIG = "--config=configs/sparse_parity.py"
 RUN = presets.REPOSITORY / "experiments" / "run.py"
+KEPT = min((presets.REPOSITORY / "experiments" / "results").glob("sparse_parity-zipf-*"))
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +113,7 @@ def test_smoke_is_smaller_and_gives_way_to_options(planned):
 REFUSALS = [
     ([], ["no --config given", "--config=configs/sparse_parity.py"]),
     (["--sweep", "data.subset=1"], ["no --config given"]),
+    (["--workdir", str(KEPT)], [f"to go on with that folder add --config={KEPT}"]),
     (["--config=configs/sparse_party.py"], ["no such file", "did you mean configs/sparse_parity"]),
     ([f"{CONFIG}:ziff"], ["'ziff'", "no such preset", "did you mean zipf?"]),
     ([f"{CONFIG}:"], ["no such preset"]),

@@ -465,16 +465,19 @@ def test_a_report_that_fails_stops_nothing(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.programs(60)
-def test_weights_are_kept_loaded_and_measured(tmp_path):
+def test_weights_are_kept_loaded_and_measured(tmp_path, capsys):
     """Also of a killed run; an instrument reads them as it would have while they trained."""
     observed = execute(plan_of(weight_norms=True), tmp_path / "observed")
     killed(tmp_path / "run", 7, "--keep=weights=0,50,120")
+    capsys.readouterr()
     ours = execute(plan_of(), tmp_path / "run", keep=WEIGHTS)
+    assert "no weights of steps before" not in capsys.readouterr().err  # they are there
     loaded = weights.load(tmp_path / "run")
     assert [(one.setting, one.seed, one.step) for one in loaded[:4]] == [
         *(({"data.zipf_exponent": 0.0}, 0, step) for step in (0, 50, 120)),
         ({"data.zipf_exponent": 0.0}, 1, 0),
     ]
+    assert "data.zipf_exponent=0; seed 0, step 0: " in repr(loaded[0])
     assert loaded[0].apply(loaded[0].params, jnp.ones(8))[0].shape == ()
     measured = weights.measure(tmp_path / "run", weight_norms=True)
     assert measured.eval_step.values.tolist() == [0, 50, 120]

@@ -51,6 +51,8 @@ def read(folder: str | os.PathLike[str]) -> Folder:
         raise ConfigError(f"{place}: {'not a folder' if place.exists() else 'no such folder'}")
     wanted = (kept_runs.FILE, kept_curves.FILE, "config.json", "provenance.json")
     if lacking := [name for name in wanted if not (place / name).is_file()]:
+        if wanted[0] in lacking and wanted[2] not in lacking:
+            raise ConfigError(f"{place}: no results yet: its runs are under way or interrupted")
         raise ConfigError(f"{place}: no run folder: it has no {', no '.join(lacking)}")
     config, provenance = (_json(place / name) for name in wanted[2:])
     try:
