@@ -28,7 +28,9 @@ def parser(program: str) -> argparse.ArgumentParser:
         description="Print one table of the settings of several run folders.",
         allow_abbrev=False,
     )
-    made.add_argument("runs", metavar="RUN", nargs="+", help="a run folder, or one of experiments/results")
+    made.add_argument(
+        "runs", metavar="RUN", nargs="+", help="a run folder, or one of experiments/results"
+    )
     return made
 
 

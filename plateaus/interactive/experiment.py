@@ -158,7 +158,7 @@ class Experiment:
 
     def _facts(self) -> dict[str, str]:
         facts = display.facts(self.plan, self._asked.overrides)
-        return facts | {"notes": "; ".join(self.notes), "command": f"run.py {self.command}"}
+        return facts | {"notes": "; ".join(self.notes), "command": f"plateaus run {self.command}"}
 
     def __repr__(self) -> str:
         """Return the plan in words: settings, seeds, cost, folder, what is changed."""

@@ -23,7 +23,9 @@ def parser(program: str = PROGRAM) -> argparse.ArgumentParser:
         description="Write one self-contained HTML file of one or several run folders.",
         allow_abbrev=False,
     )
-    made.add_argument("runs", metavar="RUN", nargs="+", help="a run folder, or one of experiments/results")
+    made.add_argument(
+        "runs", metavar="RUN", nargs="+", help="a run folder, or one of experiments/results"
+    )
     made.add_argument(
         "--output",
         metavar="FILE",

@@ -150,7 +150,7 @@ def test_it_says_what_it_is(tiny):
         "1 program, 32 runs, 12,800 steps and 1e+05 examples",
         "runs/sparse_parity-zipf-",
         "optim.learning_rate = 0.05",
-        "run.py --config=configs/sparse_parity.py:zipf",
+        "plateaus run --config=configs/sparse_parity.py:zipf",
     ):
         assert part in text
     assert max(map(len, text.splitlines())) <= 100
