@@ -48,6 +48,8 @@ def main(argv: Sequence[str], program: str = "plateaus watch") -> int:
     folder = Path(options.run)
     if not (folder / "config.json").is_file():
         raise ConfigError(f"{folder}: no run folder: it has no config.json")
+    if (folder / "runs.csv").is_file() and not (folder / "checkpoints").is_dir():
+        raise ConfigError(f"{folder}: kept without checkpoints; `plateaus compare` shows its runs")
     from plateaus.commands.sparklines import drawn
 
     above = 0

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from plateaus import files
+from plateaus import files, paths
 from plateaus.commands import watch
 from plateaus.commands.main import main
 from plateaus.commands.sparklines import drawn, median, sparkline
@@ -92,6 +92,12 @@ def test_a_damaged_config_is_one_line(folder, capsys):
     (folder / "config.json").write_text("{", encoding="utf-8")
     assert main(["watch", str(folder)]) == 2
     assert "config.json is damaged" in capsys.readouterr().err
+
+
+def test_runs_kept_without_checkpoints_are_not_said_to_be_on_their_way(capsys):
+    kept = min((paths.experiments() / "results").glob("sparse_parity-zipf-*"))
+    assert main(["watch", str(kept)]) == 2
+    assert "kept without checkpoints; `plateaus compare` shows" in capsys.readouterr().err
 
 
 def test_lines_keep_to_the_width_and_to_the_encoding(folder):
