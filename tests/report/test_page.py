@@ -295,3 +295,16 @@ def test_a_comparison_shades_the_effect_that_counts_and_holds_its_numbers(claim_
     values = next(d for d in spec["data"] if d["name"] == "comparisons")["values"][0]
     drawn = [values["x"], values["low"], values["high"], *values["d"], 0.05, 1]
     assert domain[0] < min(drawn) and max(drawn) < domain[1]
+
+
+def test_settings_of_other_tasks_are_not_compared(tmp_path, make_results, make_run_folder):
+    results = make_results({"a": [0, 1]}, np.array([9e3, 5e3]), 8, baseline={"a": 0})
+    start = np.zeros((2, 8, 2))
+    start[0, :, 1] = np.nan
+    results["start_step_by_task"] = (("a", "seed", "task"), start)
+    results = results.assign_coords(task=["x", "y"])
+    folder = folders.read(make_run_folder(tmp_path / "runs", results))
+    section = writing.section(folder, "runs", "run1")
+    cells = [line["cells"] for line in section["table"]["lines"]]
+    assert "baseline" in cells[0] and "other tasks" in cells[1]
+    assert not section["has_ratios"]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from plateaus.report import cells, paired, survival, table
+from plateaus.report import cells, paired, survival, table, trained_tasks
 from plateaus.report.page.folders import Folder
 from plateaus.report.page.series import Measure
 from plateaus.report.statistics import Row
@@ -100,9 +100,11 @@ def settings(folder: Folder, looks: Sequence[Mapping[str, Any]]) -> list[dict[st
     ]
 
 
-def table_of(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the table that is printed after a run, cell by cell, and the lines under it."""
-    printed = table.table(rows)
+def table_of(folder: Folder) -> dict[str, Any]:
+    """Return the main table of a run, cell by cell, and the lines under it."""
+    rows = folder.rows
+    apart = trained_tasks.other_tasks(folder.results, rows)
+    printed = table.table(rows, apart)
     fields = table.setting_columns(rows)
     lines = zip(*(column.cells for column in printed.columns), strict=True)
     return {
@@ -112,7 +114,7 @@ def table_of(rows: Sequence[Row]) -> dict[str, Any]:
             {"cells": list(map(str, line)), "baseline": row.is_baseline}
             for row, line in zip(rows, lines, strict=True)
         ],
-        "remarks": table.remarks(rows),
+        "remarks": table.remarks(rows, apart),
     }
 
 
@@ -204,10 +206,11 @@ def of_chart(kind: str, folder: Folder, measures: Sequence[Measure]) -> tuple[st
         "the table. Left of 1, the dashed line, the setting escapes sooner. A triangle points to "
         "where a ratio may lie: one of the two runs, or all of a setting's, never escaped."
     )
+    apart = trained_tasks.other_tasks(folder.results, rows)
     lines = [
         f"{table.label(row.setting)}: {row.bound} {row.ratio.value:.2f} of the baseline"
         for row in rows
-        if not row.is_baseline and row.pairs
+        if not row.is_baseline and row.pairs and row.index not in apart
     ]
     return "Paired ratios", caption, f"Ratios of steps to escape. {'; '.join(lines)}."
 

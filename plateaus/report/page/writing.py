@@ -80,7 +80,7 @@ def section(folder: Folder, name: str, anchor: str) -> dict[str, Any]:
         "measures": [measure.name for measure in measures],
         "charts": shown,
         "has_ratios": any(chart["kind"] == "ratios" for chart in shown),
-        "table": telling.table_of(rows),
+        "table": telling.table_of(folder),
         "config": telling.config(folder),
         "sessions": telling.sessions(folder),
         "commands": telling.commands(folder),
