@@ -16,7 +16,7 @@ from plateaus.report.statistics import Row
 from plateaus.report.table import value_text
 
 MOST = 200  # characters of the values of a swept field: the settings are listed below
-_SCRIPT = re.compile(r"\s*(?:\S*python\S*\s+)?(?:\S*?(experiments/\S+\.py)|\S+\.py)\s+")
+_SCRIPT = re.compile(r"\s*(?!-)(?:\S*python\S*\s+)?(?:\S*?(experiments/\S+\.py)|\S+\.py)\s+")
 
 
 def styles(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -100,24 +100,6 @@ def settings(folder: Folder, looks: Sequence[Mapping[str, Any]]) -> list[dict[st
     ]
 
 
-def table_of(folder: Folder) -> dict[str, Any]:
-    """Return the main table of a run, cell by cell, and the lines under it."""
-    rows = folder.rows
-    apart = trained_tasks.other_tasks(folder.results, rows)
-    printed = table.table(rows, apart)
-    fields = table.setting_columns(rows)
-    lines = zip(*(column.cells for column in printed.columns), strict=True)
-    return {
-        "fields": fields,
-        "columns": [str(column.header).split("\n") for column in printed.columns],
-        "lines": [
-            {"cells": list(map(str, line)), "baseline": row.is_baseline}
-            for row, line in zip(rows, lines, strict=True)
-        ],
-        "remarks": table.remarks(rows, apart),
-    }
-
-
 def config(folder: Folder) -> list[tuple[str, list[tuple[str, str, bool]]]]:
     """Return the config by section: name, value as text, and whether it was swept."""
     recorded = folder.config.get("config") or json.loads(folder.results.attrs["config"])
@@ -169,8 +151,10 @@ def commands(folder: Folder) -> list[str]:
 def command(recorded: str) -> str:
     """Return a recorded command as one types it in a checkout.
 
-    >>> command("--seeds 3"), command("python a/experiments/real_models.py --seeds 3")
-    ('python experiments/run.py --seeds 3', 'python experiments/real_models.py --seeds 3')
+    >>> command("--config=configs/a.py --seeds 3")
+    'python experiments/run.py --config=configs/a.py --seeds 3'
+    >>> command("python a/experiments/real_models.py --seeds 3")
+    'python experiments/real_models.py --seeds 3'
     """
     found = _SCRIPT.match(recorded)
     script = (found and found[1]) or "experiments/run.py"
@@ -184,9 +168,10 @@ def of_chart(kind: str, folder: Folder, measures: Sequence[Measure]) -> tuple[st
     if kind == "curves":
         caption = (
             "A thin line for each run; the thick line is the median over the seeds shown, the band "
-            "holds the middle half of them. The median rests on the runs that were followed "
-            "equally far; diverged runs are no part of it. Where it begins, the axis shows nearly "
-            "all that was recorded; zoom out for the rest."
+            f"holds the middle half of them, from {survival.FEWEST_RUNS} runs on. "
+            "The median rests on the runs that were followed equally far; diverged runs are no "
+            "part of it. Where it begins, the axis shows nearly all that was recorded; zoom out "
+            "for the rest."
         )
         names = ", or ".join(measure.name for measure in measures)
         start = f"Learning curves of {runs} runs on logarithmic optimiser steps: {names}."
