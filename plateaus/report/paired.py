@@ -65,7 +65,7 @@ class Comparison(NamedTuple):
         if self.censored:
             yield f"{_pairs(self.censored)} censored on both sides left out"
         if self.cut and not self.bound:
-            yield f"{self.cut} of {self.pairs} pair ratios are bounds"
+            yield f"pair ratios that are bounds: {self.cut} of {self.pairs}"
         if self.few:
             yield f"pair ratios: {' '.join(f'{r:.2f}' for r in self.few)}"
         if self.ratios and math.isnan(self.p_value):

@@ -183,7 +183,7 @@ def test_which_pairs_count():
     assert [*found.notes()] == [
         "2 pairs not followed to the horizon",
         "1 pair censored on both sides left out",
-        "2 of 3 pair ratios are bounds",
+        "pair ratios that are bounds: 2 of 3",
         "pair ratios: 0.50 2.00 0.90",
         "no p: fewer than 6 pairs",
     ]
@@ -230,5 +230,5 @@ def test_bounds_among_the_pairs_are_told():
     second = Passages(seeds, np.full(8, 40.0), np.full(8, True))
     found = paired.compared(first, second, 100)
     assert (found.cut, found.bound) == (3, "")
-    assert "3 of 8 pair ratios are bounds" in list(found.notes())
+    assert "pair ratios that are bounds: 3 of 8" in list(found.notes())
     assert not any("bounds" in note for note in paired.compared(second, second, 100).notes())
