@@ -86,7 +86,7 @@ def _numbers(record: Mapping[str, str]) -> list[str]:
     escape, own = number("escape"), number("own_ratio")
     ratio = Interval(*map(number, ("ratio", "ratio_low", "ratio_high")))
     is_alone, bound = record["tasks"] == record["task"], record["bound"]
-    text = ratio_text(ratio, bound) + "*" * int(record["floor"] or 0)  # type: ignore[arg-type] # "", "<" or ">"
+    text = ratio_text(ratio, bound) + "*" * int(record["floor"] or 0)
     return [
         f"{record['escaped']}/{record['runs']}",
         "not reached" if math.isinf(escape) else short(escape, ".0f"),
