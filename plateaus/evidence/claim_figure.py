@@ -166,7 +166,8 @@ def _draw_curves(
     if metric is None:
         main_panels.loss_panel(axes, results, list(zip(rows, styles, strict=True)))
         if claim.task:  # without a level of the plateau: a flat curve must look flat
-            axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+            low, high = min(0.0, axes.get_ylim()[0]), axes.get_ylim()[1]
+            axes.set_ylim(low, high + 0.06 * (high - low))  # the room is of the whole axis
     else:
         claim_panels.metric_panel(axes, results["eval_step"].values, metric, styles, PANEL)
     if claim.at:
