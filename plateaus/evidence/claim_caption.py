@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from plateaus.evidence.claim import Claim
-from plateaus.evidence.claim_figure import arm_names, foot_text, is_timed
+from plateaus.evidence.claim_figure import arm_names, foot_text, has_few, is_timed
 from plateaus.evidence.verdict import Verdict
 from plateaus.evidence.wording import cell, command, compared, quantity, result, rule
 
@@ -25,8 +25,9 @@ def description(claim: Claim, verdict: Verdict) -> str:
     """Return what the panels, bands, marks and colours of a claim's figure mean."""
     both = claim.kind != "descriptive"
     parts = ["Baseline: black, solid and heavy; treated: blue and dashed."] if both else []
-    parts.append(f"(a) {_of_curves(claim)} The line is the median of the seeds, the band their")
-    parts.append("middle half; diverged runs are left out. (b)")
+    spread = "a thin line each of them" if has_few(verdict) else "the band their middle half"
+    parts.append(f"(a) {_of_curves(claim)} The line is the median of the seeds, {spread};")
+    parts.append("diverged runs are left out. (b)")
     parts.append(_of_middle(claim, verdict))
     parts.append(f"(c) {_of_pairs(claim, verdict)}")
     return " ".join(parts)
@@ -56,9 +57,10 @@ def _of_middle(claim: Claim, verdict: Verdict) -> str:
     if not is_timed(claim):
         return f"Share of the runs whose {quantity(claim)} is at or below a value."
     start = ", counted from where its task is first drawn" if claim.task else ""
+    band = "" if has_few(verdict) else " with the pointwise 95% band"
     return (
-        f"Share of the runs that are not there yet (Kaplan-Meier estimate{start}) with the "
-        "pointwise 95% band; a tick marks runs that were censored: not there by the horizon. Under "
+        f"Share of the runs that are not there yet (Kaplan-Meier estimate{start}){band}; "
+        "a tick marks runs that were censored: not there by the horizon. Under "
         "it, how many runs were not there before a step, and how many got there at all."
     )
 

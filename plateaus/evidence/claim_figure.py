@@ -20,6 +20,7 @@ from plateaus.report import main_panels, table, words
 from plateaus.report.captions import spans
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, Look, looks, styled
+from plateaus.report.survival import FEWEST_RUNS
 
 WIDTH, EDGE = 10.5, 0.12  # inches, as all that follows
 CURVES, MIDDLE, PAIRS = (0.8, 3.55), (4.35, 6.75), (7.75, 10.35)  # from, to
@@ -69,16 +70,22 @@ def figure(claim: Claim, verdict: Verdict, results: xr.Dataset, rows: Sequence[R
         else:
             color = styles[-1].color
             claim_panels.pair_panel(pairs, claim, verdict, color, PAIRS[1] - PAIRS[0])
-        for axes, title in zip((curves, middle, pairs), titles(claim), strict=True):
+        for axes, title in zip((curves, middle, pairs), titles(claim, verdict), strict=True):
             axes.set_title(title, fontsize=8.5)
         _draw_rows(drawn, claim, shown, names, below - AXIS - HEADS, marks, (first, last))
         _text(drawn, EDGE, 0.06, foot, color=GREY, va="bottom")
     return drawn
 
 
-def titles(claim: Claim) -> tuple[str, str, str]:
+def has_few(verdict: Verdict) -> bool:
+    """Return whether the runs are too few for bands, so that each has its line."""
+    return verdict.used is not None and verdict.used.seeds.size < FEWEST_RUNS
+
+
+def titles(claim: Claim, verdict: Verdict) -> tuple[str, str, str]:
     """Return the titles of the three panels."""
-    middle = "(b) runs not there yet, 95% band; |: censored"
+    few = has_few(verdict)
+    middle = "(b) runs not there yet" + ", 95% band" * (not few) + "; |: censored"
     if claim.statistic == "loss_at_every":
         middle = "(b) each tenth: mean, middle half; o: worst"
     elif not is_timed(claim):
@@ -88,7 +95,8 @@ def titles(claim: Claim) -> tuple[str, str, str]:
         last = "(c) share of the runs; shaded: what counts"
     elif claim.statistic == "level":
         last = "(c) differences by run; shaded: what counts"
-    return "(a) median of the seeds, middle half", middle, last
+    spread = "each thin" if few else "middle half"
+    return f"(a) median of the seeds, {spread}", middle, last
 
 
 def arm_names(claim: Claim) -> list[str]:
@@ -158,7 +166,8 @@ def _draw_curves(
     if metric is None:
         main_panels.loss_panel(axes, results, list(zip(rows, styles, strict=True)))
         if claim.task:  # without a level of the plateau: a flat curve must look flat
-            axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+            low, high = min(0.0, axes.get_ylim()[0]), axes.get_ylim()[1]
+            axes.set_ylim(low, high + 0.06 * (high - low))  # the room is of the whole axis
     else:
         claim_panels.metric_panel(axes, results["eval_step"].values, metric, styles, PANEL)
     if claim.at:

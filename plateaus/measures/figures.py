@@ -37,6 +37,7 @@ from plateaus.report import (
     robustness,
     table,
     trained_items,
+    trained_tasks,
 )
 from plateaus.report.statistics import Row
 
@@ -82,7 +83,7 @@ TABLES: dict[str, Table] = {  # by file
     SUMMARY: Table(
         lambda dataset, rows: rows,
         csv_columns.csv_text,
-        lambda dataset, rows, _: table.show(rows, task_sets.other_tasks(dataset, rows)),
+        lambda dataset, rows, _: table.show(rows, trained_tasks.other_tasks(dataset, rows)),
     ),
     TASKS: Table(by_task.summarise, task_table.csv_text, task_table.show),
     MIXING: Table(

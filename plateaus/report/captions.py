@@ -60,7 +60,8 @@ def caption(
 
 MARKS = (
     "where lines are settings, the baseline is heavy, and black among categories; values that have "
-    "an order go from dark to light in it"
+    "an order go from dark to light in it; a panel's range is mostly that of the medians, so that "
+    "a line of a seed may leave it"
 )
 
 

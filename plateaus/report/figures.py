@@ -30,19 +30,21 @@ def plateau(dataset: xr.Dataset, rows: Sequence[Row], xmax: float | int | None =
     """Return the main figure: loss, survival of the plateau, and its ratio to the baseline's.
 
     (a) Normalised test loss, 1 on the plateau and 0 at the best: the median over seeds, the middle
-    half of the seeds shaded. (b) The share of runs that are still on the plateau, by Kaplan and
-    Meier, with the pointwise 95% band; a tick marks censored runs. Below it, how many runs were
-    followed to a step and had not escaped before, and how many escaped at all. (c) Steps to escape
-    as a ratio to the baseline's run of the same seed: a faint dot a seed, the geometric mean and
-    its 95% interval; the number of pairs and p of the sign-flip test, Holm-adjusted. An arrow is a
-    bound: one of the two had not escaped by the horizon. Shaded in (b), and an asterisk in (c): a
-    plateau of less than 4 evaluations is at the floor of the instrument, hardly measured. Settings
-    of fewer than 8 pairs have their dots alone. Where there is no baseline, (c) has the steps to
+    half of the seeds shaded or, of fewer than 8, each seed as a thin line. (b) The share of runs
+    that are still on the plateau, by Kaplan and Meier, with the pointwise 95% band of 8 runs and
+    more; a tick marks censored runs. Below it, how many runs were followed to a step and had not
+    escaped before, and how many escaped at all. (c) Steps to escape as a ratio to the baseline's
+    run of the same seed: a faint dot a seed, the geometric mean and its 95% interval; the number of
+    pairs and p of the sign-flip test, Holm-adjusted. An arrow is a bound: one of the two had not
+    escaped by the horizon, which the mean takes for its escape. Shaded in (b), and an asterisk in
+    (c): a plateau of less than 4 evaluations is at the floor of the instrument, hardly measured.
+    Settings of fewer than 8 pairs have their dots alone. "Other tasks": trained on others than the
+    baseline, so that the two losses are no pair. Where there is no baseline, (c) has the steps to
     escape themselves and their restricted mean, hollow where it is to an earlier step than the
     horizon. Black and heavy: the baseline, of categories; ordered values go from dark to light, the
-    baseline heavy. Bands are drawn of up to 6 settings. Diverged runs are left out of (a);
-    elsewhere they never escape. Where runs ended early, the curves of (a) end with the first of
-    them, or are of those that came farthest.
+    baseline heavy. Bands and thin lines are drawn of up to 6 settings. Diverged runs are left out
+    of (a); elsewhere they never escape. Where runs ended early, the curves of (a) end with the
+    first of them, or are of those that came farthest.
 
     Args:
       dataset: labelled results.
@@ -100,10 +102,9 @@ class _Block:
         main_panels.survival_panel(survival, dataset, shown)
         if any(row.floor for row in self._rows):
             main_panels.mark_floor(survival, dataset)
-        shaded = len(shown) <= main_panels.MOST_BANDS
-        whose = main_panels.items(dataset)
-        loss.set_title(f"(a) loss{whose}: median of the seeds" + ", middle half shaded" * shaded)
-        survival.set_title("(b) Kaplan-Meier estimate" + ", 95% band" * shaded + "; |: censored")
+        spread, banded = main_panels.spreads(self._rows)
+        loss.set_title(f"(a) loss{main_panels.items(dataset)}: median of the seeds{spread}")
+        survival.set_title("(b) Kaplan-Meier estimate" + ", 95% band" * banded + "; |: censored")
         self._draw_rows(figure, dataset, shown, floor - AXIS - HEADS, (first, last), marks)
 
     def _draw_rows(

@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from plateaus.report import paired, words
+from plateaus.report import paired, trained_tasks, words
 from plateaus.report.cells import passages, swept_values
 from plateaus.report.main_panels import Styled
 from plateaus.report.statistics import Row
@@ -31,12 +31,16 @@ def ratio_panel(axes: Axes, dataset: xr.Dataset, shown: Styled) -> list[tuple[st
 
     Returns what is written beside each row: the ratio, the number of pairs, p.
     """
+    apart = trained_tasks.other_tasks(dataset, [row for row, _ in shown])
     axes.axvline(1, color=GREY, lw=0.8, zorder=1)
     seen, texts = [0.8, 1.25], []
     for place, (row, look) in enumerate(shown):
         if row.is_baseline:
             axes.plot(1, place, ms=5, zorder=3, color=look.color, **look.mark)
             texts.append(("baseline" + "*" * row.floor, "", ""))
+            continue
+        if row.index in apart:
+            texts.append(("other tasks", "", ""))
             continue
         pairs = _pairs(dataset, row)
         ratios = np.clip(pairs.first / pairs.second, 1 / WIDEST, WIDEST)
@@ -92,6 +96,7 @@ def length_panel(
         text = "-" if math.isnan(value) else bracketed(row.plateau, _brief) + "*" * row.floor
         texts.append((text, str(row.runs), ""))
     words.log_steps(axes, *limits, most=5)
+    axes.set_xlim(limits[0], limits[1] * (limits[1] / limits[0]) ** 0.04)  # room for its marks
     axes.set_xlabel("optimiser steps to escape")
     return texts
 

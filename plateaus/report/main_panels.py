@@ -10,14 +10,13 @@ import xarray as xr
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from plateaus.report import paired, panels, survival, words
+from plateaus.report import bands, paired, panels, survival, words
 from plateaus.report.cells import cell, evaluated_every, followed_runs, passages
 from plateaus.report.selection import followed
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, Look
 from plateaus.report.survival import Passages
 
-MOST_BANDS = 6  # settings: of more, bands would hide the lines
 NORMALISED = "normalised test loss\n(1: uninformed, 0: best)"
 Styled = Sequence[tuple[Row, Look]]
 
@@ -37,6 +36,16 @@ def normalised(dataset: xr.Dataset, row: Row) -> NDArray[np.float64]:
         return (followed(dataset, "test_loss", row) - best) / span
 
 
+def spreads(rows: Sequence[Row]) -> tuple[str, bool]:
+    """Return what (a) shows beside the medians, as part of its title, and whether (b) has bands."""
+    if len(rows) > bands.MOST_SPREADS:
+        return "", False
+    enough = [row.runs >= survival.FEWEST_RUNS for row in rows]
+    kinds = ["middle half shaded"] * any(enough)
+    kinds += ["each seed thin"] * any(1 < row.runs < survival.FEWEST_RUNS for row in rows)
+    return "".join(f", {kind}" for kind in kinds), any(enough)
+
+
 def items(dataset: xr.Dataset) -> str:
     """Return of which items the test loss is, where not of all, as part of a title."""
     which = dataset["test_loss"].attrs.get("items")
@@ -44,7 +53,7 @@ def items(dataset: xr.Dataset) -> str:
 
 
 def loss_panel(axes: Axes, dataset: xr.Dataset, shown: Styled) -> None:
-    """Draw the median over seeds of the normalised loss, and the middle half of the seeds.
+    """Draw the median over seeds of the normalised loss, and how far the seeds are apart.
 
     Where no run has the references that normalise it, the test loss itself.
     """
@@ -70,20 +79,18 @@ def loss_panel(axes: Axes, dataset: xr.Dataset, shown: Styled) -> None:
 def median_curves(
     axes: Axes, steps: NDArray, curves: Sequence[NDArray], looks: Sequence[Look]
 ) -> list[NDArray]:
-    """Draw the median over runs of curves [run, step], the middle half shaded, after step 0.
+    """Draw the median over runs of curves [run, step], after step 0, and how far they are apart.
 
-    Returns the medians that were drawn; a curve without a number has none.
+    That is the middle half of them, shaded; of fewer than 8 each run, thin: two runs have no middle
+    half. Returns the medians that were drawn; a curve without a number has none.
     """
     drawn = []
     for values, look in zip(curves, looks, strict=True):
         there = np.isfinite(values).any(axis=0) & (steps > 0)
-        if not there.any():
-            continue
-        low, middle, high = np.nanquantile(values[:, there], (0.25, 0.5, 0.75), axis=0)
-        if len(curves) <= MOST_BANDS and values.shape[0] > 1:
-            axes.fill_between(steps[there], low, high, color=look.color, alpha=0.16, lw=0)
-        axes.plot(steps[there], middle, **look.line)
-        drawn.append(middle)
+        if there.any():
+            shown, few = values[:, there], len(curves) <= bands.MOST_SPREADS
+            bands.median_curve(axes, steps[there], shown, look, spread=few)
+            drawn.append(bands.quartiles(shown)[0])
     return drawn
 
 
@@ -94,14 +101,15 @@ def survival_panel(axes: Axes, dataset: xr.Dataset, shown: Styled) -> None:
 
 
 def survival_curves(axes: Axes, shown: Sequence[tuple[Passages, Look]]) -> None:
-    """Draw the Kaplan-Meier curves of samples, as `survival_panel` does."""
+    """Draw the Kaplan-Meier curves of samples; with their bands, if of 8 runs and more."""
     for runs, look in shown:
         if not runs.times.size:
             continue
         times, fraction, low, high = survival.survival_band(runs.times, runs.escaped)
         start = min(axes.get_xlim()[0], float(times[0]))
         x = np.r_[start, times]
-        if len(shown) <= MOST_BANDS and np.isfinite(low).all():
+        enough = runs.times.size >= survival.FEWEST_RUNS and np.isfinite(low).all()
+        if len(shown) <= bands.MOST_SPREADS and enough:
             edges = np.r_[1, low], np.r_[1, high]
             axes.fill_between(x, *edges, step="post", color=look.color, alpha=0.13, lw=0)
         y = np.r_[1, fraction]

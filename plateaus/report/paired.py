@@ -34,6 +34,8 @@ class Comparison(NamedTuple):
       bound: ">" where the ratio is a lower bound, since no run of the setting got there by the
         horizon; "<" where none of the baseline did.
       unfollowed: pairs left out, of which a run stopped before it got there or to the horizon.
+      cut: pairs of which one run did not get there: the horizon stands for its time, so that their
+        ratios are bounds.
       ratios: of the pairs one by one, in the order of their seeds.
     """
 
@@ -44,6 +46,7 @@ class Comparison(NamedTuple):
     censored: int
     bound: Bound
     unfollowed: int = 0
+    cut: int = 0
     ratios: tuple[float, ...] = ()
 
     @property
@@ -62,6 +65,8 @@ class Comparison(NamedTuple):
             yield f"{_pairs(self.unfollowed)} not followed to the horizon"
         if self.censored:
             yield f"{_pairs(self.censored)} censored on both sides left out"
+        if self.cut and not self.bound:
+            yield f"pair ratios that are bounds: {self.cut} of {self.pairs}"
         if self.few:
             yield f"pair ratios: {' '.join(f'{r:.2f}' for r in self.few)}"
         if self.ratios and math.isnan(self.p_value):
@@ -172,7 +177,10 @@ def compared(first: Passages, second: Passages, horizon: ArrayLike) -> Compariso
     if pairs.first.size:
         bound = ">" if not pairs.escaped.any() else "<" if not pairs.escaped_too.any() else ""
     return of_ratios(pairs.first, pairs.second)._replace(
-        bound=bound, censored=pairs.censored, unfollowed=pairs.unfollowed
+        bound=bound,
+        censored=pairs.censored,
+        unfollowed=pairs.unfollowed,
+        cut=int((~pairs.escaped | ~pairs.escaped_too).sum()),
     )
 
 

@@ -41,10 +41,11 @@ def predictors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """Return how far the model is from each named predictor over training, a panel a setting.
 
     The mean squared distance of the model's predictions to those of the predictor, median over
-    seeds. "zero" has learned nothing; near "ridge", the best on the law of tasks, the model
+    seeds. "Zero" has learned nothing; near "ridge", the best on the law of tasks, the model
     generalises; near "dmmse", the best on its training tasks alone, it has memorised them; "biased
-    ridge" is the best under the law with its bias. Solid on the test law, dashed on the training
-    law; colours and markers are predictors.
+    ridge" is the best under the law with its bias. Of mixtures of tasks: "no context" is the best
+    without the examples of the prompt, "in context" the best with them, "known" is told the task.
+    Solid on the test law, dashed on the training law; colours and markers are predictors.
     """
     distances = {
         (variable.attrs["law"], variable.attrs["predictor"]): variable
@@ -88,9 +89,9 @@ def predictors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     """Return the loss by prefix length at the end of training, on each law, and the predictors'.
 
-    The median over seeds. Grey and dotted: the predictor "zero"; grey and dashed: "ridge", the best
-    on the law of tasks (both of the first setting). Thin and dashed, in a setting's own colour:
-    "dmmse", the best on its training tasks alone.
+    The median over seeds. Where the task has these predictors: grey and dotted, "zero"; grey and
+    dashed, "ridge", the best on the law of tasks (both of the first setting); thin and dashed, in a
+    setting's own colour, "dmmse", the best on its training tasks alone.
     """
     laws = [law for law in LAWS if came_to_the_end(dataset, rows, f"{law}{PREFIX}")]
     if not laws:

@@ -72,8 +72,9 @@ def baselines(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
     The model, a line a setting: the median over seeds; of up to 6 settings also the middle half of
     the seeds or, of fewer than 8, each seed as a thin line. Grey, with markers: the median losses
-    of plain learners, fitted to the examples of each prompt, and of the ideal predictors "zero" and
-    "ridge", all of the first setting and on the same prompts.
+    of plain learners, fitted to the examples of each prompt, and of ideal predictors, all of the
+    first setting and on the same prompts. "Zero" and "no context" say what is best without the
+    examples; "ridge", "in context" what is best with them; "known" is told the task.
     """
     by_prefix = of_family(dataset, "predictor", law="test", measure="loss_by_prefix")
     variables = {variable.attrs["predictor"]: name for name, variable in by_prefix.items()}

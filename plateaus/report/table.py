@@ -93,7 +93,9 @@ def _table(
     rows: Sequence[Row], optional: Collection[str], apart: Collection[tuple[int, ...]], most: int
 ) -> Table:
     names = list(rows[0].setting) if rows else []
-    headings = [name for name in NUMBERS if name in ALWAYS or name in optional]
+    beside = () if any(not row.is_baseline for row in rows) else (RATIO, P)
+    always = [name for name in ALWAYS if name not in beside]  # nothing is compared with itself
+    headings = [name for name in NUMBERS if name in always or name in optional]
     result = empty_table(setting_headings(names, FIELDS), headings)
     for row in rows:
         values = [value_text(row.setting[name]) for name in names]
@@ -121,7 +123,7 @@ def _numbers(row: Row, apart: bool) -> dict[str, str]:
         RATIO: ratio,
         SOONER: sooner,
         P: p,
-        TRAINED: _steps(row.trained_escape.value),
+        TRAINED: _bounded(row.trained_escape.value, row),
         FINAL: short(row.final_loss.value, ".3g"),
         LOWEST: short(row.lowest_loss.value, ".3g"),
     }
@@ -229,9 +231,13 @@ def _steps(value: float) -> str:
     return short(value, ".0f")
 
 
+def _bounded(value: float, row: Row) -> str:
+    return f"> {row.plateau_to:.0f}" if math.isinf(value) else _steps(value)
+
+
 def _median(row: Row) -> str:
     if math.isinf(row.escape.value):
         low = row.escape.low
         reached = "" if math.isnan(low) or math.isinf(low) else f" [{_steps(low)}, inf]"
-        return f"> {row.plateau_to:.0f}{reached}"
+        return _bounded(row.escape.value, row) + reached
     return bracketed(row.escape, _steps)

@@ -111,12 +111,20 @@ def bracketed(interval: Interval, form: Callable[[float], str]) -> str:
 def ratio_text(ratio: Interval, bound: str = "") -> str:
     """Return a ratio with its interval, in two digits; if it is a bound, so marked, without.
 
+    From 10 on with fewer digits behind the point, as there are more before it.
+
     >>> ratio_text(Interval(0.5, 0.25, 1.0)), ratio_text(Interval(2.1, 1.9, 2.3), ">")
     ('0.50 [0.25, 1.00]', '> 2.10')
+    >>> ratio_text(Interval(23.456, 9.5, 123.4))
+    '23.5 [9.50, 123]'
     """
+
+    def form(value: float) -> str:
+        return short(value, ".2f" if value < 9.995 else ".1f" if value < 99.95 else ".0f")
+
     if bound and not math.isnan(ratio.value):
-        return f"{bound} {ratio.value:.2f}"
-    return bracketed(ratio, lambda value: short(value, ".2f"))
+        return f"{bound} {form(ratio.value)}"
+    return bracketed(ratio, form)
 
 
 def p_text(p: float) -> str:

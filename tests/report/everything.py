@@ -37,7 +37,8 @@ GIVEN = {"seeds": 1, "batch": 4, "log_every": 5, "eval_every": 10}
 def results(world, steps=2000, seeds=2, names=()):
     """Results of two settings, or of nine mixtures, their runs all at the horizon.
 
-    With `names`: of as many variants so named, the first of them the baseline.
+    With `names`: of as many variants so named, the first of them the baseline. With None for
+    them: of a command that sweeps nothing.
     """
     given = {**GIVEN, "steps": steps, **WORLDS[world]}
     plan = checked_plan("tiny", sections(given), given, {})
@@ -51,16 +52,17 @@ def results(world, steps=2000, seeds=2, names=()):
     values = tuple(i / 2 for i in range(len(DRAWN) if groups else 2))
     if names:
         values = tuple(names)
-    sweep = {"variant" if names else "data.zipf_exponent": values}
+    sweep = {"variant" if names else "data.zipf_exponent": values} if names is not None else {}
+    settings = [(value,) for value in values] if sweep else [()]
     runs = {
-        ((value,), seed): _record(rng, declared, lengths, times, steps)
-        for value in values
+        (setting, seed): _record(rng, declared, lengths, times, steps)
+        for setting in settings
         for seed in range(seeds)
     }
-    for ((value,), _), record in runs.items():
+    for (setting, _), record in runs.items():
         if groups:
-            _draw(record, values.index(value) % len(DRAWN))
-    runs[(values[0],), 0]["escape_step"] = np.float64(np.nan)
+            _draw(record, settings.index(setting) % len(DRAWN) if sweep else -3)
+    runs[settings[0], 0]["escape_step"] = np.float64(np.nan)
     attributes = {
         "title": f"made-up {world}",
         "config": {**plan.config, "data.switch": "escape"},

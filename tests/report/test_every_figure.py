@@ -9,8 +9,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
+from plateaus.measures.by_task import figures as task_figures
 from plateaus.measures.figures import FIGURES, drawn, summaries
-from plateaus.report import figures, statistics
+from plateaus.report import facets, figures, statistics
 
 COUNTS = (1, 5, 24)
 NUMBER = re.compile(r"[−-]?[\d.,]+(e[−+-]?\d+)?[kM%]?")
@@ -143,11 +144,20 @@ def test_the_main_figure_holds_in_facets(make_results, count):
 
 
 def made_of(everything, world, count):
-    """The figures of a world's settings, which are of several sizes."""
-    dataset = everything.results(world, names=long_names(count))
-    dataset["parameters"][:] = 100 * (1 + np.arange(count))[:, None]
+    """The figures of a world's settings, which are of several sizes; of 0: nothing is swept."""
+    dataset = everything.results(world, names=long_names(count) or None)
+    if count:
+        dataset["parameters"][:] = 100 * (1 + np.arange(count))[:, None]
     rows = statistics.summarise(dataset)
     return drawn(dataset, rows, summaries(dataset, rows))
+
+
+def test_a_setting_looks_the_same_in_the_main_figure_and_by_task(everything):
+    dataset = everything.results("points", names=("one", "two", "three"))
+    rows = statistics.summarise(dataset)
+    (legend,) = task_figures.losses(dataset, rows).legends
+    shown = [(line.get_color(), line.get_linewidth()) for line in legend.get_lines()]
+    assert shown == [(look.color, look.width) for look in facets.styles_of(rows)]
 
 
 @pytest.mark.thorough
@@ -156,8 +166,14 @@ def test_no_figure_is_left_out(everything):
     assert made == set(FIGURES)
 
 
+@pytest.mark.parametrize("world", ["points", "mixture"])
+def test_every_figure_is_drawn_where_nothing_is_swept(everything, world):
+    made = made_of(everything, world, 0)
+    assert {"plateau", "task_losses"} <= set(made)
+
+
 @pytest.mark.thorough
-@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("count", (0, *COUNTS))
 @pytest.mark.parametrize("world", WORLDS)
 def test_every_figure_holds(everything, world, count):
     made = made_of(everything, world, count)

@@ -168,13 +168,18 @@ def test_every_line_differs_in_dash_marker_and_lightness():
     assert styles[0].width > styles[1].width
 
 
+def medians(loss):
+    """The lines of a panel that are of no single seed."""
+    return [line for line in loss.lines if line.get_linewidth() != 0.5]
+
+
 def test_trouble_in_the_data_is_drawn_without_a_warning(wild_results, tmp_path):
     rows = summarise(wild_results)
     figure = figures.plateau(wild_results, rows)
     loss, _, key, *_ = panels_of(figure)
     assert [t.get_text() for t in key.texts][3:] == ["1 (2 diverged)", "1e+06 (6 diverged)"]
     finished = wild_results["test_loss"].values[3, 2:, 1:].astype(float)
-    np.testing.assert_allclose(loss.lines[3].get_ydata(), np.median(finished, axis=0))
+    np.testing.assert_allclose(medians(loss)[3].get_ydata(), np.median(finished, axis=0))
     low, high = loss.get_ylim()
     assert -1 < low < 0 < 1 < high < 4  # the plateau is still to be seen
     assert_readable(figure)
@@ -227,12 +232,12 @@ def test_each_run_is_normalised_by_its_own_levels(make_results):
     results["uninformed_loss"][1] = 2.0
     loss = panels_of(figures.plateau(results, summarise(results)))[0]
     values = results["test_loss"].values[1].astype(float)[:, 1:] / 2
-    np.testing.assert_allclose(loss.lines[1].get_ydata(), np.median(values, axis=0))
+    np.testing.assert_allclose(medians(loss)[1].get_ydata(), np.median(values, axis=0))
     results["status"][1] = 0  # and a setting not yet run leaves no trace, and no error
     for name in ("uninformed_loss", "test_loss", "escape_step"):
         results[name][1] = np.nan
     unfinished = figures.plateau(results, summarise(results))
-    assert len(panels_of(unfinished)[0].lines) == 3  # of one setting, and both levels
+    assert len(medians(panels_of(unfinished)[0])) == 3  # of one setting, and both levels
 
 
 def test_xmax(zipf_results):
@@ -314,3 +319,31 @@ def test_plateaus_at_the_floor_of_the_instrument_are_marked(make_results):
     assert_readable(figure)
     _, survival, _, _, beside, _ = panels_of(figures.plateau(long, summarise(long)))
     assert not survival.patches and not any("*" in text.get_text() for text in beside.texts)
+
+
+@pytest.mark.parametrize("seeds", [5, 8])
+def test_few_seeds_are_drawn_one_by_one_without_bands(make_results, seeds):
+    results = make_results({"a": [0, 1]}, np.array([9_000, 20_000]), seeds, baseline={"a": 0})
+    loss, survival = figures.plateau(results, summarise(results)).axes[:2]
+    few = seeds < 8
+    assert len(loss.collections) == len(survival.collections) == (0 if few else 2)
+    thin = [line for line in loss.lines if line.get_linewidth() == 0.5]
+    assert len(thin) == (2 * seeds if few else 0)
+    assert ("each seed thin" in loss.get_title("left")) == few
+    assert ("middle half" in loss.get_title("left")) != few
+    assert ("band" in survival.get_title("left")) != few
+    one, own = (panel.get_ylim() for panel in (survival, loss))
+    assert one == (-0.04, 1.04) and own[0] < 0 < 1 < own[1]
+
+
+def test_settings_of_other_tasks_have_no_ratio(make_results):
+    results = make_results({"a": [0, 1, 2]}, np.array([9e3, 5e3, 4e3]), 8, baseline={"a": 0})
+    start = np.full((3, 8, 2), 0.0)
+    start[:2, :, 1] = np.nan  # the last one trains on both tasks
+    results["start_step_by_task"] = (("a", "seed", "task"), start)
+    results = results.assign_coords(task=["x", "y"])
+    rows = summarise(results)
+    drawn = figures.plateau(results, rows)
+    texts = [text.get_text() for axes in drawn.axes for text in axes.texts]
+    assert texts.count("other tasks") == 1
+    assert ratio_text(rows[1].ratio) in texts and ratio_text(rows[2].ratio) not in texts

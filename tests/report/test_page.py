@@ -295,3 +295,41 @@ def test_a_comparison_shades_the_effect_that_counts_and_holds_its_numbers(claim_
     values = next(d for d in spec["data"] if d["name"] == "comparisons")["values"][0]
     drawn = [values["x"], values["low"], values["high"], *values["d"], 0.05, 1]
     assert domain[0] < min(drawn) and max(drawn) < domain[1]
+
+
+def test_settings_of_other_tasks_are_not_compared(tmp_path, make_results, make_run_folder):
+    results = make_results({"a": [0, 1]}, np.array([9e3, 5e3]), 8, baseline={"a": 0})
+    start = np.zeros((2, 8, 2))
+    start[0, :, 1] = np.nan
+    results["start_step_by_task"] = (("a", "seed", "task"), start)
+    results = results.assign_coords(task=["x", "y"])
+    folder = folders.read(make_run_folder(tmp_path / "runs", results))
+    section = writing.section(folder, "runs", "run1")
+    cells = [line["cells"] for line in section["tables"][-1]["lines"]]
+    assert "baseline" in cells[0] and "other tasks" in cells[1]
+    assert not section["has_ratios"]
+
+
+def test_each_task_stands_beside_itself_alone(tmp_path, make_results, make_run_folder):
+    results = make_results({"a": [0, 1]}, np.array([9e3, 5e3]), 8, baseline={"a": 0})
+    place = make_run_folder(tmp_path / "runs", results)
+    assert [t["id"] for t in writing.section(folders.read(place), "x", "run1")["tables"]] == [
+        "table"
+    ]
+    names = "a,task,tasks,runs,escaped,escape,ratio,ratio_low,ratio_high,bound,own_ratio"
+    lines = [
+        names + ",p_adjusted,floor,final_loss",
+        "1,x,x y,8,7,500,0.25,0.2,0.3125,,0.125,0.0078125,0,0.5",
+        "1,y,x y,8,7,500,,,,,,,0,0.5",  # trained alone by no setting
+        "0,x,x,8,0,inf,,,,,,,0,0.75",
+    ]
+    (place / "tasks.csv").write_text("\n".join(lines), encoding="utf-8")
+    tables = writing.section(folders.read(place), "x", "run1")["tables"]
+    assert [t["id"] for t in tables] == ["tasks", "table"]
+    assert [line["cells"] for line in tables[0]["lines"]] == [
+        ["x", "0", "0/8", "not reached", "alone", "", "", "0.75"],
+        ["x", "1", "7/8", "500", "0.25 [0.20, 0.31]", "0.12", "0.0078", "0.5"],
+    ]
+    shown = Page(writing.page([folders.read(place)]))
+    assert "Each task beside itself alone" in shown.texts("h3")
+    assert "0.25 [0.20, 0.31]" in shown.texts("td")

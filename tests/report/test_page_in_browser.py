@@ -299,7 +299,7 @@ def test_claims_open_are_filtered_and_draw_their_charts(browser, claims_path):
     browser.click("[data-words]:nth-of-type(2)")  # decided only
     browser.until(shown, ["claim-1.1", "claim-1.2a"])
     told = browser.run("return document.querySelector('output').textContent")
-    assert told == "Shown: 2 of 4 claims."
+    assert told == "Shown: 2 of 4 claims and parts of claims."
     browser.press("input[name=papers][value='1']", " ")
     browser.until(shown, [])
     browser.run("location.hash = '#claim-1.2a'")

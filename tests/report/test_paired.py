@@ -183,6 +183,7 @@ def test_which_pairs_count():
     assert [*found.notes()] == [
         "2 pairs not followed to the horizon",
         "1 pair censored on both sides left out",
+        "pair ratios that are bounds: 2 of 3",
         "pair ratios: 0.50 2.00 0.90",
         "no p: fewer than 6 pairs",
     ]
@@ -221,3 +222,13 @@ def test_no_p_below_six_pairs_and_ties_are_half_sooner():
     alike = paired.of_ratios(np.ones(8), np.ones(8))
     assert math.isnan(alike.p_value) and alike.sooner == 0.5 and alike.ratio == (1, 1, 1)
     assert [*alike.notes()] == ["no p: no pair differs"] and alike.few == ()
+
+
+def test_bounds_among_the_pairs_are_told():
+    seeds, there = np.arange(8), np.array([True] * 5 + [False] * 3)
+    first = Passages(seeds, np.where(there, 50.0, 100.0), there)
+    second = Passages(seeds, np.full(8, 40.0), np.full(8, True))
+    found = paired.compared(first, second, 100)
+    assert (found.cut, found.bound) == (3, "")
+    assert "pair ratios that are bounds: 3 of 8" in list(found.notes())
+    assert not any("bounds" in note for note in paired.compared(second, second, 100).notes())

@@ -164,7 +164,9 @@ def test_no_table_is_wider_than_eight_columns_and_a_hundred_letters(make_results
     centres = np.full([2] * fields, 12_345.0)
     rows = summarise(make_results(swept, centres, seeds=8))
     printed = table.table(rows)
-    assert 6 <= len(printed.columns) <= 8
+    assert (6 if fields else 5) <= len(printed.columns) <= 8
+    headings = " ".join(str(column.header) for column in printed.columns)
+    assert ("ratio" in headings) == bool(fields)  # alone, there is nothing to compare it with
     assert table.setting_columns(rows) == (0, 1, 2, 1, 1)[fields]
     lines = re.split(r"\n(?:mean plateau|ratio):", table.text(rows))[0].splitlines()
     assert max(map(len, lines)) <= 100
@@ -177,3 +179,12 @@ def test_a_setting_of_other_tasks_is_not_compared(rows):
     line = next(t for t in table.text(rows, apart).splitlines() if t.strip().startswith("0.75 "))
     assert "other tasks" in line and f"{rows[2].ratio.value:.2f}" not in line
     assert "other tasks: " in table.text(rows, apart) and "other" not in table.text(rows)
+
+
+def test_a_trained_escape_that_is_not_reached_is_a_bound(make_results):
+    import dataclasses
+
+    (row,) = summarise(make_results({}, np.array(9_000), seeds=5))
+    never = row.escape._replace(value=np.inf)
+    text = table.text([dataclasses.replace(row, trained_escape=never)])
+    assert "> 50000" in text and " inf " not in text

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from plateaus.measures.by_task import rows as by_task
 from plateaus.measures.by_task.prompts import COUNT, drawn_a_step
 from plateaus.measures.by_task.rows import TaskRow
-from plateaus.report import panels, words
+from plateaus.report import panels, trained_tasks, words
 from plateaus.report.facets import TITLE_SIZE, legend_above, panel_grid
 from plateaus.report.statistics import Row
 from plateaus.report.style import CATEGORIES, GREY, styled
@@ -27,7 +27,7 @@ Alone = Callable[[TaskRow], tuple[int, ...] | None]
 
 def alone(dataset: xr.Dataset, rows: Sequence[Row]) -> Alone:
     """Return what finds the setting on a row's task alone: see `rows.single_task`."""
-    sets = {row.index: by_task.trained(dataset, row.index) for row in rows}
+    sets = {row.index: trained_tasks.trained(dataset, row.index) for row in rows}
     by_index = {row.index: row for row in rows}
     return lambda row: by_task.single_task(rows, sets, by_index[row.index], row.task)
 

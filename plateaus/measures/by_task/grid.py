@@ -9,11 +9,18 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plateaus.measures.by_task.rows import ESCAPE, START, passages, trained
+from plateaus.measures.by_task.rows import ESCAPE, START, passages
 from plateaus.report import bands, panels, table, words
-from plateaus.report.facets import TITLE_SIZE, legend_above, panel_grid, shortened
+from plateaus.report.facets import (
+    TITLE_SIZE,
+    legend_above,
+    panel_grid,
+    shortened,
+    styles_of,
+)
 from plateaus.report.statistics import Row
 from plateaus.report.style import Look, looks, styled
+from plateaus.report.trained_tasks import trained
 
 MOST = 8  # settings that a panel can hold
 COLUMNS = 4
@@ -75,7 +82,7 @@ def _palette(
 ) -> tuple[dict[tuple[int, ...], Look], dict[str, Look]]:
     """Return the looks of settings, and the entries of the legend; of many: by number of tasks."""
     if len(rows) <= MOST:
-        palette = looks(len(rows))
+        palette = styles_of(rows) if len(rows[0].setting) == 1 else looks(len(rows))
         names = words.distinct([_name(row) for row in rows])
         by_row = {row.index: look for row, look in zip(rows, palette, strict=True)}
         return by_row, dict(zip(names, palette, strict=True))
@@ -88,8 +95,8 @@ def _palette(
 
 
 def _name(row: Row) -> str:
-    """Return a setting's name; of variants alone, the variant's."""
-    name = table.label(row.setting) if len(row.setting) > 1 else str(panels.last_value(row))
+    """Return a setting's name; of variants alone, the variant's; empty where nothing is swept."""
+    name = table.label(row.setting) if len(row.setting) != 1 else str(panels.last_value(row))
     return name + shortened([row])
 
 

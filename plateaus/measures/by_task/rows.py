@@ -22,6 +22,7 @@ from plateaus.report.selection import interval, last
 from plateaus.report.statistics import Row, comparison_fields, floor_note
 from plateaus.report.store import DIVERGED, NOT_RUN
 from plateaus.report.survival import NOTHING, Interval, Passages
+from plateaus.report.trained_tasks import trained
 
 COMPLETION = "completion_step_by_task"
 COUNT = prompts.COUNT
@@ -87,12 +88,6 @@ class TaskRow:
     def is_alone(self) -> bool:
         """Whether the setting trains on this task only."""
         return len(self.tasks) == 1
-
-
-def trained(dataset: xr.Dataset, index: Sequence[int]) -> tuple[str, ...]:
-    """Return the tasks that a setting draws at any time."""
-    drawn = np.isfinite(cell(dataset, START, index)).any(axis=0)
-    return tuple(str(name) for name in dataset["task"].values[drawn])
 
 
 def passages(dataset: xr.Dataset, index: Sequence[int], task: str, variable: str) -> Passages:

@@ -134,7 +134,10 @@ def remarks(
     if any(line.bound for line in lines):
         said.append("> and <: a bound, as no run escapes among others (>), or none alone (<)")
     if any(_ratio(line) == NEITHER for line in lines):
-        said.append(f"{NEITHER}: the task escapes neither among others nor alone, on any seed")
+        said.append(
+            f"{NEITHER}: the task escapes neither among others nor alone, on any seed, as far as "
+            "both are followed"
+        )
     if any(0 < line.pairs < line.seeds for line in lines):
         said.append("(n=): seeds that say something: on others neither escapes, or one is cut off")
     if any(line.floor and line.pairs for line in lines):

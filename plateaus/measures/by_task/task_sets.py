@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import xarray as xr
 
-from plateaus.measures.by_task import rows as by_task
-from plateaus.measures.by_task.rows import ESCAPE, TaskRow
+from plateaus.measures.by_task.rows import TaskRow
 from plateaus.report import table
 from plateaus.report.statistics import Row
+from plateaus.report.trained_tasks import other_tasks
 
 
 def compared(task_rows: Sequence[TaskRow]) -> bool:
@@ -23,23 +23,6 @@ def compared(task_rows: Sequence[TaskRow]) -> bool:
 def alone(task_rows: Sequence[TaskRow]) -> set[str]:
     """Return the tasks that some setting trains alone."""
     return {row.task for row in task_rows if row.is_alone}
-
-
-def other_tasks(dataset: xr.Dataset, rows: Sequence[Row]) -> frozenset[tuple[int, ...]]:
-    """Return the places of the settings that train on other tasks than their baseline does.
-
-    A mean over their tasks is another quantity than that of the baseline.
-    """
-    if ESCAPE not in dataset:
-        return frozenset()
-    sets = [{*by_task.trained(dataset, row.index)} for row in rows]
-    settings = [row.setting for row in rows]
-    baselines = [sets[settings.index(row.baseline)] for row in rows]
-    return frozenset(
-        row.index
-        for row, own, theirs in zip(rows, sets, baselines, strict=True)
-        if own and theirs and own != theirs
-    )
 
 
 def some_alike(dataset: xr.Dataset, rows: Sequence[Row]) -> bool:

@@ -35,6 +35,7 @@ def loss_against_compute(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | N
     labels = {"test_loss": "average test loss", mixing.WORST: "test loss of the worst group"}
     start = 1 if dataset.sizes["eval_step"] > 2 else 0  # the first losses would flatten the rest
     later = dataset.isel(eval_step=slice(start, None))
+    shared = mixing.least(dataset, rows)
 
     def draw(part: SubFigure, facet: Sequence[Row]) -> None:
         few = len(facet) - 1 <= bands.MOST_SPREADS
@@ -45,7 +46,7 @@ def loss_against_compute(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | N
                 bands.median_curve(left, mixing.spent(dataset, row), losses, look, spread=False)
                 baseline = next(other for other in rows if other.setting == row.baseline)
                 if row is not baseline:
-                    compute, ratios = mixing.ratios(dataset, row, baseline, name)
+                    compute, ratios = mixing.ratios(dataset, row, baseline, name, shared)
                     bands.median_curve(right, compute, ratios, look, spread=few)
             left.set_ylim(curves.limits(later, rows, name))
             left.set_ylabel(label)
@@ -53,7 +54,7 @@ def loss_against_compute(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | N
             right.set_ylabel("ratio to the baseline's,\nsame seed and compute")
             panels.log_axis(right)
             for axes in (left, right):
-                axes.axvline(mixing.least(dataset, rows), ls=(0, (4, 3)), lw=0.8, color=GREY)
+                axes.axvline(shared, ls=(0, (4, 3)), lw=0.8, color=GREY)
                 axes.set_xlim(left=0)
                 axes.xaxis.set_major_formatter(panels.THOUSANDS)
         for axes in panes[1]:

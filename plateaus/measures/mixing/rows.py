@@ -134,13 +134,13 @@ def at_compute(compute: NDArray, curves: NDArray, where: float) -> NDArray[np.fl
 
 
 def ratios(
-    dataset: xr.Dataset, row: Row, baseline: Row, name: str
+    dataset: xr.Dataset, row: Row, baseline: Row, name: str, shared: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the compute of a setting's evaluations, [eval], and its losses over the baseline's.
+    """Return the compute of a setting's evaluations, and its losses over the baseline's there.
 
-    The ratios are [pair, eval], of the seeds followed in both, after the same compute, where the
-    baseline's loss is on the line between two evaluations; NaN where one of the two is not positive
-    or is not known.
+    Also at the compute `shared`, at which the table compares. The ratios are [pair, place], of the
+    seeds followed in both, after the same compute, where a loss is on the line between two
+    evaluations; NaN where one of the two is not positive or is not known.
     """
     compute, beside = spent(dataset, row), spent(dataset, baseline)
     seeds = [dataset["seed"].values[is_followed(dataset, each)] for each in (row, baseline)]
@@ -148,9 +148,14 @@ def ratios(
     first, second = (
         followed(dataset, name, each)[at] for each, at in zip((row, baseline), places, strict=True)
     )
-    level = np.stack([at_compute(beside, second, where) for where in compute], axis=-1)
-    known = (first > 0) & (level > 0)
-    return compute, np.where(known, first, np.nan) / np.where(known, level, np.nan)
+    where = np.unique([*compute, shared])
+    where = where[np.isfinite(where)] if np.isfinite(where).any() else compute
+    loss, level = (
+        np.stack([at_compute(spent_by, curves, one) for one in where], axis=-1)
+        for spent_by, curves in ((compute, first), (beside, second))
+    )
+    known = (loss > 0) & (level > 0)
+    return where, np.where(known, loss, np.nan) / np.where(known, level, np.nan)
 
 
 def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[MixingRow]:

@@ -19,7 +19,7 @@ from plateaus.measures.mixing import figure_shares as mixing_shares
 from plateaus.measures.superposition import rows as superposition
 from plateaus.measures.superposition.panels import answer_looks
 from plateaus.measures.superposition.steps import STEP, no_context, steps_of
-from plateaus.report import bands, panels
+from plateaus.report import bands, panels, trained_tasks
 from plateaus.report.facets import legend_above, spaced, title
 from plateaus.report.selection import followed
 from plateaus.report.statistics import Row
@@ -111,7 +111,7 @@ def _measures(axes: Axes, dataset: xr.Dataset, row: Row) -> None:
 
 def _losses(axes: Axes, dataset: xr.Dataset, row: Row, tasks: dict[str, Look]) -> None:
     steps = dataset["step"].values
-    names = [name for name in by_task.trained(dataset, row.index) if name not in tasks]
+    names = [name for name in trained_tasks.trained(dataset, row.index) if name not in tasks]
     for name in (*names, *tasks):
         curves = averaged_losses(dataset.sel(task=name), TRAIN, row)
         if name in tasks:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from plateaus.measures.by_task import rows as by_task
 from plateaus.measures.superposition import rows as superposition
-from plateaus.report import cells, csv_columns, table
+from plateaus.report import cells, csv_columns, table, trained_tasks
 from plateaus.report.selection import followed, interval, is_followed
 from plateaus.report.statistics import Row
 from plateaus.report.survival import NOTHING, Interval
@@ -113,7 +113,7 @@ def no_context(dataset: xr.Dataset, row: Row) -> float:
     """Return K over the number of tasks that a setting trains on; NaN where not recorded."""
     if by_task.COUNT not in dataset:
         return math.nan
-    tasks = by_task.trained(dataset, row.index)
+    tasks = trained_tasks.trained(dataset, row.index)
     mixed = [name for name in superposition.answers(dataset) if name in tasks]
     return len(mixed) / len(tasks) if tasks else math.nan
 

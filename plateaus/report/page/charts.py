@@ -35,7 +35,7 @@ def curves(
     grid: Sequence[int],
     span: tuple[int, int],
 ) -> Spec:
-    """Return the chart of learning curves: each run, their median and the middle half of them."""
+    """Return the chart of learning curves: runs, median, and middle half of 8 and more."""
     import altair as alt
 
     params: dict[str, Any] = {"settings": looks.settings, "seeds": [*seeds], "measure": 0}
@@ -60,7 +60,8 @@ def curves(
     summary = followed.transform_aggregate(
         median="median(v)", low="q1(v)", high="q3(v)", n="count(v)", groupby=["s", "t"]
     )
-    half = summary.mark_area(clip=True, opacity=0.15, aria=False).encode(
+    enough = summary.transform_filter(f"datum.n >= {FEWEST_RUNS}")
+    half = enough.mark_area(clip=True, opacity=0.15, aria=False).encode(
         x=_steps(span), y=alt.Y("low:Q", title=TITLE), y2="high:Q", color=looks.color
     )
     median = summary.mark_line(clip=True, strokeWidth=2.5, aria=False).encode(

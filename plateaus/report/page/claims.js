@@ -14,7 +14,7 @@ function update() {
     paper.hidden = !paper.querySelector("details.claim:not([hidden])");
   }
   controls.querySelector("output").textContent =
-    `Shown: ${shown.length} of ${claims.length} claims.`;
+    `Shown: ${shown.length} of ${claims.length} claims and parts of claims.`;
 }
 
 function follow() {

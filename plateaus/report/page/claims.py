@@ -33,8 +33,8 @@ CAPTIONS = (
         "curves",
         "Learning curves",
         "A thin line for each run that the verdict rests on; the thick line is the median, the "
-        "band holds the middle half of the seeds. Where it begins, the axis shows nearly all that "
-        "was recorded; zoom out for the rest.",
+        f"band holds the middle half of the seeds, from {FEWEST_RUNS} runs on. Where it begins, "
+        "the axis shows nearly all that was recorded; zoom out for the rest.",
     ),
     (
         "survival",

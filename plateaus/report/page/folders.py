@@ -29,6 +29,7 @@ class Folder(NamedTuple):
     name: its last part, without the path to it. above: the part before that.
     config: its config.json: title, config, seeds, variants.
     sessions: that ran it, without paths of the machine.
+    tasks: the rows of its tasks.csv, as text; none where there is no such file.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Folder(NamedTuple):
     rows: list[Row]
     config: dict[str, Any]
     sessions: list[dict[str, Any]]
+    tasks: list[dict[str, str]]
 
 
 def read(folder: str | os.PathLike[str]) -> Folder:
@@ -68,7 +70,16 @@ def read(folder: str | os.PathLike[str]) -> Folder:
     except DAMAGE as error:
         raise ConfigError(f"{place}: provenance.json is damaged: {_line(error)}") from None
     whole = place.resolve()
-    return Folder(whole.name, whole.parent.name, results, rows, config, sessions)
+    tasks = _records(place / "tasks.csv")
+    return Folder(whole.name, whole.parent.name, results, rows, config, sessions, tasks)
+
+
+def _records(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table, if there is one and it has the columns of each task."""
+    if not path.is_file():
+        return []
+    found = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    return found if found and {"task", "tasks", "ratio", "own_ratio"} <= set(found[0]) else []
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from plateaus.report import cells, paired, table, terminal
+from plateaus.report import cells, paired, table, terminal, trained_tasks
 from plateaus.report.selection import of_family, recorded
 from plateaus.report.statistics import Row
 from plateaus.report.store import NOT_RUN
@@ -149,17 +149,17 @@ def times(dataset: xr.Dataset, rows: Sequence[Row], first: int) -> list[Record]:
 
 
 def ratios(dataset: xr.Dataset, rows: Sequence[Row]) -> list[Record]:
-    """Return each setting beside its baseline, of those that have a pair.
+    """Return each setting beside its baseline, of those that have a pair and the same tasks.
 
     s: setting. name: its lines. told: the numbers as text. x, low, high: ratio and interval.
     b: "<" or ">" if it is a bound. d: the ratios of the pairs, r: their seeds; c: "<" or ">" where
     one run of a pair did not get there, so that its ratio is a bound.
     """
-    settings = [row.setting for row in rows]
+    settings, apart = [row.setting for row in rows], trained_tasks.other_tasks(dataset, rows)
     records = []
     for s, row in enumerate(rows):
         baseline = rows[settings.index(row.baseline)]
-        if row.is_baseline or not row.pairs:
+        if row.is_baseline or not row.pairs or row.index in apart:
             continue
         both = [cells.passages(dataset, each.index) for each in (row, baseline)]
         found = paired.matched(both[0], both[1], row.horizon)

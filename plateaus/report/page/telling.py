@@ -9,14 +9,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from plateaus.report import cells, paired, survival, table
+from plateaus.report import cells, paired, survival, table, trained_tasks
 from plateaus.report.page.folders import Folder
 from plateaus.report.page.series import Measure
 from plateaus.report.statistics import Row
 from plateaus.report.table import value_text
 
 MOST = 200  # characters of the values of a swept field: the settings are listed below
-_SCRIPT = re.compile(r"\s*(?:\S*python\S*\s+)?(?:\S*?(experiments/\S+\.py)|\S+\.py)\s+")
+_SCRIPT = re.compile(r"\s*(?!-)(?:\S*python\S*\s+)?(?:\S*?(experiments/\S+\.py)|\S+\.py)\s+")
 
 
 def styles(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -100,22 +100,6 @@ def settings(folder: Folder, looks: Sequence[Mapping[str, Any]]) -> list[dict[st
     ]
 
 
-def table_of(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the table that is printed after a run, cell by cell, and the lines under it."""
-    printed = table.table(rows)
-    fields = table.setting_columns(rows)
-    lines = zip(*(column.cells for column in printed.columns), strict=True)
-    return {
-        "fields": fields,
-        "columns": [str(column.header).split("\n") for column in printed.columns],
-        "lines": [
-            {"cells": list(map(str, line)), "baseline": row.is_baseline}
-            for row, line in zip(rows, lines, strict=True)
-        ],
-        "remarks": table.remarks(rows),
-    }
-
-
 def config(folder: Folder) -> list[tuple[str, list[tuple[str, str, bool]]]]:
     """Return the config by section: name, value as text, and whether it was swept."""
     recorded = folder.config.get("config") or json.loads(folder.results.attrs["config"])
@@ -167,8 +151,10 @@ def commands(folder: Folder) -> list[str]:
 def command(recorded: str) -> str:
     """Return a recorded command as one types it in a checkout.
 
-    >>> command("--seeds 3"), command("python a/experiments/real_models.py --seeds 3")
-    ('python experiments/run.py --seeds 3', 'python experiments/real_models.py --seeds 3')
+    >>> command("--config=configs/a.py --seeds 3")
+    'python experiments/run.py --config=configs/a.py --seeds 3'
+    >>> command("python a/experiments/real_models.py --seeds 3")
+    'python experiments/real_models.py --seeds 3'
     """
     found = _SCRIPT.match(recorded)
     script = (found and found[1]) or "experiments/run.py"
@@ -182,9 +168,10 @@ def of_chart(kind: str, folder: Folder, measures: Sequence[Measure]) -> tuple[st
     if kind == "curves":
         caption = (
             "A thin line for each run; the thick line is the median over the seeds shown, the band "
-            "holds the middle half of them. The median rests on the runs that were followed "
-            "equally far; diverged runs are no part of it. Where it begins, the axis shows nearly "
-            "all that was recorded; zoom out for the rest."
+            f"holds the middle half of them, from {survival.FEWEST_RUNS} runs on. "
+            "The median rests on the runs that were followed equally far; diverged runs are no "
+            "part of it. Where it begins, the axis shows nearly all that was recorded; zoom out "
+            "for the rest."
         )
         names = ", or ".join(measure.name for measure in measures)
         start = f"Learning curves of {runs} runs on logarithmic optimiser steps: {names}."
@@ -204,10 +191,11 @@ def of_chart(kind: str, folder: Folder, measures: Sequence[Measure]) -> tuple[st
         "the table. Left of 1, the dashed line, the setting escapes sooner. A triangle points to "
         "where a ratio may lie: one of the two runs, or all of a setting's, never escaped."
     )
+    apart = trained_tasks.other_tasks(folder.results, rows)
     lines = [
         f"{table.label(row.setting)}: {row.bound} {row.ratio.value:.2f} of the baseline"
         for row in rows
-        if not row.is_baseline and row.pairs
+        if not row.is_baseline and row.pairs and row.index not in apart
     ]
     return "Paired ratios", caption, f"Ratios of steps to escape. {'; '.join(lines)}."
 

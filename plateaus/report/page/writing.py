@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from plateaus.report.page import charts, comparisons, series, telling, vega
+from plateaus.report.page import charts, comparisons, series, tables, telling, vega
 from plateaus.report.page.folders import Folder
 
 HERE = Path(__file__).parent
@@ -80,7 +80,7 @@ def section(folder: Folder, name: str, anchor: str) -> dict[str, Any]:
         "measures": [measure.name for measure in measures],
         "charts": shown,
         "has_ratios": any(chart["kind"] == "ratios" for chart in shown),
-        "table": telling.table_of(rows),
+        "tables": tables.tables(folder),
         "config": telling.config(folder),
         "sessions": telling.sessions(folder),
         "commands": telling.commands(folder),

@@ -286,7 +286,7 @@ def told(figure):
 
 def test_a_task_is_a_row_beside_itself_alone_in_steps_and_in_its_own_prompts(results, rows, found):
     halved = results.copy(deep=True)
-    halved["train_count_by_task"][NAMES.index("a + b")] *= 0.5
+    halved["escape_sequences_by_task"][NAMES.index("a + b")] *= 0.5
     _, ratios, _ = (figure := forest.escapes(halved, rows, found)).axes
     row = of(found, "a + b", "a")
     assert forest.ratio_text(row.ratio, "") in told(figure)
@@ -333,7 +333,7 @@ def test_of_a_task_that_no_run_escapes_only_that_is_said(results, rows):
 def test_many_settings_are_marks_against_the_number_of_tasks(results, rows, found, monkeypatch):
     monkeypatch.setattr(forest, "MOST_ROWS", 5)
     halved = results.copy(deep=True)
-    halved["train_count_by_task"][NAMES.index("all")] *= 0.5
+    halved["escape_sequences_by_task"][NAMES.index("all")] *= 0.5
     figure = forest.escapes(halved, rows, found)
     titles = [axes.get_title(loc="left").replace("\n", " ") for axes in figure.axes]
     assert titles == [f"{task} (alone: escaped {SEEDS}/{SEEDS})" for task in TASKS]

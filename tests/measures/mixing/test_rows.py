@@ -291,12 +291,19 @@ def test_loss_is_drawn_against_what_it_cost(results, rows, tmp_path):
         lines_of(worst, evals)[1].get_ydata() - dear.get_ydata(), 0.1, rtol=1e-3
     )
     losses = results["test_loss"].values
-    at = np.flatnonzero(1.5 * evals <= HORIZON)
-    level = [np.interp(1.5 * evals[at], evals, losses[0, seed]) for seed in range(SEEDS)]
-    drawn = next(line for line in beside.lines if np.allclose(line.get_xdata(), 1.5 * evals))
-    np.testing.assert_allclose(
-        drawn.get_ydata()[at], np.median(losses[1][:, at] / level, axis=0), rtol=1e-5
+    where = np.union1d(1.5 * evals, HORIZON)  # and where the table compares
+    at = np.flatnonzero(where <= HORIZON)
+    loss, level = (
+        [np.interp(where[at], spent, losses[i, seed]) for seed in range(SEEDS)]
+        for i, spent in ((1, 1.5 * evals), (0, evals))
     )
+    drawn = next(
+        line
+        for line in beside.lines
+        if np.size(line.get_xdata()) == where.size and np.allclose(line.get_xdata(), where)
+    )
+    ratios = np.median(np.divide(loss, level), axis=0)
+    np.testing.assert_allclose(drawn.get_ydata()[at], ratios, rtol=1e-5)
     assert np.isnan(drawn.get_ydata()[at[-1] + 1 :]).all()  # the baseline has not spent as much
     assert all(path.stat().st_size for path in save(figure, tmp_path, "cost"))
 
