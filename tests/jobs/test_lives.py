@@ -477,7 +477,7 @@ def test_weights_are_kept_loaded_and_measured(tmp_path, capsys):
         *(({"data.zipf_exponent": 0.0}, 0, step) for step in (0, 50, 120)),
         ({"data.zipf_exponent": 0.0}, 1, 0),
     ]
-    assert "data.zipf_exponent=0; seed 0, step 0: " in repr(loaded[0])
+    assert "data.zipf_exponent=0.0; seed 0, step 0: " in repr(loaded[0])
     assert loaded[0].apply(loaded[0].params, jnp.ones(8))[0].shape == ()
     measured = weights.measure(tmp_path / "run", weight_norms=True)
     assert measured.eval_step.values.tolist() == [0, 50, 120]
