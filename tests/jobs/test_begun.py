@@ -118,6 +118,18 @@ def test_work_that_other_observations_begin_again_is_told_of_and_cleared_away(
     assert "start again" not in capsys.readouterr().err
 
 
+def test_runs_begun_beside_others_that_are_not_asked_for_start_again(
+    tmp_path, stop_after_two, capsys
+):
+    place = tmp_path / "run"
+    stop_after_two(plan_of(), place)
+    (old,) = running(place)
+    capsys.readouterr()
+    assert execute(plan_of(seeds=2), place, dry_run=True) == 0
+    said = f"4 interrupted run(s) start again: checkpoints/running/{old} was made together with"
+    assert said in capsys.readouterr().err
+
+
 def test_checkpoints_of_finished_runs_are_cleared_away_and_others_are_not(tmp_path):
     plan, more, place = plan_of(seeds=1), plan_of(seeds=2), tmp_path / "run"
     assert execute(plan, place) == 0
