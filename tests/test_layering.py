@@ -24,6 +24,7 @@ FLOORS = (  # from the lowest up; a part imports from its own and from lower flo
         "surface",
         "variables",
         "version",
+        "wheel",
     ),
     ("values", "config", "option_strings"),
     ("signatures", "extensions"),
