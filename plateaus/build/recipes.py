@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from plateaus.build import gradients, mixing, regrouping, run_fields
+from plateaus.build import gradients, mixing, own_parts, regrouping, run_fields
 from plateaus.build.registry import DATA, MODELS, OPTIM, TASKS
-from plateaus.build.run_fields import NoKnobs, RunSpec, batch_of
+from plateaus.build.run_fields import NoKnobs, batch_of, run_spec
 from plateaus.build.soundness import shapes_of, unsound
 from plateaus.config.component import Component, Entry, Resolved, faults
 from plateaus.config.schema import ConfigError, lenient_spec
@@ -160,9 +160,14 @@ def sections(config: Mapping[str, Any]) -> dict[str, Component]:
     )
     if problems := list(_unnamed(task, of_task, config)):
         raise ConfigError(*problems)
-    run = Component(RunSpec, NoKnobs, dict, functools.partial(_check_run, task, model))
-    data = DATA._replace(spec=spec_of(), knobs=knobs_of(_groups(task, of_task)))
-    optim = OPTIM._replace(knobs=knobs_with_rates(_layers(model, of_model)))
+    if problems := list(own_parts.faults()):
+        raise ConfigError(*problems)
+    try:
+        run = Component(run_spec(), NoKnobs, dict, functools.partial(_check_run, task, model))
+        data = DATA._replace(spec=spec_of(), knobs=knobs_of(_groups(task, of_task)))
+        optim = OPTIM._replace(knobs=knobs_with_rates(_layers(model, of_model)))
+    except TypeError as error:  # a part of one's own has a field that is there already
+        raise ConfigError(str(error)) from error
     return {"": run, "task": task, "data": data, "model": model, "optim": optim}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from plateaus.build.registry import DATA, MODELS, OPTIM, TASKS
-from plateaus.build.run_fields import NoKnobs, RunSpec
+from plateaus.build.run_fields import NoKnobs, run_spec
 from plateaus.config.component import Component
 from plateaus.config.reference import Record, records
 from plateaus.config.schema import entries
@@ -22,7 +22,7 @@ def tables() -> dict[str, list[Record]]:
     ['task.name', 'task.dimension', 'task.relevant_bits']
     """
     sections = {
-        "run": ("", Component(RunSpec, NoKnobs, dict)),
+        "run": ("", Component(run_spec(), NoKnobs, dict)),
         "data": ("data", DATA._replace(knobs=knobs_of(("GROUP",)))),
         "optim": ("optim", OPTIM._replace(knobs=knobs_with_rates(("LAYER",)))),
         **{f"task.{name}": ("task", part) for name, part in TASKS.items()},

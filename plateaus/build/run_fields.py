@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, NamedTuple
 
 from plateaus.data.designs import groups_of
 from plateaus.data.mixtures import positive
 from plateaus.fields import INFINITE, Field, joined
-from plateaus.measures.registry import FIELDS
+from plateaus.measures.instrument import Instrument
+from plateaus.measures.registry import INSTRUMENTS, fields
 from plateaus.optim.optimisers import NO_AGGREGATOR
 
 
@@ -46,7 +48,14 @@ class _RunSpec:
     seeds: Annotated[int, Field(help="number of seeds", low=1, high=2**20, sweepable=False)] = 16
 
 
-RunSpec: Any = joined(_RunSpec, FIELDS)
+def run_spec() -> Any:
+    """Return the class `RunSpec` with the fields of all instruments that are registered by now."""
+    return _run_spec(tuple(INSTRUMENTS.values()))
+
+
+@functools.cache
+def _run_spec(instruments: tuple[Instrument, ...]) -> Any:
+    return joined(_RunSpec, fields())
 
 
 class NoKnobs(NamedTuple):

@@ -92,8 +92,13 @@ class ConfigFile:
             raise ConfigError(*lines)
 
     def _module(self, tree: ast.Module) -> dict[str, Any]:
-        """Return the names of the module, run afresh and without leaving bytecode beside it."""
+        """Return the names of the module, run afresh and without leaving bytecode beside it.
+
+        It may import what lies beside it, wherever the program was started.
+        """
         path = self._path
+        if (folder := str(path.parent.resolve())) not in sys.path:
+            sys.path.append(folder)  # the last place: it hides no other module
         name = f"plateaus_config_{path.stem}_{abs(hash(path.resolve()))}"
         spec = importlib.util.spec_from_loader(name, loader=None, origin=str(path))
         assert spec is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, NamedTuple
 
 from plateaus.data import adaptive
@@ -17,7 +17,7 @@ from plateaus.data.mixtures import check as mixture_check
 from plateaus.data.pool import curriculum, first_items, subset
 from plateaus.data.source import epochs, uniform, whole_batches
 from plateaus.data.zipf_law import zipf
-from plateaus.fields import INFINITE, Field, joined
+from plateaus.fields import INFINITE, Field, declared, joined
 from plateaus.types import Scalar, Source
 
 
@@ -113,18 +113,37 @@ class Knobs(NamedTuple):
     ] = 0
 
 
+class Intervention(NamedTuple):
+    """An intervention of one's own on which indices are drawn.
+
+    Fields:
+      change: Source -> Source; its `prepare` finds its knobs among those of the design.
+      knobs: NamedTuple class of its numbers, each with a neutral value.
+    """
+
+    change: Callable[[Source], Source]
+    knobs: type
+
+
+INTERVENTIONS: dict[str, Intervention] = {}
+"""Those that config files have added, applied in this order: outside the pool's, in a mixture."""
+
+
 def knobs_of(groups: tuple[str, ...]) -> Any:
-    """Return the class `Knobs` with those of each group, weight_ and others, and of all mixers.
+    """Return the class `Knobs` with those of each group, of all mixers, and of one's own.
 
     >>> knobs_of(("linear", "relu"))(weight_relu=0.0).weight_relu
     0.0
     """
-    return _knobs_of(groups, tuple(MIXERS.items()))
+    return _knobs_of(groups, tuple(MIXERS.items()), tuple(INTERVENTIONS.values()))
 
 
 @functools.cache
-def _knobs_of(groups: tuple[str, ...], mixers: tuple[tuple[str, Registered], ...]) -> Any:
-    return joined(Knobs, group_knobs(groups))
+def _knobs_of(groups: tuple[str, ...], mixers: Any, own: tuple[Intervention, ...]) -> Any:
+    knobs = Knobs
+    for intervention in own:
+        knobs = joined(knobs, declared(intervention.knobs))
+    return joined(knobs, group_knobs(groups))
 
 
 def groups_of(names: Iterable[str]) -> tuple[str, ...]:
@@ -194,6 +213,8 @@ def design(
     if used & {"curriculum_start", "curriculum_doubling"}:
         source = curriculum(source, doubles="curriculum_doubling" in used)
     source = first_items(subset(source))
+    for own in INTERVENTIONS.values():
+        source = own.change(source) if used & set(declared(own.knobs)) else source
     if not groups:
         return source
     return mixture(source, groups, spec.mixing, spec.switch, spec.schedule, use)

@@ -36,11 +36,16 @@ def _observing(hint: Any) -> Any:
     return hint  # the schema refuses it
 
 
-FIELDS = {
-    name: (_observing(hint), default)
-    for instrument in INSTRUMENTS.values()
-    for name, (hint, default) in declared(instrument.spec).items()
-}
+def fields() -> dict[str, tuple[Any, Any]]:
+    """Return the fields of all instruments: name -> (declared type, default)."""
+    return {
+        name: (_observing(hint), default)
+        for instrument in INSTRUMENTS.values()
+        for name, (hint, default) in declared(instrument.spec).items()
+    }
+
+
+FIELDS = fields()  # without those that config files add
 
 
 def check(values: Values, task: Task, tokens: int) -> Iterator[tuple[str, str]]:

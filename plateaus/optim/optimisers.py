@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 import optax
 
-from plateaus.fields import Field, joined
+from plateaus.fields import Field, declared, joined
 from plateaus.optim import aggregation
 from plateaus.optim.aggregators.pcgrad import PROJECT
 from plateaus.optim.bias import bias_gradients
@@ -98,16 +98,38 @@ ALL = frozenset(Knobs._fields)
 RATE = "rate_"  # with the name of a layer: its knob
 
 
-@functools.cache
+class Transformation(NamedTuple):
+    """A transformation of one's own of the gradient, before the family of the optimiser.
+
+    Fields:
+      make: knobs -> transformation; it finds its own among those of the optimiser.
+      knobs: NamedTuple class of its numbers, each with a neutral value.
+    """
+
+    make: Callable[[Any], optax.GradientTransformation]
+    knobs: type
+
+
+TRANSFORMATIONS: dict[str, Transformation] = {}
+"""Those that config files have added: after the clipping and the gradient bias, in this order."""
+
+
 def knobs_with_rates(layers: tuple[str, ...]) -> Any:
-    """Return the class `Knobs` with one more knob, `rate_<layer>`, for each layer of a network.
+    """Return the class `Knobs` with a knob `rate_<layer>` for each layer, and those of one's own.
 
     >>> knobs_with_rates(("readout",))(rate_readout=0.0).rate_readout
     0.0
     """
+    return _knobs(layers, tuple(TRANSFORMATIONS.values()))
+
+
+@functools.cache
+def _knobs(layers: tuple[str, ...], own: tuple[Transformation, ...]) -> Any:
+    knobs = Knobs
+    for transformation in own:
+        knobs = joined(knobs, declared(transformation.knobs))
     rate = Field(help="multiplies the layer's learning rate", low=0, high=1e6, neutral=1.0)
-    declared = Annotated[Scalar, rate]
-    return joined(Knobs, {RATE + layer: (declared, 1.0) for layer in layers})
+    return joined(knobs, {RATE + layer: (Annotated[Scalar, rate], 1.0) for layer in layers})
 
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -128,8 +150,9 @@ def optimiser(
     There the knobs are traced scalars, which is bit-identical to Python numbers. An intervention
     whose knob is not `used` is left out. In order, from the batch's gradient to the update:
     sharpness-aware steps (`update` then needs `grad_fn`), the clipping of their gradient, the
-    gradient bias (so that it stores and leans on clipped ones), the family, the weight decay (so
-    that what follows multiplies it too), the layers' rates, the warm-up, the decay of the rate.
+    gradient bias (so that it stores and leans on clipped ones), those of one's own, the family, the
+    weight decay (so that what follows multiplies it too), the layers' rates, the warm-up, the decay
+    of the rate.
 
     >>> optimiser(Spec(name="adam"))(Knobs(learning_rate=1e-3)).init({}) is not None
     True
@@ -137,7 +160,8 @@ def optimiser(
     layers = sorted(name.removeprefix(RATE) for name in used if name.startswith(RATE))
 
     def build(knobs: Any) -> optax.GradientTransformation:
-        parts = [FAMILIES[spec.name](knobs)]
+        own = [t.make(knobs) for t in TRANSFORMATIONS.values() if used & set(declared(t.knobs))]
+        parts = [*own, FAMILIES[spec.name](knobs)]
         if "gradient_bias" in used:
             parts.insert(0, bias_gradients(knobs.gradient_bias, knobs.gradient_bias_every))
         if "clip_norm" in used:

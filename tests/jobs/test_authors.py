@@ -108,9 +108,13 @@ def test_a_metric_that_results_cannot_hold(monkeypatch, capsys, tmp_path):
     assert line.startswith("error: test_m: 'data.zipf_exponent' is a dimension of all results")
 
 
+class _NoFields(NamedTuple):
+    """An instrument has no fields."""
+
+
 def probing(monkeypatch, probe, declared):
     """Let there be an instrument that is always on."""
-    one = Instrument(NamedTuple, lambda task, layers: declared, lambda values, parts: probe)
+    one = Instrument(_NoFields, lambda task, layers: declared, lambda values, parts: probe)
     monkeypatch.setitem(instruments.INSTRUMENTS, "spectrum", one)
 
 
