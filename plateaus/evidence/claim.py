@@ -129,7 +129,8 @@ def made(content: Mapping[str, Any], where: str = "claim") -> Claim:
     known = {f.name: f for f in dataclasses.fields(Claim)}
     for name in [*content]:
         if name not in known:
-            problems.append(f"{name}: no such field{hint(name, known)}")
+            written = ["contrast", *(n for n in known if n not in ("treated", "baseline_setting"))]
+            problems.append(f"{name}: no such field{hint(name, written)}")
             del content[name]
     for name, field in known.items():
         if name not in content and field.default is field.default_factory is dataclasses.MISSING:

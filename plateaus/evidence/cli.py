@@ -79,6 +79,8 @@ def main(argv: Sequence[str], root: Path, program: str = PROGRAM) -> int:
         if options.dry_run:
             for job in queue.jobs([claims[name] for name in chosen], judged, options.pilot):
                 print(told.plan(job))
+                if claim_files and (said := engine.refusal(job)):
+                    raise ConfigError(f"{job.name}: {said.removeprefix('error: ')}")
         return 0
     if not claim_files:
         places = {read(path).id: path for path in sorted((root / "claims").glob("*/*.toml"))}

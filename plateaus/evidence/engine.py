@@ -86,6 +86,13 @@ def work(
                 return verdicts.judge(claims, results), [*failed.values()]
 
 
+def refusal(job: queue.Job) -> str:
+    """Return what run.py says against a job's options, read as before a run; "" if nothing."""
+    command = [sys.executable, "-m", "plateaus", "run", *kept.options(job.claims), "--fields"]
+    read_only = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    return read_only.stderr.strip() if read_only.returncode else ""
+
+
 def _code(command: Sequence[str]) -> int:
     """Return the exit code of a command, which is let to save what it has where it is stopped."""
     with subprocess.Popen(command) as process:

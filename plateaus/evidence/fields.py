@@ -105,8 +105,9 @@ def conflicts(claim: Any) -> list[str]:
 
 def _contrast(claim: Any) -> list[str]:
     treated, baseline = {**claim.treated}, {**claim.baseline_setting}
-    if {*treated} != {*baseline}:
-        return ["contrast: treated and baseline must name the same fields"]
+    if lone := sorted({*treated} ^ {*baseline}):
+        said = f"contrast: treated and baseline must name the same fields, not {', '.join(lone)}"
+        return [f"{said} in one of them"]
     if treated == baseline:
         return ["contrast: treated and baseline are the same"]
     both = {*treated} & {*claim.set}
@@ -132,5 +133,6 @@ def _effect(claim: Any) -> list[str]:
         return [] if effect > 1 else [f"{what}: the margin of at least as good is above 1"]
     below = claim.direction == "less"
     if claim.direction != "equal" and (effect < 1) != below:
-        return [f"{what}: must be {'below' if below else 'above'} 1"]
+        side = "below" if below else "above"
+        return [f"{what}: must be {side} 1: direction is {claim.direction}"]
     return [f"{what}: must differ from 1"] if effect == 1 else []

@@ -145,8 +145,8 @@ def _starts(claim: Claim, rows: Sequence[Row]) -> NDArray[np.float64]:
 
     The horizon where it never was: then nothing is known of its times.
     """
-    texts = [row.get("start", "0") if claim.task else "0" for row in rows]
-    return np.nan_to_num(np.array([_number(t) for t in texts], np.float64), nan=claim.horizon)
+    starts = [_number(claim, row, "start", "0") if claim.task else 0.0 for row in rows]
+    return np.nan_to_num(np.array(starts, np.float64), nan=claim.horizon)
 
 
 def _end(claim: Claim, rows: Sequence[Row], scale: float) -> NDArray[np.float64]:
@@ -161,10 +161,10 @@ def _arm(
 
     end: the times at which they are censored.
     """
-    values = np.array([_number(row[column]) for row in rows], np.float64)
-    last = np.array([_number(row.get("last_step", "")) for row in rows], np.float64)
+    values = np.array([_number(claim, row, column) for row in rows], np.float64)
+    last = np.array([_number(claim, row, "last_step") for row in rows], np.float64)
     diverged = np.array([row.get("status") == "diverged" for row in rows], bool)
-    seconds = float(np.nansum([_number(row.get("seconds", "")) for row in rows]))
+    seconds = float(np.nansum([_number(claim, row, "seconds") for row in rows]))
     if STATISTICS[claim.statistic][0] or claim.statistic == "share":
         values = values * scale
         there = values <= end  # of NaN: no
@@ -187,11 +187,13 @@ def _seed(claim: Claim, text: str) -> int:
     return int(seed)
 
 
-def _number(text: str) -> float:
+def _number(claim: Claim, row: Row, column: str, missing: str = "") -> float:
+    text = row.get(column, missing)
     try:
         return math.nan if text.strip().lower() in EMPTY else float(text)
     except ValueError:
-        raise ConfigError(f"{text!r} is no number") from None
+        where = f"{column} of seed {row['seed']}"
+        raise ConfigError(f"claim {claim.id}: {where}: {text!r} is no number") from None
 
 
 def _with_worst(first: NDArray, second: NDArray) -> list[NDArray[np.float64]]:

@@ -29,6 +29,8 @@ def bias_gradients(gamma: Scalar, every: Scalar) -> optax.GradientTransformation
       gamma: weight of the stored gradient (a pure number).
       every: steps between two storings, at least 1.
 
+    Raises ValueError for a number `every` below 1; of a traced one it is not known.
+
     Source: paper 1, section 3 (every = 100 for parity and linear regression, 25 for facts).
 
     >>> optimiser = optax.chain(bias_gradients(gamma=0.5, every=100), optax.sgd(0.1))
@@ -37,6 +39,9 @@ def bias_gradients(gamma: Scalar, every: Scalar) -> optax.GradientTransformation
     >>> update(jnp.ones(2), state)[0].tolist()  # -0.1 * (1 + 0.5)
     [-0.15000000596046448, -0.15000000596046448]
     """
+
+    if isinstance(every, int | float) and every < 1:
+        raise ValueError(f"every = {every}: must be at least 1")
 
     def init(params):
         return BiasState(jnp.int32(0), jax.tree.map(jnp.zeros_like, params))

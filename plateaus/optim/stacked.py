@@ -86,11 +86,14 @@ def _refuse_misshapen(updates: PyTree, params: PyTree, size: int | None) -> None
     for path, leaf in leaves:
         wanted = shapes.get(_name(path))
         if wanted is None:
-            raise ValueError(f"gradient{_name(path)} has no parameter of that path")
+            raise ValueError(
+                f"gradient{_name(path)} has no parameter of that path: one tree of stacked "
+                "gradients, shaped like the parameters, is needed, not a list of them"
+            )
         if leaf.shape[1:] != wanted:
             raise ValueError(
                 f"gradient{_name(path)} has shape {leaf.shape} where the parameter's {wanted} after"
-                " a leading axis is needed"
+                " a leading axis is needed: stack the gradients that are to be combined"
             )
 
 

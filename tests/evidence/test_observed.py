@@ -133,7 +133,7 @@ def test_what_cannot_be_read_is_said_in_a_line():
     rows = [*pair(0, {"escape": 10}, {"escape": 10}), row("0", 0, escape=20)]
     with pytest.raises(ConfigError, match="is there twice"):
         observed.observed(made(), rows)
-    with pytest.raises(ConfigError, match="'ten' is no number"):
+    with pytest.raises(ConfigError, match="escape of seed 0: 'ten' is no number"):
         observed.observed(made(), pair(0, {"escape": "ten"}, {"escape": 10}))
     with pytest.raises(ConfigError, match="at = 333: must be a tenth of the horizon"):
         observed.columns(made(statistic="loss_at", at=333))

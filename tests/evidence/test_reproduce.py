@@ -88,7 +88,10 @@ def test_what_is_asked_wrongly_is_refused_in_a_line(tmp_path):
     (tmp_path / "mine.toml").write_text(MINE, encoding="utf-8")
     bare = "\n".join(line for line in MINE.splitlines() if not line.startswith("config"))
     (tmp_path / "bare.toml").write_text(bare, encoding="utf-8")
+    typo = MINE.replace("learning_rate", "learning_rat")
+    (tmp_path / "typo.toml").write_text(typo, encoding="utf-8")
     wrong = {
+        ("--claim", "typo.toml", "--dry-run"): "did you mean optim.learning_rate?",
         ("--clam", "x"): "--clam: no such option; did you mean --claim?",
         ("--claim", "1.171"): "--claim 1.171: no such claim; did you mean 1.",
         (): "nothing to do: give --list",
@@ -103,7 +106,7 @@ def test_what_is_asked_wrongly_is_refused_in_a_line(tmp_path):
     for words, said in wrong.items():
         code, text = run(tmp_path, *words)
         assert code == 2 and said in text and "Traceback" not in text, (words, text)
-    assert {path.name for path in tmp_path.iterdir()} == {"mine.toml", "bare.toml"}
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.toml", "bare.toml", "typo.toml"}
 
 
 def test_files_of_ones_own_that_do_not_go_together_are_refused_in_a_line(tmp_path, decided):

@@ -54,6 +54,11 @@ def test_python_numbers_and_trees(gradients):
     np.testing.assert_array_equal(found["b"][0], by_definition(gradients, 0.25, 4)[:, 1:])
 
 
+def test_an_interval_below_a_step_is_refused():
+    with pytest.raises(ValueError, match="every = 0: must be at least 1"):
+        bias_gradients(0.25, 0)
+
+
 def test_in_a_chain_with_adam(gradients):
     chained = by_scan(optax.chain(bias_gradients(0.5, 5), optax.adam(0.1)), gradients)
     apart = by_scan(optax.adam(0.1), by_definition(gradients, 0.5, 5))

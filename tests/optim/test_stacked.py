@@ -181,6 +181,7 @@ def test_what_cannot_go_around_it(around, params, gradients):
             lambda g: g | {"layer": {"w": np.ones((4, 3, 2)), "b": g["layer"]["b"]}},
             r"\['layer'\]\['w'\] has shape \(4, 3, 2\) where the parameter's \(2, 3\) after a",
         ),
+        (lambda g: [g, g], "one tree of stacked gradients, .* not a list of them"),
         (lambda g: {}, "no leaves"),
     ),
 )
