@@ -16,7 +16,7 @@ from plateaus.data.curricula import THEN, WEIGHT
 from plateaus.data.designs import groups_of
 from plateaus.data.mixers.registry import MIXERS
 from plateaus.recipe import Recipe
-from plateaus.variables import SUFFIX, WINDOWS, Variable
+from plateaus.variables import ONCE, SUFFIX, WINDOWS, Variable
 
 VARIABLES = {
     "compute": Variable(
@@ -97,20 +97,21 @@ def kept_model(
 ) -> dict[str, Any]:
     """Return the curves [R, T, ...] with NaN while a reference or a proxy model trains.
 
-    The curve of the mixture, `train_mixture_by_task`, stays.
+    The curve of the mixture, `train_mixture_by_task`, stays, and so does what has no time.
     """
     before = steps_before(config)
     kept = dict(curves)
     if not before:
         return kept
     for name, curve in curves.items():
+        if variables[name].time == ONCE or name == f"train_mixture{SUFFIX}":
+            continue
         first = before // config["eval_every"] + 1  # the one at step `before` is the last model's
         if variables[name].time == WINDOWS:
             first = -(-before // config["log_every"])
-        if curve.ndim > 1 and name != f"train_mixture{SUFFIX}":
-            kept[name] = np.concatenate(
-                [np.full_like(curve[:, :first], np.nan), curve[:, first:]], axis=1
-            )
+        kept[name] = np.concatenate(
+            [np.full_like(curve[:, :first], np.nan), curve[:, first:]], axis=1
+        )
     return kept
 
 
