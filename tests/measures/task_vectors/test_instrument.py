@@ -105,7 +105,7 @@ def test_a_model_without_attention_is_refused_once():
 
 def test_scikit_learn_is_asked_for_by_its_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"vector_shown = 16: .*'plateaus\[vectors\]'"):
+    with pytest.raises(ConfigError, match=r"vector_shown = 16: .*'plateaus\[sklearn\]'"):
         plan_of()
     plan_of(vector_shown=0)
 

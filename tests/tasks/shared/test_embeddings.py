@@ -79,12 +79,10 @@ def test_sentences_ask_the_model_named(monkeypatch):
 
 def test_missing_libraries_are_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
-    with pytest.raises(
-        ImportError, match=r"^needs sentence-transformers: .*plateaus\[sentences\]'"
-    ):
+    with pytest.raises(ImportError, match=r"^needs sentence-transformers: .*plateaus\[real\]'"):
         sentences(["a"], ["b"], "some/model")
     monkeypatch.setitem(sys.modules, "sklearn.decomposition", None)
-    with pytest.raises(ImportError, match=r"^needs scikit-learn: .*plateaus\[regroup\]'"):
+    with pytest.raises(ImportError, match=r"^needs scikit-learn: .*plateaus\[sklearn\]'"):
         ngrams(SUMS, SUMS, 2)
 
 
