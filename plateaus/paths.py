@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 _LONGEST = 120  # bytes of a name; systems take 255, and some software less
@@ -19,6 +19,21 @@ _DEVICES = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)\d)(?=\.|$)", re.IGNORECAS
 def expanded(path: str | os.PathLike[str]) -> Path:
     """Return a path with `~` as the user's home, and `~name` as another's, if there is one."""
     return Path(os.path.expanduser(path))  # Path's own raises an error where there is none
+
+
+def distinct(folders: Sequence[Path]) -> list[str]:
+    """Return the last parts of paths, as many as tell them apart.
+
+    >>> distinct([Path("a/runs/one"), Path("b/runs/one")]), distinct([Path("a/one"), Path("two")])
+    (['a/runs/one', 'b/runs/one'], ['one', 'two'])
+    """
+    parts = [Path(os.path.abspath(folder)).parts for folder in folders]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = [str(Path(*part[-length:])) for part in parts]
+        if len(set(names)) == len(set(parts)):
+            break
+    numbers = [names[:place].count(name) + 1 for place, name in enumerate(names)]
+    return [f"{name} ({n})" if n > 1 else name for name, n in zip(names, numbers, strict=True)]
 
 
 def package() -> Path:

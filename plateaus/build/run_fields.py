@@ -55,7 +55,7 @@ def run_spec() -> Any:
 
 @functools.cache
 def _run_spec(instruments: tuple[Instrument, ...]) -> Any:
-    return joined(_RunSpec, fields())
+    return joined(_RunSpec, fields(instruments))
 
 
 class NoKnobs(NamedTuple):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from plateaus import paths
 from plateaus.config.exit_codes import with_exit_code
 from plateaus.config.options import Parser, only_known
 
@@ -41,28 +42,13 @@ def main(argv: Sequence[str], program: str = "plateaus compare") -> int:
     from plateaus.report.page import folders
     from plateaus.report.terminal import print_table
 
-    found = [folders.read(folder) for folder in options.runs]
-    print_table(table(names([Path(folder) for folder in options.runs]), found), [NOTE])
+    runs = [folders.read(folder) for folder in options.runs]
+    names = paths.distinct([Path(folder) for folder in options.runs])
+    print_table(table(names, runs), [NOTE])
     return 0
 
 
-def names(places: Sequence[Path]) -> list[str]:
-    """Return the shortest ends of paths that tell them apart, one part at least.
-
-    >>> names([Path("a/runs/zipf"), Path("b/runs/zipf"), Path("b/runs/subset")])
-    ['a/runs/zipf', 'b/runs/zipf', 'subset']
-    """
-    parts = [place.resolve().parts for place in places]
-    shown = []
-    for one in parts:
-        length = 1
-        while length < len(one) and sum(other[-length:] == one[-length:] for other in parts) > 1:
-            length += 1
-        shown.append(Path(*one[-length:]).as_posix())
-    return shown
-
-
-def table(titles: Sequence[str], found: Sequence[Folder]) -> Table:
+def table(names: Sequence[str], runs: Sequence[Folder]) -> Table:
     """Return the table: a line for each setting of each folder."""
     from plateaus.report.table import label
     from plateaus.report.terminal import bracketed, empty_table, short
@@ -71,11 +57,11 @@ def table(titles: Sequence[str], found: Sequence[Folder]) -> Table:
         ["run folder", "setting"],
         ["escaped", "median escape,\nsteps", "ratio to its\nbaseline", "final\nloss"],
     )
-    for title, folder in zip(titles, found, strict=True):
+    for name, folder in zip(names, runs, strict=True):
         for i, row in enumerate(folder.rows):
             its_own = row.setting == row.baseline
             made.add_row(
-                title if i == 0 else "",
+                name if i == 0 else "",
                 label(row.setting) or "as configured",
                 f"{row.escaped}/{row.runs}",
                 short(row.escape.value, ".0f"),

@@ -36,9 +36,9 @@ def drawn(curves: Curves, width: int, encoding: str = "utf-8") -> list[str]:
     if not curves.losses:
         return [*lines, "no run has come to its first checkpoint yet"]
     medians = {name: median(runs) for name, runs in curves.losses.items()}
-    known = np.concatenate(list(medians.values()))
-    known = known[np.isfinite(known) & (known > 0)]
-    low, high = (float(known.min()), float(known.max())) if known.size else (1.0, 1.0)
+    heights = np.concatenate(list(medians.values()))
+    heights = heights[np.isfinite(heights) & (heights > 0)]
+    low, high = (float(heights.min()), float(heights.max())) if heights.size else (1.0, 1.0)
     lines.append(
         f"median test loss, {marks[-1]} {high:.2g} to {marks[0]} {low:.2g} in logarithm; "
         f"across: steps 0 to {curves.steps}"

@@ -43,14 +43,14 @@ def only_known(made: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.N
     """
     options, unknown = made.parse_known_args(argv)
     if unknown:
-        known = [name for action in made._actions for name in action.option_strings]
+        names = [name for action in made._actions for name in action.option_strings]
         flags = [word for word in unknown if word.startswith("-")]  # without their values
-        raise ConfigError(*(_no_such(word.partition("=")[0], known) for word in flags or unknown))
+        raise ConfigError(*(_no_such(word.partition("=")[0], names) for word in flags or unknown))
     return options
 
 
-def _no_such(name: str, known: Sequence[str]) -> str:
-    close = nearest(name, known)
+def _no_such(name: str, names: Sequence[str]) -> str:
+    close = nearest(name, names)
     return f"{name}: no such option; " + (f"did you mean {close}?" if close else "see --help")
 
 

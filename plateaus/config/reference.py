@@ -122,7 +122,7 @@ def absent(prefix: str, names: Iterable[str]) -> str:
     """
     names = list(names)
     sections = dict.fromkeys(f"{name.partition('.')[0]}." for name in names if "." in name)
-    told = unknown(prefix.rstrip("."), names).removeprefix("no such field; ")
-    close = told if "did you mean" in told else f"there are {', '.join(sections)}"
-    also = "" if "did you mean" in told else ", and fields without a dot"
+    reason = unknown(prefix.rstrip("."), names).removeprefix("no such field; ")
+    close = reason if "did you mean" in reason else f"there are {', '.join(sections)}"
+    also = "" if "did you mean" in reason else ", and fields without a dot"
     return f"--fields {prefix}: no field begins so; {close}{also}"

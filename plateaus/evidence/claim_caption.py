@@ -16,8 +16,8 @@ def title(claim: Claim, verdict: Verdict) -> str:
     >>> title(Claim(id="1.1", paper=1, place="", sentence="So it is."), Verdict(word="open"))
     'Claim 1.1: So it is. Open.'
     """
-    said = result(claim, verdict)
-    text = f"Claim {claim.id}: {claim.sentence} {said[:1].upper()}{said[1:]}."
+    sentence = result(claim, verdict)
+    text = f"Claim {claim.id}: {claim.sentence} {sentence[:1].upper()}{sentence[1:]}."
     return " ".join(text.replace("`", "").split())
 
 

@@ -34,9 +34,9 @@ def digest(claim: Claim, verdict: Verdict, folder: Path) -> str:
     Numbers of the verdict enter as they are printed: the last digits differ between machines.
     """
     assert verdict.used is not None
-    said = [title(claim, verdict), description(claim, verdict), page(claim, verdict)]
+    texts = [title(claim, verdict), description(claim, verdict), page(claim, verdict)]
     files = [(folder / name).read_bytes() for name in (kept_runs.FILE, kept_curves.FILE)]
-    content = [DRAWN, dataclasses.asdict(claim), said, verdict.used.seeds.tolist(), verdict.series]
+    content = [DRAWN, dataclasses.asdict(claim), texts, verdict.used.seeds.tolist(), verdict.series]
     content += [hashlib.sha256(data).hexdigest() for data in files]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 

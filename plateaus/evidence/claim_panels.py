@@ -59,8 +59,8 @@ def time_panel(axes: Axes, arms: Arms) -> None:
 
 def passages(arm: Arm) -> Passages:
     """Return the times of a setting."""
-    known = ~np.isnan(arm.values)
-    return Passages(np.flatnonzero(known), arm.values[known], arm.there[known])
+    defined = ~np.isnan(arm.values)
+    return Passages(np.flatnonzero(defined), arm.values[defined], arm.there[defined])
 
 
 def median_text(arm: Arm) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TypeAlias, overload
 
 import numpy as np
@@ -40,7 +39,7 @@ class Several(Sequence[Result]):
 
     def __init__(self, results: Sequence[Result]) -> None:
         self._results = tuple(results)
-        self.names = distinct([result.folder for result in results])
+        self.names = paths.distinct([result.folder for result in results])
 
     def __getitem__(self, index):
         """Return the results of one folder, or of several."""
@@ -105,21 +104,6 @@ def open(place: Place, *more: Place) -> Result | Several:
     return Several(results)
 
 
-def distinct(folders: Sequence[Path]) -> list[str]:
-    """Return the last parts of paths, as many as tell them apart.
-
-    >>> distinct([Path("a/runs/one"), Path("b/runs/one")]), distinct([Path("a/one"), Path("two")])
-    (['a/runs/one', 'b/runs/one'], ['one', 'two'])
-    """
-    parts = [Path(os.path.abspath(folder)).parts for folder in folders]
-    for length in range(1, max(map(len, parts)) + 1):
-        names = [str(Path(*part[-length:])) for part in parts]
-        if len(set(names)) == len(set(parts)):
-            break
-    numbers = [names[:place].count(name) + 1 for place, name in enumerate(names)]
-    return [f"{name} ({n})" if n > 1 else name for name, n in zip(names, numbers, strict=True)]
-
-
 def overlaid(results: dict[str, Result]) -> Figure:
     """Return a figure of the losses and the survival of all settings of several results."""
     labels = [
@@ -146,8 +130,8 @@ def overlaid(results: dict[str, Result]) -> Figure:
             limits.append(loss.get_ylim())
         lows, highs = zip(*limits, strict=True)
         loss.set_ylim(min(lows), max(highs))
-        loss.set_title("loss: median of the seeds, middle half shaded")
-        survival.set_title("Kaplan-Meier estimate, 95% band; |: censored")
+        loss.set_title("loss: median of the seeds")
+        survival.set_title("Kaplan-Meier estimate; |: censored")
         facets.legend_above(figure, [_handle(*one) for one in zip(labels, all_looks, strict=True)])
     return figure
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, get_args
 
 from plateaus.fields import Field, declared
@@ -36,16 +36,16 @@ def _observing(hint: Any) -> Any:
     return hint  # the schema refuses it
 
 
-def fields() -> dict[str, tuple[Any, Any]]:
-    """Return the fields of all instruments: name -> (declared type, default)."""
+def fields(instruments: Iterable[Instrument]) -> dict[str, tuple[Any, Any]]:
+    """Return the fields of instruments: name -> (declared type, default)."""
     return {
         name: (_observing(hint), default)
-        for instrument in INSTRUMENTS.values()
+        for instrument in instruments
         for name, (hint, default) in declared(instrument.spec).items()
     }
 
 
-FIELDS = fields()  # without those that config files add
+FIELDS = fields(INSTRUMENTS.values())  # without those that config files add
 
 
 def check(values: Values, task: Task, tokens: int) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 import plateaus
 from plateaus import report
 from plateaus.interactive import Refused
-from plateaus.interactive.several import distinct
+from plateaus.paths import distinct
 
 KEPT = Path(__file__).parents[2] / "experiments" / "results"
 WITHOUT_JAX = """
