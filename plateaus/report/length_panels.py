@@ -50,8 +50,8 @@ def ratio_panel(axes: Axes, dataset: xr.Dataset, shown: Styled) -> list[tuple[st
             (">", ~pairs.escaped),  # the setting's run had not escaped by the horizon
             ("<", ~pairs.escaped_too),
         ):
-            spread = place + 0.24 * _spread(ratios.size)[which]
-            _dots(axes, ratios[which], spread, look, marker, faint=not few)
+            heights = place + 0.24 * spread(ratios.size)[which]
+            dots(axes, ratios[which], heights, look, marker, faint=not few)
         seen += ratios.tolist()
         value, low, high = (float(np.clip(x, 1 / WIDEST, WIDEST)) for x in row.ratio)
         if not few:
@@ -85,9 +85,9 @@ def length_panel(
     for place, (row, look) in enumerate(shown):
         runs = passages(dataset, row.index)
         for marker, which in (("o", runs.escaped), (">", ~runs.escaped)):
-            spread = place + 0.24 * _spread(runs.times.size)[which]
+            heights = place + 0.24 * spread(runs.times.size)[which]
             few = math.isnan(row.plateau.low)
-            _dots(axes, np.minimum(runs.times[which], limits[1]), spread, look, marker, not few)
+            dots(axes, np.minimum(runs.times[which], limits[1]), heights, look, marker, not few)
         value, low, high = row.plateau
         if not math.isnan(low):
             axes.plot([low, high], [place, place], color=look.color, lw=2, zorder=2)
@@ -112,12 +112,13 @@ def _pairs(dataset: xr.Dataset, row: Row) -> paired.Pairs:
     return paired.matched(first, second, row.horizon)
 
 
-def _spread(count: int) -> NDArray[np.float64]:
+def spread(count: int) -> NDArray[np.float64]:
     """Return places from -1 to 1, so that dots of equal ratios do not hide one another."""
     return np.linspace(-1, 1, count) if count > 1 else np.zeros(count)
 
 
-def _dots(axes: Axes, x: NDArray, y: NDArray, look: Look, marker: str, faint: bool) -> None:
+def dots(axes: Axes, x: NDArray, y: NDArray, look: Look, marker: str, faint: bool = True) -> None:
+    """Draw single runs or pairs: circles, or arrows of those that are bounds."""
     alpha = 0.3 if faint else 0.75
     if x.size:
         size = 3 if marker == "o" else 4

@@ -16,7 +16,7 @@ from plateaus.measures.by_task import by_number
 from plateaus.measures.by_task import rows as by_task
 from plateaus.measures.by_task.rows import ESCAPE, TaskRow
 from plateaus.report import paired, table, words
-from plateaus.report.length_panels import WIDEST
+from plateaus.report.length_panels import WIDEST, dots, spread
 from plateaus.report.statistics import Row
 from plateaus.report.style import GREY, Look, looks, styled
 from plateaus.report.terminal import p_text, ratio_text
@@ -133,9 +133,9 @@ def _steps_panel(axes: Axes, dataset: xr.Dataset, places: Sequence[_Place]) -> N
     for place in places:
         runs = by_task.passages(dataset, place.row.index, place.row.task, ESCAPE)
         times = np.maximum(runs.times, 1.0)
-        heights = place.y + 0.06 * _spread(times.size)
+        heights = place.y + 0.06 * spread(times.size)
         for marker, which in (("o", runs.escaped), (">", ~runs.escaped)):
-            _dots(axes, times[which], heights[which], place.look, marker)
+            dots(axes, times[which], heights[which], place.look, marker)
         median = place.row.escape.value
         if math.isfinite(median):
             axes.plot(median, place.y, color=place.look.color, ms=6, zorder=3, **place.look.mark)
@@ -156,13 +156,13 @@ def _ratio_panel(axes: Axes, dataset: xr.Dataset, places: Sequence[_Place]) -> N
             continue
         pairs = paired.matched(*by_task.samples(dataset, (row.index, single), row.task, ESCAPE))
         ratios = np.clip(pairs.first / pairs.second, 1 / WIDEST, WIDEST)
-        heights = place.y + 0.06 * _spread(ratios.size)
+        heights = place.y + 0.06 * spread(ratios.size)
         for marker, which in (
             ("o", pairs.escaped & pairs.escaped_too),
             (">", ~pairs.escaped),  # the setting's run had not escaped by the horizon
             ("<", ~pairs.escaped_too),
         ):
-            _dots(axes, ratios[which], heights[which], place.look, marker)
+            dots(axes, ratios[which], heights[which], place.look, marker)
         value, low, high = (float(np.clip(x, 1 / WIDEST, WIDEST)) for x in row.ratio)
         seen += ratios.tolist()
         if not math.isnan(low):
@@ -204,14 +204,3 @@ def _write(page: Axes, place: _Place, beside: bool) -> None:
     if not math.isnan(place.own):
         page.text(OWN, place.y, f"{row.bound} {place.own:.2f}".strip(), **style)
     page.text(P, place.y, p_text(row.p_adjusted), **style)
-
-
-def _spread(count: int) -> NDArray[np.float64]:
-    """Return places from -1 to 1, so that dots of equal values do not hide one another."""
-    return np.linspace(-1, 1, count) if count > 1 else np.zeros(count)
-
-
-def _dots(axes: Axes, x: NDArray, y: NDArray, look: Look, marker: str) -> None:
-    if x.size:
-        style: dict[str, Any] = {"ls": "", "marker": marker, "ms": 3.5, "mew": 0, "alpha": 0.4}
-        axes.plot(x, y, color=look.color, zorder=1, **style)
