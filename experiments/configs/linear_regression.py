@@ -194,18 +194,18 @@ def gradient_bias(config: ConfigDict) -> None:
 def rates(config: ConfigDict, scale: str) -> None:
     """What shortens the plateau where each setting has its own best learning rate?
 
-    Every intervention at four rates, on both sides of the best of all tasks: the pilot in which the
-    rates of the claims were chosen, on seeds 0 to 7. Zipf's law is over 4,096 tasks.
+    Each intervention at three rates, the middle one near the best of all tasks: the pilot in which
+    the rates of the claims were chosen, on seeds 0 to 7. Zipf's law is over 4,096 tasks.
 
     Source: paper 1, sections 3 and 4 and appendix C.4, carried over.
     Command: python experiments/run.py --config=configs/linear_regression.py:rates
-    Expected: 416 runs in 30 minutes on 2 cores.
+    Expected: 192 runs in 17 minutes on 2 cores.
     Reached (8 seeds): not run yet.
     """
     many, few = {"small": 4096, "medium": 2**13, "paper": 2**15}[scale], FEW[scale]
     config.update({"seeds": 8, "eval_every": 50})
     if scale == "small":
-        config.steps = 4_000
+        config.steps = 3_000
         config.data.plateau_steps = 2_000
     config.data["items"] = INFINITE
     config.optim.gradient_bias_every = 100
@@ -213,12 +213,9 @@ def rates(config: ConfigDict, scale: str) -> None:
         "all tasks": {},
         f"{few} tasks": {"data.items": few},
         f"{many} tasks": {"data.items": many},
-        **{
-            f"Zipf {alpha}": {"data.items": many, "data.zipf_exponent": alpha}
-            for alpha in (0.75, 1.0, 1.25)
-        },
-        **{f"covariance {beta}": {"task.covariance_bias": beta} for beta in (0.5, 0.75, 1.0)},
-        **{f"bias {gamma}": {"optim.gradient_bias": gamma} for gamma in (0.03, 0.1)},
+        "Zipf 1": {"data.items": many, "data.zipf_exponent": 1.0},
+        "covariance 0.75": {"task.covariance_bias": 0.75},
+        "bias 0.03": {"optim.gradient_bias": 0.03},
         "curriculum": {
             "data.curriculum_start": few,
             "data.curriculum_multiple": 1 / 4,
@@ -226,9 +223,9 @@ def rates(config: ConfigDict, scale: str) -> None:
         },
         "frozen read-out": {"optim.rate_readout": 0.0},
     }
-    middle = {"small": 6e-4, "medium": 3e-4, "paper": 1e-4}[scale]
+    middle = {"small": 8e-4, "medium": 3e-4, "paper": 1e-4}[scale]
     config.sweep = {
-        "optim.learning_rate": tuple(middle * x for x in (0.5, 1.0, 2.0, 4.0)),
+        "optim.learning_rate": (middle / 2, middle, 2 * middle),
         "variant": tuple(config.variants),
     }
 
