@@ -50,7 +50,8 @@ def write(root: Path, claims: Mapping[str, Claim], verdicts: Mapping[str, Verdic
         if forest.draw(claims, verdicts, paper, path):
             written.append(path)
     pages = {folder / "README.md": text(claims, verdicts)}
-    pages[folder / best_rates.FOLDER / "README.md"] = best_rates.page(folder)
+    if (folder / best_rates.FOLDER).is_dir():
+        pages[folder / best_rates.FOLDER / "README.md"] = best_rates.page(folder)
     pages |= paper_pages.pages(root, claims, verdicts)
     for path in quotes.places(root):
         page = pages.get(path, path.read_text(encoding="utf-8"))
