@@ -136,7 +136,8 @@ FIGURES: dict[str, Figure] = {  # by file, without its ending
 def kept_files(dataset: xr.Dataset, rows: Sequence[Row]) -> dict[str, bytes]:
     """Return runs.csv and curves.csv.gz, of which tables and figures can be made again, by file."""
     whole = distances.plateau_distances(dataset, rows) | whole_curves.areas(dataset)
-    whole |= whole_curves.metrics_reached(dataset)
+    whole |= whole_curves.metrics_reached(dataset) | whole_curves.metrics_by_tenth(dataset)
+    whole |= whole_curves.means(dataset) | whole_curves.flat(dataset)
     return {
         kept_runs.FILE: kept_runs.text(dataset, whole).encode(),
         kept_curves.FILE: kept_curves.content(
