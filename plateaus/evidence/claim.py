@@ -22,7 +22,7 @@ from plateaus.names import hint
 LOOKS = (16, 24, 32, 48, 64)
 FIRST_SEED = 1000  # none was seen while a regime was chosen
 # Not part of the rule: words, and what was found.
-WORDS = {"id", "paper", "place", "sentence", "before", "pilot", "untested"}
+WORDS = {"id", "paper", "place", "sentence", "rates", "before", "pilot", "untested"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,8 @@ class Claim:
       all: ids of the parts.
       check: the test that decides, "tests/path.py::name".
       untested: why there is nothing to run, for a claim that nothing here can test yet.
+      rates: the pilot at several learning rates, `runs`, and the settings of it, `treated` and
+        `baseline`, whose best rates the contrast has; see `best_rates`.
       before: the verdict on the page before there were rules, with its folder.
       pilot: what seeds 0 to 7 showed; written by `reproduce.py --pilot`.
     """
@@ -82,6 +84,7 @@ class Claim:
     all: tuple[str, ...] = ()
     check: str = ""
     untested: str = ""
+    rates: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     before: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     pilot: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 

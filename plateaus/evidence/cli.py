@@ -11,7 +11,7 @@ from plateaus import files, paths
 from plateaus.config.exit_codes import with_exit_code
 from plateaus.config.lives import duration
 from plateaus.config.schema import ConfigError
-from plateaus.evidence import engine, page, queue, told, verdicts
+from plateaus.evidence import best_rates, engine, page, queue, told, verdicts
 from plateaus.evidence.claim import Claim, read, read_all, wrong_parts
 from plateaus.evidence.verdict import FIGURES, Verdict
 from plateaus.names import hint
@@ -38,6 +38,7 @@ def parser(program: str = PROGRAM) -> argparse.ArgumentParser:
     made.add_argument("--list", action="store_true", help="list claims and verdicts; run nothing")
     made.add_argument("--dry-run", action="store_true", help="say what would run, and its price")
     made.add_argument("--page", action="store_true", help="write the page of results anew")
+    made.add_argument("--rates", type=Path, metavar="RUNS", help="keep a folder's best rates")
     made.add_argument("--report", type=Path, metavar="FILE", help="write them as one HTML file")
     return made
 
@@ -66,6 +67,10 @@ def main(argv: Sequence[str], root: Path, program: str = PROGRAM) -> int:
         reads_only = options.list or options.dry_run
         root = writable(root, make=not reads_only)
         claims, results, places = read_all(root / "claims"), root / "results", {}
+    if options.rates is not None:
+        path = best_rates.keep(options.rates, results / best_rates.FOLDER)
+        print(f"written: {path}")
+        return 0
     chosen = _chosen(options, claims, bool(claim_files))
     if options.list or options.dry_run or options.page or options.report:
         judged = verdicts.judge(claims, results)

@@ -10,7 +10,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from plateaus.config.schema import ConfigError
-from plateaus.evidence import kept, observed, pilot, queue, rows, told, union, verdicts
+from plateaus.evidence import (
+    best_rates,
+    kept,
+    observed,
+    pilot,
+    queue,
+    rows,
+    told,
+    union,
+    verdicts,
+)
 from plateaus.evidence.claim import Claim, read
 from plateaus.evidence.verdict import Verdict
 
@@ -117,5 +127,8 @@ def _with_pilot(claim: Claim, path: Path, folder: Path) -> Claim | None:
     if not {*pilot.SEEDS} <= {*found.seeds[found.counted].tolist()}:
         return None
     table = pilot.of(claim, found, read_rows.grid)
+    if wrong := best_rates.problems(claim, folder.parent):
+        why = "; ".join(reason for reason in (table["why"], *wrong) if reason)
+        table |= {"passed": False, "why": why}
     pilot.write(path, {**table, "commit": read_rows.commit, "device": read_rows.device})
     return read(path)

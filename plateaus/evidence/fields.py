@@ -33,7 +33,8 @@ CHOICES: dict[str, Sequence[str]] = {
     "direction": ("less", "greater", "equal"),
 }
 TEXTS = ("id", "place", "sentence", "config", "metric", "task", "check", "untested")
-TABLES = ("set", "treated", "baseline_setting", "before", "pilot")
+TABLES = ("set", "treated", "baseline_setting", "rates", "before", "pilot")
+OF_RATES = ("runs", "treated", "baseline")
 WHOLE = ("paper", "at", "horizon")
 DESCRIPTIVE = ("share", "level")
 FEWEST = 8  # seeds at the first look
@@ -50,6 +51,8 @@ def problem(name: str, value: Any) -> str:
     elif name in TABLES:
         if not isinstance(value, Mapping):
             return f"{name} = {value!r}: must be a table"
+        if name == "rates" and value:
+            return _rates(value)
     elif name in WHOLE:
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             return f"{name} = {value!r}: must be a whole number, 0 or more"
@@ -65,6 +68,17 @@ def problem(name: str, value: Any) -> str:
         return f"{name} = {value!r}: must be a number"
     elif name == "alpha" and not 0 < value < 0.5:
         return f"alpha = {value!r}: must be between 0 and .5"
+    return ""
+
+
+def _rates(value: Mapping[str, Any]) -> str:
+    for name, content in value.items():
+        if name not in OF_RATES:
+            return f"rates.{name}: no such field{hint(name, OF_RATES)}"
+        if not isinstance(content, str if name == "runs" else Mapping):
+            return f"rates.{name} = {content!r}: must be {'text' if name == 'runs' else 'a table'}"
+    if "runs" not in value or len(value) < 2:
+        return "rates: has runs, and the settings treated or baseline of it, or both"
     return ""
 
 

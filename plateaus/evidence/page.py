@@ -41,7 +41,7 @@ def write(root: Path, claims: Mapping[str, Claim], verdicts: Mapping[str, Verdic
 
     `root` is the folder of experiments. A file that would be the same is left alone.
     """
-    from plateaus.evidence import claim_files, forest, paper_pages, quotes  # matplotlib: a second
+    from plateaus.evidence import best_rates, claim_files, forest, paper_pages, quotes
 
     folder = root / "results"
     written = claim_files.write(claims, verdicts, folder)
@@ -50,6 +50,7 @@ def write(root: Path, claims: Mapping[str, Claim], verdicts: Mapping[str, Verdic
         if forest.draw(claims, verdicts, paper, path):
             written.append(path)
     pages = {folder / "README.md": text(claims, verdicts)}
+    pages[folder / best_rates.FOLDER / "README.md"] = best_rates.page(folder)
     pages |= paper_pages.pages(root, claims, verdicts)
     for path in quotes.places(root):
         page = pages.get(path, path.read_text(encoding="utf-8"))

@@ -95,12 +95,12 @@ def of_folder(claim: Claim, folder: Path) -> Rows:
     by_task = bool(claim.task) and STATISTICS[claim.statistic][0]
     grid = max(TASK_WINDOW, config["log_every"]) if by_task else config["eval_every"]
     sessions = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["sessions"]
-    commits = dict.fromkeys(_commit(session) for session in sessions)
+    commits = dict.fromkeys(commit_of(session) for session in sessions)
     devices = dict.fromkeys(row["device"] for row in rows if row.get("device"))
     return Rows(rows, grid, ", ".join(c for c in commits if c), ", ".join(devices))
 
 
-def _commit(session: Mapping[str, Any]) -> str:
+def commit_of(session: Mapping[str, Any]) -> str:
     """Return the commit of a session, with a mark if the code differed from it."""
     commit = str(session.get("commit") or "")[:7]
     return commit + ("+" if commit and session.get("dirty") else "")

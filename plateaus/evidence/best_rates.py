@@ -1,0 +1,167 @@
+"""Each setting at its own best learning rate: the pilots at several rates that show which it is.
+
+`results/rates/NAME.csv` holds such a pilot, a row a run and task: interventions, rates, seeds 0 to
+7. A claim names its file and the settings there in a table `[rates]`; the rates themselves stand in
+its contrast, so that its rule has them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from plateaus.config.schema import ConfigError
+from plateaus.evidence import observed, rows
+from plateaus.evidence.claim import Claim
+from plateaus.evidence.fields import STATISTICS
+from plateaus.evidence.settings import matches
+from plateaus.files import write_atomically
+from plateaus.names import hint
+from plateaus.report import kept_runs
+
+FOLDER = "rates"
+RATE = "optim.learning_rate"
+ESCAPE = "escape"  # by which rates are chosen where a claim is of no time
+_KEPT = ("status", "last_step", "start", "escape", "half", "completion", "trained_escape")
+Row = Mapping[str, str]
+
+
+def keep(source: Path, folder: Path) -> Path:
+    """Write the columns of a run folder's runs.csv that tell a best rate; return the new file.
+
+    Raises ConfigError where runs are missing, or no learning rate is swept.
+    """
+    read = rows.from_file(source / kept_runs.FILE).rows
+    if RATE not in read[0]:
+        raise ConfigError(f"{source}: sweeps no {RATE}")
+    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    swept = [name for name in read[0] if name in config["sweep"]]
+    commits = json.loads((source / "provenance.json").read_text(encoding="utf-8"))["sessions"]
+    marks = dict.fromkeys(rows.commit_of(session) for session in commits)
+    extra = [name for name in read[0] if "_reaches_" in name]
+    names = [*swept, "seed", "task", *_KEPT, *extra, "device"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*names, "commit"])
+    for row in read:
+        writer.writerow([*(row.get(name, "") for name in names), " ".join(m for m in marks if m)])
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{config['name']}.csv"
+    write_atomically(path, text.getvalue().encode())
+    return path
+
+
+def times(runs: Sequence[Row], column: str, task: str = "") -> dict[float, list[float]]:
+    """Return, by learning rate, the times of runs in steps; the last step where it never came.
+
+    >>> run = {"optim.learning_rate": "0.1", "task": "", "status": "finished", "last_step": "90"}
+    >>> times([{**run, "escape": "40.0"}, {**run, "escape": ""}], "escape")
+    {0.1: [40.0, 90.0]}
+    """
+    by_rate: dict[float, list[float]] = {}
+    horizon = max((float(row["last_step"] or 0) for row in runs), default=math.nan)
+    for row in runs:
+        if row.get("task", "") == task:
+            got_there = row.get(column) and row["status"] != "diverged"
+            time = float(row[column]) if got_there else horizon
+            by_rate.setdefault(float(row[RATE]), []).append(time)
+    return dict(sorted(by_rate.items()))
+
+
+def best(by_rate: Mapping[float, Sequence[float]]) -> float:
+    """Return the rate of the least geometric mean time; of equal ones the lowest.
+
+    >>> best({0.1: [40.0, 90.0], 0.2: [50.0, 60.0]})
+    0.2
+    """
+    means = {rate: float(np.log(values).mean()) for rate, values in by_rate.items()}
+    return min(means, key=lambda rate: (means[rate], rate))
+
+
+def problems(claim: Claim, results: Path) -> list[str]:
+    """Return in which settings of a claim the rate is not the best of its pilot."""
+    if not claim.rates:
+        return []
+    name = str(claim.rates["runs"])
+    path = results / FOLDER / f"{name}.csv"
+    if not path.exists():
+        others = [other.stem for other in (results / FOLDER).glob("*.csv")]
+        return [f"rates.runs = {name!r}: no such file{hint(name, others)}"]
+    runs = rows.from_file(path).rows
+    is_time = STATISTICS[claim.statistic][0]
+    column = observed.columns(claim)[0] if is_time else ESCAPE
+    arms = {"treated": claim.treated, "baseline": claim.baseline_setting}
+    wrong = []
+    for arm, contrast in arms.items():
+        if arm not in claim.rates:
+            continue
+        setting = claim.rates[arm]
+        by_rate = times([row for row in runs if matches(row, setting)], column, claim.task)
+        if not by_rate:
+            wrong.append(f"rates.{arm}: no run of {dict(setting)} in {path.name}")
+            continue
+        mine = {**claim.set, **contrast}.get(RATE)
+        if mine is None or not math.isclose(float(mine), best(by_rate)):
+            wrong.append(f"rates.{arm}: the best rate of {path.name} is {best(by_rate):g}")
+    return wrong
+
+
+def page(results: Path) -> str:
+    """Return the tables of all pilots, setting by rate, in Markdown."""
+    parts = [_HEAD]
+    for path in sorted((results / FOLDER).glob("*.csv")):
+        parts.append(f"\n## {path.stem}\n\n{_table(rows.from_file(path).rows)}")
+    return "".join(parts)
+
+
+_HEAD = """<!-- Written by `python experiments/reproduce.py --page`. -->
+# Which learning rate is whose best
+
+Pilots on seeds 0 to 7: each setting at several learning rates. A cell is the geometric mean of the
+steps to escape (of facts: to an accuracy of .5), a run that never got there counted with the length
+of its run, and in brackets how many got there; the best of a row is bold. Claims take their rates
+from here, before any of their own runs.
+"""
+
+
+def _table(runs: Sequence[Row]) -> str:
+    names = [*runs[0]]
+    axes = [name for name in names[: names.index("seed")] if name != RATE]
+    column = next((n for n in names if n == "test_accuracy_reaches_0.5"), ESCAPE)
+    settings = dict.fromkeys((*(row[axis] for axis in axes), row["task"]) for row in runs)
+    rates = sorted({float(row[RATE]) for row in runs})
+    lines = [[*axes, "task", *(f"{rate:g}" for rate in rates)]]
+    lines.append(["---"] * (len(axes) + 1) + ["---:"] * len(rates))
+    for *values, task in settings:
+        chosen = [
+            row for row in runs if all(row[a] == v for a, v in zip(axes, values, strict=True))
+        ]
+        by_rate = times(chosen, column, task)
+        there = {rate: _there(chosen, rate, column, task) for rate in by_rate}
+        if not any(there.values()):
+            continue
+        cells = []
+        for rate in rates:
+            mean = math.exp(np.log(by_rate[rate]).mean()) if rate in by_rate else math.nan
+            mark = "**" if rate == best(by_rate) else ""
+            count = f"{there.get(rate, 0)}/{len(by_rate.get(rate, ()))}"
+            cells.append(f"{mark}{mean:,.0f}{mark} ({count})")
+        lines.append([*values, task, *cells])
+    device = ", ".join(dict.fromkeys(row["device"] for row in runs if row["device"]))
+    commit = ", ".join(dict.fromkeys(row["commit"] for row in runs if row["commit"]))
+    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"{text}\n\n{len({row['seed'] for row in runs})} seeds; {device}; {commit}.\n"
+
+
+def _there(runs: Iterable[Row], rate: float, column: str, task: str) -> int:
+    return sum(
+        bool(row[column]) and row["status"] != "diverged"
+        for row in runs
+        if row["task"] == task and float(row[RATE]) == rate
+    )

@@ -1,0 +1,107 @@
+"""Rates of claims are the best of pilots that are kept, and a wrong one is named."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from plateaus.config.schema import ConfigError
+from plateaus.evidence import best_rates
+from plateaus.evidence.claim import Claim, made, read_all
+
+ROOT = Path(__file__).parents[2] / "experiments"
+RATES = ("0.1", "0.2", "0.4")
+TIMES = {"plain": ("50", "40", ""), "new": ("20", "30", "90")}
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    """A run folder of two variants at three rates, two seeds; of seed 1 every time is doubled."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    names = (best_rates.RATE, "variant", "seed", "task", "status", "last_step", "escape")
+    with (folder / "runs.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, (*names, "device", "parameters"))
+        writer.writeheader()
+        for variant, times in TIMES.items():
+            for rate, time in zip(RATES, times, strict=True):
+                for seed in range(2):
+                    later = str(int(time) * (1 + seed)) if time else ""
+                    row = (rate, variant, str(seed), "", "finished", "200", later, "cpu", "7")
+                    writer.writerow(dict(zip(writer.fieldnames, row, strict=True)))
+    config = {"name": "mine-rates", "sweep": {best_rates.RATE: [], "variant": []}, "config": {}}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    sessions = {"sessions": [{"commit": "0123456789", "dirty": False}]}
+    (folder / "provenance.json").write_text(json.dumps(sessions), encoding="utf-8")
+    return folder
+
+
+def _claim(treated: float, baseline: float) -> Claim:
+    return made(
+        {
+            "id": "mine.1",
+            "paper": 0,
+            "place": "",
+            "sentence": "New is sooner.",
+            "config": "c.py",
+            "statistic": "escape",
+            "horizon": 200,
+            "smallest_effect": 0.8,
+            "contrast": {
+                "treated": {"model.width": 2, best_rates.RATE: treated},
+                "baseline": {"model.width": 1, best_rates.RATE: baseline},
+            },
+            "rates": {
+                "runs": "mine-rates",
+                "treated": {"variant": "new"},
+                "baseline": {"variant": "plain"},
+            },
+        }
+    )
+
+
+def test_the_best_rate_is_that_of_the_least_mean_time(run_folder, tmp_path):
+    path = best_rates.keep(run_folder, tmp_path / best_rates.FOLDER)
+    assert path.name == "mine-rates.csv"
+    assert best_rates.problems(_claim(0.1, 0.2), tmp_path) == []
+    assert best_rates.problems(_claim(0.2, 0.2), tmp_path) == [
+        "rates.treated: the best rate of mine-rates.csv is 0.1"
+    ]
+    text = best_rates.page(tmp_path)
+    # Geometric means: sqrt(20 * 40) = 28; runs that never got there count as 200 steps.
+    assert "| new |  | **28** (2/2) | 42 (2/2) | 127 (2/2) |" in text
+    assert "| plain |  | 71 (2/2) | **57** (2/2) | 200 (0/2) |" in text
+    assert "2 seeds; cpu; 0123456." in text
+
+
+def test_a_pilot_that_is_not_there_is_named(tmp_path):
+    (tmp_path / best_rates.FOLDER).mkdir()
+    (tmp_path / best_rates.FOLDER / "mine-rate.csv").touch()
+    (problem,) = best_rates.problems(_claim(0.1, 0.2), tmp_path)
+    assert problem.startswith("rates.runs = 'mine-rates': no such file")
+    assert "mine-rate" in problem.partition("file")[2]
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ({"run": "x"}, "rates.run: no such field"),
+        ({"runs": "x"}, "rates: has runs, and the settings"),
+        ({"runs": "x", "treated": 3}, "rates.treated = 3: must be a table"),
+    ],
+)
+def test_a_table_of_rates_is_checked(table, problem):
+    with pytest.raises(ConfigError, match=problem):
+        made({"id": "mine.1", "paper": 0, "place": "", "sentence": "", "rates": table})
+
+
+def test_rates_are_no_part_of_the_rule():
+    claim = _claim(0.1, 0.2)
+    assert claim.rates and claim.rule == Claim(**{**vars(claim), "rates": {}}).rule
+
+
+def test_every_claim_has_the_best_rates_of_its_pilot():
+    claims = read_all(ROOT / "claims").values()
+    wrong = {c.id: found for c in claims if (found := best_rates.problems(c, ROOT / "results"))}
+    assert wrong == {}
