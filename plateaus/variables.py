@@ -45,7 +45,7 @@ class Variable(NamedTuple):
 
         `family` comes first ("metric", "predictor", "distance", "weight_norm", ..), then the
         attributes that distinguish the members of a family: `law`, `measure`, `predictor`, `items`,
-        `layer`.
+        `layer`. Of what is `averaged` runs.csv has means.
 
         >>> Variable("norm of readout").of(family="weight_norm", layer="readout").notes
         {'family': 'weight_norm', 'layer': 'readout'}

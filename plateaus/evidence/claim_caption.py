@@ -6,6 +6,8 @@ import math
 
 from plateaus.evidence.claim import Claim
 from plateaus.evidence.claim_figure import arm_names, foot_text, has_few, is_timed
+from plateaus.evidence.claim_runs import variable_of
+from plateaus.evidence.fields import EVERY
 from plateaus.evidence.verdict import Verdict
 from plateaus.evidence.wording import cell, command, compared, quantity, result, rule
 
@@ -35,8 +37,8 @@ def description(claim: Claim, verdict: Verdict) -> str:
 
 def _of_curves(claim: Claim) -> str:
     at = f" A dotted line marks step {claim.at:,}." if claim.at else ""
-    if claim.metric and not claim.metric.startswith(("loss_at", "area_at", "escape")):
-        name = claim.metric.partition("_reaches_")[0]
+    if claim.metric and not claim.metric.startswith(("loss_at", "area_at", "escape", "flat")):
+        name = variable_of(claim.metric)
         level = " The dotted line is the level to be reached." if is_timed(claim) else ""
         return f"`{name}` along the optimiser steps, on a log axis.{level}{at}"
     if claim.task:
@@ -48,10 +50,13 @@ def _of_curves(claim: Claim) -> str:
 
 
 def _of_middle(claim: Claim, verdict: Verdict) -> str:
-    if claim.statistic == "loss_at_every":
+    if claim.statistic in EVERY:
+        of, mean = "Ratio of the losses", "geometric mean"
+        if claim.statistic == "value_at_every":
+            of, mean = f"Difference in `{claim.metric}`", "mean"
         return (
-            "Ratio of the losses of the two runs of a seed at each tenth of the horizon: geometric "
-            "mean over the seeds and their middle half. The ring is at the tenth that is furthest "
+            f"{of} of the two runs of a seed at each tenth of the horizon: {mean} over the seeds "
+            "and their middle half. The ring is at the tenth that is furthest "
             "from support, of which (c) is; shaded: at least as good, within the margin."
         )
     if not is_timed(claim):

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from plateaus.evidence import claim_panels, claim_runs
 from plateaus.evidence.claim import Claim
 from plateaus.evidence.claim_panels import is_timed, plain
+from plateaus.evidence.fields import EVERY
 from plateaus.evidence.observed import Arm
 from plateaus.evidence.verdict import Verdict
 from plateaus.evidence.wording import compared, result, rule
@@ -86,7 +87,7 @@ def titles(claim: Claim, verdict: Verdict) -> tuple[str, str, str]:
     """Return the titles of the three panels."""
     few = has_few(verdict)
     middle = "(b) runs not there yet" + ", 95% band" * (not few) + "; |: censored"
-    if claim.statistic == "loss_at_every":
+    if claim.statistic in EVERY:
         middle = "(b) each tenth: mean, middle half; o: worst"
     elif not is_timed(claim):
         middle = "(b) values, a step a run"
@@ -191,8 +192,8 @@ def _draw_middle(
         axes.set_xlabel(words.lines(label, width, 9))
         claim_panels.time_panel(axes, shown)
         return marks
-    if claim.statistic == "loss_at_every":
-        claim_panels.tenths_panel(axes, claim, verdict, shown[-1][1])
+    if claim.statistic in EVERY:
+        claim_panels.tenths_panel(axes, claim, verdict, shown[-1][1], PANEL)
     else:
         claim_panels.value_panel(axes, claim, shown, width)
     return []
@@ -229,7 +230,7 @@ def _draw_rows(
             runs = claim_panels.passages(arm)
             count = f"{int(runs.escaped.sum())}/{runs.times.size}"
             main_panels.write_risk(beside, 0, runs.times, marks, count, COUNT)
-        elif claim.statistic != "loss_at_every":
+        elif claim.statistic not in EVERY:
             beside.text(0, 0.5, claim_panels.median_text(arm), transform=beside.transAxes, **small)
         top -= tall
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from plateaus.evidence import units
 from plateaus.evidence.claim import Claim
 from plateaus.evidence.claim_runs import Metric
-from plateaus.evidence.fields import STATISTICS
+from plateaus.evidence.fields import EVERY, STATISTICS
 from plateaus.evidence.observed import Arm
 from plateaus.evidence.verdict import Verdict
 from plateaus.evidence.wording import compared, quantity
@@ -97,29 +97,38 @@ def value_panel(axes: Axes, claim: Claim, arms: Arms, width: float) -> None:
     axes.set_ylabel("share of the runs at or below")
 
 
-def tenths_panel(axes: Axes, claim: Claim, verdict: Verdict, look: Look) -> None:
-    """Draw the ratio of the losses at each tenth of the horizon, the worst of them with a ring."""
+def tenths_panel(axes: Axes, claim: Claim, verdict: Verdict, look: Look, height: float) -> None:
+    """Draw the pairs at each tenth of the horizon, the worst tenth with a ring."""
     used = verdict.used
     assert used is not None
     tenths = range(used.differences.shape[0])
-    ratios = np.array([units.by_seed(claim, used, tenth) for tenth in tenths])
+    values = np.array([units.by_seed(claim, used, tenth) for tenth in tenths])
     steps = claim.horizon * (1 + np.arange(len(tenths))) / len(tenths)
-    low, high = np.nanquantile(ratios, (0.25, 0.75), axis=1)
-    means = np.exp(np.nanmean(np.log(ratios), axis=1))
+    low, high = np.nanquantile(values, (0.25, 0.75), axis=1)
+    is_ratio = compared(claim) == "ratio"
+    means = np.exp(np.nanmean(np.log(values), axis=1)) if is_ratio else np.nanmean(values, axis=1)
     axes.fill_between(steps, low, high, color=look.color, alpha=0.16, lw=0)
     axes.plot(steps, means, marker="o", ms=4, **look.line)
     ring: dict[str, Any] = {"ms": 10, "mfc": "none", "mec": "black", "mew": 1.2}
     axes.plot(steps[verdict.series], means[verdict.series], "o", **ring)
-    ends = [*low, *high, claim.smallest_effect, 1.0]
-    room = (max(ends) / min(ends)) ** 0.08
-    axes.set_ylim(min(ends) / room, max(ends) * room)
-    panels.log_axis(axes, "y")
-    axes.axhspan(axes.get_ylim()[0], claim.smallest_effect, color=SHADE, lw=0, zorder=0)
-    axes.axhline(1, color=GREY, lw=0.8, zorder=1)
+    nothing, counted = (1.0 if is_ratio else 0.0), units.counted(claim)
+    ends = [*low, *high, *filter(math.isfinite, counted), nothing]
+    if is_ratio:
+        room = (max(ends) / min(ends)) ** 0.08
+        axes.set_ylim(min(ends) / room, max(ends) * room)
+        panels.log_axis(axes, "y")
+    else:
+        room = 0.08 * (max(ends) - min(ends))
+        axes.set_ylim(min(ends) - room, max(ends) + room)
+    axes.axhspan(*np.clip(counted, *axes.get_ylim()), color=SHADE, lw=0, zorder=0)
+    axes.axhline(nothing, color=GREY, lw=0.8, zorder=1)
     marks = [claim.horizon * part for part in (0.2, 0.4, 0.6, 0.8, 1.0)]
     axes.set_xticks(marks, [words.count(mark) for mark in marks])
     axes.set_xlabel("optimiser steps")
-    axes.set_ylabel("loss, ratio to the baseline's")
+    text = "loss, ratio to the baseline's"
+    if not is_ratio:
+        text = words.lines(f"{claim.metric}, less the baseline's", height, 9)
+    axes.set_ylabel(text)
 
 
 def pair_panel(axes: Axes, claim: Claim, verdict: Verdict, color: Any, width: float) -> None:
@@ -148,9 +157,9 @@ def pair_panel(axes: Axes, claim: Claim, verdict: Verdict, color: Any, width: fl
         axes.plot(drawn[which], places[which], color=color, **style)
     _estimate(axes, verdict)
     what = plain(quantity(claim))
-    if claim.statistic == "loss_at_every":
-        tenth = verdict.series + 1
-        what = f"loss at {tenth / 10:g} of the horizon" if tenth < 10 else "loss at the horizon"
+    if claim.statistic in EVERY:
+        what, tenth = claim.metric or "loss", verdict.series + 1
+        what += f" at {tenth / 10:g} of the horizon" if tenth < 10 else " at the horizon"
     if claim.kind == "paired":
         of = "ratio to" if is_ratio else "less"
         what += f", {of} that of the baseline's run of the same seed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,10 +60,19 @@ def settings(claim: Claim) -> list[dict[str, object]]:
     return [treated] if claim.kind == "descriptive" else [dict(claim.baseline_setting), treated]
 
 
+def variable_of(metric: str) -> str:
+    """Return the recorded variable of which a column of runs.csv is.
+
+    >>> variable_of("test_accuracy_reaches_0.5"), variable_of("gradient_cosine_mean_at_1.0")
+    ('test_accuracy', 'gradient_cosine')
+    """
+    return re.split(r"_reaches_|_mean_at_|_on_plateau", metric)[0]
+
+
 def metric(claim: Claim, results: xr.Dataset, rows: list[Row]) -> Metric | None:
     """Return the curves of the metric of a claim; None where there is none along the steps."""
-    text, _, level = claim.metric.partition("_reaches_")
-    name, _, axis = text.rstrip("]").partition("[")
+    level = claim.metric.partition("_reaches_")[2]
+    name, _, axis = variable_of(claim.metric).rstrip("]").partition("[")
     name += SUFFIX * bool(claim.task and f"{name}{SUFFIX}" in results)
     if name not in results or EVALUATIONS not in results[name].dims:
         return None

@@ -17,11 +17,13 @@ STATISTICS: dict[str, tuple[bool, str, tuple[str, ...]]] = {
     "loss_at": (False, "ratio", ("at",)),  # test loss at a step
     "area": (False, "ratio", ("at",)),  # mean normalised loss up to a step
     "loss_at_every": (False, "ratio", ()),  # at least as good at every tenth of the horizon
+    "value_at_every": (False, "difference", ("metric",)),  # of a metric, the higher the better
     "value": (False, "difference", ("metric",)),  # any recorded number, at step `at` or the last
     "value_ratio": (False, "ratio", ("metric",)),
     "share": (False, "share", ("metric",)),  # of the treated runs with an event, beside a limit
     "level": (False, "difference", ("metric", "value")),  # of the treated runs, beside a constant
 }
+EVERY = ("loss_at_every", "value_at_every")  # as good as the baseline, within a margin
 CHOICES: dict[str, Sequence[str]] = {
     "kind": ("paired", "all", "exact", "deterministic", "descriptive"),
     "role": ("primary", "exploratory"),
@@ -136,17 +138,24 @@ def _effect(claim: Any) -> list[str]:
         if claim.direction == "equal":
             return ["direction: a share is less or greater than its limit"]
         return [] if 0 < effect < 1 else [f"{what}: a limit of a share is between 0 and 1"]
+    if claim.statistic in EVERY:
+        return _margin(claim.statistic, claim.direction, effect)
     if STATISTICS[claim.statistic][1] == "difference":
         allowed = effect < 0 if claim.direction == "less" else effect > 0
         return [] if allowed else [f"{what}: must have the sign of the direction"]
     if effect <= 0:
         return [f"{what}: a ratio is positive"]
-    if claim.statistic == "loss_at_every":  # not worse by more than the margin
-        if claim.direction != "less":
-            return ["direction: of loss_at_every it is less: not worse by more than the margin"]
-        return [] if effect > 1 else [f"{what}: the margin of at least as good is above 1"]
     below = claim.direction == "less"
     if claim.direction != "equal" and (effect < 1) != below:
         side = "below" if below else "above"
         return [f"{what}: must be {side} 1: direction is {claim.direction}"]
     return [f"{what}: must differ from 1"] if effect == 1 else []
+
+
+def _margin(statistic: str, direction: str, effect: float) -> list[str]:
+    """Return what is wrong with a margin: not worse by more than it, at every tenth."""
+    allowed, least = ("less", 1) if statistic == "loss_at_every" else ("greater", 0)
+    if direction != allowed:
+        return [f"direction: of {statistic} it is {allowed}: not worse by more than the margin"]
+    what = f"smallest_effect = {effect!r}: the margin of at least as good"
+    return [] if effect > least else [f"{what} is above {least}"]

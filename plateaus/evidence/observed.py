@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from plateaus.config.schema import ConfigError
 from plateaus.evidence.claim import Claim
-from plateaus.evidence.fields import STATISTICS
+from plateaus.evidence.fields import EVERY, STATISTICS
 from plateaus.evidence.settings import matches
 from plateaus.names import hint
 
@@ -42,7 +42,7 @@ class Arm(NamedTuple):
 class Observed(NamedTuple):
     """Both settings, and their differences in the direction of the claim: below 0 is for it.
 
-    differences: [series, seed], NaN where a pair says nothing; one series but for `loss_at_every`.
+    differences: [series, seed], NaN where a pair says nothing; one series but for those of `EVERY`.
     pairs that count: those with both values; of times, `censored` where neither got there.
     """
 
@@ -65,8 +65,8 @@ def columns(claim: Claim) -> tuple[str, ...]:
     name, at = claim.statistic, claim.at
     if name == "first_step":
         return (f"{claim.metric}_reaches_{claim.value:g}",)
-    if name == "loss_at_every":
-        return tuple(f"loss_at_{tenth}" for tenth in TENTHS)
+    if name in EVERY:
+        return tuple(f"{claim.metric or 'loss'}_at_{tenth}" for tenth in TENTHS)
     if name in ("loss_at", "area"):
         tenth = round(10 * at / claim.horizon)
         if not 1 <= tenth <= 10 or tenth * claim.horizon != 10 * at:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from plateaus.evidence import decision, observed, sequential
 from plateaus.evidence.claim import Claim
-from plateaus.evidence.fields import STATISTICS
+from plateaus.evidence.fields import EVERY, STATISTICS
 from plateaus.evidence.observed import Observed, scales
 from plateaus.report.paired import FLOOR
 from plateaus.report.survival import Interval
@@ -25,7 +25,7 @@ TRAINS = 0.5  # share of the baselines that have to get there for a verdict to b
 
 def kind(claim: Claim) -> decision.Kind:
     """Return what is claimed of the mean difference."""
-    if claim.statistic == "loss_at_every":
+    if claim.statistic in EVERY:
         return "at least as good"
     return "equal" if claim.direction == "equal" else "less"
 
@@ -99,7 +99,7 @@ def counted(claim: Claim) -> tuple[float, float]:
     """
     size = claim.smallest_effect
     if claim.direction == "greater":
-        return size, math.inf
+        return -size if claim.statistic in EVERY else size, math.inf
     if claim.direction == "less":  # of losses at every tenth: not above the margin
         return -math.inf, size
     if STATISTICS[claim.statistic][1] == "difference":

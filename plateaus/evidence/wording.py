@@ -6,7 +6,7 @@ import math
 import re
 
 from plateaus.evidence.claim import Claim
-from plateaus.evidence.fields import STATISTICS
+from plateaus.evidence.fields import EVERY, STATISTICS
 from plateaus.evidence.verdict import Verdict
 
 EVENTS = {
@@ -126,8 +126,8 @@ def rule(claim: Claim) -> str:
     if not claim.statistic:
         return ""
     what, effect = quantity(claim), claim.smallest_effect
-    if claim.statistic == "loss_at_every":
-        return f"{what}: at least as good, within a ratio of {effect:g}"
+    if claim.statistic in EVERY:
+        return f"{what}: at least as good, within a {compared(claim)} of {effect:g}"
     if compared(claim) == "share":
         side = "below" if claim.direction == "less" else "above"
         return f"share of runs with {what}: {side} {effect:g}"
@@ -148,6 +148,7 @@ def quantity(claim: Claim) -> str:
         "loss_at": f"loss{at}",
         "area": f"mean loss up to step {claim.at:,}",
         "loss_at_every": "loss at every tenth of the horizon",
+        "value_at_every": f"{metric} at every tenth of the horizon",
         "value": f"{metric}{at}",
         "value_ratio": f"{metric}{at}",
         "share": metric,

@@ -61,6 +61,21 @@ _SUMMARY = {
     "notes": Column("why a number is missing, `;` between"),
 }
 
+_METRICS = {
+    "metric": Column("the metric, over all items of a task that has items"),
+    "level": Column("the level, at which the mean over three evaluations has to be", "0 to 1"),
+    "runs": Column("runs that were started", "runs"),
+    "reached": Column("runs that reached it", "runs"),
+    "step_median": _interval("Kaplan-Meier median of reaching it", "steps"),
+    "ratio": _interval("steps to it over the baseline's, geometric mean over seeds"),
+    "bound": Column("`>` or `<`: the ratio is that bound; else empty"),
+    **_COMPARED,
+    "p_value": Column("two-sided sign-flip test of the log ratios", "0 to 1"),
+    "p_adjusted": Column("adjusted over the settings, after Holm", "0 to 1"),
+    "floor": Column("1: one of the two medians is under 4 evaluations, hardly measured"),
+    "baseline": Column("the setting it is compared with"),
+}
+
 _TASKS = {
     "task": Column("the task"),
     "tasks": Column("all that the setting trains on, spaces between"),
@@ -148,6 +163,7 @@ _MIXED_STEPS = {
 
 COLUMNS: dict[str, tuple[str, Mapping[str, Column]]] = {  # by file: what a row is of, and columns
     "summary.csv": ("each setting, beside its baseline", _SUMMARY),
+    "metrics.csv": ("each level of a metric, and each setting", _METRICS),
     "tasks.csv": ("each task of each setting, beside the same task alone", _TASKS),
     "mixing.csv": ("each setting, where the shares of groups adapt", _MIXING),
     "superposition.csv": ("each answer to each mixture of prompts, at the horizon", _MIXED),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import matplotlib.figure
 import xarray as xr
 
-from plateaus.measures import whole_curves
+from plateaus.measures import reached, whole_curves
 from plateaus.measures.attention import figure as attention
 from plateaus.measures.by_task import counts, distances, forest, task_sets
 from plateaus.measures.by_task import figures as by_task_figures
@@ -42,6 +42,7 @@ from plateaus.report import (
 from plateaus.report.statistics import Row
 
 SUMMARY, TASKS, MIXING = "summary.csv", "tasks.csv", "mixing.csv"
+METRICS = "metrics.csv"
 MIXED, MIXED_STEPS = "superposition.csv", "superposition_steps.csv"
 # What has one of these axes is read at the horizon only, by every table and figure.
 AT_THE_END = frozenset(
@@ -85,6 +86,7 @@ TABLES: dict[str, Table] = {  # by file
         csv_columns.csv_text,
         lambda dataset, rows, _: table.show(rows, trained_tasks.other_tasks(dataset, rows)),
     ),
+    METRICS: Table(reached.summarise, reached.csv_text, lambda *results: reached.show(results[-1])),
     TASKS: Table(by_task.summarise, task_table.csv_text, task_table.show),
     MIXING: Table(
         mixing.summarise, mixing_table.csv_text, lambda *results: mixing_table.show(results[-1])
@@ -99,12 +101,14 @@ TABLES: dict[str, Table] = {  # by file
 FIGURES: dict[str, Figure] = {  # by file, without its ending
     "plateau": Figure(figures.plateau),
     "trained_plateau": Figure(trained_items.trained_plateau),
+    "metric_times": Figure(reached.metric_times, needs=(METRICS,)),
     "learning_curves": Figure(figures.learning_curves),
     "metrics": Figure(curves.metrics),
     "predictors": Figure(predictors.predictors),
     "prefixes": Figure(predictors.prefixes),
     "robustness": Figure(robustness.robustness),
     "baselines": Figure(robustness.baselines),
+    "loss_ratios": Figure(curves.loss_ratios),
     "examples": Figure(curves.examples),
     "gradient_cosine": Figure(gradients.cosine),
     "gradient_layers": Figure(gradients.layers),
@@ -136,7 +140,8 @@ FIGURES: dict[str, Figure] = {  # by file, without its ending
 def kept_files(dataset: xr.Dataset, rows: Sequence[Row]) -> dict[str, bytes]:
     """Return runs.csv and curves.csv.gz, of which tables and figures can be made again, by file."""
     whole = distances.plateau_distances(dataset, rows) | whole_curves.areas(dataset)
-    whole |= whole_curves.metrics_reached(dataset)
+    whole |= whole_curves.metrics_reached(dataset) | whole_curves.metrics_by_tenth(dataset)
+    whole |= whole_curves.means(dataset) | whole_curves.flat(dataset)
     return {
         kept_runs.FILE: kept_runs.text(dataset, whole).encode(),
         kept_curves.FILE: kept_curves.content(
@@ -155,11 +160,12 @@ def printed(
 ) -> list[str]:
     """Return the tables that are printed, by file, first what the settings were made to compare.
 
-    Mixed prompts, where there are some; ways to mix, where the settings mix differently; each task
-    among others beside itself alone, where they train on different tasks. The main table comes
-    after these, and not where each of its rows would be a mean over other tasks than the baseline.
+    Mixed prompts, where there are some; the accuracy over all items, where a task has items; ways
+    to mix, where the settings mix differently; each task among others beside itself alone, where
+    they train on different tasks. The main table comes after these, and not where each of its rows
+    would be a mean over other tasks than the baseline.
     """
-    order = [MIXED, MIXED_STEPS]
+    order = [MIXED, MIXED_STEPS, METRICS]
     order += [MIXING] * mixing.differ(dataset, rows)
     order += [TASKS] * task_sets.compared(found[TASKS])
     if TASKS not in order or task_sets.some_alike(dataset, rows):

@@ -5,14 +5,17 @@ Every function takes the labelled results and their table, and returns a figure,
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from numpy.typing import NDArray
 
-from plateaus.report import bands, panels, words
+from plateaus.fields import INFINITE
+from plateaus.report import bands, panels, table, words
 from plateaus.report.bands import MOST_SPREADS
 from plateaus.report.cells import cell
 from plateaus.report.facets import (
@@ -25,15 +28,17 @@ from plateaus.report.facets import (
 )
 from plateaus.report.selection import (
     followed,
+    is_followed,
     of_family,
     recorded,
     settings_with,
 )
 from plateaus.report.statistics import Row
-from plateaus.report.style import styled
+from plateaus.report.style import GREY, styled
 from plateaus.variables import EVALUATIONS
 
 COLUMNS = 3  # of panels over training
+START = "data.curriculum_start"
 
 
 def metrics(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
@@ -103,6 +108,55 @@ def examples(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
             axes.set_ylabel(panels.loss_label(dataset))
         legend(figure, groups)
     return figure
+
+
+def loss_ratios(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
+    """Return the test loss of each setting beside its baseline's, step by step, of curricula.
+
+    The ratio of the losses of two runs of a seed, in log scale, against log steps: the median over
+    seeds; of up to 6 settings also the middle half of the seeds or, of fewer than 8, each seed as a
+    thin line. Where a line is above 1 throughout, the baseline is at every step at least as good.
+    """
+    if not _has_curriculum(dataset) or all(row.is_baseline for row in rows):
+        return None
+
+    def draw(part: SubFigure, facet: Sequence[Row]) -> None:
+        axes, steps = part.subplots(), dataset["eval_step"].values
+        panels.log_step_axis(axes, steps, facet[0].horizon)
+        others = [(r, s) for r, s in zip(facet, styles_of(facet), strict=True) if not r.is_baseline]
+        for row, look in others:
+            few = len(others) <= MOST_SPREADS
+            bands.median_curve(
+                axes, steps[steps > 0], _ratios(dataset, rows, row)[:, steps > 0], look, spread=few
+            )
+        axes.axhline(1, color=GREY, lw=0.8, zorder=1)
+        panels.log_axis(axes)
+        baseline = words.lines(table.label(facet[0].baseline), 2.0, 9.0)
+        axes.set_ylabel(f"test loss, ratio to that of\n{baseline}")
+
+    return by_facet(rows, (7.5, 3.6), draw)
+
+
+def _has_curriculum(dataset: xr.Dataset) -> bool:
+    """Return whether more items come into play in some setting."""
+    config, variants = (json.loads(dataset.attrs.get(n, "{}")) for n in ("config", "variants"))
+    several = [config, *variants.values(), dict.fromkeys(json.loads(dataset.attrs["swept"]), 0)]
+    return any(fields.get(START, INFINITE) != INFINITE for fields in several)
+
+
+def _ratios(dataset: xr.Dataset, rows: Sequence[Row], row: Row) -> NDArray[np.float64]:
+    """Return the test loss of runs as a ratio to those of the baseline, by seed, [seed, eval]."""
+    baseline = next(other for other in rows if other.setting == row.baseline)
+    first, second = (
+        np.where(
+            is_followed(dataset, each)[:, None], cell(dataset, "test_loss", each.index), np.nan
+        )
+        for each in (row, baseline)
+    )
+    usable = np.isfinite(first) & np.isfinite(second) & (first > 0) & (second > 0)
+    ratios = np.full(first.shape, np.nan)
+    ratios[usable] = first[usable].astype(np.float64) / second[usable]
+    return ratios[usable.any(axis=1)]
 
 
 def over_training(

@@ -13,8 +13,12 @@ VERSION = 2  # of the columns
 READ = (1, VERSION)  # the first has no areas, and no metrics
 TENTHS = range(1, 11)  # of the horizon, after which losses are given
 LEVELS = (0.2, 0.5, 0.9)  # of metrics
+MEANS = (1, 5, 10)  # tenths up to which what is noisy is averaged
+FLAT = "flat"
 FLAGS = ("status", "ended_by", "device", "exactness")  # columns whose numbers have names
 _REACHES = re.compile(r"(\w+)_reaches_(0\.[0-9])")
+_AT = re.compile(r"(\w+?)(_mean)?_at_(0\.[1-9]|1\.0)")
+_ON_PLATEAU = re.compile(r"(\w+)_on_plateau")
 
 
 class Column(NamedTuple):
@@ -42,6 +46,24 @@ def reaches(metric: str, level: float) -> str:
     'test_accuracy_reaches_0.5'
     """
     return f"{metric}_reaches_{level}"
+
+
+def mean_at(metric: str, tenth: int) -> str:
+    """Return the column of a metric's mean up to a tenth of the horizon.
+
+    >>> mean_at("gradient_cosine", 10)
+    'gradient_cosine_mean_at_1.0'
+    """
+    return at_tenth(f"{metric}_mean", tenth)
+
+
+def on_plateau(metric: str) -> str:
+    """Return the column of a metric's mean over the evaluations before the escape.
+
+    >>> on_plateau("gradient_cosine")
+    'gradient_cosine_on_plateau'
+    """
+    return f"{metric}_on_plateau"
 
 
 COLUMNS: dict[str, Column] = {
@@ -102,6 +124,16 @@ def declared(name: str) -> Column | None:
     """
     if name in COLUMNS:
         return COLUMNS[name]
+    if name == FLAT:
+        meaning = (
+            "share of the evaluations before the escape whose normalised test loss is .9 to 1.1"
+        )
+        return Column(meaning, whole=name)
+    if (found := _ON_PLATEAU.fullmatch(name)) is not None:
+        return Column(f"mean of {found[1]} over the evaluations before the escape", whole=name)
+    if (found := _AT.fullmatch(name)) is not None:
+        of = f"mean of {found[1]} up to" if found[2] else f"{found[1]} at the last evaluation by"
+        return Column(f"{of} {found[3]} of the horizon", whole=name)
     if not (found := _REACHES.fullmatch(name)) or float(found[2]) not in LEVELS:
         return None
     meaning = (
@@ -167,5 +199,18 @@ def documented() -> str:
     lines.append(
         "| `METRIC_reaches_V` | first evaluation at which the mean of a test metric over three is "
         f"at least V ({levels}) | steps |"
+    )
+    flat = declared(FLAT)
+    assert flat is not None
+    lines.append(f"| `{FLAT}` | {flat.meaning} | |")
+    lines.append(
+        "| `METRIC_at_0.1` .. `METRIC_at_1.0` | a test metric of the whole test law at the last "
+        "evaluation by each tenth of the horizon | |"
+    )
+    means = " or ".join(f"{tenth / 10:.1f}" for tenth in MEANS)
+    lines.append(
+        f"| `NAME_mean_at_T`, `NAME_on_plateau` | mean of a cosine of gradients, or of a layer's "
+        f"share of their noise, over the evaluations up to T ({means}) of the horizon, or before "
+        "the escape | |"
     )
     return "\n".join(lines)

@@ -155,9 +155,20 @@ def test_effects_of_descriptive_claims_are_checked_too(fields, said):
         claim_file.made(changed(kind="descriptive", contrast=contrast, **fields))
 
 
-def test_at_least_as_good_has_one_direction():
-    every = {"statistic": "loss_at_every", "smallest_effect": 1.05}
-    assert claim_file.made(changed(**every)).direction == "less"
-    for direction in ("greater", "equal"):
-        with pytest.raises(ConfigError, match="direction: of loss_at_every it is less"):
-            claim_file.made(changed(**every, direction=direction))
+@pytest.mark.parametrize(
+    ("fields", "direction"),
+    [
+        ({"statistic": "loss_at_every", "smallest_effect": 1.05}, "less"),
+        ({"statistic": "value_at_every", "metric": "m", "smallest_effect": 0.05}, "greater"),
+    ],
+)
+def test_at_least_as_good_has_one_direction(fields, direction):
+    assert claim_file.made(changed(**fields, direction=direction)).direction == direction
+    said = f"direction: of {fields['statistic']} it is {direction}"
+    for other in {"less", "greater", "equal"} - {direction}:
+        with pytest.raises(ConfigError, match=said):
+            claim_file.made(changed(**fields, direction=other))
+    for effect in (-0.05, 0.0 if direction == "greater" else 1.0):
+        with pytest.raises(ConfigError, match="smallest_effect"):
+            changes = {**fields, "direction": direction, "smallest_effect": effect}
+            claim_file.made(changed(**changes))

@@ -37,6 +37,10 @@ OTHERS = {
     "prompts": {"prompts": [32, 128]},
     "loss_at": {"statistic": "loss_at", "at": 1000},
     "loss_at_every": {"statistic": "loss_at_every", "smallest_effect": 1.5},
+    "value_at_every": {
+        **{"statistic": "value_at_every", "metric": "test_accuracy"},
+        **{"direction": "greater", "smallest_effect": 0.05},
+    },
     "value": {"statistic": "value", "metric": "loss_at_1.0", "smallest_effect": -0.01},
     "value of a curve": {
         **{"statistic": "value", "metric": "test_accuracy", "at": 400},
@@ -175,6 +179,7 @@ def test_a_bound_is_an_arrow_without_an_interval(results):
         (OTHERS["half, greater"], (1.25, np.inf)),
         (OTHERS["escape, equal"], (0.8, 1.25)),
         (OTHERS["loss_at_every"], (-np.inf, 1.5)),
+        (OTHERS["value_at_every"], (-0.05, np.inf)),
         (OTHERS["value"], (-np.inf, -0.01)),
         (OTHERS["value of a curve"], (-0.02, 0.02)),
         (OTHERS["share"], (-np.inf, 0.2)),
@@ -189,8 +194,9 @@ def test_what_counts_is_shaded(fields, edges, results):
     np.testing.assert_allclose(shown, np.clip(edges, *axes.get_xlim()))
 
 
-def test_of_losses_at_every_tenth_the_worst_has_the_ring(results):
-    found, figure = drawn(made(**OTHERS["loss_at_every"]), results)
+@pytest.mark.parametrize("statistic", ["loss_at_every", "value_at_every"])
+def test_of_every_tenth_the_worst_has_the_ring(results, statistic):
+    found, figure = drawn(made(**OTHERS[statistic]), results)
     (ring,) = [line for line in figure.axes[1].lines if line.get_markersize() == 10]
     assert ring.get_xdata()[0] == 200 * (found.series + 1)
     assert ring.get_ydata()[0] == pytest.approx(found.estimate.value)

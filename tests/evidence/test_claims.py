@@ -17,6 +17,7 @@ from plateaus.config.schema import ConfigError
 from plateaus.config.variants import AXIS
 from plateaus.evidence import claim as claim_file
 from plateaus.evidence.claim import Claim
+from plateaus.evidence.fields import EVERY
 from plateaus.jobs.cli import planned
 
 CLAIMS = REPOSITORY / "experiments" / "claims"
@@ -97,7 +98,7 @@ def unresolved(one: Claim) -> list[str]:
         at = round(float(part[1]) * one.horizon)
     if at and (10 * at % one.horizon or at > one.horizon):
         found.append(f"{at} is no tenth of {one.horizon} steps")
-    if at % grid or (one.statistic == "loss_at_every" and 10 * grid > one.horizon):
+    if at % grid or (one.statistic in EVERY and 10 * grid > one.horizon):
         found.append(f"{at or 'a tenth'} is between two evaluations, {grid} steps apart")
     return found
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from plateaus.config.schema import ConfigError
-from plateaus.evidence import claim, observed
+from plateaus.evidence import claim, observed, units
 
 HORIZON = 1000
 
@@ -90,6 +90,33 @@ def test_every_tenth_of_the_horizon_is_a_series_of_its_own():
     claimed = made(statistic="loss_at_every", smallest_effect=1.1)
     found = observed.observed(claimed, pair(0, values, ones))
     np.testing.assert_allclose(found.differences[:, 0], np.log(np.arange(1, 11)))
+
+
+def test_a_metric_is_compared_at_every_tenth_by_differences():
+    fields = {"statistic": "value_at_every", "metric": "test_accuracy", "direction": "greater"}
+    claimed = made(**fields, smallest_effect=0.05)
+    tenths = [f"test_accuracy_at_{k / 10:.1f}" for k in range(1, 11)]
+    assert observed.columns(claimed) == tuple(tenths)
+    treated = {name: 0.1 * k for k, name in enumerate(tenths)}
+    found = observed.observed(claimed, pair(0, treated, {name: 0.5 for name in tenths}))
+    np.testing.assert_allclose(found.differences[:, 0], 0.5 - 0.1 * np.arange(10))
+
+
+@pytest.mark.parametrize(("short", "word"), [(0.03, "supported"), (0.3, "not supported")])
+def test_a_metric_that_is_lower_at_one_tenth_by_more_than_the_margin_is_not_as_good(short, word):
+    fields = {"statistic": "value_at_every", "metric": "m", "direction": "greater"}
+    claimed = made(**fields, smallest_effect=0.1, looks=[16])
+    ones, rows = {f"m_at_{k / 10:.1f}": 0.5 for k in range(1, 11)}, []
+    for seed in range(16):
+        rows += pair(seed, ones | {"m_at_0.3": 0.5 - short - 0.001 * seed}, ones)
+    found = observed.observed(claimed, rows)
+    decision = units.decided(claimed, found, (16,), 0.025)
+    assert decision.word in (word, "contradicted") and (decision.word == "supported") == (
+        word == "supported"
+    )
+    if word != "supported":
+        assert decision.series == 2
+        assert units.in_units(claimed, decision.estimate).value == pytest.approx(-0.3075)
 
 
 def test_rows_of_the_task_alone_are_read():

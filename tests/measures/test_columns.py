@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from plateaus.measures import columns
-from plateaus.measures.figures import TABLES, summaries
+from plateaus.measures.figures import METRICS, TABLES, summaries
 from plateaus.report import kept_columns, kept_curves, kept_runs, statistics
 
 PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
@@ -17,6 +17,8 @@ def written(everything):
     dataset = everything.results("mixture", steps=200)
     swept = len(dataset.attrs["swept"].split(","))
     found = summaries(dataset, statistics.summarise(dataset))
+    items = everything.results("facts", steps=200)
+    found[METRICS] = summaries(items, statistics.summarise(items))[METRICS]
     lines = {file: TABLES[file].csv(rows).splitlines() for file, rows in found.items()}
     return {file: several[0].split(",")[swept:] for file, several in lines.items()}
 

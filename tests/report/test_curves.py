@@ -109,3 +109,22 @@ def test_a_legend_stays_on_its_figure(length, number):
     )
     box = legend.get_window_extent(FigureCanvasAgg(figure).get_renderer())
     assert box.x0 >= 0 and box.x1 <= figure.bbox.width
+
+
+def test_losses_are_laid_beside_the_curriculum_s_seed_by_seed(make_results):
+    """Nothing is drawn without a curriculum; with one, the median of the ratios of pairs."""
+    variants = {"variant": ["curriculum", "all", "few"]}
+    results = make_results(variants, [9_000.0, 20_000.0, np.nan], seeds=9, noise=0.5)
+    results["test_loss"][:2] = np.abs(results["test_loss"][:2]) + 0.01
+    assert curves.loss_ratios(results, statistics.summarise(results)) is None
+    results.attrs["variants"] = '{"curriculum": {"data.curriculum_start": 20}, "all": {}}'
+    rows = statistics.summarise(results)
+    (axes,) = curves.loss_ratios(results, rows).subfigs[0].axes
+    losses, steps = results["test_loss"].values.astype(float), results["eval_step"].values
+    drawn = [line for line in axes.lines if len(line.get_xdata()) == steps.size - 1]
+    wanted = np.median(losses[1] / losses[0], axis=0)[1:]
+    np.testing.assert_allclose(drawn[0].get_ydata(), wanted, rtol=1e-5)
+    assert axes.get_yscale() == "log" and "curriculum" in axes.get_ylabel()
+    assert np.isnan(drawn[1].get_ydata()).all()  # diverged
+    alone = [row for row in rows if row.is_baseline]
+    assert curves.loss_ratios(results, alone) is None

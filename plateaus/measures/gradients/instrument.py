@@ -32,7 +32,9 @@ class Spec:
 
 def _variables(task: Task, layers: Sequence[str]) -> dict[str, Variable]:
     declared = {
-        "cosine": Variable("cosine of the gradients of two random batches, mean over pairs"),
+        "cosine": Variable("cosine of the gradients of two random batches, mean over pairs").of(
+            averaged="over evaluations"
+        ),
         **{name: Variable(gradients.MEANINGS[name]) for name in ("signal", "noise")},
     }
     for layer in layers:
@@ -41,7 +43,9 @@ def _variables(task: Task, layers: Sequence[str]) -> dict[str, Variable]:
             ("noise", f"share of {layer} in the noise of the gradient"),
         ):
             family = f"{PROBED}{part}"
-            declared[f"{part}_in_{layer}"] = Variable(meaning).of(family=family, layer=layer)
+            averaged = {"averaged": "over evaluations"} if part == "noise" else {}
+            variable = Variable(meaning).of(family=family, layer=layer, **averaged)
+            declared[f"{part}_in_{layer}"] = variable
     return {PROBED + name: variable for name, variable in declared.items()}
 
 
