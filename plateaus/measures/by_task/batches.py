@@ -123,7 +123,7 @@ def batches(
     if not tasks:
         return None
     palette = dict(zip(mixtures, looks(len(mixtures)), strict=True))
-    floor, horizon = least(dataset), float(dataset.attrs["horizon"])
+    floor = least(dataset)
     with styled():
         size = (0.6 + WIDTH * len(tasks), 0.9 + 2 * HEIGHT)
         figure = Figure(figsize=size, layout="constrained")
@@ -131,7 +131,7 @@ def batches(
         for column, task in enumerate(tasks):
             shown = {name: one for (of, name), one in series.items() if of == task}
             for axes, own in zip(grid[:, column], (False, True), strict=True):
-                _panel(axes, shown, palette, (floor, horizon), own=own)
+                _panel(axes, shown, palette, floor, own=own)
             grid[0, column].set_title(words.lines(task.replace("_", " "), WIDTH, TITLE_SIZE))
         for axes in grid[:, 0]:
             axes.set_ylabel("steps to escape")
@@ -172,11 +172,10 @@ def _panel(
     axes: Axes,
     shown: Mapping[str, _Series],
     palette: Mapping[str, Look],
-    ends: tuple[float, float],
+    floor: float,
     *,
     own: bool,
 ) -> None:
-    floor, horizon = ends
     labels = {}
     for name, one in shown.items():
         look, x = palette[name], np.asarray(one.own if own else one.batch)
@@ -191,12 +190,11 @@ def _panel(
             (line,) = axes.plot(x[inside], steps, color=look.color, ls="--", lw=1.4)
             labels[described(found, one.batch)] = line
     axes.axhline(floor, ls=":", lw=0.8, color=GREY)
-    axes.axhline(horizon, ls=":", lw=0.8, color=GREY)
     panels.log_axis(axes)
     panels.log_axis(axes, "x")
     axes.set_xlabel("prompts of the task in a step" if own else "prompts in a step")
     if labels and not own:
-        axes.legend([*labels.values()], [*labels], fontsize=6.5, loc="upper right")
+        axes.legend([*labels.values()], [*labels], fontsize=6.5, loc="lower left")
 
 
 def described(found: Fall, batch: Sequence[float]) -> str:
