@@ -2,7 +2,7 @@
 
 `--sweep optim.learning_rate,data.zipf_exponent=1e-3:0,1e-2:.75` and, in a config file,
 `config.sweep = {("optim.learning_rate", "data.zipf_exponent"): [(1e-3, 0), (1e-2, .75)]}` are two
-settings and no product. There may be more than two fields.
+settings and no product. There may be more than two fields; `variant` may be one of them.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def expanded(
     """Return a sweep without joined keys, the variants with their settings, and problem lines.
 
     The settings take the place of the first joined key, or of the variants that are swept, with
-    which they make a product.
+    which they make a product. Where a joined key names variants itself, a setting is one of them
+    with values of the other fields, and is called as in that product.
     """
     joined = [name for name in sweep if isinstance(name, str) and "," in name]
     if not joined:
@@ -68,7 +69,7 @@ def expanded(
     if not problems:
         settled = {name: dict(variants[name]) for name in sweep.get(AXIS, ())}
     for name in joined:
-        settings, bad = _settings(schema, name, sweep[name])
+        settings, bad = _settings(schema, name, sweep[name], variants)
         alone = [field for field in fields(name) if field in sweep]
         problems += [f"{field}: is swept alone and in {name}; keep one" for field in alone] + bad
         settled = {
@@ -89,11 +90,13 @@ def expanded(
 
 
 def _settings(
-    schema: Mapping[str, Any], name: str, values: Any
+    schema: Mapping[str, Any], name: str, values: Any, variants: Variants
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Return the settings of a joined key by their labels, and a line for each that is refused."""
     names, problems = fields(name), []
     for field in names:
+        if field == AXIS:
+            continue
         if field not in schema:
             problems.append(f"{field}: {unknown(field, schema)}")
         elif not schema[field].field.sweepable:
@@ -108,17 +111,23 @@ def _settings(
             form = ", ".join("v" * len(names))
             problems.append(f"{name} = {shown(setting)}: must be ({form}), a value for each field")
             continue
-        typed = {}
+        typed: dict[str, Any] = {}
+        variant: tuple[str, ...] = ()
         for field, value in zip(names, setting, strict=True):
+            if field == AXIS:
+                variant, bad = axis.chosen(variants, [value])
+                problems += bad
+                continue
             entry = schema[field]
             try:
                 typed[field] = convert(entry.kind, entry.field, value)
             except ValueError as error:
                 problems.append(f"{field} = {shown(value, entry.kind)} in {name}: {error}")
-        label = _label(typed)
+        label = " + ".join((*variant, _label(typed)))
         if label in settings:
             problems.append(f"{name} = {label}: given twice in the sweep")
-        settings[label] = typed
+        problems += axis.clashes(variants, {AXIS: variant, **typed})
+        settings[label] = {**(variants[variant[0]] if variant else {}), **typed}
     if not problems and not settings:
         problems.append(f"{name}: the sweep is empty; give at least one setting")
     return settings, problems
@@ -143,20 +152,26 @@ def _label(setting: Mapping[str, Any]) -> str:
 def labelled(label: str, names: Collection[str]) -> dict[str, str]:
     """Return the values that the name of a setting holds of its fields, as text; {} of others.
 
-    The fields may be given in any order, and the name of a variant may stand before them. A text
-    has + for its commas there.
+    The fields may be given in any order, and the name of a variant may stand before them: it is
+    among the values where `variant` is among the names. A text has + for its commas there.
 
     >>> labelled("plain + rate=0.1 zipf_exponent=0", ["data.zipf_exponent", "optim.rate"])
     {'optim.rate': '0.1', 'data.zipf_exponent': '0'}
+    >>> labelled("one + two + rate=0.1", ["optim.rate", "variant"])
+    {'optim.rate': '0.1', 'variant': 'one + two'}
     """
+    with_variant = AXIS in names
+    names = [name for name in names if name != AXIS]
     by_short = dict(zip(_short(names), names, strict=True))
     one = "|".join(map(re.escape, by_short))
     parts = re.split(rf"(?:^| )({one})=", label)
     values = dict(zip(parts[1::2], parts[2::2], strict=True))
-    alone = parts[0] == "" or parts[0].endswith(" +")
+    variant, plus, rest = parts[0].rpartition(" +")
+    alone = bool(plus) and not rest if with_variant else parts[0] == "" or parts[0].endswith(" +")
     if not alone or len(parts) != 2 * len(by_short) + 1 or len(values) != len(by_short):
         return {}
-    return {by_short[short]: value for short, value in values.items()}
+    found = {by_short[short]: value for short, value in values.items()}
+    return {**found, AXIS: variant} if with_variant else found
 
 
 def _short(names: Collection[str]) -> list[str]:

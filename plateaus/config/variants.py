@@ -129,4 +129,5 @@ def with_axis(sweep: Mapping[str, Any], variants: Variants) -> dict[str, Any]:
     >>> with_axis({"data.subset": (1.0,)}, {"plain": {}, "other": {"b": 1}})
     {'variant': ('plain', 'other'), 'data.subset': (1.0,)}
     """
-    return {**({AXIS: tuple(variants)} if variants and AXIS not in sweep else {}), **sweep}
+    named = any(AXIS in name.split(",") for name in sweep)  # alone, or joined to fields
+    return {**({AXIS: tuple(variants)} if variants and not named else {}), **sweep}

@@ -81,8 +81,6 @@ def options(claims: Iterable[Claim]) -> list[str]:
 def _sweep(fields: Sequence[str], settings: Sequence[Sequence[str]]) -> str:
     """Return the text of a --sweep option; raises ConfigError where it would be read otherwise."""
     key, text = ",".join(fields), ",".join(":".join(setting) for setting in settings)
-    if len(fields) > 1 and AXIS in fields:
-        raise ConfigError(f"{key}: a variant cannot be compared together with other fields")
     try:
         read = (
             pairs.entries(key, text)

@@ -53,9 +53,12 @@ def matches(row: Mapping[str, str], setting: Mapping[str, Any]) -> bool:
     >>> matches({"variant": "learning_rate=0.1 subset=1"},
     ...         {"optim.learning_rate": 0.1, "data.subset": 1.0})
     True
+    >>> matches({"variant": "plain + learning_rate=0.1"},
+    ...         {"optim.learning_rate": 0.1, "variant": "plain"})
+    True
     """
     return all(
-        name in row_values and same(row_values[name], _in_label(value, len(setting)))
+        name in row_values and same(row_values[name], _in_label(name, value, len(setting)))
         for row_values in [values_of(row, [*setting])]
         for name, value in setting.items()
     )
@@ -68,10 +71,7 @@ def values_of(row: Mapping[str, str], fields: list[str]) -> Mapping[str, str]:
     return pairs.labelled(row.get(AXIS, ""), fields)
 
 
-def _in_label(value: Any, fields: int) -> Any:
-    """Return a text as it stands in the label of several fields."""
-    return (
-        " ".join(value.replace(",", "+").split())
-        if isinstance(value, str) and fields > 1
-        else value
-    )
+def _in_label(name: str, value: Any, fields: int) -> Any:
+    """Return a text as it stands in the label of several fields; a variant's name is as it is."""
+    joined = isinstance(value, str) and fields > 1 and name != AXIS
+    return " ".join(value.replace(",", "+").split()) if joined else value

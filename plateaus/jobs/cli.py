@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from plateaus.config import presets, reference
+from plateaus.config import pairs, presets, reference
 from plateaus.config.arguments import Arguments, no_such, parse
 from plateaus.config.exit_codes import with_exit_code
 from plateaus.config.options import EXAMPLE, PROGRAM, parser
@@ -179,7 +179,8 @@ def _swept(page: presets.Page, sweep: Mapping[str, Sequence[Any]]) -> dict[str, 
     """Return the sweep of the options, else the preset's, whose variants stay unless set anew."""
     if not sweep:
         return page.sweep
-    axis = {AXIS: page.sweep[AXIS]} if AXIS in page.sweep and AXIS not in sweep else {}
+    named = any(AXIS in pairs.fields(name) for name in sweep)
+    axis = {AXIS: page.sweep[AXIS]} if AXIS in page.sweep and not named else {}
     return {**axis, **sweep}
 
 

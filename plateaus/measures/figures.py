@@ -10,7 +10,7 @@ import xarray as xr
 
 from plateaus.measures import reached, whole_curves
 from plateaus.measures.attention import figure as attention
-from plateaus.measures.by_task import counts, distances, forest, task_sets
+from plateaus.measures.by_task import batches, counts, distances, forest, task_sets
 from plateaus.measures.by_task import figures as by_task_figures
 from plateaus.measures.by_task import maps as by_task_maps
 from plateaus.measures.by_task import rows as by_task
@@ -133,6 +133,7 @@ FIGURES: dict[str, Figure] = {  # by file, without its ending
     "task_vectors": Figure(task_vectors.task_vectors),
     "task_escapes": Figure(forest.escapes, needs=(TASKS,)),
     "task_counts": Figure(counts.counts, needs=(TASKS,)),
+    "task_batches": Figure(batches.batches, needs=(TASKS,)),
     "transfer": Figure(by_task_maps.transfer, needs=(TASKS,)),
 }
 

@@ -77,6 +77,29 @@ def test_pairs_beside_variants_are_a_product_of_those_chosen():
     }  # fmt: skip
 
 
+def test_each_variant_has_values_of_its_own(planned):
+    """The variants that are not named with values are not run, also not in a product."""
+    config, key = "--config=configs/sparse_parity.py:pcgrad", "--sweep=variant,optim.learning_rate"
+    names = {"pcgrad + learning_rate=0.1": 0.1, "mean + learning_rate=0.3": 0.3}
+    plan = planned(config, f"{key}=pcgrad:.1,mean:.3")
+    assert plan.sweep == {"variant": tuple(names)}
+    by_itself = planned(config, "--sweep=variant=pcgrad,mean").variants
+    for (name, rate), variant in zip(names.items(), ("pcgrad", "mean"), strict=True):
+        assert plan.variants[name] == {**by_itself[variant], "optim.learning_rate": rate}
+
+
+def test_a_variant_in_a_pair_is_refused_in_a_line(capsys):
+    config = "--config=configs/sparse_parity.py:pcgrad"
+    for option, said in (
+        ("variant,batch=pcgrat:8", "variant = 'pcgrat': no such variant; did you mean pcgrad?"),
+        ("variant,optim.aggregator=pcgrad:mean", "is swept as well; keep one"),
+        ("variant,batch=pcgrad:8,pcgrad:8", "pcgrad + batch=8: given twice in the sweep"),
+    ):
+        assert cli.main([config, "--sweep", option]) == 2
+        line = capsys.readouterr().err
+        assert said in line and line.count("\n") == 1, line
+
+
 @pytest.mark.parametrize("key", ['("optim.learning_rate", "data.zipf_exponent")', f'"{PAIR}"'])
 @pytest.mark.parametrize(
     "values", ["[(1e-3, 0), (1e-2, .75)]", "np.array([[1e-3, 0], [1e-2, .75]])", "zip_list"]

@@ -118,6 +118,25 @@ def test_every_kind_of_claim_has_a_figure_that_holds(fields, results, problems):
     assert found.pairs and problems(figure) == {}
 
 
+def test_variants_at_rates_of_their_own_are_read_and_drawn(run_folder, tmp_path, problems):
+    """Their rows have one column for both; the same runs, so the same numbers."""
+    rates, field = (0.009, 0.001), "optim.learning_rate"
+    labels = [f"{name} + learning_rate={rate}" for name, rate in zip(NAMES, rates, strict=True)]
+    arms = [{"variant": name, field: rate} for name, rate in zip(NAMES, rates, strict=True)]
+    one = made(contrast={"treated": arms[1], "baseline": arms[0]})
+
+    def at_rates(dataset):
+        dataset = renamed(dataset).assign_coords(variant=labels)
+        return dataset.assign_attrs(baseline=json.dumps({"variant": labels[0]}))
+
+    for claimed, change in ((made(), renamed), (one, at_rates)):
+        run_folder(tmp_path / kept.name(claimed), [0.0, 1.0], range(SEEDS), change=change)
+    (plain, _), (found, figure) = drawn(made(), tmp_path), drawn(one, tmp_path)
+    assert found.estimate == plain.estimate and problems(figure) == {}
+    names = " ".join(claim_figure.arm_names(one))
+    assert f"{field}=0.009" in names and f"variant={NAMES[1]}" in names
+
+
 def test_a_figure_without_an_estimate_holds(results, problems):
     none = {"word": "not evaluable", "estimate": NOTHING, "why": "25% of the baselines get there"}
     _, figure = drawn(made(looks=[8]), results, **none)

@@ -42,6 +42,8 @@ def rows(made):
         ("pcgrad", {"variant": "pcgrad"}, {"variant": "mean"}, {}),
         ("pcgrad", {RATE: 1.0}, {RATE: 0.1}, {"set": {"variant": "pcgrad always"}}),
         ("pcgrad", {RATE: 1.0, ZIPF: 0}, {RATE: 0.1, ZIPF: 1}, {"set": {"variant": "pcgrad"}}),
+        ("pcgrad", {"variant": "pcgrad", RATE: 1.0}, {"variant": "mean", RATE: 0.1}, {}),
+        ("pcgrad", {"variant": "pcgrad", RATE: 1.0}, {"variant": "pcgrad", RATE: 0.1}, {}),
         ("zipf", {RATE: 1e-4, ZIPF: 1.0}, {RATE: 0.1, ZIPF: 0}, {}),
         ("subset", {"data.subset": 0.0005}, {"data.subset": 1.0}, {"scale": "paper"}),
         ("zipf", {"data.items": 32}, {"data.items": math.inf}, {"set": {ZIPF: 0.0}}),
@@ -103,7 +105,7 @@ def test_a_name_is_of_what_the_runs_have_in_common():
         ({"data.schedule": "a,b"}, {"data.schedule": ""}, "cannot hold the values"),
         ({"data.schedule": "1:2:3"}, {"data.schedule": "x"}, "cannot hold the values"),
         ({RATE: 0.1, "data.schedule": "1:2"}, {RATE: 0.1, "data.schedule": "a"}, "must be v:v"),
-        ({RATE: 0.1, "variant": "a"}, {RATE: 0.1, "variant": "b"}, "together with other fields"),
+        ({RATE: 0.1, "variant": "a:b"}, {RATE: 0.1, "variant": "b"}, "must be v:v"),
     ],
 )
 def test_what_no_option_can_hold_is_refused_in_one_line(treated, baseline, said):
@@ -132,6 +134,11 @@ def test_what_no_option_can_hold_is_refused_in_one_line(treated, baseline, said)
         ({"variant": "x=1 y=a b z=2"}, {"b.y": "a b", "a.x": 1.0}, False),
         ({"variant": "a.x=1 b.x=1e-05"}, {"b.x": 0.00001, "a.x": 1}, True),
         ({"variant": "plain"}, {"b.x": 0.1, "a.x": 1}, False),
+        ({"variant": "a + b + x=0.1"}, {"b.x": 0.1, "variant": "a + b"}, True),
+        ({"variant": "a + b + x=0.1"}, {"b.x": 0.1, "variant": "b"}, False),
+        ({"variant": "a + b + x=0.1"}, {"b.x": 0.2, "variant": "a + b"}, False),
+        ({"variant": "x=0.1"}, {"b.x": 0.1, "variant": ""}, False),
+        ({"variant": "a + b", "b.x": "0.1"}, {"b.x": 0.1, "variant": "a + b"}, True),
         ({ZIPF: "0.5"}, {}, True),
     ],
 )

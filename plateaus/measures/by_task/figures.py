@@ -30,6 +30,8 @@ from plateaus.report.style import GREY, Look
 
 STEPS = "optimiser steps"
 TEST_LOSS = "test_loss_by_task"
+BY_PREFIX = "test_loss_by_prefix_by_task"
+BEST_DASH = (0, (4, 2))
 FLOOR = 1e-5  # of distances, that a logarithmic axis can show them
 
 
@@ -39,8 +41,10 @@ def losses(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     In units of the no-context loss: the plateau is at 1 (dotted), and a run escapes below 0.8
     (dotted); a panel's title says how many do. The median over seeds; of up to 6 settings also the
     middle half of the seeds or, of fewer than 8, each seed as a thin line. Narrow and dotted, where
-    a setting does not draw the task: its test loss, in the same units. With more than 8 settings a
-    line is the first with so many tasks.
+    a setting does not draw the task: its test loss, in the same units. Grey and dashed: the loss of
+    the Bayes-optimal or best known predictor that is told the family; in a mixture, where nothing
+    tells it, the least loss is higher. With more than 8 settings a line is the first with so many
+    tasks.
     """
     name = "train_loss_by_task"
     if name not in dataset:
@@ -59,6 +63,9 @@ def losses(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
             bands.median_curve(axes, evaluations, test, look, spread=False, lw=0.8, ls=":")
         for level in (0.8, 1.0):
             axes.axhline(level, ls=":", lw=0.8, color=GREY)
+        best = best_by_prefix(of_task, row)
+        if best is not None:
+            axes.axhline(float(best.mean()), ls=BEST_DASH, lw=1.0, color=GREY)
 
     label = "training loss / no-context loss\n(dotted: plateau 1, escape 0.8)"
     return each_task(dataset, rows, draw, label, STEPS)
@@ -143,21 +150,31 @@ def prefixes(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     Bayes-optimal or best known predictor, where there is one. With more than 8 settings a line is
     the first with so many tasks.
     """
-    name = "test_loss_by_prefix_by_task"
+    name = BY_PREFIX
     if not came_to_the_end(dataset, rows, name):
         return None
 
     def draw(axes: Axes, row: Row, task: str, look: Look, spread: bool) -> None:
         of_task, where = dataset.sel(task=task), dataset["prefix"].values
         bands.median_curve(axes, where, last(of_task, name, row), look, spread=spread)
-        known, best = (f"{name}_of_{predictor}" for predictor in ("known", "in_context"))
-        if best in of_task and not of_task[best].equals(of_task[known].rename(best)):
-            level = bands.quartiles(followed(of_task, best, row))[0]
-            axes.plot(where, level, color=GREY, ls=(0, (4, 2)), lw=1.0)
+        best = best_by_prefix(of_task, row)
+        if best is not None:
+            axes.plot(where, best, color=GREY, ls=BEST_DASH, lw=1.0)
         axes.axhline(1.0, ls=":", lw=0.8, color=GREY)
 
     label = "loss / no-context loss\n(dotted: 1; dashed: best known)"
     return each_task(dataset, rows, draw, label, "points before the query")
+
+
+def best_by_prefix(of_task: xr.Dataset, row: Row) -> NDArray[np.float64] | None:
+    """Return the loss of the best known predictor at each prefix, or None where none is known.
+
+    Of Bayes' rule for the task's own family; the median over seeds, as their test samples differ.
+    """
+    known, best = (f"{BY_PREFIX}_of_{predictor}" for predictor in ("known", "in_context"))
+    if best not in of_task or of_task[best].equals(of_task[known].rename(best)):
+        return None
+    return bands.quartiles(followed(of_task, best, row))[0]
 
 
 def averaged_losses(dataset: xr.Dataset, name: str, row: Row) -> NDArray[np.float64]:
