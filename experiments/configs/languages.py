@@ -87,7 +87,7 @@ def words(config: ConfigDict, scale: str) -> None:
         config.optim.learning_rate = 1e-2
 
 
-def automata(config: ConfigDict) -> None:
+def automata(config: ConfigDict, scale: str) -> None:
     """Does another language shorten the plateau of a language of random automata?
 
     Three states, two of four symbols from each: alone, beside strings that repeat a word of four
@@ -102,6 +102,8 @@ def automata(config: ConfigDict) -> None:
     automaton, markov, repeat = families
     _families(config, families, [(automaton,), (automaton, repeat), (automaton, markov), families])
     config.variants["all three"] = config.variants.pop(" + ".join(families))
+    if scale == "small":
+        config.batch = 16
 
 
 def smoke(config: ConfigDict) -> None:

@@ -16,7 +16,12 @@ from plateaus.fields import INFINITE, Field
 from plateaus.names import missing
 from plateaus.tasks.automata import families
 from plateaus.tasks.automata.families import FAMILIES, NEVER
-from plateaus.tasks.automata.predictors import bigram_shares, even, posterior_shares
+from plateaus.tasks.automata.predictors import (
+    bigram_shares,
+    even,
+    posterior_shares,
+    unigram_shares,
+)
 from plateaus.tasks.shared import questions
 from plateaus.tasks.shared.mixtures import NoKnobs, Normalise, Pool, losses_in_units
 from plateaus.types import Groups, Learned, Reads, Task
@@ -84,10 +89,10 @@ def languages(spec: Spec) -> Task:
     (`normalise`: in training, too). Tokens: V symbols and the delimiter #.
 
     Shapes: inputs [m(L + 1) - 1] of int32, targets.answers [m L], predictions [m L, V + 1] logits.
-    Predictors: "no_context", uniform; "bigram", what followed the last token so far, (c + 1/V) /
-    (n + 1), which does not know the family; "bayes", which knows it: the posterior over all its
-    languages, where no family of the mixture has more than 4,096 of them; "known", which knows the
-    language, of loss log A / log V. `last_error` is the share of the last string's places at which
+    Predictors: "no_context", uniform; "unigram" and "bigram", the symbols so far and what followed
+    the last token so far, (c + 1/V) / (n + 1), which do not know the family; "bayes", which knows
+    it: the posterior over all its languages, where no family of the mixture has more than 4,096 of
+    them; "known", which knows the language, of loss log A / log V. `last_error` is the share of the last string's places at which
     the likeliest symbol could not come.
 
     Source: paper 2, limitations; the language is after Akyurek et al. 2024 (arXiv 2401.12973).
@@ -154,6 +159,7 @@ def languages(spec: Spec) -> Task:
         last = last.at[:, 0].set(spec.symbols).reshape(-1)
         shares = {
             "no_context": jnp.full(possible.shape, 1 / spec.symbols),
+            "unigram": unigram_shares(answers, spec.symbols),
             "bigram": bigram_shares(last, answers, spec.symbols),
         }
         if small:

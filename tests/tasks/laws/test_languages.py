@@ -117,17 +117,18 @@ def test_bayes_by_sums_over_all_languages():
             np.testing.assert_allclose(np.exp(said["bayes"][i, place, :V]), wanted, atol=1e-6)
 
 
-def test_bigrams_by_counting():
-    _, batch, said, _ = sample()
+def test_unigrams_and_bigrams_by_counting():
+    task, batch, said, _ = sample()
     for i in range(40):
         tokens = [*batch.inputs[i]]
-        seen = collections.Counter()
-        for place, at in enumerate(sample()[0].reads.at):
-            last = tokens[at]
-            total = sum(seen[last, v] for v in range(V))
-            wanted = [(seen[last, v] + 1 / V) / (total + 1) for v in range(V)]
-            np.testing.assert_allclose(np.exp(said["bigram"][i, place, :V]), wanted, atol=1e-6)
-            seen[last, int(batch.targets.answers[i, place])] += 1
+        seen = {"unigram": collections.Counter(), "bigram": collections.Counter()}
+        for place, at in enumerate(task.reads.at):
+            for name, counts in seen.items():
+                last = tokens[at] if name == "bigram" else ""
+                total = sum(counts[last, v] for v in range(V))
+                wanted = [(counts[last, v] + 1 / V) / (total + 1) for v in range(V)]
+                np.testing.assert_allclose(np.exp(said[name][i, place, :V]), wanted, atol=1e-6)
+                counts[last, int(batch.targets.answers[i, place])] += 1
 
 
 def test_losses_of_predictors():
@@ -182,7 +183,7 @@ def test_a_family_too_large_to_enumerate_has_no_exact_floor():
     key = jax.random.key(0)
     batch = jax.eval_shape(lambda: jax.tree.map(lambda x: x[None], task.emit_test(key, key, 0)))
     said = jax.eval_shape(lambda one: task.predictors(key, one, Knobs(), None), batch)
-    assert set(said) == {"no_context", "bigram", "known"}
+    assert set(said) == {"no_context", "unigram", "bigram", "known"}
     assert set(sample()[2]) == {*said, "bayes"}
 
 
