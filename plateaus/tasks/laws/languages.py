@@ -92,8 +92,8 @@ def languages(spec: Spec) -> Task:
     Predictors: "no_context", uniform; "unigram" and "bigram", the symbols so far and what followed
     the last token so far, (c + 1/V) / (n + 1), which do not know the family; "bayes", which knows
     it: the posterior over all its languages, where no family of the mixture has more than 4,096 of
-    them; "known", which knows the language, of loss log A / log V. `last_error` is the share of the last string's places at which
-    the likeliest symbol could not come.
+    them; "known", which knows the language, of loss log A / log V. `last_error` is the share of the
+    last string's places at which the likeliest symbol could not come.
 
     Source: paper 2, limitations; the language is after Akyurek et al. 2024 (arXiv 2401.12973).
     The sizes are ours, and that all strings have one length, so that # tells nothing.
