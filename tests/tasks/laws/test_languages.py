@@ -191,7 +191,7 @@ def test_a_family_too_large_to_enumerate_has_no_exact_floor():
     ("given", "expected"),
     [
         ("automaton_3_2, repeat_4", []),
-        ("automaton_3_3", ["no family 'automaton_3_3'; did you mean automaton_3_2"]),
+        ("automaton_3_3", ["no family 'automaton_3_3'; did you mean automaton_3_1"]),
         (" , ", ["must name at least one family (known: "]),
         ("repeat_2,repeat_2", ["'repeat_2': given twice"]),
         ("markov_4,repeat_2", ["markov_4: 4 different symbols follow, but there are 3 (task.sy"]),
