@@ -75,6 +75,7 @@ def words(config: ConfigDict, scale: str) -> None:
     Reached (5 seeds): one of two words is found alone in 936 [456, 2160] steps (5/5), beside one of
       four, a batch shared, in 2.65 [1.39, 5.43] times as many (2/5), beside all never. One of four
       and lengths stay on their plateaus alone; beside one of two a run of five leaves it.
+    Claim 2.22: not yet rerun.
     """
     families = ("word_selection_4", "word_selection_2", "word_length")
     four, two, length = families
@@ -109,6 +110,27 @@ def automata(config: ConfigDict, scale: str) -> None:
         config.batch = 16
 
 
+def rates(config: ConfigDict, scale: str) -> None:
+    """Automata alone and beside strings that repeat a word, at three rates: which is each one's?
+
+    Each language has its own batch of 8, so that what is compared is the mixture, not how many
+    prompts of the automata there are.
+
+    Source: paper 2, limitations; the rates are for claim 2.23.
+    Command: python experiments/run.py --config=configs/languages.py:rates
+    Expected: 48 runs, 288,000 run-steps.
+    Reached (0 seeds): not run yet.
+    Claim 2.23: not yet rerun.
+    """
+    automata(config, scale)
+    config.variants = {name: config.variants[name] for name in list(config.variants)[:2]}
+    config.data.batch_split = "per_task"
+    three = {"small": (1e-3, 3e-3, 9e-3), "medium": (1e-4, 3e-4, 9e-4), "paper": (3e-5, 1e-4, 3e-4)}
+    config.sweep = {"variant": tuple(config.variants), "optim.learning_rate": three[scale]}
+    if scale == "small":
+        config.update({"batch": 8, "steps": 6_000, "seeds": 8})
+
+
 def smoke(config: ConfigDict) -> None:
     """Shrink to 100 steps of 2 seeds."""
     config.update({"steps": 100, "seeds": 2, "eval_every": 50, "log_every": 10, "eval_points": 36})
@@ -116,5 +138,5 @@ def smoke(config: ConfigDict) -> None:
     config.batch = min(config.batch, 18)
 
 
-PRESETS = (words, automata)
+PRESETS = (words, automata, rates)
 SCALES = {"small": None, "medium": medium, "paper": paper}
