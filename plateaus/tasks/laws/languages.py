@@ -92,8 +92,9 @@ def languages(spec: Spec) -> Task:
     Predictors: "no_context", uniform; "unigram" and "bigram", the symbols so far and what followed
     the last token so far, (c + 1/V) / (n + 1), which do not know the family; "bayes", which knows
     it: the posterior over all its languages, where no family of the mixture has more than 4,096 of
-    them; "known", which knows the language, of loss log A / log V. `last_error` is the share of the
-    last string's places at which the likeliest symbol could not come.
+    them; "known", which knows the language: log A / log V (1 at a Markov chain's first symbols).
+    `last_error` is the share of the last string's places at which the likeliest symbol could not
+    come.
 
     Source: paper 2, limitations; the language is after Akyurek et al. 2024 (arXiv 2401.12973).
     The sizes are ours, and that all strings have one length, so that # tells nothing.
@@ -155,8 +156,7 @@ def languages(spec: Spec) -> Task:
     def beliefs(example: Example) -> dict[str, Array]:
         """Return the shares that every predictor gives to the symbols, [m L, V]."""
         answers, possible, group = example.targets
-        last = jnp.pad(answers.reshape(spec.strings, spec.length), ((0, 0), (1, 0)))[:, :-1]
-        last = last.at[:, 0].set(spec.symbols).reshape(-1)
+        last = example.inputs[np.array(before_symbols)]
         shares = {
             "no_context": jnp.full(possible.shape, 1 / spec.symbols),
             "unigram": unigram_shares(answers, spec.symbols),
