@@ -260,29 +260,6 @@ def completion(config: ConfigDict, scale: str) -> None:
         config.update({"steps": 3_300, "seeds": 5})
 
 
-def language(config: ConfigDict, scale: str) -> None:
-    """Selecting one of four words is found sooner beside selecting one of two, or word lengths?
-
-    Words are tokens; 5 examples and a query; which place of the list is meant must be inferred.
-
-    Source: paper 2, mechanism and ablations, 6; its exact rules are not known.
-    Command: python experiments/run.py --config=configs/multitask.py:language
-    Expected: 30 runs in 8 minutes on one core (8 words, 3,000 steps).
-    Reached (5 seeds): one of two words is found alone in 936 [456, 2160] steps (5/5), beside one of
-      four, a batch shared, in 2.65 [1.39, 5.43] times as many (2/5), beside all never. One of four
-      and lengths stay on their plateaus alone; beside one of two a run of five leaves it.
-    """
-    families = ("word_selection_4", "word_selection_2", "word_length")
-    four, two, length = families
-    words = {"small": 8, "medium": 40, "paper": 200}[scale]
-    config.task = ConfigDict({"name": "words", "words": words})
-    _families(config, families, [(four,), (two,), (length,), (four, two), (four, length), families])
-    config.model.max_positions = 30
-    if scale == "small":
-        config.update({"steps": 3_000, "batch": 32, "seeds": 5})
-        config.optim.learning_rate = 1e-2
-
-
 def smoke(config: ConfigDict) -> None:
     """Shrink to 100 steps of 2 seeds."""
     config.update({"steps": 100, "seeds": 2, "eval_every": 50, "log_every": 10, "eval_points": 36})
@@ -292,5 +269,5 @@ def smoke(config: ConfigDict) -> None:
         config.task.update({"dimension": 4, "points": 6, "sparse": 2, "tree_depth": 2})
 
 
-PRESETS = (hard, rates, batches, table, subsets, pairs, completion, language)
+PRESETS = (hard, rates, batches, table, subsets, pairs, completion)
 SCALES = {"small": None, "medium": medium, "paper": paper}

@@ -94,10 +94,29 @@ def width(config: ConfigDict) -> None:
     config.sweep = {"task.head_law": ("gaussian", "different"), "model.width": (8, 32, 128)}
 
 
+def rates(config: ConfigDict) -> None:
+    """Eight heads of one law, of nearly parallel heads, of five laws: each at three learning rates.
+
+    Source: paper 2, its toy supervised model; the rates are for the claims of 2.19.
+    Command: python experiments/run.py --config=configs/teacher_student.py:rates
+    Expected: 72 runs in a minute (an estimate) on 2 idle cores.
+    Reached (0 seeds): not run yet.
+    Claim 2.19a: not yet rerun.
+    Claim 2.19b: not yet rerun.
+    Claim 2.19c: not yet rerun.
+    Claim 2.19d: not yet rerun.
+    """
+    config.sweep = {
+        "task.head_law": ("gaussian", "shifted", "different"),
+        "optim.learning_rate": (0.01, 0.02, 0.04),
+    }
+    config.seeds = 8
+
+
 def smoke(config: ConfigDict) -> None:
     """Shrink to 2,000 steps and 2 seeds; eight heads escape within that."""
     config.update({"steps": 2_000, "seeds": 2})
 
 
-PRESETS = (heads, functions, width)
+PRESETS = (heads, functions, width, rates)
 SCALES = {"small": None, "medium": None, "paper": None}  # the paper states no sizes

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from plateaus.report.cells import cell
+from plateaus.report.cells import cell, swept_values
 from plateaus.report.statistics import Row
 
 START = "start_step_by_task"
@@ -22,15 +22,16 @@ def trained(dataset: xr.Dataset, index: Sequence[int]) -> tuple[str, ...]:
 def other_tasks(dataset: xr.Dataset, rows: Sequence[Row]) -> frozenset[tuple[int, ...]]:
     """Return the places of the settings that train on other tasks than their baseline does.
 
-    A mean over their tasks is another quantity than that of the baseline.
+    A mean over their tasks is another quantity than that of the baseline, which need not be one of
+    these rows: it may be in another facet.
     """
     if START not in dataset:
         return frozenset()
-    sets = [{*trained(dataset, row.index)} for row in rows]
-    settings = [row.setting for row in rows]
-    baselines = [sets[settings.index(row.baseline)] for row in rows]
-    return frozenset(
-        row.index
-        for row, own, theirs in zip(rows, sets, baselines, strict=True)
-        if own and theirs and own != theirs
-    )
+    swept = swept_values(dataset)
+
+    def apart(row: Row) -> bool:
+        baseline = [values.index(row.baseline[name]) for name, values in swept.items()]
+        own, theirs = ({*trained(dataset, index)} for index in (row.index, baseline))
+        return bool(own and theirs and own != theirs)
+
+    return frozenset(row.index for row in rows if apart(row))

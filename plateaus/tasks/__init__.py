@@ -6,8 +6,8 @@ __all__, __getattr__, __dir__ = exports(
     __name__,
     described(
         "laws",
-        *("addition", "characters", "facts", "image_text", "in_context", "lego"),
-        *("linear_regression", "sparse_parity", "teacher_student", "text", "words"),
+        *("addition", "characters", "facts", "image_text", "in_context", "languages"),
+        *("lego", "linear_regression", "sparse_parity", "teacher_student", "text", "words"),
     )
     | {"families.registry": ["family", "Family", "Sizes"]},
 )

@@ -347,3 +347,17 @@ def test_settings_of_other_tasks_have_no_ratio(make_results):
     texts = [text.get_text() for axes in drawn.axes for text in axes.texts]
     assert texts.count("other tasks") == 1
     assert ratio_text(rows[1].ratio) in texts and ratio_text(rows[2].ratio) not in texts
+
+
+def test_a_baseline_in_another_facet_is_told_from_settings_of_other_tasks(make_results):
+    """Mixtures at several rates: a facet of one mixture has no baseline of its own."""
+    escapes = np.array([[9e3, 8e3], [5e3, 4e3]])
+    sweep = {"a": [0, 1], "rate": [0.1, 0.2]}
+    results = make_results(sweep, escapes, 8, baseline={"a": 0, "rate": None})
+    start = np.full((2, 2, 8, 2), 0.0)
+    start[0, :, :, 1] = np.nan
+    results["start_step_by_task"] = (("a", "rate", "seed", "task"), start)
+    results = results.assign_coords(task=["x", "y"])
+    drawn = figures.plateau(results, summarise(results))
+    texts = [text.get_text() for axes in drawn.axes for text in axes.texts]
+    assert texts.count("other tasks") == 2
