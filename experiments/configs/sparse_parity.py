@@ -183,21 +183,21 @@ def pcgrad(config: ConfigDict) -> None:
     config.sweep = {"optim.learning_rate": (0.03, 0.1, 0.3), "variant": tuple(config.variants)}
 
 
-ONCE = (0.05, 0.1, 0.2, 0.4, 0.8)
-MORE = (0.005, 0.01, 0.02, 0.04, 0.08)
+SGD_RATES = (0.1, 0.2, 0.4, 0.8)
+MOMENTUM_RATES = (0.01, 0.02, 0.04, 0.08)
 # Method -> (fields, learning rates: four, from below its best to above it)
 METHODS = {
-    "SGD": ({}, ONCE),
-    "momentum": ({"name": "momentum"}, MORE),
-    "Nesterov": ({"name": "nesterov"}, MORE),
-    "SAM": ({"sam_radius": 0.05}, ONCE),
-    "warm-up": ({"warmup_steps": 1_000}, ONCE),
-    "cosine": ({"decay_steps": 30_000, "decay_shape": "cosine"}, ONCE),
-    "Adam": ({"name": "adam"}, (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)),
-    "Lion": ({"name": "lion", "beta2": 0.99}, (3e-5, 1e-4, 3e-4, 1e-3, 3e-3)),
-    "Muon": ({"name": "muon", "beta1": 0.95}, (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)),
-    "schedule-free": ({"name": "schedule_free_sgd"}, (0.1, 0.3, 1.0, 3.0, 10.0)),
-    "schedule-free Adam": ({"name": "schedule_free_adam"}, (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)),
+    "SGD": ({}, SGD_RATES),
+    "momentum": ({"name": "momentum"}, MOMENTUM_RATES),
+    "Nesterov": ({"name": "nesterov"}, MOMENTUM_RATES),
+    "SAM": ({"sam_radius": 0.05}, SGD_RATES),
+    "warm-up": ({"warmup_steps": 1_000}, SGD_RATES),
+    "cosine": ({"decay_steps": 30_000, "decay_shape": "cosine"}, SGD_RATES),
+    "Adam": ({"name": "adam"}, (3e-4, 1e-3, 3e-3, 1e-2)),
+    "Lion": ({"name": "lion", "beta2": 0.99}, (1e-4, 2e-4, 4e-4, 8e-4)),
+    "Muon": ({"name": "muon", "beta1": 0.95}, (1e-3, 3e-3, 1e-2, 3e-2)),
+    "schedule-free": ({"name": "schedule_free_sgd"}, SGD_RATES),
+    "schedule-free Adam": ({"name": "schedule_free_adam"}, (1e-3, 3e-3, 1e-2, 3e-2)),
 }
 
 
