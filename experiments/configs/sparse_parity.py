@@ -185,7 +185,7 @@ def pcgrad(config: ConfigDict) -> None:
 
 SGD_RATES = (0.1, 0.2, 0.4, 0.8)
 MOMENTUM_RATES = (0.01, 0.02, 0.04, 0.08)
-# Method -> (fields, learning rates: four, from below its best to above it)
+# Method -> (fields, learning rates)
 METHODS = {
     "SGD": ({}, SGD_RATES),
     "momentum": ({"name": "momentum"}, MOMENTUM_RATES),
@@ -204,8 +204,8 @@ METHODS = {
 def optimisers(config: ConfigDict) -> None:
     """Momentum, SAM, schedules, today's optimisers: which shorten the plateau, and Zipf's with it?
 
-    Every method at four rates on both sides of its best, on uniform points and by a Zipf exponent
-    of 0.75. "Cosine" decays to zero over the run; the rest keep their rates.
+    Every method at four rates, on uniform points and by a Zipf exponent of 0.75. "Cosine" decays
+    to zero over the run, the rest keep their rates; "schedule-free" is that of SGD.
 
     Source: the reviewers of paper 1 (digest of the paper); section 4.2, carried over.
     Command: python experiments/run.py --config=configs/sparse_parity.py:optimisers
