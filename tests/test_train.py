@@ -15,6 +15,7 @@ from plateaus import evaluation, train
 from plateaus.data import designs
 from plateaus.models.networks import mlp
 from plateaus.optim import optimisers
+from plateaus.optim.averaging import schedule_free
 from plateaus.tasks.laws import sparse_parity
 from plateaus.train import NEVER, Recipe
 from plateaus.types import Knobs, streams
@@ -295,6 +296,19 @@ def test_the_optimiser_is_given_the_gradient_of_the_same_batch():
     found, _, _ = trained(told, [0.05] * WIDTH, phases=2)
     expected, _, _ = trained(plain, [0.1] * WIDTH, phases=2)
     chex.assert_trees_all_close(found.params, expected.params, rtol=1e-5, atol=1e-7)
+
+
+def test_the_parameters_of_a_schedule_free_run_are_the_mean_of_those_passed_through():
+    """At a beta of 0 its gradients are those of gradient descent, its weights their mean."""
+    plain = tiny(phase_steps=1, log_every=1)
+    recipe = plain.recipe._replace(
+        optimiser=lambda knobs: schedule_free(optax.sgd(knobs.learning_rate), beta=0.0)
+    )
+    averaged = World(recipe, plain.laws, start_program(recipe), phase_program(recipe))
+    found, _, _ = trained(averaged, [0.1] * WIDTH, phases=3)
+    passed = [trained(plain, [0.1] * WIDTH, phases=number)[0].params for number in (1, 2, 3)]
+    expected = jax.tree.map(lambda *each: np.mean(each, axis=0), *passed)
+    chex.assert_trees_all_close(found.params, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_step_draws_from_the_law_in_force():

@@ -14,6 +14,7 @@ __all__, __getattr__, __dir__ = exports(
         "aggregators.pcgrad": ["pcgrad"],
         "aggregators.spectral": ["imtl_g", "aligned_mtl"],
         "aggregators.upgrad": ["upgrad"],
+        "averaging": ["schedule_free"],
         "bias": ["bias_gradients"],
         "clipping": ["clip_norm"],
         "decoupled_decay": ["weight_decay"],

@@ -12,11 +12,12 @@ import optax
 from plateaus.fields import Field, declared, joined
 from plateaus.optim import aggregation
 from plateaus.optim.aggregators.pcgrad import PROJECT
+from plateaus.optim.averaging import schedule_free
 from plateaus.optim.bias import bias_gradients
 from plateaus.optim.clipping import clip_norm
 from plateaus.optim.decoupled_decay import weight_decay
 from plateaus.optim.layers import layer_rates
-from plateaus.optim.schedules import decay, warm_up
+from plateaus.optim.schedules import SHAPES, decay, warm_up
 from plateaus.optim.sharpness import sharpness_aware
 from plateaus.types import Aggregator, Scalar
 
@@ -26,8 +27,23 @@ FAMILIES: dict[str, Callable[..., optax.GradientTransformation]] = {
     "nesterov": lambda knobs: optax.sgd(knobs.learning_rate, momentum=knobs.beta1, nesterov=True),
     "adam": lambda knobs: optax.adam(knobs.learning_rate, b1=knobs.beta1, b2=knobs.beta2),
     "nadam": lambda knobs: optax.nadam(knobs.learning_rate, b1=knobs.beta1, b2=knobs.beta2),
+    "lion": lambda knobs: optax.lion(
+        knobs.learning_rate, b1=knobs.beta1, b2=knobs.beta2, weight_decay=0.0
+    ),
+    "muon": lambda knobs: optax.contrib.muon(
+        knobs.learning_rate, beta=knobs.beta1, adam_b1=knobs.beta1, adam_b2=knobs.beta2
+    ),
+    "schedule_free_sgd": lambda knobs: optax.sgd(knobs.learning_rate),
+    "schedule_free_adam": lambda knobs: optax.adam(knobs.learning_rate, b1=0.0, b2=knobs.beta2),
 }
+"""What a family makes of a gradient, by `optim.name`; all follow optax, which has the sources.
 
+Muon: every matrix of the parameters, that of the read-out and embeddings too, by the
+orthogonalised momentum; all others, as biases, by Adam with Nesterov's momentum, of the same rate.
+Papers use other betas than Adam's, the defaults here: Lion .9 and .99 (arXiv 2302.06675), Muon a
+beta1 of .95. Their decay of the weights is `optim.weight_decay`, 0 by default.
+"""
+SCHEDULE_FREE = frozenset({"schedule_free_sgd", "schedule_free_adam"})  # beta1 is their beta
 
 NO_AGGREGATOR = "none"
 
@@ -48,6 +64,9 @@ class Spec:
     project: Annotated[
         str, Field(help="when pcgrad projects: on a conflict, or always", choices=PROJECT)
     ] = "conflict"
+    decay_shape: Annotated[
+        str, Field(help="how the rate decays", choices=tuple(SHAPES), neutral="linear")
+    ] = "linear"
 
 
 class Knobs(NamedTuple):
@@ -57,11 +76,12 @@ class Knobs(NamedTuple):
         Scalar, Field(help="learning rate", low=0, low_open=True, high=1e12, units="1/step")
     ] = 0.1
     beta1: Annotated[
-        Scalar, Field(help="momentum, and Adam's first beta", low=0, high=1, high_open=True)
+        Scalar,
+        Field(help="momentum; first beta of Adam, Lion, Muon", low=0, high=1, high_open=True),
     ] = 0.9
-    beta2: Annotated[Scalar, Field(help="Adam's second beta", low=0, high=1, high_open=True)] = (
-        0.999
-    )
+    beta2: Annotated[
+        Scalar, Field(help="second beta of Adam and Lion", low=0, high=1, high_open=True)
+    ] = 0.999
     gradient_bias: Annotated[
         Scalar, Field(help="weight gamma of the stored gradient", low=0, high=1e6, neutral=0.0)
     ] = 0.0
@@ -77,7 +97,7 @@ class Knobs(NamedTuple):
     ] = 0
     decay_steps: Annotated[
         Scalar,
-        Field(help="steps of linear decay to zero", low=0, high=2**30, neutral=0, units="steps"),
+        Field(help="steps of the decay to zero", low=0, high=2**30, neutral=0, units="steps"),
     ] = 0
     weight_decay: Annotated[
         Scalar,
@@ -133,13 +153,16 @@ def _knobs(layers: tuple[str, ...], own: tuple[Transformation, ...]) -> Any:
 
 
 def check(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield (field, message) for a decay that the run never gets to.
+    """Yield (field, message) for a decay that the run never gets to, or a shape without a decay.
 
-    >>> list(check({"decay_start": 100, "decay_steps": 20, "steps": 100}))
+    >>> decay = {"decay_start": 100, "decay_steps": 20, "decay_shape": "linear"}
+    >>> list(check({**decay, "steps": 100}))
     [('decay_start', 'does not begin within the run: it has 100 steps')]
     """
     if values["decay_steps"] and values["decay_start"] >= values["steps"]:
         yield "decay_start", f"does not begin within the run: it has {values['steps']} steps"
+    if values["decay_shape"] != "linear" and not values["decay_steps"]:
+        yield "decay_shape", "does nothing without a decay: give optim.decay_steps"
 
 
 def optimiser(
@@ -149,10 +172,10 @@ def optimiser(
 
     There the knobs are traced scalars, which is bit-identical to Python numbers. An intervention
     whose knob is not `used` is left out. In order, from the batch's gradient to the update:
-    sharpness-aware steps (`update` then needs `grad_fn`), the clipping of their gradient, the
-    gradient bias (so that it stores and leans on clipped ones), those of one's own, the family, the
-    weight decay (so that what follows multiplies it too), the layers' rates, the warm-up, the decay
-    of the rate.
+    schedule-free averaging and sharpness-aware steps (`update` needs `grad_fn` for either), the
+    clipping of their gradient, the gradient bias (so that it stores and leans on clipped ones),
+    those of one's own, the family, the weight decay (so that what follows multiplies it too), the
+    layers' rates, the warm-up, the decay of the rate.
 
     >>> optimiser(Spec(name="adam"))(Knobs(learning_rate=1e-3)).init({}) is not None
     True
@@ -173,9 +196,14 @@ def optimiser(
         if "warmup_steps" in used:
             parts.append(warm_up(knobs.warmup_steps))
         if "decay_steps" in used:
-            parts.append(decay(knobs.decay_start, knobs.decay_steps))
+            parts.append(decay(knobs.decay_start, knobs.decay_steps, spec.decay_shape))
         whole = parts[0] if len(parts) == 1 else optax.chain(*parts)
-        return sharpness_aware(whole, knobs.sam_radius) if "sam_radius" in used else whole
+        if "sam_radius" in used:
+            whole = sharpness_aware(whole, knobs.sam_radius)
+        if spec.name in SCHEDULE_FREE:
+            warmup = knobs.warmup_steps if "warmup_steps" in used else 0
+            whole = schedule_free(whole, knobs.beta1, warmup)
+        return whole
 
     return build
 

@@ -14,6 +14,12 @@ import optax
 
 from plateaus.types import Array, Scalar
 
+SHAPES: dict[str, Callable[[Array], Array]] = {
+    "linear": lambda left: left,
+    "cosine": lambda left: (1 - jnp.cos(jnp.pi * left)) / 2,
+}
+"""The shapes of a decay: the share of its steps that are left -> the factor of the rate."""
+
 
 class ScheduleState(NamedTuple):
     """How many updates there have been."""
@@ -37,21 +43,23 @@ def warm_up(steps: Scalar) -> optax.GradientTransformation:
     return _multiplied(lambda t: jnp.minimum(1.0, (t + 1) / jnp.maximum(steps, 1)))
 
 
-def decay(start: Scalar, steps: Scalar) -> optax.GradientTransformation:
+def decay(start: Scalar, steps: Scalar, shape: str = "linear") -> optax.GradientTransformation:
     r"""Multiply update t, counted from 0, by $1 - (t - s) / D$, held in [0, 1]: a linear decay.
 
-    Update s is the last whole one, update s + D - 1 has 1 / D, and from s + D on all are zero. So
-    the decay of the last D of S steps has s = S - D and no zero among them: warm_up(D) backwards.
-    Warm-up, stable, decay is `optax.chain(family, warm_up(W), decay(S - D, D))`. Put it last in a
-    chain. Both arguments may be traced.
+    A "cosine" decay multiplies by $(1 - \cos \pi q) / 2$ where a linear one does by q. Update s is
+    the last whole one, update s + D - 1 has q = 1 / D, and from s + D on all are zero. So the decay
+    of the last D of S steps has s = S - D and no zero among them: a linear one is warm_up(D)
+    backwards. Warm-up, stable, decay is `optax.chain(family, warm_up(W), decay(S - D, D))`. Put it
+    last in a chain. Start and steps may be traced.
     Neutral at D = 0, whatever s: the updates come out bit for bit.
 
     Args:
       start: s, the updates before the first of the D.
       steps: D, the length of the decay.
+      shape: "linear" or "cosine".
 
     Source: Hu et al. 2024 (MiniCPM), arXiv 2404.06395, section 4 (warm-up, stable, decay; there
-    the decay is exponential).
+    the decay is exponential); Loshchilov and Hutter 2017, arXiv 1608.03983, equation 5 (cosine).
 
     >>> optimiser = optax.chain(optax.sgd(1.0), decay(start=1, steps=2))
     >>> state, taken, update = optimiser.init(jnp.ones(())), [], jax.jit(optimiser.update)
@@ -64,7 +72,8 @@ def decay(start: Scalar, steps: Scalar) -> optax.GradientTransformation:
 
     def factor(t: Array) -> Array:
         remaining = steps - jnp.maximum(t - start, 0)
-        return jnp.where(steps == 0, 1.0, jnp.maximum(remaining, 0) / jnp.maximum(steps, 1))
+        left = SHAPES[shape](jnp.maximum(remaining, 0) / jnp.maximum(steps, 1))
+        return jnp.where(steps == 0, 1.0, left)
 
     return _multiplied(factor)
 

@@ -93,6 +93,10 @@ REFUSALS = [
         "optim.decay_start = 1000: does not begin within the run",
     ),
     (
+        [LR, "--config.optim.decay_shape=cosine"],
+        "optim.decay_shape = cosine: does nothing without a decay: give optim.decay_steps",
+    ),
+    (
         [LR, "--config.model.name=mlp"],
         "model.name = mlp: takes a vector, but linear_regression emits tokens; use transformer",
     ),
@@ -159,6 +163,8 @@ ACCEPTED = [
     [LR, "--sweep=model.depth=1,2", "--config.optim.rate_block_0=0"],
     [LR, "--config.optim.decay_start=99", "--config.optim.decay_steps=10"],
     [LR, "--config.optim.decay_start=100"],  # there is no decay
+    [LR, "--sweep=optim.decay_shape=linear,cosine", "--config.optim.decay_steps=10"],
+    [LR, "--sweep=optim.name=sgd,lion,muon,schedule_free_sgd,schedule_free_adam"],
     [LR, "--sweep=optim.clip_norm=0,1", "--sweep=optim.weight_decay=0,.01"],
 ]
 

@@ -2,6 +2,7 @@
 
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +10,7 @@ import optax
 import pytest
 
 from plateaus.optim.bias import BiasState
-from plateaus.optim.optimisers import FAMILIES, Knobs, Spec, optimiser
+from plateaus.optim.optimisers import FAMILIES, SCHEDULE_FREE, Knobs, Spec, optimiser
 from plateaus.optim.schedules import ScheduleState
 
 PLAIN = {
@@ -18,22 +19,30 @@ PLAIN = {
     "nesterov": lambda lr, b1, b2: optax.sgd(lr, momentum=b1, nesterov=True),
     "adam": lambda lr, b1, b2: optax.adam(lr, b1=b1, b2=b2),
     "nadam": lambda lr, b1, b2: optax.nadam(lr, b1=b1, b2=b2),
+    "lion": lambda lr, b1, b2: optax.lion(lr, b1=b1, b2=b2, weight_decay=0.0),
+    "muon": lambda lr, b1, b2: optax.contrib.muon(lr, beta=b1, adam_b1=b1, adam_b2=b2),
 }
+ROUNDED = ("adam", "nadam", "lion", "muon")  # where the compiler folds constants of a fixed beta
 
 
 SETTINGS = [(0.1, 0.9, 0.999), (0.5, 0.5, 0.9), (1e-3, 0.0, 0.95)]
 
 
+def layers(flat):
+    """A matrix and a vector, which Muon treats apart."""
+    return {"matrix": flat[:24].reshape(4, 6), "vector": flat[24:]}
+
+
 def trajectory(transformation, gradients):
-    """Parameters after each step [T, P], in one scan."""
+    """Parameters after each step, in one scan."""
 
     def step(carry, g):
         params, state = carry
-        updates, state = transformation.update(g, state, params)
+        updates, state = transformation.update(layers(g), state, params)
         params = optax.apply_updates(params, updates)
         return (params, state), params
 
-    params = jnp.ones(gradients.shape[1:])
+    params = layers(jnp.ones(gradients.shape[1:]))
     return jax.lax.scan(step, (params, transformation.init(params)), gradients)[1]
 
 
@@ -54,12 +63,13 @@ def gradients():
 
 
 def test_every_family_is_compared_here():
-    assert set(PLAIN) == set(FAMILIES)
+    """But for the schedule-free ones, which are in test_averaging.py."""
+    assert set(PLAIN) | SCHEDULE_FREE == set(FAMILIES)
 
 
 @pytest.mark.parametrize("family", PLAIN)
 def test_traced_knobs_are_plain_optax(family, gradients, exact_jit):
-    """To the bit; Adam within rounding, as the compiler folds the constants of a fixed beta."""
+    """To the bit; Adam and its like within rounding."""
 
     @exact_jit
     def traced(knobs, gradients):
@@ -69,10 +79,10 @@ def test_traced_knobs_are_plain_optax(family, gradients, exact_jit):
         fixed = PLAIN[family](*single(setting))
         plain = exact_jit(functools.partial(trajectory, fixed))(gradients)
         found = traced(Knobs(*map(np.float32, setting)), gradients)
-        if family in ("adam", "nadam"):
-            np.testing.assert_allclose(found, plain, rtol=1e-5, atol=1e-6)
+        if family in ROUNDED:
+            chex.assert_trees_all_close(found, plain, rtol=1e-5, atol=1e-6)
         else:
-            np.testing.assert_array_equal(found, plain)
+            chex.assert_trees_all_equal(found, plain)
 
 
 @pytest.mark.parametrize("family", PLAIN)
@@ -81,11 +91,12 @@ def test_operation_by_operation_they_are_plain_optax_to_the_bit(family, gradient
         knobs = Knobs(*map(jnp.float32, setting))
         ours = optimiser(Spec(name=family), frozenset())(knobs)
         plain = PLAIN[family](*single(setting))
-        state, plain_state = ours.init(gradients[0]), plain.init(gradients[0])
-        for gradient in gradients[:4]:
-            update, state = ours.update(gradient, state)
-            plain_update, plain_state = plain.update(gradient, plain_state)
-            np.testing.assert_array_equal(update, plain_update)
+        params = layers(gradients[0])
+        state, plain_state = ours.init(params), plain.init(params)
+        for gradient in map(layers, gradients[:4]):
+            update, state = ours.update(gradient, state, params)
+            plain_update, plain_state = plain.update(gradient, plain_state, params)
+            chex.assert_trees_all_equal(update, plain_update)
 
 
 def test_the_gradient_bias_comes_first():

@@ -5,9 +5,12 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from plateaus.optim.schedules import decay, warm_up
+
+cosine = functools.partial(decay, shape="cosine")
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames="count")
@@ -53,6 +56,17 @@ def test_updates_shrink_linearly_to_zero(start, steps):
     assert found["half"].dtype == jnp.bfloat16
     if steps == 0 or start == 2**30:
         np.testing.assert_array_equal(found["w"], np.ones((12, 3)))
+
+
+@pytest.mark.parametrize("steps", (0, 1, 4, 9, 100))
+def test_a_cosine_decay_is_that_of_optax_from_its_start(steps):
+    found = factors(cosine, np.int32(2), np.int32(steps))["w"]
+    plain = optax.cosine_decay_schedule(1.0, max(steps, 1))
+    expected = [float(plain(max(t - 2, 0))) if steps else 1.0 for t in range(12)]
+    np.testing.assert_allclose(found[:, 0], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found[:3], np.ones((3, 3)))
+    if steps == 0:
+        np.testing.assert_array_equal(found, np.ones((12, 3)))
 
 
 def test_starts_and_lengths_of_a_decay_are_mapped():
