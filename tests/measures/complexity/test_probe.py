@@ -36,7 +36,7 @@ def test_a_parabola_has_half_a_coefficient_a_direction():
     memory = (1 - how.step_size * pulls / 2) ** 2
     of_each = (n_beta * curvatures * variance) ** 2 / 2 * (1 + memory) / (1 - memory)
     error = np.sqrt(of_each.sum() / (how.chains * how.draws))
-    assert error < 0.01
+    assert error < 0.02
     assert float(found["llc"]) == pytest.approx(exact, abs=4 * error)
     assert float(found["llc_spread"]) == pytest.approx(error * np.sqrt(how.chains), rel=0.5)
     assert exact == pytest.approx(5 / 2, rel=0.25)  # d / 2 less what the spring takes
@@ -50,7 +50,7 @@ def test_without_a_spring_a_parabola_of_d_directions_has_d_halves():
 
 def mean_rise(loss, n_beta, gamma, dimensions):
     """n beta E[L] under exp(-n beta L - gamma |w|^2 / 2), by a sum over a grid."""
-    line = np.linspace(-3, 3, 3001 if dimensions == 2 else 60001)
+    line = np.linspace(-3, 3, 1201 if dimensions == 2 else 60001)
     w = np.meshgrid(*[line] * dimensions, indexing="ij")
     energy = n_beta * loss(w) + gamma / 2 * sum(x**2 for x in w)
     density = np.exp(-energy)
@@ -58,13 +58,13 @@ def mean_rise(loss, n_beta, gamma, dimensions):
 
 
 FLAT = {
-    "w^4": (lambda w, x: x * w[0] ** 4, 1, 0.0, Chains(256, 3000, 6000, 1e-3, 0.0)),
-    "w^4 on a spring": (lambda w, x: x * w[0] ** 4, 1, 20.0, Chains(256, 3000, 6000, 1e-3, 20.0)),
+    "w^4": (lambda w, x: x * w[0] ** 4, 1, 0.0, Chains(256, 2000, 4000, 1e-3, 0.0)),
+    "w^4 on a spring": (lambda w, x: x * w[0] ** 4, 1, 20.0, Chains(256, 2000, 4000, 1e-3, 20.0)),
     "a cross": (
         lambda w, x: x * (w[0] * w[1]) ** 2,
         2,
         10.0,
-        Chains(512, 3000, 6000, 5e-4, 10.0),
+        Chains(512, 2000, 4000, 5e-4, 10.0),
     ),
 }
 
@@ -77,7 +77,7 @@ def test_what_is_flatter_than_a_parabola(name):
         assert expected == pytest.approx(1 / 4, rel=1e-6)
     assert expected < dimensions / 2
     found = estimate(loss, np.zeros(dimensions, np.float32), ONE, 100.0, how)
-    assert float(found["llc"]) == pytest.approx(expected, rel=0.04)
+    assert float(found["llc"]) == pytest.approx(expected, rel=0.05)
 
 
 def test_against_the_recursion_written_out():
