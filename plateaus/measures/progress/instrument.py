@@ -47,7 +47,7 @@ def check(values: Values, task: Task, tokens: int) -> Iterator[tuple[str, str]]:
     if not task.relevant:
         yield (
             "progress_measures",
-            f"{values['task.name']} does not say on which inputs its answers depend",
+            f"{values['task.name']} does not name what its answers depend on",
         )
     elif task.reads.vocabulary is None and values["model.name"] != "mlp":
         yield "progress_measures", f"needs the first layer of an mlp, not {values['model.name']}"
