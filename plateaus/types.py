@@ -114,6 +114,8 @@ class Task(NamedTuple):
       at: (knobs, t) -> the knobs of the law in force at step t, for laws that change.
       laws: name -> another test law, evaluated like the test law. Its records are NAME_loss and
         NAME_metric, and NAME_loss_of_P for predictor P. "test", "pool", "train" are no such names.
+      relevant: the coordinates of an input vector, or the positions of a prompt, on which its
+        answer depends; () where that are all of them, or it is not known.
     """
 
     init: signatures.Init
@@ -133,6 +135,7 @@ class Task(NamedTuple):
     item: signatures.NumberOf | None = None
     at: signatures.KnobsAt = lambda knobs, t: knobs
     laws: Mapping[str, OtherLaw] = {}
+    relevant: tuple[int, ...] = ()
 
     @property
     def group_names(self) -> tuple[str, ...]:

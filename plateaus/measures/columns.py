@@ -161,6 +161,20 @@ _MIXED_STEPS = {
     "alone_pairs": Column("runs that it rests on", "runs"),
 }
 
+_PROGRESS = {
+    "measure": Column("its name in results.nc"),
+    "step": Column(
+        "where it is read: the last evaluation up to half of the median escape", "steps"
+    ),
+    "runs": Column("runs still on the plateau there", "runs"),
+    "escaped_before": Column("runs left out, as they were not", "runs"),
+    "loss": Column("rank correlation of the test loss there with the step of escape"),
+    "alone": Column("rank correlation of the measure with it"),
+    "beyond": _interval("the same given the loss, of ranks; Fisher's interval"),
+    "p": Column("two-sided, by Freedman and Lane's permutations", "0 to 1"),
+    "p_holm": Column("adjusted over the table, after Holm", "0 to 1"),
+}
+
 COLUMNS: dict[str, tuple[str, Mapping[str, Column]]] = {  # by file: what a row is of, and columns
     "summary.csv": ("each setting, beside its baseline", _SUMMARY),
     "metrics.csv": ("each level of a metric, and each setting", _METRICS),
@@ -168,6 +182,7 @@ COLUMNS: dict[str, tuple[str, Mapping[str, Column]]] = {  # by file: what a row 
     "mixing.csv": ("each setting, where the shares of groups adapt", _MIXING),
     "superposition.csv": ("each answer to each mixture of prompts, at the horizon", _MIXED),
     "superposition_steps.csv": ("each setting that was given mixed prompts", _MIXED_STEPS),
+    "progress.csv": ("each measure of progress of each setting", _PROGRESS),
 }
 
 

@@ -22,6 +22,8 @@ from plateaus.measures.mixing import figure_shares as mixing_shares
 from plateaus.measures.mixing import figures as mixing_figures
 from plateaus.measures.mixing import rows as mixing
 from plateaus.measures.mixing import table as mixing_table
+from plateaus.measures.progress import figure as progress_figure
+from plateaus.measures.progress import table as progress_table
 from plateaus.measures.superposition import figure as superposition_figure
 from plateaus.measures.superposition import figure_dynamics, figure_sizes, steps
 from plateaus.measures.superposition import rows as superposition
@@ -44,6 +46,7 @@ from plateaus.report.statistics import Row
 SUMMARY, TASKS, MIXING = "summary.csv", "tasks.csv", "mixing.csv"
 METRICS = "metrics.csv"
 MIXED, MIXED_STEPS = "superposition.csv", "superposition_steps.csv"
+PROGRESS = "progress.csv"
 # What has one of these axes is read at the horizon only, by every table and figure.
 AT_THE_END = frozenset(
     {
@@ -97,6 +100,11 @@ TABLES: dict[str, Table] = {  # by file
         lambda *results: superposition_table.show(results[-1]),
     ),
     MIXED_STEPS: Table(steps.summarise, steps.csv_text, lambda *results: steps.show(results[-1])),
+    PROGRESS: Table(
+        progress_table.summarise,
+        progress_table.csv_text,
+        lambda *results: progress_table.show(results[-1]),
+    ),
 }
 FIGURES: dict[str, Figure] = {  # by file, without its ending
     "plateau": Figure(figures.plateau),
@@ -119,6 +127,7 @@ FIGURES: dict[str, Figure] = {  # by file, without its ending
     "heads_by_outcome": Figure(attention.by_outcome),
     "head_persistence": Figure(attention.persistence),
     "landscape": Figure(curvature.landscape),
+    "progress": Figure(progress_figure.measures),
     "superposition": Figure(superposition_figure.mixed_prompts),
     "superposition_dynamics": Figure(figure_dynamics.dynamics),
     "superposition_sizes": Figure(figure_sizes.sizes),
@@ -161,12 +170,13 @@ def printed(
 ) -> list[str]:
     """Return the tables that are printed, by file, first what the settings were made to compare.
 
-    Mixed prompts, where there are some; the accuracy over all items, where a task has items; ways
-    to mix, where the settings mix differently; each task among others beside itself alone, where
-    they train on different tasks. The main table comes after these, and not where each of its rows
-    would be a mean over other tasks than the baseline.
+    Mixed prompts, where there are some; the accuracy over all items, where a task has items;
+    measures of progress; ways to mix, where the settings mix differently; each task among others
+    beside itself alone, where they train on different tasks. The main table comes after these, and
+    not where each of its rows would be a mean over other tasks than the baseline.
     """
     order = [MIXED, MIXED_STEPS, METRICS]
+    order += [PROGRESS] * progress_table.tested(found[PROGRESS])
     order += [MIXING] * mixing.differ(dataset, rows)
     order += [TASKS] * task_sets.compared(found[TASKS])
     if TASKS not in order or task_sets.some_alike(dataset, rows):

@@ -9,9 +9,11 @@ from typing import Annotated, Any, get_args
 from plateaus.fields import Field, declared
 from plateaus.measures import weights
 from plateaus.measures.attention import instrument as attention
+from plateaus.measures.complexity import instrument as complexity
 from plateaus.measures.curvature import instrument as curvature
 from plateaus.measures.gradients import instrument as gradients
 from plateaus.measures.instrument import Instrument, Parts, Probe, Values
+from plateaus.measures.progress import instrument as progress
 from plateaus.measures.superposition import instrument as superposition
 from plateaus.measures.task_vectors import instrument as task_vectors
 from plateaus.recipe import BatchProbe
@@ -25,6 +27,8 @@ INSTRUMENTS: dict[str, Instrument] = {  # a probe's random stream is by its plac
     "attention": attention.INSTRUMENT,
     "superposition": superposition.INSTRUMENT,
     "task_vectors": task_vectors.INSTRUMENT,
+    "progress": progress.INSTRUMENT,
+    "complexity": complexity.INSTRUMENT,
 }
 
 

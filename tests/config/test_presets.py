@@ -184,6 +184,7 @@ def test_listing_has_every_preset_with_its_claim(monkeypatch, here):
 NAMES = ["zipf", "zipf_batches", "subset", "staircase"]
 NAMES += ["curriculum", "every_step", "gradient_bias", "max_learning_rate", "pcgrad"]
 NAMES += ["optimisers", "successor"]
+OWN = ["progress"]  # a question of ours, at sizes of ours
 
 
 @pytest.mark.parametrize("smoke", [False, True])
@@ -202,7 +203,9 @@ def test_sparse_parity_presets_are_as_the_paper_says(smoke):
             assert paper.items() <= page.fields.items()
             assert page.fields["task.dataset_size"] == 50_000 * page.fields["batch"]
             assert page.fields["steps"] == (30_000 if preset == "optimisers" else 50_000)
-    assert [line.split()[0] for line in presets.listing([path])[1:]] == [f":{n}" for n in NAMES]
+    assert [line.split()[0] for line in presets.listing([path])[1:]] == [
+        f":{n}" for n in NAMES + OWN
+    ]
 
 
 @pytest.mark.parametrize("smoke", [False, True])

@@ -54,7 +54,7 @@ def _facet(part: SubFigure, dataset: xr.Dataset, facet: Sequence[Row], names: li
         panels.log_step_axis(left, dataset["eval_step"].values, facet[0].horizon)
         for number, (row, look) in enumerate(zip(facet, styles_of(facet), strict=True)):
             _over_training(left, dataset, name, row, look, len(facet) <= bands.MOST_SPREADS)
-            _escape(left, dataset, row, look, 0.03 + 0.04 * number)
+            median_escape(left, dataset, row, look, 0.03 + 0.04 * number)
             found = phases(dataset, name, row)
             places = np.arange(len(PHASES)) + 0.7 * ((number + 0.5) / len(facet) - 0.5)
             right.plot(places, bands.quartiles(found)[0], **look.line | {"lw": 0.8})
@@ -75,7 +75,7 @@ def _over_training(
     bands.median_curve(axes, steps, values, look, spread=spread)
 
 
-def _escape(axes: Axes, dataset: xr.Dataset, row: Row, look: Look, beside: float) -> None:
+def median_escape(axes: Axes, dataset: xr.Dataset, row: Row, look: Look, beside: float) -> None:
     """Mark the median escape of a setting; hollow, at the edge and so high, if not reached."""
     runs = passages(dataset, row.index)
     if not runs.times.size:

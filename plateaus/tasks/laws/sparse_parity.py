@@ -151,4 +151,5 @@ def sparse_parity(spec: Spec) -> Task:
         best="parity",
         size=spec.dataset_size,
         at=at,
+        relevant=tuple(range(spec.relevant_bits)),
     )

@@ -1,0 +1,1 @@
+"""How degenerate the loss is about the weights: the local learning coefficient."""
