@@ -17,5 +17,6 @@ __all__, __getattr__, __dir__ = exports(
         "figures": ["plateau", "learning_curves"],
         "table": ["show"],
         "csv_columns": ["csv_text"],
+        "choosing": ["Rule"],
     },
 )
