@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from plateaus.measures import columns
+from plateaus.measures import columns, tables_page
 from plateaus.measures.figures import METRICS, TABLES, summaries
 from plateaus.report import kept_columns, kept_curves, kept_runs, statistics
 
@@ -42,12 +42,12 @@ def test_every_column_says_what_it_is(file):
 
 
 def test_the_page_is_the_declared_one():
-    """python -m plateaus.measures.columns >docs/tables.md writes it again."""
-    assert PAGE.read_text(encoding="utf-8") == columns.documented()
+    """python -m plateaus.measures.tables_page >docs/tables.md writes it again."""
+    assert PAGE.read_text(encoding="utf-8") == tables_page.documented()
 
 
 def test_the_page_has_every_file_of_a_run_folder():
-    text = columns.documented()
+    text = tables_page.documented()
     sections = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
     assert sections == [*TABLES, kept_runs.FILE, kept_curves.FILE]
     assert all(f"`{name}" in text for name in kept_columns.COLUMNS if "_at_0" not in name)
@@ -59,4 +59,4 @@ def test_the_columns_of_the_curves_are_those_on_the_page(everything):
 
     dataset = everything.results("regression", steps=100)
     lines = gzip.decompress(kept_curves.content(dataset, set(), ())).decode().splitlines()
-    assert lines[1].split(",")[1:] == ["seed", *columns.CURVES]
+    assert lines[1].split(",")[1:] == ["seed", *tables_page.CURVES]
