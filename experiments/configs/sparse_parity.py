@@ -237,14 +237,15 @@ def optimisers(config: ConfigDict) -> None:
     """
     config.update({"steps": 30_000, "eval_every": 100})
     config.variants = {
-        f"{method} {rate:g}": {
-            **{f"optim.{field}": value for field, value in fields.items()},
-            "optim.learning_rate": rate,
-        }
-        for method, (fields, rates) in METHODS.items()
-        for rate in rates
+        method: {f"optim.{field}": value for field, value in fields.items()}
+        for method, (fields, _) in METHODS.items()
     }
-    config.sweep = {"data.zipf_exponent": (0.0, 0.75), "variant": tuple(config.variants)}
+    config.sweep = {
+        ("variant", "optim.learning_rate"): [
+            (method, rate) for method, (_, rates) in METHODS.items() for rate in rates
+        ],
+        "data.zipf_exponent": (0.0, 0.75),
+    }
 
 
 def successor(config: ConfigDict) -> None:

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from plateaus.config import pairs
 from plateaus.config.schema import ConfigError
+from plateaus.config.variants import AXIS
 from plateaus.evidence import observed, rows
 from plateaus.evidence.claim import Claim
 from plateaus.evidence.fields import STATISTICS
@@ -37,11 +39,11 @@ def keep(source: Path, folder: Path) -> Path:
 
     Raises ConfigError where runs are missing, or no learning rate is swept.
     """
-    read = rows.from_file(source / kept_runs.FILE).rows
+    read = [_apart(row) for row in rows.from_file(source / kept_runs.FILE).rows]
     if RATE not in read[0]:
         raise ConfigError(f"{source}: sweeps no {RATE}")
     config = json.loads((source / "config.json").read_text(encoding="utf-8"))
-    swept = [name for name in read[0] if name in config["sweep"]]
+    swept = [name for name in read[0] if name == RATE or name in config["sweep"]]
     commits = json.loads((source / "provenance.json").read_text(encoding="utf-8"))["sessions"]
     marks = dict.fromkeys(rows.commit_of(session) for session in commits)
     extra = [name for name in read[0] if "_reaches_" in name]
@@ -55,6 +57,16 @@ def keep(source: Path, folder: Path) -> Path:
     path = folder / f"{config['name']}.csv"
     write_atomically(path, text.getvalue().encode())
     return path
+
+
+def _apart(row: Row) -> Row:
+    """Return a row with variant and rate in columns of their own, if they were swept in pairs.
+
+    >>> _apart({"variant": "Adam + learning_rate=0.001", "seed": "0"})
+    {'variant': 'Adam', 'optim.learning_rate': '0.001', 'seed': '0'}
+    """
+    pair = pairs.labelled(row.get(AXIS, ""), (AXIS, RATE)) if RATE not in row else {}
+    return {AXIS: pair[AXIS], RATE: pair[RATE], **row, **pair} if pair else row
 
 
 def times(runs: Sequence[Row], column: str, task: str = "") -> dict[float, list[float]]:

@@ -75,6 +75,27 @@ def test_the_best_rate_is_that_of_the_least_mean_time(run_folder, tmp_path):
     assert "2 seeds; cpu; 0123456." in text
 
 
+def test_rates_that_are_swept_in_pairs_with_variants_are_taken_apart(run_folder, tmp_path):
+    """So that each variant may have rates of its own: the file is as if rates were an axis."""
+    plain = best_rates.keep(run_folder, tmp_path / "product")
+    table = run_folder / "runs.csv"
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row["variant"] += f" + learning_rate={row.pop(best_rates.RATE)}"
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0]])
+        writer.writeheader()
+        writer.writerows(rows)
+    config = {"name": "mine-rates", "sweep": {"variant": []}, "config": {}}
+    (run_folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    in_pairs = best_rates.keep(run_folder, tmp_path / best_rates.FOLDER)
+    texts = [path.read_text(encoding="utf-8") for path in (plain, in_pairs)]
+    read = [list(csv.DictReader(text.splitlines())) for text in texts]
+    assert read[0] == read[1]
+    assert best_rates.problems(_claim(0.1, 0.2), tmp_path) == []
+
+
 def test_a_pilot_that_is_not_there_is_named(tmp_path):
     (tmp_path / best_rates.FOLDER).mkdir()
     (tmp_path / best_rates.FOLDER / "mine-rate.csv").touch()
