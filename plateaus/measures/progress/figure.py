@@ -27,9 +27,9 @@ def measures(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     fewer than 8 seeds, each seed as a thin line. A mark at the foot with a vertical line is the
     median step at which a setting escapes (hollow, at the right edge, where half of its runs never
     do). Right: each run that is still on the plateau at half of that median, the measure there
-    against the step at which the run escapes, a dot each; at the right edge those that never do. A
-    measure that says when the plateau ends goes up or down with it; what it says beyond the loss is
-    in progress.csv.
+    against the step at which the run escapes, a dot each; at the right edge, grey, those that never
+    do. A measure that says when the plateau ends goes up or down with it; what it says beyond the
+    loss is in progress.csv.
     """
     names = {
         name: meaning
@@ -49,7 +49,7 @@ def measures(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 def _facet(
     part: SubFigure, dataset: xr.Dataset, facet: Sequence[Row], labels: dict[str, str]
 ) -> None:
-    grid = part.subplots(len(labels), 2, width_ratios=(2, 1), sharex="col", sharey="row")
+    grid = part.subplots(len(labels), 2, width_ratios=(2, 1), sharex="col")
     spread, steps = len(facet) <= bands.MOST_SPREADS, dataset["eval_step"].values
     landmarks = [progress.landmark(dataset, row) for row in facet]
     first = [steps[at.place] for at in landmarks if at is not None]
