@@ -27,9 +27,9 @@ def measures(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     fewer than 8 seeds, each seed as a thin line. A mark at the foot with a vertical line is the
     median step at which a setting escapes (hollow, at the right edge, where half of its runs never
     do). Right: each run that is still on the plateau at half of that median, the measure there
-    against the step at which the run escapes, a dot each; at the right edge those that never do. A
-    measure that says when the plateau ends goes up or down with it; what it says beyond the loss is
-    in progress.csv.
+    against the step at which the run escapes, a dot each; at the right edge, grey, those that never
+    do. A measure that says when the plateau ends goes up or down with it; what it says beyond the
+    loss is in progress.csv.
     """
     names = {
         name: meaning
@@ -49,18 +49,19 @@ def measures(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 def _facet(
     part: SubFigure, dataset: xr.Dataset, facet: Sequence[Row], labels: dict[str, str]
 ) -> None:
-    grid = part.subplots(len(labels), 2, width_ratios=(2, 1), sharex="col", sharey="row")
-    spread = len(facet) <= bands.MOST_SPREADS
+    grid = part.subplots(len(labels), 2, width_ratios=(2, 1), sharex="col")
+    spread, steps = len(facet) <= bands.MOST_SPREADS, dataset["eval_step"].values
+    landmarks = [progress.landmark(dataset, row) for row in facet]
+    first = [steps[at.place] for at in landmarks if at is not None]
     for (left, right), (name, label) in zip(grid, labels.items(), strict=True):
-        panels.log_step_axis(left, dataset["eval_step"].values, facet[0].horizon)
+        panels.log_step_axis(left, steps, facet[0].horizon)
         for number, (row, look) in enumerate(zip(facet, styles_of(facet), strict=True)):
-            values = followed(dataset, name, row)
-            steps = dataset["eval_step"].values
-            bands.median_curve(left, steps, values, look, spread=spread)
+            bands.median_curve(left, steps, followed(dataset, name, row), look, spread=spread)
             median_escape(left, dataset, row, look, 0.03 + 0.04 * number)
-            _runs(right, dataset, name, row, look)
+            if (at := landmarks[number]) is not None:
+                _runs(right, dataset, name, row, look, at)
         left.set_ylabel(words.lines(label, LINE - 0.15, 8), fontsize=8)
-        panels.log_step_axis(right, dataset["eval_step"].values, facet[0].horizon, 4)
+        panels.log_step_axis(right, np.array(first), facet[0].horizon, 4)
         for axes in (left, right):
             axes.set_xlabel("")
     grid[-1, 0].set_xlabel("optimiser steps")
@@ -68,11 +69,10 @@ def _facet(
     grid[0, 1].set_title("at half of the median escape")
 
 
-def _runs(axes: Axes, dataset: xr.Dataset, name: str, row: Row, look: Look) -> None:
+def _runs(
+    axes: Axes, dataset: xr.Dataset, name: str, row: Row, look: Look, at: progress.Landmark
+) -> None:
     """Draw a dot for each run on the plateau at half of its median."""
-    at = progress.landmark(dataset, row)
-    if at is None:
-        return
     values = progress.values_at(dataset, name, row, at)
     times = np.minimum(at.times, row.horizon)
     never = np.isinf(at.times)
