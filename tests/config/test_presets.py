@@ -183,7 +183,7 @@ def test_listing_has_every_preset_with_its_claim(monkeypatch, here):
 
 NAMES = ["zipf", "zipf_batches", "subset", "staircase"]
 NAMES += ["curriculum", "gradient_bias", "max_learning_rate", "pcgrad", "successor"]
-NAMES += ["choice", "choice_elsewhere"]
+NAMES += ["choice"]
 
 
 @pytest.mark.parametrize("smoke", [False, True])
