@@ -183,7 +183,7 @@ def test_listing_has_every_preset_with_its_claim(monkeypatch, here):
 
 NAMES = ["zipf", "zipf_batches", "subset", "staircase"]
 NAMES += ["curriculum", "every_step", "gradient_bias", "max_learning_rate", "pcgrad"]
-NAMES += ["optimisers", "successor", "choice", "choice_elsewhere"]
+NAMES += ["optimisers", "successor", "choice"]
 OWN = ["progress"]  # a question of ours, at sizes of ours
 
 

@@ -5,12 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from plateaus.config.presets import REPOSITORY
+from plateaus.config import presets
 from plateaus.report.choosing import RULE, Rule, first_crossing, gaps
 
 FIELD = "data.zipf_exponent"
 AMOUNTS = [0.0, 0.5, 1.0, 1.5]
-CLAIMS = REPOSITORY / "experiments" / "claims"
 
 
 @pytest.fixture
@@ -40,7 +39,7 @@ def test_runs_that_ended_before_are_left_out(results):
     assert gaps(results, FIELD, 500)[1][1] == pytest.approx(0.25 - 0.05 / 2)
     results["test_loss"][1] = np.inf
     with pytest.raises(ValueError, match="value 1 is NaN: no run"):
-        Rule(level=0.5).choose(results)
+        Rule(amounts=tuple(AMOUNTS), level=0.5).choose(results)
 
 
 @pytest.mark.parametrize("level", [-1.0, 0.0, 0.1, 0.25, 0.6, 1.7, 2.25, 9.0])
@@ -49,7 +48,8 @@ def test_the_amount_is_where_a_fine_grid_crosses(results, level):
     fine = np.linspace(0, 1.5, 150_001)
     at_least = np.interp(fine, AMOUNTS, np.square(AMOUNTS)) >= level - 1e-12
     expected = fine[at_least.argmax()] if at_least.any() else 1.5
-    assert Rule(level=level).choose(results) == pytest.approx(expected, abs=2e-5)
+    rule = Rule(amounts=tuple(AMOUNTS), level=level)
+    assert rule.choose(results) == pytest.approx(expected, abs=2e-5)
 
 
 def test_amounts_are_in_the_order_of_growing_bias():
@@ -67,10 +67,21 @@ def test_other_sweeps_are_refused_in_a_line(results, make_results):
     two = results.expand_dims({"variant": ["a", "b"]})
     with pytest.raises(ValueError, match=r"are of variant, data.zipf_exponent, seed"):
         RULE.choose(two)
-    assert RULE.choose(two.sel({"variant": "a"})) == RULE.choose(results)
+    rule = Rule(amounts=(0.0, 1.5), level=1.5)
+    assert rule.choose(two.sel({"variant": "a"})) == rule.choose(results) == pytest.approx(1.0)
+    with pytest.raises(ValueError, match=r"data.zipf_exponent = 0.75: is to be probed, and was"):
+        RULE.choose(results)
 
 
 def test_the_digest_is_of_the_equation_and_of_each_number():
-    others = [{"field": "data.subset"}, {"step": 1000}, {"level": 0.21}]
+    others = [{"field": "data.subset"}, {"step": 1000}, {"level": 0.21}, {"amounts": (0.5, 1.0)}]
     digests = {RULE.digest, *(dataclasses.replace(RULE, **other).digest for other in others)}
-    assert len(digests) == 4
+    assert len(digests) == 5
+
+
+def test_the_rule_is_the_one_that_was_fixed_before_its_test():
+    """Its preset names its digest: a rule that is changed after the runs has another."""
+    path, _ = presets.find("configs/sparse_parity.py")
+    page = presets.load(path, "choice", "small", False)
+    assert RULE.digest in page.doc
+    assert {*RULE.amounts} <= {*page.sweep[RULE.field]}
