@@ -112,8 +112,7 @@ def batches(
     batches over which steps fall; the legend has its exponent, the 95% interval of 8 seeds or more,
     and where steps stop falling: more slowly than batch^-0.1 to the next one, or not in every seed
     (of 8 or more: by the interval of their mean), or below the dotted line, about the shortest
-    plateau that is measured. None unless three
-    batches or more are swept.
+    plateau that is measured. None unless three batches or more are swept.
     """
     if len(dict.fromkeys(r.setting.get(BATCH) for r in task_rows)) < FEWEST:
         return None
