@@ -154,14 +154,14 @@ def batches(config: ConfigDict, scale: str) -> None:
 
     Source: ours; it ties paper 2 to the gradient noise of paper 1.
     Command: python experiments/run.py --config=configs/multitask.py:batches
-    Expected: 64 runs in 210 minutes on one core, 160 of them at 512 prompts.
+    Expected: 128 runs in 290 minutes on one core, 215 of them at 512 prompts.
     Reached (0 seeds): not run yet.
     """
     _, _, linear, relu = FOUR
     _families(config, HARD, [(linear,), (relu,), (linear, relu), FOUR])
     config.sweep = {"variant": tuple(config.variants), "batch": BATCHES}
     if scale == "small":
-        config.update({"steps": 3_000, "seeds": 4})
+        config.steps = 2_000
         config.optim.learning_rate = 1.5e-3
 
 

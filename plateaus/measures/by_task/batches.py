@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
 from plateaus.measures.by_task.prompts import drawn_a_step
@@ -112,8 +113,7 @@ def batches(
     batches over which steps fall; the legend has its exponent, the 95% interval of 8 seeds or more,
     and where steps stop falling: more slowly than batch^-0.1 to the next one, or not in every seed
     (of 8 or more: by the interval of their mean), or below the dotted line, about the shortest
-    plateau that is measured. None unless three
-    batches or more are swept.
+    plateau that is measured. None unless three batches or more are swept.
     """
     if len(dict.fromkeys(r.setting.get(BATCH) for r in task_rows)) < FEWEST:
         return None
@@ -176,7 +176,7 @@ def _panel(
     *,
     own: bool,
 ) -> None:
-    labels = {}
+    laws: list[tuple[str, Line2D]] = []
     for name, one in shown.items():
         look, x = palette[name], np.asarray(one.own if own else one.batch)
         middles = [float(np.median(runs.times)) for runs in one.runs]
@@ -188,13 +188,15 @@ def _panel(
             inside = slice(found.first, found.last + 1)
             steps = np.exp(found.level) * np.asarray(one.batch)[inside] ** found.slope.value
             (line,) = axes.plot(x[inside], steps, color=look.color, ls="--", lw=1.4)
-            labels[described(found, one.batch)] = line
+            laws.append((described(found, one.batch), line))
     axes.axhline(floor, ls=":", lw=0.8, color=GREY)
     panels.log_axis(axes)
     panels.log_axis(axes, "x")
     axes.set_xlabel("prompts of the task in a step" if own else "prompts in a step")
-    if labels and not own:
-        axes.legend([*labels.values()], [*labels], fontsize=6.5, loc="lower left")
+    if laws and not own:
+        axes.legend(
+            [line for _, line in laws], [text for text, _ in laws], fontsize=6.5, loc="lower left"
+        )
 
 
 def described(found: Fall, batch: Sequence[float]) -> str:
