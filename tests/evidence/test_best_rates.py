@@ -123,6 +123,7 @@ def test_rates_are_no_part_of_the_rule():
 
 
 def test_every_claim_has_the_best_rates_of_its_pilot():
-    claims = read_all(ROOT / "claims").values()
+    claims = [c for c in read_all(ROOT / "claims").values() if c.pilot.get("passed")]
+    assert sum(bool(c.rates) for c in claims) > 1
     wrong = {c.id: found for c in claims if (found := best_rates.problems(c, ROOT / "results"))}
     assert wrong == {}
