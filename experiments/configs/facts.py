@@ -161,8 +161,8 @@ def rates(config: ConfigDict, scale: str) -> None:
     Source: paper 1, sections 3 and 4 and appendix A, at other rates.
     Command: python experiments/run.py --config=configs/facts.py:rates
     Expected: 144 runs in 15 minutes on 2 cores, by the pace of `subjects` and `pcgrad`.
-    Reached (8 seeds): geometric means of the steps to an accuracy of .5, at 2.4e-3, the best rate of
-      all three: 1,060 with all subjects, 1,167 by a Zipf law of exponent 1, 864 with the
+    Reached (8 seeds): geometric means of the steps to an accuracy of .5, at 2.4e-3, the best rate
+      of all three: 1,060 with all subjects, 1,167 by a Zipf law of exponent 1, 864 with the
       curriculum. The others are not run yet.
     """
     config.seeds = 8

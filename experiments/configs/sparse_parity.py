@@ -227,8 +227,8 @@ METHODS = {
 def optimisers(config: ConfigDict) -> None:
     """Momentum, SAM, schedules, today's optimisers: which shorten the plateau, and Zipf's with it?
 
-    Every method at four rates or five, on uniform points and by a Zipf exponent of 0.75. "Cosine" decays
-    to zero over the run, the rest keep their rates; "schedule-free" is that of SGD.
+    Every method at four rates or five, on uniform points and by a Zipf exponent of 0.75. "Cosine"
+    decays to zero over the run, the rest keep their rates; "schedule-free" is that of SGD.
 
     Source: the reviewers of paper 1 (digest of the paper); section 4.2, carried over.
     Command: python experiments/run.py --config=configs/sparse_parity.py:optimisers

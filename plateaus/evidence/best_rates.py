@@ -124,56 +124,64 @@ def problems(claim: Claim, results: Path) -> list[str]:
     return wrong
 
 
-def page(results: Path) -> str:
+def page(claims: Iterable[Claim], results: Path) -> str:
     """Return the tables of all pilots, setting by rate, in Markdown."""
+    timed = {
+        str(claim.rates["runs"]): observed.columns(claim)[0]
+        for claim in claims
+        if claim.rates and STATISTICS[claim.statistic][0]
+    }
     parts = [_HEAD]
     for path in sorted((results / FOLDER).glob("*.csv")):
-        parts.append(f"\n## {path.stem}\n\n{_table(rows.from_file(path).rows)}")
+        table = _table(rows.from_file(path).rows, timed.get(path.stem, ESCAPE))
+        parts.append(f"\n## {path.stem}\n\n{table}")
     return "".join(parts)
 
 
 _HEAD = """<!-- Written by `python experiments/reproduce.py --page`. -->
 # Which learning rate is whose best
 
-Pilots on seeds 0 to 7: each setting at several learning rates. A cell is the geometric mean of the
-steps to escape (of facts: to an accuracy of .5), a run that never got there counted with the length
-of its run, and in brackets how many got there; the best of a row is bold. Claims take their rates
-from here, before any of their own runs.
+Pilots on seeds 0 to 7: each setting at several learning rates. A cell has the rate, the geometric
+mean of the steps to what the claims count (a run that never got there counts with its length), and
+in brackets how many got there; the best of a row is bold. Claims take their rates from here, before
+any of their own runs.
 """
 
 
-def _table(runs: Sequence[Row]) -> str:
+def _table(runs: Sequence[Row], column: str) -> str:
     names = [*runs[0]]
     axes = [name for name in names[: names.index("seed")] if name != RATE]
-    column = next((n for n in names if n == "test_accuracy_reaches_0.5"), ESCAPE)
-    settings = dict.fromkeys((*(row[axis] for axis in axes), row["task"]) for row in runs)
-    rates = sorted({float(row[RATE]) for row in runs})
-    lines = [[*axes, "task", *(f"{rate:g}" for rate in rates)]]
-    lines.append(["---"] * (len(axes) + 1) + ["---:"] * len(rates))
-    for *values, task in settings:
-        chosen = [
-            row for row in runs if all(row[a] == v for a, v in zip(axes, values, strict=True))
-        ]
-        by_rate = times(chosen, column, task)
-        there = {rate: _there(chosen, rate, column, task) for rate in by_rate}
-        if not any(there.values()):
-            continue
-        cells = []
-        for rate in rates:
-            mean = math.exp(np.log(by_rate[rate]).mean()) if rate in by_rate else math.nan
-            mark = "**" if rate == best(by_rate) else ""
-            count = f"{there.get(rate, 0)}/{len(by_rate.get(rate, ()))}"
-            cells.append(f"{mark}{mean:,.0f}{mark} ({count})")
-        lines.append([*values, task, *cells])
+    has_tasks = any(row["task"] for row in runs)
+    axes += ["task"] * has_tasks
+    settings = dict.fromkeys(tuple(row[axis] for axis in axes) for row in runs)
+    lines = []
+    for setting in settings:
+        chosen = [row for row in runs if tuple(row[axis] for axis in axes) == setting]
+        by_rate = times(chosen, column, chosen[0]["task"])
+        there = {rate: _there(chosen, rate, column) for rate in by_rate}
+        if any(there.values()):
+            lines.append([*setting, *_cells(by_rate, there)])
+    width = max(map(len, lines))
+    head = [*axes, f"rate: {column}", *[""] * (width - len(axes) - 1)]
+    lines = [head, ["---"] * width, *(line + [""] * (width - len(line)) for line in lines)]
     device = ", ".join(dict.fromkeys(row["device"] for row in runs if row["device"]))
     commit = ", ".join(dict.fromkeys(row["commit"] for row in runs if row["commit"]))
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return f"{text}\n\n{len({row['seed'] for row in runs})} seeds; {device}; {commit}.\n"
 
 
-def _there(runs: Iterable[Row], rate: float, column: str, task: str) -> int:
+def _cells(by_rate: Mapping[float, Sequence[float]], there: Mapping[float, int]) -> list[str]:
+    cells = []
+    for rate, steps in by_rate.items():
+        mark = "**" * (rate == best(by_rate))
+        mean = math.exp(float(np.log(steps).mean()))
+        cells.append(f"{rate:g}: {mark}{mean:,.0f}{mark} ({there[rate]}/{len(steps)})")
+    return cells
+
+
+def _there(runs: Iterable[Row], rate: float, column: str) -> int:
     return sum(
         bool(row[column]) and row["status"] != "diverged"
         for row in runs
-        if row["task"] == task and float(row[RATE]) == rate
+        if float(row[RATE]) == rate
     )

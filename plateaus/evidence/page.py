@@ -51,7 +51,7 @@ def write(root: Path, claims: Mapping[str, Claim], verdicts: Mapping[str, Verdic
             written.append(path)
     pages = {folder / "README.md": text(claims, verdicts)}
     if (folder / best_rates.FOLDER).is_dir():
-        pages[folder / best_rates.FOLDER / "README.md"] = best_rates.page(folder)
+        pages[folder / best_rates.FOLDER / "README.md"] = best_rates.page(claims.values(), folder)
     pages |= paper_pages.pages(root, claims, verdicts)
     for path in quotes.places(root):
         page = pages.get(path, path.read_text(encoding="utf-8"))

@@ -68,10 +68,10 @@ def test_the_best_rate_is_that_of_the_least_mean_time(run_folder, tmp_path):
     assert best_rates.problems(_claim(0.2, 0.2), tmp_path) == [
         "rates.treated: the best rate of mine-rates.csv is 0.1"
     ]
-    text = best_rates.page(tmp_path)
+    text = best_rates.page([], tmp_path)
     # Geometric means: sqrt(20 * 40) = 28; runs that never got there count as 200 steps.
-    assert "| new |  | **28** (2/2) | 42 (2/2) | 127 (2/2) |" in text
-    assert "| plain |  | 71 (2/2) | **57** (2/2) | 200 (0/2) |" in text
+    assert "| new | 0.1: **28** (2/2) | 0.2: 42 (2/2) | 0.4: 127 (2/2) |" in text
+    assert "| plain | 0.1: 71 (2/2) | 0.2: **57** (2/2) | 0.4: 200 (0/2) |" in text
     assert "2 seeds; cpu; 0123456." in text
 
 
