@@ -4,7 +4,8 @@ import pytest
 
 from plateaus.build.recipes import sections
 from plateaus.config import presets
-from plateaus.config.schema import ConfigError, entries, resolve
+from plateaus.config.plan import checked_plan
+from plateaus.config.schema import ConfigError
 
 SCALES = ("small", "medium", "paper")
 FILES = sorted((presets.REPOSITORY / "experiments" / "configs").glob("*.py"))
@@ -22,8 +23,8 @@ def test_every_preset_is_a_sound_page_of_the_lab_book(path, preset):
         for smoke in (False, True):
             page = presets.load(path, preset, scale, smoke)
             parts = sections(page.fields)
-            found, *_ = resolve(entries(parts), parts, page.fields, page.sweep, page.variants)
-            assert not smoke or found.config["steps"] <= 5_000
+            plan = checked_plan(preset, parts, page.fields, page.sweep, variants=page.variants)
+            assert not smoke or plan.config["steps"] <= 5_000
     command = f"Command: python experiments/run.py --config=configs/{path.name}"
     for word in ("Source:", command, "Expected:", "Reached ("):
         assert word in page.doc, word

@@ -124,9 +124,11 @@ def test_a_setting_that_no_config_has_is_found(claims):
 def test_claims_of_parity_share_a_grid(claims):
     """Else their baselines would be run once each, and their plateaus measured differently."""
     grids = {
-        one.set.get("eval_every") for one in claims.values() if "sparse_parity.py" in one.config
+        one.set.get("eval_every")
+        for one in claims.values()
+        if "sparse_parity.py" in one.config and ":optimisers" not in one.config
     }
-    assert grids == {100}
+    assert grids == {100}  # which is that of `optimisers` as it is
 
 
 # What claims refer to

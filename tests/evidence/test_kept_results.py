@@ -12,7 +12,7 @@ import pytest
 from plateaus import report
 from plateaus.config.arguments import parse
 from plateaus.config.schema import ConfigError
-from plateaus.evidence import claim, kept, records, settings, union
+from plateaus.evidence import best_rates, claim, kept, records, settings, union
 from plateaus.evidence.verdict import FIGURES
 from plateaus.jobs import identities
 from plateaus.jobs.cli import main, planned
@@ -20,9 +20,8 @@ from plateaus.report import private
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 BEFORE = "before"  # there were rules
-FOLDERS = [
-    p for p in (EXPERIMENTS / "results").iterdir() if p.is_dir() and p.name not in (BEFORE, FIGURES)
-]
+OTHERS = (BEFORE, FIGURES, best_rates.FOLDER)
+FOLDERS = [p for p in (EXPERIMENTS / "results").iterdir() if p.is_dir() and p.name not in OTHERS]
 MOST_BYTES = 2_000_000  # of a folder
 
 
