@@ -209,7 +209,7 @@ def pcgrad(config: ConfigDict) -> None:
 SGD_RATES = (0.1, 0.2, 0.4, 0.8)
 MOMENTUM_RATES = (0.01, 0.02, 0.04, 0.08)
 # Method -> (fields, learning rates)
-METHODS = {
+METHODS: dict[str, tuple[dict[str, object], tuple[float, ...]]] = {
     "SGD": ({}, SGD_RATES),
     "momentum": ({"name": "momentum"}, MOMENTUM_RATES),
     "Nesterov": ({"name": "nesterov"}, MOMENTUM_RATES),
