@@ -25,6 +25,7 @@ class Rule:
 
     G(a) = mean over seeds, and over steps in (T/2, T], of
            (L_test - L_train) / (L_uninformed - L_best)
+
     amount = the first a at which G, linear between the amounts that are probed, is at the level
 
     Args:
