@@ -29,14 +29,21 @@ def params():
     }
 
 
+def cosines(params, number=0):
+    """The gradient of sum(sin(p)), wherever it is asked for."""
+    del number
+    return jax.tree.map(jnp.cos, params)
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def trained(transformation, params):
     """Parameters after five steps down sum(sin(p))."""
+    transformation = optax.with_extra_args_support(transformation)
 
     def step(carry, _):
         params, state = carry
-        gradients = jax.tree.map(jnp.cos, params)
-        updates, state = transformation.update(gradients, state, params)
+        gradients = cosines(params)
+        updates, state = transformation.update(gradients, state, params, grad_fn=cosines)
         return (optax.apply_updates(params, updates), state), None
 
     return jax.lax.scan(step, (params, transformation.init(params)), None, 5)[0][0]
@@ -115,16 +122,19 @@ def test_each_layer_has_a_knob_of_its_own():
     )
 
 
-@pytest.mark.programs(35)  # operation by operation, so that it holds to the bit: each is small
+@pytest.mark.programs(45)  # operation by operation, so that it holds to the bit: each is small
 @pytest.mark.parametrize("family", FAMILIES)
 def test_neutral_rates_are_the_optimiser_without_them(family, params):
     knobs = knobs_with_rates(LAYERS)(learning_rate=0.1)
-    one, other = (optimiser(Spec(name=family), used)(knobs) for used in (RATES, frozenset()))
+    one, other = (
+        optax.with_extra_args_support(optimiser(Spec(name=family), used)(knobs))
+        for used in (RATES, frozenset())
+    )
     state, bare = one.init(params), other.init(params)
     for _ in range(4):
         gradients = jax.tree.map(np.cos, params)
-        updates, state = one.update(gradients, state, params)
-        plain, bare = other.update(gradients, bare, params)
+        updates, state = one.update(gradients, state, params, grad_fn=cosines)
+        plain, bare = other.update(gradients, bare, params, grad_fn=cosines)
         assert all(equal(updates, plain))
         params = jax.tree.map(np.asarray, optax.apply_updates(params, updates))
 

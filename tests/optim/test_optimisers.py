@@ -85,6 +85,7 @@ def test_traced_knobs_are_plain_optax(family, gradients, exact_jit):
             chex.assert_trees_all_equal(found, plain)
 
 
+@pytest.mark.programs(50)  # Muon has many operations
 @pytest.mark.parametrize("family", PLAIN)
 def test_operation_by_operation_they_are_plain_optax_to_the_bit(family, gradients):
     for setting in SETTINGS:
