@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def commands():
 @pytest.fixture
 def place(tmp_path):
     for name, language in (("my.toml", "toml"), ("my.csv", "csv")):
-        (text,) = blocks(language)
+        text = blocks(language)[0]
         (tmp_path / name).write_text(text, encoding="utf-8")
     return tmp_path
 
@@ -52,6 +53,12 @@ def test_its_claim_is_a_plan(place):
     code, text = run(place, "--claim", "my.toml", "--pilot", "--dry-run")
     assert code == 0 and "pilot" in text and "mine.1" in text, text
     assert {path.name for path in place.iterdir()} == {"my.toml", "my.csv"}
+
+
+def test_its_claim_may_have_rates():
+    first, second = (tomllib.loads(text) for text in blocks("toml"))
+    one = claim.made({**first, **second})
+    assert one.rates["runs"] == "linear_regression-rates" and one.treated["data.items"] == 32
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
