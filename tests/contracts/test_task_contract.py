@@ -198,13 +198,22 @@ def differs(a, b):
     )
 
 
+# Targets are sums of products, which some processors add up in another order at another place in the
+# batch: equal to the bit on one AMD EPYC, not on a later one (open.md).
+SUMMED = ("teacher_student",)
+
+
 @each_task
 def test_an_example_is_a_function_of_seed_and_index(name, acting):
     """Any order of the indices; the last index there is; any neighbours."""
     index, knobs = indices(name), acting(name)
     all_of_them = emitted(name, 3, index, knobs)
-    backwards = emitted(name, 3, index[::-1], knobs)
-    chex.assert_trees_all_equal(jax.tree.map(lambda x: x[::-1], backwards), all_of_them)
+    backwards = jax.tree.map(lambda x: x[::-1], emitted(name, 3, index[::-1], knobs))
+    if name in SUMMED:
+        chex.assert_trees_all_equal(backwards.inputs, all_of_them.inputs)
+        chex.assert_trees_all_close(backwards, all_of_them, rtol=1e-5, atol=1e-5)
+    else:
+        chex.assert_trees_all_equal(backwards, all_of_them)
     last = np.full_like(index, task_of(name).size - 1)
     chex.assert_tree_all_finite(emitted(name, 3, last, knobs))
 
