@@ -198,8 +198,8 @@ def differs(a, b):
     )
 
 
-# Targets are sums of products, which some processors add up in another order at another place in the
-# batch: equal to the bit on one AMD EPYC, not on a later one (open.md).
+# Targets are sums of products, which some processors add up in another order at another place in
+# the batch: equal to the bit on one AMD EPYC, not on another, with AVX2 (docs/notes/open.md).
 SUMMED = ("teacher_student",)
 
 
