@@ -65,7 +65,7 @@ def test_every_preset_resolves_at_every_size(executed):
         for size in ([], ["--smoke"], ["--scale", "medium"], ["--scale", "paper"]):
             assert cli.main([f"{CONFIG}{line.split()[0]}", *size]) == 7
     plans = [plan for plan, _ in executed]
-    assert len(plans) == 36 and len({plan.name for plan in plans}) == 9
+    assert len(plans) == 52 and len({plan.name for plan in plans}) == 13
 
 
 def test_options_reach_the_run(planned, executed, here):
