@@ -94,7 +94,7 @@ REFUSALS = [
     ),
     (
         [LR, "--config.optim.decay_shape=cosine"],
-        "optim.decay_shape = cosine: does nothing without a decay: give optim.decay_steps",
+        "optim.decay_shape = 'cosine': does nothing without a decay: give optim.decay_steps",
     ),
     (
         [LR, "--config.model.name=mlp"],
