@@ -56,7 +56,7 @@ def record_session(folder: Path, session: Mapping[str, Any]) -> None:
 
     Raises OSError where the earlier sessions cannot be read; they are not overwritten.
     """
-    record(folder, [{**session, **provenance.origin()}])
+    record(folder, [{**session, **provenance.of_process()}])
 
 
 def record(folder: Path, more: Iterable[Mapping[str, Any]]) -> None:
@@ -78,7 +78,7 @@ def commits(folder: Path) -> list[str]:
         before = sessions(folder)
     except (OSError, ValueError, KeyError, TypeError):
         before = []
-    now = informative(provenance.origin)(())
+    now = informative(provenance.of_process)()
     found: dict[str, None] = {}
     for session in [*before, *([] if isinstance(now, Unknown) else [now])]:
         if isinstance(commit := session.get("commit"), str) and commit:

@@ -179,7 +179,7 @@ def _write(merged: Merge, options: Options) -> int:
     copies.write(merged.copies)
     runs = sum(len(arrival.meta["members"]) for arrival in merged.arrivals)
     session = {"command": options.command, "merged": [s.name for s in merged.sources], "runs": runs}
-    folder.record(into, [*sessions, {**session, "finished": True, **provenance.origin()}])
+    folder.record(into, [*sessions, {**session, "finished": True, **provenance.of_process()}])
     results.write(plan, into, Finished(into, plan, _warn), _warn)
     results.show(into)
     return 0

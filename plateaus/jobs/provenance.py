@@ -39,6 +39,15 @@ def origin(packages: Iterable[str] = PACKAGES) -> dict[str, Any]:
     }
 
 
+@functools.cache
+def of_process() -> dict[str, Any]:
+    """Return the origin as it was when this process first asked, which is before it trains.
+
+    Files that change later, by a pull while runs are under way, are not the code that runs.
+    """
+    return origin()
+
+
 def _version(name: str) -> str:
     return text_or_reason(functools.partial(metadata.version, name))
 

@@ -21,6 +21,7 @@ from plateaus.jobs import (
     identities,
     lanes,
     live,
+    provenance,
     results,
     signals,
     switches,
@@ -91,6 +92,7 @@ def _run(job: Job) -> int:
         if job.options.tables:
             results.show(job.place)
         return 0
+    informative(provenance.of_process)()  # before training, of whose code the record is
     began = time.monotonic()
     stop = threading.Event()
     opened, one_at_a_time = threading.Event(), threading.Lock()

@@ -15,7 +15,7 @@ from plateaus import files
 from plateaus.build.recipes import sections
 from plateaus.config.plan import Options, checked_plan
 from plateaus.config.schema import ConfigError
-from plateaus.jobs import devices, folder, lanes, results, run, signals, worker
+from plateaus.jobs import devices, folder, lanes, provenance, results, run, signals, worker
 
 pytestmark = pytest.mark.versions
 
@@ -93,6 +93,24 @@ def test_a_session_is_recorded_though_its_report_fails(tmp_path, monkeypatch):
         execute(plan_of(), tmp_path / "run")
     (session,) = json.loads((tmp_path / "run" / "provenance.json").read_text())["sessions"]
     assert session["runs"] == 2 and session["finished"] is False and session["source"]
+
+
+def test_a_session_is_of_the_code_that_it_began_with(tmp_path, monkeypatch):
+    """Whoever pulls while runs are under way changes files, not the code that trains."""
+    monkeypatch.setattr(provenance, "_code", lambda package: {"commit": "before", "dirty": False})
+    provenance.of_process.cache_clear()
+    write = results.write
+
+    def pull(*arguments):
+        code = {"commit": "after", "dirty": False}
+        monkeypatch.setattr(provenance, "_code", lambda package: code)
+        return write(*arguments)
+
+    monkeypatch.setattr(results, "write", pull)
+    execute(plan_of(), tmp_path / "run")
+    provenance.of_process.cache_clear()
+    (session,) = json.loads((tmp_path / "run" / "provenance.json").read_text())["sessions"]
+    assert session["commit"] == "before"
 
 
 def test_sessions_that_cannot_be_read_are_not_written_over(tmp_path, monkeypatch):
