@@ -102,10 +102,8 @@ def hard(config: ConfigDict, scale: str) -> None:
     Source: paper 2, its table: hard tasks have most of the effect.
     Command: python experiments/run.py --config=configs/multitask.py:hard
     Expected: 208 runs in 200 minutes on one core.
-    Reached (0 seeds): not run yet. With the nine families of `table` (5 seeds): sparse parity 2
-      escapes alone 0/5, beside conjunction 5/5 (median 1,400 steps), beside linear 4/5 (1,460),
-      beside conjunction, linear and relu 5/5 (1,740); linear takes 600 steps alone and 920 among
-      those four, relu 530 and 950.
+    Reached (0 seeds): not run yet; two of its cells, with other families beside them in the
+      program, are those of claim 2.07a (preset `subsets`).
     Claim 2.01a: not yet rerun.
     Claim 2.01b: not yet rerun.
     Claim 2.01c: not yet rerun.

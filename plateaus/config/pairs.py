@@ -170,8 +170,8 @@ def labelled(label: str, names: Collection[str]) -> dict[str, str]:
     alone = bool(plus) and not rest if with_variant else parts[0] == "" or parts[0].endswith(" +")
     if not alone or len(parts) != 2 * len(by_short) + 1 or len(values) != len(by_short):
         return {}
-    found = {by_short[short]: value for short, value in values.items()}
-    return {**found, AXIS: variant} if with_variant else found
+    by_name = {by_short[short]: value for short, value in values.items()}
+    return {**by_name, AXIS: variant} if with_variant else by_name
 
 
 def _short(names: Collection[str]) -> list[str]:

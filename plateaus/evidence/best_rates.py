@@ -22,6 +22,7 @@ from plateaus.config.variants import AXIS
 from plateaus.evidence import observed, rows
 from plateaus.evidence.claim import Claim
 from plateaus.evidence.fields import STATISTICS
+from plateaus.evidence.page import table
 from plateaus.evidence.settings import matches
 from plateaus.files import write_atomically
 from plateaus.names import hint
@@ -30,6 +31,7 @@ from plateaus.report import kept_runs
 FOLDER = "rates"
 RATE = "optim.learning_rate"
 ESCAPE = "escape"  # by which rates are chosen where a claim is of no time
+ENDED = ("finished", "diverged")
 _KEPT = ("status", "last_step", "start", "escape", "half", "completion", "trained_escape")
 Row = Mapping[str, str]
 
@@ -37,11 +39,13 @@ Row = Mapping[str, str]
 def keep(source: Path, folder: Path) -> Path:
     """Write the columns of a run folder's runs.csv that tell a best rate; return the new file.
 
-    Raises ConfigError where runs are missing, or no learning rate is swept.
+    Raises ConfigError where a run can still go on, or no learning rate is swept.
     """
     read = [_apart(row) for row in rows.from_file(source / kept_runs.FILE).rows]
     if RATE not in read[0]:
         raise ConfigError(f"{source}: sweeps no {RATE}")
+    if open_runs := sum(row["status"] not in ENDED for row in read if not row["task"]):
+        raise ConfigError(f"{source}: runs are not at their end: {open_runs}")
     config = json.loads((source / "config.json").read_text(encoding="utf-8"))
     swept = [name for name in read[0] if name == RATE or name in config["sweep"]]
     commits = json.loads((source / "provenance.json").read_text(encoding="utf-8"))["sessions"]
@@ -133,8 +137,8 @@ def page(claims: Iterable[Claim], results: Path) -> str:
     }
     parts = [_HEAD]
     for path in sorted((results / FOLDER).glob("*.csv")):
-        table = _table(rows.from_file(path).rows, timed.get(path.stem, ESCAPE))
-        parts.append(f"\n## {path.stem}\n\n{table}")
+        text = _table(rows.from_file(path).rows, timed.get(path.stem, ESCAPE))
+        parts.append(f"\n## {path.stem}\n\n{text}")
     return "".join(parts)
 
 
@@ -163,11 +167,10 @@ def _table(runs: Sequence[Row], column: str) -> str:
             lines.append([*setting, *_cells(by_rate, there)])
     width = max(map(len, lines))
     head = [*axes, f"rate: {column}", *[""] * (width - len(axes) - 1)]
-    lines = [head, ["---"] * width, *(line + [""] * (width - len(line)) for line in lines)]
+    text = table(head, (line + [""] * (width - len(line)) for line in lines))
     device = ", ".join(dict.fromkeys(row["device"] for row in runs if row["device"]))
     commit = ", ".join(dict.fromkeys(row["commit"] for row in runs if row["commit"]))
-    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"{text}\n\n{len({row['seed'] for row in runs})} seeds; {device}; {commit}.\n"
+    return f"{text}\n{len({row['seed'] for row in runs})} seeds; {device}; {commit}.\n"
 
 
 def _cells(by_rate: Mapping[float, Sequence[float]], there: Mapping[float, int]) -> list[str]:

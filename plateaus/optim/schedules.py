@@ -15,8 +15,8 @@ import optax
 from plateaus.types import Array, Scalar
 
 SHAPES: dict[str, Callable[[Array], Array]] = {
-    "linear": lambda left: left,
-    "cosine": lambda left: (1 - jnp.cos(jnp.pi * left)) / 2,
+    "linear": lambda share: share,
+    "cosine": lambda share: (1 - jnp.cos(jnp.pi * share)) / 2,
 }
 """The shapes of a decay: the share of its steps that are left -> the factor of the rate."""
 
@@ -72,8 +72,8 @@ def decay(start: Scalar, steps: Scalar, shape: str = "linear") -> optax.Gradient
 
     def factor(t: Array) -> Array:
         remaining = steps - jnp.maximum(t - start, 0)
-        left = SHAPES[shape](jnp.maximum(remaining, 0) / jnp.maximum(steps, 1))
-        return jnp.where(steps == 0, 1.0, left)
+        share = jnp.maximum(remaining, 0) / jnp.maximum(steps, 1)
+        return jnp.where(steps == 0, 1.0, SHAPES[shape](share))
 
     return _multiplied(factor)
 

@@ -96,6 +96,15 @@ def test_rates_that_are_swept_in_pairs_with_variants_are_taken_apart(run_folder,
     assert best_rates.problems(_claim(0.1, 0.2), tmp_path) == []
 
 
+def test_runs_that_can_go_on_tell_no_best_rate(run_folder, tmp_path):
+    text = (
+        (run_folder / "runs.csv").read_text(encoding="utf-8").replace("finished", "unfinished", 1)
+    )
+    (run_folder / "runs.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match="not at their end: 1"):
+        best_rates.keep(run_folder, tmp_path / best_rates.FOLDER)
+
+
 def test_a_pilot_that_is_not_there_is_named(tmp_path):
     (tmp_path / best_rates.FOLDER).mkdir()
     (tmp_path / best_rates.FOLDER / "mine-rate.csv").touch()

@@ -75,10 +75,9 @@ class Landmark:
 
 def measures(dataset: xr.Dataset) -> dict[str, str]:
     """Return the measures of progress that were recorded, name -> what it is."""
-    found = of_family(dataset, FAMILY)
     return {
         name: str(variable.attrs.get("long_name", name))
-        for name, variable in found.items()
+        for name, variable in of_family(dataset, FAMILY).items()
         if np.isfinite(variable.values).any()
     }
 
@@ -112,9 +111,9 @@ def values_at(dataset: xr.Dataset, name: str, row: Row, at: Landmark) -> NDArray
 def summarise(dataset: xr.Dataset, rows: Sequence[Row]) -> list[ProgressRow]:
     """Return a row for each setting with runs to be read and each measure of progress."""
     names = measures(dataset)
-    found = [one for row in rows for name in names for one in _rows(dataset, row, name)]
-    adjusted = survival.holm([row.p_value for row in found])
-    return [dataclasses.replace(row, p_adjusted=p) for row, p in zip(found, adjusted, strict=True)]
+    raw = [one for row in rows for name in names for one in _rows(dataset, row, name)]
+    adjusted = survival.holm([row.p_value for row in raw])
+    return [dataclasses.replace(row, p_adjusted=p) for row, p in zip(raw, adjusted, strict=True)]
 
 
 def _rows(dataset: xr.Dataset, row: Row, name: str) -> list[ProgressRow]:
@@ -122,8 +121,8 @@ def _rows(dataset: xr.Dataset, row: Row, name: str) -> list[ProgressRow]:
     if at is None:
         return []
     measure, loss = (values_at(dataset, each, row, at) for each in (name, LOSS))
-    known = np.isfinite(measure) & np.isfinite(loss)
-    measure, loss, times = measure[known], loss[known], at.times[known]
+    finite = np.isfinite(measure) & np.isfinite(loss)
+    measure, loss, times = measure[finite], loss[finite], at.times[finite]
     if not times.size:
         return []
     beyond = rank_correlation.partial(measure, times, loss)

@@ -32,10 +32,10 @@ def posterior_shares(
         state = jnp.where(first, 0, state)
         after = tables[each, state]  # [N, V]
         share = even(after != NEVER)
-        said = jnp.matmul(weight, share, precision=EXACT)
+        expected = jnp.matmul(weight, share, precision=EXACT)
         weight = weight * share[:, symbol]
         weight = weight / jnp.maximum(jnp.sum(weight), TINY)
-        return (weight, after[:, symbol]), said
+        return (weight, after[:, symbol]), expected
 
     first = jnp.arange(symbols.shape[0]) % length == 0
     start = (jnp.full(each.shape, 1 / each.shape[0]), jnp.zeros_like(each))
@@ -74,5 +74,5 @@ def bigram_shares(
     """
     pairs = jax.nn.one_hot(last, count + 1)[:, :, None] * jax.nn.one_hot(symbols, count)[:, None, :]
     before = jnp.cumsum(pairs, axis=0) - pairs
-    own = jnp.take_along_axis(before, last[:, None, None], axis=1)[:, 0]  # [n, V]
-    return (own + 1 / count) / (jnp.sum(own, axis=1, keepdims=True) + 1)
+    counts = jnp.take_along_axis(before, last[:, None, None], axis=1)[:, 0]  # [n, V]
+    return (counts + 1 / count) / (jnp.sum(counts, axis=1, keepdims=True) + 1)
