@@ -84,9 +84,12 @@ class Forgiving:
     def _hang_up(self) -> None:
         """Redirect the stream to the null device, since its buffer would fail again at exit."""
         with contextlib.suppress(OSError, ValueError, AttributeError):
+            number = self._stream.fileno()  # a stream in memory has none
             nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            try:
+                os.dup2(nowhere, number)
+            finally:
+                os.close(nowhere)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -123,6 +123,14 @@ class Broken(io.StringIO):
         raise self.error
 
 
+def test_a_reader_that_went_away_costs_no_descriptor():
+    numbers = os.listdir("/dev/fd")
+    stream = output.Forgiving(Broken(BrokenPipeError()))  # in memory, as in a notebook
+    for _ in range(3):
+        stream.write("a")
+    assert os.listdir("/dev/fd") == numbers
+
+
 @pytest.mark.parametrize(
     "error", [OSError(errno.EIO, "the terminal is gone"), BrokenPipeError(), ValueError("closed")]
 )

@@ -23,7 +23,7 @@ from plateaus.jobs.cli import planned
 
 CLAIMS = REPOSITORY / "experiments" / "claims"
 RESULTS = REPOSITORY / "experiments" / "results"
-ROWS = {1: 51, 2: 24, 3: 14, 4: 12, 5: 13}  # of each paper, 114 in all
+ROWS = {1: 52, 2: 24, 3: 14, 4: 12, 5: 13}  # of each paper, 115 in all
 PRIMARY = 12  # at most, in a paper
 
 

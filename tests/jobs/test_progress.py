@@ -1,5 +1,6 @@
 """The progress display: arithmetic on a false clock, and behaviour on real terminals and pipes."""
 
+import contextlib
 import errno
 import io
 import os
@@ -30,13 +31,20 @@ def chunk(runs, steps, phase):
     return Piece("a program", runs, steps, phase)
 
 
+@pytest.fixture(autouse=True)
+def no_bar_goes_on():
+    before = {*threading.enumerate()}
+    yield
+    assert {*threading.enumerate()} <= before  # a bar that is not stopped is drawn ever after
+
+
+@contextlib.contextmanager
 def begun(piece, stream, pieces=1, lanes=1, **given):
     """A display whose every device has begun a chunk."""
-    progress = Progress([piece] * pieces, lanes, stream, **given)
-    progress.__enter__()
-    for lane in range(lanes):
-        progress.begin(lane, piece)
-    return progress
+    with Progress([piece] * pieces, lanes, stream, **given) as progress:
+        for lane in range(lanes):
+            progress.begin(lane, piece)
+        yield progress
 
 
 WORK = chunk(96, 250_000, 10_000)
