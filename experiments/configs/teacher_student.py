@@ -95,7 +95,7 @@ def width(config: ConfigDict) -> None:
 
 
 def rates(config: ConfigDict) -> None:
-    """Eight heads of one law, of nearly parallel heads, of five laws: each at three learning rates.
+    """Eight heads of one law, of nearly parallel heads, of five laws: each at four learning rates.
 
     Source: paper 2, its toy supervised model; the rates are for the claims of 2.19.
     Command: python experiments/run.py --config=configs/teacher_student.py:rates
@@ -108,9 +108,9 @@ def rates(config: ConfigDict) -> None:
     """
     config.sweep = {
         "task.head_law": ("gaussian", "shifted", "different"),
-        "optim.learning_rate": (0.01, 0.02, 0.04),
+        "optim.learning_rate": (0.02, 0.04, 0.08, 0.16),
     }
-    config.seeds = 8
+    config.update({"seeds": 8, "eval_every": 25, "log_every": 25})
 
 
 def smoke(config: ConfigDict) -> None:
