@@ -328,8 +328,8 @@ def choice(config: ConfigDict) -> None:
     Source: none; the paper's amounts are chosen by hand.
     Command: python experiments/run.py --config=configs/sparse_parity.py:choice --seeds 8
       --config.steps=12000 --config.eval_every=100 --stop-when escaped
-    Expected: 384 runs in about 6 CPU minutes.
-    Reached (0 seeds): not run yet.
+    Expected: 384 runs in about 7 CPU minutes.
+    Reached (8 seeds): it takes .80 with 20,000 points and .86 with 100,000; elsewhere .90 to .94.
     """
     config.variants = {
         "batch 10": {"batch": 10},

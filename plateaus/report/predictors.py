@@ -69,7 +69,9 @@ def predictors(dataset: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
                 middle = bands.quartiles(followed(dataset, str(variable.name), row))[0]
                 style: dict[str, Any] = {"color": palette[name].color, "ls": DASHES[law], "lw": 1.2}
                 place = (0.05 + 0.03 * names.index(name), 0.2)  # of the length of the line
-                marks = {**palette[name].mark, "ms": 4.5, "markevery": place}
+                marks: dict[str, Any] = {**palette[name].mark, "ms": 4.5}
+                if np.isfinite(middle).any():  # else Matplotlib has no length to measure along
+                    marks["markevery"] = place
                 axes.plot(dataset["eval_step"].values, middle, **style, **marks)
             axes.set_title(title(row))
             panels.step_axis(axes, row.horizon)

@@ -16,6 +16,7 @@ from plateaus.report import facets, figures, statistics
 COUNTS = (1, 5, 24)
 NUMBER = re.compile(r"[−-]?[\d.,]+(e[−+-]?\d+)?[kM%]?")
 LEFT = {}  # known problems that are left: (figure, settings) -> kinds, with the reason; to shrink
+THOROUGH = pytest.mark.thorough
 WORLDS = ("regression", "learners", "points", "facts", "mixture")
 
 
@@ -171,6 +172,18 @@ def test_no_figure_is_left_out(everything):
 def test_every_figure_is_drawn_where_nothing_is_swept(everything, world):
     made = made_of(everything, world, 0)
     assert {"plateau", "task_losses"} <= set(made)
+
+
+@pytest.mark.parametrize(
+    "world",
+    [world if world == "learners" else pytest.param(world, marks=THOROUGH) for world in WORLDS],
+)
+def test_every_figure_is_drawn_where_a_setting_diverges_at_once(everything, world):
+    ends = {(1, seed): ("diverged", 24) for seed in range(2)}
+    dataset = everything.ended(everything.results(world), ends)
+    rows = statistics.summarise(dataset)
+    for figure in drawn(dataset, rows, summaries(dataset, rows)).values():
+        texts_of(figure)
 
 
 @pytest.mark.thorough
