@@ -114,8 +114,9 @@ class Task(NamedTuple):
       at: (knobs, t) -> the knobs of the law in force at step t, for laws that change.
       laws: name -> another test law, evaluated like the test law. Its records are NAME_loss and
         NAME_metric, and NAME_loss_of_P for predictor P. "test", "pool", "train" are no such names.
-      relevant: the coordinates of an input vector, or the positions of a prompt, on which its
-        answer depends; () where that are all of them, or it is not known.
+      relevant: the coordinates of an input vector, or the positions of a prompt, that a model on
+        the plateau does not use yet, and its answer depends on; () where that are all of them, or
+        it is not known.
     """
 
     init: signatures.Init

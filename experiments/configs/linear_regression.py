@@ -2,8 +2,8 @@
 
 The test law is always a fresh Gaussian w. `--scale small` (default) is a regime found by a search
 (BUILD_NOTES.md): 2 layers of width 32, d = 5, 10 points. Its plateau is long because its learning
-rate, 2e-3, is high for infinitely many tasks: at 6e-4 they are as fast as 32 tasks at any rate
-(preset `learning_rate`), so that "few tasks help" holds *at this rate*. `--scale paper` is the
+rate, 2e-3, is high for infinitely many tasks: at 8e-4, the best of three, they are as fast as 32
+tasks (preset `rates`), so that "few tasks help" holds *at this rate*. `--scale paper` is the
 paper's: d = 20, 41 points, 12 layers of width 256, Adam 1e-4, batch 128 (section 2.1, appendix
 B.1), for a GPU or a TPU. `--scale medium` is half of that, d = 10, 20 points, 6 layers of width
 128, batch 64, at Adam 3e-4: a GPU's in minutes, with seeds (docs/scales.md; not run). One preset is
@@ -265,7 +265,7 @@ def rates(config: ConfigDict, scale: str) -> None:
     Command: python experiments/run.py --config=configs/linear_regression.py:rates
     Expected: 192 runs in 17 minutes on 2 cores.
     Reached (8 seeds): geometric means of the steps to escape, at 8e-4, the best rate of all five:
-      1,663 with all tasks, 1,530 with 4,096, 1,597 with 32, 1,601 by a Zipf law, 1,896 correlated;
+      1,658 with all tasks, 1,530 with 4,096, 1,592 with 32, 1,607 by a Zipf law, 1,911 correlated;
       at 1.6e-3 two in eight escape by step 3,000 with all tasks, seven with 32. The last three are
       not run yet.
     """

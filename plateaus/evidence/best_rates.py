@@ -32,7 +32,8 @@ FOLDER = "rates"
 RATE = "optim.learning_rate"
 ESCAPE = "escape"  # by which rates are chosen where a claim is of no time
 ENDED = ("finished", "diverged")
-_KEPT = ("status", "last_step", "start", "escape", "half", "completion", "trained_escape")
+_KEPT = ("status", "ended_by", "last_step")
+_TIMES = ("start", "escape", "half", "completion", "trained_escape")
 Row = Mapping[str, str]
 
 
@@ -51,12 +52,12 @@ def keep(source: Path, folder: Path) -> Path:
     commits = json.loads((source / "provenance.json").read_text(encoding="utf-8"))["sessions"]
     marks = dict.fromkeys(rows.commit_of(session) for session in commits)
     extra = [name for name in read[0] if "_reaches_" in name]
-    names = [*swept, "seed", "task", *_KEPT, *extra, "device"]
+    names = [*swept, "seed", "task", *_KEPT, "horizon", *_TIMES, *extra, "device", "commit"]
+    same = {"horizon": config["config"]["steps"], "commit": " ".join(m for m in marks if m)}
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*names, "commit"])
-    for row in read:
-        writer.writerow([*(row.get(name, "") for name in names), " ".join(m for m in marks if m)])
+    writer = csv.DictWriter(text, names, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row | same for row in read)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{config['name']}.csv"
     write_atomically(path, text.getvalue().encode())
@@ -74,20 +75,24 @@ def _apart(row: Row) -> Row:
 
 
 def times(runs: Sequence[Row], column: str, task: str = "") -> dict[float, list[float]]:
-    """Return, by learning rate, the times of runs in steps; the last step where it never came.
+    """Return, by learning rate, the times of runs in steps; the horizon where it never came.
 
     >>> run = {"optim.learning_rate": "0.1", "task": "", "status": "finished", "last_step": "90"}
     >>> times([{**run, "escape": "40.0"}, {**run, "escape": ""}], "escape")
     {0.1: [40.0, 90.0]}
     """
     by_rate: dict[float, list[float]] = {}
-    horizon = max((float(row["last_step"] or 0) for row in runs), default=math.nan)
+    ends = (float(row.get("horizon") or row["last_step"] or 0) for row in runs)
+    horizon = max(ends, default=math.nan)
     for row in runs:
         if row.get("task", "") == task:
-            got_there = row.get(column) and row["status"] != "diverged"
-            time = float(row[column]) if got_there else horizon
+            time = float(row[column]) if _got_there(row, column) else horizon
             by_rate.setdefault(float(row[RATE]), []).append(time)
     return dict(sorted(by_rate.items()))
+
+
+def _got_there(row: Row, column: str) -> bool:
+    return bool(row.get(column)) and row["status"] != "diverged"
 
 
 def best(by_rate: Mapping[float, Sequence[float]]) -> float:
@@ -101,7 +106,10 @@ def best(by_rate: Mapping[float, Sequence[float]]) -> float:
 
 
 def problems(claim: Claim, results: Path) -> list[str]:
-    """Return in which settings of a claim the rate is not the best of its pilot."""
+    """Return in which settings of a claim the rate is not the best of its pilot.
+
+    A baseline that is to be stuck, and is at every rate, may have any of these.
+    """
     if not claim.rates:
         return []
     name = str(claim.rates["runs"])
@@ -118,26 +126,46 @@ def problems(claim: Claim, results: Path) -> list[str]:
         if arm not in claim.rates:
             continue
         setting = claim.rates[arm]
-        by_rate = times([row for row in runs if matches(row, setting)], column, claim.task)
-        if not by_rate:
-            wrong.append(f"rates.{arm}: no run of {dict(setting)} in {path.name}")
+        chosen = [row for row in runs if row["task"] == claim.task and matches(row, setting)]
+        if reason := _unusable(chosen, column):
+            wrong.append(f"rates.{arm}: {path.name}, {dict(setting)}: {reason}")
             continue
-        mine = {**claim.set, **contrast}.get(RATE)
-        if mine is None or not math.isclose(float(mine), best(by_rate)):
-            wrong.append(f"rates.{arm}: the best rate of {path.name} is {best(by_rate):g}")
+        mine = float({**claim.set, **contrast}.get(RATE, 0))
+        by_rate = times(chosen, column, claim.task)
+        if any(_got_there(row, column) for row in chosen):
+            if not math.isclose(mine, best(by_rate)):
+                wrong.append(f"rates.{arm}: the best rate of {path.name} is {best(by_rate):g}")
+        elif arm != "baseline" or claim.baseline != "stuck":
+            wrong.append(
+                f"rates.{arm}: {path.name}, {dict(setting)}: no run has a time of {column}"
+            )
+        elif not any(math.isclose(mine, rate) for rate in by_rate):  # it is stuck at each of them
+            wrong.append(f"rates.{arm}: {mine:g} is not a rate of {path.name}")
     return wrong
+
+
+def _unusable(runs: Sequence[Row], column: str) -> str:
+    """Return why the runs of a setting tell no best rate; "" if they do."""
+    if not runs:
+        return "no such run"
+    if column not in runs[0]:
+        return f"its runs have no {column}"
+    if column != ESCAPE and any(row.get("ended_by") == "escaped" for row in runs):
+        return f"runs ended when they escaped, and {column} is another time"
+    return ""
 
 
 def page(claims: Iterable[Claim], results: Path) -> str:
     """Return the tables of all pilots, setting by rate, in Markdown."""
-    timed = {
-        str(claim.rates["runs"]): observed.columns(claim)[0]
-        for claim in claims
-        if claim.rates and STATISTICS[claim.statistic][0]
-    }
+    counted: dict[str, list[str]] = {}
+    for claim in claims:
+        if claim.rates and STATISTICS[claim.statistic][0]:
+            counted.setdefault(str(claim.rates["runs"]), []).append(observed.columns(claim)[0])
     parts = [_HEAD]
     for path in sorted((results / FOLDER).glob("*.csv")):
-        text = _table(rows.from_file(path).rows, timed.get(path.stem, ESCAPE))
+        runs = rows.from_file(path).rows
+        tables = [_table(runs, name) for name in sorted({*counted.get(path.stem, [ESCAPE])})]
+        text = "\n".join([*tables, _origin(runs)])
         parts.append(f"\n## {path.stem}\n\n{text}")
     return "".join(parts)
 
@@ -145,10 +173,10 @@ def page(claims: Iterable[Claim], results: Path) -> str:
 _HEAD = """<!-- Written by `python experiments/reproduce.py --page`. -->
 # Which learning rate is whose best
 
-Pilots on seeds 0 to 7: each setting at several learning rates. A cell has the rate, the geometric
-mean of the steps to what the claims count (a run that never got there counts with its length), and
-in brackets how many got there; the best of a row is bold. Claims take their rates from here, before
-any of their own runs.
+Pilots on seeds from 0 on, which no claim uses: each setting at several learning rates. A cell has
+the rate, the geometric mean of the steps to what the claims count (a run that never got there, or
+diverged, counts with its length), and in brackets how many got there; the best of a row is bold.
+Claims take their rates from here, before any of their own runs.
 """
 
 
@@ -165,12 +193,17 @@ def _table(runs: Sequence[Row], column: str) -> str:
         there = {rate: _there(chosen, rate, column) for rate in by_rate}
         if any(there.values()):
             lines.append([*setting, *_cells(by_rate, there)])
+    if not lines:
+        return f"No run has a time of {column}.\n"
     width = max(map(len, lines))
     head = [*axes, f"rate: {column}", *[""] * (width - len(axes) - 1)]
-    text = table(head, (line + [""] * (width - len(line)) for line in lines))
+    return table(head, (line + [""] * (width - len(line)) for line in lines))
+
+
+def _origin(runs: Sequence[Row]) -> str:
     device = ", ".join(dict.fromkeys(row["device"] for row in runs if row["device"]))
     commit = ", ".join(dict.fromkeys(row["commit"] for row in runs if row["commit"]))
-    return f"{text}\n{len({row['seed'] for row in runs})} seeds; {device}; {commit}.\n"
+    return f"{len({row['seed'] for row in runs})} seeds; {device}; {commit}.\n"
 
 
 def _cells(by_rate: Mapping[float, Sequence[float]], there: Mapping[float, int]) -> list[str]:
@@ -183,8 +216,4 @@ def _cells(by_rate: Mapping[float, Sequence[float]], there: Mapping[float, int])
 
 
 def _there(runs: Iterable[Row], rate: float, column: str) -> int:
-    return sum(
-        bool(row[column]) and row["status"] != "diverged"
-        for row in runs
-        if float(row[RATE]) == rate
-    )
+    return sum(_got_there(row, column) for row in runs if float(row[RATE]) == rate)

@@ -64,6 +64,10 @@ _METRICS = {
     "ratio": _interval("steps to it over the baseline's, geometric mean over seeds"),
     "bound": Column("`>` or `<`: the ratio is that bound; else empty"),
     **_COMPARED,
+    "sooner": Column(
+        "share of the pairs in which it reaches it first; a tie counts half", "0 to 1"
+    ),
+    "pairs_censored": Column("seeds left out, as neither run reaches it", "seeds"),
     "p_value": Column("two-sided sign-flip test of the log ratios", "0 to 1"),
     "p_adjusted": Column("adjusted over the settings, after Holm", "0 to 1"),
     "floor": Column("1: one of the two medians is under 4 evaluations, hardly measured"),

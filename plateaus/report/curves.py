@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from plateaus.fields import INFINITE
 from plateaus.report import bands, panels, table, words
 from plateaus.report.bands import MOST_SPREADS
-from plateaus.report.cells import cell
+from plateaus.report.cells import cell, followed_runs
 from plateaus.report.facets import (
     by_facet,
     facets,
@@ -154,6 +154,8 @@ def _ratios(dataset: xr.Dataset, rows: Sequence[Row], row: Row) -> NDArray[np.fl
         for each in (row, baseline)
     )
     usable = np.isfinite(first) & np.isfinite(second) & (first > 0) & (second > 0)
+    end = min(followed_runs(dataset, each.index)[1] for each in (row, baseline))
+    usable &= dataset[EVALUATIONS].values <= end  # beyond it they would be a selection of the pairs
     ratios = np.full(first.shape, np.nan)
     ratios[usable] = first[usable].astype(np.float64) / second[usable]
     return ratios[usable.any(axis=1)]

@@ -30,14 +30,15 @@ def run_folder(tmp_path):
                     later = str(int(time) * (1 + seed)) if time else ""
                     row = (rate, variant, str(seed), "", "finished", "200", later, "cpu", "7")
                     writer.writerow(dict(zip(writer.fieldnames, row, strict=True)))
-    config = {"name": "mine-rates", "sweep": {best_rates.RATE: [], "variant": []}, "config": {}}
+    config = {"name": "mine-rates", "sweep": {best_rates.RATE: [], "variant": []}}
+    config["config"] = {"steps": 200}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     sessions = {"sessions": [{"commit": "0123456789", "dirty": False}]}
     (folder / "provenance.json").write_text(json.dumps(sessions), encoding="utf-8")
     return folder
 
 
-def _claim(treated: float, baseline: float) -> Claim:
+def _claim(treated, baseline_rate, statistic="escape", baseline="trains") -> Claim:
     return made(
         {
             "id": "mine.1",
@@ -45,12 +46,13 @@ def _claim(treated: float, baseline: float) -> Claim:
             "place": "",
             "sentence": "New is sooner.",
             "config": "c.py",
-            "statistic": "escape",
+            "statistic": statistic,
+            "baseline": baseline,
             "horizon": 200,
             "smallest_effect": 0.8,
             "contrast": {
                 "treated": {"model.width": 2, best_rates.RATE: treated},
-                "baseline": {"model.width": 1, best_rates.RATE: baseline},
+                "baseline": {"model.width": 1, best_rates.RATE: baseline_rate},
             },
             "rates": {
                 "runs": "mine-rates",
@@ -87,7 +89,7 @@ def test_rates_that_are_swept_in_pairs_with_variants_are_taken_apart(run_folder,
         writer = csv.DictWriter(file, [*rows[0]])
         writer.writeheader()
         writer.writerows(rows)
-    config = {"name": "mine-rates", "sweep": {"variant": []}, "config": {}}
+    config = {"name": "mine-rates", "sweep": {"variant": []}, "config": {"steps": 200}}
     (run_folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     in_pairs = best_rates.keep(run_folder, tmp_path / best_rates.FOLDER)
     texts = [path.read_text(encoding="utf-8") for path in (plain, in_pairs)]
@@ -103,6 +105,64 @@ def test_runs_that_can_go_on_tell_no_best_rate(run_folder, tmp_path):
     (run_folder / "runs.csv").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match="not at their end: 1"):
         best_rates.keep(run_folder, tmp_path / best_rates.FOLDER)
+
+
+def changed(run_folder, change):
+    table = run_folder / "runs.csv"
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = [row | change(row) for row in csv.DictReader(file)]
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0]])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_runs_that_ended_at_their_escape_count_with_the_horizon_where_they_diverged(
+    run_folder, tmp_path
+):
+    """Of seed 0 nothing diverges at .1; at .2 and .4 all of seed 1 does, long before step 200."""
+
+    def ended_early(row):
+        if row["seed"] == "1" and row[best_rates.RATE] != "0.1":
+            return {"status": "diverged", "ended_by": "diverged", "last_step": "20", "escape": ""}
+        return {"ended_by": "escaped" if row["escape"] else "horizon", "last_step": row["escape"]}
+
+    changed(run_folder, ended_early)
+    best_rates.keep(run_folder, tmp_path / best_rates.FOLDER)
+    # new: sqrt(20 * 40) = 28, sqrt(30 * 200) = 77; plain: sqrt(50 * 100) = 71, sqrt(40 * 200) = 89
+    assert best_rates.problems(_claim(0.1, 0.1), tmp_path) == []
+
+
+def test_a_later_time_is_not_told_by_runs_that_ended_at_their_escape(run_folder, tmp_path):
+    changed(run_folder, lambda row: {"ended_by": "escaped", "half": ""})
+    best_rates.keep(run_folder, tmp_path / best_rates.FOLDER)
+    (first, second) = best_rates.problems(_claim(0.1, 0.1, "half"), tmp_path)
+    assert "runs ended when they escaped, and half is another time" in first + second
+    (first, _) = best_rates.problems(_claim(0.1, 0.1, "completion"), tmp_path)
+    assert "another time" in first
+
+
+@pytest.mark.parametrize(
+    ("baseline", "rate", "problem"),
+    [
+        ("trains", 0.2, "no run has a time of escape"),
+        ("stuck", 0.2, ""),
+        ("stuck", 0.3, "0.3 is not a rate of mine-rates.csv"),
+    ],
+)
+def test_where_no_run_gets_there_no_rate_is_the_best(run_folder, tmp_path, baseline, rate, problem):
+    changed(run_folder, lambda row: {"escape": ""} if row["variant"] == "plain" else {})
+    best_rates.keep(run_folder, tmp_path / best_rates.FOLDER)
+    found = best_rates.problems(_claim(0.1, rate, baseline=baseline), tmp_path)
+    assert len(found) == bool(problem) and problem in "".join(found)
+
+
+def test_a_pilot_in_which_nothing_gets_anywhere_has_its_place_on_the_page(run_folder, tmp_path):
+    changed(run_folder, lambda row: {"escape": ""})
+    best_rates.keep(run_folder, tmp_path / best_rates.FOLDER)
+    assert "No run has a time of escape.\n" in best_rates.page([], tmp_path)
+    claims = [_claim(0.1, 0.1, name) for name in ("escape", "half")]
+    assert "No run has a time of half.\n" in best_rates.page(claims, tmp_path)
 
 
 def test_a_pilot_that_is_not_there_is_named(tmp_path):

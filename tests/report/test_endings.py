@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from plateaus.report import cells, panels, selection, store, survival, table
+from plateaus.report import cells, curves, panels, selection, store, survival, table
 from plateaus.report.figures import plateau
 from plateaus.report.statistics import summarise
 
@@ -55,6 +55,17 @@ def test_what_comes_after_an_escape_is_refused_with_a_note(at_escape):
     for note in ("no completion: 8 runs stopped at escape", "no final or lowest loss: 8 runs"):
         assert any(note in each for each in row.notes)
     assert "no completion: 8 runs stopped at escape" in table.text(summarise(at_escape))
+
+
+def test_ratios_of_losses_end_where_a_run_stops(whole):
+    """Beyond it they would be of the pairs whose runs are slow."""
+    step = int(whole["escape_step"].values[1, 0])
+    cut = ended(whole, {(1, 0): ("escaped", step)})
+    cut["test_loss"][:] = np.abs(cut["test_loss"]) + 0.01
+    cut.attrs["variants"] = '{"a curriculum": {"data.curriculum_start": 20}}'
+    (axes,) = curves.loss_ratios(cut, summarise(cut)).subfigs[0].axes
+    steps, ratios = max((line.get_data() for line in axes.lines), key=lambda data: len(data[0]))
+    assert (np.isfinite(ratios) == (steps <= step)).all()
 
 
 def test_one_run_that_stopped_at_escape_voids_the_loss_of_all(whole):

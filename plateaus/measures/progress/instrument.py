@@ -21,7 +21,7 @@ OF_VECTORS = {
     "target_coefficient": "coefficient of the target in the output",
     "target_share": "share of the target in the power of the output",
 }
-OF_TOKENS = {"relevant_attention": "attention of the last token to what its answer depends on"}
+OF_TOKENS = {"relevant_attention": "attention of the last token to what it lacks on the plateau"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

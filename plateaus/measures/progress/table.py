@@ -1,7 +1,7 @@
 """Does a measure of progress say when a plateau ends, beyond what the loss says already?
 
-Asked of the runs of a setting that are still on the plateau at half of its median, over which
-they are one sample: which of them will leave it soon?
+Asked of the runs of a setting that are still on the plateau at half of the setting's median step of
+escape, and read at that step: which of them will leave it soon?
 """
 
 from __future__ import annotations

@@ -156,5 +156,5 @@ def facts(spec: Spec) -> Task:
         size=spec.subjects,
         item=lambda example: example.inputs[0],
         reads=Reads(vocabulary(spec)),
-        relevant=(0,),  # the subject
+        relevant=(0,),  # the subject: the relation by itself is used on the plateau
     )
