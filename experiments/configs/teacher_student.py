@@ -101,7 +101,7 @@ def rates(config: ConfigDict) -> None:
     Command: python experiments/run.py --config=configs/teacher_student.py:rates
     Expected: 96 runs in 35 seconds on one core.
     Reached (8 seeds): 0.04 is the best rate of all three: half of the loss after 660, 732 and 671
-      steps (geometric means); at 0.08 one run in eight diverges, at 0.16 nearly all.
+      steps (geometric means); at 0.08 half of the runs diverge, at 0.16 all.
     Claim 2.19a: not supported, 1.03 [0.93, 1.16], 16 pairs.
     Claim 2.19b: supported, small, 0.88 [0.78, 0.98], 24 pairs.
     Claim 2.19c: not supported, 1.03 [0.90, 1.17], 16 pairs.
