@@ -22,8 +22,8 @@ from plateaus.config.variants import AXIS
 from plateaus.evidence import observed, rows
 from plateaus.evidence.claim import Claim
 from plateaus.evidence.fields import STATISTICS
-from plateaus.evidence.page import table
 from plateaus.evidence.settings import matches
+from plateaus.evidence.wording import table
 from plateaus.files import write_atomically
 from plateaus.names import hint
 from plateaus.report import kept_runs
@@ -57,7 +57,7 @@ def keep(source: Path, folder: Path) -> Path:
     text = io.StringIO()
     writer = csv.DictWriter(text, names, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(row | same for row in read)
+    writer.writerows({**row, **same} for row in read)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{config['name']}.csv"
     write_atomically(path, text.getvalue().encode())

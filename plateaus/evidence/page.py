@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from plateaus.evidence.claim import Claim
 from plateaus.evidence.page_head import COMMANDS, HEAD, KEY, MEANINGS
 from plateaus.evidence.verdict import FIGURES, WORDS, Verdict
-from plateaus.evidence.wording import cell, command, compared, estimate, has_ratio, rule
+from plateaus.evidence.wording import cell, command, compared, estimate, has_ratio, rule, table
 from plateaus.files import write_atomically
 from plateaus.report.terminal import short
 
 COLUMNS: tuple[str, ...] = ("id", "claim", "verdict", "ratio [95% interval]", "P(sooner)", "n")
 COLUMNS += ("scale", "device", "commit", "minutes")
-NUMBERS = ("P(sooner)", "n", "minutes")
 OPEN = ("open", "inconclusive", "not evaluable", "not tested")
 
 
@@ -62,13 +61,6 @@ def write(root: Path, claims: Mapping[str, Claim], verdicts: Mapping[str, Verdic
             write_atomically(path, data)
             written.append(path)
     return written
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table in Markdown, numbers to the right."""
-    rule_ = ["---:" if name in NUMBERS else "---" for name in columns]
-    lines = ["| " + " | ".join(row) + " |" for row in (columns, rule_, *rows)]
-    return "\n".join(line.replace("|  |", "| |").replace("|  |", "| |") for line in lines) + "\n"
 
 
 def _counts(claims: Mapping[str, Claim], verdicts: Mapping[str, Verdict]) -> str:

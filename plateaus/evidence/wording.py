@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Sequence
 
 from plateaus.evidence.claim import Claim
 from plateaus.evidence.fields import EVERY, STATISTICS
@@ -15,6 +16,7 @@ EVENTS = {
     "completion": "steps to completion",
     "trained_escape": "steps to escape on trained items",
 }
+NUMBERS = ("P(sooner)", "n", "minutes")  # columns of tables
 
 
 def compared(claim: Claim) -> str:
@@ -187,3 +189,10 @@ def _escaped(text: str) -> str:
     text = re.sub(r"([\\|*<`~$])", r"\\\1", text)
     text = re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)  # within a word it is no emphasis
     return text.replace("](", r"]\(")  # an interval before a parenthesis is no link
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown, numbers to the right."""
+    rule_ = ["---:" if name in NUMBERS else "---" for name in columns]
+    lines = ["| " + " | ".join(row) + " |" for row in (columns, rule_, *rows)]
+    return "\n".join(line.replace("|  |", "| |").replace("|  |", "| |") for line in lines) + "\n"

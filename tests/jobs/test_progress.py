@@ -35,7 +35,9 @@ def chunk(runs, steps, phase):
 def no_bar_goes_on():
     before = {*threading.enumerate()}
     yield
-    assert {*threading.enumerate()} <= before  # a bar that is not stopped is drawn ever after
+    for thread in {*threading.enumerate()} - before:
+        thread.join(timeout=10)
+        assert not thread.is_alive()  # a bar that is not stopped is drawn ever after
 
 
 @contextlib.contextmanager
