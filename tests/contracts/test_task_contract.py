@@ -20,6 +20,7 @@ SMALL = {  # by field: what the defaults cost is a matter of tests/tasks
     "linear_regression": {"dimension": 5, "points": 12, "dmmse_tasks": 64},
     "in_context": {"points": 30},
     "words": {"words": 60},
+    "languages": {"families": "markov_2,repeat_3", "strings": 3, "length": 5},
     "text": {"context": 16},
 }
 FILES = {"text"}  # what is held out of a user's files is not of the law of the rest
