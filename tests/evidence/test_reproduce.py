@@ -180,10 +180,8 @@ def test_a_kill_loses_no_finished_run(tmp_path, decided):
     for file in ("runs.csv", "curves.csv.gz"):
         ours, theirs = (_without_seconds(folder / file) for folder in (here, there))
         assert ours == theirs
-    assert (
-        text.split("\n  cost")[0]
-        == decided[1][decided[1].index("claim mine") :].split("\n  cost")[0]
-    )
+    here, there = (said[said.index("claim mine") :] for said in (text, decided[1]))
+    assert here.split("\n  cost")[0] == there.split("\n  cost")[0]
 
 
 def _without_seconds(path):
