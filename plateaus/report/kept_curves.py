@@ -53,7 +53,7 @@ def thinned(dataset: xr.Dataset, also: Collection[int] = ()) -> xr.Dataset:
     steps = dataset[EVALUATIONS].values
     places = np.union1d(chosen(steps.size), np.flatnonzero(np.isin(steps, [*also])))
     fewer = dataset.isel({EVALUATIONS: places})
-    if WINDOWS not in dataset.dims:
+    if not dataset.sizes.get(WINDOWS):  # none recorded, or none come to yet
         return fewer
     ends = chosen(dataset.sizes[WINDOWS])
     means = {

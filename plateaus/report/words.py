@@ -121,8 +121,8 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
 
 def log_steps(axes: Axes, low: float, high: float, most: int = 6) -> list[float]:
     """Make the horizontal axis one of optimiser steps, logarithmic; return its ticks."""
+    axes.set_xlim(low, high)  # first: the scale would look for numbers above zero, and find none
     axes.set_xscale("log")
-    axes.set_xlim(low, high)
     marks = [tick for tick in ticks(low, high, most) if low * 0.999 <= tick <= high * 1.001]
     plain_ticks(axes, marks, [count(mark) for mark in marks])
     axes.set_xlabel("optimiser steps")

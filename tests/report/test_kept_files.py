@@ -47,6 +47,18 @@ def test_every_table_is_the_same(everything, world, endings, tmp_path):
         assert TABLES[file].csv(ours[file]) == TABLES[file].csv(theirs[file]), file
 
 
+def test_results_before_the_first_window_are_kept_and_drawn(everything, tmp_path):
+    """A budget may end when the first weights alone were looked at."""
+    dataset = everything.results("regression")
+    dataset = everything.cut(everything.every(dataset, "stopped", 0), 0)
+    assert dataset.sizes["step"] == 0 and dataset.sizes["eval_step"] == 1
+    back = written(dataset, tmp_path)
+    np.testing.assert_array_equal(back["test_loss"], dataset["test_loss"])
+    rows = summarise(dataset)
+    for figure in drawn(dataset, rows, summaries(dataset, rows)).values():
+        figure.draw_without_rendering()
+
+
 @pytest.mark.parametrize("world", ["regression", "mixture"])
 def test_every_figure_is_drawn_again(everything, world, tmp_path):
     dataset = everything.results(world, steps=1200)
