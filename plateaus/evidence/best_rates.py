@@ -74,10 +74,10 @@ def _apart(row: Row) -> Row:
     return {AXIS: pair[AXIS], RATE: pair[RATE], **row, **pair} if pair else row
 
 
-def times(runs: Sequence[Row], column: str, task: str = "") -> dict[float, list[float]]:
-    """Return, by learning rate, the times of runs in steps; the horizon where it never came.
+def times(runs: Sequence[Row], column: str) -> dict[float, list[float]]:
+    """Return, by learning rate, the times of a setting in steps; the horizon where it never came.
 
-    >>> run = {"optim.learning_rate": "0.1", "task": "", "status": "finished", "last_step": "90"}
+    >>> run = {"optim.learning_rate": "0.1", "status": "finished", "last_step": "90"}
     >>> times([{**run, "escape": "40.0"}, {**run, "escape": ""}], "escape")
     {0.1: [40.0, 90.0]}
     """
@@ -85,9 +85,8 @@ def times(runs: Sequence[Row], column: str, task: str = "") -> dict[float, list[
     ends = (float(row.get("horizon") or row["last_step"] or 0) for row in runs)
     horizon = max(ends, default=math.nan)
     for row in runs:
-        if row.get("task", "") == task:
-            time = float(row[column]) if _got_there(row, column) else horizon
-            by_rate.setdefault(float(row[RATE]), []).append(time)
+        time = float(row[column]) if _got_there(row, column) else horizon
+        by_rate.setdefault(float(row[RATE]), []).append(time)
     return dict(sorted(by_rate.items()))
 
 
@@ -127,24 +126,20 @@ def problems(claim: Claim, results: Path) -> list[str]:
             continue
         setting = claim.rates[arm]
         chosen = [row for row in runs if row["task"] == claim.task and matches(row, setting)]
-        if reason := _unusable(chosen, column):
+        stuck = arm == "baseline" and claim.baseline == "stuck"
+        if reason := _unusable(chosen, column, stuck):
             wrong.append(f"rates.{arm}: {path.name}, {dict(setting)}: {reason}")
             continue
-        mine = float({**claim.set, **contrast}.get(RATE, 0))
-        by_rate = times(chosen, column, claim.task)
-        if any(_got_there(row, column) for row in chosen):
-            if not math.isclose(mine, best(by_rate)):
-                wrong.append(f"rates.{arm}: the best rate of {path.name} is {best(by_rate):g}")
-        elif arm != "baseline" or claim.baseline != "stuck":
-            wrong.append(
-                f"rates.{arm}: {path.name}, {dict(setting)}: no run has a time of {column}"
-            )
-        elif not any(math.isclose(mine, rate) for rate in by_rate):  # it is stuck at each of them
-            wrong.append(f"rates.{arm}: {mine:g} is not a rate of {path.name}")
+        mine, by_rate = float({**claim.set, **contrast}.get(RATE, 0)), times(chosen, column)
+        there = any(_got_there(row, column) for row in chosen)
+        right = [best(by_rate)] if there else [*by_rate]
+        if not any(math.isclose(mine, rate) for rate in right):
+            names = " or ".join(f"{rate:g}" for rate in right)
+            wrong.append(f"rates.{arm}: the best rate of {path.name} is {names}")
     return wrong
 
 
-def _unusable(runs: Sequence[Row], column: str) -> str:
+def _unusable(runs: Sequence[Row], column: str, stuck: bool) -> str:
     """Return why the runs of a setting tell no best rate; "" if they do."""
     if not runs:
         return "no such run"
@@ -152,7 +147,8 @@ def _unusable(runs: Sequence[Row], column: str) -> str:
         return f"its runs have no {column}"
     if column != ESCAPE and any(row.get("ended_by") == "escaped" for row in runs):
         return f"runs ended when they escaped, and {column} is another time"
-    return ""
+    there = stuck or any(_got_there(row, column) for row in runs)
+    return "" if there else f"no run has a time of {column}"
 
 
 def page(claims: Iterable[Claim], results: Path) -> str:
@@ -189,7 +185,7 @@ def _table(runs: Sequence[Row], column: str) -> str:
     lines = []
     for setting in settings:
         chosen = [row for row in runs if tuple(row[axis] for axis in axes) == setting]
-        by_rate = times(chosen, column, chosen[0]["task"])
+        by_rate = times(chosen, column)
         there = {rate: _there(chosen, rate, column) for rate in by_rate}
         if any(there.values()):
             lines.append([*setting, *_cells(by_rate, there)])

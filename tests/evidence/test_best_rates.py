@@ -147,7 +147,7 @@ def test_a_later_time_is_not_told_by_runs_that_ended_at_their_escape(run_folder,
     [
         ("trains", 0.2, "no run has a time of escape"),
         ("stuck", 0.2, ""),
-        ("stuck", 0.3, "0.3 is not a rate of mine-rates.csv"),
+        ("stuck", 0.3, "the best rate of mine-rates.csv is 0.1 or 0.2 or 0.4"),
     ],
 )
 def test_where_no_run_gets_there_no_rate_is_the_best(run_folder, tmp_path, baseline, rate, problem):

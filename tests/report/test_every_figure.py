@@ -179,7 +179,7 @@ def test_every_figure_is_drawn_where_nothing_is_swept(everything, world):
     "world",
     ["learners", *(pytest.param(world, marks=THOROUGH) for world in ("regression", "mixture"))],
 )
-def test_every_figure_is_drawn_where_a_setting_diverges_at_once(everything, world):
+def test_every_figure_is_drawn_where_all_runs_of_a_setting_diverge(everything, world):
     ends = {(1, seed): ("diverged", 24) for seed in range(2)}
     dataset = everything.ended(everything.results(world), ends)
     rows = statistics.summarise(dataset)
