@@ -26,11 +26,12 @@ def quartiles(values: NDArray) -> tuple[NDArray, NDArray, NDArray]:
     >>> [float(part) for part in quartiles(np.array([1.0, 2.0, np.nan, 3.0, 8.0, 9.0]))]
     [3.0, 2.0, 8.0]
     """
-    there = np.isfinite(values).any(axis=0)
-    found = np.full((3, *there.shape), np.nan)
-    if there.any():
-        usable = np.where(np.isfinite(values), values, np.nan)[:, there]
-        found[:, there] = np.nanquantile(usable, (0.25, 0.5, 0.75), axis=0)
+    ordered = np.sort(np.where(np.isfinite(values), values, np.nan), axis=0)  # NaN comes last
+    runs = np.isfinite(values).sum(axis=0)
+    found = np.full((3, *runs.shape), np.nan)
+    for count in np.unique(runs[runs > 0]):  # `nanquantile` goes from column to column
+        alike = runs == count
+        found[:, alike] = np.quantile(ordered[:count, alike], (0.25, 0.5, 0.75), axis=0)
     low, middle, high = found
     return middle, low, high
 

@@ -25,18 +25,20 @@ AT_EVENT = {"escaped": "escape", "completed": "completion"}  # why a run ended -
 
 def swept_values(dataset: xr.Dataset) -> dict[str, list[Any]]:
     """Return the swept fields and their values, as plain Python, in sweep order."""
-    return {name: dataset[name].values.tolist() for name in json.loads(dataset.attrs["swept"])}
+    held = dataset.variables  # `dataset[name]` would gather the coordinates, too
+    return {name: held[name].values.tolist() for name in json.loads(dataset.attrs["swept"])}
 
 
 def cell(dataset: xr.Dataset, variable: str, index: Sequence[int]) -> NDArray:
     """Return one setting's part of a variable: [seed] or [seed, step]."""
-    return dataset[variable].isel(dict(zip(swept_values(dataset), index, strict=True))).values
+    place = dict(zip(swept_values(dataset), index, strict=True))
+    return dataset.variables[variable].isel(place).values
 
 
 def evaluated_every(dataset: xr.Dataset) -> int:
     """Return after how many steps each losses were evaluated; kept curves may have fewer."""
     config = json.loads(dataset.attrs["config"])
-    gaps = np.diff(dataset[EVALUATIONS].values)
+    gaps = np.diff(dataset.variables[EVALUATIONS].values)
     return int(config.get("eval_every", gaps.min(initial=dataset.attrs["horizon"])))
 
 
@@ -135,7 +137,7 @@ def loss_at(
       ValueError: if there is no evaluation at `step`, or a run stopped at its event before it: the
         others would be a selection by their losses.
     """
-    steps = dataset[EVALUATIONS].values
+    steps = dataset.variables[EVALUATIONS].values
     if step not in steps:
         near = int(steps[np.abs(steps - step).argmin()])
         raise ValueError(f"step = {step}: no evaluation there; the nearest is at {near}")

@@ -57,9 +57,9 @@ def followed(
     chosen, end = followed_runs(dataset, row.index)
     values = cell(dataset, name, row.index).astype(np.float64)[chosen]
     values = np.where(np.isfinite(values), values, np.nan)
-    times = [dim for dim in dataset[name].dims if dim in (EVALUATIONS, WINDOWS)]
+    times = [dim for dim in dataset.variables[name].dims if dim in (EVALUATIONS, WINDOWS)]
     if times and not whole:
-        values[:, dataset[times[0]].values > end] = np.nan
+        values[:, dataset.variables[times[0]].values > end] = np.nan
     return values
 
 

@@ -26,6 +26,18 @@ def test_quartiles_leave_out_what_is_missing_and_stay_in_the_range_of_the_data()
     assert (low[0], middle[0], high[0]) == (order[2], order[4], order[6])
 
 
+@pytest.mark.parametrize("shape", [(5,), (1, 6), (9, 40), (16, 3, 9)])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.filterwarnings("ignore:All-NaN slice encountered")
+def test_quartiles_are_those_of_numpy_to_the_bit(shape, kind):
+    rng = np.random.default_rng(0)
+    values = rng.lognormal(size=shape).astype(kind)
+    values[rng.random(shape) < 0.3] = np.nan
+    low, middle, high = np.nanquantile(values, (0.25, 0.5, 0.75), axis=0)
+    values[np.isnan(values) & (rng.random(shape) < 0.2)] = np.inf  # not a number of a run either
+    np.testing.assert_array_equal(bands.quartiles(values), (middle, low, high))
+
+
 @pytest.mark.parametrize("runs", [1, 7, 8])
 def test_few_runs_are_drawn_one_by_one_and_many_as_their_middle_half(axes, runs):
     values = np.arange(runs)[:, None] + np.zeros(5)
