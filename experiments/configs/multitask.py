@@ -104,15 +104,15 @@ def hard(config: ConfigDict, scale: str) -> None:
     Expected: 208 runs in 200 minutes on one core.
     Reached (0 seeds): not run yet; two of its cells, with other families beside them in the
       program, are those of claim 2.07a (preset `subsets`).
-    Claim 2.01a: not yet rerun.
-    Claim 2.01b: not yet rerun.
+    Claim 2.01a: contradicted, 1.48 [1.04, 2.09], 16 pairs.
+    Claim 2.01b: contradicted, 1.63 [1.08, 2.41], 16 pairs.
     Claim 2.01c: not yet rerun.
-    Claim 2.02a: not yet rerun.
-    Claim 2.02b: not yet rerun.
+    Claim 2.02a: not evaluable.
+    Claim 2.02b: not evaluable.
     Claim 2.07b: not yet rerun.
     Claim 2.07c: not yet rerun.
     Claim 2.15a: not yet rerun.
-    Claim 2.15b: not yet rerun.
+    Claim 2.15b: supported, -0.074 [-0.085, -0.064], 16 pairs.
     """
     pairs_of_parity = [(HARD[0], other) for other in HARD[1:]]
     sets = [*itertools.combinations(HARD, 1), *pairs_of_parity, FOUR, HARD]

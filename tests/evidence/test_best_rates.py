@@ -1,6 +1,7 @@
 """Rates of claims are the best of pilots that are kept, and a wrong one is named."""
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -105,6 +106,35 @@ def test_runs_that_can_go_on_tell_no_best_rate(run_folder, tmp_path):
     (run_folder / "runs.csv").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match="not at their end: 1"):
         best_rates.keep(run_folder, tmp_path / best_rates.FOLDER)
+
+
+def test_a_task_whose_mixture_escaped_before_it_tells_no_best_rate_by_itself(run_folder, tmp_path):
+    """The run was stopped there: its own time is later, and not the horizon for that."""
+
+    def stopped(last):
+        def change(row):
+            its = row["variant"] == "new" and row[best_rates.RATE] == "0.1" and row["seed"] == "1"
+            gone = {"escape": "", "last_step": last} if its else {}
+            return {"ended_by": "escaped", "task": "linear", **gone}
+
+        return change
+
+    claim = dataclasses.replace(_claim(0.1, 0.2), task="linear")
+    changed(run_folder, stopped("36"))  # sqrt(20 * 36) = 27, sqrt(20 * 200) = 63; 42 at .2
+    best_rates.keep(run_folder, tmp_path / best_rates.FOLDER)
+    assert best_rates.problems(claim, tmp_path) == [
+        "rates.treated: mine-rates.csv, {'variant': 'new'}: runs ended when their mixture escaped, "
+        "and do not tell whether 0.1 or 0.2 is the best rate"
+    ]
+    text = best_rates.page([], tmp_path)
+    assert "| new | linear | 0.1: 27 to 63 (1/2) | 0.2: 42 (2/2) | 0.4: 127 (2/2) |" in text
+
+    changed(run_folder, stopped("180"))  # sqrt(20 * 180) = 60: as known as can be
+    best_rates.keep(run_folder, tmp_path / best_rates.FOLDER)
+    assert best_rates.problems(claim, tmp_path) == [
+        "rates.treated: the best rate of mine-rates.csv is 0.2"
+    ]
+    assert "0.1: 60 to 63 (1/2) | 0.2: **42** (2/2)" in best_rates.page([], tmp_path)
 
 
 def changed(run_folder, change):
