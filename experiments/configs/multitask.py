@@ -107,7 +107,7 @@ def hard(config: ConfigDict, scale: str) -> None:
     Claim 2.01a: contradicted, 1.48 [1.04, 2.09], 16 pairs.
     Claim 2.01b: contradicted, 1.63 [1.08, 2.41], 16 pairs.
     Claim 2.01c: not yet rerun.
-    Claim 2.02a: not evaluable.
+    Claim 2.02a: not yet rerun.
     Claim 2.02b: not evaluable.
     Claim 2.07b: not yet rerun.
     Claim 2.07c: not yet rerun.
