@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import jaxpr_as_fun
 
 from plateaus.values import Array, PyTree
 
@@ -22,15 +21,11 @@ def apart(function: Callable[..., PyTree], *given: Array) -> PyTree:
     >>> jax.jit(lambda x: apart(jnp.square, x))(3)
     Array(9, dtype=int32, weak_type=True)
     """
-    traced, shapes = jax.make_jaxpr(function, return_shape=True)(*given)  # once, not per branch
-    nothing = [jnp.zeros(x.shape, x.dtype) for x in jax.tree.leaves(shapes)]
 
-    def plainly(*given: Array) -> list[Array]:
-        return jaxpr_as_fun(traced)(*jax.tree.leaves(given))
-
-    def loop(*given: Array) -> list[Array]:
+    def loop(*given: Array) -> PyTree:
+        shapes = jax.eval_shape(function, *given)
+        nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
         once = jax.lax.optimization_barrier(jnp.int32(1))
-        return jax.lax.fori_loop(0, once, lambda number, value: plainly(*given), nothing)
+        return jax.lax.fori_loop(0, once, lambda number, value: function(*given), nothing)
 
-    leaves = jax.lax.platform_dependent(*given, cpu=loop, default=plainly)
-    return jax.tree.unflatten(jax.tree.structure(shapes), leaves)
+    return jax.lax.platform_dependent(*given, cpu=loop, default=function)

@@ -11,7 +11,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.extend.random import define_prng_impl
 
 from plateaus.fusing import apart
@@ -39,25 +38,18 @@ def quick(key: Key) -> Key:
 def _hashed(key: Array, numbers: Array) -> tuple[Array, Array]:
     """Return the block of two words that a key [2] has at each of the counters (0, number).
 
-    Its own jit, and `lax` instead of jnp, save most of a small program's tracing: the hash is 125
-    operations, at each draw anew, and mapped over runs several times on both sides of `apart`.
+    Its own jit saves most of a small program's lowering: the hash is 125 operations, which would be
+    traced at each draw anew, and mapped over runs several times on both sides of `apart`.
     """
-
-    def wide(word: Array | int) -> Array:
-        return lax.broadcast(jnp.uint32(word), numbers.shape)
-
-    first, second = (lax.index_in_dim(key, i, keepdims=False) for i in range(2))
-    third = lax.bitwise_xor(lax.bitwise_xor(first, second), _PARITY)
-    schedule = tuple(wide(word) for word in (first, second, third))
-    x, y = schedule[0], lax.add(numbers, schedule[1])
+    first, second = key[0], key[1]
+    schedule = (first, second, first ^ second ^ _PARITY)
+    x, y = first, numbers + second
     for group in range(5):
         for distance in _ROTATIONS[group % 2]:
-            x = lax.add(x, y)
-            left = lax.shift_left(y, wide(distance))
-            right = lax.shift_right_logical(y, wide(32 - distance))
-            y = lax.bitwise_xor(lax.bitwise_or(left, right), x)
-        x = lax.add(x, schedule[(group + 1) % 3])
-        y = lax.add(lax.add(y, schedule[(group + 2) % 3]), wide(group + 1))
+            x = x + y
+            y = ((y << np.uint32(distance)) | (y >> np.uint32(32 - distance))) ^ x
+        x = x + schedule[(group + 1) % 3]
+        y = y + schedule[(group + 2) % 3] + np.uint32(group + 1)
     return x, y
 
 
@@ -74,7 +66,7 @@ def _numbers(shape: tuple[int, ...]) -> Array:
     size = int(np.prod(shape, dtype=np.int64))
     if size >= 2**32:
         raise NotImplementedError(f"{size} numbers of one key")
-    return lax.reshape(lax.iota(jnp.uint32, size), shape)
+    return jnp.arange(size, dtype=jnp.uint32).reshape(shape)
 
 
 def _split(key: Array, shape: tuple[int, ...]) -> Array:
@@ -90,7 +82,7 @@ def _random_bits(key: Array, bit_width: int, shape: tuple[int, ...]) -> Array:
 
     def words(key: Array) -> Array:
         high, low = _hashed(key, _numbers(shape))
-        return lax.bitwise_xor(high, low)
+        return high ^ low
 
     return apart(words, key).astype(f"uint{bit_width}")
 

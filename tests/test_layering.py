@@ -155,9 +155,9 @@ def test_what_answers_a_bad_field_imports_no_jax():
 
 
 def test_there_is_one_jit_at_the_top():
-    """`jax.jit`, or jit imported from jax, is written in one file; pmap nowhere.
+    """`jax.jit`, or jit imported from jax, is written in one file, and for the hash; pmap nowhere.
 
-    The hash of keys is a function of programs, traced once for all its calls by its own jit.
+    The hash of keys is part of other programs, and traced once for all its calls by its own jit.
     """
     found = {}
     for path in FILES:

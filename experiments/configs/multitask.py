@@ -127,16 +127,17 @@ def rates(config: ConfigDict, scale: str) -> None:
     """Which learning rate is each cell's best, where claims compare cells at their best?
 
     Cells of `hard` at three rates, in the prompts that their claims have, 36 or 16 a step: the
-    pilot by which each arm of 2.01, 2.02 and 2.07 has its rate (docs/claims.md).
+    pilot by which arms of 2.01, 2.02, 2.06 and 2.07 have their rates (docs/claims.md).
 
     Source: paper 2 has one rate, 1e-4, for all; a rate for each arm is ours.
     Command: python experiments/run.py --config=configs/multitask.py:rates
-    Expected: 168 runs in 140 minutes on one core.
+    Expected: 168 runs in 3 hours on one core.
     Reached (3 seeds): sparse parity 2 alone leaves its plateau at 1e-3 only, after 2,708 steps
-      (geometric mean; at 3e-4, 3e-3 and 9e-3 none by 4,000). Among others 3e-3 is best: 1,411 steps
-      beside conjunction, 1,948 beside linear functions, 1,841 among four (at 1e-3 1,944, 2,217 and
-      2,815). With 16 prompts 3e-3 is best but for linear functions alone (989 steps at 1e-3, 1,259
-      at 3e-3; 2,115 among four); ReLU functions take 1,045 alone and 2,279 among four.
+      (geometric mean; at 3e-3, 9e-3 and, with --sweep, 3e-4 none by 4,000). Beside conjunction and
+      beside linear functions 3e-3 is best, with 1,411 and 1,948 steps (1,944 and 2,217 at 1e-3);
+      among four they are 1,841 and 2,815, and 9e-3 is not told. With 16 prompts 3e-3 is best but
+      for linear functions alone (989 steps at 1e-3, 1,259 at 3e-3; 2,115 among four); ReLU
+      functions take 1,045 alone and 2,279 among four.
     """
     parity, conjunction, linear, relu = FOUR
     _families(config, HARD, [(parity,), (parity, conjunction), (parity, linear), FOUR])

@@ -27,6 +27,7 @@ from plateaus.evidence.wording import table
 from plateaus.files import write_atomically
 from plateaus.names import hint
 from plateaus.report import kept_runs
+from plateaus.report.cells import AT_EVENT
 
 FOLDER = "rates"
 RATE = "optim.learning_rate"
@@ -77,8 +78,8 @@ def _apart(row: Row) -> Row:
 def times(runs: Sequence[Row], column: str, *, least: bool = False) -> dict[float, list[float]]:
     """Return, by learning rate, the times of a setting in steps; the horizon where it never came.
 
-    Of a task the time is not known where its mixture escaped before it, and the run was stopped
-    there: it lies between that step and the horizon. With `least` such a run counts with the step.
+    Of a task no time is known where its mixture came to the event at which the run was stopped, and
+    it had not itself. With `least` such a run counts with the steps that it was followed for.
 
     >>> run = {"optim.learning_rate": "0.1", "status": "finished", "last_step": "90"}
     >>> times([{**run, "escape": "40.0"}, {**run, "escape": ""}], "escape")
@@ -89,14 +90,20 @@ def times(runs: Sequence[Row], column: str, *, least: bool = False) -> dict[floa
     horizon = max(ends, default=math.nan)
     for row in runs:
         time = float(row[column]) if _got_there(row, column) else horizon
-        if least and not row.get(column) and row.get("ended_by") == "escaped":
-            time = float(row["last_step"])
+        if least and _stopped_before(row, column):
+            time = float(row["last_step"]) - float(row.get("start") or 0)
         by_rate.setdefault(float(row[RATE]), []).append(time)
     return dict(sorted(by_rate.items()))
 
 
 def _got_there(row: Row, column: str) -> bool:
     return bool(row.get(column)) and row["status"] != "diverged"
+
+
+def _stopped_before(row: Row, column: str) -> bool:
+    """Whether a run was stopped at an event of its mixture before what is asked of a task in it."""
+    is_in_it = row.get("start", "0") != ""
+    return is_in_it and row.get("ended_by") in AT_EVENT and not row.get(column)
 
 
 def best(by_rate: Mapping[float, Sequence[float]]) -> float:
@@ -151,8 +158,8 @@ def problems(claim: Claim, results: Path) -> list[str]:
         if there and len(best_ones) > 1:
             names = " or ".join(f"{rate:g}" for rate in sorted(best_ones))
             wrong.append(
-                f"rates.{arm}: {path.name}, {dict(setting)}: runs ended when their mixture "
-                f"escaped, and do not tell whether {names} is the best rate"
+                f"rates.{arm}: {path.name}, {dict(setting)}: {_EARLY}, and do not tell whether "
+                f"{names} is the best rate"
             )
             continue
         right = best_ones if there else [*by_rate]
@@ -162,14 +169,20 @@ def problems(claim: Claim, results: Path) -> list[str]:
     return wrong
 
 
+_EARLY = "runs were stopped at an event of their mixture"
+
+
 def _unusable(runs: Sequence[Row], column: str, stuck: bool) -> str:
     """Return why the runs of a setting tell no best rate; "" if they do."""
     if not runs:
         return "no such run"
     if column not in runs[0]:
         return f"its runs have no {column}"
-    if column != ESCAPE and any(row.get("ended_by") == "escaped" for row in runs):
-        return f"runs ended when they escaped, and {column} is another time"
+    events = {AT_EVENT.get(row.get("ended_by", ""), column) for row in runs}
+    if others := events - {column}:
+        return f"runs were stopped at their {' or '.join(others)}, and {column} is another time"
+    if stuck and any(_stopped_before(row, column) for row in runs):
+        return f"{_EARLY}, and do not tell whether it is stuck"
     there = stuck or any(_got_there(row, column) for row in runs)
     return "" if there else f"no run has a time of {column}"
 
@@ -194,10 +207,10 @@ _HEAD = """<!-- Written by `python experiments/reproduce.py --page`. -->
 
 Pilots on seeds from 0 on, which no claim uses: each setting at several learning rates. A cell has
 the rate, the geometric mean of the steps to what the claims count (a run that never got there, or
-diverged, counts with its length), and in brackets how many got there; the best of a row is bold.
-Where runs were stopped when their mixture escaped, and a task of it had not yet, its time lies
-between that step and the horizon: "1,067 to 1,603", and no rate is bold unless it is best for all
-that is known.
+diverged, counts with the horizon), and in brackets how many got there; the best of a row is bold.
+Where runs were stopped when their mixture escaped, and a task of it had not yet, they count with
+something between that step and the horizon, as "1,799 to 4,000"; no rate is bold unless it is the
+best for all that is known.
 Claims take their rates from here, before any of their own runs.
 """
 
@@ -213,7 +226,7 @@ def _table(runs: Sequence[Row], column: str) -> str:
         chosen = [row for row in runs if tuple(row[axis] for axis in axes) == setting]
         by_rate = times(chosen, column)
         there = {rate: _there(chosen, rate, column) for rate in by_rate}
-        if any(there.values()):
+        if any(_got_there(r, column) or _stopped_before(r, column) for r in chosen):
             least, best_ones = times(chosen, column, least=True), rivals(chosen, column)
             lines.append([*setting, *_cells(by_rate, least, there, best_ones)])
     if not lines:
@@ -237,10 +250,9 @@ def _cells(
 ) -> list[str]:
     cells = []
     for rate, steps in most.items():
-        low, high = f"{_mean(least[rate]):,.0f}", f"{_mean(steps):,.0f}"
+        ends = dict.fromkeys(f"{_mean(times):,.0f}" for times in (least[rate], steps))
         mark = "**" * (best_ones == [rate])
-        value = high if low == high else f"{low} to {high}"
-        cells.append(f"{rate:g}: {mark}{value}{mark} ({there[rate]}/{len(steps)})")
+        cells.append(f"{rate:g}: {mark}{' to '.join(ends)}{mark} ({there[rate]}/{len(steps)})")
     return cells
 
 

@@ -21,7 +21,7 @@ MOST_SPREADS = 6  # settings in a panel: of more, bands would hide the lines
 def quartiles(values: NDArray) -> tuple[NDArray, NDArray, NDArray]:
     """Return the median over runs of [run, ..], and the lower and the upper quartile, [..] each.
 
-    NaN entries are left out; NaN where no run is left.
+    What is not finite is left out; NaN where no run is left.
 
     >>> [float(part) for part in quartiles(np.array([1.0, 2.0, np.nan, 3.0, 8.0, 9.0]))]
     [3.0, 2.0, 8.0]
@@ -29,7 +29,7 @@ def quartiles(values: NDArray) -> tuple[NDArray, NDArray, NDArray]:
     ordered = np.sort(np.where(np.isfinite(values), values, np.nan), axis=0)  # NaN comes last
     runs = np.isfinite(values).sum(axis=0)
     found = np.full((3, *runs.shape), np.nan)
-    for count in np.unique(runs[runs > 0]):  # `nanquantile` goes from column to column
+    for count in np.unique(runs[runs > 0]):  # at once; `nanquantile` goes from column to column
         alike = runs == count
         found[:, alike] = np.quantile(ordered[:count, alike], (0.25, 0.5, 0.75), axis=0)
     low, middle, high = found

@@ -115,7 +115,7 @@ def test_a_task_whose_mixture_escaped_before_it_tells_no_best_rate_by_itself(run
         def change(row):
             its = row["variant"] == "new" and row[best_rates.RATE] == "0.1" and row["seed"] == "1"
             gone = {"escape": "", "last_step": last} if its else {}
-            return {"ended_by": "escaped", "task": "linear", **gone}
+            return {"ended_by": "escaped", "task": "linear", "start": "0.0", **gone}
 
         return change
 
@@ -123,8 +123,8 @@ def test_a_task_whose_mixture_escaped_before_it_tells_no_best_rate_by_itself(run
     changed(run_folder, stopped("36"))  # sqrt(20 * 36) = 27, sqrt(20 * 200) = 63; 42 at .2
     best_rates.keep(run_folder, tmp_path / best_rates.FOLDER)
     assert best_rates.problems(claim, tmp_path) == [
-        "rates.treated: mine-rates.csv, {'variant': 'new'}: runs ended when their mixture escaped, "
-        "and do not tell whether 0.1 or 0.2 is the best rate"
+        "rates.treated: mine-rates.csv, {'variant': 'new'}: runs were stopped at an event of "
+        "their mixture, and do not tell whether 0.1 or 0.2 is the best rate"
     ]
     text = best_rates.page([], tmp_path)
     assert "| new | linear | 0.1: 27 to 63 (1/2) | 0.2: 42 (2/2) | 0.4: 127 (2/2) |" in text
@@ -135,6 +135,43 @@ def test_a_task_whose_mixture_escaped_before_it_tells_no_best_rate_by_itself(run
         "rates.treated: the best rate of mine-rates.csv is 0.2"
     ]
     assert "0.1: 60 to 63 (1/2) | 0.2: **42** (2/2)" in best_rates.page([], tmp_path)
+
+
+STOPPED = {"ended_by": "escaped", "status": "finished", "horizon": "200"}
+
+
+@pytest.mark.parametrize(
+    ("times", "rates"),  # rate -> the time, or (the last step of a run that was stopped, its start)
+    [
+        ({0.1: 60, 0.2: 50}, [0.2]),
+        ({0.1: 60, 0.2: (70, 0)}, [0.1]),
+        ({0.1: 60, 0.2: (50, 0)}, [0.1, 0.2]),
+        ({0.1: 60, 0.2: (70, 20)}, [0.1, 0.2]),  # the task came in late: 50 steps of its own
+        ({0.1: (20, 0), 0.2: (150, 0)}, [0.1, 0.2]),  # neither is told
+    ],
+)
+@pytest.mark.parametrize("event", ["escaped", "completed"])
+def test_a_rate_is_the_best_if_it_is_for_all_that_is_known(times, rates, event):
+    rows = []
+    for rate, time in times.items():
+        last, start = time if isinstance(time, tuple) else (200, 0)
+        known = "" if isinstance(time, tuple) else str(time)
+        row = {best_rates.RATE: str(rate), "escape": known, "completion": known}
+        rows.append(STOPPED | row | {"last_step": str(last), "start": str(start)})
+        rows[-1]["ended_by"] = event
+    column = {"escaped": "escape", "completed": "completion"}[event]
+    assert best_rates.rivals(rows, column) == rates
+
+
+def test_that_a_baseline_is_stuck_is_not_told_by_runs_that_were_stopped(run_folder, tmp_path):
+    def stopped(row):
+        gone = {"escape": ""} if row["variant"] == "plain" else {}
+        return {"ended_by": "escaped", "start": "0.0", **gone}
+
+    changed(run_folder, stopped)
+    best_rates.keep(run_folder, tmp_path / best_rates.FOLDER)
+    (problem,) = best_rates.problems(_claim(0.1, 0.1, baseline="stuck"), tmp_path)
+    assert problem.endswith("at an event of their mixture, and do not tell whether it is stuck")
 
 
 def changed(run_folder, change):
@@ -167,7 +204,7 @@ def test_a_later_time_is_not_told_by_runs_that_ended_at_their_escape(run_folder,
     changed(run_folder, lambda row: {"ended_by": "escaped", "half": ""})
     best_rates.keep(run_folder, tmp_path / best_rates.FOLDER)
     (first, second) = best_rates.problems(_claim(0.1, 0.1, "half"), tmp_path)
-    assert "runs ended when they escaped, and half is another time" in first + second
+    assert "runs were stopped at their escape, and half is another time" in first + second
     (first, _) = best_rates.problems(_claim(0.1, 0.1, "completion"), tmp_path)
     assert "another time" in first
 
