@@ -250,7 +250,7 @@ def _cells(
 ) -> list[str]:
     cells = []
     for rate, steps in most.items():
-        ends = dict.fromkeys(f"{_mean(times):,.0f}" for times in (least[rate], steps))
+        ends = dict.fromkeys(f"{_mean(values):,.0f}" for values in (least[rate], steps))
         mark = "**" * (best_ones == [rate])
         cells.append(f"{rate:g}: {mark}{' to '.join(ends)}{mark} ({there[rate]}/{len(steps)})")
     return cells

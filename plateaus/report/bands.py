@@ -28,11 +28,11 @@ def quartiles(values: NDArray) -> tuple[NDArray, NDArray, NDArray]:
     """
     ordered = np.sort(np.where(np.isfinite(values), values, np.nan), axis=0)  # NaN comes last
     runs = np.isfinite(values).sum(axis=0)
-    found = np.full((3, *runs.shape), np.nan)
+    levels = np.full((3, *runs.shape), np.nan)
     for count in np.unique(runs[runs > 0]):  # at once; `nanquantile` goes from column to column
         alike = runs == count
-        found[:, alike] = np.quantile(ordered[:count, alike], (0.25, 0.5, 0.75), axis=0)
-    low, middle, high = found
+        levels[:, alike] = np.quantile(ordered[:count, alike], (0.25, 0.5, 0.75), axis=0)
+    low, middle, high = levels
     return middle, low, high
 
 

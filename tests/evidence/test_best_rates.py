@@ -137,9 +137,6 @@ def test_a_task_whose_mixture_escaped_before_it_tells_no_best_rate_by_itself(run
     assert "0.1: 60 to 63 (1/2) | 0.2: **42** (2/2)" in best_rates.page([], tmp_path)
 
 
-STOPPED = {"ended_by": "escaped", "status": "finished", "horizon": "200"}
-
-
 @pytest.mark.parametrize(
     ("times", "rates"),  # rate -> the time, or (the last step of a run that was stopped, its start)
     [
@@ -157,8 +154,8 @@ def test_a_rate_is_the_best_if_it_is_for_all_that_is_known(times, rates, event):
         last, start = time if isinstance(time, tuple) else (200, 0)
         known = "" if isinstance(time, tuple) else str(time)
         row = {best_rates.RATE: str(rate), "escape": known, "completion": known}
-        rows.append(STOPPED | row | {"last_step": str(last), "start": str(start)})
-        rows[-1]["ended_by"] = event
+        end = {"ended_by": event, "status": "finished", "horizon": "200"}
+        rows.append(row | end | {"last_step": str(last), "start": str(start)})
     column = {"escaped": "escape", "completed": "completion"}[event]
     assert best_rates.rivals(rows, column) == rates
 
