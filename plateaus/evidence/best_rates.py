@@ -91,7 +91,7 @@ def times(runs: Sequence[Row], column: str, *, least: bool = False) -> dict[floa
     for row in runs:
         time = float(row[column]) if _got_there(row, column) else horizon
         if least and _stopped_before(row, column):
-            time = float(row["last_step"]) - float(row.get("start") or 0)
+            time = max(1.0, float(row["last_step"]) - float(row.get("start") or 0))
         by_rate.setdefault(float(row[RATE]), []).append(time)
     return dict(sorted(by_rate.items()))
 

@@ -144,6 +144,7 @@ def test_a_task_whose_mixture_escaped_before_it_tells_no_best_rate_by_itself(run
         ({0.1: 60, 0.2: (70, 0)}, [0.1]),
         ({0.1: 60, 0.2: (50, 0)}, [0.1, 0.2]),
         ({0.1: 60, 0.2: (70, 20)}, [0.1, 0.2]),  # the task came in late: 50 steps of its own
+        ({0.1: 60, 0.2: (30, 30)}, [0.1, 0.2]),  # in the step in which the run was stopped
         ({0.1: (20, 0), 0.2: (150, 0)}, [0.1, 0.2]),  # neither is told
     ],
 )
