@@ -130,7 +130,7 @@ def data_efficiency(config: ConfigDict) -> None:
 
 
 def input_laws(config: ConfigDict, scale: str) -> None:
-    """The same curricula over the law of the inputs: Gaussian, skewed, Student's t.
+    """Do curricula over the law of the inputs, Gaussian, skewed, Student's t, do the same?
 
     Linear functions; skewed: rotated, eigenvalues as 1 / (i + 1); t: 4 degrees of freedom.
 

@@ -21,7 +21,7 @@ from plateaus.evidence.verdict import Verdict
 from plateaus.evidence.wording import compared, estimate
 from plateaus.names import nearest
 
-ID = r"\d+\.\d+[a-z]*"
+ID = r"\d+\.\d+[a-z]*\d*"
 INLINE = re.compile(rf"<!--claim ({ID})( verdict)?-->(.*?)<!--/-->", re.DOTALL)
 LINE = re.compile(rf"^([ \t]*)Claim ({ID}):.*$", re.MULTILINE)
 OPENED = re.compile(r"<!--\s*claim\b.*?-->")

@@ -211,7 +211,7 @@ def test_sparse_parity_presets_are_as_the_paper_says(smoke):
 @pytest.mark.parametrize("smoke", [False, True])
 def test_teacher_student_presets_are_complete(smoke):
     path, _ = presets.find("configs/teacher_student.py")
-    for preset in ("heads", "functions", "width"):
+    for preset in ("heads", "functions"):
         page = presets.load(path, preset, "small", smoke)
         for word in ("Source:", "Command: python experiments/run.py", "Expected:", "Reached ("):
             assert word in page.doc, (preset, word)
