@@ -28,7 +28,8 @@ def test_quotes_are_written_anew_and_twice_is_as_once():
     assert "\n    Claim 1.2b: contradicted, > 2.1, 64 pairs.\n    Reached (5 seeds): 3.\n" in new
     assert quotes.refreshed(new, claims, verdicts) == new
     assert quotes.quoted(text) == ["1.1", "2.1", "1.2b"]
-    assert quotes.quoted("Claim 1.28a1: open.\n<!--claim 1.28c2-->x<!--/-->") == ["1.28a1", "1.28c2"]
+    parts = "Claim 1.28a1: open.\n<!--claim 1.28c2-->x<!--/-->"
+    assert quotes.quoted(parts) == ["1.28a1", "1.28c2"]
     assert quotes.refreshed("no claim here, 1.1", claims, verdicts) == "no claim here, 1.1"
 
 
