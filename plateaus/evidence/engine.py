@@ -73,7 +73,6 @@ def work(
         before = job.name, job.seeds
         tell(told.plan(job))
         options = [*kept.options(job.claims), "--seeds", f"{job.seeds.start}:{job.seeds.stop}"]
-        options += kept.ending(job.name, claims.values())
         options += ["--workdir", str(runs / job.name)]
         if remaining is not None:
             options += ["--budget", f"{remaining - SPARE:.0f}s"]

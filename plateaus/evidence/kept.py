@@ -18,8 +18,6 @@ from plateaus.config.variants import AXIS
 from plateaus.evidence.claim import Claim
 from plateaus.evidence.settings import canonical
 
-_EVENTS = {"escape": "escaped", "completion": "completed"}  # times at which --stop-when ends a run
-
 
 def name(claim: Claim) -> str:
     """Return the name of the folder of a claim's runs: the config, the preset and a digest.
@@ -78,22 +76,6 @@ def options(claims: Iterable[Claim]) -> list[str]:
     if settings:
         words += ["--sweep", _sweep(fields, [*reversed(settings.values())])]
     return words
-
-
-def ending(folder: str, claims: Iterable[Claim]) -> list[str]:
-    """Return the options of `run.py` that end runs where nothing is asked of what comes after.
-
-    So where each claim with runs in a folder, of all `claims`, is of the time of one event, and not
-    of a task: a mixture comes to its event before some of its tasks do.
-
-    >>> made = Claim(id="1", paper=1, place="", sentence="", statistic="escape",
-    ...              config="configs/sparse_parity.py:zipf", horizon=100)
-    >>> ending(name(made), [made])
-    ['--stop-when', 'escaped']
-    """
-    own = [one for one in claims if one.is_run and one.config and name(one) == folder]
-    events = {_EVENTS.get(one.statistic, "") if not one.task else "" for one in own}
-    return ["--stop-when", *events] if len(events) == 1 and "" not in events else []
 
 
 def _sweep(fields: Sequence[str], settings: Sequence[Sequence[str]]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,8 @@ from plateaus import files
 from plateaus.config.schema import ConfigError
 from plateaus.evidence import records
 from plateaus.evidence.light import lighter
-from plateaus.evidence.records import Member, Records, Row
+from plateaus.evidence.records import Records
 from plateaus.report import private
-from plateaus.report.cells import AT_EVENT
 from plateaus.report.kept_runs import FILE as RUNS
 from plateaus.report.kept_runs import value_text
 
@@ -29,9 +28,8 @@ IDENTIFYING = ("name", "title", "identity", "config", "earlier")  # of config.js
 def add(kept: Path, run_folder: Path) -> int:
     """Add the runs of a folder that are at their end to a kept folder; return how many are new.
 
-    A run that is there already stays as it is, but one that ended at its event gives way to the
-    same run with more steps. Each file appears whole or not at all, runs.csv at last: what says
-    which runs there are. A folder without it holds none.
+    A run that is there already stays as it is. Each file appears whole or not at all, runs.csv at
+    last: what says which runs there are. A folder without it holds none.
 
     Raises ConfigError, in one line and before anything is written, for runs of another experiment.
     """
@@ -39,29 +37,16 @@ def add(kept: Path, run_folder: Path) -> int:
     before = records.read(kept) if (kept / RUNS).exists() else None
     if before is not None:
         _refuse_other(before.config, source.config, kept, run_folder)
-    there = {} if before is None else before.runs
-    new = {one for one in source.runs if one not in there or _more(there[one], source.runs[one])}
+    new = {member for member in source.runs if before is None or member not in before.runs}
     if not new:
         return 0
     source = _closed(lighter(source))
-    result = source if before is None else _closed(united(_without(before, new), source))
+    result = source if before is None else _closed(united(before, source))
     kept.mkdir(parents=True, exist_ok=True)
     files.remove_leftovers(kept)
     for name, content in records.written(result).items():
         files.write_atomically(kept / name, content)
     return len(new)
-
-
-def _more(kept: Sequence[Row], other: Sequence[Row]) -> bool:
-    """Return whether a run that ended at its event has more steps; its own row is the first."""
-    at_event = kept[0].get("ended_by") in AT_EVENT
-    return at_event and int(kept[0]["last_step"]) < int(other[0]["last_step"])
-
-
-def _without(kept: Records, members: Collection[Member]) -> Records:
-    runs = {one: rows for one, rows in kept.runs.items() if one not in members}
-    curves = {one: rows for one, rows in kept.curves.items() if one not in members}
-    return kept._replace(runs=runs, curves=curves)
 
 
 def _refuse_other(

@@ -100,33 +100,6 @@ def test_a_name_is_of_what_the_runs_have_in_common():
 
 
 @pytest.mark.parametrize(
-    ("others", "event"),
-    [
-        ([], "escaped"),
-        ([{"alpha": 0.01}], "escaped"),
-        ([{"horizon": 4001, "statistic": "area"}], "escaped"),  # another folder's
-        ([{"kind": "exact", "statistic": "area"}], "escaped"),  # no runs
-        ([{"statistic": "area"}], ""),
-        ([{"statistic": "completion"}], ""),
-        ([{"statistic": "half"}], ""),
-        ([{"statistic": "share", "metric": "escape"}], ""),
-        ([{"task": "linear"}], ""),
-    ],
-)
-def test_runs_end_at_their_event_where_no_claim_of_their_folder_asks_for_more(others, event):
-    one = claim({ZIPF: 1.0}, {ZIPF: 0.0}, statistic="escape")
-    claims = [one, *(dataclasses.replace(one, id="1.2", **change) for change in others)]
-    for several in (claims, claims[::-1]):
-        words = kept.ending(kept.name(one), several)
-        assert words == (["--stop-when", event] if event else [])
-        assert not parse([*kept.options([one]), *words]).problems
-    assert kept.ending("another", claims) == []
-    assert kept.ending(kept.name(one), [dataclasses.replace(one, statistic="completion")])[1:] == [
-        "completed"
-    ]
-
-
-@pytest.mark.parametrize(
     ("treated", "baseline", "said"),
     [
         ({"data.schedule": "a,b"}, {"data.schedule": ""}, "cannot hold the values"),

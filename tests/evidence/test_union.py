@@ -13,7 +13,6 @@ from plateaus.config.schema import ConfigError
 from plateaus.evidence import records, union
 from plateaus.measures.figures import drawn, summaries
 from plateaus.report import private
-from plateaus.report.store import ENDINGS
 
 
 @pytest.fixture(scope="module")
@@ -72,25 +71,6 @@ def test_twice_is_once(folders, tmp_path):
     assert union.add(kept, folders[1]) == 6  # two of its runs are there
     before = content(kept)
     assert union.add(kept, folders[1]) == 0 and content(kept) == before
-
-
-def test_a_run_that_ended_at_its_event_gives_way_to_the_same_with_more_steps(run_folder, tmp_path):
-    def ended(step, how):
-        def change(results):
-            ending = results["ended_by"] * 0 + ENDINGS.index(how)
-            return results.assign(ended_by=ending, last_step=results["last_step"] * 0 + step)
-
-        return run_folder(tmp_path / f"{how}{step}", [0.0], [0, 1], change=change)
-
-    early, whole, later = ended(400, "escaped"), ended(2000, "horizon"), ended(2020, "horizon")
-    kept = tmp_path / "kept"
-    assert [union.add(kept, folder) for folder in (early, whole)] == [2, 2]
-    assert {row["last_step"] for row in rows(kept)} == {"2000"}
-    union.add(tmp_path / "at once", whole)
-    names = "runs.csv", "curves.csv.gz", "config.json"
-    assert content(kept, *names) == content(tmp_path / "at once", *names)
-    # What is whole stays, and is not replaced by less.
-    assert [union.add(kept, folder) for folder in (early, later)] == [0, 0]
 
 
 def test_the_union_is_read_as_results_and_drawn(folders, tmp_path):
