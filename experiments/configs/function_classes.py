@@ -73,7 +73,7 @@ def _curricula(config: ConfigDict, classes) -> dict:
 
 
 def curricula(config: ConfigDict) -> None:
-    """A mixed curriculum learns the quadratic class; random does not, sequential forgets?
+    """Is the quadratic class learned in a mixed curriculum, in a random or in a sequential one?
 
     Three equal phases; sequential: one class each; mixed: the classes so far, drawn evenly; random:
     all, always. Beside each class alone. Figure task_prefixes: loss by points seen, at the end.
@@ -91,7 +91,7 @@ def curricula(config: ConfigDict) -> None:
 
 
 def convergence(config: ConfigDict, scale: str) -> None:
-    """More mixed runs learn the quadratic class than runs of it alone?
+    """Do more runs learn the quadratic class in a mixed curriculum than alone?
 
     10 seeds, 6,000 steps, Adam 1e-3; learned: test loss below .8 and .5 of the no-context loss.
 
@@ -112,7 +112,7 @@ def convergence(config: ConfigDict, scale: str) -> None:
 
 
 def data_efficiency(config: ConfigDict) -> None:
-    """With easy classes before it the cubic class needs a ninth of its batches?
+    """Does the cubic class need a ninth of its batches with easy classes before it?
 
     The cubic class alone against curricula that draw it in 1/9 (mixed), 1/3 (random) of the steps.
     Figure task_sequences: test loss against prompts of the class, and against all prompts.
@@ -130,7 +130,7 @@ def data_efficiency(config: ConfigDict) -> None:
 
 
 def input_laws(config: ConfigDict, scale: str) -> None:
-    """Do curricula over the law of the inputs, Gaussian, skewed, Student's t, do the same?
+    """Do curricula over laws of the inputs, Gaussian, skewed, Student's t, shorten the plateau?
 
     Linear functions; skewed: rotated, eigenvalues as 1 / (i + 1); t: 4 degrees of freedom.
 
@@ -149,7 +149,7 @@ def input_laws(config: ConfigDict, scale: str) -> None:
 
 
 def heads(config: ConfigDict, scale: str) -> None:
-    """Retrospective heads carry the learning in context, and are the same heads across curricula?
+    """Do retrospective heads carry the learning in context, the same heads in each curriculum?
 
     Attention from y_i to its own x_i by head, and the test loss without the 2 most retrospective
     heads against 8 draws of as many others: figures attention_heads, head_ablation,
@@ -169,7 +169,7 @@ def heads(config: ConfigDict, scale: str) -> None:
 
 
 def instructions(config: ConfigDict, scale: str) -> None:
-    """Being told the class helps little?
+    """Does being told the class help?
 
     Nothing; a one-hot token before the prompt; a fixed N(0, I) vector in its place after the
     read-in. At every step one of the linear and quadratic classes; at the paper's scale of all.

@@ -65,7 +65,7 @@ def _families(config: ConfigDict, families, sets) -> None:
 
 
 def words(config: ConfigDict, scale: str) -> None:
-    """Is selecting one of four words found sooner beside selecting one of two, or word lengths?
+    """Is selecting one of four words learned sooner beside one of two, or beside word lengths?
 
     Words are tokens; 5 examples and a query; which place of the list is meant must be inferred.
 

@@ -74,7 +74,7 @@ def medium(config: ConfigDict) -> None:
 
 
 def tasks(config: ConfigDict, scale: str) -> None:
-    """Does an intermediate number of tasks leave the plateau sooner, and does it memorise later?
+    """Is the plateau shorter with an intermediate number of tasks, and are these memorised later?
 
     w is uniform over k tasks, fixed for a run; inf draws a new one for every prompt. One program.
 
@@ -94,7 +94,7 @@ def tasks(config: ConfigDict, scale: str) -> None:
 
 
 def zipf(config: ConfigDict, scale: str) -> None:
-    """Does drawing many tasks by a Zipf law of exponent near 1 leave the plateau sooner?
+    """Is the plateau shorter where many tasks are drawn by a Zipf law of exponent near 1?
 
     Source: paper 1, section 4.2 and figure 5.
     Command: python experiments/run.py --config=configs/linear_regression.py:zipf

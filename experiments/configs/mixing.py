@@ -128,7 +128,7 @@ def methods(config: ConfigDict) -> None:
 
 
 def skills(config: ConfigDict) -> None:
-    """And on LEGO chains, whose links have to be learned in order?
+    """On LEGO chains, whose links are learned in order, does any method beat uniform shares?
 
     Source: paper 4, the methods it is compared with; Skill-It's test-bed.
     Command: python experiments/run.py --config=configs/mixing.py:skills

@@ -95,7 +95,7 @@ def _families(config: ConfigDict, families, sets) -> None:
 
 
 def hard(config: ConfigDict, scale: str) -> None:
-    """Hard tasks leave their plateaus among others, where alone they stay?
+    """Do hard tasks leave their plateaus sooner among others than alone?
 
     Six families alone, sparse parity 2 beside each other one, four and all, a batch shared.
 
@@ -138,9 +138,9 @@ def rates(config: ConfigDict, scale: str) -> None:
     Reached (3 seeds): sparse parity 2 alone leaves its plateau at 1e-3 only, after 2,708 steps
       (geometric mean; at 3e-3, 9e-3 and, with --sweep, 3e-4 none by 4,000). Beside conjunction,
       beside linear functions and among four 3e-3 is best, with 1,411, 1,948 and 1,841 steps (1e-3:
-      1,944, 2,217 and 2,815; among four at 9e-3 3,017). With 16 prompts 3e-3 is best but
-      for linear functions alone (989 steps at 1e-3, 1,259 at 3e-3; 2,115 among four); ReLU
-      functions take 1,045 alone and 2,279 among four.
+      1,944, 2,217 and 2,815; among four at 9e-3 3,017, two of three there). With 16 prompts 3e-3
+      is best but for linear functions alone (989 steps at 1e-3, 1,259 at 3e-3; 2,115 among
+      four); ReLU functions take 1,045 alone and 2,279 among four.
     """
     parity, conjunction, linear, relu = FOUR
     _families(config, HARD, [(parity,), (parity, conjunction), (parity, linear), FOUR])
@@ -173,7 +173,7 @@ def batches(config: ConfigDict, scale: str) -> None:
 
 
 def table(config: ConfigDict, scale: str) -> None:
-    """Trained together, tasks leave their plateaus sooner than alone, the more the more there are?
+    """Do tasks leave their plateaus sooner together than alone, and sooner the more there are?
 
     Paper 2's nine tasks, a batch shared by k of them: each alone, 9 pairs, 5 sets of four, 3 of
     eight (round a circle), and all. At the paper's scale all circles have 9 sets.
@@ -215,7 +215,7 @@ def subsets(config: ConfigDict, scale: str) -> None:
 
 
 def pairs(config: ConfigDict, scale: str) -> None:
-    """A second task shortens a plateau where each task keeps its own batch?
+    """Does a second task shorten a plateau where each task has its own batch?
 
     Six families alone, in pairs (six round a circle; at the paper's scale all) and all together, 8
     prompts of each to a step (`per_task`): the paper's text. Compare steps at equal batches of each
@@ -247,7 +247,7 @@ def pairs(config: ConfigDict, scale: str) -> None:
 
 
 def completion(config: ConfigDict, scale: str) -> None:
-    """Trained together, tasks are also *learned* sooner, where each keeps its own batch?
+    """Are tasks also *learned* sooner together than alone, where each has its own batch?
 
     Three families alone and all together, 16 prompts of each to a step, where their last point's
     error falls below .1: 2 dimensions, 12 points, sparse_linear in 1 of 2 coordinates.

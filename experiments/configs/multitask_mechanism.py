@@ -115,7 +115,7 @@ def _slow(config: ConfigDict, scale: str) -> None:
 
 
 def transfer(config: ConfigDict, scale: str) -> None:
-    """Having just escaped another task's plateau shortens a task's own?
+    """Does having just escaped another task's plateau shorten a task's own?
 
     Train on A until the mean loss of 100 steps is below .8, go on with B (`data.switch = escape`;
     Adam's moments are kept); the ratio of B's steps to those from scratch, six pairs: figure
@@ -137,7 +137,7 @@ def transfer(config: ConfigDict, scale: str) -> None:
 
 
 def retrieval_control(config: ConfigDict, scale: str) -> None:
-    """Having learned to retrieve a repeated key shortens no plateau: more than induction is shared?
+    """Does having learned to retrieve a repeated key shorten a plateau?
 
     As `transfer`, from key-value retrieval, with another in-context task as the positive control. 6
     dimensions and 4 blocks: in 2 blocks looking up may be most of what a task needs.
@@ -169,7 +169,7 @@ def _parity(config: ConfigDict) -> None:
 
 
 def mamba(config: ConfigDict, scale: str) -> None:
-    """With Mamba, too, sparse parity 2 leaves its plateau beside conjunction sooner than alone?
+    """With Mamba, too, does sparse parity 2 leave its plateau sooner beside conjunction than alone?
 
     Selective state spaces of size 4; the transformer's are in multitask.py:hard.
 
@@ -192,7 +192,7 @@ def mamba(config: ConfigDict, scale: str) -> None:
 
 
 def hyena(config: ConfigDict, scale: str) -> None:
-    """With Hyena, too, sparse parity 2 leaves its plateau beside conjunction sooner than alone?
+    """With Hyena, too, does sparse parity 2 leave its plateau sooner beside conjunction than alone?
 
     Gated long convolutions; the transformer's are in multitask.py:hard.
 

@@ -76,7 +76,7 @@ def zipf_batches(config: ConfigDict) -> None:
 
 
 def subset(config: ConfigDict) -> None:
-    """How small a random part of the data set is learned from sooner, and how small is memorised?
+    """Which random parts of the data set shorten the plateau, and which are only memorised?
 
     A fraction rho of the points is gone through 1/rho times, in a new order each time; rho = 1 is
     the whole data set, once. `--config.data.order=replacement` draws with replacement instead.
@@ -94,7 +94,7 @@ def subset(config: ConfigDict) -> None:
 
 
 def staircase(config: ConfigDict) -> None:
-    """A little of the lower parities in the targets is a staircase to the sixth, climbed sooner.
+    """A tenth of the lower parities in the targets, a staircase to the sixth, shortens the plateau.
 
     Training targets are chi_6 + epsilon (chi_1 + ... + chi_5), where chi_j = x_1 ... x_j; test
     targets are chi_6 alone, so that a large epsilon leaves an error of its own.
@@ -142,8 +142,8 @@ def every_step(config: ConfigDict) -> None:
     Source: paper 1, appendix A and figure 7.
     Command: python experiments/run.py --config=configs/sparse_parity.py:every_step
     Expected: 112 runs in about a minute on 2 idle cores.
-    Reached (16 seeds): not run yet; of its comparisons those with all data and with the fiftieth
-      are 1.28a and 1.28b (`curriculum`).
+    Reached (16 seeds): not run yet; its comparisons with all data and with the fiftieth were made
+      as claims 1.28a and b (preset `curriculum`).
     Claim 1.28a1: open.
     Claim 1.28a2: open.
     Claim 1.28a3: open.
@@ -181,7 +181,7 @@ def max_learning_rate(config: ConfigDict) -> None:
     Command: python experiments/run.py --config=configs/sparse_parity.py:max_learning_rate
     Expected: 128 runs in about a minute on 2 idle cores.
     Reached (16 seeds): exponent 0.75 takes 0.45 to 0.55 of the time of 0 at every rate. The claim
-      is at .4, where runs escape, and some of their units die: .46 is the loss at the end.
+      is at .4, where runs escape, but end at a loss of .46, since units die.
     Claim 1.35: supported, 0.37 [0.18, 0.79], 16 pairs.
     """
     config.sweep = {
@@ -191,7 +191,7 @@ def max_learning_rate(config: ConfigDict) -> None:
 
 
 def pcgrad(config: ConfigDict) -> None:
-    """Projecting conflicting gradients of single points away helps parity at a rate of 0.03.
+    """Projecting away conflicting gradients of points shortens parity's plateau at a rate of 0.03.
 
     The paper did not try. PCGrad lengthens steps, so the learning rate is swept with it.
 
@@ -230,7 +230,7 @@ METHODS: dict[str, tuple[dict[str, object], tuple[float, ...]]] = {
 
 
 def optimisers(config: ConfigDict) -> None:
-    """Momentum, SAM, schedules, today's optimisers: which shorten the plateau, and Zipf's with it?
+    """Which optimisers shorten the plateau, and does Zipf's law still shorten it under them?
 
     Every method at four rates (Lion at six), on uniform points and by a Zipf exponent of 0.75.
     "Cosine" decays to zero over the run, the rest keep their rates; "schedule-free" is that of SGD.
@@ -283,7 +283,7 @@ def successor(config: ConfigDict) -> None:
     Expected: 320 runs in 8 CPU minutes (11 and 19 minutes measured on 2 cores in use by others).
     Reached (16 seeds, of the baseline on all points): 0.43 [0.36, 0.57] at hidden_0 x3 and 0.30
       [0.22, 0.40] at x10, where the subset alone reaches 0.38 [0.28, 0.47]; with both, 0.25.
-      At labels 500 on 1k 0.77 [0.57, 1.10] (16 seeds). No other variant looks faster than plain,
+      Labels 500 on 1k: 0.77 [0.57, 1.10]. No other variant looks faster than plain,
       on all points or on the subset: 1.17 [0.92, 1.43] at readout x3, 1.39 [0.98, 1.83] at weights
       x2. The whole data set and the subset are those of format 3 (BUILD_NOTES.md).
       Growth by itself is not enough: at step 2,000 the read-out's norm is 0.3 in plain runs, 1.8 on

@@ -141,7 +141,7 @@ def ret(config: ConfigDict, scale: str) -> None:
 
 
 def plus(config: ConfigDict, scale: str) -> None:
-    """And of two additions, plus3 and plus7, does it superpose both?
+    """Trained on one addition a sequence, does a model superpose plus3 and plus7 in one prompt?
 
     Source: paper 5, training from scratch and its released table (plus).
     Command: python experiments/run.py --config=configs/superposition.py:plus --runs-per-batch 1

@@ -82,7 +82,7 @@ def functions(config: ConfigDict) -> None:
 
 
 def rates(config: ConfigDict) -> None:
-    """Eight heads of one law, nearly parallel, or of five laws: which are found first?
+    """Are eight heads found sooner if they are of five laws than of one, or nearly parallel?
 
     Source: paper 2, its toy supervised model; the rates are for the claims of 2.19.
     Command: python experiments/run.py --config=configs/teacher_student.py:rates
