@@ -112,7 +112,7 @@ def hard(config: ConfigDict, scale: str) -> None:
     Claim 2.02b: not evaluable.
     Claim 2.06c: open, share 0.94 [0.70, 1.00], 16 runs.
     Claim 2.07: open.
-    Claim 2.07b: not yet rerun.
+    Claim 2.07b: supported, 0.60 [0.48, 0.77], 16 pairs.
     Claim 2.07c: not yet rerun.
     Claim 2.07e: supported, 0.36 [0.27, 0.49], 16 pairs.
     Claim 2.15a: not yet rerun.
