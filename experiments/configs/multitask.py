@@ -107,13 +107,13 @@ def hard(config: ConfigDict, scale: str) -> None:
     Claim 2.01: contradicted.
     Claim 2.01a: contradicted, 1.48 [1.04, 2.09], 16 pairs.
     Claim 2.01b: contradicted, 1.63 [1.08, 2.41], 16 pairs.
-    Claim 2.01c: not yet rerun.
+    Claim 2.01c: contradicted, 1.56 [1.25, 2.05], 16 pairs.
     Claim 2.02a: not yet rerun.
     Claim 2.02b: not evaluable.
     Claim 2.06c: open, share 0.94 [0.70, 1.00], 16 runs.
-    Claim 2.07: open.
+    Claim 2.07: supported.
     Claim 2.07b: supported, 0.60 [0.48, 0.77], 16 pairs.
-    Claim 2.07c: not yet rerun.
+    Claim 2.07c: supported, 0.57 [0.42, 0.74], 16 pairs.
     Claim 2.07e: supported, 0.36 [0.27, 0.49], 16 pairs.
     Claim 2.15a: not yet rerun.
     Claim 2.15b: supported, -0.074 [-0.085, -0.064], 16 pairs.
