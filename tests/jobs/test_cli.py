@@ -51,7 +51,7 @@ def test_the_main_job(planned, executed, capsys):
     plan = planned()
     assert plan.name == "sparse_parity-zipf"
     assert plan.sweep == {"data.zipf_exponent": (0.0, 0.5, 0.75, 1.0, 1.25, 1.5)}
-    assert plan.title.startswith("Sampling points by a Zipf law")
+    assert plan.title.startswith("Does sampling points by a Zipf law")
     assert set(plan.config) == set(entries(recipes.sections(plan.config)))
     assert plan.config["seeds"] == 16 and plan.config["task.name"] == "sparse_parity"
     options = executed[0][1]
