@@ -224,9 +224,9 @@ def pairs(config: ConfigDict, scale: str) -> None:
     Source: paper 2, setup and table, k = 2.
     Command: python experiments/run.py --config=configs/multitask.py:pairs
     Expected: 104 runs in 120 minutes on one core.
-    Reached (3 seeds, 4 prompts of each, each at its own best of three rates): among six linear, relu
-      and sparse_linear take 1,092, 1,332 and 1,100 steps at 3e-3, alone 3,655, 3,158 and 3,086 at
-      1e-3. At d = 4, n = 10, 16 prompts of each, one rate (5 seeds): of the steps alone all six
+    Reached (3 seeds, 4 prompts of each, each at its own best of three rates): among six linear,
+      relu and sparse_linear take 1,092, 1,332 and 1,100 steps at 3e-3, alone 3,655, 3,158 and 3,086
+      at 1e-3. At d = 4, n = 10, 16 prompts of each, one rate (5 seeds): of the steps alone all six
       need 0.62 [0.53, 0.76] (linear), 0.60 (relu), 0.52 (sparse_linear); conjunction 2.06.
     Claim 2.04: not yet rerun.
     Claim 2.08: not yet rerun.
