@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from plateaus.evidence import claim, verdicts
 from plateaus.measures.figures import kept_files
 from plateaus.report.statistics import summarise
 
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 SESSION = {
     "command": "experiments/run.py --seeds 4 --workdir '/home/me/my runs/x'",
     "wall_seconds": 1.5,
@@ -66,3 +68,10 @@ def make_folder(folder, values, seeds, change=None, config=None, device="cpu"):
 @pytest.fixture(scope="session")
 def run_folder():
     return make_folder
+
+
+@pytest.fixture(scope="session")
+def judged():
+    """The claims of the project and their verdicts: some 15 s, once a process."""
+    claims = claim.read_all(EXPERIMENTS / "claims")
+    return claims, verdicts.judge(claims, EXPERIMENTS / "results")

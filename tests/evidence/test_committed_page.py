@@ -6,26 +6,18 @@ from xml.etree import ElementTree
 import pytest
 
 from plateaus.evidence import (
-    claim,
     claim_caption,
     claim_files,
     page,
     paper_pages,
     quotes,
     svg,
-    verdicts,
 )
 from plateaus.evidence.verdict import FIGURES
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = ROOT / "experiments"
 COMMAND = "python experiments/reproduce.py --page"
-
-
-@pytest.fixture(scope="module")
-def judged():
-    claims = claim.read_all(EXPERIMENTS / "claims")
-    return claims, verdicts.judge(claims, EXPERIMENTS / "results")
 
 
 def stale(experiments, claims, judged):

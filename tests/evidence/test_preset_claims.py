@@ -2,25 +2,11 @@
 
 from pathlib import Path
 
-import pytest
-
 from plateaus.config import presets
-from plateaus.evidence import claim, quotes, verdicts
+from plateaus.evidence import claim, quotes
 from plateaus.evidence.verdict import Verdict
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
-FILES = sorted((EXPERIMENTS / "configs").glob("*.py"))
-ALL = [
-    (path, line.split()[0].removeprefix(":"))
-    for path in FILES
-    for line in presets.listing([path])[1:]
-]
-
-
-@pytest.fixture(scope="module")
-def judged():
-    claims = claim.read_all(EXPERIMENTS / "claims")
-    return claims, verdicts.judge(claims, EXPERIMENTS / "results")
 
 
 def unquoted(config, doc, claims, judged):
@@ -36,12 +22,14 @@ def promises(doc, judged):
     return not held and not presets.title(doc).endswith("?")
 
 
-@pytest.mark.parametrize(("path", "preset"), ALL, ids=[f"{f.stem}:{p}" for f, p in ALL])
-def test_a_preset_quotes_its_claims_and_states_what_they_hold(path, preset, judged):
+def test_presets_quote_their_claims_and_state_what_they_hold(judged):
     claims, verdict_of = judged
-    doc = presets.load(path, preset, "small", False).doc
-    assert not unquoted(f"configs/{path.name}:{preset}", doc, claims, verdict_of)
-    assert not promises(doc, verdict_of), f"{presets.title(doc)}: a question, as the claims stand"
+    for path in sorted((EXPERIMENTS / "configs").glob("*.py")):
+        for line in presets.listing([path])[1:]:
+            preset = line.split()[0].removeprefix(":")
+            doc = presets.load(path, preset, "small", False).doc
+            assert not unquoted(f"configs/{path.name}:{preset}", doc, claims, verdict_of)
+            assert not promises(doc, verdict_of), f"{path.stem}:{preset} has to ask"
 
 
 def test_a_statement_that_a_claim_does_not_hold_is_found():
