@@ -69,7 +69,7 @@ def subjects(config: ConfigDict) -> None:
       2,200, 2,400, 2,600, 2,800 (100): no ratio, no test. By the loss over all subjects, which
       cannot fall, it is the other way: 1.01 at 80, > 2.14 from 60 on (0/5 escape).
     Claim 1.08: not supported, 0.90 [0.84, 0.96], 16 pairs.
-    Claim 1.09: open, share 0.00 [0.00, 0.21], 16 runs.
+    Claim 1.09: open, share 0.00 [0.00, 0.33], 16 runs.
     Claim 1.16b: not yet rerun.
     """
     config.sweep = {"data.items": (SUBJECTS, 80, 60, 40, 20)}

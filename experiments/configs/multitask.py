@@ -110,7 +110,7 @@ def hard(config: ConfigDict, scale: str) -> None:
     Claim 2.01c: contradicted, 1.56 [1.25, 2.05], 16 pairs.
     Claim 2.02a: not yet rerun.
     Claim 2.02b: not evaluable.
-    Claim 2.06c: open, share 0.94 [0.70, 1.00], 16 runs.
+    Claim 2.06c: not supported, share 0.94 [0.57, 1.00], 16 runs.
     Claim 2.07: supported.
     Claim 2.07b: supported, 0.60 [0.48, 0.77], 16 pairs.
     Claim 2.07c: supported, 0.57 [0.42, 0.74], 16 pairs.
@@ -206,7 +206,7 @@ def subsets(config: ConfigDict, scale: str) -> None:
     Expected: 315 runs in 5 hours on one core.
     Reached (16 seeds): alone and beside conjunction, sparse parity 2 as in the claims below; the
       others are not run yet.
-    Claim 2.06a: open, share 0.19 [0.04, 0.46], 16 runs.
+    Claim 2.06a: open, share 0.19 [0.01, 0.58], 16 runs.
     Claim 2.07a: supported, 0.32 [0.27, 0.40], 16 pairs.
     """
     _families(config, SIX, [c for k in range(1, 7) for c in itertools.combinations(SIX, k)])

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from plateaus.config.schema import ConfigError
-from plateaus.evidence import decision, kept, observed, rows, units
+from plateaus.evidence import decision, kept, observed, rows, shares, units
 from plateaus.evidence.claim import FIRST_SEED, Claim
 from plateaus.evidence.fields import STATISTICS
 from plateaus.evidence.observed import Arm, Observed
@@ -193,22 +192,20 @@ def _decided(claim: Claim, evidence: Evidence, looks: tuple[int, ...], level: fl
 
 
 def _share(claim: Claim, found: Observed, looks: tuple[int, ...]) -> dict[str, Any]:
-    """Return the verdict on the share of runs with an event, by its exact interval, at the cap."""
-    count, number = int(found.treated.there.sum()), int(found.counted.sum())
-    level = 1 - claim.alpha
-    low, high = stats.binomtest(count, number).proportion_ci(level, method="exact")
-    below = claim.direction == "less"
-    holds = high < claim.smallest_effect if below else low > claim.smallest_effect
-    fails = low > claim.smallest_effect if below else high < claim.smallest_effect
-    word = "supported" if holds else "not supported" if fails else "inconclusive"
-    if number < looks[-1]:
-        word = "open"
+    """Return the verdict on the share of runs with an event, at the first look that decides it."""
+    whole = observed.chosen(found, found.counted)
+    share = shares.beside(whole.treated.there, claim.smallest_effect, looks, claim.alpha / 2)
+    undecided = "inconclusive" if share.runs == looks[-1] else "open"
+    claimed = "below" if claim.direction == "less" else "above"
+    words = {claimed: "supported", "": undecided}
+    used = observed.first(whole, share.runs)
+    count = int(used.treated.there.sum())
     return {
-        "word": word,
-        "estimate": Interval(count / number, float(low), float(high)),
-        "pairs": number,
-        "why": f"{count} of {number} runs; exact interval of the share",
-        "used": found,
+        "word": words.get(share.side, "not supported"),
+        "estimate": share.interval,
+        "pairs": share.runs,
+        "why": f"{count} of {share.runs} runs; exact interval of the share, at all looks at once",
+        "used": used,
     }
 
 

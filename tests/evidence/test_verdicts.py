@@ -171,7 +171,7 @@ def test_a_compound_claim_is_as_weak_as_its_weakest_part(tmp_path):
     assert verdicts.judge({**parts, "1.0": whole}, tmp_path)["1.0"].word == "not supported"
 
 
-def test_a_share_is_judged_by_its_exact_interval_at_the_cap(tmp_path):
+def test_a_share_is_judged_at_the_first_look_that_decides(tmp_path):
     one = made(
         kind="descriptive",
         statistic="share",
@@ -181,11 +181,16 @@ def test_a_share_is_judged_by_its_exact_interval_at_the_cap(tmp_path):
     )
     never = np.full(32, np.nan)
     found = judged(tmp_path, one, never, never)
-    assert (found.word, found.estimate.value) == ("supported", 0.0)
-    assert found.estimate.high == pytest.approx(1 - 0.025 ** (1 / 32))  # Clopper and Pearson's
+    assert (found.word, found.estimate.value, found.pairs) == ("supported", 0.0, 24)
+    spent = 0.025 * (24**2 - 16**2) / 32**2  # of the level, at the second of three looks
+    assert found.estimate.high == pytest.approx(1 - spent ** (1 / 24))  # Clopper and Pearson's
     assert judged(tmp_path, one, never[:16], never[:16]).word == "open"
-    often = np.where(np.arange(32) % 2, 500.0, np.nan)
-    assert judged(tmp_path, one, often, never).word == "not supported"
+    always = np.full(32, 500.0)
+    early = judged(tmp_path, one, always[:16], never[:16])
+    assert (early.word, early.pairs) == ("not supported", 16)
+    assert judged(tmp_path, one, always, never).pairs == 16
+    some = np.where(np.arange(32) % 5 == 0, 500.0, np.nan)
+    assert judged(tmp_path, one, some, never).word == "inconclusive"
 
 
 def test_the_gate_of_a_pilot():

@@ -1,0 +1,56 @@
+"""Shares beside a limit: errors over all looks by brute force, one look, and too few runs."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from plateaus.evidence.shares import beside
+
+LOOKS, LEVEL = (16, 24, 32, 48, 64), 0.025
+
+
+@pytest.mark.parametrize("limit", [0.1, 0.2, 0.37, 0.5, 0.8])
+def test_all_looks_together_err_in_no_more_than_the_level(limit):
+    """Every outcome of ten runs whose true share is the limit, each with its probability."""
+    looks, level = (4, 7, 10), 0.2
+    wrong = {"below": 0.0, "above": 0.0, "": 0.0}
+    for outcome in itertools.product([False, True], repeat=looks[-1]):
+        found = beside(outcome, limit, looks, level)
+        wrong[found.side] += limit ** sum(outcome) * (1 - limit) ** (looks[-1] - sum(outcome))
+    assert sum(wrong.values()) == pytest.approx(1)
+    assert wrong["below"] <= level and wrong["above"] <= level
+    assert wrong["below"] + wrong["above"] > 0.01  # the test is not one that never speaks
+
+
+@pytest.mark.parametrize("count", [0, 1, 9, 32])
+def test_a_single_look_is_the_exact_interval(count):
+    found = beside(np.arange(32) < count, 0.2, (32,), LEVEL)
+    exact = stats.binomtest(count, 32).proportion_ci(1 - 2 * LEVEL, method="exact")
+    assert found.interval == pytest.approx((count / 32, exact.low, exact.high))
+
+
+def test_the_first_look_that_decides_is_the_last():
+    there = np.array([True] * 15 + [False] + [False] * 48)
+    found = beside(there, 0.2, LOOKS, LEVEL)
+    assert (found.side, found.runs, found.interval.value) == ("above", 16, 15 / 16)
+    never = beside(np.zeros(64, bool), 0.1, LOOKS, LEVEL)
+    assert (never.side, never.runs) == ("below", 48)
+    # By hand: .9^32 is .034, more than the look at 32 may spend, .9^48 is .0064, less than its part.
+    assert never.interval.high == pytest.approx(1 - (LEVEL * (48**2 - 32**2) / 64**2) ** (1 / 48))
+
+
+def test_what_a_look_excludes_stays_excluded():
+    """All of the first 16 runs and half of the others: the later looks alone would allow less."""
+    there = np.concatenate([np.ones(16, bool), np.arange(48) % 2 == 0])
+    found = beside(there, 0.99, (16, 24, 32, 48, 64), LEVEL)
+    first = beside(there[:16], 0.99, LOOKS, LEVEL)
+    assert first.interval.low <= found.interval.low and found.side == "below"
+
+
+def test_before_the_first_look_nothing_is_said():
+    found = beside([True] * 15, 0.2, LOOKS, LEVEL)
+    assert (found.side, found.runs) == ("", 0)
+    assert math.isnan(found.interval.value) and found.interval[1:] == (0.0, 1.0)
