@@ -38,7 +38,7 @@ def test_the_first_look_that_decides_is_the_last():
     assert (found.side, found.runs, found.interval.value) == ("above", 16, 15 / 16)
     never = beside(np.zeros(64, bool), 0.1, LOOKS, LEVEL)
     assert (never.side, never.runs) == ("below", 48)
-    # By hand: .9^32 is .034, more than the look at 32 may spend, .9^48 is .0064, less than its part.
+    # .9^32 is .034, more than the look at 32 may spend; .9^48 is .0064, less than that at 48 may.
     assert never.interval.high == pytest.approx(1 - (LEVEL * (48**2 - 32**2) / 64**2) ** (1 / 48))
 
 
