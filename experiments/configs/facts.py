@@ -110,7 +110,8 @@ def every_step(config: ConfigDict) -> None:
 
     The other 80 come in at half of the baseline's plateau; in "literal curriculum" after the
     paper's 100, as optimiser steps. figures/loss_ratios.png has the loss of each beside the
-    curriculum's, step by step, metric_times.png the accuracy over all facts.
+    curriculum's, step by step, metric_times.png the accuracy over all facts. The claims have 2,500
+    steps at 2.4e-3, the best rate of `rates`.
 
     Source: paper 1, appendix A and figure 7.
     Command: python experiments/run.py --config=configs/facts.py:every_step

@@ -115,8 +115,8 @@ def hard(config: ConfigDict, scale: str) -> None:
     Claim 2.07b: supported, 0.60 [0.48, 0.77], 16 pairs.
     Claim 2.07c: supported, 0.57 [0.42, 0.74], 16 pairs.
     Claim 2.07e: supported, 0.36 [0.27, 0.49], 16 pairs.
-    Claim 2.15a: supported, -0.094 [-0.097, -0.089], 16 pairs.
-    Claim 2.15b: supported, -0.074 [-0.085, -0.064], 16 pairs.
+    Claim 2.15a: supported, -0.094 [-0.097, -0.089], 16 runs.
+    Claim 2.15b: supported, -0.074 [-0.085, -0.064], 16 runs.
     """
     pairs_of_parity = [(HARD[0], other) for other in HARD[1:]]
     sets = [*itertools.combinations(HARD, 1), *pairs_of_parity, FOUR, HARD]

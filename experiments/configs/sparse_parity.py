@@ -51,7 +51,7 @@ def zipf(config: ConfigDict) -> None:
     Command: python experiments/run.py --config=configs/sparse_parity.py
     Expected: 96 runs in about 45 seconds on 2 idle cores (8 minutes on cores shared with others).
     Reached (16 seeds): 0.40 [0.32, 0.54] of the baseline at 1, 0.48 [0.39, 0.65] at 0.75.
-    Claim 1.10a: supported, +0.101 [+0.070, +0.109], 16 pairs.
+    Claim 1.10a: supported, +0.101 [+0.070, +0.109], 16 runs.
     Claim 1.17: supported, 0.60 [0.40, 0.89], 24 pairs.
     Claim 1.18: not supported, 1.24 [0.91, 1.68], 32 pairs.
     Claim 1.19: supported, 3.19 [1.89, 5.65], 16 pairs.
@@ -87,7 +87,7 @@ def subset(config: ConfigDict) -> None:
     Reached (16 seeds): 0.36 [0.27, 0.44] of the baseline at .005; .0005 never generalises.
     Claim 1.05: supported, 0.66 [0.52, 0.86], 32 pairs.
     Claim 1.06: not supported, 1.002 [0.804, 1.248], 48 pairs.
-    Claim 1.07: supported, share 0.00 [0.00, 0.10], 48 runs.
+    Claim 1.07: supported, share 0.000 [0.000, 0.096], 48 runs.
     """
     config.data.order = "epochs"
     config.sweep = {"data.subset": (1.0, 0.1, 0.02, 0.005, 0.0005)}
@@ -142,9 +142,9 @@ def every_step(config: ConfigDict) -> None:
     Source: paper 1, appendix A and figure 7.
     Command: python experiments/run.py --config=configs/sparse_parity.py:every_step
     Expected: 112 runs in about a minute on 2 idle cores.
-    Reached (64 seeds, 20,000 steps; the worst tenth of each): beside fixed parts as in the claims
-      below; with all data and with the fiftieth as claims 1.28a and b (preset `curriculum`). The
-      literal curriculum is not run.
+    Reached (64 seeds, 16 of the smallest part; 20,000 steps; the ratios are at the tenth that is
+      worst for the curriculum): beside fixed parts, see the claims below; beside all data and the
+      fiftieth, claims 1.28a and b (preset `curriculum`). The literal curriculum is not run.
     Claim 1.28a1: inconclusive, 1.18 [0.73, 1.91], 64 pairs.
     Claim 1.28a2: inconclusive, 2.83 [1.42, 5.26], 64 pairs.
     Claim 1.28a3: supported, 0.43 [0.24, 0.60], 16 pairs.
@@ -329,8 +329,8 @@ def progress(config: ConfigDict) -> None:
     Expected: 80 runs in 6 minutes on one core.
     Reached (80 seeds): at half of the median, step 2,600, with 73 runs on the plateau: weights on
       the relevant bits -.58 [-.73, -.39] beyond the loss, share of the parity in the output -.30
-      [-.50, -.07], its coefficient -.24 [-.45, -.01], the local learning coefficient .01
-      [-.23, .24] (docs/beyond.md).
+      [-.50, -.07], its coefficient -.24 [-.45, -.01] (p .078), the local learning coefficient
+      .01 [-.23, .24] (docs/beyond.md).
     """
     config.steps = 20_000
     config.seeds = 80

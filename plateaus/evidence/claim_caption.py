@@ -75,8 +75,8 @@ def _of_pairs(claim: Claim, verdict: Verdict) -> str:
     shaded = "Shaded: the effect that counts, or more of it."
     if claim.statistic == "share":
         return (
-            f"The diamond is the share of the runs, the bar its exact {level} interval, at all "
-            "looks at once. Shaded: what the claim says of it."
+            f"The diamond is the share of the runs, the bar its exact {level} interval, which "
+            "allows for all looks at the data. Shaded: what the claim says of it."
         )
     of = f"{compared(claim)} of the two runs of a seed, treated to baseline"
     if claim.statistic == "level":

@@ -137,7 +137,10 @@ def _effect(claim: Any) -> list[str]:
     if claim.statistic == "share":
         if claim.direction == "equal":
             return ["direction: a share is less or greater than its limit"]
-        return [] if 0 < effect < 1 else [f"{what}: a limit of a share is between 0 and 1"]
+        if not 0 < effect < 1:
+            return [f"{what}: a limit of a share is between 0 and 1"]
+        primary = claim.role == "primary"
+        return ["role: a share has no p-value for Holm's rule; it is exploratory"] * primary
     if claim.statistic in EVERY:
         return _margin(claim.statistic, claim.direction, effect)
     if STATISTICS[claim.statistic][1] == "difference":

@@ -8,7 +8,9 @@ A **claim** is one sentence of a paper with one rule: two settings that differ i
 is about, a statistic, a horizon, and the smallest effect that counts. All of it is in a file of
 [`experiments/claims/`](../claims), fixed before the runs that decide it: these start at seed 1000,
 while a regime was chosen on lower ones, and a pilot on seeds 0 to 7 has to show that the claim can
-be decided there at all. (A few claims are decided by a test, or by a share of runs.)
+be decided there at all. (A few claims are decided by a test, or by a share of runs, with exact
+binomial intervals at the same looks; a few were given their regime when runs of it were there for
+another claim, as their files say.)
 
 A **verdict** compares the two settings seed by seed: d = log(min(T, H) / min(T', H)), with T and T'
 the steps of the treated setting and of its baseline, H the horizon. (Losses and other values are

@@ -45,7 +45,11 @@ def table(paper: int, claims: Mapping[str, Claim], verdicts: Mapping[str, Verdic
         if claim.paper == paper and name not in parts:
             members = [claims[part] for part in claim.all] or [claim]
             holds = verdicts[name].word
-            numbers = [text for one in members if (text := _number(one, verdicts[one.id]))]
+            numbers = [
+                text
+                for one in members
+                if (text := _number(one, verdicts[one.id], one is not claim))
+            ]
             presets = dict.fromkeys(_preset(one) for one in members if one.config)
             row = (
                 f"**{name}** {cell(claim.sentence)}",
@@ -64,7 +68,7 @@ def _preset(claim: Claim) -> str:
     return f"[`{shown}`]({UP}/experiments/{file})"
 
 
-def _number(claim: Claim, verdict: Verdict) -> str:
+def _number(claim: Claim, verdict: Verdict, is_part: bool) -> str:
     """Return the estimate of a claim with its number of pairs, linked to its figure if it has one.
 
     A part says which one it is and its own verdict.
@@ -76,5 +80,4 @@ def _number(claim: Claim, verdict: Verdict) -> str:
     text = f"{cell(value)}, n = {verdict.pairs}"
     if verdict.has_figure:
         text = f"[{text}]({UP}/experiments/results/{FIGURES}/{claim.id}.md)"
-    part = claim.id[-1].isalpha()
-    return f"{claim.id}, {verdict.word}: {text}" if part else text
+    return f"{claim.id}, {verdict.word}: {text}" if is_part else text

@@ -64,7 +64,7 @@ def sentence(claim: Claim, verdict: Verdict) -> str:
     if value := estimate(claim, verdict):
         parts.append(f"share {value}" if compared(claim) == "share" else value)
     if verdict.pairs:
-        parts.append(f"{verdict.pairs} {'runs' if compared(claim) == 'share' else 'pairs'}")
+        parts.append(f"{verdict.pairs} {'pairs' if claim.kind == 'paired' else 'runs'}")
     return f"Claim {claim.id}: {', '.join(parts)}."
 
 

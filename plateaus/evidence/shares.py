@@ -1,8 +1,9 @@
 """The share of runs with an event beside a limit, looked at several times while seeds are added.
 
 The level is spent over the looks as by the sign-flip test (`sequential`). A look has the exact
-binomial interval at what it spends, and what an earlier look has excluded stays so: by the union
-bound the true share is outside in no more than the level on each side, whatever it is.
+binomial interval at what it spends, and decides if that leaves out the limit. What a look has
+excluded stays excluded, which narrows the interval and never changes the side: by the union bound
+the true share is outside in no more than the level on each side, whatever it is.
 
 Source: Clopper and Pearson, Biometrika 26 (1934) 404; Jennison and Turnbull, Journal of the Royal
 Statistical Society B 51 (1989) 305 (intervals at all looks at once).
@@ -10,6 +11,7 @@ Statistical Society B 51 (1989) 305 (intervals at all looks at once).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -25,9 +27,10 @@ class Share(NamedTuple):
     """The share of runs with an event, and on which side of a limit it is.
 
     Fields:
-      interval: the share at the last look, and the shares that no look has excluded.
+      interval: the share at the last look, and the ends of the shares that no look has excluded;
+        both are NaN in the odd case that nothing is left.
       side: of the limit; "" where the looks so far leave both.
-      runs: at the look that decided, or else at the last one; 0 before the first.
+      runs: at the look that decided, or else at the last one reached; 0 before any.
     """
 
     interval: Interval
@@ -52,18 +55,17 @@ def beside(there: ArrayLike, limit: float, looks: Sequence[int], level: float) -
     ('', [0.0, 0.0, 0.27])
     """
     happened = np.asarray(there, bool)
-    found, before = Share(Interval(float("nan"), 0.0, 1.0), "", 0), 0
+    low, high, before = 0.0, 1.0, 0
+    exact, side = Interval(math.nan, low, high), ""
     for runs in [look for look in looks if look <= happened.size]:
         spent = level * (runs**POWER - before**POWER) / looks[-1] ** POWER
         exact = clopper_pearson(int(happened[:runs].sum()), runs, spent)
-        low = max(found.interval.low, exact.low)
-        high = min(found.interval.high, exact.high)
-        side: Literal["below", "above", ""] = ""
-        side = "below" if high < limit else "above" if low > limit else ""
-        found, before = Share(Interval(exact.value, low, high), side, runs), runs
+        low, high, before = max(low, exact.low), min(high, exact.high), runs
+        side = "below" if exact.high < limit else "above" if exact.low > limit else ""
         if side:
             break
-    return found
+    ends = (low, high) if low <= high else (math.nan, math.nan)
+    return Share(Interval(exact.value, *ends), side, before)
 
 
 def clopper_pearson(count: int, runs: int, level: float) -> Interval:

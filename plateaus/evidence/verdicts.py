@@ -204,7 +204,7 @@ def _share(claim: Claim, found: Observed, looks: tuple[int, ...]) -> dict[str, A
         "word": words.get(share.side, "not supported"),
         "estimate": share.interval,
         "pairs": share.runs,
-        "why": f"{count} of {share.runs} runs; exact interval of the share, at all looks at once",
+        "why": f"{count} of {share.runs} runs; exact interval of the share, for all looks",
         "used": used,
     }
 

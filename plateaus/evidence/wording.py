@@ -48,7 +48,8 @@ def estimate(claim: Claim, verdict: Verdict) -> str:
         return ""
     if verdict.bound:
         return f"{verdict.bound} {_outwards(value, verdict.bound)}"
-    nothing = {"ratio": 1.0, "difference": 0.0}.get(compared(claim), math.nan)
+    none = {"ratio": 1.0, "difference": 0.0, "share": claim.smallest_effect}
+    nothing = none.get(compared(claim), math.nan)
     form = ("+" if nothing == 0 else "") + _form([value, low, high], nothing)
     text = f"{value:{form}}"
     if math.isnan(low) or math.isnan(high):
@@ -93,7 +94,8 @@ def command(claim: Claim) -> str:
 def _form(values: list[float], nothing: float) -> str:
     """Return a format of two digits after the point, or as many as an interval needs.
 
-    They tell its ends apart, and none that leaves `nothing` (no effect) out seems to reach it.
+    They tell its ends apart, and none that leaves `nothing` out, which is no effect or the limit of
+    a share, seems to reach it.
     """
     finite = [value for value in values if math.isfinite(value)] or [1.0]
     size = (max(finite) - min(finite)) / 5 or abs(finite[0]) / 10 or 1.0

@@ -147,6 +147,10 @@ def test_a_rule_that_is_changed_after_its_pilot_passed_is_refused_and_after_a_fa
         ({"statistic": "level", "metric": "m", "smallest_effect": 0.1}, "sign of the direction"),
         ({"statistic": "share", "metric": "escape", "smallest_effect": 20}, "between 0 and 1"),
         ({"statistic": "share", "metric": "escape", "direction": "equal"}, "less or greater"),
+        (
+            {"statistic": "share", "metric": "escape", "smallest_effect": 0.2, "role": "primary"},
+            "role: a share has no p-value",
+        ),
     ],
 )
 def test_effects_of_descriptive_claims_are_checked_too(fields, said):

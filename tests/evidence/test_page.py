@@ -174,6 +174,11 @@ def test_an_interval_that_leaves_no_effect_out_does_so_in_print():
     assert estimate(difference, found(0.3, 0.003, 0.6)) == "+0.300 [+0.003, +0.600]"
 
 
+def test_an_interval_that_leaves_the_limit_of_a_share_out_does_so_in_print():
+    share = made("1.1", statistic="share", metric="escape", smallest_effect=0.1)
+    assert estimate(share, found(0.0, 0.0, 0.0961)) == "0.000 [0.000, 0.096]"
+
+
 def test_a_rule_in_words():
     assert rule(made("1.1")) == "steps to escape: ratio of 0.8 or less"
     equal = made("1.1", direction="equal", smallest_effect=1.05, statistic="loss_at", at=6_000)

@@ -23,8 +23,8 @@ def made(name, **options):
 
 @pytest.fixture
 def table():
-    claims = {"1.1": made("1.1"), "1.2": made("1.2", kind="all", all=("1.2a",), config="")}
-    claims["1.2a"] = made("1.2a")
+    claims = {"1.1": made("1.1"), "1.2": made("1.2", kind="all", all=("1.2a", "1.3"), config="")}
+    claims |= {name: made(name) for name in ("1.2a", "1.3")}
     said = {
         "1.1": Verdict(
             word="supported",
@@ -35,6 +35,7 @@ def table():
         ),
         "1.2": Verdict(word="open"),
         "1.2a": Verdict(word="open", estimate=Interval(0.9, 0.7, 1.1), pairs=24),
+        "1.3": Verdict(word="supported", estimate=Interval(0.6, 0.5, 0.7), pairs=16),
     }
     return paper_pages.table(1, claims, said)
 
@@ -50,6 +51,7 @@ def test_parts_stand_in_the_line_of_their_claim(table):
     assert "Of 1.2a." not in table
     (line,) = [line for line in table.splitlines() if "Of 1.2." in line]
     assert "1.2a, open: 0.90 [0.70, 1.10], n = 24" in line and "a.py:b" in line
+    assert "1.3, supported: 0.60 [0.50, 0.70], n = 16" in line
 
 
 def test_what_is_by_hand_stays(tmp_path):

@@ -33,6 +33,12 @@ def test_quotes_are_written_anew_and_twice_is_as_once():
     assert quotes.refreshed("no claim here, 1.1", claims, verdicts) == "no claim here, 1.1"
 
 
+def test_what_is_no_pair_is_called_a_run():
+    level = Claim(id="1.1", paper=1, place="", sentence="", kind="descriptive", statistic="level")
+    quoted = quotes.sentence(level, Verdict(word="supported", pairs=16))
+    assert quoted == "Claim 1.1: supported, 16 runs."
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

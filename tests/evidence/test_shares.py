@@ -12,17 +12,21 @@ from plateaus.evidence.shares import beside
 LOOKS, LEVEL = (16, 24, 32, 48, 64), 0.025
 
 
-@pytest.mark.parametrize("limit", [0.1, 0.2, 0.37, 0.5, 0.8])
-def test_all_looks_together_err_in_no_more_than_the_level(limit):
-    """Every outcome of ten runs whose true share is the limit, each with its probability."""
+@pytest.mark.parametrize("true", [0.1, 0.2, 0.37, 0.5, 0.8])
+def test_all_looks_together_err_in_no_more_than_the_level(true):
+    """Every outcome of ten runs, each with its probability: its side, its interval at the end."""
     looks, level = (4, 7, 10), 0.2
-    wrong = {"below": 0.0, "above": 0.0, "": 0.0}
+    below, above, too_low, too_high = 0.0, 0.0, 0.0, 0.0
     for outcome in itertools.product([False, True], repeat=looks[-1]):
-        found = beside(outcome, limit, looks, level)
-        wrong[found.side] += limit ** sum(outcome) * (1 - limit) ** (looks[-1] - sum(outcome))
-    assert sum(wrong.values()) == pytest.approx(1)
-    assert wrong["below"] <= level and wrong["above"] <= level
-    assert wrong["below"] + wrong["above"] > 0.01  # the test is not one that never speaks
+        chance = true ** sum(outcome) * (1 - true) ** (looks[-1] - sum(outcome))
+        side = beside(outcome, true, looks, level).side
+        below += chance * (side == "below")
+        above += chance * (side == "above")
+        ends = beside(outcome, 1e-12, looks, level).interval  # a limit at which no look ends
+        too_low += chance * (not ends.high >= true)
+        too_high += chance * (not ends.low <= true)
+    assert max(below, above, too_low, too_high) <= level
+    assert below + above > 0.01  # the test is not one that never speaks
 
 
 @pytest.mark.parametrize("count", [0, 1, 9, 32])
@@ -43,11 +47,18 @@ def test_the_first_look_that_decides_is_the_last():
 
 
 def test_what_a_look_excludes_stays_excluded():
-    """All of the first 16 runs and half of the others: the later looks alone would allow less."""
+    """All of the first 16 runs, then half: the look at 24 by itself would go down to .53."""
     there = np.concatenate([np.ones(16, bool), np.arange(48) % 2 == 0])
-    found = beside(there, 0.99, (16, 24, 32, 48, 64), LEVEL)
-    first = beside(there[:16], 0.99, LOOKS, LEVEL)
-    assert first.interval.low <= found.interval.low and found.side == "below"
+    first, found = (beside(there[:runs], 0.99, LOOKS, LEVEL) for runs in (16, 64))
+    assert found.interval.low == first.interval.low > 0.6
+    assert (found.side, found.runs) == ("below", 24)
+
+
+def test_ends_that_exclude_each_other_are_no_interval():
+    there = np.arange(64) >= 16  # none of the first look's runs, all of the others
+    found = beside(there, 0.3, LOOKS, LEVEL)
+    assert found.side == "above" and found.interval.value == found.runs**-1 * (found.runs - 16)
+    assert math.isnan(found.interval.low) and math.isnan(found.interval.high)
 
 
 def test_before_the_first_look_nothing_is_said():
