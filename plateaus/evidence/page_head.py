@@ -62,10 +62,11 @@ KEY = """\
 of one setting never got there; a number with a sign is a difference. *P(sooner)*: share of the
 pairs in which the treated setting comes first, or has the lower number. *n*: pairs, linked to their
 runs, and those left out, since neither run of them got there. *minutes*: of all runs that the
-verdict rests on. The estimate leads to its figure: curves, times and pairs. Under each claim: its
-place in the paper, the effect that counts, and the command that makes its runs. A claim of several
-parts has the verdict of the weakest of them, and leads to their figures. Where each setting has its
-own best learning rate, [pilots at several rates](rates/README.md) show which.
+verdict rests on; of a claim of several parts the sum, in which runs that they share count more than
+once. The estimate leads to its figure: curves, times and pairs. Under each claim: its place in the
+paper, the effect that counts, and the command that makes its runs. A claim of several parts has the
+verdict of the weakest of them, and leads to their figures. Where each setting has its own best
+learning rate, [pilots at several rates](rates/README.md) show which.
 """
 
 COMMANDS = """\
