@@ -116,7 +116,15 @@ def every_step(config: ConfigDict) -> None:
     Source: paper 1, appendix A and figure 7.
     Command: python experiments/run.py --config=configs/facts.py:every_step
     Expected: 56 runs in 8 minutes on 2 cores, by the pace of `subjects`.
-    Reached (8 seeds): not run yet.
+    Reached (16 seeds, as the claims): with the curriculum the accuracy over all facts is at no
+      tenth of the steps lower, by more than .05, than with any number of subjects; the loss goes
+      through the height of the plateau without a stop. The literal curriculum is not run.
+    Claim 1.10c: contradicted, -0.22 [-0.25, -0.19], 16 runs.
+    Claim 1.28c: supported, +0.01 [-0.02, +0.04], 16 pairs.
+    Claim 1.28c1: supported, +0.02 [-0.01, +0.06], 16 pairs.
+    Claim 1.28c2: supported, +0.02 [-0.01, +0.04], 16 pairs.
+    Claim 1.28c3: supported, +0.020 [-0.002, +0.043], 16 pairs.
+    Claim 1.28c4: supported, +0.00 [+0.00, +0.00], 16 pairs.
     """
     config.seeds = 8
     few = {"data.curriculum_start": 20}

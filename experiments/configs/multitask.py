@@ -161,8 +161,12 @@ def batches(config: ConfigDict, scale: str) -> None:
 
     Source: ours; it ties paper 2 to the gradient noise of paper 1.
     Command: python experiments/run.py --config=configs/multitask.py:batches
-    Expected: 128 runs in 290 minutes on one core, 215 of them at 512 prompts.
-    Reached (0 seeds): not run yet.
+    Expected: 128 runs in 5 to 8 hours on one core, most of it at 512 prompts. Batches of other
+      horizons fit into one folder: each by --sweep batch=B with --config.steps=700 (512), 1000,
+      2500, 5000 (8), in this order, --keep state and one --workdir.
+    Reached (8 seeds, 4 at 128 and 512 prompts, so run): linear alone takes 1,812, 597, 318 and 255
+      steps (geometric means), among four 1.7 to 2.0 times as many; with 8 prompts of its own each
+      0.66 of those alone, with 128 1.37 (docs/beyond.md).
     """
     _, _, linear, relu = FOUR
     _families(config, HARD, [(linear,), (relu,), (linear, relu), FOUR])

@@ -17,6 +17,7 @@ EVENTS = {
     "trained_escape": "steps to escape on trained items",
 }
 NUMBERS = ("P(sooner)", "n", "minutes")  # columns of tables
+ROUNDING = 1e-12  # a number below it, from differences of equal runs, is 0
 
 
 def compared(claim: Claim) -> str:
@@ -43,7 +44,7 @@ def estimate(claim: Claim, verdict: Verdict) -> str:
     >>> estimate(claim, Verdict(word="contradicted", estimate=Interval(2.19, 1.8, 9), bound=">"))
     '> 2.1'
     """
-    value, low, high = verdict.estimate
+    value, low, high = (0.0 if abs(x) < ROUNDING else x for x in verdict.estimate)
     if math.isnan(value):
         return ""
     if verdict.bound:

@@ -174,6 +174,11 @@ def test_an_interval_that_leaves_no_effect_out_does_so_in_print():
     assert estimate(difference, found(0.3, 0.003, 0.6)) == "+0.300 [+0.003, +0.600]"
 
 
+def test_what_rounding_leaves_of_equal_runs_is_nothing():
+    difference = made("1.1", statistic="value", metric="accuracy")
+    assert estimate(difference, found(-1e-18, -1.8e-18, 1.8e-18)) == "+0.00 [+0.00, +0.00]"
+
+
 def test_an_interval_that_leaves_the_limit_of_a_share_out_does_so_in_print():
     share = made("1.1", statistic="share", metric="escape", smallest_effect=0.1)
     assert estimate(share, found(0.0, 0.0, 0.0961)) == "0.000 [0.000, 0.096]"
