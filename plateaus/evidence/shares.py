@@ -22,6 +22,8 @@ from scipy import stats
 from plateaus.evidence.sequential import POWER
 from plateaus.report.survival import Interval
 
+Side = Literal["below", "above", ""]
+
 
 class Share(NamedTuple):
     """The share of runs with an event, and on which side of a limit it is.
@@ -34,7 +36,7 @@ class Share(NamedTuple):
     """
 
     interval: Interval
-    side: Literal["below", "above", ""]
+    side: Side
     runs: int
 
 
@@ -56,7 +58,8 @@ def beside(there: ArrayLike, limit: float, looks: Sequence[int], level: float) -
     """
     happened = np.asarray(there, bool)
     low, high, before = 0.0, 1.0, 0
-    exact, side = Interval(math.nan, low, high), ""
+    exact = Interval(math.nan, low, high)
+    side: Side = ""
     for runs in [look for look in looks if look <= happened.size]:
         spent = level * (runs**POWER - before**POWER) / looks[-1] ** POWER
         exact = clopper_pearson(int(happened[:runs].sum()), runs, spent)
